@@ -1,0 +1,261 @@
+"""The management API as Python calls: safe to repeat, bounded in time, thread-safe."""
+
+import os
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import requests
+from pydantic import BaseModel, ValidationError
+from requests.adapters import HTTPAdapter
+
+from .connection import Connection
+from .contract import (
+    API,
+    PROBLEM_PREFIX,
+    Account,
+    AccountList,
+    Deletion,
+    Expiry,
+    GenerationRequest,
+    Integration,
+    IntegrationEdit,
+    IntegrationList,
+    IntegrationRequest,
+    Introspection,
+    IssuedToken,
+    Problem,
+    TokenState,
+    TokenStates,
+)
+from .errors import (
+    Conflict,
+    InvalidRequest,
+    NotAuthorized,
+    NotFound,
+    ServiceRefused,
+    ServiceUnreachable,
+)
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_TIMEOUT = (5.0, 30.0)
+"""Seconds to connect, and to wait between two bytes of an answer."""
+_PAUSES = (0.2, 0.6, 1.5)
+"""Seconds before the second, third and fourth try, each with up to half of it more."""
+_TRY_AGAIN = frozenset({429, 502, 503, 504})
+_IDS_PER_REQUEST = 100
+_POOL = 8
+
+_REFUSALS: dict[int, type[ServiceRefused]] = {
+    400: InvalidRequest,
+    401: NotAuthorized,
+    403: NotAuthorized,
+    404: NotFound,
+    409: Conflict,
+    412: Conflict,
+    413: InvalidRequest,
+    422: InvalidRequest,
+}
+
+
+class Client:
+    """Talks to one service with one key.
+
+    Every method raises ServiceUnreachable when there is no answer of the service's after a few tries,
+    and the ServiceRefused that fits when the answer is no. Every request may be repeated safely.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.url = connection.url
+        self._session = _session(connection)
+
+    def accounts(self) -> list[Account]:
+        """The accounts that the key may see."""
+        return self._ask("GET", "/accounts", AccountList).accounts
+
+    def declare(self, external_id: str, request: IntegrationRequest) -> Integration:
+        """Create an integration, or get the one that this very request created before."""
+        return self._ask("PUT", f"/integrations/by-external-id/{_segment(external_id)}", Integration, body=request)
+
+    def integrations(self, *, account: str | None = None, under: str | None = None) -> Iterator[Integration]:
+        """Integrations, page by page, by account or below a path of external ids."""
+        cursor: str | None = ""
+        while cursor is not None:
+            query = {"account": account, "under": under, "cursor": cursor or None}
+            page = self._ask("GET", "/integrations", IntegrationList, query=query)
+            yield from page.integrations
+            cursor = page.cursor
+
+    def integration(self, integration_id: str) -> Integration:
+        """One integration."""
+        return self._ask("GET", f"/integrations/{_segment(integration_id)}", Integration)
+
+    def edit(self, integration_id: str, change: IntegrationEdit) -> Integration:
+        """Change the fields that are set in `change`; the tokens stay what they are."""
+        return self._ask("PATCH", f"/integrations/{_segment(integration_id)}", Integration, body=change)
+
+    def delete(self, integration_id: str, *, claim: str | None = None) -> None:
+        """Delete an integration and its tokens; one that is gone, or is another owner's by now, is left alone."""
+        try:
+            self._ask("DELETE", f"/integrations/{_segment(integration_id)}", Deletion, query={"claim": claim})
+        except NotFound as error:
+            if error.problem != "integration-unknown":
+                raise
+
+    def token_states(self, *, under: str) -> Iterator[TokenStates]:
+        """The state of all tokens below a path of external ids, in as few requests as possible."""
+        cursor: str | None = ""
+        while cursor is not None:
+            page = self._ask("GET", "/tokens", TokenStates, query={"under": under, "cursor": cursor or None})
+            yield page
+            cursor = page.cursor
+
+    def tokens_of(self, integration_ids: Sequence[str]) -> Iterator[TokenStates]:
+        """The state of the tokens of these integrations; those that are gone are missing from the answer."""
+        for start in range(0, len(integration_ids), _IDS_PER_REQUEST):
+            ids = list(integration_ids[start : start + _IDS_PER_REQUEST])
+            yield self._ask("GET", "/tokens", TokenStates, query={"integration": ids})
+
+    def issue(
+        self,
+        integration_id: str,
+        generation: int,
+        *,
+        issuer: str,
+        holding: int | None,
+        overlap_seconds: int,
+        reason: str,
+    ) -> IssuedToken:
+        """Make a generation exist and get its token.
+
+        Each try is a higher attempt of one run: where an answer was lost, the service revokes the
+        token nobody received and issues another one for the same generation.
+        """
+        run = secrets.token_hex(16)
+        path = f"/integrations/{_segment(integration_id)}/generations/{generation}"
+
+        def attempt(number: int) -> IssuedToken:
+            request = GenerationRequest(
+                issuer=issuer,
+                run=run,
+                attempt=number,
+                holding=holding,
+                overlap_seconds=overlap_seconds,
+                reason=reason,
+            )
+            return self._once("PUT", path, IssuedToken, body=request)
+
+        return _trying(attempt)
+
+    def expire(self, integration_id: str, generations: Sequence[int]) -> TokenState:
+        """End these generations at once."""
+        body = Expiry(generations=list(generations))
+        return self._ask("POST", f"/integrations/{_segment(integration_id)}/expire", TokenState, body=body)
+
+    def introspect(self, token: str) -> Introspection:
+        """What a token opens; asking is no use of it."""
+        return self._ask("POST", "/introspect", Introspection, form={"token": token})
+
+    def _ask(self, method: str, path: str, model: type[Model], **parts: Any) -> Model:
+        return _trying(lambda _: self._once(method, path, model, **parts))
+
+    def _once(
+        self,
+        method: str,
+        path: str,
+        model: type[Model],
+        *,
+        query: dict[str, Any] | None = None,
+        body: BaseModel | None = None,
+        form: dict[str, str] | None = None,
+    ) -> Model:
+        try:
+            answer = self._session.request(
+                method,
+                self.url + API + path,
+                params=query,
+                data=form if body is None else body.model_dump_json(exclude_unset=True),
+                headers={"Content-Type": "application/json"} if body is not None else None,
+                timeout=_TIMEOUT,
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            raise _TryAgain(f"{self.url} does not answer ({_why(error)}); is the service running?") from error
+        if answer.ok and answer.status_code < 300:
+            return self._read(answer, model)
+        raise self._refusal(answer)
+
+    def _read(self, answer: requests.Response, model: type[Model]) -> Model:
+        try:
+            return model.model_validate_json(answer.content)
+        except ValidationError:
+            raise self._not_the_service(answer) from None
+
+    def _refusal(self, answer: requests.Response) -> Exception:
+        problem = _problem(answer)
+        if answer.status_code in _TRY_AGAIN:
+            said = f": {problem.detail}" if problem else ""
+            return _TryAgain(f"{self.url} answers {answer.status_code}{said}; try again later")
+        if problem is None:
+            return self._not_the_service(answer)
+        refusal = _REFUSALS.get(answer.status_code, ServiceRefused)
+        return refusal(problem.detail, problem=problem.slug, about=problem.about)
+
+    def _not_the_service(self, answer: requests.Response) -> ServiceUnreachable:
+        return ServiceUnreachable(
+            f"{self.url} answers {answer.status_code}, but not as the service would; check PRIVATE_INTEGRATIONS_URL"
+        )
+
+
+class _TryAgain(ServiceUnreachable):
+    """No answer, or one that may be better next time."""
+
+
+def _trying(once: Callable[[int], Model]) -> Model:
+    """Call `once` with 1, 2, 3 … until it has an answer or the tries are used up."""
+    for number, pause in enumerate(_PAUSES, start=1):
+        try:
+            return once(number)
+        except _TryAgain:
+            time.sleep(pause * random.uniform(1, 1.5))  # noqa: S311 - jitter is no secret
+    return once(len(_PAUSES) + 1)
+
+
+def _session(connection: Connection) -> requests.Session:
+    session = requests.Session()
+    adapter = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL, pool_block=True)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    # The environment is read here once, not at every request; and no .netrc takes the key's place.
+    session.trust_env = False
+    session.proxies = requests.utils.get_environ_proxies(connection.url)
+    session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    session.headers["Authorization"] = f"Bearer {connection.key}"
+    session.headers["Accept"] = "application/json"
+    return session
+
+
+def _problem(answer: requests.Response) -> Problem | None:
+    try:
+        problem = Problem.model_validate_json(answer.content)
+    except ValidationError:
+        return None
+    return problem if problem.type.startswith(PROBLEM_PREFIX) else None
+
+
+def _segment(value: str) -> str:
+    return quote(value, safe="")
+
+
+def _why(error: requests.RequestException) -> str:
+    if isinstance(error, requests.exceptions.SSLError):
+        return "its certificate is not trusted"
+    if isinstance(error, requests.Timeout):
+        return "timed out"
+    if isinstance(error, requests.ConnectionError):
+        return "no connection"
+    return type(error).__name__

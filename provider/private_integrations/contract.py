@@ -1,0 +1,292 @@
+"""What the management API says: the wire models that provider and service share.
+
+Field names are snake_case, instants RFC 3339 in UTC, durations whole seconds named `…_seconds`.
+Answers may gain fields; readers ignore what they don't know. Requests refuse unknown fields.
+"""
+
+import hashlib
+import re
+import unicodedata
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+
+API = "/private-integrations/v1"
+
+# The largest generation: a 32-bit number, so every store and every float carries it exactly.
+LAST_GENERATION = 2**31 - 1
+MAX_SCOPES = 200
+
+TOKEN_PATTERN = re.compile(r"pit-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""The shape of a token: `pit-` and 16 random bytes as 8-4-4-4-12 lower-case hex digits."""
+
+
+def fingerprint(digest: bytes) -> str:
+    """The first 12 hex digits of a token's SHA-256 digest: enough to tell tokens apart, useless to forge one."""
+    return digest.hex()[:12]
+
+
+def token_fingerprint(token: str) -> str:
+    """The fingerprint of a token given in clear."""
+    return fingerprint(hashlib.sha256(token.encode()).digest())
+
+
+def instant_text(value: datetime) -> str:
+    """An instant for people: `2026-11-20T00:00Z`, with seconds only where they aren't zero."""
+    utc = value.astimezone(UTC)
+    return utc.strftime("%Y-%m-%dT%H:%M:%SZ" if utc.second else "%Y-%m-%dT%H:%MZ")
+
+
+def rfc3339(value: datetime) -> str:
+    """An instant for programs: UTC with milliseconds, as in `2026-11-20T00:00:00.000Z`."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _one_line(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be blank")
+    return _without_controls(value, allowed="")
+
+
+def _lines(value: str) -> str:
+    return _without_controls(value, allowed="\n\t")
+
+
+def _without_controls(value: str, *, allowed: str) -> str:
+    if any(unicodedata.category(character) == "Cc" and character not in allowed for character in value):
+        raise ValueError("must not contain control characters")
+    return value
+
+
+def _each_once(value: list[str]) -> list[str]:
+    return sorted(set(value))
+
+
+Instant = Annotated[AwareDatetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_one_line)]
+Description = Annotated[str, Field(max_length=1000), AfterValidator(_lines)]
+Identifier = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")]
+ExternalId = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_one_line)]
+Scopes = Annotated[
+    list[Annotated[str, Field(max_length=100)]],
+    Field(min_length=1, max_length=MAX_SCOPES),
+    AfterValidator(_each_once),
+]
+Generation = Annotated[int, Field(ge=1, le=LAST_GENERATION)]
+Seconds = Annotated[int, Field(ge=0, le=100 * 366 * 86_400)]
+
+
+class Request(BaseModel):
+    """A body that somebody sends us: unknown fields are a mistake."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Answer(BaseModel):
+    """A body that the service sends: unknown fields are from a newer service."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class RotationPolicy(Request):
+    """When the token is to be rotated, as declared; the service only warns, a deployment rotates."""
+
+    every_seconds: Annotated[int, Field(ge=1, le=100 * 366 * 86_400)] | None = None
+    overlap_seconds: Seconds
+    early_window_seconds: Seconds = 0
+    enabled: bool = True
+
+
+class Account(Answer):
+    """An account that integrations live in."""
+
+    id: str
+    name: str
+    kind: Literal["agency", "sub_account"]
+    agency_id: str | None = None
+
+
+class AccountList(Answer):
+    """All accounts that the key may see."""
+
+    accounts: list[Account]
+
+
+class IntegrationRequest(Request):
+    """Create an integration, replace the remains of an interrupted creation, or adopt one.
+
+    `claim` is the owner's mark: a random value made for one creation. `replaces` names an
+    integration that never had a token asked for; `adopts` one to take over as it is, tokens and all.
+    """
+
+    account: Identifier
+    name: Name
+    description: Description = ""
+    scopes: Scopes
+    rotation: RotationPolicy | None = None
+    claim: Identifier
+    replaces: Identifier | None = None
+    adopts: Identifier | None = None
+
+
+class IntegrationEdit(Request):
+    """Change what is given, leave the rest; `rotation: null` ends the schedule."""
+
+    name: Name | None = None
+    description: Description | None = None
+    scopes: Scopes | None = None
+    rotation: RotationPolicy | None = None
+
+
+class Integration(Answer):
+    """An integration as the service knows it; never a secret, never a digest."""
+
+    id: str
+    account: str
+    external_id: str
+    name: str
+    description: str
+    scopes: list[str]
+    rotation: RotationPolicy | None
+    claim: str
+    version: int
+    last_generation: int
+    created_at: Instant
+    updated_at: Instant
+
+
+class IntegrationList(Answer):
+    """A page of integrations; `cursor` asks for the next one and is empty on the last."""
+
+    integrations: list[Integration]
+    cursor: str | None = None
+
+
+class Secret(Answer):
+    """One token of an integration, without its value.
+
+    `pending` works already but was not used yet; `current` is in use; `previous` was superseded and
+    lives until `expires_at`; `ended` opens nothing any more.
+    """
+
+    generation: int
+    role: Literal["pending", "current", "previous", "ended"]
+    fingerprint: str
+    issuer: str
+    issued_at: Instant
+    delivered_at: Instant | None
+    expires_at: Instant | None
+    ended_at: Instant | None
+    overlap_seconds: int
+
+
+class TokenState(Answer):
+    """All that is known of an integration's tokens: the live ones and the latest ended ones."""
+
+    integration_id: str
+    external_id: str
+    last_generation: int
+    secrets: list[Secret]
+
+    @property
+    def present(self) -> Secret | None:
+        """The secret in use, else the one that waits for its first use."""
+        return self.in_role("current") or self.in_role("pending")
+
+    def in_role(self, role: str) -> Secret | None:
+        """The newest secret in this role."""
+        found = [secret for secret in self.secrets if secret.role == role]
+        return max(found, key=lambda secret: secret.generation, default=None)
+
+    def of_generation(self, generation: int) -> Secret | None:
+        """The secret of this generation, a live one before an ended one."""
+        found = [secret for secret in self.secrets if secret.generation == generation]
+        return min(found, key=lambda secret: secret.role == "ended", default=None)
+
+
+class TokenStates(Answer):
+    """The tokens asked for and the service's clock, the only one that decides."""
+
+    now: Instant
+    tokens: list[TokenState]
+    cursor: str | None = None
+
+
+class Deletion(Answer):
+    """Whether the integration was deleted; not, when the claim given is not the present owner's."""
+
+    deleted: bool
+
+
+class GenerationRequest(Request):
+    """Make a generation exist.
+
+    `issuer` says who asks, `run` which process, `attempt` counts within the run (an answer may be
+    lost), `holding` is the generation that the sender has stored safely.
+    """
+
+    issuer: ExternalId
+    run: Identifier
+    attempt: Generation
+    holding: Annotated[int, Field(ge=0, le=LAST_GENERATION)] | None = None
+    overlap_seconds: Seconds
+    reason: Annotated[str, Field(max_length=500), AfterValidator(_lines)] = ""
+
+
+class IssuedToken(Answer):
+    """The only answer that carries a token, and it is given once."""
+
+    token: str
+    generation: int
+    fingerprint: str
+    issued_at: Instant
+
+
+class Acknowledgement(Request):
+    """The token with this fingerprint is safely stored."""
+
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+
+
+class Expiry(Request):
+    """The generations to end at once."""
+
+    generations: Annotated[list[Generation], Field(min_length=1, max_length=100)]
+
+
+class Introspection(Answer):
+    """What a token opens (RFC 7662); anything that isn't live is `{"active": false}` and nothing more."""
+
+    active: bool
+    integration_id: str | None = None
+    integration: str | None = None
+    account: str | None = None
+    scope: str | None = None
+    generation: int | None = None
+    role: str | None = None
+    exp: int | None = None
+
+
+class Problem(Answer):
+    """RFC 9457 problem details; `type` is stable, everything beyond `detail` belongs to the type."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+    @property
+    def slug(self) -> str:
+        """The problem's stable short name, such as `external-id-taken`."""
+        return self.type.removeprefix(PROBLEM_PREFIX)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The members beyond the standard ones."""
+        return dict(self.model_extra or {})
+
+
+PROBLEM_PREFIX = "urn:private-integrations:problem:"

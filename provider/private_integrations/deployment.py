@@ -1,0 +1,116 @@
+"""What one engine process knows of the service: read once, in batches, and shared by all its threads."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from typing import Generic, TypeVar
+
+from .client import Client
+from .connection import Connection
+from .contract import Integration, TokenState
+from .errors import NotFound
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Known:
+    """The state of an integration's tokens and the service's clock when it said so."""
+
+    state: TokenState
+    now: datetime
+
+
+class Deployment:
+    """One deployment's view of the service.
+
+    Whatever lies below the same stack is fetched together the first time any of it is asked for;
+    what is not among it (another stack's, or younger than the fetch) is asked for by id.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._tokens: _Batch[Known] = _Batch(self._tokens_below)
+        self._integrations: _Batch[Integration] = _Batch(self._integrations_below)
+
+    def token(self, integration_id: str, external_id: str) -> Known | None:
+        """The tokens of an integration; None if the integration is not in the service (any more)."""
+        return self._tokens.find(integration_id, external_id) or self._token_by_id(integration_id)
+
+    def integration(self, integration_id: str, external_id: str | None) -> Integration | None:
+        """An integration; None if it is not in the service (any more)."""
+        found = self._integrations.find(integration_id, external_id) if external_id else None
+        return found or self._integration_by_id(integration_id)
+
+    def remember_new(self, integration: Integration) -> None:
+        """Note an integration made by this process, so that its tokens needn't be asked for."""
+        state = TokenState(
+            integration_id=integration.id,
+            external_id=integration.external_id,
+            last_generation=0,
+            secrets=[],
+        )
+        self._tokens.add(integration.id, Known(state, integration.created_at))
+
+    def _token_by_id(self, integration_id: str) -> Known | None:
+        for page in self.client.tokens_of([integration_id]):
+            for state in page.tokens:
+                return Known(state, page.now)
+        return None
+
+    def _integration_by_id(self, integration_id: str) -> Integration | None:
+        try:
+            return self.client.integration(integration_id)
+        except NotFound as error:
+            if error.problem != "integration-unknown":
+                raise
+            return None
+
+    def _tokens_below(self, stack: str) -> Iterator[tuple[str, Known]]:
+        for page in self.client.token_states(under=stack):
+            for state in page.tokens:
+                yield state.integration_id, Known(state, page.now)
+
+    def _integrations_below(self, stack: str) -> Iterator[tuple[str, Integration]]:
+        for integration in self.client.integrations(under=stack):
+            yield integration.id, integration
+
+
+@dataclass
+class _Batch(Generic[Value]):
+    """Values by integration id, fetched a whole stack at a time; threads wait for the first fetch."""
+
+    fetch: Callable[[str], Iterable[tuple[str, Value]]]
+    _values: dict[str, Value] = field(default_factory=dict)
+    _stacks: set[str] = field(default_factory=set)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def find(self, integration_id: str, external_id: str) -> Value | None:
+        stack = _stack_of(external_id)
+        with self._lock:
+            if integration_id not in self._values and stack not in self._stacks:
+                # What this process made itself is younger than any answer.
+                self._values = dict(self.fetch(stack)) | self._values
+                self._stacks.add(stack)
+            return self._values.get(integration_id)
+
+    def add(self, integration_id: str, value: Value) -> None:
+        with self._lock:
+            self._values[integration_id] = value
+
+
+@cache
+def deployment_for(connection: Connection) -> Deployment:
+    """The one deployment of this process for a service and key.
+
+    The engine runs one process per command with one provider object per resource type: they share
+    the connection pool and what was read.
+    """
+    return Deployment(Client(connection))
+
+
+def _stack_of(external_id: str) -> str:
+    """`organization/project/stack`: the part of an external id that names the stack."""
+    return "/".join(external_id.split("/")[:3])

@@ -1,0 +1,296 @@
+"""What the Pulumi engine asks of an integration and of its token.
+
+FROZEN: the module's path and the two class names are written into every stack's state, where `read`
+and `delete` look them up. Moving or renaming one makes existing stacks impossible to refresh or
+destroy. Both classes carry no instance state into it, for the same reason.
+"""
+
+import secrets
+import sys
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    ResourceProvider,
+    UpdateResult,
+)
+from pulumi.output import Unknown
+
+from .connection import find_account, find_connection
+from .contract import IntegrationEdit, IntegrationRequest, RotationPolicy, rfc3339
+from .declaration import Fault, Properties, is_unknown, normalize_integration, normalize_token
+from .deployment import Deployment, deployment_for
+from .errors import Conflict, PrivateIntegrationError
+from .plan import declared_policy, observed, planned_generation, refuse_plan
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _CleanError(Exception):
+    """Shown by the engine as one line, `private-integrations: message`, without a traceback."""
+
+
+# The engine prints `traceback.format_exc()`: a class of builtins is shown without its module.
+_CleanError.__module__ = "builtins"
+_CleanError.__qualname__ = "private-integrations"
+
+
+def _clean_errors(method: Callable[P, R]) -> Callable[P, R]:
+    """Let expected errors end as one line, and nothing end the process: that would hang the engine."""
+
+    @wraps(method)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return method(*args, **kwargs)
+        except PrivateIntegrationError as error:
+            message = str(error)
+        except (SystemExit, KeyboardInterrupt) as error:
+            message = f"interrupted ({type(error).__name__})"
+        sys.tracebacklimit = 0
+        raise _CleanError(message) from None
+
+    return wrapper
+
+
+class _Provider(ResourceProvider):
+    """What both resources share: configuration, and a serialized form that is the class path alone."""
+
+    serialize_as_secret_always = False
+
+    _deployment: Deployment
+    _default_account: str | None
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        """Keep whatever `configure` attached out of the state."""
+        return (type(self), ())
+
+    @_clean_errors
+    def configure(self, req: ConfigureRequest) -> None:
+        """Connect to the service that the environment or the stack's configuration names."""
+        self._deployment = deployment_for(find_connection(stack=req.config.get))
+        self._default_account = find_account(stack=req.config.get)
+
+
+class IntegrationProvider(_Provider):
+    """`PrivateIntegration`: a name, a description and scopes in an account; no secret of its own."""
+
+    @_clean_errors
+    def check(self, _olds: Properties, news: Properties) -> CheckResult:
+        """Validate and normalize: scopes sorted and each once, the account filled in, durations in one spelling."""
+        declared = _without(news, "__provider")
+        if declared.get("account") is None:
+            declared["account"] = self._default_account
+        if "external_id" in _olds:
+            # A renamed resource or stack keeps the identity under which the service knows it.
+            declared["external_id"] = _olds["external_id"]
+        checked, faults = normalize_integration(declared)
+        return CheckResult(checked, _failures(faults))
+
+    @_clean_errors
+    def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
+        """Name, description, scopes and policy change in place; another account is another integration."""
+        replaces = ["account"] if _differ(_olds, _news, ["account"]) else []
+        changes = bool(replaces) or _differ(_olds, _news, _EDITABLE)
+        return DiffResult(changes=changes, replaces=replaces)
+
+    @_clean_errors
+    def create(self, props: Properties) -> CreateResult:
+        """One request: create, or take over the one to adopt. Remains of an interrupted `up` are replaced."""
+        request = IntegrationRequest(
+            account=props["account"],
+            name=props["name"],
+            description=props.get("description", ""),
+            scopes=props["scopes"],
+            rotation=_wire_policy(props),
+            claim=secrets.token_hex(16),
+        )
+        if "adopt" in props:
+            request = request.model_copy(update={"adopts": props["adopt"]})
+        client, external_id = self._deployment.client, props["external_id"]
+        try:
+            integration = client.declare(external_id, request)
+        except Conflict as error:
+            if error.problem != "external-id-taken" or error.about.get("issued"):
+                raise _taken(error) from error
+            replacing = request.model_copy(update={"replaces": error.about["id"]})
+            integration = client.declare(external_id, replacing)
+        if integration.last_generation == 0:
+            self._deployment.remember_new(integration)
+        return CreateResult(integration.id, {**_without(props, "__provider"), "claim": integration.claim})
+
+    @_clean_errors
+    def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
+        """One request with what changed; the tokens are not touched."""
+        edit = IntegrationEdit(
+            name=_news["name"],
+            description=_news.get("description", ""),
+            scopes=_news["scopes"],
+            rotation=_wire_policy(_news),
+        )
+        self._deployment.client.edit(_id, edit)
+        kept = {"claim": _olds["claim"]} if "claim" in _olds else {}
+        return UpdateResult({**_without(_news, "__provider"), **kept})
+
+    @_clean_errors
+    def read(self, id_: str, props: Properties) -> ReadResult:
+        """What the service has: drift of name, description and scopes shows; gone only by the service's own word."""
+        live = self._deployment.integration(id_, props.get("external_id"))
+        if live is None:
+            return ReadResult("", {})
+        declared = _without(props, "__provider", "claim")
+        inputs = {
+            **declared,
+            "account": live.account,
+            "external_id": declared.get("external_id", live.external_id),
+            "name": live.name,
+            "scopes": live.scopes,
+        }
+        if live.description or "description" in declared:
+            inputs["description"] = live.description
+        return ReadResult(id_, {**inputs, "claim": props.get("claim", live.claim)}, inputs)
+
+    @_clean_errors
+    def delete(self, _id: str, _props: Properties) -> None:
+        """End the integration and all its tokens, unless another owner has taken it since."""
+        self._deployment.client.delete(_id, claim=_props.get("claim"))
+
+
+class TokenProvider(_Provider):
+    """`Token`: the secret of an integration, and the decision whether it is to be rotated."""
+
+    @_clean_errors
+    def check(self, _olds: Properties, news: Properties) -> CheckResult:
+        """Compute the visible inputs `generation` and `rotation_reason`, which are what a preview shows."""
+        # Once adopted, the token that was given is of no more use, and is kept nowhere.
+        declared = _without(news, "__provider", *(["adopt_token"] if _olds else []))
+        if "external_id" in _olds:
+            declared["external_id"] = _olds["external_id"]
+        checked, faults = normalize_token(declared)
+        if faults:
+            return CheckResult(checked, _failures(faults))
+        if "generation" in news:
+            # Frozen by ignore_changes, or imported: nobody plans a rotation here.
+            kept = {"rotation_reason": _olds["rotation_reason"]} if "rotation_reason" in _olds else {}
+            return CheckResult({**kept, **checked}, [])
+        plan = self._plan(_olds, checked)
+        return CheckResult({**checked, **plan}, []) if isinstance(plan, dict) else CheckResult(checked, [plan])
+
+    @_clean_errors
+    def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
+        """Another generation is a rotation in place; the policy and all times never are a change."""
+        replaces = ["integration_id"] if _differ(_olds, _news, ["integration_id"]) else []
+        return DiffResult(changes=bool(replaces) or _differ(_olds, _news, ["generation"]), replaces=replaces)
+
+    @_clean_errors
+    def create(self, props: Properties) -> CreateResult:
+        """Issue the first token, or take over the present one of an adopted integration."""
+        adopted = self._adopted(props)
+        outputs = adopted if adopted is not None else self._issued(props, held=0, previous=None)
+        return CreateResult(f"{props['integration_id']}/token", outputs)
+
+    @_clean_errors
+    def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
+        """Rotate: the new token is returned at once, and nothing that can fail follows."""
+        return UpdateResult(self._issued(_news, held=int(_olds["generation"]), previous=_olds.get("token")))
+
+    @_clean_errors
+    def read(self, id_: str, props: Properties) -> ReadResult:
+        """Keep the token, follow the service in times and status; gone with its integration."""
+        known = self._deployment.token(props["integration_id"], props["external_id"])
+        if known is None:
+            return ReadResult("", {})
+        inputs = {key: props[key] for key in _TOKEN_INPUTS if key in props}
+        return ReadResult(id_, {**_without(props, "__provider"), **observed(props, known)}, inputs)
+
+    @_clean_errors
+    def delete(self, _id: str, _props: Properties) -> None:
+        """Nothing: the end of the integration ends its tokens, and a successor's must not be touched."""
+
+    def _plan(self, olds: Properties, checked: Properties) -> Properties | CheckFailure:
+        integration_id = checked["integration_id"]
+        if is_unknown(integration_id):
+            integration_id = checked.get("adopt")
+        if integration_id is None or is_unknown(integration_id):
+            # The preview of an integration that doesn't exist yet: there is nothing to ask about.
+            return {"generation": 1, "rotation_reason": "created"}
+        known = self._deployment.token(integration_id, checked["external_id"])
+        refusal = refuse_plan(integration_id, known, olds, checked)
+        if refusal is not None or known is None:
+            return CheckFailure("", refusal or "")
+        if is_unknown(checked.get("rotation")):
+            # Whether a trigger changes is known only in the `up`: the preview must not promise either way.
+            return {"generation": _unknown(), "rotation_reason": "the rotation policy is not known yet"}
+        return planned_generation(olds, checked, known)
+
+    def _adopted(self, props: Properties) -> Properties | None:
+        if "adopt" not in props:
+            return None
+        known = self._deployment.token(props["integration_id"], props["external_id"])
+        secret = known.state.of_generation(int(props["generation"])) if known else None
+        if known is None or secret is None or secret.role == "ended":
+            return None
+        held = {**_without(props, "adopt_token", "__provider"), "token": props.get("adopt_token")}
+        return held | {"fingerprint": secret.fingerprint, "previous_token": None} | observed(held, known)
+
+    def _issued(self, props: Properties, *, held: int, previous: str | None) -> Properties:
+        policy = declared_policy(props)
+        issued = self._deployment.client.issue(
+            props["integration_id"],
+            int(props["generation"]),
+            issuer=props["external_id"],
+            holding=held,
+            overlap_seconds=int(policy.overlap.total_seconds()),
+            reason=props["rotation_reason"],
+        )
+        return {
+            **_without(props, "adopt_token", "__provider"),
+            "token": issued.token,
+            "previous_token": previous if policy.overlap else None,
+            "fingerprint": issued.fingerprint,
+            "rotated_at": rfc3339(issued.issued_at),
+            "previous_token_expires_at": None,
+            "status": "pending",
+        }
+
+
+_EDITABLE = ("name", "description", "scopes", "rotation")
+_TOKEN_INPUTS = ("integration_id", "external_id", "rotation", "adopt", "generation", "rotation_reason")
+
+
+def _failures(faults: Iterable[Fault]) -> list[CheckFailure]:
+    return [CheckFailure(fault.field, fault.reason) for fault in faults]
+
+
+def _taken(error: Conflict) -> Conflict:
+    if error.problem != "external-id-taken":
+        return error
+    return Conflict(
+        f'{error}; to take it over, declare adopt="{error.about["id"]}"; to replace one of this stack, '
+        "give it ResourceOptions(delete_before_replace=True)",
+        problem=error.problem,
+        about=error.about,
+    )
+
+
+def _wire_policy(props: Properties) -> RotationPolicy | None:
+    return declared_policy(props).on_the_wire() if props.get("rotation") else None
+
+
+def _differ(olds: Properties, news: Properties, keys: Iterable[str]) -> bool:
+    return any(is_unknown(news.get(key)) or olds.get(key) != news.get(key) for key in keys)
+
+
+def _without(props: Properties, *keys: str) -> Properties:
+    return {key: value for key, value in props.items() if key not in keys}
+
+
+def _unknown() -> Any:
+    return Unknown()  # type: ignore[no-untyped-call]  # the SDK's class has no annotations

@@ -1,0 +1,219 @@
+"""The resources that a Pulumi program declares.
+
+FROZEN: type tokens (`pulumi-python:dynamic/private_integrations:PrivateIntegration` and `…:Token`), input
+and output names. They are written into every stack's state; docs/state-format.md lists them.
+"""
+
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pulumi
+from pulumi import Input, Output, ResourceOptions
+from pulumi.dynamic import Resource, ResourceProvider
+
+from .contract import rfc3339
+from .durations import format_duration
+from .provider import IntegrationProvider, TokenProvider
+from .rotation import due_at, read_policy
+from .scopes import Scope
+
+Duration = str | timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rotation:
+    """When to rotate a token, and how long the old one lives on.
+
+    every: the period, "90d", "12h" or a timedelta, counted from the last actual rotation.
+    overlap: how long the old token works on, counted from the first use of the new one; default
+        "7d", or half the period where that is shorter. "0s" ends the old token at once: for a compromised one.
+    early_window: an `up` this close before the due instant rotates; default an hour or a tenth of the period.
+    trigger: any change of this value rotates once, also while `enabled` is false. Never put a timestamp here.
+    enabled: False pauses the schedule and keeps the due date.
+    """
+
+    every: Input[Duration] | None = None
+    overlap: Input[Duration] | None = None
+    early_window: Input[Duration] | None = None
+    trigger: Input[str] | Input[Mapping[str, Any]] | None = None
+    enabled: Input[bool] = True
+
+    def _policy(self) -> dict[str, Any]:
+        """The part that the service stores: everything but the trigger."""
+        durations = {"every": self.every, "overlap": self.overlap, "early_window": self.early_window}
+        given = {name: _duration_text(value) for name, value in durations.items() if value is not None}
+        return given if self.enabled is True else {**given, "enabled": self.enabled}
+
+    def _with_trigger(self) -> dict[str, Any]:
+        return self._policy() if self.trigger is None else {**self._policy(), "trigger": self.trigger}
+
+
+class _Resource(Resource):
+    """A dynamic resource whose serialization neither keeps nor spoils anything."""
+
+    def __init__(
+        self, provider: ResourceProvider, name: str, props: dict[str, Any], opts: ResourceOptions | None
+    ) -> None:
+        # The SDK leaves one more wrapper on this hook per resource, and fails with RecursionError at about
+        # the thousandth: pulumi/sdk/python/lib/pulumi/dynamic/dynamic.py, serialize_provider.
+        hook = pickle._Pickler._batch_setitems  # type: ignore[attr-defined]
+        try:
+            super().__init__(provider, name, dict(props), opts)
+        finally:
+            pickle._Pickler._batch_setitems = hook  # type: ignore[attr-defined]
+
+
+class PrivateIntegration(_Resource, module="private_integrations", name="PrivateIntegration"):
+    """A private integration: a name, a description and scopes in one account, with a token of its own.
+
+    Editing name, description or scopes happens in place and never touches the token. The token is
+    rotated as `rotation` says; whatever consumes `token` follows in the same `up`.
+    """
+
+    name: Output[str]
+    """The name people see."""
+    description: Output[str | None]
+    """What it is for."""
+    scopes: Output[list[str]]
+    """The scopes its tokens hold, sorted."""
+    account: Output[str]
+    """The account it belongs to; another account makes another integration."""
+    external_id: Output[str]
+    """organization/project/stack/logical name: how the service knows the owner."""
+    token: Output[str | None]
+    """Secret. The token in use; empty only after `adopt` without `adopt_token`."""
+    previous_token: Output[str | None]
+    """Secret. The token before, while it may still work."""
+    generation: Output[int | None]
+    """Counts rotations, from 1."""
+    fingerprint: Output[str | None]
+    """Tells which token a consumer holds, without showing it: 12 hex digits."""
+    rotated_at: Output[str | None]
+    """When the service issued the token; RFC 3339, UTC."""
+    next_rotation_at: Output[str | None]
+    """When the schedule is due next; RFC 3339, UTC; empty without a schedule."""
+    previous_token_expires_at: Output[str | None]
+    """When the token before stops working; empty until the new one is used."""
+    status: Output[str | None]
+    """off, ok, due, pending, overlapping or paused, as of the last update or refresh."""
+
+    def __init__(
+        self,
+        resource_name: str,
+        *,
+        scopes: Input[Sequence[Input[Scope | str]]] | None = None,
+        name: Input[str] | None = None,
+        description: Input[str] | None = None,
+        account: Input[str] | None = None,
+        rotation: Rotation | None = None,
+        adopt: Input[str] | None = None,
+        adopt_token: Input[str] | None = None,
+        opts: ResourceOptions | None = None,
+    ) -> None:
+        """Declare an integration.
+
+        scopes: what its token may do; see `private_integrations.Scope` for the names.
+        name: what people see; default: the resource's name.
+        account: default: PRIVATE_INTEGRATIONS_ACCOUNT or the stack's private-integrations:account.
+        adopt: the id (`int_…`) of an existing integration to take over without rotating its token.
+        adopt_token: that integration's present token, so that `token` is known from the first `up`.
+        """
+        existing = opts is not None and opts.id is not None
+        external_id = _external_id(resource_name)
+        props: dict[str, Any] = {
+            "name": None if existing else name or resource_name,
+            "description": description,
+            "scopes": scopes,
+            "account": account,
+            "external_id": None if existing else external_id,
+            "rotation": (rotation._policy() or None) if rotation else None,
+            "adopt": adopt,
+        }
+        super().__init__(IntegrationProvider(), resource_name, {**props, "claim": None}, opts)
+        # Another stack owns an integration that is only looked up: a child here would rotate its token.
+        token = None if existing else Token(resource_name, self, external_id, rotation, adopt, adopt_token)
+        for output in _TOKEN_OUTPUTS:
+            setattr(self, output, getattr(token, output) if token else Output.from_input(None))
+
+    @classmethod
+    def get(cls, resource_name: str, id: Input[str], opts: ResourceOptions | None = None) -> "PrivateIntegration":
+        """Look up an integration that is managed elsewhere, by its id; its token stays unknown here."""
+        return cls(resource_name, opts=ResourceOptions.merge(opts, ResourceOptions(id=id)))
+
+
+class Token(_Resource, module="private_integrations", name="Token"):
+    """The token of a PrivateIntegration, which creates it; not declared by itself."""
+
+    integration_id: Output[str]
+    external_id: Output[str]
+    token: Output[str | None]
+    previous_token: Output[str | None]
+    generation: Output[int]
+    rotation_reason: Output[str]
+    fingerprint: Output[str]
+    rotated_at: Output[str]
+    next_rotation_at: Output[str | None]
+    previous_token_expires_at: Output[str | None]
+    status: Output[str]
+
+    def __init__(
+        self,
+        resource_name: str,
+        integration: PrivateIntegration,
+        external_id: str,
+        rotation: Rotation | None,
+        adopt: Input[str] | None,
+        adopt_token: Input[str] | None,
+    ) -> None:
+        declared = (rotation._with_trigger() or None) if rotation else None
+        props: dict[str, Any] = {
+            "integration_id": integration.id,
+            "external_id": external_id,
+            "rotation": declared,
+            "adopt": adopt,
+            "adopt_token": None if adopt_token is None else Output.secret(adopt_token),
+        }
+        opts = ResourceOptions(parent=integration, additional_secret_outputs=["token", "previous_token"])
+        # An output becomes an attribute only if it is named here.
+        placeholders = dict.fromkeys(set(_TOKEN_OUTPUTS) - {"next_rotation_at"})
+        super().__init__(TokenProvider(), resource_name, {**props, **placeholders}, opts)
+        self.next_rotation_at = Output.all(rotated_at=self.rotated_at, declared=declared).apply(_next_rotation_at)
+
+
+_TOKEN_OUTPUTS = (
+    "token",
+    "previous_token",
+    "generation",
+    "fingerprint",
+    "rotated_at",
+    "next_rotation_at",
+    "previous_token_expires_at",
+    "status",
+)
+
+
+def _next_rotation_at(parts: Mapping[str, Any]) -> str | None:
+    """Computed here, in the program, so that it always fits the policy declared in this very run."""
+    if not parts["rotated_at"] or not parts["declared"]:
+        return None
+    due = due_at(read_policy(parts["declared"]), datetime.fromisoformat(parts["rotated_at"]))
+    return None if due is None else rfc3339(due)
+
+
+def _external_id(resource_name: str) -> str:
+    return "/".join((pulumi.get_organization(), pulumi.get_project(), pulumi.get_stack(), resource_name))
+
+
+def _duration_text(value: Input[Duration]) -> Input[str]:
+    """Durations travel as text; a timedelta has none of its own that people would recognize."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, timedelta):
+        if value < timedelta(0):
+            raise ValueError(f"a duration can't be negative: {value}")
+        return format_duration(value)
+    later: Output[Duration] = Output.from_input(value)
+    return later.apply(lambda known: format_duration(known) if isinstance(known, timedelta) else known)

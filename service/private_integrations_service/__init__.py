@@ -1,0 +1,1 @@
+"""The service: issues, enforces, rotates and retires the tokens of private integrations."""

@@ -1,0 +1,32 @@
+"""Who may call the management API: the key behind a request, and what its role allows."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from .domain import Refused
+from .storage.keys import ManagementKey, key_with_digest
+from .tokens import KEY_PREFIX, digest_of
+
+_READING = frozenset({"GET", "HEAD"})
+
+
+def identify(connection: Connection, presented: str | None, now: datetime) -> ManagementKey | Refused:
+    """The live key that was presented, or why there is none; no part of what was sent is repeated."""
+    if not presented:
+        return Refused("key-missing", "send a management key: Authorization: Bearer pmk-…")
+    if not presented.startswith(KEY_PREFIX):
+        return Refused("key-unknown", "this is not a management key (those begin with pmk-)")
+    key = key_with_digest(connection, digest_of(presented))
+    if key is None:
+        return Refused("key-unknown", "this management key is not known here")
+    if not key.is_live(now):
+        return Refused("key-ended", f"management key {key.name} has expired or was revoked")
+    return key
+
+
+def refuse_method(key: ManagementKey, method: str) -> Refused | None:
+    """Why the key's role forbids this method, or None: a viewer reads, an admin does everything."""
+    if key.role == "admin" or method in _READING:
+        return None
+    return Refused("key-not-allowed", f"management key {key.name} is a {key.role} and may only read")

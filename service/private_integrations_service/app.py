@@ -1,0 +1,106 @@
+"""The whole application: the only place that joins the parts."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from anyio import to_thread
+from private_integrations.contract import API
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.responses import JSONResponse
+
+from .authorizer import Authorizer
+from .catalogue import Catalogue
+from .domain import Refused
+from .management_api import Clock, management_api
+from .problems import problem_response
+from .sandbox import Sandbox
+from .settings import Settings
+from .storage.database import Database
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_MANAGEMENT = API.removesuffix("/v1")
+
+
+def utc_now() -> datetime:
+    """The wall clock: read here, and passed on as a value."""
+    return datetime.now(UTC)
+
+
+def create_app(database: Database, settings: Settings, clock: Clock = utc_now) -> Application:
+    """The ASGI application over an open database."""
+    catalogue = Catalogue.load()
+    management = _limited(management_api(database, catalogue, settings, clock), settings.body_limit)
+    data_api = Authorizer(Sandbox(database), database, catalogue, clock, settings.cached_grants)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] != "http":
+            raise ValueError(f"no {scope['type']} is served here")
+        elif scope["path"] == "/health":
+            await (await _health(database))(scope, receive, send)
+        elif scope["path"].startswith(_MANAGEMENT):
+            await management(scope, receive, send)
+        else:
+            await data_api(scope, receive, send)
+
+    return app
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while (message := await receive())["type"] != "lifespan.shutdown":
+        await send({"type": message["type"] + ".complete"})
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _health(database: Database) -> JSONResponse:
+    try:
+        await to_thread.run_sync(_touch, database)
+    except SQLAlchemyError:
+        return JSONResponse({"status": "storage unavailable"}, status_code=503)
+    return JSONResponse({"status": "ok"})
+
+
+def _touch(database: Database) -> None:
+    with database.read() as connection:
+        connection.exec_driver_sql("SELECT high_water FROM clock")
+
+
+def _limited(app: Application, limit: int) -> Application:
+    """The application behind a bound on the body, which is read before the application is asked."""
+
+    async def limited(scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _body(receive, limit)
+        if body is None:
+            refused = Refused("body-too-large", f"a body may have at most {limit} bytes")
+            await problem_response(refused)(scope, receive, send)
+            return
+        await app(scope, _replay(body, receive), send)
+
+    return limited
+
+
+async def _body(receive: Receive, limit: int) -> bytes | None:
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > limit:
+            return None
+    return body
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    pending = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> dict[str, Any]:
+        return pending.pop() if pending else await receive()
+
+    return replayed

@@ -1,0 +1,233 @@
+"""The life of an integration's tokens as pure decisions: what a request would change, or why not.
+
+A token is `pending` when issued (it works already), `current` from its first use or acknowledgement,
+`previous` once superseded, with a deadline. A promised deadline is never moved forward in time by
+another rotation. The rules and the counterexamples behind them: docs/how-it-works.md.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from private_integrations.contract import GenerationRequest, instant_text
+from private_integrations.rotation import is_live
+
+Role = Literal["pending", "current", "previous"]
+
+
+@dataclass(frozen=True)
+class Token:
+    """A stored token, without its value."""
+
+    id: int
+    generation: int
+    role: Role
+    issuer: str
+    run: str
+    attempt: int
+    fingerprint: str
+    overlap: timedelta
+    issued_at: datetime
+    delivered_at: datetime | None = None
+    expires_at: datetime | None = None
+    ended_at: datetime | None = None
+    ended_because: str | None = None
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether the token opens anything at `now`."""
+        return is_live(ended=self.ended_at is not None, expires_at=self.expires_at, now=now)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The answer is no: a stable `problem` name, a sentence, and the facts it speaks of."""
+
+    problem: str
+    detail: str
+    about: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Tokens as they are to be stored, in this order: the schema allows one current and one pending."""
+
+    tokens: tuple[Token, ...] = ()
+
+
+@dataclass(frozen=True)
+class Issue(Change):
+    """Store the changed tokens, then a new pending one of this generation."""
+
+    generation: int = 0
+
+
+def plan_issue(
+    tokens: Sequence[Token],
+    last_generation: int,
+    generation: int,
+    request: GenerationRequest,
+    now: datetime,
+    superseded_limit: int,
+) -> Issue | Refused:
+    """Decide on `PUT generations/{n}`: a first issue, another attempt of the same run, or no."""
+    live = [token for token in tokens if token.is_live(now)]
+    pending = _in_role(live, "pending")
+    if generation <= last_generation:
+        return _repeat(pending, last_generation, generation, request, now)
+    retired = [_retired(token) for token in tokens if token.ended_at is None and not token.is_live(now)]
+    changed: list[Token] = []
+    if pending is not None:
+        if pending.issuer != request.issuer:
+            return _rotation_open(pending)
+        if request.holding == pending.generation:
+            changed = _delivered(live, pending, now)
+        else:
+            # Nobody may ever have received it, but somebody may: it works on for the overlap.
+            changed = [replace(pending, role="previous", expires_at=now + _overlap(request))]
+    after = _merged(live, changed)
+    if request.overlap_seconds == 0:
+        ended = [_ended(token, now, "replaced without overlap") for token in after]
+        return Issue(tokens=(*retired, *ended), generation=generation)
+    room = _make_room(after, now, superseded_limit)
+    if isinstance(room, Refused):
+        return room
+    return Issue(tokens=(*retired, *_merged(changed, room, add=True)), generation=generation)
+
+
+def plan_first_use(tokens: Sequence[Token], token_id: int, now: datetime) -> Change:
+    """Decide on an authenticated use: a pending token becomes the current one.
+
+    A replaced token that is used after all counts as delivered and keeps its deadline.
+    """
+    live = [token for token in tokens if token.is_live(now)]
+    used = next((token for token in live if token.id == token_id), None)
+    if used is None or used.delivered_at is not None:
+        return Change()
+    if used.role == "pending":
+        return Change(tuple(_delivered(live, used, now)))
+    return Change((replace(used, delivered_at=now),))
+
+
+def plan_acknowledgement(tokens: Sequence[Token], generation: int, fingerprint: str, now: datetime) -> Change | Refused:
+    """Decide on "I have stored it", which counts like a first use and may be repeated."""
+    of_generation = [token for token in tokens if token.generation == generation]
+    meant = next((token for token in of_generation if token.fingerprint == fingerprint), None)
+    if meant is None:
+        return Refused(
+            "fingerprint-unknown",
+            f"generation {generation} has no token with the fingerprint {fingerprint}; compare it with the list",
+        )
+    if not meant.is_live(now):
+        return Refused("generation-ended", f"generation {generation} is not alive any more; rotate to get a new one")
+    return plan_first_use(tokens, meant.id, now)
+
+
+def plan_expiry(
+    tokens: Sequence[Token], last_generation: int, generations: Collection[int], now: datetime
+) -> Change | Refused:
+    """Decide on ending the named generations at once; what has ended already stays as it is."""
+    unknown = sorted(generation for generation in generations if generation > last_generation)
+    if unknown:
+        return Refused(
+            "generation-unknown",
+            f"generation {unknown[0]} was never issued; the last one is {last_generation}",
+        )
+    return Change(
+        tuple(
+            _ended(token, now, "expired on request")
+            for token in tokens
+            if token.generation in generations and token.is_live(now)
+        )
+    )
+
+
+def _repeat(
+    pending: Token | None, last_generation: int, generation: int, request: GenerationRequest, now: datetime
+) -> Issue | Refused:
+    mine = (
+        pending is not None
+        and pending.generation == generation
+        and (pending.issuer, pending.run) == (request.issuer, request.run)
+    )
+    if pending is None or not mine:
+        return Refused(
+            "generation-used",
+            f"generation {generation} was asked for before; the next one is {last_generation + 1}",
+            {"last_generation": last_generation},
+        )
+    if request.attempt <= pending.attempt:
+        return Refused(
+            "attempt-stale",
+            f"attempt {request.attempt} for generation {generation} comes after attempt {pending.attempt}",
+            {"last_attempt": pending.attempt},
+        )
+    return Issue(tokens=(_ended(pending, now, "answer lost, issued again"),), generation=generation)
+
+
+def _rotation_open(pending: Token) -> Refused:
+    since = instant_text(pending.issued_at)
+    return Refused(
+        "rotation-open",
+        f"generation {pending.generation} was started by {pending.issuer} at {since} and is not in use yet; "
+        "use its token, or expire that generation",
+        {"issuer": pending.issuer, "since": since, "generation": pending.generation},
+    )
+
+
+def _delivered(live: Iterable[Token], pending: Token, now: datetime) -> list[Token]:
+    """The old current token starts its overlap, then the pending one takes its place."""
+    superseded = [
+        replace(token, role="previous", expires_at=now + pending.overlap) for token in live if token.role == "current"
+    ]
+    return [*superseded, replace(pending, role="current", delivered_at=now)]
+
+
+def _make_room(live: Sequence[Token], now: datetime, limit: int) -> list[Token] | Refused:
+    """The never used tokens that give way so that the new one's delivery leaves at most `limit` superseded ones."""
+    superseded = sorted(live, key=lambda token: token.generation)
+    given_way: list[Token] = []
+    while len(superseded) - len(given_way) > limit:
+        unused = next(
+            (token for token in superseded if token.delivered_at is None and token.id not in {t.id for t in given_way}),
+            None,
+        )
+        if unused is None:
+            return _too_many(superseded, limit)
+        given_way.append(_ended(unused, now, "gave way to a newer token"))
+    return given_way
+
+
+def _too_many(superseded: Sequence[Token], limit: int) -> Refused:
+    named = ", ".join(
+        f"{token.generation} (until {instant_text(token.expires_at)})" if token.expires_at else f"{token.generation}"
+        for token in superseded
+    )
+    return Refused(
+        "too-many-live-tokens",
+        f"generations {named} are all alive and at most {limit} superseded ones may be; expire one or wait",
+        {"generations": [token.generation for token in superseded]},
+    )
+
+
+def _ended(token: Token, now: datetime, because: str) -> Token:
+    return replace(token, ended_at=now, ended_because=because)
+
+
+def _retired(token: Token) -> Token:
+    return replace(token, ended_at=token.expires_at, ended_because="overlap ended")
+
+
+def _overlap(request: GenerationRequest) -> timedelta:
+    return timedelta(seconds=request.overlap_seconds)
+
+
+def _in_role(live: Iterable[Token], role: Role) -> Token | None:
+    return next((token for token in live if token.role == role), None)
+
+
+def _merged(tokens: Iterable[Token], changed: Iterable[Token], *, add: bool = False) -> list[Token]:
+    """`tokens` with the changed ones in their place; with `add`, changed ones that are not among them too."""
+    by_id = {token.id: token for token in changed}
+    merged = [by_id.pop(token.id, token) for token in tokens]
+    return [*merged, *by_id.values()] if add else merged

@@ -1,0 +1,1 @@
+"""What people and programs do: each function is one transaction and answers with a value or `Refused`."""

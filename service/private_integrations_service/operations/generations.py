@@ -1,0 +1,167 @@
+"""Issue, deliver, acknowledge and end the tokens of an integration."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from private_integrations.contract import (
+    GenerationRequest,
+    Integration,
+    Introspection,
+    IssuedToken,
+    Secret,
+    TokenState,
+    fingerprint,
+)
+from sqlalchemy import Connection
+
+from ..domain import Change, Refused, Token, plan_acknowledgement, plan_expiry, plan_first_use, plan_issue
+from ..storage import audit, integrations
+from ..storage import tokens as stored
+from ..storage.database import Write
+from ..tokens import new_token, presented_token
+from .integrations import unknown_integration
+
+
+def token_states(connection: Connection, found: Sequence[Integration], now: datetime) -> list[TokenState]:
+    """The state of the tokens of these integrations at `now`, in the same order."""
+    tokens = stored.tokens_of(connection, [integration.id for integration in found])
+    return [_state(integration, tokens[integration.id], now) for integration in found]
+
+
+def issue(
+    write: Write,
+    integration_id: str,
+    generation: int,
+    request: GenerationRequest,
+    superseded_limit: int,
+    *,
+    actor: str,
+) -> IssuedToken | Refused:
+    """Make a generation exist as a pending token that already works; its value is in this answer only."""
+    integration = integrations.integration_by_id(write.connection, integration_id)
+    if integration is None:
+        return unknown_integration(integration_id)
+    plan = plan_issue(
+        _tokens(write, integration),
+        integration.last_generation,
+        generation,
+        request,
+        write.now,
+        superseded_limit,
+    )
+    if isinstance(plan, Refused):
+        return plan
+    stored.save_tokens(write.connection, plan.tokens)
+    secret = new_token()
+    stored.add_token(write.connection, integration_id, plan.generation, request, secret.digest, write.now)
+    issued = IssuedToken(
+        token=secret.value,
+        generation=plan.generation,
+        fingerprint=fingerprint(secret.digest),
+        issued_at=write.now,
+    )
+    audit.record(
+        write,
+        integration,
+        actor=actor,
+        action="issue",
+        generation=issued.generation,
+        fingerprint=issued.fingerprint,
+        issuer=request.issuer,
+        attempt=request.attempt,
+        reason=request.reason,
+    )
+    return issued
+
+
+def deliver(write: Write, digest: bytes) -> None:
+    """Note the first authenticated use of a token: a pending one becomes the current one."""
+    found = stored.integration_of_digest(write.connection, digest)
+    integration = found and integrations.integration_by_id(write.connection, found[0])
+    if found is None or integration is None:
+        return
+    change = plan_first_use(_tokens(write, integration), found[1], write.now)
+    _apply(write, integration, change, actor="first use", action="deliver")
+
+
+def acknowledge(
+    write: Write, integration_id: str, generation: int, token_fingerprint: str, *, actor: str
+) -> TokenState | Refused:
+    """Note that somebody has stored the token safely, which counts like a first use."""
+    integration = integrations.integration_by_id(write.connection, integration_id)
+    if integration is None:
+        return unknown_integration(integration_id)
+    change = plan_acknowledgement(_tokens(write, integration), generation, token_fingerprint, write.now)
+    if isinstance(change, Refused):
+        return change
+    return _apply(write, integration, change, actor=actor, action="acknowledge")
+
+
+def expire(write: Write, integration_id: str, generations: Sequence[int], *, actor: str) -> TokenState | Refused:
+    """End the named generations; once this is committed they open nothing."""
+    integration = integrations.integration_by_id(write.connection, integration_id)
+    if integration is None:
+        return unknown_integration(integration_id)
+    change = plan_expiry(_tokens(write, integration), integration.last_generation, generations, write.now)
+    if isinstance(change, Refused):
+        return change
+    return _apply(write, integration, change, actor=actor, action="expire")
+
+
+def introspect(connection: Connection, token: str, now: datetime) -> Introspection:
+    """What a token opens at `now`; one that isn't live, or isn't known, is only "not active"."""
+    digest = presented_token(token.encode(errors="replace"))
+    found = digest and stored.integration_of_digest(connection, digest)
+    integration = found and integrations.integration_by_id(connection, found[0])
+    if not found or not integration:
+        return Introspection(active=False)
+    tokens = stored.tokens_of(connection, [integration.id])[integration.id]
+    secret = next((token for token in tokens if token.id == found[1]), None)
+    if secret is None or not secret.is_live(now):
+        return Introspection(active=False)
+    return Introspection(
+        active=True,
+        integration_id=integration.id,
+        integration=integration.name,
+        account=integration.account,
+        scope=" ".join(integration.scopes),
+        generation=secret.generation,
+        role=secret.role,
+        exp=secret.expires_at and int(secret.expires_at.timestamp()),
+    )
+
+
+def _apply(write: Write, integration: Integration, change: Change, *, actor: str, action: str) -> TokenState:
+    stored.save_tokens(write.connection, change.tokens)
+    if change.tokens:
+        touched = sorted(token.generation for token in change.tokens)
+        audit.record(write, integration, actor=actor, action=action, generations=touched)
+    return _state(integration, _tokens(write, integration), write.now)
+
+
+def _tokens(write: Write, integration: Integration) -> list[Token]:
+    return stored.tokens_of(write.connection, [integration.id])[integration.id]
+
+
+def _state(integration: Integration, tokens: Sequence[Token], now: datetime) -> TokenState:
+    return TokenState(
+        integration_id=integration.id,
+        external_id=integration.external_id,
+        last_generation=integration.last_generation,
+        secrets=[_secret(token, now) for token in tokens],
+    )
+
+
+def _secret(token: Token, now: datetime) -> Secret:
+    live = token.is_live(now)
+    return Secret(
+        generation=token.generation,
+        role=token.role if live else "ended",
+        fingerprint=token.fingerprint,
+        issuer=token.issuer,
+        issued_at=token.issued_at,
+        delivered_at=token.delivered_at,
+        expires_at=token.expires_at,
+        ended_at=None if live else (token.ended_at or token.expires_at),
+        overlap_seconds=int(token.overlap.total_seconds()),
+    )

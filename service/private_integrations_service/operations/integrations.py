@@ -1,0 +1,212 @@
+"""Create, adopt, edit and delete integrations."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from private_integrations.contract import (
+    Integration,
+    IntegrationEdit,
+    IntegrationRequest,
+    RotationPolicy,
+    instant_text,
+)
+from private_integrations.durations import format_duration
+from private_integrations.rotation import Policy
+
+from .. import tokens
+from ..catalogue import Catalogue
+from ..domain import Refused
+from ..settings import Settings
+from ..storage import accounts, audit, integrations
+from ..storage import tokens as stored_tokens
+from ..storage.database import Write
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What an integration may be: the scopes that exist and the limits in force."""
+
+    catalogue: Catalogue
+    settings: Settings
+
+    def refuse(self, account_kind: str, scopes: Sequence[str], rotation: RotationPolicy | None) -> Refused | None:
+        """Why an integration like this can't be, or None."""
+        for scope in scopes:
+            refusal = self.catalogue.refuse_scope(scope, account_kind)
+            if refusal is not None:
+                return Refused("scope-not-allowed", refusal, {"scope": scope})
+        return self._refuse_rotation(rotation)
+
+    def _refuse_rotation(self, rotation: RotationPolicy | None) -> Refused | None:
+        policy = Policy.from_the_wire(rotation)
+        if policy.every is None:
+            return None
+        floor = self.settings.minimum_period
+        if policy.every < floor:
+            return Refused(
+                "rotation-not-allowed",
+                f"every {format_duration(policy.every)} is below the service's minimum of {format_duration(floor)}",
+            )
+        if max(policy.overlap, policy.early_window) >= policy.every:
+            return Refused(
+                "rotation-not-allowed",
+                f"overlap and early_window must be shorter than every {format_duration(policy.every)}",
+            )
+        return None
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The integration that a declaration leads to, and whether it is new."""
+
+    integration: Integration
+    created: bool
+
+
+def declare(
+    write: Write, external_id: str, request: IntegrationRequest, rules: Rules, *, actor: str
+) -> Declared | Refused:
+    """Create an integration, answer a repetition of its creation, replace abandoned remains, or adopt one."""
+    refusal = _refuse_declaration(write, request, rules)
+    if refusal is not None:
+        return refusal
+    existing = integrations.integration_by_external_id(write.connection, request.account, external_id)
+    if existing is not None and existing.claim == request.claim:
+        return Declared(existing, created=False)
+    if integrations.claim_was_used(write.connection, request.account, request.claim):
+        return Refused("claim-used", f"this claim on {external_id} was used before and is not the present one")
+    if request.adopts is not None:
+        return _adopt(write, external_id, request, existing, actor=actor)
+    if existing is not None:
+        issued = stored_tokens.was_ever_issued(write.connection, existing.id)
+        if issued or request.replaces != existing.id:
+            return _taken(existing, issued=issued)
+        _remove(write, existing, actor=actor, action="replace")
+    return _create(write, external_id, request, actor=actor)
+
+
+def edit(
+    write: Write,
+    integration_id: str,
+    change: IntegrationEdit,
+    rules: Rules,
+    *,
+    expected_version: int | None,
+    actor: str,
+) -> Integration | Refused:
+    """Change name, description, scopes or rotation policy; the tokens stay what they are."""
+    old = integrations.integration_by_id(write.connection, integration_id)
+    if old is None:
+        return unknown_integration(integration_id)
+    if expected_version is not None and expected_version != old.version:
+        return Refused("version-old", f"{integration_id} is at version {old.version} by now, not {expected_version}")
+    given = {field: getattr(change, field) for field in change.model_fields_set}
+    # Only `rotation` can be emptied; null in another field leaves it as it is.
+    values = {field: value for field, value in given.items() if value is not None or field == "rotation"}
+    new = old.model_copy(update=values)
+    refusal = rules.refuse(_kind_of(write, old.account), new.scopes, new.rotation)
+    if refusal is not None:
+        return refusal
+    if new == old:
+        return old
+    new = new.model_copy(update={"version": old.version + 1, "updated_at": write.now})
+    integrations.save_integration(write.connection, new)
+    changed = sorted(field for field in values if getattr(new, field) != getattr(old, field))
+    audit.record(write, new, actor=actor, action="edit", changed=changed, scopes=new.scopes)
+    return new
+
+
+def delete(write: Write, integration_id: str, claim: str | None, *, actor: str) -> bool | Refused:
+    """Delete an integration with all its tokens; False if `claim` is not the present owner's: nothing happens."""
+    integration = integrations.integration_by_id(write.connection, integration_id)
+    if integration is None:
+        return unknown_integration(integration_id)
+    if claim is not None and claim != integration.claim:
+        return False
+    _remove(write, integration, actor=actor, action="delete")
+    return True
+
+
+def unknown_integration(integration_id: str) -> Refused:
+    """The answer for every id that is not there, or not there any more."""
+    return Refused("integration-unknown", f"there is no integration {integration_id}")
+
+
+def _refuse_declaration(write: Write, request: IntegrationRequest, rules: Rules) -> Refused | None:
+    if not accounts.has_account(write.connection, request.account):
+        return Refused("account-unknown", f"there is no account {request.account}")
+    return rules.refuse(_kind_of(write, request.account), request.scopes, request.rotation)
+
+
+def _kind_of(write: Write, account: str) -> str:
+    return "agency" if accounts.agency_of(write.connection, account) is None else "sub_account"
+
+
+def _adopt(
+    write: Write, external_id: str, request: IntegrationRequest, existing: Integration | None, *, actor: str
+) -> Declared | Refused:
+    target = integrations.integration_by_id(write.connection, request.adopts or "")
+    if target is None or target.account != request.account:
+        return unknown_integration(request.adopts or "")
+    if existing is not None and existing.id != target.id:
+        return _taken(existing, issued=stored_tokens.was_ever_issued(write.connection, existing.id))
+    adopted = target.model_copy(
+        update={
+            "external_id": external_id,
+            "name": request.name,
+            "description": request.description,
+            "scopes": request.scopes,
+            "rotation": request.rotation,
+            "claim": request.claim,
+            "version": target.version + 1,
+            "updated_at": write.now,
+        }
+    )
+    integrations.save_integration(write.connection, adopted)
+    integrations.add_claim(write.connection, adopted, write.now)
+    audit.record(
+        write,
+        adopted,
+        actor=actor,
+        action="adopt",
+        external_id=external_id,
+        before=target.external_id,
+        scopes=adopted.scopes,
+    )
+    return Declared(adopted, created=False)
+
+
+def _create(write: Write, external_id: str, request: IntegrationRequest, *, actor: str) -> Declared:
+    integration = Integration(
+        id=tokens.new_id("int_"),
+        account=request.account,
+        external_id=external_id,
+        name=request.name,
+        description=request.description,
+        scopes=request.scopes,
+        rotation=request.rotation,
+        claim=request.claim,
+        version=1,
+        last_generation=0,
+        created_at=write.now,
+        updated_at=write.now,
+    )
+    integrations.add_integration(write.connection, integration)
+    integrations.add_claim(write.connection, integration, write.now)
+    audit.record(write, integration, actor=actor, action="create", external_id=external_id, scopes=integration.scopes)
+    return Declared(integration, created=True)
+
+
+def _remove(write: Write, integration: Integration, *, actor: str, action: str) -> None:
+    stored_tokens.end_all(write.connection, integration.id, write.now, "integration deleted")
+    integrations.mark_deleted(write.connection, integration.id, write.now)
+    audit.record(write, integration, actor=actor, action=action, external_id=integration.external_id)
+
+
+def _taken(existing: Integration, *, issued: bool) -> Refused:
+    since = instant_text(existing.created_at)
+    return Refused(
+        "external-id-taken",
+        f"{existing.external_id} is {existing.id} since {since}",
+        {"id": existing.id, "since": since, "issued": issued},
+    )

@@ -1,0 +1,99 @@
+"""RFC 9457 problem details: how the management API says no."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from private_integrations.contract import PROBLEM_PREFIX
+from starlette.exceptions import HTTPException
+
+from .domain import Refused
+
+MEDIA_TYPE = "application/problem+json"
+
+_STATUS = {
+    "account-unknown": 404,
+    "attempt-stale": 409,
+    "body-malformed": 400,
+    "body-too-large": 413,
+    "claim-used": 409,
+    "cursor-unknown": 422,
+    "external-id-taken": 409,
+    "fingerprint-unknown": 409,
+    "generation-ended": 409,
+    "generation-unknown": 422,
+    "generation-used": 409,
+    "integration-unknown": 404,
+    "invalid-request": 422,
+    "key-ended": 401,
+    "key-missing": 401,
+    "key-not-allowed": 403,
+    "key-unknown": 401,
+    "rotation-not-allowed": 422,
+    "rotation-open": 409,
+    "route-unknown": 404,
+    "scope-not-allowed": 422,
+    "storage-unavailable": 503,
+    "too-many-live-tokens": 409,
+    "version-old": 412,
+}
+
+
+class ProblemError(Exception):
+    """Ends the handling of a request with a problem."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.detail)
+        self.refused = refused
+
+
+def problem_response(refused: Refused, *, status: int | None = None) -> JSONResponse:
+    """The answer for a refusal."""
+    code = status or _STATUS[refused.problem]
+    body = {
+        "type": PROBLEM_PREFIX + refused.problem,
+        "title": HTTPStatus(code).phrase,
+        "status": code,
+        "detail": refused.detail,
+        **refused.about,
+    }
+    headers = {"WWW-Authenticate": 'Bearer realm="private-integrations"'} if code == 401 else None
+    return JSONResponse(body, status_code=code, headers=headers, media_type=MEDIA_TYPE)
+
+
+def on_problem(_: Request, error: Exception) -> JSONResponse:
+    """Answer a refusal that a route met."""
+    assert isinstance(error, ProblemError)
+    return problem_response(error.refused)
+
+
+def on_invalid_request(_: Request, error: Exception) -> JSONResponse:
+    """Answer values that don't fit the contract, naming each field and never repeating its value."""
+    assert isinstance(error, RequestValidationError)
+    faults = [{"field": _field(fault["loc"]), "reason": _reason(fault)} for fault in error.errors()]
+    detail = "; ".join(f"{fault['field']}: {fault['reason']}" for fault in faults)
+    return problem_response(Refused("invalid-request", detail, {"errors": faults}))
+
+
+def on_http_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer an unknown route, a wrong method or a body that isn't JSON."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return problem_response(Refused("route-unknown", f"there is no {request.method} {request.url.path}"))
+    return problem_response(Refused("invalid-request", str(error.detail)), status=error.status_code)
+
+
+def on_storage_error(_: Request, __: Exception) -> JSONResponse:
+    """Answer when the database does not: nothing was done."""
+    return problem_response(Refused("storage-unavailable", "the database does not answer; nothing was changed"))
+
+
+def _field(location: Sequence[Any]) -> str:
+    return ".".join(str(part) for part in location[1:]) or str(location[0])
+
+
+def _reason(fault: dict[str, Any]) -> str:
+    return str(fault["msg"]).removeprefix("Value error, ")

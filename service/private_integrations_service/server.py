@@ -1,0 +1,118 @@
+"""Run the service on an address until it is told to stop."""
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import uvloop
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+from private_integrations.errors import ConfigurationError
+
+from .app import Application, create_app, utc_now
+from .operations.installation import install
+from .sandbox.contacts import seed
+from .settings import Settings
+from .storage.database import Database, open_database
+
+KEY_NAME = "admin.key"
+
+Say = Callable[[str], None]
+
+# A request head may have this many bytes: the longest legitimate one is far below.
+_HEAD_LIMIT = 64 * 1024
+
+
+def serve(*, data_dir: Path, host: str, port: int, say: Say) -> None:
+    """Serve until SIGTERM or SIGINT; `say` is told each line that a person should read.
+
+    Port 0 takes a free one. Raises ConfigurationError when the folder or the address can't be used.
+    """
+    settings = Settings.from_environment()
+    database = open_database(data_dir)
+    try:
+        _install_once(database, data_dir, say)
+        port = _usable_port(host, port)
+        uvloop.run(_run(create_app(database, settings), host, port, say))
+    finally:
+        database.close()
+    say("stopped")
+
+
+def _install_once(database: Database, data_dir: Path, say: Say) -> None:
+    with database.write(utc_now()) as write:
+        installed = install(write)
+        if installed is None:
+            return
+        seed(write, installed.demo_account)
+        # Inside the transaction: a database without a key that anybody has would be of no use.
+        key_file = _write_private(data_dir / KEY_NAME, installed.admin_key.value)
+    say(f"created {database.file}")
+    say(f"management key in {key_file}")
+    say(f"account {installed.demo_account} (Demo account)")
+
+
+def _write_private(file: Path, value: str) -> Path:
+    """Write a secret to a file that only its owner can read; what was there is replaced whole."""
+    unfinished = file.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(value + "\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    unfinished.replace(file)
+    return file
+
+
+def _usable_port(host: str, port: int) -> int:
+    """The port to listen on. Granian shares ports on Linux, so a taken one is noticed only by asking first."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        why = "in use by another program; give another --port" if error.errno == errno.EADDRINUSE else error.strerror
+        raise ConfigurationError(f"address {host}:{port} is {why}") from error
+
+
+async def _run(app: Application, host: str, port: int, say: Say) -> None:
+    server = Server(
+        app,
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        http1_settings=HTTP1Settings(max_buffer_size=_HEAD_LIMIT),
+        websockets=False,
+        log_enabled=False,
+    )
+    loop = asyncio.get_running_loop()
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(stop, server.stop)
+    serving = asyncio.create_task(server.serve())
+    await _until_it_answers(host, port, serving)
+    say(f"listening on http://{_in_url(host)}:{port}")
+    await serving
+
+
+async def _until_it_answers(host: str, port: int, serving: "asyncio.Task[None]") -> None:
+    while not serving.done():
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(0.01)
+            continue
+        writer.close()
+        await writer.wait_closed()
+        return
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,171 @@
+"""The SQLite database in a data folder: opened by one server at a time, written by one transaction at a time."""
+
+import fcntl
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pysqlite3.dbapi2 as sqlite
+from alembic import command
+from alembic.config import Config
+from private_integrations.errors import ConfigurationError
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, select
+
+from . import tables
+from .revision import Revision
+
+FILE_NAME = "private-integrations.db"
+LOCK_NAME = "server.lock"
+
+# Versions 3.7.0 to 3.51.2 can lose a committed transaction, here: a revocation (sqlite.org/wal.html, "WAL reset bug").
+_OLDEST_SQLITE = (3, 51, 3)
+
+
+@dataclass(frozen=True)
+class Write:
+    """A write transaction and the instant it happens at, which never runs backwards."""
+
+    connection: Connection
+    now: datetime
+
+
+class Database:
+    """Engines for one writer and several readers over one file.
+
+    `revision` moves with every change that verdicts depend on; `high_water` is the latest instant
+    ever seen, so that a clock that steps back revives nothing.
+    """
+
+    def __init__(self, file: Path, lock: int) -> None:
+        self.file = file
+        self.revision = Revision()
+        self._lock = lock
+        self._writer = _engine(file, pool_size=1, begin="BEGIN IMMEDIATE")
+        self._readers = _engine(file, pool_size=8, begin="BEGIN", query_only=True)
+        self._advance = threading.Lock()
+        _migrate(self._writer)
+        self.high_water = self._stored_high_water()
+
+    @contextmanager
+    def write(self, now: datetime, *, verdicts: bool = True) -> Iterator[Write]:
+        """A transaction that holds the write lock from its start and commits at the end of the block.
+
+        `verdicts` says whether it may change what any token opens; then it also moves the revision.
+        """
+        with self._writer.connect() as connection, connection.begin() as transaction:
+            yield Write(connection, self._advance_clock(connection, now))
+            if not verdicts:
+                transaction.commit()
+                return
+            with self.revision.changing():
+                transaction.commit()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read-only transaction: one consistent view."""
+        with self._readers.connect() as connection, connection.begin():
+            yield connection
+
+    def verdict_connection(self) -> Any:
+        """A plain read-only connection of the driver's, for the authorizer's one statement."""
+        return _connect(self.file, query_only=True)
+
+    def close(self) -> None:
+        """Close every connection and give the data folder free."""
+        self._readers.dispose()
+        self._writer.dispose()
+        os.close(self._lock)
+
+    def _advance_clock(self, connection: Connection, now: datetime) -> datetime:
+        effective = max(now, self.high_water)
+        connection.execute(tables.clock.update().values(high_water=effective))
+        with self._advance:
+            self.high_water = max(self.high_water, effective)
+        return effective
+
+    def _stored_high_water(self) -> datetime:
+        with self.read() as connection:
+            return connection.execute(select(tables.clock.c.high_water)).scalar_one()
+
+
+def open_database(folder: Path) -> Database:
+    """Open the database of a data folder, creating and migrating it as needed.
+
+    Raises ConfigurationError when the SQLite library is too old, the folder can't be used, or another
+    server has it open.
+    """
+    if sqlite.sqlite_version_info < _OLDEST_SQLITE:
+        raise ConfigurationError(
+            f"SQLite {sqlite.sqlite_version} can lose committed changes; 3.51.3 or newer is needed: "
+            "pip install --upgrade pysqlite3"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+        os.close(os.open(folder / FILE_NAME, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise ConfigurationError(f"data folder {folder} can't be used: {error.strerror}") from error
+    _take(lock, folder)
+    try:
+        return Database(folder / FILE_NAME, lock)
+    except BaseException:
+        os.close(lock)
+        raise
+
+
+def _take(lock: int, folder: Path) -> None:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.read(lock, 20).decode(errors="replace")
+        os.close(lock)
+        who = f" (process {holder})" if re.fullmatch(r"\d+", holder) else ""
+        raise ConfigurationError(
+            f"data folder {folder} is in use by another server{who}; stop it or give another --data-dir"
+        ) from error
+    os.ftruncate(lock, 0)
+    os.write(lock, str(os.getpid()).encode())
+
+
+def _engine(file: Path, *, pool_size: int, begin: str, query_only: bool = False) -> Engine:
+    engine = create_engine(
+        "sqlite://",
+        module=sqlite,
+        creator=lambda: _connect(file, query_only=query_only),
+        poolclass=QueuePool,
+        pool_size=pool_size,
+        max_overflow=0,
+    )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _connect(file: Path, *, query_only: bool) -> Any:
+    # The driver opens no transactions of its own (isolation_level=None): `begin` above says how.
+    connection = sqlite.connect(str(file), isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA busy_timeout=5000")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA trusted_schema=OFF")
+    if query_only:
+        connection.execute("PRAGMA query_only=ON")
+    return connection
+
+
+def _migrate(engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent.parent / "migrations"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

@@ -1,0 +1,71 @@
+"""What a token opens, read by the authorizer's one hand-written statement."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from private_integrations.rotation import is_live
+
+from .database import Database
+from .tables import from_milliseconds
+
+_GRANT = """
+SELECT tokens.id, tokens.generation, tokens.role, tokens.delivered_at, tokens.expires_at, tokens.ended_at,
+       integrations.id, integrations.name, integrations.scopes, accounts.id, accounts.kind
+FROM tokens
+JOIN integrations ON integrations.id = tokens.integration_id
+JOIN accounts ON accounts.id = integrations.account_id
+WHERE tokens.digest = ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A token's integration, account and scopes, and the facts that its life depends on."""
+
+    token_id: int
+    generation: int
+    role: str
+    delivered: bool
+    expires_at: datetime | None
+    ended: bool
+    integration_id: str
+    integration_name: str
+    scopes: frozenset[str]
+    account_id: str
+    account_kind: str
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether the token opens anything at `now`."""
+        return is_live(ended=self.ended, expires_at=self.expires_at, now=now)
+
+
+class GrantReader:
+    """Reads grants over a connection of its own; used by one thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._connection = database.verdict_connection()
+
+    def read(self, digest: bytes) -> Grant | None:
+        """The grant of the token with this digest, live or not; None if there was never one."""
+        row = self._connection.execute(_GRANT, (digest,)).fetchone()
+        if row is None:
+            return None
+        (token_id, generation, role, delivered, expires, ended, integration, name, scopes, account, kind) = row
+        return Grant(
+            token_id=token_id,
+            generation=generation,
+            role=role,
+            delivered=delivered is not None,
+            expires_at=None if expires is None else from_milliseconds(expires),
+            ended=ended is not None,
+            integration_id=integration,
+            integration_name=name,
+            scopes=frozenset(json.loads(scopes)),
+            account_id=account,
+            account_kind=kind,
+        )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()

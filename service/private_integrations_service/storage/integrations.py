@@ -1,0 +1,112 @@
+"""Integrations as stored. A deleted one stays as a row with `deleted_at`, invisible to every reader."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from private_integrations.contract import Integration
+from sqlalchemy import Connection, Row, Select, insert, or_, select, update
+
+from .tables import claims, integrations
+
+_live = integrations.c.deleted_at.is_(None)
+
+
+def integration_by_id(connection: Connection, integration_id: str) -> Integration | None:
+    """The live integration with this id."""
+    return _one(connection, select(integrations).where(_live, integrations.c.id == integration_id))
+
+
+def integration_by_external_id(connection: Connection, account: str, external_id: str) -> Integration | None:
+    """The live integration that this owner declared in this account."""
+    return _one(
+        connection,
+        select(integrations).where(
+            _live, integrations.c.account_id == account, integrations.c.external_id == external_id
+        ),
+    )
+
+
+def list_integrations(
+    connection: Connection,
+    *,
+    account: str | None = None,
+    under: str | None = None,
+    ids: Sequence[str] = (),
+    after: str = "",
+    limit: int,
+) -> list[Integration]:
+    """Live integrations by id, at most `limit` of them, beginning behind the id `after`.
+
+    `under` takes those whose external id is this path or lies below it; `ids` those named.
+    """
+    query = select(integrations).where(_live, integrations.c.id > after)
+    if account is not None:
+        query = query.where(integrations.c.account_id == account)
+    if under is not None:
+        below = integrations.c.external_id.startswith(under + "/", autoescape=True)
+        query = query.where(or_(integrations.c.external_id == under, below))
+    if ids:
+        query = query.where(integrations.c.id.in_(ids))
+    rows = connection.execute(query.order_by(integrations.c.id).limit(limit))
+    return [_integration(row) for row in rows]
+
+
+def add_integration(connection: Connection, integration: Integration) -> None:
+    """Store a new integration."""
+    connection.execute(insert(integrations).values(id=integration.id, deleted_at=None, **_columns(integration)))
+
+
+def save_integration(connection: Connection, integration: Integration) -> None:
+    """Store an integration as it is now."""
+    connection.execute(update(integrations).where(integrations.c.id == integration.id).values(**_columns(integration)))
+
+
+def mark_deleted(connection: Connection, integration_id: str, now: datetime) -> None:
+    """Hide an integration for good; its external id is free again."""
+    connection.execute(update(integrations).where(integrations.c.id == integration_id).values(deleted_at=now))
+
+
+def claim_was_used(connection: Connection, account: str, claim: str) -> bool:
+    """Whether this claim ever owned an integration of the account."""
+    query = select(claims.c.claim).where(claims.c.account_id == account, claims.c.claim == claim)
+    return connection.execute(query).one_or_none() is not None
+
+
+def add_claim(connection: Connection, integration: Integration, now: datetime) -> None:
+    """Remember the integration's claim for ever, so that no late duplicate is taken for a new creation."""
+    connection.execute(
+        insert(claims).values(
+            account_id=integration.account, claim=integration.claim, integration_id=integration.id, used_at=now
+        )
+    )
+
+
+def _one(connection: Connection, query: Select[Any]) -> Integration | None:
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _integration(row)
+
+
+def _integration(row: Row[Any]) -> Integration:
+    return Integration(account=row.account_id, **{field: getattr(row, field) for field in _SAME_NAME}, id=row.id)
+
+
+_SAME_NAME = (
+    "external_id",
+    "name",
+    "description",
+    "scopes",
+    "rotation",
+    "claim",
+    "version",
+    "last_generation",
+    "created_at",
+    "updated_at",
+)
+
+
+def _columns(integration: Integration) -> dict[str, Any]:
+    columns = {field: getattr(integration, field) for field in _SAME_NAME}
+    rotation = integration.rotation
+    columns["rotation"] = None if rotation is None else rotation.model_dump()
+    return {"account_id": integration.account, **columns}

@@ -1,0 +1,201 @@
+"""The tables as the newest migration leaves them; tests hold the two against each other."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_milliseconds(instant: datetime) -> int:
+    """Milliseconds since the epoch: how instants are stored and compared."""
+    return (instant - _EPOCH) // timedelta(milliseconds=1)
+
+
+def from_milliseconds(value: int) -> datetime:
+    """The instant that was stored."""
+    return _EPOCH + timedelta(milliseconds=value)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime, stored as milliseconds since the epoch."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Refuse naive datetimes by arithmetic: subtracting the epoch raises."""
+        return None if value is None else to_milliseconds(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Give the instant back."""
+        return None if value is None else from_milliseconds(value)
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("agency_id", String, ForeignKey("accounts.id")),
+    Column("created_at", Instant, nullable=False),
+    CheckConstraint("kind IN ('agency', 'sub_account')", name="kind"),
+    CheckConstraint("(kind = 'agency') = (agency_id IS NULL)", name="agency"),
+)
+
+management_keys = Table(
+    "management_keys",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("role", String, nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("hash_version", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+    CheckConstraint("role IN ('admin', 'viewer')", name="role"),
+)
+
+integrations = Table(
+    "integrations",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("external_id", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("description", String, nullable=False),
+    Column("scopes", JSON, nullable=False),
+    Column("rotation", JSON(none_as_null=True)),
+    Column("claim", String, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("last_generation", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("deleted_at", Instant),
+    Index(
+        "uq_integrations_live_external_id",
+        "account_id",
+        "external_id",
+        unique=True,
+        sqlite_where=text("deleted_at IS NULL"),
+        postgresql_where=text("deleted_at IS NULL"),
+    ),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("account_id", String, ForeignKey("accounts.id"), primary_key=True),
+    Column("claim", String, primary_key=True),
+    Column("integration_id", String, ForeignKey("integrations.id"), nullable=False),
+    Column("used_at", Instant, nullable=False),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("integration_id", String, ForeignKey("integrations.id"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("role", String, nullable=False),
+    Column("issuer", String, nullable=False),
+    Column("run", String, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("hash_version", Integer, nullable=False),
+    Column("overlap_seconds", Integer, nullable=False),
+    Column("issued_at", Instant, nullable=False),
+    Column("delivered_at", Instant),
+    Column("expires_at", Instant),
+    Column("ended_at", Instant),
+    Column("ended_because", String),
+    CheckConstraint("role IN ('pending', 'current', 'previous')", name="role"),
+    CheckConstraint("role <> 'pending' OR delivered_at IS NULL", name="pending_is_undelivered"),
+    CheckConstraint("role <> 'current' OR delivered_at IS NOT NULL", name="current_is_delivered"),
+    CheckConstraint("(role = 'previous') = (expires_at IS NOT NULL)", name="previous_has_a_deadline"),
+    CheckConstraint("length(digest) = 32", name="digest_length"),
+    UniqueConstraint("integration_id", "generation", "run", "attempt"),
+    *(
+        Index(
+            f"uq_tokens_one_{role}",
+            "integration_id",
+            unique=True,
+            sqlite_where=text(f"role = '{role}' AND ended_at IS NULL"),
+            postgresql_where=text(f"role = '{role}' AND ended_at IS NULL"),
+        )
+        for role in ("pending", "current")
+    ),
+    Index(
+        "uq_tokens_live_generation",
+        "integration_id",
+        "generation",
+        unique=True,
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("account_id", String, nullable=False),
+    Column("integration_id", String, nullable=False),
+    Column("detail", JSON, nullable=False),
+    Index("ix_audit_integration_id", "integration_id"),
+    sqlite_autoincrement=True,
+)
+
+clock = Table(
+    "clock",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("high_water", Instant, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("email", String),
+    Column("phone", String),
+    Column("fields", JSON, nullable=False),
+    Column("added_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Index("ix_contacts_account_id_added_at_id", "account_id", "added_at", "id"),
+)

@@ -1,0 +1,115 @@
+"""Tokens as stored: digests, roles and deadlines."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from private_integrations.contract import GenerationRequest, fingerprint
+from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
+
+from ..domain import Token
+from ..tokens import HASH_VERSION
+from .tables import integrations, tokens
+
+# Ended tokens of the last few generations are shown; older ones are history, kept for the audit.
+_RECENT = 5
+
+
+def tokens_of(connection: Connection, integration_ids: Sequence[str]) -> dict[str, list[Token]]:
+    """The tokens of each integration by generation: those not recorded as ended, and the ended ones of late."""
+    recent = tokens.c.generation > integrations.c.last_generation - _RECENT
+    query = (
+        select(tokens)
+        .join(integrations, integrations.c.id == tokens.c.integration_id)
+        .where(tokens.c.integration_id.in_(bindparam("ids", expanding=True)))
+        .where(or_(tokens.c.ended_at.is_(None), recent))
+        .order_by(tokens.c.generation, tokens.c.id)
+    )
+    found: dict[str, list[Token]] = {integration_id: [] for integration_id in integration_ids}
+    for row in connection.execute(query, {"ids": list(integration_ids)}):
+        found[row.integration_id].append(_token(row))
+    return found
+
+
+def was_ever_issued(connection: Connection, integration_id: str) -> bool:
+    """Whether any generation of the integration was ever asked for."""
+    query = select(func.count()).where(tokens.c.integration_id == integration_id)
+    return connection.execute(query).scalar_one() > 0
+
+
+def save_tokens(connection: Connection, changed: Iterable[Token]) -> None:
+    """Store changed tokens in the order given."""
+    for token in changed:
+        connection.execute(
+            update(tokens)
+            .where(tokens.c.id == token.id)
+            .values(
+                role=token.role,
+                delivered_at=token.delivered_at,
+                expires_at=token.expires_at,
+                ended_at=token.ended_at,
+                ended_because=token.ended_because,
+            )
+        )
+
+
+def add_token(
+    connection: Connection,
+    integration_id: str,
+    generation: int,
+    request: GenerationRequest,
+    digest: bytes,
+    now: datetime,
+) -> None:
+    """Store a new pending token and note its generation as the last one used."""
+    connection.execute(
+        insert(tokens).values(
+            integration_id=integration_id,
+            generation=generation,
+            role="pending",
+            issuer=request.issuer,
+            run=request.run,
+            attempt=request.attempt,
+            digest=digest,
+            hash_version=HASH_VERSION,
+            overlap_seconds=request.overlap_seconds,
+            issued_at=now,
+        )
+    )
+    connection.execute(
+        update(integrations).where(integrations.c.id == integration_id).values(last_generation=generation)
+    )
+
+
+def end_all(connection: Connection, integration_id: str, now: datetime, because: str) -> None:
+    """End every token of an integration."""
+    connection.execute(
+        update(tokens)
+        .where(tokens.c.integration_id == integration_id, tokens.c.ended_at.is_(None))
+        .values(ended_at=now, ended_because=because)
+    )
+
+
+def integration_of_digest(connection: Connection, digest: bytes) -> tuple[str, int] | None:
+    """The ids of the integration and of the token with this digest, live or not."""
+    query = select(tokens.c.integration_id, tokens.c.id).where(tokens.c.digest == digest)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row.integration_id, row.id)
+
+
+def _token(row: Row[Any]) -> Token:
+    return Token(
+        id=row.id,
+        generation=row.generation,
+        role=row.role,
+        issuer=row.issuer,
+        run=row.run,
+        attempt=row.attempt,
+        fingerprint=fingerprint(row.digest),
+        overlap=timedelta(seconds=row.overlap_seconds),
+        issued_at=row.issued_at,
+        delivered_at=row.delivered_at,
+        expires_at=row.expires_at,
+        ended_at=row.ended_at,
+        ended_because=row.ended_because,
+    )
