@@ -92,7 +92,9 @@ def _scope_faults(normal: Properties) -> list[Fault]:
     scopes = normal.get("scopes")
     if is_unknown(scopes):
         return []
-    if not isinstance(scopes, list) or not scopes:
+    if not isinstance(scopes, list):
+        return [Fault("scopes", 'scopes must be a list, as in scopes=["contacts.readonly"]')]
+    if not scopes:
         return [Fault("scopes", 'give at least one scope, as in scopes=["contacts.readonly"]')]
     return [Fault("scopes", _no_such_scope(scope)) for scope in scopes if scope not in ALL_SCOPES]
 

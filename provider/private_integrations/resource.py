@@ -204,7 +204,9 @@ def _next_rotation_at(parts: Mapping[str, Any]) -> str | None:
 
 
 def _external_id(resource_name: str) -> str:
-    return "/".join((pulumi.get_organization(), pulumi.get_project(), pulumi.get_stack(), resource_name))
+    # A unit test with mocks has no organization; "organization" is what self-managed backends say.
+    organization = pulumi.get_organization() or "organization"
+    return "/".join((organization, pulumi.get_project(), pulumi.get_stack(), resource_name))
 
 
 def _duration_text(value: Input[Duration]) -> Input[str]:

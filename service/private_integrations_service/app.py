@@ -1,13 +1,13 @@
 """The whole application: the only place that joins the parts."""
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
 
 from anyio import to_thread
-from private_integrations.contract import API
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from private_integrations.contract import API
 
 from .authorizer import Authorizer
 from .catalogue import Catalogue
@@ -18,11 +18,6 @@ from .sandbox import Sandbox
 from .settings import Settings
 from .storage.database import Database
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 _MANAGEMENT = API.removesuffix("/v1")
 
 
@@ -31,7 +26,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def create_app(database: Database, settings: Settings, clock: Clock = utc_now) -> Application:
+def create_app(database: Database, settings: Settings, clock: Clock = utc_now) -> ASGIApp:
     """The ASGI application over an open database."""
     catalogue = Catalogue.load()
     management = _limited(management_api(database, catalogue, settings, clock), settings.body_limit)
@@ -71,7 +66,7 @@ def _touch(database: Database) -> None:
         connection.exec_driver_sql("SELECT high_water FROM clock")
 
 
-def _limited(app: Application, limit: int) -> Application:
+def _limited(app: ASGIApp, limit: int) -> ASGIApp:
     """The application behind a bound on the body, which is read before the application is asked."""
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,9 +93,9 @@ async def _body(receive: Receive, limit: int) -> bytes | None:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    pending = [{"type": "http.request", "body": body, "more_body": False}]
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def replayed() -> dict[str, Any]:
+    async def replayed() -> Message:
         return pending.pop() if pending else await receive()
 
     return replayed

@@ -8,6 +8,9 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, FastAPI, Form, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
 from private_integrations.contract import (
     API,
     LAST_GENERATION,
@@ -27,8 +30,6 @@ from private_integrations.contract import (
     TokenState,
     TokenStates,
 )
-from sqlalchemy.exc import SQLAlchemyError
-from starlette.exceptions import HTTPException
 
 from . import problems
 from .access import identify, refuse_method
@@ -65,7 +66,7 @@ def management_api(database: Database, catalogue: Catalogue, settings: Settings,
     def caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
         now = max(clock(), database.high_water)
         with database.read() as connection:
-            key = _value(identify(connection, presented and presented.credentials, now))
+            key = _value(identify(connection, presented.credentials if presented else None, now))
         # Introspection asks by POST, so that the token is in no URL, but changes nothing.
         refused = None if request.url.path == f"{API}/introspect" else refuse_method(key, request.method)
         if refused is not None:

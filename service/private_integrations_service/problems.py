@@ -7,8 +7,10 @@ from typing import Any
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from private_integrations.contract import PROBLEM_PREFIX
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+
+from private_integrations.contract import PROBLEM_PREFIX
 
 from .domain import Refused
 
@@ -64,29 +66,26 @@ def problem_response(refused: Refused, *, status: int | None = None) -> JSONResp
     return JSONResponse(body, status_code=code, headers=headers, media_type=MEDIA_TYPE)
 
 
-def on_problem(_: Request, error: Exception) -> JSONResponse:
+async def on_problem(_: Request, error: ProblemError) -> JSONResponse:
     """Answer a refusal that a route met."""
-    assert isinstance(error, ProblemError)
     return problem_response(error.refused)
 
 
-def on_invalid_request(_: Request, error: Exception) -> JSONResponse:
+async def on_invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
     """Answer values that don't fit the contract, naming each field and never repeating its value."""
-    assert isinstance(error, RequestValidationError)
     faults = [{"field": _field(fault["loc"]), "reason": _reason(fault)} for fault in error.errors()]
     detail = "; ".join(f"{fault['field']}: {fault['reason']}" for fault in faults)
     return problem_response(Refused("invalid-request", detail, {"errors": faults}))
 
 
-def on_http_error(request: Request, error: Exception) -> JSONResponse:
+async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
     """Answer an unknown route, a wrong method or a body that isn't JSON."""
-    assert isinstance(error, HTTPException)
     if error.status_code == 404:
         return problem_response(Refused("route-unknown", f"there is no {request.method} {request.url.path}"))
     return problem_response(Refused("invalid-request", str(error.detail)), status=error.status_code)
 
 
-def on_storage_error(_: Request, __: Exception) -> JSONResponse:
+async def on_storage_error(_: Request, __: SQLAlchemyError) -> JSONResponse:
     """Answer when the database does not: nothing was done."""
     return problem_response(Refused("storage-unavailable", "the database does not answer; nothing was changed"))
 

@@ -12,9 +12,11 @@ import uvloop
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
+from starlette.types import ASGIApp
+
 from private_integrations.errors import ConfigurationError
 
-from .app import Application, create_app, utc_now
+from .app import create_app, utc_now
 from .operations.installation import install
 from .sandbox.contacts import seed
 from .settings import Settings
@@ -83,7 +85,7 @@ def _usable_port(host: str, port: int) -> int:
         raise ConfigurationError(f"address {host}:{port} is {why}") from error
 
 
-async def _run(app: Application, host: str, port: int, say: Say) -> None:
+async def _run(app: ASGIApp, host: str, port: int, say: Say) -> None:
     server = Server(
         app,
         address=host,

@@ -1,4 +1,4 @@
-// The Pulumi engine, for machines where no binary can be downloaded: see scripts/engine.
+// The Pulumi engine, for machines where no binary can be downloaded: see scripts/engine.py.
 module private-integrations.invalid/engine
 
 go 1.26.0

@@ -1,6 +1,7 @@
 """Alembic runs the migrations on the connection that the service opened, in its one transaction."""
 
 from alembic import context
+
 from private_integrations_service.storage.tables import metadata
 
 context.configure(

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from sqlalchemy import Connection
+
 from private_integrations.contract import (
     GenerationRequest,
     Integration,
@@ -12,7 +14,6 @@ from private_integrations.contract import (
     TokenState,
     fingerprint,
 )
-from sqlalchemy import Connection
 
 from ..domain import Change, Refused, Token, plan_acknowledgement, plan_expiry, plan_first_use, plan_issue
 from ..storage import audit, integrations
@@ -127,7 +128,7 @@ def introspect(connection: Connection, token: str, now: datetime) -> Introspecti
         scope=" ".join(integration.scopes),
         generation=secret.generation,
         role=secret.role,
-        exp=secret.expires_at and int(secret.expires_at.timestamp()),
+        exp=int(secret.expires_at.timestamp()) if secret.expires_at else None,
     )
 
 

@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
-from private_integrations.contract import Account
 from sqlalchemy import Connection, func, insert, select
+
+from private_integrations.contract import Account
 
 from .tables import accounts
 

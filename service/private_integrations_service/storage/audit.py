@@ -1,7 +1,8 @@
 """The audit log: one row for every committed change, in the same transaction."""
 
-from private_integrations.contract import Integration
 from sqlalchemy import insert
+
+from private_integrations.contract import Integration
 
 from .database import Write
 from .tables import audit

@@ -14,8 +14,9 @@ from typing import Any
 import pysqlite3.dbapi2 as sqlite
 from alembic import command
 from alembic.config import Config
-from private_integrations.errors import ConfigurationError
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, select
+
+from private_integrations.errors import ConfigurationError
 
 from . import tables
 from .revision import Revision
@@ -91,7 +92,8 @@ class Database:
 
     def _stored_high_water(self) -> datetime:
         with self.read() as connection:
-            return connection.execute(select(tables.clock.c.high_water)).scalar_one()
+            stored: datetime = connection.execute(select(tables.clock.c.high_water)).scalar_one()
+        return stored
 
 
 def open_database(folder: Path) -> Database:

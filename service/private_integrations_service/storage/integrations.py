@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from private_integrations.contract import Integration
 from sqlalchemy import Connection, Row, Select, insert, or_, select, update
+
+from private_integrations.contract import Integration
 
 from .tables import claims, integrations
 

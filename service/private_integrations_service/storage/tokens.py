@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from private_integrations.contract import GenerationRequest, fingerprint
 from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
+
+from private_integrations.contract import GenerationRequest, fingerprint
 
 from ..domain import Token
 from ..tokens import HASH_VERSION

@@ -1,0 +1,82 @@
+"""The command line `private-integrations`: integrations and tokens by hand, and the service itself.
+
+Data goes to stdout, everything said about it to stderr. Exit codes, for scripts:
+
+0    done
+1    the answer is no: `verify` of a token that opens nothing, a deletion that was not confirmed
+2    wrong usage or configuration, or values that are refused
+3    not authorized
+4    not found
+5    conflict: somebody else got there first
+6    the service can't be reached
+7    the output could not be written
+130  interrupted; 141: the reader of the output went away
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from . import integrations, service, tokens
+from .failures import INTERRUPTED, PROGRAM, report
+
+_EPILOG = "\b\nExit codes:\n  " + (__doc__ or "").partition("scripts:\n\n")[2].strip().replace("\n", "\n  ")
+
+app = typer.Typer(
+    help=(
+        "Private integrations: create, edit and rotate their tokens by hand, or serve them. "
+        "The service is at PRIVATE_INTEGRATIONS_URL and PRIVATE_INTEGRATIONS_KEY is the management key."
+    ),
+    epilog=_EPILOG,
+    # Plain help: it is read in pipes and logs too, and starts faster.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("list")(integrations.list_)
+app.command()(integrations.show)
+app.command()(integrations.create)
+app.command()(integrations.edit)
+app.command()(tokens.rotate)
+app.command()(tokens.expire)
+app.command()(integrations.delete)
+app.command()(tokens.verify)
+app.command()(integrations.accounts)
+app.command()(service.serve)
+
+
+def main() -> None:
+    """Run the command line that the process was started with."""
+    for stream in (sys.stdout, sys.stderr):
+        # A name in an alphabet that the terminal doesn't know is no reason to fail. None: closed by the caller.
+        if stream is not None:
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # the real streams, not a test's
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and give its exit code; what goes wrong is one line on stderr."""
+    try:
+        code: int = app(args=list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
+    except (Exception, KeyboardInterrupt) as error:
+        code = report(error)
+    if code == INTERRUPTED and sys.stderr is not None and sys.stderr.isatty():
+        sys.stderr.write("\n")
+    return code
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("private-integrations"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None: ...

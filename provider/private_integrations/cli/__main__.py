@@ -1,0 +1,5 @@
+"""`python -m private_integrations.cli`."""
+
+from . import main
+
+main()

@@ -1,0 +1,121 @@
+"""Options that several commands share, and what they lead to."""
+
+import os
+import re
+import sys
+from datetime import timedelta
+from typing import Annotated, Any, TypeVar
+
+import typer
+from pydantic import BaseModel, ValidationError
+
+from ..client import Client
+from ..connection import KEY_VARIABLE, URL_VARIABLE, find_connection
+from ..contract import TOKEN_PATTERN
+from ..durations import parse_duration
+from ..errors import ConfigurationError, InvalidRequest
+from ..scopes import ALL_SCOPES, nearest_scopes
+from .failures import usage
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def connect() -> Client:
+    """A client for the service that the environment names; raises ConfigurationError saying what to set."""
+    missing = [variable for variable in (URL_VARIABLE, KEY_VARIABLE) if not os.environ.get(variable, "").strip()]
+    if missing:
+        raise ConfigurationError(
+            f"{' and '.join(missing)} must be set: the address that `private-integrations serve` prints, "
+            "and the key that it wrote to admin.key"
+        )
+    return Client(find_connection())
+
+
+def is_interactive() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def duration(text: str, option: str) -> timedelta:
+    """The duration given for an option."""
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise usage(str(error), option) from None
+
+
+def valid(model: type[Model], **values: Any) -> Model:
+    """The request with these values; raises InvalidRequest naming each field that is wrong."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise InvalidRequest("; ".join(_fault(fault) for fault in error.errors())) from None
+
+
+def _fault(fault: Any) -> str:
+    message = str(fault["msg"]).removeprefix("Value error, ")
+    return f"{'.'.join(map(str, fault['loc']))}: {message[:1].lower()}{message[1:]}"
+
+
+def _known_scopes(scopes: list[str] | None) -> list[str] | None:
+    for scope in scopes or []:
+        if scope not in ALL_SCOPES:
+            nearest = nearest_scopes(scope)
+            meant = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
+            raise usage(f'there is no scope "{scope}"{meant}', "--scope")
+    return scopes
+
+
+def _identifier(value: str | None) -> str | None:
+    if value is None:
+        return None
+    if TOKEN_PATTERN.fullmatch(value):
+        raise usage("this is a token, not an id; `private-integrations verify` reads one from stdin")
+    if not re.fullmatch("[A-Za-z0-9_-]{1,100}", value):
+        raise usage(f'"{value}" is not an id: those have letters, digits, _ and - only')
+    return value
+
+
+def _complete_scope(incomplete: str) -> list[str]:
+    return sorted(scope for scope in ALL_SCOPES if scope.startswith(incomplete))
+
+
+IntegrationId = Annotated[
+    str, typer.Argument(metavar="ID", callback=_identifier, help="The integration's id (int_…), as `list` shows it.")
+]
+AccountId = Annotated[
+    str | None,
+    typer.Option(
+        "--account", metavar="ID", callback=_identifier, help="The account; default: PRIVATE_INTEGRATIONS_ACCOUNT."
+    ),
+]
+ScopeNames = Annotated[
+    list[str],
+    typer.Option(
+        "--scope",
+        metavar="SCOPE",
+        callback=_known_scopes,
+        autocompletion=_complete_scope,
+        help="A scope its tokens hold, such as contacts.readonly. Repeatable.",
+    ),
+]
+NewScopeNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--scope",
+        metavar="SCOPE",
+        callback=_known_scopes,
+        autocompletion=_complete_scope,
+        help="A scope to hold from now on; the ones not named are taken away. Repeatable.",
+    ),
+]
+Overlap = Annotated[
+    str | None,
+    typer.Option(
+        "--overlap",
+        metavar="DURATION",
+        help='How long the old token works on after the new one\'s first use, such as "7d"; "0s" ends it at once.',
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+TokenOnly = Annotated[bool, typer.Option("--token-only", help="Print the token and nothing else, for pipelines.")]

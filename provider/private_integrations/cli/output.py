@@ -1,0 +1,109 @@
+"""Data on stdout: tables for people, JSON for programs."""
+
+import io
+import json
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from .failures import OutputLostError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Row = Sequence[str]
+
+_GAP = 2
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print an object for programs."""
+    print_text(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(headings: Row, rows: Sequence[Row]) -> None:
+    """Print rows under headings, one line each and nothing cut off, however wide that becomes."""
+    table = _grid(len(headings))
+    table.show_header = True
+    for column, heading in zip(table.columns, headings, strict=True):
+        column.header = heading.upper()
+    for row in rows:
+        table.add_row(*row)
+    print_text(_rendered(table, table_width(headings, rows)))
+
+
+def print_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """Print names and values, a line each; long values are wrapped on a terminal, but no id or token is."""
+    table = _grid(2)
+    table.columns[0].style = "bold"
+    for fact in facts:
+        table.add_row(*fact)
+    words = [(name, word) for name, value in facts for word in value.split() or [""]]
+    narrowest = max(terminal_width() or 0, table_width([], words))
+    print_text(_rendered(table, narrowest if terminal_width() else table_width([], facts)))
+
+
+def print_text(text: str) -> None:
+    """Print a text and be sure that it has left this process; raises OutputLostError."""
+    if sys.stdout is None:
+        raise OutputLostError("stdout is closed")
+    try:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        # What is left in the buffer would fail again, and loudly, when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        reader_gone = isinstance(error, BrokenPipeError)
+        raise OutputLostError(error.strerror or "unknown error", reader_gone=reader_gone) from error
+
+
+def table_width(headings: Row, rows: Sequence[Row]) -> int:
+    """The cells that a table takes when nothing is wrapped."""
+    from rich.cells import cell_len
+
+    lines = [headings, *rows] if headings else rows
+    widths = [
+        max(cell_len(line) for cell in column for line in cell.split("\n")) for column in zip(*lines, strict=True)
+    ]
+    return sum(widths) + _GAP * (len(widths) - 1)
+
+
+def terminal_width() -> int | None:
+    """The width of the terminal that stdout is; None if it is none."""
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size().columns
+
+
+def _coloured() -> bool:
+    return terminal_width() is not None and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _grid(columns: int) -> "Table":
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    for _ in range(columns):
+        table.add_column(overflow="fold")
+    return table
+
+
+def _rendered(table: "Table", width: int) -> str:
+    from rich.console import Console
+
+    file = io.StringIO()
+    coloured = _coloured()
+    console = Console(
+        file=file,
+        width=width,
+        force_terminal=coloured,
+        color_system="standard" if coloured else None,
+        # A name such as "[red]" is text.
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+    console.print(table)
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())

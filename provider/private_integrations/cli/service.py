@@ -1,0 +1,58 @@
+"""`serve`: run the token service."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from ..errors import ConfigurationError
+from .output import print_text
+
+_SERVICE = "private_integrations_service"
+
+
+def serve(
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            envvar="PRIVATE_INTEGRATIONS_DATA_DIR",
+            help="Where its database is; default: ~/.local/share/private-integrations.",
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")] = 8750,
+) -> None:
+    """Run the token service. The first start makes an account and a management key."""
+    # Also before the server has its own handlers, and while it ends.
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        run_server = _installed_server()
+        run_server(data_dir=(data_dir or default_data_dir()).expanduser(), host=host, port=port, say=print_text)
+    except KeyboardInterrupt:
+        return
+
+
+def default_data_dir() -> Path:
+    """The user's own data folder (XDG base directory specification: a relative XDG_DATA_HOME doesn't count)."""
+    configured = Path(os.environ.get("XDG_DATA_HOME", ""))
+    base = configured if configured.is_absolute() else Path.home() / ".local" / "share"
+    return base / "private-integrations"
+
+
+def _installed_server() -> Any:
+    try:
+        from private_integrations_service.server import serve as run_server
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(f"{_SERVICE}."):
+            raise
+        raise ConfigurationError(
+            "the service is not installed; run: pip install 'private-integrations[service]'"
+        ) from error
+    return run_server
+
+
+def _stop(*_: Any) -> NoReturn:
+    raise KeyboardInterrupt

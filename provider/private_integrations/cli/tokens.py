@@ -1,0 +1,212 @@
+"""The commands about tokens: issue, end and check them."""
+
+import getpass
+import re
+import secrets
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from ..client import Client
+from ..contract import TOKEN_PATTERN, Integration, Introspection, IssuedToken, TokenState, instant_text
+from ..durations import format_duration
+from ..errors import Conflict, ServiceUnreachable
+from ..rotation import Policy
+from .failures import ANSWER_IS_NO, OutputLostError, note, usage
+from .options import AsJson, IntegrationId, Overlap, TokenOnly, connect, duration, is_interactive
+from .output import Row, print_facts, print_json, print_table, print_text
+from .standing import Standing, in_pulumi, managed_by, standing_of, when
+
+# More than any token has, and little enough to read at once.
+_LONGEST_INPUT = 4096
+
+_ROLES = {
+    "pending": "pending: not used yet",
+    "current": "current: in use",
+    "previous": "previous: superseded by a newer one",
+}
+
+
+def rotate(
+    integration_id: IntegrationId,
+    overlap: Overlap = None,
+    as_json: AsJson = False,
+    token_only: TokenOnly = False,
+) -> None:
+    """Issue a new token and print it, this once. The old one works on for the overlap (declared, else 7d)."""
+    if as_json and token_only:
+        raise usage("give --json or --token-only, not both")
+    given = None if overlap is None else duration(overlap, "--overlap")
+    client = connect()
+    integration = client.integration(integration_id)
+    shared = Policy.from_the_wire(integration.rotation).overlap if given is None else given
+    try:
+        issued = issue(client, integration, shared, reason="rotated on the command line")
+    except (ServiceUnreachable, KeyboardInterrupt):
+        # Its answer may be what was lost.
+        number = integration.last_generation + 1
+        note(f"whether generation {number} was issued, `private-integrations show {integration.id}` tells")
+        raise
+    hand_over(integration, issued, as_json=as_json, token_only=token_only)
+    note(_what_of_the_old(shared))
+    if in_pulumi(integration):
+        owner = managed_by(integration.external_id)
+        note(f"{owner} declares this integration: its next `pulumi up` rotates again, to hold a token it knows")
+
+
+def expire(
+    integration_id: IntegrationId,
+    generation: Annotated[
+        list[int] | None, typer.Option(metavar="N", min=1, help="This generation. Repeatable.")
+    ] = None,
+    previous: Annotated[bool, typer.Option("--previous", help="The superseded ones that still work.")] = False,
+    current: Annotated[bool, typer.Option("--current", help="The one in use.")] = False,
+    every_one: Annotated[bool, typer.Option("--all", help="All that work.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """End tokens at once. Those that you name open nothing from then on."""
+    if [bool(generation), previous, current, every_one].count(True) != 1:
+        raise usage("give --generation, --previous, --current or --all, one of them")
+    client = connect()
+    standing = standing_of(client, client.integration(integration_id))
+    roles = {"previous"} if previous else {"current"} if current else {"pending", "current", "previous"}
+    ending = generation or [secret.generation for secret in standing.live if secret.role in roles]
+    _print_state(_expired(client, standing, sorted(set(ending))), as_json)
+
+
+def verify(
+    as_json: AsJson = False,
+    surplus: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+) -> None:
+    """Read a token from stdin and say what it opens. Being asked is no use of it."""
+    if surplus:
+        raise usage("a token is read from stdin; as an argument, others on this machine could see it")
+    token = _token_from_stdin()
+    client = connect()
+    # What has not the shape of a token is sent nowhere: it may be another secret.
+    found = client.introspect(token) if TOKEN_PATTERN.fullmatch(token) else Introspection(active=False)
+    if as_json:
+        print_json(found.model_dump(mode="json", exclude_none=True))
+    elif found.active:
+        print_facts(_opened_by(found))
+    else:
+        print_text("This token opens nothing: it is unknown here, has expired or was ended.")
+    if not found.active:
+        raise typer.Exit(ANSWER_IS_NO)
+
+
+def issue(client: Client, integration: Integration, overlap: timedelta, *, reason: str) -> IssuedToken:
+    """Issue the next generation as a person does: nobody but this very action may repeat it."""
+    try:
+        return client.issue(
+            integration.id,
+            integration.last_generation + 1,
+            issuer=f"cli/{_user()}/{secrets.token_hex(8)}",
+            holding=None,
+            overlap_seconds=int(overlap.total_seconds()),
+            reason=reason,
+        )
+    except Conflict as error:
+        if error.problem != "rotation-open":
+            raise
+        way_out = f"private-integrations expire {integration.id} --generation {error.about.get('generation')}"
+        raise Conflict(f"{error}: {way_out}", problem=error.problem, about=error.about) from error
+
+
+def hand_over(integration: Integration, issued: IssuedToken, *, as_json: bool, token_only: bool) -> None:
+    """Print a token that was just issued, the only time that it is ever shown."""
+    try:
+        _print_issued(integration, issued, as_json=as_json, token_only=token_only)
+    except OutputLostError as error:
+        advice = (
+            f"nobody has seen the token of generation {issued.generation}, which works: end it with "
+            f"`private-integrations expire {integration.id} --generation {issued.generation}`, then rotate again"
+        )
+        raise OutputLostError(error.reason, advice=advice) from error
+    note("store this token now, it will not be shown again")
+
+
+def token_rows(state: TokenState) -> tuple[Row, Sequence[Row]]:
+    """Headings and rows for the tokens of an integration, the newest first."""
+    newest_first = sorted(state.secrets, key=lambda secret: secret.generation, reverse=True)
+    rows = [
+        (str(s.generation), s.role, s.fingerprint, when(s.issued_at), when(s.ended_at or s.expires_at))
+        for s in newest_first
+    ]
+    return ("generation", "role", "fingerprint", "issued", "until"), rows
+
+
+def _print_issued(integration: Integration, issued: IssuedToken, *, as_json: bool, token_only: bool) -> None:
+    if token_only:
+        print_text(issued.token)
+    elif as_json:
+        known = integration.model_copy(update={"last_generation": issued.generation})
+        print_json({**issued.model_dump(mode="json"), "integration": known.model_dump(mode="json")})
+    else:
+        print_facts(
+            [
+                ("id", integration.id),
+                ("name", integration.name),
+                ("account", integration.account),
+                ("scopes", "\n".join(integration.scopes)),
+                ("generation", str(issued.generation)),
+                ("token", issued.token),
+            ]
+        )
+
+
+def _what_of_the_old(overlap: timedelta) -> str:
+    if not overlap:
+        return "every older token is dead"
+    return f"a token that is in use works on for {format_duration(overlap)} after the new one's first use"
+
+
+def _expired(client: Client, standing: Standing, ending: list[int]) -> TokenState:
+    if not ending:
+        note(f"nothing to expire: {standing.integration.id} has no such token that works")
+        return standing.tokens
+    state = client.expire(standing.integration.id, ending)
+    note(f"expired generation {', '.join(map(str, ending))} of {standing.integration.id}")
+    return state
+
+
+def _print_state(state: TokenState, as_json: bool) -> None:
+    if as_json:
+        print_json(state.model_dump(mode="json"))
+    elif state.secrets:
+        print_table(*token_rows(state))
+
+
+def _token_from_stdin() -> str:
+    if is_interactive():
+        token = getpass.getpass("Token: ").strip()
+    else:
+        given = sys.stdin.buffer.read(_LONGEST_INPUT) if sys.stdin is not None else b""
+        token = given.decode(errors="replace").strip()
+    if not token:
+        raise usage("no token was given; pipe one in: private-integrations verify < file")
+    return token
+
+
+def _opened_by(found: Introspection) -> list[tuple[str, str]]:
+    until = "no end is set" if found.exp is None else instant_text(datetime.fromtimestamp(found.exp, UTC))
+    return [
+        ("integration", f"{found.integration} ({found.integration_id})"),
+        ("account", found.account or "-"),
+        ("scopes", "\n".join((found.scope or "-").split())),
+        ("generation", str(found.generation)),
+        ("role", _ROLES.get(found.role or "", found.role or "-")),
+        ("works until", until),
+    ]
+
+
+def _user() -> str:
+    """The user's name for the audit log, in characters that an issuer may have."""
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        name = ""
+    return re.sub(r"[^A-Za-z0-9._@-]", "-", name)[:64] or "unknown"

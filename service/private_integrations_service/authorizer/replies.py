@@ -1,0 +1,90 @@
+"""The data API's answers: always a JSON object; refusals in the platform's words, with a stable reason beside them."""
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+from uuid import uuid4
+
+# As in starlette.types, so that both kinds of applications fit together.
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_TOKEN_LIKE = re.compile(r"pit-[0-9a-f]{4}[0-9a-f-]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A status, a JSON object and headers beyond its type and length."""
+
+    status: int
+    body: Mapping[str, object]
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A no: the platform's status and text, and a `reason` that never changes its name.
+
+    `about` are further keys of the body, `challenge` is the `WWW-Authenticate` header (RFC 6750),
+    `traced` adds a `traceId` where the platform sends one, `status_key` is how it names the status.
+    """
+
+    status: int
+    reason: str
+    message: str | tuple[str, ...]
+    about: Mapping[str, object] = field(default_factory=dict)
+    challenge: str | None = None
+    traced: bool = False
+    status_key: str = "statusCode"
+
+    def reply(self) -> Reply:
+        """The answer that says so; nothing in it looks like a token."""
+        texts = [self.message] if isinstance(self.message, str) else self.message
+        shown = [without_tokens(text) for text in texts]
+        body: dict[str, object] = {
+            self.status_key: self.status,
+            "message": shown[0] if isinstance(self.message, str) else shown,
+            **self.about,
+        }
+        if self.traced:
+            body["traceId"] = new_trace_id()
+        body["reason"] = self.reason
+        headers = [(b"x-pit-problem", self.reason.encode())]
+        if self.challenge is not None:
+            headers.append((b"www-authenticate", self.challenge.encode()))
+        return Reply(self.status, body, tuple(headers))
+
+
+UNAVAILABLE = Refusal(503, "storage-unavailable", "Service Unavailable")
+"""The database does not answer: nothing is let through and nothing was changed."""
+
+
+def new_trace_id() -> str:
+    """A `traceId`: a random UUID, as the platform's are."""
+    return str(uuid4())
+
+
+def without_tokens(text: str) -> str:
+    """The text with whatever looks like a token, percent-encoded or not, cut out."""
+    decoded = unquote(text)
+    return _TOKEN_LIKE.sub("pit-…", decoded) if _TOKEN_LIKE.search(decoded) else text
+
+
+async def send_reply(send: Send, reply: Reply | Refusal) -> None:
+    """Send an answer whole."""
+    if isinstance(reply, Refusal):
+        reply = reply.reply()
+    # ASCII, so that a lone surrogate in a client's own key can be named in the answer.
+    body = json.dumps(reply.body, separators=(",", ":"), allow_nan=False).encode()
+    headers = [
+        (b"content-type", b"application/json; charset=utf-8"),
+        (b"content-length", b"%d" % len(body)),
+        *reply.headers,
+    ]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,58 @@
+"""The sandbox: a small API v2 of contacts and locations over the service's own database, behind the authorizer."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from anyio import to_thread
+
+from ..authorizer import GRANTED, STORAGE_ERRORS, Granted
+from ..authorizer.replies import UNAVAILABLE, Receive, Refusal, Reply, Scope, Send, send_reply
+from ..catalogue import Endpoint
+from ..storage.database import Database
+from . import contacts, locations
+from .bodies import read_body
+from .requests import Handler, Request
+
+_HANDLERS: Mapping[tuple[str, str], Handler] = MappingProxyType(
+    {
+        ("GET", "/contacts/"): contacts.list_contacts,
+        ("POST", "/contacts/"): contacts.create_contact,
+        ("GET", "/contacts/{contactId}"): contacts.read_contact,
+        ("PUT", "/contacts/{contactId}"): contacts.update_contact,
+        ("DELETE", "/contacts/{contactId}"): contacts.delete_contact,
+        ("GET", "/locations/{locationId}"): locations.read_location,
+    }
+)
+
+
+class Sandbox:
+    """Answers what the authorizer let through; operations that it doesn't have are a 501."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an authorized request."""
+        granted: Granted = scope[GRANTED]
+        endpoint = granted.match.endpoint
+        handler = _HANDLERS.get((endpoint.method, endpoint.path))
+        if handler is None:
+            await send_reply(send, _not_implemented(endpoint))
+            return
+        body = await read_body(receive)
+        if isinstance(body, bytes):
+            request = Request(self._database, granted, scope, body)
+            await send_reply(send, await to_thread.run_sync(_answer, handler, request))
+        elif body is not None:
+            await send_reply(send, body)
+
+
+def _answer(handler: Handler, request: Request) -> Reply | Refusal:
+    try:
+        return handler(request)
+    except STORAGE_ERRORS:
+        return UNAVAILABLE
+
+
+def _not_implemented(endpoint: Endpoint) -> Refusal:
+    return Refusal(501, "not-implemented", f"The sandbox has no {endpoint.method} {endpoint.path}")

@@ -1,0 +1,120 @@
+"""Reading bodies and judging their fields, in the words of the platform's validator (class-validator)."""
+
+import json
+import math
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from ..authorizer.replies import Receive, Refusal
+
+BODY_LIMIT = 100 * 1024
+"""Bytes accepted in a body of the data API."""
+
+_DEEPEST = 20
+_LONGEST_INTEGER = 15
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+Check = Callable[[str, object], list[str]]
+"""Answers for a field's name and value what is wrong with it, in the platform's words."""
+
+TOO_LARGE = Refusal(413, "body-too-large", "request entity too large", {"error": "Payload Too Large"})
+_NO_OBJECT = Refusal(400, "body-malformed", "The body must be a JSON object", {"error": "Bad Request"})
+
+
+async def read_body(receive: Receive) -> bytes | Refusal | None:
+    """The whole body; None if the client went away."""
+    body = b""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > BODY_LIMIT:
+            return TOO_LARGE
+    return body
+
+
+def read_fields(body: bytes) -> dict[str, Any] | Refusal:
+    """The fields of a JSON object; an empty body has none, as with the platform's parser."""
+    if not body.strip():
+        return {}
+    try:
+        # Numbers as in JavaScript: one that no double carries is infinite, and refused where it is used.
+        value = json.loads(body.decode(), parse_int=_integer, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        place = f" at position {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
+        return Refusal(400, "body-malformed", f"Unexpected token in JSON{place}", {"error": "Bad Request"})
+    return value if isinstance(value, dict) else _NO_OBJECT
+
+
+def refuse_fields(
+    fields: Mapping[str, object], checks: Mapping[str, Check], required: Collection[str] = ()
+) -> Refusal | None:
+    """Why the fields don't pass, every fault in one answer; null is like a field left out, unless required."""
+    texts = [f"property {name} should not exist" for name in fields if name not in checks]
+    for name, check in checks.items():
+        value = fields.get(name)
+        if value is not None or name in required:
+            texts += check(name, value)
+    return invalid(texts) if texts else None
+
+
+def invalid(texts: Collection[str]) -> Refusal:
+    """The platform's answer to values that don't pass."""
+    return Refusal(422, "invalid-request", tuple(texts), {"error": "Unprocessable Entity"})
+
+
+def text(name: str, value: object) -> list[str]:
+    """A string that can be stored and sent: no half of a surrogate pair."""
+    return [] if _is_text(value) else [f"{name} must be a string"]
+
+
+def required_text(name: str, value: object) -> list[str]:
+    """A string that isn't empty."""
+    empty = [f"{name} should not be empty"] if value in (None, "") else []
+    return text(name, value) + empty
+
+
+def flag(name: str, value: object) -> list[str]:
+    """True or false."""
+    return [] if isinstance(value, bool) else [f"{name} must be a boolean value"]
+
+
+def mapping(name: str, value: object) -> list[str]:
+    """A JSON object of any content."""
+    return [] if isinstance(value, dict) and is_carriable(value) else [f"{name} must be an object"]
+
+
+def texts(name: str, value: object) -> list[str]:
+    """An array of strings."""
+    if not isinstance(value, list):
+        return [f"{name} must be an array"]
+    return [] if all(_is_text(item) for item in value) else [f"each value in {name} must be a string"]
+
+
+def is_carriable(value: object, depth: int = 0) -> bool:
+    """Whether a value survives storing and sending as it is: finite, well-formed, not nested without end."""
+    if depth > _DEEPEST:
+        return False
+    if isinstance(value, dict):
+        return all(_is_text(key) and is_carriable(item, depth + 1) for key, item in value.items())
+    if isinstance(value, list):
+        return all(is_carriable(item, depth + 1) for item in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, str) or _is_text(value)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and not _SURROGATE.search(value)
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")

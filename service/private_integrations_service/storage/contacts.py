@@ -1,0 +1,135 @@
+"""The sandbox's contacts as stored; the account is part of every condition."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, or_, select, update
+
+from .tables import contacts
+
+_SEARCHED = ("name", "email", "phone", "companyName")
+
+
+@dataclass(frozen=True)
+class Contact:
+    """A contact: `fields` as they are shown, `email` and `phone` as duplicates are recognized by."""
+
+    id: str
+    account_id: str
+    email: str | None
+    phone: str | None
+    fields: Mapping[str, Any]
+    added_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place in the list of contacts, newest first: behind this instant and id."""
+
+    added_at: datetime
+    id: str
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Contacts of an account whose name, e-mail, phone or company contains `query`."""
+
+    account_id: str
+    query: str = ""
+
+    def condition(self) -> ColumnElement[bool]:
+        """The selection as an SQL condition."""
+        chosen = contacts.c.account_id == self.account_id
+        if not self.query:
+            return chosen
+        texts = [contacts.c.fields[name].as_string() for name in _SEARCHED]
+        return and_(chosen, or_(*(text.icontains(self.query, autoescape=True) for text in texts)))
+
+
+def contact_by_id(connection: Connection, account_id: str, contact_id: str) -> Contact | None:
+    """The account's contact with this id."""
+    return _one(connection, select(contacts).where(_is(account_id, contact_id)))
+
+
+def contact_like(
+    connection: Connection, account_id: str, field: Literal["email", "phone"], value: str, *, other_than: str
+) -> Contact | None:
+    """The account's oldest contact with this normalized e-mail or phone that isn't the one named."""
+    query = select(contacts).where(
+        contacts.c.account_id == account_id, contacts.c[field] == value, contacts.c.id != other_than
+    )
+    return _one(connection, query.order_by(contacts.c.added_at, contacts.c.id).limit(1))
+
+
+def list_contacts(connection: Connection, selection: Selection, *, after: Position | None, limit: int) -> list[Contact]:
+    """At most `limit` selected contacts, newest first, beginning behind `after`."""
+    query = select(contacts).where(selection.condition())
+    if after is not None:
+        query = query.where(_behind(after))
+    newest_first = query.order_by(contacts.c.added_at.desc(), contacts.c.id.desc()).limit(limit)
+    return [_contact(row) for row in connection.execute(newest_first)]
+
+
+def count_contacts(connection: Connection, selection: Selection, *, after: Position | None = None) -> int:
+    """How many contacts are selected, or how many of them lie behind `after`."""
+    query = select(func.count()).select_from(contacts).where(selection.condition())
+    if after is not None:
+        query = query.where(_behind(after))
+    return connection.execute(query).scalar_one()
+
+
+def add_contact(connection: Connection, contact: Contact) -> None:
+    """Store a new contact."""
+    connection.execute(
+        insert(contacts).values(
+            id=contact.id, account_id=contact.account_id, added_at=contact.added_at, **_changeable(contact)
+        )
+    )
+
+
+def save_contact(connection: Connection, contact: Contact) -> None:
+    """Store a contact as it is now."""
+    connection.execute(update(contacts).where(_is(contact.account_id, contact.id)).values(**_changeable(contact)))
+
+
+def remove_contact(connection: Connection, account_id: str, contact_id: str) -> bool:
+    """Remove the account's contact with this id; False if there was none."""
+    return connection.execute(delete(contacts).where(_is(account_id, contact_id))).rowcount > 0
+
+
+def _is(account_id: str, contact_id: str) -> ColumnElement[bool]:
+    return and_(contacts.c.account_id == account_id, contacts.c.id == contact_id)
+
+
+def _behind(position: Position) -> ColumnElement[bool]:
+    earlier = contacts.c.added_at < position.added_at
+    return or_(earlier, and_(contacts.c.added_at == position.added_at, contacts.c.id < position.id))
+
+
+def _changeable(contact: Contact) -> dict[str, Any]:
+    return {
+        "email": contact.email,
+        "phone": contact.phone,
+        "fields": dict(contact.fields),
+        "updated_at": contact.updated_at,
+    }
+
+
+def _one(connection: Connection, query: Select[Any]) -> Contact | None:
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _contact(row)
+
+
+def _contact(row: Row[Any]) -> Contact:
+    return Contact(
+        id=row.id,
+        account_id=row.account_id,
+        email=row.email,
+        phone=row.phone,
+        fields=row.fields,
+        added_at=row.added_at,
+        updated_at=row.updated_at,
+    )

@@ -1,0 +1,117 @@
+"""Stacks on the real engine: inline programs, a file backend, folders that are thrown away."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi.automation as auto
+import pytest
+
+from private_integrations.client import Client
+from private_integrations.connection import Connection
+from throwaway import Service, engine_environment, make_stack
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+Program = Callable[[], None]
+
+
+@dataclass
+class Outcome:
+    """What a command did or would do: the operation on each resource, and all that was printed."""
+
+    operations: dict[str, str] = field(default_factory=dict)
+    text: str = ""
+
+    @property
+    def changes(self) -> dict[str, str]:
+        """The operations that are not `same`, `read` or `refresh`."""
+        return {name: op for name, op in self.operations.items() if op not in ("same", "read", "refresh")}
+
+
+class EngineStack:
+    """A stack whose program may change between commands."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.program: Program = lambda: None
+        self.project = f"p{uuid.uuid4().hex[:10]}"
+        self.environment = engine_environment(folder, {"PYTHONPATH": str(PROGRAMS), **environment})
+        self.stack = make_stack(folder, self.project, lambda: self.program(), self.environment)
+
+    def preview(self, **options: Any) -> Outcome:
+        """What `pulumi preview` shows."""
+        return self._run(self.stack.preview, **options)
+
+    def up(self, program: Program | None = None, **options: Any) -> Outcome:
+        """What `pulumi up` does; with a program, that one from now on."""
+        self.program = program or self.program
+        return self._run(self.stack.up, **options)
+
+    def refresh(self, **options: Any) -> Outcome:
+        """What `pulumi refresh` finds."""
+        return self._run(self.stack.refresh, **options)
+
+    def destroy(self) -> Outcome:
+        """What `pulumi destroy` removes."""
+        return self._run(self.stack.destroy)
+
+    def output(self, name: str) -> Any:
+        """A stack output's value, secret or not; None where there is none."""
+        outputs = self.stack.outputs()
+        return outputs[name].value if name in outputs else None
+
+    def resource(self, kind: str) -> dict[str, Any]:
+        """The state of the one resource of this kind, `PrivateIntegration` or `Token`, secrets in clear."""
+        exported = self.stack.export_stack().deployment
+        found = [entry for entry in exported["resources"] if entry["type"].endswith(f":{kind}")]
+        assert len(found) == 1, f"{len(found)} resources of kind {kind}"
+        return dict(found[0])
+
+    def everything_written(self) -> str:
+        """The raw content of every file of the backend."""
+        files = [file for file in (self.folder / "state").rglob("*") if file.is_file()]
+        return "\n".join(file.read_text(errors="replace") for file in files)
+
+    def _run(self, command: Callable[..., Any], **options: Any) -> Outcome:
+        outcome = Outcome()
+
+        def note(event: auto.EngineEvent) -> None:
+            if event.resource_pre_event is not None:
+                step = event.resource_pre_event.metadata
+                name = step.urn.rsplit("::", 1)[1]
+                kind = step.type.rsplit(":", 1)[1]
+                if kind not in ("Stack", "pulumi-python"):
+                    outcome.operations[f"{kind} {name}"] = step.op.value
+
+        outcome.text = command(on_event=note, color="never", **options).stdout
+        return outcome
+
+
+@pytest.fixture
+def environment(service: Service) -> dict[str, str]:
+    """The environment of the `pulumi` process."""
+    return dict(service.environment)
+
+
+@pytest.fixture
+def stack(tmp_path: Path, environment: dict[str, str]) -> Iterator[EngineStack]:
+    """A new stack, destroyed at the end where the test left anything."""
+    made = EngineStack(tmp_path, environment)
+    yield made
+    if made.stack.export_stack().deployment.get("resources"):
+        made.destroy()
+
+
+@pytest.fixture
+def client(service: Service) -> Client:
+    """The service's management API."""
+    return Client(Connection(service.url, service.key))
+
+
+@pytest.fixture
+def accounts(client: Client) -> dict[str, str]:
+    """The ids of the accounts by kind."""
+    return {account.kind: account.id for account in client.accounts()}

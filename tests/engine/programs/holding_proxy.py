@@ -1,0 +1,99 @@
+"""A TCP proxy on loopback that holds back, or loses, the answer to a request it is told to look for."""
+
+import socket
+import threading
+from contextlib import suppress
+from types import TracebackType
+from urllib.parse import urlsplit
+
+_CHUNK = 65536
+
+
+class HoldingProxy:
+    """Forwards connections to a service; requests always arrive, some answers don't."""
+
+    def __init__(self, target: str) -> None:
+        parts = urlsplit(target)
+        self._target = (parts.hostname, parts.port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sought: bytes | None = None
+        self._losing = False
+        self._released = threading.Event()
+        self.held = threading.Event()
+        self.dropped = 0
+
+    @property
+    def url(self) -> str:
+        """Where to connect in place of the service."""
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def hold(self, sought: bytes) -> None:
+        """Hold the answer to the next request whose head contains these bytes, until `release`."""
+        self._sought, self._losing = sought, False
+        self._released.clear()
+
+    def drop(self, sought: bytes) -> None:
+        """Lose the answer to the next such request and cut its connection."""
+        self._sought, self._losing = sought, True
+
+    def release(self) -> None:
+        """Let a held answer go and hold no other."""
+        self._sought = None
+        self._released.set()
+
+    def __enter__(self) -> "HoldingProxy":
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.release()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        asked_for = threading.Event()
+        with client, socket.create_connection(self._target) as upstream, suppress(OSError):
+            threading.Thread(target=self._forward, args=(client, upstream, asked_for), daemon=True).start()
+            while answer := self._answer(upstream):
+                if asked_for.is_set() and not self._deliver():
+                    client.shutdown(socket.SHUT_RDWR)
+                    return
+                asked_for.clear()
+                client.sendall(answer)
+
+    def _forward(self, client: socket.socket, upstream: socket.socket, asked_for: threading.Event) -> None:
+        with suppress(OSError):
+            while request := client.recv(_CHUNK):
+                if self._sought is not None and self._sought in request:
+                    asked_for.set()
+                upstream.sendall(request)
+            upstream.shutdown(socket.SHUT_WR)
+
+    def _deliver(self) -> bool:
+        if self._losing:
+            self._sought = None
+            self.dropped += 1
+            return False
+        self.held.set()
+        return self._released.wait(60)
+
+    def _answer(self, upstream: socket.socket) -> bytes:
+        """One whole answer, empty at the end of the connection; the service always says the length."""
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            more = upstream.recv(_CHUNK)
+            if not more:
+                return b""
+            answer += more
+        head, _, body = answer.partition(b"\r\n\r\n")
+        length = next(
+            int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
+        )
+        while len(body) < length:
+            body += upstream.recv(_CHUNK)
+        return head + b"\r\n\r\n" + body

@@ -1,0 +1,119 @@
+"""Every failure a user can cause is one clear line, without a traceback and without a secret."""
+
+import pytest
+from pulumi import automation as auto
+
+from integrations import declare
+
+UNUSED = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def failure(stack):
+    """Run a command that must fail, and give what was printed."""
+
+    def run(command="preview", **environment):
+        stack.stack.workspace.env_vars.update(environment)
+        with pytest.raises(auto.CommandError) as caught:
+            getattr(stack, command)()
+        text = str(caught.value)
+        assert "Traceback" not in text
+        assert 'File "' not in text
+        assert "pmk-" not in text
+        return text
+
+    return run
+
+
+def test_wrong_scope_names(stack, failure):
+    """A scope that doesn't exist is refused with the likeliest names."""
+    stack.program = declare(scopes=["contact.readonly"])
+    assert 'there is no scope "contact.readonly"; did you mean contacts.readonly' in failure()
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ({"scopes": []}, 'give at least one scope, as in scopes=["contacts.readonly"]'),
+        ({"name": " "}, "name must not be blank"),
+        ({"account": "not an account"}, "account string should match pattern"),
+    ],
+)
+def test_wrong_values(stack, failure, inputs, message):
+    """Values that can't be right are refused in the preview."""
+    stack.program = declare(**inputs)
+    assert message in failure()
+
+
+def test_contradicting_rotation(stack, failure):
+    """An overlap as long as the period is refused with the arithmetic."""
+    import private_integrations as pi
+
+    stack.program = declare(rotation=pi.Rotation(every="90d", overlap="90d"))
+    expected = "overlap 90d must be shorter than every 90d, or old tokens would pile up; leave it out for 7d"
+    assert expected in failure()
+
+
+def test_missing_configuration(stack, failure):
+    """Without a URL, a key or an account the error says what to set."""
+    stack.program = declare()
+    assert "PRIVATE_INTEGRATIONS_URL is not set; set it, or run: pulumi config set private-integrations:url" in failure(
+        PRIVATE_INTEGRATIONS_URL=""
+    )
+
+
+def test_missing_account(stack, failure):
+    """Without an account the error names the three places to give one."""
+    stack.program = declare()
+    assert "no account is given; give account=, set PRIVATE_INTEGRATIONS_ACCOUNT, or run: pulumi config set" in failure(
+        PRIVATE_INTEGRATIONS_ACCOUNT=""
+    )
+
+
+def test_service_down(stack, failure):
+    """A service that can't be reached is named by its URL."""
+    stack.program = declare()
+    text = failure("up", PRIVATE_INTEGRATIONS_URL=UNUSED)
+    assert f"private-integrations: {UNUSED} does not answer (no connection); is the service running?" in text
+
+
+def test_wrong_key(stack, failure):
+    """A key the service doesn't know is refused, and not shown."""
+    stack.program = declare()
+    text = failure("up", PRIVATE_INTEGRATIONS_KEY="pmk-" + "0" * 64)
+    assert "private-integrations: this management key is not known here" in text
+
+
+def test_a_key_without_rights(stack, failure, viewer_key):
+    """A viewer's key may not create, and says so."""
+    stack.program = declare()
+    text = failure("up", PRIVATE_INTEGRATIONS_KEY=viewer_key)
+    assert "private-integrations: management key reader is a viewer and may only read" in text
+
+
+def test_unknown_account(stack, failure):
+    """An account that doesn't exist is named."""
+    stack.program = declare(account="nobody")
+    assert "private-integrations: there is no account nobody" in failure("up")
+
+
+def test_scope_of_another_class(stack, failure, accounts):
+    """A scope that accounts of this kind can't hold is refused."""
+    stack.program = declare(account=accounts["agency"], scopes=["contacts.readonly"])
+    assert "contacts.readonly" in failure("up")
+
+
+def test_stack_configuration_is_used(stack, service):
+    """URL, key and account may come from the stack's configuration; the environment wins over it."""
+    for name in list(stack.stack.workspace.env_vars):
+        if name.startswith("PRIVATE_INTEGRATIONS_"):
+            stack.stack.workspace.env_vars.pop(name)
+    stack.stack.set_config("private-integrations:url", auto.ConfigValue(service.url))
+    stack.stack.set_config("private-integrations:adminKey", auto.ConfigValue(service.key, secret=True))
+    stack.stack.set_config("private-integrations:account", auto.ConfigValue(service.account))
+    stack.up(declare())
+    assert stack.output("token").startswith("pit-")
+    stack.stack.workspace.env_vars["PRIVATE_INTEGRATIONS_URL"] = UNUSED
+    with pytest.raises(auto.CommandError, match=UNUSED):
+        stack.preview()
+    del stack.stack.workspace.env_vars["PRIVATE_INTEGRATIONS_URL"]

@@ -1,0 +1,252 @@
+"""A real database, a clock that tests move, integrations made by the real operations, and the data API in-process."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from private_integrations.contract import Account, GenerationRequest, Integration, IntegrationEdit, IntegrationRequest
+from private_integrations_service.authorizer import Authorizer
+from private_integrations_service.catalogue import Catalogue
+from private_integrations_service.operations import generations, integrations
+from private_integrations_service.operations.integrations import Declared, Rules
+from private_integrations_service.sandbox import Sandbox
+from private_integrations_service.settings import Settings
+from private_integrations_service.storage.accounts import add_account
+from private_integrations_service.storage.database import Database, open_database
+from private_integrations_service.storage.integrations import integration_by_id
+from private_integrations_service.tokens import new_id
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@dataclass
+class Clock:
+    """The clock that the service is given: it stands still until a test moves it."""
+
+    now: datetime = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, **by: float) -> None:
+        """Forwards, or backwards with negative numbers."""
+        self.now += timedelta(**by)
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """Two agencies; the first has two locations, the second one."""
+
+    agency: str = "agencyOneAAAAAAAAAAA"
+    location: str = "locationOneAAAAAAAAA"
+    sister: str = "locationTwoAAAAAAAAA"
+    other_agency: str = "agencyTwoBBBBBBBBBBB"
+    stranger: str = "locationBBBBBBBBBBBB"
+
+
+@dataclass
+class Desk:
+    """What people do through the management API, by the same operations."""
+
+    database: Database
+    clock: Clock
+    rules: Rules
+    account: str
+    _runs: int = 0
+
+    def integration(self, *scopes: str, account: str | None = None) -> str:
+        """Make an integration with these scopes; answers its id."""
+        request = IntegrationRequest(
+            account=account or self.account, name="CRM sync", scopes=list(scopes), claim=new_id("claim_")
+        )
+        with self.database.write(self.clock()) as write:
+            declared = integrations.declare(write, f"org/project/stack/{new_id()}", request, self.rules, actor="test")
+        assert isinstance(declared, Declared), declared
+        return declared.integration.id
+
+    def token(self, integration: str, *, overlap: timedelta = timedelta(days=7)) -> str:
+        """Rotate: issue the next generation; answers the token."""
+        self._runs += 1
+        with self.database.write(self.clock()) as write:
+            last = self._read(write.connection, integration).last_generation
+            request = GenerationRequest(
+                issuer="test", run=f"run{self._runs}", attempt=1, holding=last, overlap_seconds=overlap.total_seconds()
+            )
+            issued = generations.issue(write, integration, last + 1, request, 3, actor="test")
+        return issued.token
+
+    def token_with(self, *scopes: str, account: str | None = None) -> str:
+        """A token of a new integration with these scopes."""
+        return self.token(self.integration(*scopes, account=account))
+
+    def edit(self, integration: str, *scopes: str) -> None:
+        """Give the integration these scopes."""
+        change = IntegrationEdit(scopes=list(scopes))
+        with self.database.write(self.clock()) as write:
+            edited = integrations.edit(write, integration, change, self.rules, expected_version=None, actor="test")
+        assert isinstance(edited, Integration), edited
+
+    def expire(self, integration: str, *numbers: int) -> None:
+        """End these generations at once."""
+        with self.database.write(self.clock()) as write:
+            generations.expire(write, integration, numbers, actor="test")
+
+    def delete(self, integration: str) -> None:
+        """Delete the integration with its tokens."""
+        with self.database.write(self.clock()) as write:
+            integrations.delete(write, integration, None, actor="test")
+
+    def secrets(self, integration: str) -> dict[int, tuple[str, datetime | None]]:
+        """Role and deadline of each generation."""
+        with self.database.read() as connection:
+            found = self._read(connection, integration)
+            (state,) = generations.token_states(connection, [found], max(self.clock(), self.database.high_water))
+        return {secret.generation: (secret.role, secret.expires_at) for secret in state.secrets}
+
+    def _read(self, connection: Any, integration: str) -> Integration:
+        found = integration_by_id(connection, integration)
+        assert found is not None
+        return found
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the data API answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class DataApi:
+    """The data API as an ASGI application, asked in-process with the token given."""
+
+    app: Authorizer
+    token: str | None = None
+    version: str | None = "2021-07-28"
+
+    def ask(
+        self,
+        method: str,
+        target: str,
+        body: Any = None,
+        *,
+        token: str | None = None,
+        version: str | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> Answer:
+        """Send a request; a `body` that isn't bytes is sent as JSON."""
+        token, version = token or self.token, self.version if version is None else version
+        sent = [("host", "crm.test"), *headers]
+        sent += [("authorization", f"Bearer {token}")] if token else []
+        sent += [("version", version)] if version else []
+        path, _, query = target.partition("?")
+        scope = {
+            "type": "http",
+            "method": method,
+            "scheme": "http",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "headers": [(name.encode(), value.encode()) for name, value in sent],
+        }
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        return asyncio.run(_ask(self.app, scope, content))
+
+
+async def _ask(app: Authorizer, scope: dict[str, Any], content: bytes) -> Answer:
+    received: list[dict[str, Any]] = []
+    half = len(content) // 2
+    waiting = [
+        {"type": "http.request", "body": content[:half], "more_body": True},
+        {"type": "http.request", "body": content[half:], "more_body": False},
+    ]
+
+    async def receive() -> dict[str, Any]:
+        return waiting.pop(0)
+
+    async def send(message: dict[str, Any]) -> None:
+        received.append(message)
+
+    await app(scope, receive, send)
+    start, end = received
+    headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    assert headers["content-type"] == "application/json; charset=utf-8"
+    assert headers["content-length"] == str(len(end["body"]))
+    parsed = json.loads(end["body"])
+    assert isinstance(parsed, dict)
+    return Answer(start["status"], headers, parsed)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock at noon of 2026-11-20."""
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> Catalogue:
+    """The catalogue that comes with the package."""
+    return Catalogue.load()
+
+
+@pytest.fixture
+def accounts() -> Accounts:
+    """The ids of the accounts in the database."""
+    return Accounts()
+
+
+@pytest.fixture(scope="session")
+def fresh_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a new database: copied for each test, since migrating takes longer than most tests."""
+    folder = tmp_path_factory.mktemp("fresh") / "data"
+    accounts = Accounts()
+    database = open_database(folder)
+    with database.write(NOON) as write:
+        for agency in (accounts.agency, accounts.other_agency):
+            add_account(write.connection, Account(id=agency, name="Agency", kind="agency"), NOON)
+        for location, agency in (
+            (accounts.location, accounts.agency),
+            (accounts.sister, accounts.agency),
+            (accounts.stranger, accounts.other_agency),
+        ):
+            account = Account(id=location, name="Location", kind="sub_account", agency_id=agency)
+            add_account(write.connection, account, NOON)
+    database.close()
+    return folder
+
+
+@pytest.fixture
+def database(tmp_path: Path, fresh_folder: Path) -> Iterator[Database]:
+    """A new database in a file, with the accounts."""
+    opened = open_database(Path(shutil.copytree(fresh_folder, tmp_path / "data")))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def desk(database: Database, clock: Clock, catalogue: Catalogue, accounts: Accounts) -> Desk:
+    """The management operations over the database, for the first location unless said otherwise."""
+    return Desk(database, clock, Rules(catalogue, Settings()), accounts.location)
+
+
+@pytest.fixture
+def authorizer(database: Database, clock: Clock, catalogue: Catalogue) -> Iterator[Authorizer]:
+    """The authorizer in front of the sandbox."""
+    made = Authorizer(Sandbox(database), database, catalogue, clock, 1000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def api(authorizer: Authorizer) -> DataApi:
+    """The data API, without a token until the test sets one."""
+    return DataApi(authorizer)

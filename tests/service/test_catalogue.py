@@ -1,0 +1,147 @@
+"""The catalogue: which scopes an integration may hold, and which endpoint a request means."""
+
+import pytest
+
+from private_integrations_service.catalogue import Catalogue
+
+LOCATION_ONLY = frozenset({"sub_account"})
+
+
+def test_every_endpoint_is_found_by_its_own_path(catalogue: Catalogue) -> None:
+    """Each of the 667 endpoints is found by its path, with and without a trailing slash, or has a twin that rules."""
+    for endpoint in catalogue.endpoints:
+        path = endpoint.path.replace("{", "x").replace("}", "x")
+        for spelling in (path.rstrip("/"), path.rstrip("/") + "/"):
+            match = catalogue.match(endpoint.method, spelling)
+            assert match is not None, endpoint
+            assert (match.endpoint.scope, match.endpoint.account_kinds) == (endpoint.scope, endpoint.account_kinds)
+            assert len(match.params) == len(endpoint.parameters)
+    assert len(catalogue.endpoints) == 667
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "template", "params"),
+    [
+        ("GET", "/contacts", "/contacts/", {}),
+        ("GET", "/contacts/", "/contacts/", {}),
+        ("GET", "/contacts/abc", "/contacts/{contactId}", {"contactId": "abc"}),
+        ("GET", "/contacts/search/duplicate", "/contacts/search/duplicate", {}),
+        ("GET", "/contacts/search/duplicate/", "/contacts/search/duplicate", {}),
+        ("POST", "/contacts/search", "/contacts/search", {}),
+        ("GET", "/contacts/business/b1", "/contacts/business/{businessId}", {"businessId": "b1"}),
+        ("GET", "/contacts/business/notes", "/contacts/business/{businessId}", {"businessId": "notes"}),
+        ("GET", "/contacts/search/notes", "/contacts/{contactId}/notes", {"contactId": "search"}),
+        ("GET", "/locations/search", "/locations/search", {}),
+        ("DELETE", "/contacts/c/campaigns/removeAll", "/contacts/{contactId}/campaigns/removeAll", {"contactId": "c"}),
+        ("GET", "/contacts/a%20b", "/contacts/{contactId}", {"contactId": "a b"}),
+        ("GET", "/contacts/%7BcontactId%7D", "/contacts/{contactId}", {"contactId": "{contactId}"}),
+        ("GET", "/contacts/%C3%A9", "/contacts/{contactId}", {"contactId": "é"}),
+        ("GET", "/c%6Fntacts/x", "/contacts/{contactId}", {"contactId": "x"}),
+        ("GET", "/contacts/a%252Fb", "/contacts/{contactId}", {"contactId": "a%2Fb"}),
+    ],
+)
+def test_literals_win_and_parameters_are_decoded(
+    catalogue: Catalogue, method: str, path: str, template: str, params: dict[str, str]
+) -> None:
+    """A literal segment wins over a parameter, and backtracks to it where it leads nowhere."""
+    match = catalogue.match(method, path)
+    assert match is not None
+    assert (match.endpoint.path, dict(match.params)) == (template, params)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/",
+        "//",
+        "contacts",
+        "/contacts//",
+        "//contacts",
+        "/contacts//notes",
+        "/contacts/a%2Fb",
+        "/contacts/a%2fb",
+        "/contacts/a%5Cb",
+        "/contacts/a\\b",
+        "/contacts/.",
+        "/contacts/..",
+        "/contacts/%2e%2E",
+        "/contacts/x/../y",
+        "/contacts/a%00",
+        "/contacts/a%0Ab",
+        "/contacts/a%7F",
+        "/contacts/%C2%85",
+        "/contacts/%ff",
+        "/Contacts/a",
+        "/contacts/a/b/c/d/e",
+        "/nothing",
+    ],
+)
+def test_odd_paths_match_nothing(catalogue: Catalogue, path: str) -> None:
+    """A path that somebody behind us could read as another one is no endpoint."""
+    assert catalogue.match("GET", path) is None
+
+
+def test_the_methods_case_counts(catalogue: Catalogue) -> None:
+    """Methods are case-sensitive (RFC 9110 §9.1)."""
+    assert catalogue.match("get", "/contacts/") is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kinds"),
+    [
+        ("GET", "/contacts/", LOCATION_ONLY),
+        ("GET", "/locations/x", frozenset({"agency", "sub_account"})),
+        ("POST", "/locations/", frozenset({"agency"})),
+        ("DELETE", "/marketplace/app/a/installations", frozenset({"agency"})),  # pit_access
+        ("POST", "/contacts/bulk/business", LOCATION_ONLY),  # undocumented: as its scope says
+        ("GET", "/oauth/installedLocations", frozenset()),  # pit_refused
+        ("POST", "/social-media-posting/comments/x", frozenset()),  # nor does the scope say anything
+        ("POST", "/oauth/token", frozenset()),  # no scope
+    ],
+)
+def test_who_an_endpoint_accepts(catalogue: Catalogue, method: str, path: str, kinds: frozenset[str]) -> None:
+    """What is refused for private integrations or known to nobody is closed to all."""
+    match = catalogue.match(method, path)
+    assert match is not None
+    assert match.endpoint.account_kinds == kinds
+
+
+def test_no_endpoint_without_a_scope_is_open(catalogue: Catalogue) -> None:
+    """Whatever a token opens, a scope stands for it."""
+    assert not [endpoint for endpoint in catalogue.endpoints if endpoint.scope is None and endpoint.account_kinds]
+
+
+def test_v3_only(catalogue: Catalogue) -> None:
+    """An endpoint that only the v3 spec has and that lists no older version is for v3 alone."""
+    path = "/contacts/c/campaigns/"
+    assert [catalogue.match("DELETE", path + end).endpoint.v3_only for end in ("remove-all", "removeAll")] == [
+        True,
+        False,
+    ]
+    assert sum(endpoint.v3_only for endpoint in catalogue.endpoints) == 86
+
+
+@pytest.mark.parametrize(
+    ("scope", "kind", "sentence"),
+    [
+        ("contacts.readonly", "sub_account", None),
+        ("locations.readonly", "agency", None),
+        ("locations.readonly", "sub_account", None),
+        ("files.readonly", "agency", None),
+        ("contacts.readonly", "agency", "scope contacts.readonly is for sub-accounts only, not for agencies"),
+        ("locations.write", "sub_account", "scope locations.write is for agencies only, not for sub-accounts"),
+        (
+            "charges.write",
+            "sub_account",
+            "scope charges.write is for OAuth apps only; no private integration can hold it",
+        ),
+        ("contact.readonly", "sub_account", "there is no scope 'contact.readonly'; did you mean contacts.readonly?"),
+        ("Contacts.readonly\n", "agency", r"there is no scope 'Contacts.readonly\n'; did you mean contacts.readonly?"),
+        ("*", "sub_account", "there is no scope '*'"),
+        ("contacts", "sub_account", "there is no scope 'contacts'"),
+    ],
+)
+def test_scopes_an_integration_can_hold(catalogue: Catalogue, scope: str, kind: str, sentence: str | None) -> None:
+    """Scopes match exactly, fit the account's kind, and a wrong one is answered with its neighbours."""
+    assert catalogue.refuse_scope(scope, kind) == sentence

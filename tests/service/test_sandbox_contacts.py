@@ -1,0 +1,437 @@
+"""The sandbox's contacts: the platform's statuses, bodies and error texts."""
+
+import re
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from private_integrations_service.sandbox.contacts import seed
+
+ID = re.compile(r"[A-Za-z0-9]{20}")
+INVALID = {"statusCode": 422, "error": "Unprocessable Entity", "reason": "invalid-request"}
+NOW = "2026-11-20T12:00:00.000Z"
+
+
+@pytest.fixture(autouse=True)
+def _writer(api, desk):
+    """Every request here is sent with a token that may read and write contacts."""
+    api.token = desk.token_with("contacts.readonly", "contacts.write")
+
+
+@pytest.fixture
+def create(api, accounts):
+    """Create a contact with these fields; answers it."""
+
+    def created(**fields):
+        answer = api.ask("POST", "/contacts/", {"locationId": accounts.location, **fields})
+        assert answer.status == 201, answer
+        assert list(answer.body) == ["contact"]
+        return answer.body["contact"]
+
+    return created
+
+
+def test_create(create, accounts):
+    """A contact is created with 201 and shown as single contacts are."""
+    contact = create(
+        firstName="Rosan",
+        lastName="Deo",
+        email="Rosan@Deos.com",
+        phone="+1 888-888-8888",
+        dateOfBirth="1990-09-25",
+        tags=["a", "b", "a"],
+        dnd=True,
+        customFields=[{"id": "f1", "field_value": "x"}, {"key": "k2", "fieldValue": [1, 2.5]}],
+        companyName=None,
+    )
+    assert ID.fullmatch(contact.pop("id"))
+    assert contact == {
+        "locationId": accounts.location,
+        "name": "Rosan Deo",
+        "firstName": "Rosan",
+        "lastName": "Deo",
+        "email": "Rosan@Deos.com",
+        "emailLowerCase": "rosan@deos.com",
+        "phone": "+18888888888",
+        "dateOfBirth": "1990-09-25T00:00:00.000Z",
+        "dnd": True,
+        "tags": ["a", "b"],
+        "customFields": [{"id": "f1", "value": "x"}, {"id": "k2", "value": [1, 2.5]}],
+        "type": "lead",
+        "source": "public api",
+        "dateAdded": NOW,
+        "dateUpdated": NOW,
+    }
+
+
+def test_only_the_location_is_required(api, create):
+    """A contact without any field is one, and is read back as it was answered."""
+    contact = create()
+    answer = api.ask("GET", f"/contacts/{contact['id']}")
+    assert (answer.status, answer.body) == (200, {"contact": contact})
+    assert api.ask("GET", f"/contacts/{contact['id']}/").body == {"contact": contact}
+
+
+def test_a_name_and_its_parts(api, create):
+    """The whole name gives the parts and the parts the whole name."""
+    contact = create(name="Ada King Lovelace")
+    assert (contact["firstName"], contact["lastName"]) == ("Ada", "King Lovelace")
+    changed = api.ask("PUT", f"/contacts/{contact['id']}", {"lastName": "Byron"}).body["contact"]
+    assert (changed["name"], changed["firstName"]) == ("Ada Byron", "Ada")
+
+
+@pytest.mark.parametrize(
+    ("fields", "texts"),
+    [
+        ({"locationId": None}, ["locationId must be a string", "locationId should not be empty"]),
+        ({"locationId": ""}, ["locationId should not be empty"]),
+        ({"locationId": 5}, ["locationId must be a string"]),
+        ({"nme": "x", "id": "y"}, ["property nme should not exist", "property id should not exist"]),
+        ({"email": "nobody"}, ["email must be an email"]),
+        ({"email": "a@b"}, ["email must be an email"]),
+        ({"email": ["a@b.c"]}, ["email must be an email"]),
+        ({"email": "a@b.c\r\nBcc: x@y.z"}, ["email must be an email"]),
+        ({"email": "a" * 250 + "@b.co"}, ["email must be an email"]),
+        ({"phone": 12345678}, ["phone must be a string"]),
+        ({"phone": "call me"}, ["phone must be a valid phone number"]),
+        ({"phone": "+" + "1" * 16}, ["phone must be a valid phone number"]),
+        ({"firstName": 1, "city": {}}, ["firstName must be a string", "city must be a string"]),
+        ({"firstName": "\ud800"}, ["firstName must be a string"]),
+        ({"\udfff": 1}, ["property \udfff should not exist"]),
+        ({"dnd": "yes"}, ["dnd must be a boolean value"]),
+        ({"dndSettings": []}, ["dndSettings must be an object"]),
+        ({"dndSettings": {"a": {"\ud800": 1}}}, ["dndSettings must be an object"]),
+        ({"tags": "a"}, ["tags must be an array"]),
+        ({"tags": ["a", 1]}, ["each value in tags must be a string"]),
+        ({"dateOfBirth": "1990-02-30"}, ["dateOfBirth must be a valid ISO 8601 date string"]),
+        ({"dateOfBirth": "25/09/1990"}, ["dateOfBirth must be a valid ISO 8601 date string"]),
+        ({"customFields": {}}, ["customFields must be an array"]),
+        ({"customFields": [1]}, ["each value in nested property customFields must be either object or array"]),
+        (
+            {"customFields": [{"value": 1}]},
+            ["customFields.0.property value should not exist", "customFields.0.id must be a string"],
+        ),
+    ],
+)
+def test_invalid_fields(api, accounts, fields, texts):
+    """Every fault is told in the validator's words, and nothing is stored."""
+    answer = api.ask("POST", "/contacts/", {"locationId": accounts.location, **fields})
+    assert (answer.status, answer.body) == (422, {**INVALID, "message": texts})
+    assert api.ask("GET", f"/contacts/?locationId={accounts.location}").body["count"] == 0
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"9" * 400, b"1" * 6000])
+def test_numbers_that_nothing_carries(api, accounts, number):
+    """A number beyond every double is the sender's mistake."""
+    body = b'{"locationId":"%s","customFields":[{"id":"f","field_value":%s}]}' % (accounts.location.encode(), number)
+    text = "customFields.0.field_value must be a string, a finite number, an array or an object"
+    answer = api.ask("POST", "/contacts/", body)
+    assert (answer.status, answer.body) == (422, {**INVALID, "message": [text]})
+
+
+def test_values_nested_without_end(api, accounts):
+    """A value deeper than twenty levels is refused while it can still be read."""
+    value = b"[" * 200 + b"]" * 200
+    body = b'{"locationId":"%s","dndSettings":{"a":%s}}' % (accounts.location.encode(), value)
+    answer = api.ask("POST", "/contacts/", body)
+    assert (answer.status, answer.body) == (422, {**INVALID, "message": ["dndSettings must be an object"]})
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"  "])
+def test_create_without_a_body(api, body):
+    """Without a body everything required is missing."""
+    answer = api.ask("POST", "/contacts/", body)
+    texts = ["locationId must be a string", "locationId should not be empty"]
+    assert (answer.status, answer.body) == (422, {**INVALID, "message": texts})
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{", "Unexpected token in JSON at position 1"),
+        (b'{"a":1}}', "Unexpected token in JSON at position 7"),
+        (b'{"a":NaN}', "Unexpected token in JSON"),
+        (b'{"a":"\xff"}', "Unexpected token in JSON"),
+        (b"[" * 60_000, "Unexpected token in JSON"),
+        (b"[]", "The body must be a JSON object"),
+        (b"null", "The body must be a JSON object"),
+        (b'"x"', "The body must be a JSON object"),
+    ],
+)
+def test_bodies_that_are_no_json_object(api, body, message):
+    """A body that can't be read is a 400, never a 500."""
+    answer = api.ask("POST", "/contacts/", body)
+    expected = {"statusCode": 400, "message": message, "error": "Bad Request", "reason": "body-malformed"}
+    assert (answer.status, answer.body) == (400, expected)
+
+
+def test_a_body_that_is_too_large(api):
+    """A body beyond 100 KB is refused."""
+    answer = api.ask("POST", "/contacts/", b" " * 102_401)
+    assert (answer.status, answer.body) == (
+        413,
+        {
+            "statusCode": 413,
+            "message": "request entity too large",
+            "error": "Payload Too Large",
+            "reason": "body-too-large",
+        },
+    )
+
+
+def test_a_foreign_location_in_the_body(api, accounts):
+    """A location that the token doesn't reach is refused before the fields are judged."""
+    answer = api.ask("POST", "/contacts/", {"locationId": accounts.sister, "email": "x"})
+    assert (answer.status, answer.body) == (
+        403,
+        {
+            "statusCode": 403,
+            "message": "The token does not have access to this location.",
+            "reason": "location-not-allowed",
+        },
+    )
+
+
+def test_duplicates(api, create, accounts):
+    """The same e-mail in other case or the same phone in another spelling is a duplicate; e-mail counts first."""
+    first = create(name="Rosan Deo", email="rosan@deos.com")
+    second = create(phone="(202) 555-0143")
+    refused = {
+        "statusCode": 400,
+        "message": "This location does not allow duplicated contacts.",
+        "reason": "duplicate-contact",
+    }
+    by_email = {"contactId": first["id"], "matchingField": "email", "contactName": "Rosan Deo"}
+    by_phone = {"contactId": second["id"], "matchingField": "phone"}
+    for fields, meta in (
+        ({"email": "ROSAN@deos.com", "phone": "+12025550143"}, by_email),
+        ({"phone": "001 202 555 0143"}, by_phone),
+    ):
+        answer = api.ask("POST", "/contacts/", {"locationId": accounts.location, **fields})
+        assert (answer.status, answer.body) == (400, {**refused, "meta": meta})
+    answer = api.ask("PUT", f"/contacts/{second['id']}", {"email": "Rosan@deos.com"})
+    assert (answer.status, answer.body) == (400, {**refused, "meta": by_email})
+    assert api.ask("PUT", f"/contacts/{first['id']}", {"email": "rosan@DEOS.com"}).status == 200
+
+
+def test_update(api, create, clock):
+    """What is given replaces what was, tags as a whole; null takes a field away."""
+    contact = create(firstName="Rosan", email="rosan@deos.com", tags=["a", "b"], city="Berlin", phone="+12025550143")
+    clock.move(minutes=1)
+    answer = api.ask("PUT", f"/contacts/{contact['id']}", {"tags": ["c"], "city": None, "phone": "", "state": "AL"})
+    del contact["city"], contact["phone"]
+    changed = {**contact, "tags": ["c"], "state": "AL", "dateUpdated": "2026-11-20T12:01:00.000Z"}
+    assert (answer.status, answer.body) == (200, {"succeded": True, "succeeded": True, "contact": changed})
+    assert api.ask("GET", f"/contacts/{contact['id']}").body == {"contact": changed}
+
+
+def test_update_takes_no_location(api, create, accounts):
+    """A contact stays in its location: the field does not exist in an update."""
+    answer = api.ask("PUT", f"/contacts/{create()['id']}", {"locationId": accounts.location})
+    assert answer.body == {**INVALID, "message": ["property locationId should not exist"]}
+
+
+def test_delete(api, create):
+    """A deleted contact is gone, and deleting it once more says so."""
+    contact = create()
+    answer = api.ask("DELETE", f"/contacts/{contact['id']}", headers=(("content-type", "application/json"),))
+    assert (answer.status, answer.body) == (200, {"succeded": True, "succeeded": True})
+    missing = {
+        "statusCode": 400,
+        "message": f"Contact with id {contact['id']} not found",
+        "reason": "contact-not-found",
+    }
+    for method, body in (("GET", None), ("PUT", {"city": "x"}), ("DELETE", b"{broken")):
+        answer = api.ask(method, f"/contacts/{contact['id']}", body)
+        assert (answer.status, answer.body) == (400, missing)
+
+
+def test_another_accounts_contact_does_not_exist(api, create, desk, accounts):
+    """To every other account a contact is not there, by id, in lists and as a duplicate."""
+    contact = create(email="rosan@deos.com")
+    api.token = desk.token_with("contacts.readonly", "contacts.write", account=accounts.sister)
+    path = f"/contacts/{contact['id']}"
+    for method, body in (("GET", None), ("PUT", {"city": "x"}), ("DELETE", None)):
+        answer = api.ask(method, path, body)
+        assert (answer.status, answer.body["reason"]) == (400, "contact-not-found")
+    assert api.ask("GET", f"/contacts/?locationId={accounts.sister}").body["contacts"] == []
+    own = api.ask("POST", "/contacts/", {"locationId": accounts.sister, "email": "rosan@deos.com"})
+    assert own.status == 201
+
+
+def test_odd_ids_are_not_found(api):
+    """An id may be any text; what no store has is not found."""
+    for sent, shown in (("%00", None), ("a%22%27--", "a\"'--"), ("%7BcontactId%7D", "{contactId}"), ("x" * 5000,) * 2):
+        answer = api.ask("GET", f"/contacts/{sent}")
+        if shown is None:
+            assert (answer.status, answer.body["reason"]) == (404, "not-found")
+        else:
+            assert (answer.status, answer.body["message"]) == (400, f"Contact with id {shown} not found")
+
+
+def test_texts_are_kept_as_they_are(api, create):
+    """Quotes, line ends, emoji and NUL come back as they were sent."""
+    text = 'O\'Hara "é" \U0001f600\n\x00end'
+    contact = create(companyName=text)
+    assert api.ask("GET", f"/contacts/{contact['id']}").body["contact"]["companyName"] == text
+
+
+def test_the_list_pages_through_everything_once(api, create, clock, accounts):
+    """Following `nextPageUrl` shows every contact once, newest first, those of one instant included."""
+    created = []
+    for number in range(7):
+        created.append(create(name=f"No {number}", dateOfBirth="1990-09-25")["id"])
+        clock.move(seconds=number % 2)
+    target = f"/contacts/?locationId={accounts.location}&limit=3"
+    found, pages = [], []
+    while target:
+        answer = api.ask("GET", target)
+        assert answer.status == 200
+        found += [contact["id"] for contact in answer.body["contacts"]]
+        meta = answer.body["meta"]
+        pages.append((answer.body["count"], meta["total"], meta["currentPage"], meta["nextPage"], meta["prevPage"]))
+        target = (meta["nextPageUrl"] or "").removeprefix("http://crm.test")
+    assert sorted(found) == sorted(created)
+    assert len(set(found)) == 7
+    assert pages == [(7, 7, 1, 2, None), (7, 7, 2, 3, 1), (7, 7, 3, None, 2)]
+
+
+def test_one_page_exactly(api, create, accounts):
+    """A list answers contacts, count, meta and traceId; there a date of birth is only a date."""
+    contact = create(name="Ada Lovelace", dateOfBirth="1815-12-10T00:00:00Z")
+    answer = api.ask("GET", f"/contacts?locationId={accounts.location}")
+    assert len(answer.body.pop("traceId")) == 36
+    assert answer.body == {
+        "contacts": [{**contact, "dateOfBirth": "1815-12-10"}],
+        "count": 1,
+        "meta": {
+            "total": 1,
+            "nextPageUrl": None,
+            "startAfterId": contact["id"],
+            "startAfter": 1_795_176_000_000,
+            "currentPage": 1,
+            "nextPage": None,
+            "prevPage": None,
+        },
+    }
+
+
+def test_an_empty_list(api, accounts):
+    """Without contacts there is nothing to start after."""
+    answer = api.ask(
+        "GET", f"/contacts/?locationId={accounts.location}", headers=(("content-type", "application/json"),)
+    )
+    del answer.body["traceId"]
+    meta = dict.fromkeys(("nextPageUrl", "startAfterId", "startAfter", "nextPage", "prevPage"))
+    assert answer.body == {"contacts": [], "count": 0, "meta": {"total": 0, "currentPage": 1, **meta}}
+
+
+def test_the_cursor_as_repeated_keys(api, create, clock, accounts):
+    """Some clients send the cursor as `startAfter=instant&startAfter=id`."""
+    older = create()
+    newer = create()
+    older, newer = sorted((older, newer), key=lambda contact: contact["id"])
+    target = f"/contacts/?locationId={accounts.location}&startAfter=1795176000000&startAfter={newer['id']}"
+    assert [contact["id"] for contact in api.ask("GET", target).body["contacts"]] == [older["id"]]
+
+
+def test_search_in_the_list(api, database, accounts, clock):
+    """`query` finds parts of names, e-mails, phones and companies in any case; wildcards mean themselves."""
+    with database.write(clock()) as write:
+        seed(write, accounts.location)
+
+    def names(query):
+        answer = api.ask("GET", f"/contacts/?locationId={accounts.location}&query={query}")
+        return [contact["name"] for contact in answer.body["contacts"]]
+
+    assert names("HADDAD") == ["Amira Haddad"]
+    assert names("jonas@") == ["Jonas Lindqvist"]
+    assert names("2025550112") == ["Grace Okafor"]
+    assert names("fitness") == ["Mateo Ruiz"]
+    assert names("%25") == names("_") == names("%27") == []
+    assert len(names("")) == 5
+
+
+@pytest.mark.parametrize(
+    ("query", "texts"),
+    [
+        ("", ["locationId must be a string", "locationId should not be empty"]),
+        ("locationId=", ["locationId should not be empty"]),
+        ("{at}&limit=0", ["limit must not be less than 1"]),
+        ("{at}&limit=101", ["limit must not be greater than 100"]),
+        ("{at}&limit=" + "9" * 6000, ["limit must not be greater than 100"]),
+        ("{at}&limit=-1", ["limit must be a number conforming to the specified constraints"]),
+        ("{at}&limit=%D9%A1", ["limit must be a number conforming to the specified constraints"]),
+        ("{at}&startAfter=x", ["startAfter must be a number conforming to the specified constraints"]),
+        ("{at}&startAfter=" + "9" * 30, ["startAfter must be a number conforming to the specified constraints"]),
+        ("{at}&startAfterId=x", ["startAfter should not be empty"]),
+        ("{at}&page=2", ["property page should not exist"]),
+        ("{at}&query=%00", ["query must be a string"]),
+        ("{at}&query=" + "x" * 1001, ["query must be shorter than or equal to 1000 characters"]),
+    ],
+)
+def test_invalid_list_queries(api, accounts, query, texts):
+    """A list's query is validated like a body."""
+    answer = api.ask("GET", "/contacts/?" + query.format(at=f"locationId={accounts.location}"))
+    assert (answer.status, answer.body) == (422, {**INVALID, "message": texts})
+
+
+def test_seeded_contacts_pass_the_apis_own_rules(api, database, accounts, clock):
+    """The demo contacts can be sent back as they are, and their times differ."""
+    with database.write(clock()) as write:
+        seed(write, accounts.location)
+    contacts = api.ask("GET", f"/contacts/?locationId={accounts.location}").body["contacts"]
+    assert len({contact["dateAdded"] for contact in contacts}) == 5
+    for contact in contacts:
+        same = {name: contact[name] for name in ("name", "email", "phone", "companyName", "tags")}
+        assert api.ask("PUT", f"/contacts/{contact['id']}", same).status == 200
+
+
+def test_what_the_sandbox_lacks(api, create):
+    """Operations of the catalogue that the sandbox lacks are 501, after authorization."""
+    answer = api.ask("GET", "/contacts/search/duplicate")
+    assert (answer.status, answer.body) == (
+        501,
+        {
+            "statusCode": 501,
+            "message": "The sandbox has no GET /contacts/search/duplicate",
+            "reason": "not-implemented",
+        },
+    )
+
+
+_ANY_TEXT = st.text(max_size=20) | st.text(st.characters(categories=["Cs", "Cc"]), max_size=2)
+_ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_ANY_TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+_FIELDS = st.sampled_from(["name", "email", "phone", "tags", "customFields", "dnd", "dndSettings", "dateOfBirth", "x"])
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(fields=st.dictionaries(_FIELDS, _ANY_JSON, max_size=4))
+def test_any_fields_are_stored_or_refused(api, accounts, fields):
+    """Whatever JSON is sent, the answer is a contact that reads back the same, or a 4xx; nothing raises."""
+    answer = api.ask("POST", "/contacts/", {"locationId": accounts.location, **fields})
+    if answer.status == 201:
+        contact = answer.body["contact"]
+        assert api.ask("GET", f"/contacts/{contact['id']}").body == {"contact": contact}
+    else:
+        assert answer.status in (400, 422), answer
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    method=st.sampled_from(["GET", "POST", "PUT", "DELETE", "HEAD", "get"]),
+    path=st.lists(
+        st.sampled_from(["contacts", "search", "%2F", "%ff", "%00", "..", "", "é", "x", "\U0001f600"]), max_size=4
+    ),
+    query=st.text(st.characters(codec="utf-8"), max_size=30),
+    body=st.binary(max_size=30),
+)
+def test_any_request_is_answered(api, method, path, query, body):
+    """Whatever path, query and body are sent, the answer is a JSON object and no error of ours."""
+    answer = api.ask(method, "/" + "/".join(path) + "?" + query, body)
+    assert answer.status < 500 or answer.status == 501, answer

@@ -1,0 +1,111 @@
+"""A service and stacks that leave nothing behind: for the demo, the benches and the tests."""
+
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pulumi.automation as auto
+
+from private_integrations.client import Client
+from private_integrations.connection import Connection
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+_START_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service, with the key and the demo account of its first start."""
+
+    url: str
+    key: str = field(repr=False)
+    account: str
+    data_dir: Path
+    process: "subprocess.Popen[str]"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a user exports to talk to it."""
+        return {
+            "PRIVATE_INTEGRATIONS_URL": self.url,
+            "PRIVATE_INTEGRATIONS_KEY": self.key,
+            "PRIVATE_INTEGRATIONS_ACCOUNT": self.account,
+        }
+
+
+@contextmanager
+def running_service(data_dir: Path, **settings: str) -> Iterator[Service]:
+    """Run `private-integrations serve` in a process of its own, on a free port, until the block ends."""
+    command = [sys.executable, "-m", "private_integrations.cli", "serve", "--port", "0", "--data-dir", str(data_dir)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | settings
+    ) as process:
+        try:
+            url = _address(process)
+            key = (data_dir / "admin.key").read_text().strip()
+            accounts = Client(Connection(url, key)).accounts()
+            demo = next(account.id for account in accounts if account.kind == "sub_account")
+            yield Service(url, key, demo, data_dir, process)
+        finally:
+            process.terminate()
+
+
+def _address(process: "subprocess.Popen[str]") -> str:
+    """The URL that the service says it listens on."""
+    assert process.stdout is not None
+    said: list[str] = []
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if not select.select([process.stdout], [], [], 0.5)[0]:
+            continue
+        said.append(process.stdout.readline())
+        if said[-1].startswith("listening on "):
+            return said[-1].removeprefix("listening on ").strip()
+        if not said[-1]:
+            break
+    raise RuntimeError("the service did not start: " + "".join(said))
+
+
+def engine_root() -> Path:
+    """Where scripts/setup found or put the Pulumi engine."""
+    noted = REPOSITORY / ".venv" / "engine"
+    if not noted.exists():
+        raise FileNotFoundError("there is no Pulumi engine; run scripts/setup")
+    return Path(noted.read_text().strip())
+
+
+def engine_environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
+    """All that an engine command needs, in folders of its own, and nothing of the user's."""
+    for name in ("state", "home", "work"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    return {
+        "PATH": f"{engine_root() / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+        "PULUMI_CONFIG_PASSPHRASE": "this stack is thrown away",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PULUMI_HOME": str(folder / "home"),
+        "PULUMI_PYTHON_CMD": sys.executable,
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        **settings,
+    }
+
+
+def make_stack(folder: Path, project: str, program: Callable[[], None], environment: Mapping[str, str]) -> auto.Stack:
+    """The stack `dev` of an inline program, made or found in `folder`; `environment` is the engine's."""
+    return auto.create_or_select_stack(
+        "dev",
+        project,
+        program,
+        opts=auto.LocalWorkspaceOptions(
+            work_dir=str(folder / "work"),
+            pulumi_command=auto.PulumiCommand(root=str(engine_root())),
+            env_vars=dict(environment),
+            secrets_provider="passphrase",
+        ),
+    )
