@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,15 +84,20 @@ class CommandLine:
             start_new_session=True,
         )
         os.close(terminal)
+        overdue = threading.Timer(60, process.kill)
+        overdue.start()
         shown = ""
         while at and at not in shown:
             shown += os.read(screen, 4096).decode()
         if do:
             os.write(screen, do.encode())
         elif at:
+            # The question is shown just before Python waits; a signal in between is noticed only after the answer.
+            time.sleep(0.5)
             process.send_signal(signal.SIGINT)
         shown += b"".join(_until_it_ends(screen)).decode()
         os.close(screen)
+        overdue.cancel()
         return Finished(process.wait(timeout=60), shown.replace("\r\n", "\n"), "")
 
     def create(self, name: str, *options: str) -> Any:

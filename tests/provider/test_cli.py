@@ -340,7 +340,10 @@ def test_values_that_are_refused(cli):
     blank = cli("create", " ", "--scope", "contacts.readonly")
     assert (blank.code, blank.err) == (2, "private-integrations: name: must not be blank\n")
     refused = cli("create", "x", "--scope", "contacts.readonly", "--scope", "companies.readonly")
-    assert (refused.code, refused.err) == (2, "private-integrations: XXX\n")
+    assert (refused.code, refused.err) == (
+        2,
+        "private-integrations: scope companies.readonly is for agencies only, not for sub-accounts\n",
+    )
 
 
 @pytest.mark.parametrize(
