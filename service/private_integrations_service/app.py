@@ -26,25 +26,29 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def create_app(database: Database, settings: Settings, clock: Clock = utc_now) -> ASGIApp:
-    """The ASGI application over an open database."""
-    catalogue = Catalogue.load()
-    management = _limited(management_api(database, catalogue, settings, clock), settings.body_limit)
-    data_api = Authorizer(Sandbox(database), database, catalogue, clock, settings.cached_grants)
+class Application:
+    """The ASGI application over an open database: management API, data API and health."""
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now) -> None:
+        catalogue = Catalogue.load()
+        self._database = database
+        self._management = _limited(management_api(database, catalogue, settings, clock), settings.body_limit)
+        self._data_api = Authorizer(Sandbox(database), database, catalogue, clock, settings.cached_grants)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand each request to the part that its path belongs to."""
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
-        elif scope["type"] != "http":
-            raise ValueError(f"no {scope['type']} is served here")
         elif scope["path"] == "/health":
-            await (await _health(database))(scope, receive, send)
+            await (await _health(self._database))(scope, receive, send)
         elif scope["path"].startswith(_MANAGEMENT):
-            await management(scope, receive, send)
+            await self._management(scope, receive, send)
         else:
-            await data_api(scope, receive, send)
+            await self._data_api(scope, receive, send)
 
-    return app
+    def close(self) -> None:
+        """Give back what the parts keep open."""
+        self._data_api.close()
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -6,17 +6,17 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import uvloop
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
-from starlette.types import ASGIApp
 
 from private_integrations.errors import ConfigurationError
 
-from .app import create_app, utc_now
+from .app import Application, utc_now
 from .operations.installation import install
 from .sandbox.contacts import seed
 from .settings import Settings
@@ -40,7 +40,8 @@ def serve(*, data_dir: Path, host: str, port: int, say: Say) -> None:
     try:
         _install_once(database, data_dir, say)
         port = _usable_port(host, port)
-        uvloop.run(_run(create_app(database, settings), host, port, say))
+        with closing(Application(database, settings)) as app:
+            uvloop.run(_run(app, host, port, say))
     finally:
         database.close()
     say("stopped")
@@ -62,13 +63,16 @@ def _install_once(database: Database, data_dir: Path, say: Say) -> None:
 def _write_private(file: Path, value: str) -> Path:
     """Write a secret to a file that only its owner can read; what was there is replaced whole."""
     unfinished = file.with_suffix(".new")
-    unfinished.unlink(missing_ok=True)
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
-        stream.write(value + "\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    unfinished.replace(file)
+    try:
+        unfinished.unlink(missing_ok=True)
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(value + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        unfinished.replace(file)
+    except OSError as error:
+        raise ConfigurationError(f"the management key can't be written to {file}: {error.strerror}") from error
     return file
 
 
@@ -85,7 +89,7 @@ def _usable_port(host: str, port: int) -> int:
         raise ConfigurationError(f"address {host}:{port} is {why}") from error
 
 
-async def _run(app: ASGIApp, host: str, port: int, say: Say) -> None:
+async def _run(app: Application, host: str, port: int, say: Say) -> None:
     server = Server(
         app,
         address=host,

@@ -15,6 +15,7 @@ import pysqlite3.dbapi2 as sqlite
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, select
+from sqlalchemy.exc import DBAPIError
 
 from private_integrations.errors import ConfigurationError
 
@@ -116,9 +117,10 @@ def open_database(folder: Path) -> Database:
     _take(lock, folder)
     try:
         return Database(folder / FILE_NAME, lock)
-    except BaseException:
+    except (DBAPIError, sqlite.Error) as error:
         os.close(lock)
-        raise
+        reason = getattr(error, "orig", error)
+        raise ConfigurationError(f"{folder / FILE_NAME} can't be used: {reason}") from error
 
 
 def _take(lock: int, folder: Path) -> None:
