@@ -1,7 +1,13 @@
-"""The cheapest dynamic resource there is: what the engine itself costs."""
+"""Resources that do nothing: what the engine itself costs.
+
+`Noop` is the cheapest dynamic resource there is. `Shape` and its child `ShapeToken` have the properties, the
+relations and the secret of an integration and its token, and still do nothing: what they cost beyond
+`Noop` is the engine keeping more state, and what an integration costs beyond them is ours.
+"""
 
 from typing import Any
 
+from pulumi import Output, ResourceOptions
 from pulumi.dynamic import CreateResult, Resource, ResourceProvider
 
 
@@ -15,8 +21,50 @@ class NoopProvider(ResourceProvider):
         return CreateResult("noop", dict(props))
 
 
+class ShapeTokenProvider(NoopProvider):
+    """Does nothing but invent a secret."""
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Take as much place in the state as a token does."""
+        token = {"token": "pit-" + "0" * 36, "fingerprint": "0" * 12, "rotated_at": "2026-11-21T09:52:11.374Z"}
+        return CreateResult("int_00000000000000000000/token", {**props, **token, "status": "pending"})
+
+
 class Noop(Resource, module="bench", name="Noop"):
     """A resource without any effect."""
 
     def __init__(self, name: str) -> None:
         super().__init__(NoopProvider(), name, {"number": name})
+
+
+class Shape(Resource, module="integrations_without_a_service", name="ShapeIntegration"):
+    """As large as a PrivateIntegration."""
+
+    def __init__(self, name: str) -> None:
+        external_id = f"organization/integrations/dev/{name}"
+        inputs = {
+            "account": "0" * 20,
+            "claim": "0" * 32,
+            "external_id": external_id,
+            "name": name,
+            "rotation": {"every": "90d"},
+            "scopes": ["contacts.readonly"],
+        }
+        super().__init__(NoopProvider(), name, inputs)
+        ShapeToken(name, self, external_id, Output.from_input(self.id))
+
+
+class ShapeToken(Resource, module="integrations_without_a_service", name="ShapeT"):
+    """As large as a Token."""
+
+    def __init__(self, name: str, parent: Shape, external_id: str, integration_id: Output[str]) -> None:
+        inputs = {
+            "external_id": external_id,
+            "generation": 1,
+            "integration_id": integration_id,
+            "rotation": {"every": "90d"},
+            "rotation_reason": "created",
+            "token": None,
+        }
+        options = ResourceOptions(parent=parent, additional_secret_outputs=["token", "previous_token"])
+        super().__init__(ShapeTokenProvider(), name, inputs, options)

@@ -77,16 +77,17 @@ Generation = Annotated[int, Field(ge=1, le=LAST_GENERATION)]
 Seconds = Annotated[int, Field(ge=0, le=100 * 366 * 86_400)]
 
 
+# Models are built when first used: a provider's process starts with every engine command and needs a few of them.
 class Request(BaseModel):
     """A body that somebody sends us: unknown fields are a mistake."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class Answer(BaseModel):
     """A body that the service sends: unknown fields are from a newer service."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", defer_build=True)
 
 
 class RotationPolicy(Request):
@@ -271,7 +272,7 @@ class Introspection(Answer):
 class Problem(Answer):
     """RFC 9457 problem details; `type` is stable, everything beyond `detail` belongs to the type."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", defer_build=True)
 
     type: str
     title: str

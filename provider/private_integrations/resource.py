@@ -93,8 +93,6 @@ class PrivateIntegration(_Resource, module="private_integrations", name="Private
     """Tells which token a consumer holds, without showing it: 12 hex digits."""
     rotated_at: Output[str | None]
     """When the service issued the token; RFC 3339, UTC."""
-    next_rotation_at: Output[str | None]
-    """When the schedule is due next; RFC 3339, UTC; empty without a schedule."""
     previous_token_expires_at: Output[str | None]
     """When the token before stops working; empty until the new one is used."""
     status: Output[str | None]
@@ -129,14 +127,18 @@ class PrivateIntegration(_Resource, module="private_integrations", name="Private
             "scopes": scopes,
             "account": account,
             "external_id": None if existing else external_id,
-            "rotation": (rotation._policy() or None) if rotation else None,
-            "adopt": adopt,
+            **_given(rotation=(rotation._policy() or None) if rotation else None, adopt=adopt),
         }
-        super().__init__(IntegrationProvider(), resource_name, {**props, "claim": None}, opts)
+        super().__init__(IntegrationProvider(), resource_name, props, opts)
         # Another stack owns an integration that is only looked up: a child here would rotate its token.
-        token = None if existing else Token(resource_name, self, external_id, rotation, adopt, adopt_token)
+        self._token = None if existing else Token(resource_name, self, external_id, rotation, adopt, adopt_token)
         for output in _TOKEN_OUTPUTS:
-            setattr(self, output, getattr(token, output) if token else Output.from_input(None))
+            setattr(self, output, getattr(self._token, output) if self._token else Output.from_input(None))
+
+    @property
+    def next_rotation_at(self) -> Output[str | None]:
+        """When the schedule is due next; RFC 3339, UTC; empty without a schedule."""
+        return self._token.next_rotation_at if self._token else Output.from_input(None)
 
     @classmethod
     def get(cls, resource_name: str, id: Input[str], opts: ResourceOptions | None = None) -> "PrivateIntegration":
@@ -155,7 +157,6 @@ class Token(_Resource, module="private_integrations", name="Token"):
     rotation_reason: Output[str]
     fingerprint: Output[str]
     rotated_at: Output[str]
-    next_rotation_at: Output[str | None]
     previous_token_expires_at: Output[str | None]
     status: Output[str]
 
@@ -168,19 +169,25 @@ class Token(_Resource, module="private_integrations", name="Token"):
         adopt: Input[str] | None,
         adopt_token: Input[str] | None,
     ) -> None:
-        declared = (rotation._with_trigger() or None) if rotation else None
+        self._declared = (rotation._with_trigger() or None) if rotation else None
         props: dict[str, Any] = {
             "integration_id": integration.id,
             "external_id": external_id,
-            "rotation": declared,
-            "adopt": adopt,
-            "adopt_token": None if adopt_token is None else Output.secret(adopt_token),
+            **_given(
+                rotation=self._declared,
+                adopt=adopt,
+                adopt_token=None if adopt_token is None else Output.secret(adopt_token),
+            ),
+            # An output becomes an attribute only if it is named here.
+            **dict.fromkeys(_TOKEN_OUTPUTS),
         }
         opts = ResourceOptions(parent=integration, additional_secret_outputs=["token", "previous_token"])
-        # An output becomes an attribute only if it is named here.
-        placeholders = dict.fromkeys(set(_TOKEN_OUTPUTS) - {"next_rotation_at"})
-        super().__init__(TokenProvider(), resource_name, {**props, **placeholders}, opts)
-        self.next_rotation_at = Output.all(rotated_at=self.rotated_at, declared=declared).apply(_next_rotation_at)
+        super().__init__(TokenProvider(), resource_name, props, opts)
+
+    @property
+    def next_rotation_at(self) -> Output[str | None]:
+        """Computed here, in the program, so that it always fits the policy declared in this very run."""
+        return Output.all(rotated_at=self.rotated_at, declared=self._declared).apply(_next_rotation_at)
 
 
 _TOKEN_OUTPUTS = (
@@ -189,14 +196,17 @@ _TOKEN_OUTPUTS = (
     "generation",
     "fingerprint",
     "rotated_at",
-    "next_rotation_at",
     "previous_token_expires_at",
     "status",
 )
 
 
+def _given(**inputs: Any) -> dict[str, Any]:
+    """Only the inputs that were given: every other one would cost each resource an output that nobody reads."""
+    return {name: value for name, value in inputs.items() if value is not None}
+
+
 def _next_rotation_at(parts: Mapping[str, Any]) -> str | None:
-    """Computed here, in the program, so that it always fits the policy declared in this very run."""
     if not parts["rotated_at"] or not parts["declared"]:
         return None
     due = due_at(read_policy(parts["declared"]), datetime.fromisoformat(parts["rotated_at"]))
