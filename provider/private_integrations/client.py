@@ -94,9 +94,10 @@ class Client:
         """One integration."""
         return self._ask("GET", f"/integrations/{_segment(integration_id)}", Integration)
 
-    def edit(self, integration_id: str, change: IntegrationEdit) -> Integration:
-        """Change the fields that are set in `change`; the tokens stay what they are."""
-        return self._ask("PATCH", f"/integrations/{_segment(integration_id)}", Integration, body=change)
+    def edit(self, integration_id: str, change: IntegrationEdit, *, claim: str | None = None) -> Integration:
+        """Change the fields that are set in `change`, for the owner with this claim; the tokens stay what they are."""
+        path = f"/integrations/{_segment(integration_id)}"
+        return self._ask("PATCH", path, Integration, body=change, query={"claim": claim})
 
     def delete(self, integration_id: str, *, claim: str | None = None) -> None:
         """Delete an integration and its tokens; one that is gone, or is another owner's by now, is left alone."""

@@ -77,16 +77,16 @@ Generation = Annotated[int, Field(ge=1, le=LAST_GENERATION)]
 Seconds = Annotated[int, Field(ge=0, le=100 * 366 * 86_400)]
 
 
-# Models are built when first used: a provider's process starts with every engine command and needs a few of them.
 class Request(BaseModel):
     """A body that somebody sends us: unknown fields are a mistake."""
 
-    model_config = ConfigDict(extra="forbid", defer_build=True)
+    model_config = ConfigDict(extra="forbid")
 
 
 class Answer(BaseModel):
     """A body that the service sends: unknown fields are from a newer service."""
 
+    # Built when first used: a provider's process starts with every engine command and reads two or three of them.
     model_config = ConfigDict(extra="ignore", defer_build=True)
 
 

@@ -135,9 +135,8 @@ class IntegrationProvider(_Provider):
             scopes=_news["scopes"],
             rotation=_wire_policy(_news),
         )
-        self._deployment.client.edit(_id, edit)
-        kept = {"claim": _olds["claim"]} if "claim" in _olds else {}
-        return UpdateResult({**_without(_news, "__provider"), **kept})
+        edited = self._deployment.client.edit(_id, edit, claim=_olds.get("claim"))
+        return UpdateResult({**_without(_news, "__provider"), "claim": edited.claim})
 
     @_clean_errors
     def read(self, id_: str, props: Properties) -> ReadResult:

@@ -5,14 +5,15 @@ and output names. They are written into every stack's state; docs/state-format.m
 """
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import pulumi
 from pulumi import Input, Output, ResourceOptions
-from pulumi.dynamic import Resource, ResourceProvider
+from pulumi.dynamic import Resource
 
 from .contract import rfc3339
 from .durations import format_duration
@@ -51,22 +52,21 @@ class Rotation:
         return self._policy() if self.trigger is None else {**self._policy(), "trigger": self.trigger}
 
 
-class _Resource(Resource):
-    """A dynamic resource whose serialization neither keeps nor spoils anything."""
+@contextmanager
+def _unspoiled_pickler() -> Iterator[None]:
+    """Undo what the SDK leaves behind when it serializes a provider.
 
-    def __init__(
-        self, provider: ResourceProvider, name: str, props: dict[str, Any], opts: ResourceOptions | None
-    ) -> None:
-        # The SDK leaves one more wrapper on this hook per resource, and fails with RecursionError at about
-        # the thousandth: pulumi/sdk/python/lib/pulumi/dynamic/dynamic.py, serialize_provider.
-        hook = pickle._Pickler._batch_setitems  # type: ignore[attr-defined]
-        try:
-            super().__init__(provider, name, dict(props), opts)
-        finally:
-            pickle._Pickler._batch_setitems = hook  # type: ignore[attr-defined]
+    One more wrapper stays on this hook with every resource, and at about the thousandth a program fails
+    with RecursionError (serialize_provider in pulumi/dynamic/dynamic.py).
+    """
+    hook = pickle._Pickler._batch_setitems  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        pickle._Pickler._batch_setitems = hook  # type: ignore[attr-defined]
 
 
-class PrivateIntegration(_Resource, module="private_integrations", name="PrivateIntegration"):
+class PrivateIntegration(Resource, module="private_integrations", name="PrivateIntegration"):
     """A private integration: a name, a description and scopes in one account, with a token of its own.
 
     Editing name, description or scopes happens in place and never touches the token. The token is
@@ -122,14 +122,15 @@ class PrivateIntegration(_Resource, module="private_integrations", name="Private
         existing = opts is not None and opts.id is not None
         external_id = _external_id(resource_name)
         props: dict[str, Any] = {
-            "name": None if existing else name or resource_name,
+            "name": resource_name if name is None and not existing else name,
             "description": description,
             "scopes": scopes,
             "account": account,
             "external_id": None if existing else external_id,
             **_given(rotation=(rotation._policy() or None) if rotation else None, adopt=adopt),
         }
-        super().__init__(IntegrationProvider(), resource_name, props, opts)
+        with _unspoiled_pickler():
+            super().__init__(IntegrationProvider(), resource_name, props, opts)
         # Another stack owns an integration that is only looked up: a child here would rotate its token.
         self._token = None if existing else Token(resource_name, self, external_id, rotation, adopt, adopt_token)
         for output in _TOKEN_OUTPUTS:
@@ -146,7 +147,7 @@ class PrivateIntegration(_Resource, module="private_integrations", name="Private
         return cls(resource_name, opts=ResourceOptions.merge(opts, ResourceOptions(id=id)))
 
 
-class Token(_Resource, module="private_integrations", name="Token"):
+class Token(Resource, module="private_integrations", name="Token"):
     """The token of a PrivateIntegration, which creates it; not declared by itself."""
 
     integration_id: Output[str]
@@ -182,7 +183,8 @@ class Token(_Resource, module="private_integrations", name="Token"):
             **dict.fromkeys(_TOKEN_OUTPUTS),
         }
         opts = ResourceOptions(parent=integration, additional_secret_outputs=["token", "previous_token"])
-        super().__init__(TokenProvider(), resource_name, props, opts)
+        with _unspoiled_pickler():
+            super().__init__(TokenProvider(), resource_name, props, opts)
 
     @property
     def next_rotation_at(self) -> Output[str | None]:

@@ -71,7 +71,7 @@ class Catalogue:
 
     @classmethod
     def load(cls) -> "Catalogue":
-        """Read the catalogue that comes with the package (format: docs of `data/scopes.json`)."""
+        """Read the catalogue that comes with the package (its format: docs/platform.md §9)."""
         text = resources.files(__package__).joinpath("data/scopes.json").read_text("utf-8")
         data = json.loads(text)
         scopes = {

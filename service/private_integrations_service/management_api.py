@@ -133,13 +133,22 @@ def management_api(database: Database, catalogue: Catalogue, settings: Settings,
         integration_id: str,
         body: IntegrationEdit,
         asking: Asking,
+        claim: str | None = None,
         if_match: Annotated[str | None, Header(pattern=r'^"[0-9]{1,9}"$')] = None,
     ) -> Integration:
         """Change name, description, scopes or rotation policy; never a new token."""
         version = None if if_match is None else int(if_match.strip('"'))
         with database.write(asking.now) as write:
             return _value(
-                integrations.edit(write, integration_id, body, rules, expected_version=version, actor=asking.actor)
+                integrations.edit(
+                    write,
+                    integration_id,
+                    body,
+                    rules,
+                    actor=asking.actor,
+                    claim=claim,
+                    expected_version=version,
+                )
             )
 
     @api.delete(f"{API}/integrations/{{integration_id}}")

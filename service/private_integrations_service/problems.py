@@ -21,6 +21,7 @@ _STATUS = {
     "attempt-stale": 409,
     "body-malformed": 400,
     "body-too-large": 413,
+    "claim-old": 409,
     "claim-used": 409,
     "cursor-unknown": 422,
     "external-id-taken": 409,

@@ -9,6 +9,7 @@ from typing import Any
 import pulumi.automation as auto
 import pytest
 
+from holding_proxy import HoldingProxy
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from throwaway import Service, engine_environment, make_stack
@@ -115,3 +116,10 @@ def client(service: Service) -> Client:
 def accounts(client: Client) -> dict[str, str]:
     """The ids of the accounts by kind."""
     return {account.kind: account.id for account in client.accounts()}
+
+
+@pytest.fixture
+def proxy(service: Service) -> Iterator[HoldingProxy]:
+    """A way to the service that notes requests and can hold back answers."""
+    with HoldingProxy(service.url) as started:
+        yield started

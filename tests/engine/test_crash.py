@@ -8,7 +8,6 @@ import sys
 import psutil
 import pytest
 
-from holding_proxy import HoldingProxy
 from integrations import contacts, declare
 from throwaway import REPOSITORY
 
@@ -24,13 +23,6 @@ from throwaway import make_stack
 setup = json.load(sys.stdin)
 make_stack(Path(setup["folder"]), setup["project"], declare(**setup["inputs"]), setup["environment"]).up()
 """
-
-
-@pytest.fixture
-def proxy(service):
-    """A way to the service that holds back answers."""
-    with HoldingProxy(service.url) as started:
-        yield started
 
 
 @pytest.fixture

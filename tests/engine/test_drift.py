@@ -4,7 +4,7 @@ import pytest
 from pulumi import automation as auto
 
 from integrations import contacts, declare
-from private_integrations.contract import IntegrationEdit
+from private_integrations.contract import IntegrationEdit, IntegrationRequest
 
 
 def test_refresh_shows_drift_and_keeps_the_token(stack, client):
@@ -77,8 +77,6 @@ def test_a_delete_with_an_old_claim_harms_nothing(stack, client, service):
     """Destroying a stack whose integration another one has adopted leaves it, and its token, alone."""
     stack.up(declare())
     integration_id, token = stack.output("id"), stack.output("token")
-    from private_integrations.contract import IntegrationRequest
-
     client.declare(
         "organization/other/prod/crm",
         IntegrationRequest(
@@ -92,6 +90,9 @@ def test_a_delete_with_an_old_claim_harms_nothing(stack, client, service):
     taken = f"{integration_id} was taken over by organization/other/prod/crm; remove it from this stack"
     with pytest.raises(auto.CommandError, match=taken):
         stack.preview()
+    with pytest.raises(auto.CommandError, match=f"{integration_id} was taken over by organization/other/prod/crm"):
+        stack.up(declare(scopes=["contacts.write"]))
+    assert client.integration(integration_id).scopes == ["contacts.readonly"]
     stack.destroy()
     assert contacts(service, token) == 200
     client.delete(integration_id)

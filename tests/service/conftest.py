@@ -90,7 +90,7 @@ class Desk:
         """Give the integration these scopes."""
         change = IntegrationEdit(scopes=list(scopes))
         with self.database.write(self.clock()) as write:
-            edited = integrations.edit(write, integration, change, self.rules, expected_version=None, actor="test")
+            edited = integrations.edit(write, integration, change, self.rules, actor="test")
         assert isinstance(edited, Integration), edited
 
     def expire(self, integration: str, *numbers: int) -> None:

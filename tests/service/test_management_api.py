@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -210,8 +211,11 @@ def test_adopting(api):
     assert adopted.status_code == 200
     assert (adopted.json()["id"], adopted.json()["external_id"]) == (made["id"], external_id)
     assert api.state(made["id"])["secrets"][0]["fingerprint"] == issued["fingerprint"]
-    deleted = api.ask("DELETE", f"/integrations/{made['id']}", params={"claim": made["claim"]})
-    assert deleted.json() == {"deleted": False}
+    by_the_old_owner = {"params": {"claim": made["claim"]}}
+    assert api.ask("DELETE", f"/integrations/{made['id']}", **by_the_old_owner).json() == {"deleted": False}
+    refused = api.ask("PATCH", f"/integrations/{made['id']}", {"name": "Mine"}, **by_the_old_owner)
+    assert problem(refused) == (409, "claim-old")
+    assert refused.json()["detail"] == f"{made['id']} was taken over by {external_id}"
     assert problem(api.declare(new_external_id(), adopts="int_nothing")) == (404, "integration-unknown")
 
 
@@ -326,6 +330,16 @@ def test_issue_refused(api):
         assert problem(api.issue(made["id"], 2, **bad)) == (422, "invalid-request")
     for generation in (0, -1, 2**31):
         assert problem(api.issue(made["id"], generation)) == (422, "invalid-request")
+
+
+def test_many_at_once_ask_for_one_generation(api):
+    """Of pipelines that ask for the same generation at the same time one wins, and the others are told."""
+    made = api.integration()
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda number: api.issue(made["id"], 1, run=f"r{number}"), range(24)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 23
+    assert {problem(answer)[1] for answer in answers if answer.status_code == 409} == {"generation-used"}
+    assert roles(api.state(made["id"])) == {1: "pending"}
 
 
 def test_acknowledge(api):

@@ -1,24 +1,24 @@
 """The authorizer: one plain ASGI layer in front of the data API that lets a request through, or says why not."""
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import pysqlite3.dbapi2 as sqlite
 from anyio import to_thread
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from private_integrations.contract import rfc3339
 
 from ..catalogue import Catalogue, Match
 from ..operations.generations import deliver
-from ..storage.accounts import agency_of
+from ..storage.accounts import account_by_id
 from ..storage.database import Database
 from ..storage.grants import Grant, GrantReader
 from . import decisions
 from .grants import LiveGrants
-from .replies import UNAVAILABLE, Application, Receive, Refusal, Scope, Send, send_reply
+from .replies import UNAVAILABLE, Refusal, send_reply
 
 GRANTED = "private_integrations"
 """Where the application behind finds `Granted` in its ASGI scope."""
@@ -45,7 +45,7 @@ class Authorizer:
 
     def __init__(
         self,
-        app: Application,
+        app: ASGIApp,
         database: Database,
         catalogue: Catalogue,
         clock: Callable[[], datetime],
@@ -135,14 +135,15 @@ class Authorizer:
 
     def _agency_of(self, location_id: str) -> str | None:
         with self._database.read() as connection:
-            return agency_of(connection, location_id)
+            account = account_by_id(connection, location_id)
+        return account.agency_id if account else None
 
 
 def _announcing(send: Send, deadline: datetime) -> Send:
     """Tell a consumer that still uses a superseded token until when it works."""
     header = (b"pit-token-expires", rfc3339(deadline).encode())
 
-    async def announcing(message: MutableMapping[str, Any]) -> None:
+    async def announcing(message: Message) -> None:
         if message["type"] == "http.response.start":
             message = {**message, "headers": [*message.get("headers", ()), header]}
         await send(message)

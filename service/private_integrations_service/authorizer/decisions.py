@@ -1,4 +1,4 @@
-"""May this request pass: pure decisions, in the order and the words of the platform (highlevel.md §5, §6)."""
+"""May this request pass: pure decisions, in the order and the words of the platform (docs/platform.md §3-§5)."""
 
 import re
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ VERSIONS = frozenset({"v3", "2023-02-21", "2021-07-28", "2021-04-15", "legacy"})
 _VERSION_SHAPE = re.compile(r"v[0-9]{1,4}|[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LONGEST_SHOWN = 100
 
-# These services were seen to answer with other words than the rest (highlevel.md §6).
+# These services were seen to answer with other words than the rest (docs/platform.md §5).
 _LOCATION_401 = ("/social-media-posting/", "/invoices/", "/objects/")
 _NO_SUCH_TOKEN = "Invalid Private Integration token"  # noqa: S105 - a message
 _NO_SUCH_SCOPE = "The token is not authorized for this scope."

@@ -2,17 +2,12 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
-# As in starlette.types, so that both kinds of applications fit together.
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+from starlette.types import Send
 
 _TOKEN_LIKE = re.compile(r"pit-[0-9a-f]{4}[0-9a-f-]*", re.IGNORECASE)
 

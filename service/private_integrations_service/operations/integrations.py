@@ -91,20 +91,27 @@ def edit(
     change: IntegrationEdit,
     rules: Rules,
     *,
-    expected_version: int | None,
     actor: str,
+    claim: str | None = None,
+    expected_version: int | None = None,
 ) -> Integration | Refused:
-    """Change name, description, scopes or rotation policy; the tokens stay what they are."""
+    """Change name, description, scopes or rotation policy; the tokens stay what they are.
+
+    With `claim`, only for its present owner; with `expected_version`, only if nobody changed it since.
+    """
     old = integrations.integration_by_id(write.connection, integration_id)
     if old is None:
         return unknown_integration(integration_id)
+    if claim is not None and claim != old.claim:
+        return Refused("claim-old", f"{integration_id} was taken over by {old.external_id}")
     if expected_version is not None and expected_version != old.version:
         return Refused("version-old", f"{integration_id} is at version {old.version} by now, not {expected_version}")
     given = {field: getattr(change, field) for field in change.model_fields_set}
     # Only `rotation` can be emptied; null in another field leaves it as it is.
     values = {field: value for field, value in given.items() if value is not None or field == "rotation"}
     new = old.model_copy(update=values)
-    refusal = rules.refuse(_kind_of(write, old.account), new.scopes, new.rotation)
+    account = accounts.account_by_id(write.connection, old.account)
+    refusal = rules.refuse(account.kind, new.scopes, new.rotation) if account else None
     if refusal is not None:
         return refusal
     if new == old:
@@ -133,13 +140,10 @@ def unknown_integration(integration_id: str) -> Refused:
 
 
 def _refuse_declaration(write: Write, request: IntegrationRequest, rules: Rules) -> Refused | None:
-    if not accounts.has_account(write.connection, request.account):
+    account = accounts.account_by_id(write.connection, request.account)
+    if account is None:
         return Refused("account-unknown", f"there is no account {request.account}")
-    return rules.refuse(_kind_of(write, request.account), request.scopes, request.rotation)
-
-
-def _kind_of(write: Write, account: str) -> str:
-    return "agency" if accounts.agency_of(write.connection, account) is None else "sub_account"
+    return rules.refuse(account.kind, request.scopes, request.rotation)
 
 
 def _adopt(

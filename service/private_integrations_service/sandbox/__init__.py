@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from anyio import to_thread
+from starlette.types import Receive, Scope, Send
 
 from ..authorizer import GRANTED, STORAGE_ERRORS, Granted
-from ..authorizer.replies import UNAVAILABLE, Receive, Refusal, Reply, Scope, Send, send_reply
+from ..authorizer.replies import UNAVAILABLE, Refusal, Reply, send_reply
 from ..catalogue import Endpoint
 from ..storage.database import Database
 from . import contacts, locations

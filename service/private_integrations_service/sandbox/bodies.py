@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from ..authorizer.replies import Receive, Refusal
+from starlette.types import Receive
+
+from ..authorizer.replies import Refusal
 
 BODY_LIMIT = 100 * 1024
 """Bytes accepted in a body of the data API."""

@@ -3,7 +3,7 @@
 from private_integrations.contract import Account
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage.locations import location_by_id
+from ..storage.accounts import account_by_id
 from .requests import Request
 
 
@@ -11,8 +11,8 @@ def read_location(request: Request) -> Reply | Refusal:
     """Answer `GET /locations/{locationId}`; the authorizer has checked that the token reaches it."""
     location_id = request.parameter("locationId")
     with request.database.read() as connection:
-        location = location_by_id(connection, location_id)
-    if location is None:
+        location = account_by_id(connection, location_id)
+    if location is None or location.kind != "sub_account":
         return Refusal(400, "location-not-found", f"Location with id {location_id} not found")
     return Reply(200, {"location": _shown(location)})
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from starlette.types import Scope
+
 from ..authorizer import Granted
 from ..authorizer.decisions import read_query
-from ..authorizer.replies import Refusal, Reply, Scope
+from ..authorizer.replies import Refusal, Reply
 from ..storage.database import Database
 
 

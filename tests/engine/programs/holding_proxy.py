@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that holds back, or loses, the answer to a request it is told to look for."""
+"""A TCP proxy on loopback that notes requests, and holds back or loses the answer to one it is told to look for."""
 
 import socket
 import threading
@@ -21,6 +21,7 @@ class HoldingProxy:
         self._released = threading.Event()
         self.held = threading.Event()
         self.dropped = 0
+        self.requests: list[str] = []
 
     @property
     def url(self) -> str:
@@ -71,6 +72,9 @@ class HoldingProxy:
             while request := client.recv(_CHUNK):
                 if self._sought is not None and self._sought in request:
                     asked_for.set()
+                head = request.split(b"\r\n", 1)[0]
+                if head.endswith(b" HTTP/1.1"):
+                    self.requests.append(head.removesuffix(b" HTTP/1.1").decode())
                 upstream.sendall(request)
             upstream.shutdown(socket.SHUT_WR)
 

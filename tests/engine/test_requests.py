@@ -1,0 +1,42 @@
+"""How often the service is asked: what belongs to one stack is read together."""
+
+import pulumi
+import pytest
+
+import private_integrations as pi
+
+COUNT = 12
+
+
+@pytest.fixture
+def environment(service, proxy):
+    """The provider talks to the service through the proxy, which notes its requests."""
+    return {**service.environment, "PRIVATE_INTEGRATIONS_URL": proxy.url}
+
+
+def many() -> None:
+    """A dozen integrations."""
+    for number in range(COUNT):
+        crm = pi.PrivateIntegration(f"crm-{number}", scopes=["contacts.readonly"])
+        pulumi.export(f"token-{number}", crm.token)
+
+
+def asked(proxy) -> list[str]:
+    """The requests since the last look: method and first part of the path."""
+    seen = [request.partition("?")[0].replace("/private-integrations/v1", "") for request in proxy.requests]
+    proxy.requests.clear()
+    return sorted(" ".join([seen_.split(" ")[0], seen_.split("/")[1]]) for seen_ in seen)
+
+
+def test_one_request_for_all_tokens_of_a_stack(stack, proxy):
+    """An `up` of new integrations asks for each twice; every later command reads them all at once."""
+    stack.up(many)
+    assert asked(proxy) == ["PUT integrations"] * 2 * COUNT
+    stack.preview(expect_no_changes=True)
+    assert asked(proxy) == ["GET tokens"]
+    stack.up()
+    assert asked(proxy) == ["GET tokens"]
+    stack.refresh()
+    assert asked(proxy) == ["GET integrations", "GET tokens"]
+    stack.destroy()
+    assert asked(proxy) == ["DELETE integrations"] * COUNT

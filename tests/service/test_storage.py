@@ -1,0 +1,125 @@
+"""The database: its schema says the rules, its clock never runs backwards, its migrations lead to its tables."""
+
+import re
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+import pysqlite3.dbapi2 as sqlite
+import pytest
+from sqlalchemy import create_engine, exc, insert, select
+
+from private_integrations_service.storage import tables
+from private_integrations_service.storage.audit import record
+from private_integrations_service.storage.database import FILE_NAME, open_database
+from private_integrations_service.storage.integrations import integration_by_id
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def schema(connection) -> set[tuple[str, ...]]:
+    """Every table and index as SQLite keeps it, spelled one way, and its parts in one order."""
+    query = "SELECT sql FROM sqlite_master WHERE name NOT LIKE 'alembic%' AND sql IS NOT NULL"
+    plain = (re.sub(r"[\s(),]+", " ", sql) for (sql,) in connection.exec_driver_sql(query))
+    return {tuple(sorted(re.split(r" (?=CONSTRAINT )", sql.strip()))) for sql in plain}
+
+
+def test_migrations_lead_to_the_tables(database):
+    """A migrated database has exactly the schema that the code is written for."""
+    declared = create_engine("sqlite://", module=sqlite)
+    tables.metadata.create_all(declared)
+    with database.read() as migrated, declared.connect() as fresh:
+        assert schema(migrated) == schema(fresh)
+    declared.dispose()
+
+
+def test_a_database_is_opened_again(tmp_path):
+    """Opening migrates what is missing, which is nothing the second time."""
+    open_database(tmp_path).close()
+    open_database(tmp_path).close()
+
+
+def token(**changes):
+    """A row of the tokens table."""
+    return {
+        "integration_id": "int_7",
+        "generation": 1,
+        "role": "pending",
+        "issuer": "us",
+        "run": "r",
+        "attempt": 1,
+        "digest": bytes(32),
+        "hash_version": 1,
+        "overlap_seconds": 0,
+        "issued_at": NOON,
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("second", "rule"),
+    [
+        ({"generation": 2}, "tokens.integration_id"),
+        ({"role": "current", "delivered_at": NOON}, "tokens.integration_id, tokens.generation"),
+        ({"generation": 2, "role": "current"}, "current_is_delivered"),
+        ({"generation": 2, "role": "previous"}, "previous_has_a_deadline"),
+        ({"generation": 2, "role": "pending", "ended_at": NOON, "delivered_at": NOON}, "pending_is_undelivered"),
+        ({"generation": 2, "role": "other"}, "role"),
+        ({"generation": 2, "ended_at": NOON, "digest": b"short"}, "digest_length"),
+        ({"generation": 2, "ended_at": NOON, "digest": bytes(32)}, "tokens.digest"),
+    ],
+)
+def test_the_schema_says_the_rules_of_tokens(database, desk, second, rule):
+    """One pending, one current, one live token of a generation, a deadline for every superseded one: or no commit."""
+    integration = desk.integration("contacts.readonly")
+    row = token(integration_id=integration, attempt=2, **({"digest": b"\1" * 32} | second))
+    with pytest.raises(exc.IntegrityError, match=rule), database.write(NOON) as write:
+        write.connection.execute(insert(tables.tokens).values(**token(integration_id=integration)))
+        write.connection.execute(insert(tables.tokens).values(**row))
+    assert desk.secrets(integration) == {}
+
+
+def test_a_failed_write_leaves_nothing(database, desk):
+    """An error in the middle of a transaction takes back all of it, the audit row too."""
+    integration_id = desk.integration("contacts.readonly")
+    with pytest.raises(ZeroDivisionError), database.write(NOON) as write:
+        found = integration_by_id(write.connection, integration_id)
+        record(write, found, actor="test", action="half done")
+        raise ZeroDivisionError
+    with database.read() as connection:
+        actions = connection.execute(select(tables.audit.c.action)).scalars().all()
+    assert actions == ["create"]
+
+
+def test_the_clock_never_runs_backwards(tmp_path):
+    """A clock that steps back, also over a restart, is held at the latest instant ever written."""
+    for clock in (NOON, NOON - timedelta(days=8)):
+        database = open_database(tmp_path)
+        with database.write(clock) as write:
+            assert write.now == NOON
+        with database.write(NOON - timedelta(hours=1)) as write:
+            assert write.now == NOON
+        assert database.high_water == NOON
+        database.close()
+
+
+def test_every_change_is_in_the_audit_log_and_no_token_is_in_the_file(database, desk):
+    """Create, issue, deliver, edit, expire and delete leave one row each, and the token's value is nowhere."""
+    integration_id = desk.integration("contacts.readonly")
+    value = desk.token(integration_id)
+    desk.edit(integration_id, "contacts.write")
+    desk.expire(integration_id, 1)
+    desk.delete(integration_id)
+    with database.read() as connection:
+        rows = connection.execute(select(tables.audit.c.action, tables.audit.c.detail)).all()
+    assert [action for action, _ in rows] == ["create", "issue", "edit", "expire", "delete"]
+    files = b"".join(file.read_bytes() for file in database.file.parent.glob(FILE_NAME + "*"))
+    assert value.encode() not in files
+    assert value.removeprefix("pit-").encode() not in files
+
+
+def test_a_stopped_database_is_sound(tmp_path):
+    """The database of a clean stop passes SQLite's own check."""
+    open_database(tmp_path).close()
+    with closing(sqlite.connect(str(tmp_path / FILE_NAME))) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
