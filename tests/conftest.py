@@ -1,6 +1,7 @@
 """The real service on loopback, as its users start it, and an environment without surprises."""
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -10,6 +11,11 @@ import pytest
 from private_integrations_service.storage.database import FILE_NAME
 from private_integrations_service.tokens import HASH_VERSION, new_management_key
 from throwaway import Service, running_service
+
+
+def pytest_configure() -> None:
+    """Listen to SIGINT, which a shell lets its background jobs ignore: programs that tests start would inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
