@@ -30,11 +30,11 @@ def refuse_plan(integration_id: str, known: Known | None, olds: Properties, chec
 
 def planned_generation(olds: Properties, checked: Properties, known: Known) -> Properties:
     """The inputs `generation` and `rotation_reason`, carried over unchanged when nothing is to be done."""
-    present = known.state.present
+    present, policy = known.state.present, declared_policy(checked)
     if not olds and "adopt" in checked and present is not None:
         return {"generation": present.generation, "rotation_reason": "adopted"}
     decision = decide(
-        declared_policy(checked),
+        policy,
         known.state,
         int(olds.get("generation", 0)),
         known.now,
@@ -42,7 +42,8 @@ def planned_generation(olds: Properties, checked: Properties, known: Known) -> P
         trigger_changed=_trigger_changed(olds, checked),
     )
     if isinstance(decision, Rotate):
-        return {"generation": decision.generation, "rotation_reason": decision.reason}
+        warning = "" if policy.overlap or not olds else "; overlap 0s: every older token ends at once"
+        return {"generation": decision.generation, "rotation_reason": decision.reason + warning}
     return {"generation": olds["generation"], "rotation_reason": olds["rotation_reason"]}
 
 

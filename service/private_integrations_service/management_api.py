@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, FastAPI, Form, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Form, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.exc import SQLAlchemyError
@@ -41,38 +41,37 @@ from .settings import Settings
 from .storage import accounts
 from .storage import integrations as stored
 from .storage.database import Database
-from .storage.keys import ManagementKey
 
 _PAGE = 1000
 
 Clock = Callable[[], datetime]
 Value = TypeVar("Value")
+_router = APIRouter()
 _Generation = Annotated[int, Path(ge=1, le=LAST_GENERATION)]
 _bearer = HTTPBearer(auto_error=False, description="A management key (pmk-…)")
 
 
 @dataclass(frozen=True)
+class Parts:
+    """What the API was made from."""
+
+    database: Database
+    rules: Rules
+    clock: Clock
+
+
+@dataclass(frozen=True)
 class Caller:
-    """Who asks, and when; `actor` is how the audit log names them."""
+    """Who asks and when, and what their request works with; `actor` is how the audit log names them."""
 
     actor: str
     now: datetime
+    database: Database
+    rules: Rules
 
 
 def management_api(database: Database, catalogue: Catalogue, settings: Settings, clock: Clock) -> FastAPI:
     """The management API over this database; `clock` gives the present instant in UTC."""
-    rules = Rules(catalogue, settings)
-
-    def caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
-        now = max(clock(), database.high_water)
-        with database.read() as connection:
-            key = _value(identify(connection, presented.credentials if presented else None, now))
-        # Introspection asks by POST, so that the token is in no URL, but changes nothing.
-        refused = None if request.url.path == f"{API}/introspect" else refuse_method(key, request.method)
-        if refused is not None:
-            raise problems.ProblemError(refused)
-        return Caller(_actor(key), now)
-
     api = FastAPI(
         title="Private integrations",
         version="1",
@@ -92,125 +91,147 @@ def management_api(database: Database, catalogue: Catalogue, settings: Settings,
             for code, text in _PROBLEMS.items()
         },
     )
-    Asking = Annotated[Caller, Depends(caller)]
-
-    @api.get(f"{API}/accounts")
-    def list_accounts(_: Asking) -> AccountList:
-        """The accounts that integrations can live in."""
-        with database.read() as connection:
-            return AccountList(accounts=accounts.all_accounts(connection))
-
-    @api.put(f"{API}/integrations/by-external-id/{{external_id:path}}", responses={201: {"model": Integration}})
-    def declare_integration(
-        external_id: str, body: IntegrationRequest, asking: Asking, response: Response
-    ) -> Integration:
-        """Create an integration (201), or answer the repetition of its creation (200)."""
-        with database.write(asking.now) as write:
-            declared = _value(integrations.declare(write, external_id, body, rules, actor=asking.actor))
-        response.status_code = 201 if declared.created else 200
-        return declared.integration
-
-    @api.get(f"{API}/integrations")
-    def list_integrations(
-        _: Asking, account: str | None = None, under: str | None = None, cursor: str = ""
-    ) -> IntegrationList:
-        """Integrations, by account or below a path of external ids; never a secret."""
-        with database.read() as connection:
-            found = stored.list_integrations(connection, account=account, under=under, after=cursor, limit=_PAGE)
-        return IntegrationList(integrations=found, cursor=_next(found))
-
-    @api.get(f"{API}/integrations/{{integration_id}}")
-    def read_integration(integration_id: str, _: Asking, response: Response) -> Integration:
-        """One integration."""
-        with database.read() as connection:
-            found = stored.integration_by_id(connection, integration_id)
-        integration = _value(found or integrations.unknown_integration(integration_id))
-        response.headers["ETag"] = f'"{integration.version}"'
-        return integration
-
-    @api.patch(f"{API}/integrations/{{integration_id}}")
-    def edit_integration(
-        integration_id: str,
-        body: IntegrationEdit,
-        asking: Asking,
-        claim: str | None = None,
-        if_match: Annotated[str | None, Header(pattern=r'^"[0-9]{1,9}"$')] = None,
-    ) -> Integration:
-        """Change name, description, scopes or rotation policy; never a new token."""
-        version = None if if_match is None else int(if_match.strip('"'))
-        with database.write(asking.now) as write:
-            return _value(
-                integrations.edit(
-                    write,
-                    integration_id,
-                    body,
-                    rules,
-                    actor=asking.actor,
-                    claim=claim,
-                    expected_version=version,
-                )
-            )
-
-    @api.delete(f"{API}/integrations/{{integration_id}}")
-    def delete_integration(integration_id: str, asking: Asking, claim: str | None = None) -> Deletion:
-        """Delete an integration with all its tokens; with a claim that isn't the present one, nothing happens."""
-        with database.write(asking.now) as write:
-            return Deletion(deleted=_value(integrations.delete(write, integration_id, claim, actor=asking.actor)))
-
-    @api.get(f"{API}/tokens")
-    def read_tokens(
-        asking: Asking,
-        under: str | None = None,
-        integration: Annotated[list[Identifier] | None, Query(max_length=_PAGE)] = None,
-        cursor: str = "",
-    ) -> TokenStates:
-        """The state of tokens below a path of external ids, or of the integrations named; and the service's clock."""
-        with database.read() as connection:
-            found = stored.list_integrations(connection, under=under, ids=integration or (), after=cursor, limit=_PAGE)
-            states = generations.token_states(connection, found, asking.now)
-        return TokenStates(now=asking.now, tokens=states, cursor=_next(found))
-
-    @api.put(f"{API}/integrations/{{integration_id}}/generations/{{generation}}", status_code=201)
-    def issue_generation(
-        integration_id: str,
-        generation: _Generation,
-        body: GenerationRequest,
-        asking: Asking,
-        response: Response,
-    ) -> IssuedToken:
-        """Make a generation exist; the token is in this answer and nowhere else."""
-        response.headers["Cache-Control"] = "no-store"
-        with database.write(asking.now) as write:
-            return _value(
-                generations.issue(
-                    write, integration_id, generation, body, settings.superseded_tokens, actor=asking.actor
-                )
-            )
-
-    @api.post(f"{API}/integrations/{{integration_id}}/generations/{{generation}}/ack")
-    def acknowledge_generation(
-        integration_id: str, generation: _Generation, body: Acknowledgement, asking: Asking
-    ) -> TokenState:
-        """Say that the token is safely stored: it becomes the current one, and the old one's overlap begins."""
-        with database.write(asking.now) as write:
-            return _value(
-                generations.acknowledge(write, integration_id, generation, body.fingerprint, actor=asking.actor)
-            )
-
-    @api.post(f"{API}/integrations/{{integration_id}}/expire")
-    def expire_generations(integration_id: str, body: Expiry, asking: Asking) -> TokenState:
-        """End the named generations; they are dead when this is answered."""
-        with database.write(asking.now) as write:
-            return _value(generations.expire(write, integration_id, body.generations, actor=asking.actor))
-
-    @api.post(f"{API}/introspect", response_model_exclude_none=True)
-    def introspect(asking: Asking, token: Annotated[str, Form(max_length=200)], response: Response) -> Introspection:
-        """What a token opens (RFC 7662); asking is no use of the token."""
-        response.headers["Cache-Control"] = "no-store"
-        with database.read() as connection:
-            return generations.introspect(connection, token, asking.now)
-
+    api.state.parts = Parts(database, Rules(catalogue, settings), clock)
+    api.include_router(_router, prefix=API)
     return api
+
+
+def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
+    parts: Parts = request.app.state.parts
+    now = max(parts.clock(), parts.database.high_water)
+    with parts.database.read() as connection:
+        key = _value(identify(connection, presented.credentials if presented else None, now))
+    # Introspection asks by POST, so that the token is in no URL, but changes nothing.
+    refused = None if request.url.path == f"{API}/introspect" else refuse_method(key, request.method)
+    if refused is not None:
+        raise problems.ProblemError(refused)
+    return Caller(f"key/{key.name}", now, parts.database, parts.rules)
+
+
+Asking = Annotated[Caller, Depends(_caller)]
+
+
+@_router.get("/accounts")
+def list_accounts(asking: Asking) -> AccountList:
+    """The accounts that integrations can live in."""
+    with asking.database.read() as connection:
+        return AccountList(accounts=accounts.all_accounts(connection))
+
+
+@_router.put("/integrations/by-external-id/{external_id:path}", responses={201: {"model": Integration}})
+def declare_integration(external_id: str, body: IntegrationRequest, asking: Asking, response: Response) -> Integration:
+    """Create an integration (201), or answer the repetition of its creation (200)."""
+    with asking.database.write(asking.now) as write:
+        declared = _value(integrations.declare(write, external_id, body, asking.rules, actor=asking.actor))
+    response.status_code = 201 if declared.created else 200
+    return declared.integration
+
+
+@_router.get("/integrations")
+def list_integrations(
+    asking: Asking, account: str | None = None, under: str | None = None, cursor: str = ""
+) -> IntegrationList:
+    """Integrations, by account or below a path of external ids; never a secret."""
+    with asking.database.read() as connection:
+        found = stored.list_integrations(connection, account=account, under=under, after=cursor, limit=_PAGE)
+    return IntegrationList(integrations=found, cursor=_next(found))
+
+
+@_router.get("/integrations/{integration_id}")
+def read_integration(integration_id: str, asking: Asking, response: Response) -> Integration:
+    """One integration."""
+    with asking.database.read() as connection:
+        found = stored.integration_by_id(connection, integration_id)
+    integration = _value(found or integrations.unknown_integration(integration_id))
+    response.headers["ETag"] = f'"{integration.version}"'
+    return integration
+
+
+@_router.patch("/integrations/{integration_id}")
+def edit_integration(
+    integration_id: str,
+    body: IntegrationEdit,
+    asking: Asking,
+    claim: str | None = None,
+    if_match: Annotated[str | None, Header(pattern=r'^"[0-9]{1,9}"$')] = None,
+) -> Integration:
+    """Change name, description, scopes or rotation policy; never a new token."""
+    version = None if if_match is None else int(if_match.strip('"'))
+    with asking.database.write(asking.now) as write:
+        return _value(
+            integrations.edit(
+                write,
+                integration_id,
+                body,
+                asking.rules,
+                actor=asking.actor,
+                claim=claim,
+                expected_version=version,
+            )
+        )
+
+
+@_router.delete("/integrations/{integration_id}")
+def delete_integration(integration_id: str, asking: Asking, claim: str | None = None) -> Deletion:
+    """Delete an integration with all its tokens; with a claim that isn't the present one, nothing happens."""
+    with asking.database.write(asking.now) as write:
+        return Deletion(deleted=_value(integrations.delete(write, integration_id, claim, actor=asking.actor)))
+
+
+@_router.get("/tokens")
+def read_tokens(
+    asking: Asking,
+    under: str | None = None,
+    integration: Annotated[list[Identifier] | None, Query(max_length=_PAGE)] = None,
+    cursor: str = "",
+) -> TokenStates:
+    """The state of tokens below a path of external ids, or of the integrations named; and the service's clock."""
+    with asking.database.read() as connection:
+        found = stored.list_integrations(connection, under=under, ids=integration or (), after=cursor, limit=_PAGE)
+        states = generations.token_states(connection, found, asking.now)
+    return TokenStates(now=asking.now, tokens=states, cursor=_next(found))
+
+
+@_router.put("/integrations/{integration_id}/generations/{generation}", status_code=201)
+def issue_generation(
+    integration_id: str,
+    generation: _Generation,
+    body: GenerationRequest,
+    asking: Asking,
+    response: Response,
+) -> IssuedToken:
+    """Make a generation exist; the token is in this answer and nowhere else."""
+    response.headers["Cache-Control"] = "no-store"
+    with asking.database.write(asking.now) as write:
+        return _value(
+            generations.issue(
+                write, integration_id, generation, body, asking.rules.settings.superseded_tokens, actor=asking.actor
+            )
+        )
+
+
+@_router.post("/integrations/{integration_id}/generations/{generation}/ack")
+def acknowledge_generation(
+    integration_id: str, generation: _Generation, body: Acknowledgement, asking: Asking
+) -> TokenState:
+    """Say that the token is safely stored: it becomes the current one, and the old one's overlap begins."""
+    with asking.database.write(asking.now) as write:
+        return _value(generations.acknowledge(write, integration_id, generation, body.fingerprint, actor=asking.actor))
+
+
+@_router.post("/integrations/{integration_id}/expire")
+def expire_generations(integration_id: str, body: Expiry, asking: Asking) -> TokenState:
+    """End the named generations; they are dead when this is answered."""
+    with asking.database.write(asking.now) as write:
+        return _value(generations.expire(write, integration_id, body.generations, actor=asking.actor))
+
+
+@_router.post("/introspect", response_model_exclude_none=True)
+def introspect(asking: Asking, token: Annotated[str, Form(max_length=200)], response: Response) -> Introspection:
+    """What a token opens (RFC 7662); asking is no use of the token."""
+    response.headers["Cache-Control"] = "no-store"
+    with asking.database.read() as connection:
+        return generations.introspect(connection, token, asking.now)
 
 
 _PROBLEMS: dict[int | str, str] = {
@@ -230,10 +251,6 @@ def _value(answer: Value | Refused) -> Value:
     if isinstance(answer, Refused):
         raise problems.ProblemError(answer)
     return answer
-
-
-def _actor(key: ManagementKey) -> str:
-    return f"key/{key.name}"
 
 
 def _next(found: list[Any]) -> str | None:

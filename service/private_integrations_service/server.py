@@ -12,6 +12,7 @@ from pathlib import Path
 import uvloop
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
+from granian.log import LogLevels
 from granian.server.embed import Server
 
 from private_integrations.errors import ConfigurationError
@@ -26,6 +27,9 @@ KEY_NAME = "admin.key"
 
 Say = Callable[[str], None]
 
+# What the server has to say is trouble: the lines on stdout are for people and scripts.
+_STDERR = {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stderr"}
+
 # A request head may have this many bytes: the longest legitimate one is far below.
 _HEAD_LIMIT = 64 * 1024
 
@@ -39,9 +43,9 @@ def serve(*, data_dir: Path, host: str, port: int, say: Say) -> None:
     database = open_database(data_dir)
     try:
         _install_once(database, data_dir, say)
-        port = _usable_port(host, port)
+        address = _usable_address(host, port)
         with closing(Application(database, settings)) as app:
-            uvloop.run(_run(app, host, port, say))
+            uvloop.run(_run(app, *address, say))
     finally:
         database.close()
     say("stopped")
@@ -76,17 +80,22 @@ def _write_private(file: Path, value: str) -> Path:
     return file
 
 
-def _usable_port(host: str, port: int) -> int:
-    """The port to listen on. Granian shares ports on Linux, so a taken one is noticed only by asking first."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def _usable_address(host: str, port: int) -> tuple[str, int]:
+    """The numeric address and the port to listen on.
+
+    Granian knows no names, and shares ports on Linux: a taken one is noticed only by asking first.
+    """
     try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-            return int(probe.getsockname()[1])
+            probe.bind(address)
+            numeric, free, *_ = probe.getsockname()
+            return str(numeric), int(free)
     except OSError as error:
-        why = "in use by another program; give another --port" if error.errno == errno.EADDRINUSE else error.strerror
-        raise ConfigurationError(f"address {host}:{port} is {why}") from error
+        taken = error.errno == errno.EADDRINUSE
+        why = "is in use by another program; give another --port" if taken else f"can't be used: {error.strerror}"
+        raise ConfigurationError(f"address {host}:{port} {why}") from error
 
 
 async def _run(app: Application, host: str, port: int, say: Say) -> None:
@@ -97,18 +106,20 @@ async def _run(app: Application, host: str, port: int, say: Say) -> None:
         interface=Interfaces.ASGI,
         http1_settings=HTTP1Settings(max_buffer_size=_HEAD_LIMIT),
         websockets=False,
-        log_enabled=False,
+        log_level=LogLevels.error,
+        log_dictconfig={"handlers": {"console": _STDERR, "access": _STDERR}},
     )
     loop = asyncio.get_running_loop()
     for stop in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(stop, server.stop)
     serving = asyncio.create_task(server.serve())
-    await _until_it_answers(host, port, serving)
-    say(f"listening on http://{_in_url(host)}:{port}")
+    if await _answers(host, port, serving):
+        say(f"listening on http://{_in_url(host)}:{port}")
     await serving
 
 
-async def _until_it_answers(host: str, port: int, serving: "asyncio.Task[None]") -> None:
+async def _answers(host: str, port: int, serving: "asyncio.Task[None]") -> bool:
+    """Wait until the server accepts connections; False if it ended instead."""
     while not serving.done():
         try:
             _, writer = await asyncio.open_connection(host, port)
@@ -117,7 +128,8 @@ async def _until_it_answers(host: str, port: int, serving: "asyncio.Task[None]")
             continue
         writer.close()
         await writer.wait_closed()
-        return
+        return True
+    return False
 
 
 def _in_url(host: str) -> str:

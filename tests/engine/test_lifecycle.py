@@ -88,6 +88,20 @@ def test_a_schedule_is_kept(stack, service):
     assert stack.preview().operations["Token crm"] == "same"
 
 
+def test_a_compromised_token(stack, service):
+    """A trigger without overlap ends the old token at once, and the preview warns of it."""
+    stack.up(declare())
+    leaked = stack.output("token")
+    assert contacts(service, leaked) == 200
+    stack.program = declare(rotation=pi.Rotation(trigger="leaked", overlap="0s"))
+    assert '"trigger changed; overlap 0s: every older token ends at once"' in stack.preview(diff=True).text
+    assert contacts(service, leaked) == 200
+    stack.up()
+    assert contacts(service, leaked) == 401
+    assert contacts(service, stack.output("token")) == 200
+    assert stack.output("previous_token") is None
+
+
 def test_a_policy_edit_alone_rotates_nothing(stack):
     """Adding, changing and removing a schedule that isn't due updates the integration only."""
     stack.up(declare())

@@ -98,6 +98,14 @@ def test_a_port_in_use_is_refused(tmp_path):
     )
 
 
+@pytest.mark.parametrize("host", ["nothing.invalid", "192.0.2.1"])
+def test_an_address_that_is_not_ours_is_refused(tmp_path, host):
+    """A name that nobody knows, or another machine's address, is one clear line."""
+    refused = start("--data-dir", tmp_path, "--host", host, "--port", 0)
+    assert refused.returncode == 2
+    assert re.fullmatch(rf"private-integrations: address {host}:0 can't be used: .+\n", refused.stderr)
+
+
 def test_a_folder_that_is_a_file_is_refused(tmp_path):
     """A data folder that can't be one is one clear line."""
     file = tmp_path / "file"

@@ -67,7 +67,7 @@ def declare(
     write: Write, external_id: str, request: IntegrationRequest, rules: Rules, *, actor: str
 ) -> Declared | Refused:
     """Create an integration, answer a repetition of its creation, replace abandoned remains, or adopt one."""
-    refusal = _refuse_declaration(write, request, rules)
+    refusal = _refuse(write, request.account, request.scopes, request.rotation, rules)
     if refusal is not None:
         return refusal
     existing = integrations.integration_by_external_id(write.connection, request.account, external_id)
@@ -110,8 +110,7 @@ def edit(
     # Only `rotation` can be emptied; null in another field leaves it as it is.
     values = {field: value for field, value in given.items() if value is not None or field == "rotation"}
     new = old.model_copy(update=values)
-    account = accounts.account_by_id(write.connection, old.account)
-    refusal = rules.refuse(account.kind, new.scopes, new.rotation) if account else None
+    refusal = _refuse(write, new.account, new.scopes, new.rotation, rules)
     if refusal is not None:
         return refusal
     if new == old:
@@ -139,11 +138,13 @@ def unknown_integration(integration_id: str) -> Refused:
     return Refused("integration-unknown", f"there is no integration {integration_id}")
 
 
-def _refuse_declaration(write: Write, request: IntegrationRequest, rules: Rules) -> Refused | None:
-    account = accounts.account_by_id(write.connection, request.account)
+def _refuse(
+    write: Write, account_id: str, scopes: Sequence[str], rotation: RotationPolicy | None, rules: Rules
+) -> Refused | None:
+    account = accounts.account_by_id(write.connection, account_id)
     if account is None:
-        return Refused("account-unknown", f"there is no account {request.account}")
-    return rules.refuse(account.kind, request.scopes, request.rotation)
+        return Refused("account-unknown", f"there is no account {account_id}")
+    return rules.refuse(account.kind, scopes, rotation)
 
 
 def _adopt(
