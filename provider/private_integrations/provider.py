@@ -206,8 +206,8 @@ class TokenProvider(_Provider):
         known = self._deployment.token(props["integration_id"], props["external_id"])
         if known is None:
             return ReadResult("", {})
-        inputs = {key: props[key] for key in _TOKEN_INPUTS if key in props}
-        return ReadResult(id_, {**_without(props, "__provider"), **observed(props, known)}, inputs)
+        # Without inputs of its own the engine keeps those it has: nothing in them can drift.
+        return ReadResult(id_, {**_without(props, "__provider"), **observed(props, known)})
 
     @_clean_errors
     def delete(self, _id: str, _props: Properties) -> None:
@@ -261,7 +261,6 @@ class TokenProvider(_Provider):
 
 
 _EDITABLE = ("name", "description", "scopes", "rotation")
-_TOKEN_INPUTS = ("integration_id", "external_id", "rotation", "adopt", "generation", "rotation_reason")
 
 
 def _failures(faults: Iterable[Fault]) -> list[CheckFailure]:
