@@ -79,7 +79,7 @@ class Story:
     def destroy(self) -> None:
         """The end of an integration is the end of its tokens."""
         title("4. Destroy it", "The integration goes, with every token it ever had.")
-        tokens = {"old": self.deadline_token, "new": self.token}
+        tokens = {"old": self.superseded_token, "new": self.token}
         self.stack.destroy(color="never")
         for name, token in tokens.items():
             self.show(f"GET  /contacts/ with the {name} token", self.get_contacts(token))
@@ -97,7 +97,7 @@ class Story:
         return str(self.stack.outputs()["token"].value)
 
     @property
-    def deadline_token(self) -> str:
+    def superseded_token(self) -> str:
         """The token before the present one, which the state keeps while it works."""
         state = self.stack.export_stack().deployment or {}
         [token] = [each for each in state["resources"] if each["type"].endswith(":Token")]

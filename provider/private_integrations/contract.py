@@ -7,6 +7,7 @@ Answers may gain fields; readers ignore what they don't know. Requests refuse un
 import hashlib
 import re
 import unicodedata
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -41,6 +42,17 @@ def instant_text(value: datetime) -> str:
 def rfc3339(value: datetime) -> str:
     """An instant for programs: UTC with milliseconds, as in `2026-11-20T00:00:00.000Z`."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def fault_message(fault: Mapping[str, Any]) -> str:
+    """What is wrong with a value, from one of pydantic's errors; never the value."""
+    return str(fault["msg"]).removeprefix("Value error, ")
+
+
+def fault_reason(fault: Mapping[str, Any]) -> str:
+    """The same, to go on within a sentence."""
+    message = fault_message(fault)
+    return message[:1].lower() + message[1:]
 
 
 def _one_line(value: str) -> str:

@@ -11,9 +11,9 @@ from pulumi.output import Unknown
 from pydantic import TypeAdapter, ValidationError
 
 from .connection import ACCOUNT_VARIABLE
-from .contract import Description, Identifier, Name
+from .contract import Description, Identifier, Name, fault_reason
 from .rotation import canonical_policy, read_policy
-from .scopes import ALL_SCOPES, nearest_scopes
+from .scopes import ALL_SCOPES, no_such_scope
 
 Properties = dict[str, Any]
 
@@ -83,8 +83,7 @@ def _why_not(adapter: TypeAdapter[str], value: Any) -> str | None:
     try:
         adapter.validate_python(value)
     except ValidationError as error:
-        message = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        return message[:1].lower() + message[1:]
+        return fault_reason(error.errors()[0])
     return None
 
 
@@ -96,9 +95,4 @@ def _scope_faults(normal: Properties) -> list[Fault]:
         return [Fault("scopes", 'scopes must be a list, as in scopes=["contacts.readonly"]')]
     if not scopes:
         return [Fault("scopes", 'give at least one scope, as in scopes=["contacts.readonly"]')]
-    return [Fault("scopes", _no_such_scope(scope)) for scope in scopes if scope not in ALL_SCOPES]
-
-
-def _no_such_scope(scope: str) -> str:
-    nearest = nearest_scopes(scope)
-    return f'there is no scope "{scope}"' + (f"; did you mean {' or '.join(nearest)}?" if nearest else "")
+    return [Fault("scopes", no_such_scope(scope)) for scope in scopes if scope not in ALL_SCOPES]

@@ -14,6 +14,7 @@ from .catalogue import Catalogue
 from .domain import Refused
 from .management_api import Clock, management_api
 from .problems import problem_response
+from .request_body import Unread, read_body
 from .sandbox import Sandbox
 from .settings import Settings
 from .storage.database import Database
@@ -74,26 +75,14 @@ def _limited(app: ASGIApp, limit: int) -> ASGIApp:
     """The application behind a bound on the body, which is read before the application is asked."""
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _body(receive, limit)
-        if body is None:
+        body = await read_body(receive, limit)
+        if body is Unread.TOO_LARGE:
             refused = Refused("body-too-large", f"a body may have at most {limit} bytes")
             await problem_response(refused)(scope, receive, send)
-            return
-        await app(scope, _replay(body, receive), send)
+        elif isinstance(body, bytes):
+            await app(scope, _replay(body, receive), send)
 
     return limited
-
-
-async def _body(receive: Receive, limit: int) -> bytes | None:
-    body = b""
-    more = True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > limit:
-            return None
-    return body
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from private_integrations.contract import PROBLEM_PREFIX
+from private_integrations.contract import PROBLEM_PREFIX, fault_message
 
 from .domain import Refused
 
@@ -74,7 +74,7 @@ async def on_problem(_: Request, error: ProblemError) -> JSONResponse:
 
 async def on_invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
     """Answer values that don't fit the contract, naming each field and never repeating its value."""
-    faults = [{"field": _field(fault["loc"]), "reason": _reason(fault)} for fault in error.errors()]
+    faults = [{"field": _field(fault["loc"]), "reason": fault_message(fault)} for fault in error.errors()]
     detail = "; ".join(f"{fault['field']}: {fault['reason']}" for fault in faults)
     return problem_response(Refused("invalid-request", detail, {"errors": faults}))
 
@@ -93,7 +93,3 @@ async def on_storage_error(_: Request, __: SQLAlchemyError) -> JSONResponse:
 
 def _field(location: Sequence[Any]) -> str:
     return ".".join(str(part) for part in location[1:]) or str(location[0])
-
-
-def _reason(fault: dict[str, Any]) -> str:
-    return str(fault["msg"]).removeprefix("Value error, ")

@@ -12,6 +12,7 @@ HASH_VERSION = 1
 KEY_PREFIX = "pmk-"
 """Management keys have another prefix than tokens, so that neither is ever taken for the other."""
 
+_ID_LENGTH = 20
 _BASE62 = string.ascii_letters + string.digits
 # `Bearer ` and 40 characters: nothing longer is worth hashing.
 _LONGEST_AUTHORIZATION = 47
@@ -47,9 +48,9 @@ def new_management_key() -> NewSecret:
     return _secret(KEY_PREFIX + secrets.token_hex(32))
 
 
-def new_id(prefix: str = "", length: int = 20) -> str:
-    """A random identifier of base62 characters, as the platform's are: 20 of them carry 119 bits."""
-    return prefix + "".join(secrets.choice(_BASE62) for _ in range(length))
+def new_id(prefix: str = "") -> str:
+    """A random identifier of base62 characters, as the platform's are: 20 of them, 119 bits."""
+    return prefix + "".join(secrets.choice(_BASE62) for _ in range(_ID_LENGTH))
 
 
 def presented_token(authorization: bytes) -> bytes | None:

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ValidationError
 
 from ..client import Client
 from ..connection import KEY_VARIABLE, URL_VARIABLE, find_connection
-from ..contract import TOKEN_PATTERN
+from ..contract import TOKEN_PATTERN, fault_reason
 from ..durations import parse_duration
 from ..errors import ConfigurationError, InvalidRequest
-from ..scopes import ALL_SCOPES, nearest_scopes
+from ..scopes import ALL_SCOPES, no_such_scope
 from .failures import usage
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -53,16 +53,13 @@ def valid(model: type[Model], **values: Any) -> Model:
 
 
 def _fault(fault: Any) -> str:
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    return f"{'.'.join(map(str, fault['loc']))}: {message[:1].lower()}{message[1:]}"
+    return f"{'.'.join(map(str, fault['loc']))}: {fault_reason(fault)}"
 
 
 def _known_scopes(scopes: list[str] | None) -> list[str] | None:
     for scope in scopes or []:
         if scope not in ALL_SCOPES:
-            nearest = nearest_scopes(scope)
-            meant = f"; did you mean {' or '.join(nearest)}?" if nearest else ""
-            raise usage(f'there is no scope "{scope}"{meant}', "--scope")
+            raise usage(no_such_scope(scope), "--scope")
     return scopes
 
 

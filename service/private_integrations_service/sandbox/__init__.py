@@ -9,9 +9,10 @@ from starlette.types import Receive, Scope, Send
 from ..authorizer import GRANTED, STORAGE_ERRORS, Granted
 from ..authorizer.replies import UNAVAILABLE, Refusal, Reply, send_reply
 from ..catalogue import Endpoint
+from ..request_body import Unread, read_body
 from ..storage.database import Database
 from . import contacts, locations
-from .bodies import read_body
+from .bodies import BODY_LIMIT, TOO_LARGE
 from .requests import Handler, Request
 
 _HANDLERS: Mapping[tuple[str, str], Handler] = MappingProxyType(
@@ -40,12 +41,12 @@ class Sandbox:
         if handler is None:
             await send_reply(send, _not_implemented(endpoint))
             return
-        body = await read_body(receive)
+        body = await read_body(receive, BODY_LIMIT)
         if isinstance(body, bytes):
             request = Request(self._database, granted, scope, body)
             await send_reply(send, await to_thread.run_sync(_answer, handler, request))
-        elif body is not None:
-            await send_reply(send, body)
+        elif body is Unread.TOO_LARGE:
+            await send_reply(send, TOO_LARGE)
 
 
 def _answer(handler: Handler, request: Request) -> Reply | Refusal:

@@ -1,12 +1,10 @@
-"""Reading bodies and judging their fields, in the words of the platform's validator (class-validator)."""
+"""Reading the fields of bodies and judging them, in the words of the platform's validator (class-validator)."""
 
 import json
 import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
-
-from starlette.types import Receive
 
 from ..authorizer.replies import Refusal
 
@@ -22,21 +20,6 @@ Check = Callable[[str, object], list[str]]
 
 TOO_LARGE = Refusal(413, "body-too-large", "request entity too large", {"error": "Payload Too Large"})
 _NO_OBJECT = Refusal(400, "body-malformed", "The body must be a JSON object", {"error": "Bad Request"})
-
-
-async def read_body(receive: Receive) -> bytes | Refusal | None:
-    """The whole body; None if the client went away."""
-    body = b""
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > BODY_LIMIT:
-            return TOO_LARGE
-    return body
 
 
 def read_fields(body: bytes) -> dict[str, Any] | Refusal:
