@@ -3,13 +3,12 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import closing
 
-import pysqlite3.dbapi2 as sqlite
 import pytest
 
-from private_integrations_service.storage.database import FILE_NAME
-from private_integrations_service.tokens import HASH_VERSION, new_management_key
+from private_integrations.client import Client
+from private_integrations.connection import Connection
+from private_integrations.contract import KeyRequest, digest_of, new_management_key
 from throwaway import Service, running_service
 
 
@@ -35,11 +34,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def viewer_key(service: Service) -> str:
-    """A management key that may only read, put into the running service's database."""
+    """A management key that may only read."""
     key = new_management_key()
-    with closing(sqlite.connect(str(service.data_dir / FILE_NAME))) as connection, connection:
-        connection.execute(
-            "INSERT INTO management_keys (id, name, role, digest, hash_version, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-            ("key_reader", "reader", "viewer", key.digest, HASH_VERSION, 0),
-        )
-    return key.value
+    request = KeyRequest(role="viewer", digest=digest_of(key).hex())
+    Client(Connection(service.url, service.key)).make_key("reader", request)
+    return key

@@ -21,12 +21,16 @@ from .contract import (
     Deletion,
     Expiry,
     GenerationRequest,
+    Health,
     Integration,
     IntegrationEdit,
     IntegrationList,
     IntegrationRequest,
     Introspection,
     IssuedToken,
+    Key,
+    KeyList,
+    KeyRequest,
     Problem,
     TokenState,
     TokenStates,
@@ -130,6 +134,7 @@ class Client:
         holding: int | None,
         overlap_seconds: int,
         reason: str,
+        replace_pending: bool = False,
     ) -> IssuedToken:
         """Make a generation exist and get its token.
 
@@ -147,10 +152,16 @@ class Client:
                 holding=holding,
                 overlap_seconds=overlap_seconds,
                 reason=reason,
+                replace_pending=replace_pending,
             )
             return self._once("PUT", path, IssuedToken, body=request)
 
         return _trying(attempt)
+
+    def cancel(self, integration_id: str, generation: int, hold_seconds: int | None = None) -> TokenState:
+        """Cancel a rotation: the token before is the current one again, and the rule is held for a while."""
+        path = f"/integrations/{_segment(integration_id)}/generations/{generation}"
+        return self._ask("DELETE", path, TokenState, query={"hold_seconds": hold_seconds})
 
     def expire(self, integration_id: str, generations: Sequence[int]) -> TokenState:
         """End these generations at once."""
@@ -160,6 +171,22 @@ class Client:
     def introspect(self, token: str) -> Introspection:
         """What a token opens; asking is no use of it."""
         return self._ask("POST", "/introspect", Introspection, form={"token": token})
+
+    def health(self) -> Health:
+        """The rotations that a person should look at."""
+        return self._ask("GET", "/health", Health)
+
+    def keys(self) -> list[Key]:
+        """Every management key; the key in use must be an admin's."""
+        return self._ask("GET", "/keys", KeyList).keys
+
+    def make_key(self, name: str, request: KeyRequest) -> Key:
+        """Make a management key known by its digest."""
+        return self._ask("PUT", f"/keys/{_segment(name)}", Key, body=request)
+
+    def revoke_key(self, key_id: str) -> Key:
+        """End a management key."""
+        return self._ask("DELETE", f"/keys/{_segment(key_id)}", Key)
 
     def _ask(self, method: str, path: str, model: type[Model], **parts: Any) -> Model:
         return _trying(lambda _: self._once(method, path, model, **parts))

@@ -6,12 +6,13 @@ Answers may gain fields; readers ignore what they don't know. Requests refuse un
 
 import hashlib
 import re
+import secrets
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, model_validator
 
 API = "/private-integrations/v1"
 
@@ -19,8 +20,20 @@ API = "/private-integrations/v1"
 LAST_GENERATION = 2**31 - 1
 MAX_SCOPES = 200
 
+CANCELLED = "rotation cancelled"
+"""Why a token ended that a cancelled rotation had issued: the one reason that programs act on."""
+
 TOKEN_PATTERN = re.compile(r"pit-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """The shape of a token: `pit-` and 16 random bytes as 8-4-4-4-12 lower-case hex digits."""
+
+
+KEY_PREFIX = "pmk-"
+"""Management keys have another prefix than tokens, so that neither is ever taken for the other."""
+
+
+def new_management_key() -> str:
+    """A management key: `pmk-` and 256 random bits. Whoever makes one keeps it; the service learns its digest."""
+    return KEY_PREFIX + secrets.token_hex(32)
 
 
 def fingerprint(digest: bytes) -> str:
@@ -28,9 +41,14 @@ def fingerprint(digest: bytes) -> str:
     return digest.hex()[:12]
 
 
+def digest_of(value: str | bytes) -> bytes:
+    """The 32 bytes that are stored in place of a token or key."""
+    return hashlib.sha256(value.encode() if isinstance(value, str) else value).digest()
+
+
 def token_fingerprint(token: str) -> str:
     """The fingerprint of a token given in clear."""
-    return fingerprint(hashlib.sha256(token.encode()).digest())
+    return fingerprint(digest_of(token))
 
 
 def instant_text(value: datetime) -> str:
@@ -103,12 +121,25 @@ class Answer(BaseModel):
 
 
 class RotationPolicy(Request):
-    """When the token is to be rotated, as declared; the service only warns, a deployment rotates."""
+    """When the token is to be rotated, as declared; the service only warns, a deployment rotates.
+
+    `schedule` is a five-field cron expression in the IANA zone `timezone`; with it there is no `every_seconds`.
+    """
 
     every_seconds: Annotated[int, Field(ge=1, le=100 * 366 * 86_400)] | None = None
+    schedule: Annotated[str, Field(max_length=200), AfterValidator(_one_line)] | None = None
+    timezone: Annotated[str, Field(max_length=100)] | None = None
     overlap_seconds: Seconds
     early_window_seconds: Seconds = 0
     enabled: bool = True
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> "RotationPolicy":
+        if self.schedule is not None and self.every_seconds is not None:
+            raise ValueError("give every_seconds or schedule, not both")
+        if self.timezone is not None and self.schedule is None:
+            raise ValueError("timezone is only used with schedule")
+        return self
 
 
 class Account(Answer):
@@ -165,6 +196,7 @@ class Integration(Answer):
     claim: str
     version: int
     last_generation: int
+    held_until: Instant | None = None
     created_at: Instant
     updated_at: Instant
 
@@ -191,15 +223,20 @@ class Secret(Answer):
     delivered_at: Instant | None
     expires_at: Instant | None
     ended_at: Instant | None
+    ended_because: str | None = None
     overlap_seconds: int
 
 
 class TokenState(Answer):
-    """All that is known of an integration's tokens: the live ones and the latest ended ones."""
+    """All that is known of an integration's tokens: the live ones and the latest ended ones.
+
+    After a cancelled rotation the schedule is not due before `held_until`.
+    """
 
     integration_id: str
     external_id: str
     last_generation: int
+    held_until: Instant | None = None
     secrets: list[Secret]
 
     @property
@@ -236,13 +273,15 @@ class GenerationRequest(Request):
     """Make a generation exist.
 
     `issuer` says who asks, `run` which process, `attempt` counts within the run (an answer may be
-    lost), `holding` is the generation that the sender has stored safely.
+    lost), `holding` is the generation that the sender has stored safely. With `replace_pending` a
+    person ends what somebody else has issued and nobody has used yet.
     """
 
     issuer: ExternalId
     run: Identifier
     attempt: Generation
     holding: Annotated[int, Field(ge=0, le=LAST_GENERATION)] | None = None
+    replace_pending: bool = False
     overlap_seconds: Seconds
     reason: Annotated[str, Field(max_length=500), AfterValidator(_lines)] = ""
 
@@ -266,6 +305,68 @@ class Expiry(Request):
     """The generations to end at once."""
 
     generations: Annotated[list[Generation], Field(min_length=1, max_length=100)]
+
+
+class AlarmReport(Answer):
+    """Something that a person should look at; it never ends a token."""
+
+    integration_id: str
+    name: str
+    account: str
+    external_id: str
+    kind: str
+    since: Instant
+    detail: str
+
+
+class Health(Answer):
+    """How it stands with the rotations: `ok`, or `attention` and the alarms."""
+
+    status: Literal["ok", "attention"]
+    now: Instant
+    alarms: list[AlarmReport]
+
+
+Role = Literal["admin", "deployer", "viewer"]
+
+
+class KeyRequest(Request):
+    """Make a management key known: the caller keeps the key itself and sends its SHA-256 digest.
+
+    A `deployer` works in the `accounts` named and in no other, a `viewer` only reads, there or everywhere
+    without any; an `admin` does everything.
+    """
+
+    role: Role
+    accounts: Annotated[list[Identifier], Field(max_length=1000), AfterValidator(_each_once)] = []
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    lifetime_seconds: Annotated[int, Field(ge=1, le=100 * 366 * 86_400)] | None = None
+
+    @model_validator(mode="after")
+    def _bound(self) -> "KeyRequest":
+        if self.role == "deployer" and not self.accounts:
+            raise ValueError("a deployer's key is bound to accounts: name at least one")
+        if self.role == "admin" and self.accounts:
+            raise ValueError("an admin's key is bound to no account")
+        return self
+
+
+class Key(Answer):
+    """A management key without its value; `accounts` is empty where it is bound to none."""
+
+    id: str
+    name: str
+    role: Role
+    accounts: list[str]
+    created_at: Instant
+    expires_at: Instant | None
+    revoked_at: Instant | None
+
+
+class KeyList(Answer):
+    """Every key that was ever made, the ended ones too."""
+
+    keys: list[Key]
 
 
 class Introspection(Answer):

@@ -1,6 +1,6 @@
 """What the next deployment will do with a token, and what is seen of it: inputs and outputs from the service's word."""
 
-from .contract import rfc3339, token_fingerprint
+from .contract import Secret, rfc3339, token_fingerprint
 from .declaration import Properties, is_unknown
 from .deployment import Known
 from .rotation import Policy, Rotate, decide, read_policy, status
@@ -33,34 +33,56 @@ def planned_generation(olds: Properties, checked: Properties, known: Known) -> P
     present, policy = known.state.present, declared_policy(checked)
     if not olds and "adopt" in checked and present is not None:
         return {"generation": present.generation, "rotation_reason": "adopted"}
+    held = int(olds.get("generation", 0))
     decision = decide(
         policy,
         known.state,
-        int(olds.get("generation", 0)),
+        held,
         known.now,
         issuer=checked["external_id"],
         trigger_changed=_trigger_changed(olds, checked),
     )
     if isinstance(decision, Rotate):
-        warning = "" if policy.overlap or not olds else "; overlap 0s: every older token ends at once"
+        ends_all = olds and not policy.overlap and decision.generation > held
+        warning = "; overlap 0s: every older token ends at once" if ends_all else ""
         return {"generation": decision.generation, "rotation_reason": decision.reason + warning}
     return {"generation": olds["generation"], "rotation_reason": olds["rotation_reason"]}
 
 
+def is_going_back(state: Properties, planned: Properties) -> bool:
+    """Whether a cancelled rotation is followed: the planned generation is the one before that in state."""
+    return not is_unknown(planned["generation"]) and int(planned["generation"]) < int(state["generation"])
+
+
+def token_to_go_back_to(state: Properties, generation: int, known: Known | None) -> Secret | None:
+    """The secret of this generation, if the state has its token and it works; None if the state doesn't have it."""
+    found = known and known.state.of_generation(generation)
+    kept = state.get("previous_token")
+    return found if found and found.role != "ended" and kept and token_fingerprint(kept) == found.fingerprint else None
+
+
+def token_before(state: Properties, known: Known | None) -> str | None:
+    """The newest token in state that works: the one before the rotation to come; None if none does."""
+    tokens = (state.get("token"), state.get("previous_token"))
+    return next((token for token in tokens if token and known and _living(token, known)), None)
+
+
 def observed(props: Properties, known: Known) -> Properties:
     """The outputs that the service moves: times and status of the generation in state."""
-    held = known.state.of_generation(int(props["generation"]))
-    before = known.state.in_role("previous")
-    overlapping = before is not None and held is not None and held.role == "current"
-    waiting = held is not None and held.role == "pending"
+    held, kept = known.state.of_generation(int(props["generation"])), props.get("previous_token")
+    before = _living(kept, known) if kept else None
     return {
         "rotated_at": rfc3339(held.issued_at) if held else props.get("rotated_at"),
-        "previous_token": props.get("previous_token") if overlapping or waiting else None,
-        "previous_token_expires_at": (
-            rfc3339(before.expires_at) if overlapping and before and before.expires_at else None
-        ),
+        "previous_token": kept if before else None,
+        "previous_token_expires_at": rfc3339(before.expires_at) if before and before.expires_at else None,
+        "held_until": rfc3339(known.state.held_until) if known.state.held_until else None,
         "status": status(declared_policy(props), known.state, known.now),
     }
+
+
+def _living(token: str, known: Known) -> Secret | None:
+    fingerprint = token_fingerprint(token)
+    return next((s for s in known.state.secrets if s.fingerprint == fingerprint and s.role != "ended"), None)
 
 
 def _trigger_changed(olds: Properties, checked: Properties) -> bool:

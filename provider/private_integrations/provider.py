@@ -24,11 +24,19 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 
 from .connection import find_account, find_connection
-from .contract import IntegrationEdit, IntegrationRequest, RotationPolicy, rfc3339
+from .contract import IntegrationEdit, IntegrationRequest, RotationPolicy, Secret, rfc3339
 from .declaration import Fault, Properties, is_unknown, normalize_integration, normalize_token
-from .deployment import Deployment, deployment_for
+from .deployment import Deployment, Known, deployment_for
 from .errors import Conflict, PrivateIntegrationError
-from .plan import declared_policy, observed, planned_generation, refuse_plan
+from .plan import (
+    declared_policy,
+    is_going_back,
+    observed,
+    planned_generation,
+    refuse_plan,
+    token_before,
+    token_to_go_back_to,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -186,6 +194,8 @@ class TokenProvider(_Provider):
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
         """Another generation is a rotation in place; the policy and all times never are a change."""
         replaces = ["integration_id"] if _differ(_olds, _news, ["integration_id"]) else []
+        if not replaces and is_going_back(_olds, _news):
+            self._secret_to_go_back_to(_olds, _news)
         return DiffResult(changes=bool(replaces) or _differ(_olds, _news, ["generation"]), replaces=replaces)
 
     @_clean_errors
@@ -197,13 +207,16 @@ class TokenProvider(_Provider):
 
     @_clean_errors
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
-        """Rotate: the new token is returned at once, and nothing that can fail follows."""
-        return UpdateResult(self._issued(_news, held=int(_olds["generation"]), previous=_olds.get("token")))
+        """Rotate: the new token is returned at once, and nothing that can fail follows. Or go back after a cancel."""
+        if is_going_back(_olds, _news):
+            return UpdateResult(self._gone_back(_olds, _news))
+        before = token_before(_olds, self._known(_news))
+        return UpdateResult(self._issued(_news, held=int(_olds["generation"]), previous=before))
 
     @_clean_errors
     def read(self, id_: str, props: Properties) -> ReadResult:
         """Keep the token, follow the service in times and status; gone with its integration."""
-        known = self._deployment.token(props["integration_id"], props["external_id"])
+        known = self._known(props)
         if known is None:
             return ReadResult("", {})
         # Without inputs of its own the engine keeps those it has: nothing in them can drift.
@@ -232,11 +245,31 @@ class TokenProvider(_Provider):
     def _adopted(self, props: Properties) -> Properties | None:
         if "adopt" not in props:
             return None
-        known = self._deployment.token(props["integration_id"], props["external_id"])
+        known = self._known(props)
         secret = known.state.of_generation(int(props["generation"])) if known else None
         if known is None or secret is None or secret.role == "ended":
             return None
         held = {**_without(props, "adopt_token", "__provider"), "token": props.get("adopt_token")}
+        return held | {"fingerprint": secret.fingerprint, "previous_token": None} | observed(held, known)
+
+    def _known(self, props: Properties) -> Known | None:
+        return self._deployment.token(props["integration_id"], props["external_id"])
+
+    def _secret_to_go_back_to(self, state: Properties, planned: Properties) -> Secret:
+        generation = int(planned["generation"])
+        secret = token_to_go_back_to(state, generation, self._known(planned))
+        if secret is None:
+            raise Conflict(
+                f"{planned['rotation_reason']}, but this stack does not have the token of generation {generation}; "
+                "change trigger to issue a new one"
+            )
+        return secret
+
+    def _gone_back(self, state: Properties, planned: Properties) -> Properties:
+        """The state's own previous token in its old place."""
+        secret, known = self._secret_to_go_back_to(state, planned), self._known(planned)
+        assert known is not None
+        held = {**_without(planned, "adopt_token", "__provider"), "token": state["previous_token"]}
         return held | {"fingerprint": secret.fingerprint, "previous_token": None} | observed(held, known)
 
     def _issued(self, props: Properties, *, held: int, previous: str | None) -> Properties:
@@ -256,6 +289,7 @@ class TokenProvider(_Provider):
             "fingerprint": issued.fingerprint,
             "rotated_at": rfc3339(issued.issued_at),
             "previous_token_expires_at": None,
+            "held_until": None,
             "status": "pending",
         }
 

@@ -29,14 +29,20 @@ class Rotation:
     """When to rotate a token, and how long the old one lives on.
 
     every: the period, "90d", "12h" or a timedelta, counted from the last actual rotation.
+    schedule: in place of `every`, a cron expression of five fields such as "0 3 * * MON#1": due at its first tick
+        after the last rotation.
+    timezone: the IANA zone of `schedule`, such as "Europe/Berlin"; default "UTC".
     overlap: how long the old token works on, counted from the first use of the new one; default
         "7d", or half the period where that is shorter. "0s" ends the old token at once: for a compromised one.
-    early_window: an `up` this close before the due instant rotates; default an hour or a tenth of the period.
+    early_window: an `up` this close before the due instant rotates; default an hour or a tenth of the period,
+        and nothing with `schedule`.
     trigger: any change of this value rotates once, also while `enabled` is false. Never put a timestamp here.
     enabled: False pauses the schedule and keeps the due date.
     """
 
     every: Input[Duration] | None = None
+    schedule: Input[str] | None = None
+    timezone: Input[str] | None = None
     overlap: Input[Duration] | None = None
     early_window: Input[Duration] | None = None
     trigger: Input[str] | Input[Mapping[str, Any]] | None = None
@@ -45,7 +51,8 @@ class Rotation:
     def _policy(self) -> dict[str, Any]:
         """The part that the service stores: everything but the trigger."""
         durations = {"every": self.every, "overlap": self.overlap, "early_window": self.early_window}
-        given = {name: _duration_text(value) for name, value in durations.items() if value is not None}
+        calendar = _given(schedule=self.schedule, timezone=self.timezone)
+        given = calendar | {name: _duration_text(value) for name, value in durations.items() if value is not None}
         return given if self.enabled is True else {**given, "enabled": self.enabled}
 
     def _with_trigger(self) -> dict[str, Any]:
@@ -96,7 +103,7 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
     previous_token_expires_at: Output[str | None]
     """When the token before stops working; empty until the new one is used."""
     status: Output[str | None]
-    """off, ok, due, pending, overlapping or paused, as of the last update or refresh."""
+    """off, ok, due, overdue, pending, overlapping or paused, as of the last update or refresh."""
 
     def __init__(
         self,
@@ -159,6 +166,7 @@ class Token(Resource, module="private_integrations", name="Token"):
     fingerprint: Output[str]
     rotated_at: Output[str]
     previous_token_expires_at: Output[str | None]
+    held_until: Output[str | None]
     status: Output[str]
 
     def __init__(
@@ -180,7 +188,7 @@ class Token(Resource, module="private_integrations", name="Token"):
                 adopt_token=None if adopt_token is None else Output.secret(adopt_token),
             ),
             # An output becomes an attribute only if it is named here.
-            **dict.fromkeys(_TOKEN_OUTPUTS),
+            **dict.fromkeys((*_TOKEN_OUTPUTS, "held_until")),
         }
         opts = ResourceOptions(parent=integration, additional_secret_outputs=["token", "previous_token"])
         with _unspoiled_pickler():
@@ -189,7 +197,8 @@ class Token(Resource, module="private_integrations", name="Token"):
     @property
     def next_rotation_at(self) -> Output[str | None]:
         """Computed here, in the program, so that it always fits the policy declared in this very run."""
-        return Output.all(rotated_at=self.rotated_at, declared=self._declared).apply(_next_rotation_at)
+        parts = Output.all(rotated_at=self.rotated_at, held_until=self.held_until, declared=self._declared)
+        return parts.apply(_next_rotation_at)
 
 
 _TOKEN_OUTPUTS = (
@@ -211,7 +220,8 @@ def _given(**inputs: Any) -> dict[str, Any]:
 def _next_rotation_at(parts: Mapping[str, Any]) -> str | None:
     if not parts["rotated_at"] or not parts["declared"]:
         return None
-    due = due_at(read_policy(parts["declared"]), datetime.fromisoformat(parts["rotated_at"]))
+    held_until = parts["held_until"] and datetime.fromisoformat(parts["held_until"])
+    due = due_at(read_policy(parts["declared"]), datetime.fromisoformat(parts["rotated_at"]), held_until)
     return None if due is None else rfc3339(due)
 
 

@@ -8,28 +8,47 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from .contract import RotationPolicy, Secret, TokenState, instant_text
+from .contract import CANCELLED, RotationPolicy, Secret, TokenState, instant_text
 from .durations import format_duration, parse_duration
+from .schedules import Schedule, read_schedule
 
 DEFAULT_OVERLAP = timedelta(days=7)
 _LONGEST_EARLY_WINDOW = timedelta(hours=1)
+# Deployments and consumers that run once a day have had their chance by then, even if one run failed.
+_PATIENCE = timedelta(days=2)
 
-Status = Literal["off", "ok", "due", "pending", "overlapping", "paused"]
+Status = Literal["off", "ok", "due", "overdue", "pending", "overlapping", "paused"]
+AlarmKind = Literal["overdue", "unused"]
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A rotation policy with every default filled in; `every` is None without a schedule."""
+    """A rotation policy with every default filled in; `every` or `schedule` says when, neither: only on demand."""
 
     every: timedelta | None = None
+    schedule: Schedule | None = None
     overlap: timedelta = DEFAULT_OVERLAP
     early_window: timedelta = timedelta(0)
     enabled: bool = True
+
+    @property
+    def period(self) -> timedelta | None:
+        """The time between two rotations, at its shortest; None without a rule."""
+        return self.every if self.schedule is None else self.schedule.shortest_gap
+
+    @property
+    def rule(self) -> str:
+        """When it rotates, in words: `every 90d`."""
+        if self.schedule is not None:
+            return f"schedule {self.schedule}"
+        return "no schedule" if self.every is None else f"every {format_duration(self.every)}"
 
     def on_the_wire(self) -> RotationPolicy:
         """The policy as the service stores it, in whole seconds."""
         return RotationPolicy(
             every_seconds=None if self.every is None else int(self.every.total_seconds()),
+            schedule=None if self.schedule is None else self.schedule.expression,
+            timezone=None if self.schedule is None else self.schedule.timezone,
             overlap_seconds=int(self.overlap.total_seconds()),
             early_window_seconds=int(self.early_window.total_seconds()),
             enabled=self.enabled,
@@ -37,11 +56,12 @@ class Policy:
 
     @classmethod
     def from_the_wire(cls, policy: RotationPolicy | None) -> "Policy":
-        """The policy as decisions use it."""
+        """The policy as decisions use it; a rule that can't be is refused by `refuse_policy`, not here."""
         if policy is None:
             return cls()
         return cls(
             every=None if policy.every_seconds is None else timedelta(seconds=policy.every_seconds),
+            schedule=None if policy.schedule is None else Schedule(policy.schedule, policy.timezone or "UTC"),
             overlap=timedelta(seconds=policy.overlap_seconds),
             early_window=timedelta(seconds=policy.early_window_seconds),
             enabled=policy.enabled,
@@ -50,14 +70,18 @@ class Policy:
 
 @dataclass(frozen=True)
 class Keep:
-    """Nothing is to be done; `next_at` is when the schedule is due, None without one."""
+    """Nothing is to be done; `next_at` is when the rule asks for a rotation, None without one."""
 
     next_at: datetime | None
 
 
 @dataclass(frozen=True)
 class Rotate:
-    """Make this generation; `reason` is shown in the preview as it stands."""
+    """The generation that is to be the state's; `reason` is shown in the preview as it stands.
+
+    A number above the state's is to be issued. One below it is the token from before a rotation that was
+    cancelled: the state puts its own previous token back.
+    """
 
     generation: int
     reason: str
@@ -66,24 +90,59 @@ class Rotate:
 Decision = Keep | Rotate
 
 
-def read_policy(declared: Mapping[str, Any]) -> Policy:
-    """Read a declared policy: `every`, `overlap`, `early_window` as durations, `enabled` as a boolean.
+@dataclass(frozen=True)
+class Alarm:
+    """Something that a person should look at, `since` when, in one sentence."""
 
-    Raises ValueError with the arithmetic when the parts contradict each other.
+    kind: AlarmKind
+    since: datetime
+    text: str
+
+
+def read_policy(declared: Mapping[str, Any]) -> Policy:
+    """Read a declared policy: `every`, or `schedule` with `timezone`; `overlap`, `early_window`, `enabled`.
+
+    Durations are text such as "90d". Raises ValueError with the arithmetic when the parts contradict each other.
     """
     every = _duration(declared, "every")
     overlap = _duration(declared, "overlap")
     early_window = _duration(declared, "early_window")
+    schedule = _schedule(declared)
+    if every is not None and schedule is not None:
+        raise ValueError("give every or schedule, not both")
     if every is not None and every <= timedelta(0):
         raise ValueError('every must be longer than nothing: write one like "90d"')
-    if every is None and early_window is not None:
-        raise ValueError("early_window is only used with every")
-    return Policy(
+    if every is None and schedule is None and early_window is not None:
+        raise ValueError("early_window is only used with every or schedule")
+    rule = Policy(every=every, schedule=schedule)
+    policy = Policy(
         every=every,
-        overlap=_overlap_for(every, overlap),
-        early_window=_early_window_for(every, early_window),
+        schedule=schedule,
+        overlap=_default_overlap(rule) if overlap is None else overlap,
+        early_window=_default_early_window(rule) if early_window is None else early_window,
         enabled=bool(declared.get("enabled", True)),
     )
+    refusal = refuse_policy(policy)
+    if refusal is not None:
+        raise ValueError(refusal)
+    return policy
+
+
+def refuse_policy(policy: Policy) -> str | None:
+    """Why the parts of a policy contradict each other, with the arithmetic; None if they don't."""
+    period = policy.period
+    if period is None:
+        return None
+    if policy.overlap >= period:
+        default = format_duration(_default_overlap(policy))
+        pile_up = ", or old tokens would pile up" if policy.schedule is None else ""
+        return (
+            f"overlap {format_duration(policy.overlap)} must be shorter than {_period_text(policy)}{pile_up}; "
+            f"leave it out for {default}"
+        )
+    if policy.early_window >= period:
+        return f"early_window {format_duration(policy.early_window)} must be shorter than {_period_text(policy)}"
+    return None
 
 
 def canonical_policy(declared: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,16 +152,24 @@ def canonical_policy(declared: Mapping[str, Any]) -> dict[str, Any]:
         duration = _duration(declared, key)
         if duration is not None:
             canonical[key] = format_duration(duration)
+    if "schedule" in canonical:
+        canonical["schedule"] = " ".join(canonical["schedule"].split())
+    if canonical.get("timezone") == "UTC":
+        del canonical["timezone"]
     if canonical.get("enabled") is True:
         del canonical["enabled"]
     return canonical
 
 
-def due_at(policy: Policy, rotated_at: datetime) -> datetime | None:
-    """When the schedule asks for the next rotation, counted from the actual one; None without a schedule."""
-    if policy.every is None or not policy.enabled:
-        return None
-    return rotated_at + policy.every
+def due_at(policy: Policy, rotated_at: datetime, held_until: datetime | None = None) -> datetime | None:
+    """When the rule asks for the next rotation, counted from the actual one; None without a rule or while paused.
+
+    After a cancelled rotation nothing is due before `held_until`.
+    """
+    natural = _natural_due(policy, rotated_at)
+    if natural is None or held_until is None:
+        return natural
+    return max(natural, held_until)
 
 
 def decide(
@@ -117,7 +184,7 @@ def decide(
     """What is to become of a token whose generation `held` is the one in state (0 without one).
 
     `now` is the service's clock and `issuer` who would rotate. The first rule that applies decides;
-    the number to come is above every number ever used, in the service and in the state.
+    a number to be issued is above every number ever used, in the service and in the state.
     """
     following = max(token.last_generation, held) + 1
     pending, current = token.in_role("pending"), token.in_role("current")
@@ -128,11 +195,16 @@ def decide(
     if current and current.generation > held:
         return Rotate(following, f"state has generation {held}, service has {current.generation}: rotated elsewhere")
     mine = token.of_generation(held)
-    if mine is None or not _lives(mine, now):
-        return Rotate(following, _why_dead(mine, held))
+    if mine is None:
+        return Rotate(following, f"generation {held} is not known to the service")
+    back_to = current if mine.ended_because == CANCELLED else None
+    if back_to is not None and not trigger_changed:
+        return Rotate(back_to.generation, _cancelled(held, back_to.generation, token.held_until))
+    if back_to is None and not _lives(mine, now):
+        return Rotate(following, _why_dead(mine))
     if trigger_changed:
         return Rotate(following, "trigger changed")
-    return _by_schedule(policy, mine, following, now)
+    return _by_rule(policy, mine, following, now, token.held_until)
 
 
 def is_live(*, ended: bool, expires_at: datetime | None, now: datetime) -> bool:
@@ -141,40 +213,108 @@ def is_live(*, ended: bool, expires_at: datetime | None, now: datetime) -> bool:
 
 
 def status(policy: Policy, token: TokenState, now: datetime) -> Status:
-    """How it stands with an integration's tokens at `now`, the most pressing word first."""
-    newest = token.in_role("pending") or token.in_role("current")
-    due = newest and due_at(policy, newest.issued_at)
-    if due and now >= due - policy.early_window:
+    """How it stands with an integration's tokens at `now`, the most pressing word first.
+
+    `due` is what the next deployment would rotate, a token that was revoked included.
+    """
+    if token.present is None:
+        return "due"
+    if _is_overdue(policy, token, now):
+        return "overdue"
+    if _due_since(policy, token, now) is not None:
         return "due"
     if token.in_role("pending"):
         return "pending"
     if any(secret.role == "previous" and _lives(secret, now) for secret in token.secrets):
         return "overlapping"
-    if not policy.enabled:
-        return "paused"
-    return "off" if policy.every is None else "ok"
+    if policy.period is None:
+        return "off" if policy.enabled else "paused"
+    held = token.held_until is not None and now < token.held_until
+    return "ok" if policy.enabled and not held else "paused"
 
 
-def _by_schedule(policy: Policy, mine: Secret, following: int, now: datetime) -> Decision:
-    due = due_at(policy, mine.issued_at)
-    if due is None or policy.every is None or now < due - policy.early_window:
-        return Keep(due)
+def alarms(policy: Policy, token: TokenState, now: datetime) -> list[Alarm]:
+    """What a person should look at: a rotation that no deployment carried out, a new token that nobody used.
+
+    An alarm never ends a token: it works on.
+    """
+    found = []
+    due = _due_since(policy, token, now)
+    if due is not None and _is_overdue(policy, token, now):
+        text = f"due since {instant_text(due)}, {policy.rule}, and no deployment has rotated it"
+        found.append(Alarm("overdue", due, text))
+    waiting = token.in_role("pending")
+    if waiting is not None and now >= waiting.issued_at + _PATIENCE:
+        text = f"generation {waiting.generation} was issued at {instant_text(waiting.issued_at)} and nobody has used it"
+        found.append(Alarm("unused", waiting.issued_at, text))
+    return found
+
+
+def _by_rule(policy: Policy, mine: Secret, following: int, now: datetime, held_until: datetime | None) -> Decision:
+    if not _is_due(policy, mine.issued_at, held_until, now):
+        return Keep(due_at(policy, mine.issued_at, held_until))
+    due = _natural_due(policy, mine.issued_at)
+    assert due is not None
     if now < due:
         window = format_duration(policy.early_window)
         return Rotate(following, f"due at {instant_text(due)}, inside early_window {window}")
-    return Rotate(following, f"due since {instant_text(due)}, every {format_duration(policy.every)}")
+    held = f", held until {instant_text(held_until)}" if held_until and held_until > due else ""
+    return Rotate(following, f"due since {instant_text(due)}, {policy.rule}{held}")
+
+
+def _natural_due(policy: Policy, rotated_at: datetime) -> datetime | None:
+    if not policy.enabled:
+        return None
+    if policy.schedule is not None:
+        # Or a rotation inside the window would be repeated at the very tick that it came before.
+        return policy.schedule.next_after(rotated_at + policy.early_window)
+    return None if policy.every is None else rotated_at + policy.every
+
+
+def _is_due(policy: Policy, rotated_at: datetime, held_until: datetime | None, now: datetime) -> bool:
+    due = _natural_due(policy, rotated_at)
+    return due is not None and now >= due - policy.early_window and (held_until is None or now >= held_until)
+
+
+def _due_since(policy: Policy, token: TokenState, now: datetime) -> datetime | None:
+    """The due instant of the newest token, if its rotation is due at `now`."""
+    newest = token.in_role("pending") or token.in_role("current")
+    if newest is None or not _is_due(policy, newest.issued_at, token.held_until, now):
+        return None
+    return due_at(policy, newest.issued_at, token.held_until)
+
+
+def _is_overdue(policy: Policy, token: TokenState, now: datetime) -> bool:
+    due = _due_since(policy, token, now)
+    return due is not None and policy.period is not None and now >= due + min(_PATIENCE, policy.period)
 
 
 def _lives(secret: Secret, now: datetime) -> bool:
     return is_live(ended=secret.role == "ended", expires_at=secret.expires_at, now=now)
 
 
-def _why_dead(mine: Secret | None, held: int) -> str:
-    if mine is None:
-        return f"generation {held} is not known to the service"
+def _cancelled(held: int, back_to: int, held_until: datetime | None) -> str:
+    hold = f"; schedule held until {instant_text(held_until)}" if held_until else ""
+    return f"rotation to {held} was cancelled: back to generation {back_to}{hold}"
+
+
+def _why_dead(mine: Secret) -> str:
     if mine.ended_at is not None:
         return f"revoked in the service at {instant_text(mine.ended_at)}"
-    return f"generation {held} reached the end of its overlap"
+    return f"generation {mine.generation} reached the end of its overlap"
+
+
+def _schedule(declared: Mapping[str, Any]) -> Schedule | None:
+    expression, timezone = declared.get("schedule"), declared.get("timezone")
+    if expression is None:
+        if timezone is not None:
+            raise ValueError("timezone is only used with schedule")
+        return None
+    if not isinstance(expression, str):
+        raise ValueError(f'schedule must be text such as "0 3 * * MON#1", not {type(expression).__name__}')
+    if not isinstance(timezone, str | None):
+        raise ValueError(f'timezone must be text such as "Europe/Berlin", not {type(timezone).__name__}')
+    return read_schedule(expression, "UTC" if timezone is None else timezone)
 
 
 def _duration(declared: Mapping[str, Any], field: str) -> timedelta | None:
@@ -189,25 +329,19 @@ def _duration(declared: Mapping[str, Any], field: str) -> timedelta | None:
         raise ValueError(f"{field} {error}") from None
 
 
-def _overlap_for(every: timedelta | None, declared: timedelta | None) -> timedelta:
-    shrunk = DEFAULT_OVERLAP if every is None else min(DEFAULT_OVERLAP, every / 2)
-    if declared is None:
-        return timedelta(seconds=int(shrunk.total_seconds()))
-    if every is not None and declared >= every:
-        raise ValueError(
-            f"overlap {format_duration(declared)} must be shorter than every {format_duration(every)}, "
-            f"or old tokens would pile up; leave it out for {format_duration(shrunk)}"
-        )
-    return declared
+def _default_overlap(policy: Policy) -> timedelta:
+    shortest = DEFAULT_OVERLAP if policy.period is None else min(DEFAULT_OVERLAP, policy.period / 2)
+    return timedelta(seconds=int(shortest.total_seconds()))
 
 
-def _early_window_for(every: timedelta | None, declared: timedelta | None) -> timedelta:
-    if every is None:
+def _default_early_window(policy: Policy) -> timedelta:
+    # A calendar rule means the hour that it names: its window is opened only on request.
+    if policy.every is None:
         return timedelta(0)
-    if declared is None:
-        return timedelta(seconds=int(min(_LONGEST_EARLY_WINDOW, every / 10).total_seconds()))
-    if declared >= every:
-        raise ValueError(
-            f"early_window {format_duration(declared)} must be shorter than every {format_duration(every)}"
-        )
-    return declared
+    return timedelta(seconds=int(min(_LONGEST_EARLY_WINDOW, policy.every / 10).total_seconds()))
+
+
+def _period_text(policy: Policy) -> str:
+    if policy.schedule is None:
+        return policy.rule
+    return f"{format_duration(policy.schedule.shortest_gap)}, the shortest gap of {policy.schedule}"

@@ -4,9 +4,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from private_integrations.contract import KEY_PREFIX, digest_of
+
+from .actor import Actor
 from .domain import Refused
 from .storage.keys import ManagementKey, key_with_digest
-from .tokens import KEY_PREFIX, digest_of
 
 _READING = frozenset({"GET", "HEAD"})
 
@@ -25,8 +27,20 @@ def identify(connection: Connection, presented: str | None, now: datetime) -> Ma
     return key
 
 
+def actor_of(key: ManagementKey) -> Actor:
+    """The key as operations know it; names may be given again once a key has ended, ids never."""
+    return Actor(f"key/{key.name}/{key.id}", key.accounts)
+
+
 def refuse_method(key: ManagementKey, method: str) -> Refused | None:
-    """Why the key's role forbids this method, or None: a viewer reads, an admin does everything."""
-    if key.role == "admin" or method in _READING:
+    """Why the key's role forbids this method, or None: a viewer only reads."""
+    if key.role != "viewer" or method in _READING:
         return None
-    return Refused("key-not-allowed", f"management key {key.name} is a {key.role} and may only read")
+    return Refused("key-not-allowed", f"management key {key.name} is a viewer's and may only read")
+
+
+def refuse_administration(key: ManagementKey) -> Refused | None:
+    """Why this key may not manage keys, or None: only an admin's may."""
+    if key.role == "admin":
+        return None
+    return Refused("key-not-allowed", f"management key {key.name} is a {key.role}'s; only an admin's manages keys")

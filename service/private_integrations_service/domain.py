@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from private_integrations.contract import GenerationRequest, instant_text
+from private_integrations.contract import CANCELLED, GenerationRequest, instant_text
 from private_integrations.rotation import is_live
 
 Role = Literal["pending", "current", "previous"]
@@ -18,7 +18,7 @@ Role = Literal["pending", "current", "previous"]
 
 @dataclass(frozen=True)
 class Token:
-    """A stored token, without its value."""
+    """A stored token, without its value; `superseded_by` is the generation whose delivery ended its time as current."""
 
     id: int
     generation: int
@@ -33,6 +33,7 @@ class Token:
     expires_at: datetime | None = None
     ended_at: datetime | None = None
     ended_because: str | None = None
+    superseded_by: int | None = None
 
     def is_live(self, now: datetime) -> bool:
         """Whether the token opens anything at `now`."""
@@ -79,15 +80,17 @@ def plan_issue(
     changed: list[Token] = []
     if pending is not None:
         if pending.issuer != request.issuer:
-            return _rotation_open(pending)
-        if request.holding == pending.generation:
+            if not request.replace_pending:
+                return _rotation_open(pending)
+            changed = [_ended(pending, now, "replaced on request")]
+        elif request.holding == pending.generation:
             changed = _delivered(live, pending, now)
         else:
             # Nobody may ever have received it, but somebody may: it works on for the overlap.
             changed = [replace(pending, role="previous", expires_at=now + _overlap(request))]
-    after = _merged(live, changed)
+    after = [token for token in _merged(live, changed) if token.ended_at is None]
     if request.overlap_seconds == 0:
-        ended = [_ended(token, now, "replaced without overlap") for token in after]
+        ended = _merged(changed, [_ended(token, now, "replaced without overlap") for token in after], add=True)
         return Issue(tokens=(*retired, *ended), generation=generation)
     room = _make_room(after, now, superseded_limit)
     if isinstance(room, Refused):
@@ -127,12 +130,8 @@ def plan_expiry(
     tokens: Sequence[Token], last_generation: int, generations: Collection[int], now: datetime
 ) -> Change | Refused:
     """Decide on ending the named generations at once; what has ended already stays as it is."""
-    unknown = sorted(generation for generation in generations if generation > last_generation)
-    if unknown:
-        return Refused(
-            "generation-unknown",
-            f"generation {unknown[0]} was never issued; the last one is {last_generation}",
-        )
+    if max(generations) > last_generation:
+        return _never_issued(max(generations), last_generation)
     return Change(
         tuple(
             _ended(token, now, "expired on request")
@@ -140,6 +139,48 @@ def plan_expiry(
             if token.generation in generations and token.is_live(now)
         )
     )
+
+
+def plan_cancellation(
+    tokens: Sequence[Token], last_generation: int, generation: int, now: datetime
+) -> Change | Refused:
+    """Decide on going back from this generation to the one before, which has no deadline from then on.
+
+    Possible while the new one is pending, and during the overlap; done already, it changes nothing.
+    """
+    if generation > last_generation:
+        return _never_issued(generation, last_generation)
+    live = [token for token in tokens if token.is_live(now)]
+    meant = next((token for token in live if token.generation == generation), None)
+    if meant is None:
+        if any(token.generation == generation and token.ended_because == CANCELLED for token in tokens):
+            return Change()
+        return _too_late(f"generation {generation} has ended")
+    pending, current = _in_role(live, "pending"), _in_role(live, "current")
+    if meant is pending:
+        return Change((_ended(meant, now, CANCELLED),)) if current else _nothing_to_go_back_to(generation)
+    if meant is not current:
+        return _too_late(f"generation {generation} was superseded by a newer one")
+    if pending is not None:
+        return _rotation_open(pending)
+    before = next((token for token in live if token.superseded_by == generation), None)
+    if before is None:
+        return _nothing_to_go_back_to(generation)
+    return Change((_ended(meant, now, CANCELLED), replace(before, role="current", expires_at=None, superseded_by=None)))
+
+
+def plan_overlap(tokens: Sequence[Token], overlap: timedelta, now: datetime) -> Change:
+    """Decide on a new overlap: the running one ends that long after the delivery that began it.
+
+    What has ended stays ended, and a generation that is not in use yet will be followed by the new overlap.
+    """
+    live = [token for token in tokens if token.is_live(now)]
+    pending, current = _in_role(live, "pending"), _in_role(live, "current")
+    changed = [replace(pending, overlap=overlap)] if pending else []
+    if current is not None and current.delivered_at is not None:
+        deadline = current.delivered_at + overlap
+        changed += [replace(token, expires_at=deadline) for token in live if token.superseded_by == current.generation]
+    return Change(tuple(changed))
 
 
 def _repeat(
@@ -165,12 +206,27 @@ def _repeat(
     return Issue(tokens=(_ended(pending, now, "answer lost, issued again"),), generation=generation)
 
 
+def _never_issued(generation: int, last_generation: int) -> Refused:
+    return Refused("generation-unknown", f"generation {generation} was never issued; the last one is {last_generation}")
+
+
+def _too_late(why: str) -> Refused:
+    return Refused("cancel-too-late", f"{why}: its rotation can't be cancelled any more; rotate to get a new token")
+
+
+def _nothing_to_go_back_to(generation: int) -> Refused:
+    return Refused(
+        "cancel-too-late",
+        f"no token from before generation {generation} works any more: cancelling would leave none; rotate instead",
+    )
+
+
 def _rotation_open(pending: Token) -> Refused:
     since = instant_text(pending.issued_at)
     return Refused(
         "rotation-open",
         f"generation {pending.generation} was started by {pending.issuer} at {since} and is not in use yet; "
-        "use its token, or expire that generation",
+        "use its token, or cancel it",
         {"issuer": pending.issuer, "since": since, "generation": pending.generation},
     )
 
@@ -178,7 +234,9 @@ def _rotation_open(pending: Token) -> Refused:
 def _delivered(live: Iterable[Token], pending: Token, now: datetime) -> list[Token]:
     """The old current token starts its overlap, then the pending one takes its place."""
     superseded = [
-        replace(token, role="previous", expires_at=now + pending.overlap) for token in live if token.role == "current"
+        replace(token, role="previous", expires_at=now + pending.overlap, superseded_by=pending.generation)
+        for token in live
+        if token.role == "current"
     ]
     return [*superseded, replace(pending, role="current", delivered_at=now)]
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, Form, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
@@ -19,6 +20,7 @@ from private_integrations.contract import (
     Deletion,
     Expiry,
     GenerationRequest,
+    Health,
     Identifier,
     Integration,
     IntegrationEdit,
@@ -26,28 +28,36 @@ from private_integrations.contract import (
     IntegrationRequest,
     Introspection,
     IssuedToken,
+    Key,
+    KeyList,
+    KeyRequest,
     Problem,
     TokenState,
     TokenStates,
 )
 
-from . import problems
-from .access import identify, refuse_method
+from . import metrics, problems
+from .access import actor_of, identify, refuse_administration, refuse_method
+from .actor import Actor
 from .catalogue import Catalogue
 from .domain import Refused
-from .operations import generations, integrations
+from .operations import generations, health, integrations, keys
 from .operations.integrations import Rules
 from .settings import Settings
 from .storage import accounts
 from .storage import integrations as stored
 from .storage.database import Database
+from .storage.keys import ManagementKey
 
 _PAGE = 1000
+_HOLD = 7 * 86_400
+_LONGEST_HOLD = 366 * 86_400
 
 Clock = Callable[[], datetime]
 Value = TypeVar("Value")
 _router = APIRouter()
 _Generation = Annotated[int, Path(ge=1, le=LAST_GENERATION)]
+_KeyName = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._@-]+$")]
 _bearer = HTTPBearer(auto_error=False, description="A management key (pmk-…)")
 
 
@@ -62,9 +72,10 @@ class Parts:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks and when, and what their request works with; `actor` is how the audit log names them."""
+    """Who asks and when, and what their request works with."""
 
-    actor: str
+    key: ManagementKey
+    actor: Actor
     now: datetime
     database: Database
     rules: Rules
@@ -105,17 +116,27 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
     refused = None if request.url.path == f"{API}/introspect" else refuse_method(key, request.method)
     if refused is not None:
         raise problems.ProblemError(refused)
-    return Caller(f"key/{key.name}", now, parts.database, parts.rules)
+    return Caller(key, actor_of(key), now, parts.database, parts.rules)
 
 
 Asking = Annotated[Caller, Depends(_caller)]
 
 
+def _administrator(asking: Asking) -> Caller:
+    refused = refuse_administration(asking.key)
+    if refused is not None:
+        raise problems.ProblemError(refused)
+    return asking
+
+
+Administering = Annotated[Caller, Depends(_administrator)]
+
+
 @_router.get("/accounts")
 def list_accounts(asking: Asking) -> AccountList:
-    """The accounts that integrations can live in."""
+    """The accounts that integrations can live in, as far as the key reaches."""
     with asking.database.read() as connection:
-        return AccountList(accounts=accounts.all_accounts(connection))
+        return AccountList(accounts=accounts.list_accounts(connection, asking.actor.accounts))
 
 
 @_router.put("/integrations/by-external-id/{external_id:path}", responses={201: {"model": Integration}})
@@ -133,7 +154,9 @@ def list_integrations(
 ) -> IntegrationList:
     """Integrations, by account or below a path of external ids; never a secret."""
     with asking.database.read() as connection:
-        found = stored.list_integrations(connection, account=account, under=under, after=cursor, limit=_PAGE)
+        found = stored.list_integrations(
+            connection, account=account, under=under, accounts=asking.actor.accounts, after=cursor, limit=_PAGE
+        )
     return IntegrationList(integrations=found, cursor=_next(found))
 
 
@@ -141,8 +164,7 @@ def list_integrations(
 def read_integration(integration_id: str, asking: Asking, response: Response) -> Integration:
     """One integration."""
     with asking.database.read() as connection:
-        found = stored.integration_by_id(connection, integration_id)
-    integration = _value(found or integrations.unknown_integration(integration_id))
+        integration = _value(integrations.find(connection, integration_id, asking.actor))
     response.headers["ETag"] = f'"{integration.version}"'
     return integration
 
@@ -187,7 +209,14 @@ def read_tokens(
 ) -> TokenStates:
     """The state of tokens below a path of external ids, or of the integrations named; and the service's clock."""
     with asking.database.read() as connection:
-        found = stored.list_integrations(connection, under=under, ids=integration or (), after=cursor, limit=_PAGE)
+        found = stored.list_integrations(
+            connection,
+            under=under,
+            ids=integration or (),
+            accounts=asking.actor.accounts,
+            after=cursor,
+            limit=_PAGE,
+        )
         states = generations.token_states(connection, found, asking.now)
     return TokenStates(now=asking.now, tokens=states, cursor=_next(found))
 
@@ -219,6 +248,19 @@ def acknowledge_generation(
         return _value(generations.acknowledge(write, integration_id, generation, body.fingerprint, actor=asking.actor))
 
 
+@_router.delete("/integrations/{integration_id}/generations/{generation}")
+def cancel_rotation(
+    integration_id: str,
+    generation: _Generation,
+    asking: Asking,
+    hold_seconds: Annotated[int, Query(ge=0, le=_LONGEST_HOLD)] = _HOLD,
+) -> TokenState:
+    """Cancel a rotation: the token before is the current one again; the rule is not due before the hold ends."""
+    hold = timedelta(seconds=hold_seconds)
+    with asking.database.write(asking.now) as write:
+        return _value(generations.cancel(write, integration_id, generation, hold, actor=asking.actor))
+
+
 @_router.post("/integrations/{integration_id}/expire")
 def expire_generations(integration_id: str, body: Expiry, asking: Asking) -> TokenState:
     """End the named generations; they are dead when this is answered."""
@@ -231,7 +273,46 @@ def introspect(asking: Asking, token: Annotated[str, Form(max_length=200)], resp
     """What a token opens (RFC 7662); asking is no use of the token."""
     response.headers["Cache-Control"] = "no-store"
     with asking.database.read() as connection:
-        return generations.introspect(connection, token, asking.now)
+        return generations.introspect(connection, token, asking.now, actor=asking.actor)
+
+
+@_router.get("/health")
+def read_health(asking: Asking) -> Health:
+    """The rotations that a person should look at: overdue ones, and new tokens that nobody has used."""
+    with asking.database.read() as connection:
+        found = health.examine(connection, asking.now, asking.actor).alarms
+    return Health(status="attention" if found else "ok", now=asking.now, alarms=found)
+
+
+@_router.get("/metrics", response_class=PlainTextResponse)
+def read_metrics(asking: Asking) -> Response:
+    """The same as numbers, for Prometheus, and how many integrations have which status."""
+    with asking.database.read() as connection:
+        examined = health.examine(connection, asking.now, asking.actor)
+    return Response(metrics.exposition(examined), media_type=metrics.MEDIA_TYPE)
+
+
+@_router.put("/keys/{name}", responses={201: {"model": Key}})
+def make_key(name: _KeyName, body: KeyRequest, asking: Administering, response: Response) -> Key:
+    """Make a management key known by its digest (201), or answer the repetition of that (200)."""
+    with asking.database.write(asking.now, verdicts=False) as write:
+        made = _value(keys.make(write, name, body, actor=asking.actor))
+    response.status_code = 201 if made.created else 200
+    return made.key
+
+
+@_router.get("/keys")
+def list_keys(asking: Administering) -> KeyList:
+    """Every management key, never its value or digest."""
+    with asking.database.read() as connection:
+        return KeyList(keys=keys.listed(connection))
+
+
+@_router.delete("/keys/{key_id}")
+def revoke_key(key_id: Identifier, asking: Administering) -> Key:
+    """End a management key: the next request with it is refused."""
+    with asking.database.write(asking.now, verdicts=False) as write:
+        return _value(keys.revoke(write, key_id, actor=asking.actor))
 
 
 _PROBLEMS: dict[int | str, str] = {

@@ -58,7 +58,7 @@ def _install_once(database: Database, data_dir: Path, say: Say) -> None:
             return
         seed(write, installed.demo_account)
         # Inside the transaction: a database without a key that anybody has would be of no use.
-        key_file = _write_private(data_dir / KEY_NAME, installed.admin_key.value)
+        key_file = _write_private(data_dir / KEY_NAME, installed.admin_key)
     say(f"created {database.file}")
     say(f"management key in {key_file}")
     say(f"account {installed.demo_account} (Demo account)")

@@ -1,16 +1,14 @@
-"""Tokens, management keys and identifiers: made from the system's random source, kept as digests."""
+"""Tokens and identifiers: made from the system's random source, tokens kept as digests."""
 
-import hashlib
 import re
 import secrets
 import string
 from dataclasses import dataclass
 
+from private_integrations.contract import digest_of
+
 HASH_VERSION = 1
 """SHA-256 of the token's ASCII text. A slow hash buys nothing for 128 random bits."""
-
-KEY_PREFIX = "pmk-"
-"""Management keys have another prefix than tokens, so that neither is ever taken for the other."""
 
 _ID_LENGTH = 20
 _BASE62 = string.ascii_letters + string.digits
@@ -31,21 +29,12 @@ class NewSecret:
         return "NewSecret(…)"
 
 
-def digest_of(value: str | bytes) -> bytes:
-    """The 32 bytes that are stored in place of a token or key."""
-    return hashlib.sha256(value.encode() if isinstance(value, str) else value).digest()
-
-
 def new_token() -> NewSecret:
     """A token: `pit-` and 128 random bits as 8-4-4-4-12 lower-case hex digits (see docs/security.md)."""
     digits = secrets.token_hex(16)
     parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
-    return _secret("pit-" + "-".join(parts))
-
-
-def new_management_key() -> NewSecret:
-    """A management key: `pmk-` and 256 random bits."""
-    return _secret(KEY_PREFIX + secrets.token_hex(32))
+    value = "pit-" + "-".join(parts)
+    return NewSecret(value=value, digest=digest_of(value))
 
 
 def new_id(prefix: str = "") -> str:
@@ -58,8 +47,4 @@ def presented_token(authorization: bytes) -> bytes | None:
     if len(authorization) > _LONGEST_AUTHORIZATION:
         return None
     match = _PRESENTED.fullmatch(authorization)
-    return match and hashlib.sha256(match[1]).digest()
-
-
-def _secret(value: str) -> NewSecret:
-    return NewSecret(value=value, digest=digest_of(value))
+    return match and digest_of(match[1])

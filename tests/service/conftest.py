@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from private_integrations.contract import Account, GenerationRequest, Integration, IntegrationEdit, IntegrationRequest
+from private_integrations_service.actor import Actor
 from private_integrations_service.authorizer import Authorizer
 from private_integrations_service.catalogue import Catalogue
 from private_integrations_service.operations import generations, integrations
@@ -67,7 +68,9 @@ class Desk:
             account=account or self.account, name="CRM sync", scopes=list(scopes), claim=new_id("claim_")
         )
         with self.database.write(self.clock()) as write:
-            declared = integrations.declare(write, f"org/project/stack/{new_id()}", request, self.rules, actor="test")
+            declared = integrations.declare(
+                write, f"org/project/stack/{new_id()}", request, self.rules, actor=Actor("test")
+            )
         assert isinstance(declared, Declared), declared
         return declared.integration.id
 
@@ -79,7 +82,7 @@ class Desk:
             request = GenerationRequest(
                 issuer="test", run=f"run{self._runs}", attempt=1, holding=last, overlap_seconds=overlap.total_seconds()
             )
-            issued = generations.issue(write, integration, last + 1, request, 3, actor="test")
+            issued = generations.issue(write, integration, last + 1, request, 3, actor=Actor("test"))
         return issued.token
 
     def token_with(self, *scopes: str, account: str | None = None) -> str:
@@ -90,18 +93,18 @@ class Desk:
         """Give the integration these scopes."""
         change = IntegrationEdit(scopes=list(scopes))
         with self.database.write(self.clock()) as write:
-            edited = integrations.edit(write, integration, change, self.rules, actor="test")
+            edited = integrations.edit(write, integration, change, self.rules, actor=Actor("test"))
         assert isinstance(edited, Integration), edited
 
     def expire(self, integration: str, *numbers: int) -> None:
         """End these generations at once."""
         with self.database.write(self.clock()) as write:
-            generations.expire(write, integration, numbers, actor="test")
+            generations.expire(write, integration, numbers, actor=Actor("test"))
 
     def delete(self, integration: str) -> None:
         """Delete the integration with its tokens."""
         with self.database.write(self.clock()) as write:
-            integrations.delete(write, integration, None, actor="test")
+            integrations.delete(write, integration, None, actor=Actor("test"))
 
     def secrets(self, integration: str) -> dict[int, tuple[str, datetime | None]]:
         """Role and deadline of each generation."""

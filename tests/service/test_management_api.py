@@ -90,7 +90,13 @@ ROUTES = [
     ("PUT", "/integrations/int_0/generations/1"),
     ("POST", "/integrations/int_0/generations/1/ack"),
     ("POST", "/integrations/int_0/expire"),
+    ("DELETE", "/integrations/int_0/generations/1"),
     ("POST", "/introspect"),
+    ("GET", "/health"),
+    ("GET", "/metrics"),
+    ("GET", "/keys"),
+    ("PUT", "/keys/ci"),
+    ("DELETE", "/keys/key_0"),
 ]
 CHANGING = [route for route in ROUTES if route[0] != "GET" and route[1] != "/introspect"]
 
@@ -104,7 +110,9 @@ def test_the_list_of_routes_is_complete(api):
             method,
             path.replace("int_0", "{integration_id}")
             .replace("a/b/c/d", "{external_id}")
-            .replace("/1", "/{generation}"),
+            .replace("/1", "/{generation}")
+            .replace("/ci", "/{name}")
+            .replace("key_0", "{key_id}"),
         )
         for method, path in ROUTES
     }
@@ -151,6 +159,7 @@ def test_a_viewer_reads(api, viewer_key):
         ("PUT", "/integrations/{id}/generations/1", {"issuer": "us", "run": "r", "attempt": 1, "overlap_seconds": 0}),
         ("POST", "/integrations/{id}/generations/1/ack", {"fingerprint": "0" * 12}),
         ("POST", "/integrations/{id}/expire", {"generations": [1]}),
+        ("DELETE", "/integrations/{id}/generations/1", None),
     ],
 )
 @pytest.mark.parametrize("integration_id", ["int_nothing", "deleted", "' OR 1=1 --"])

@@ -1,7 +1,7 @@
 """Issue, deliver, acknowledge and end the tokens of an integration."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -15,12 +15,24 @@ from private_integrations.contract import (
     fingerprint,
 )
 
-from ..domain import Change, Refused, Token, plan_acknowledgement, plan_expiry, plan_first_use, plan_issue
+from ..actor import Actor
+from ..domain import (
+    Change,
+    Refused,
+    Token,
+    plan_acknowledgement,
+    plan_cancellation,
+    plan_expiry,
+    plan_first_use,
+    plan_issue,
+)
 from ..storage import audit, integrations
 from ..storage import tokens as stored
 from ..storage.database import Write
 from ..tokens import new_token, presented_token
-from .integrations import unknown_integration
+from .integrations import find
+
+_CONSUMER = Actor("first use")
 
 
 def token_states(connection: Connection, found: Sequence[Integration], now: datetime) -> list[TokenState]:
@@ -36,12 +48,12 @@ def issue(
     request: GenerationRequest,
     superseded_limit: int,
     *,
-    actor: str,
+    actor: Actor,
 ) -> IssuedToken | Refused:
     """Make a generation exist as a pending token that already works; its value is in this answer only."""
-    integration = integrations.integration_by_id(write.connection, integration_id)
-    if integration is None:
-        return unknown_integration(integration_id)
+    integration = find(write.connection, integration_id, actor)
+    if isinstance(integration, Refused):
+        return integration
     plan = plan_issue(
         _tokens(write, integration),
         integration.last_generation,
@@ -82,38 +94,55 @@ def deliver(write: Write, digest: bytes) -> None:
     if found is None or integration is None:
         return
     change = plan_first_use(_tokens(write, integration), found[1], write.now)
-    _apply(write, integration, change, actor="first use", action="deliver")
+    _apply(write, integration, change, actor=_CONSUMER, action="deliver")
 
 
 def acknowledge(
-    write: Write, integration_id: str, generation: int, token_fingerprint: str, *, actor: str
+    write: Write, integration_id: str, generation: int, token_fingerprint: str, *, actor: Actor
 ) -> TokenState | Refused:
     """Note that somebody has stored the token safely, which counts like a first use."""
-    integration = integrations.integration_by_id(write.connection, integration_id)
-    if integration is None:
-        return unknown_integration(integration_id)
+    integration = find(write.connection, integration_id, actor)
+    if isinstance(integration, Refused):
+        return integration
     change = plan_acknowledgement(_tokens(write, integration), generation, token_fingerprint, write.now)
     if isinstance(change, Refused):
         return change
     return _apply(write, integration, change, actor=actor, action="acknowledge")
 
 
-def expire(write: Write, integration_id: str, generations: Sequence[int], *, actor: str) -> TokenState | Refused:
+def expire(write: Write, integration_id: str, generations: Sequence[int], *, actor: Actor) -> TokenState | Refused:
     """End the named generations; once this is committed they open nothing."""
-    integration = integrations.integration_by_id(write.connection, integration_id)
-    if integration is None:
-        return unknown_integration(integration_id)
+    integration = find(write.connection, integration_id, actor)
+    if isinstance(integration, Refused):
+        return integration
     change = plan_expiry(_tokens(write, integration), integration.last_generation, generations, write.now)
     if isinstance(change, Refused):
         return change
     return _apply(write, integration, change, actor=actor, action="expire")
 
 
-def introspect(connection: Connection, token: str, now: datetime) -> Introspection:
-    """What a token opens at `now`; one that isn't live, or isn't known, is only "not active"."""
+def cancel(
+    write: Write, integration_id: str, generation: int, hold: timedelta, *, actor: Actor
+) -> TokenState | Refused:
+    """Go back to the token before this generation; its rule is not due before the hold ends."""
+    integration = find(write.connection, integration_id, actor)
+    if isinstance(integration, Refused):
+        return integration
+    change = plan_cancellation(_tokens(write, integration), integration.last_generation, generation, write.now)
+    if isinstance(change, Refused):
+        return change
+    if change.tokens:
+        # A late repetition changes nothing, not even how long the schedule is held.
+        integration = integration.model_copy(update={"held_until": write.now + hold})
+        integrations.hold(write.connection, integration_id, write.now + hold)
+    return _apply(write, integration, change, actor=actor, action="cancel")
+
+
+def introspect(connection: Connection, token: str, now: datetime, *, actor: Actor) -> Introspection:
+    """What a token opens at `now`; one that isn't live, or isn't known to the actor, is only "not active"."""
     digest = presented_token(token.encode(errors="replace"))
     found = digest and stored.integration_of_digest(connection, digest)
-    integration = found and integrations.integration_by_id(connection, found[0])
+    integration = found and integrations.integration_by_id(connection, found[0], actor.accounts)
     if not found or not integration:
         return Introspection(active=False)
     tokens = stored.tokens_of(connection, [integration.id])[integration.id]
@@ -132,7 +161,7 @@ def introspect(connection: Connection, token: str, now: datetime) -> Introspecti
     )
 
 
-def _apply(write: Write, integration: Integration, change: Change, *, actor: str, action: str) -> TokenState:
+def _apply(write: Write, integration: Integration, change: Change, *, actor: Actor, action: str) -> TokenState:
     stored.save_tokens(write.connection, change.tokens)
     if change.tokens:
         touched = sorted(token.generation for token in change.tokens)
@@ -149,6 +178,7 @@ def _state(integration: Integration, tokens: Sequence[Token], now: datetime) -> 
         integration_id=integration.id,
         external_id=integration.external_id,
         last_generation=integration.last_generation,
+        held_until=integration.held_until,
         secrets=[_secret(token, now) for token in tokens],
     )
 
@@ -164,5 +194,6 @@ def _secret(token: Token, now: datetime) -> Secret:
         delivered_at=token.delivered_at,
         expires_at=token.expires_at,
         ended_at=None if live else (token.ended_at or token.expires_at),
+        ended_because=token.ended_because,
         overlap_seconds=int(token.overlap.total_seconds()),
     )

@@ -1,12 +1,13 @@
 """The first start: an agency, a demo account with a few contacts, and the first management key."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from private_integrations.contract import Account
+from private_integrations.contract import Account, digest_of, new_management_key
 
 from ..storage import accounts, keys
 from ..storage.database import Write
-from ..tokens import HASH_VERSION, NewSecret, new_id, new_management_key
+from ..storage.keys import ManagementKey
+from ..tokens import new_id
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Installed:
     """What the first start made."""
 
     demo_account: str
-    admin_key: NewSecret
+    admin_key: str = field(repr=False)
 
 
 def install(write: Write) -> Installed | None:
@@ -25,19 +26,7 @@ def install(write: Write) -> Installed | None:
     demo = Account(id=new_id(), name="Demo account", kind="sub_account", agency_id=agency.id)
     for account in (agency, demo):
         accounts.add_account(write.connection, account, write.now)
-    return Installed(demo.id, create_key(write, name="admin", role="admin"))
-
-
-def create_key(write: Write, *, name: str, role: str) -> NewSecret:
-    """Make a management key of this role; only its digest is stored."""
     key = new_management_key()
-    keys.add_key(
-        write.connection,
-        key_id=new_id("key_"),
-        name=name,
-        role=role,
-        digest=key.digest,
-        hash_version=HASH_VERSION,
-        now=write.now,
-    )
-    return key
+    admin = ManagementKey(new_id("key_"), "admin", "admin", digest_of(key), accounts=None, created_at=write.now)
+    keys.add_key(write.connection, admin)
+    return Installed(demo.id, key)

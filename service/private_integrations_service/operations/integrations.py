@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import Connection
+
 from private_integrations.contract import (
     Integration,
     IntegrationEdit,
@@ -11,11 +13,13 @@ from private_integrations.contract import (
     instant_text,
 )
 from private_integrations.durations import format_duration
-from private_integrations.rotation import Policy
+from private_integrations.rotation import Policy, refuse_policy
+from private_integrations.schedules import read_schedule
 
 from .. import tokens
+from ..actor import Actor
 from ..catalogue import Catalogue
-from ..domain import Refused
+from ..domain import Refused, plan_overlap
 from ..settings import Settings
 from ..storage import accounts, audit, integrations
 from ..storage import tokens as stored_tokens
@@ -38,21 +42,15 @@ class Rules:
         return self._refuse_rotation(rotation)
 
     def _refuse_rotation(self, rotation: RotationPolicy | None) -> Refused | None:
-        policy = Policy.from_the_wire(rotation)
-        if policy.every is None:
+        refusal = _impossible(rotation) or self._too_often(Policy.from_the_wire(rotation))
+        return None if refusal is None else Refused("rotation-not-allowed", refusal)
+
+    def _too_often(self, policy: Policy) -> str | None:
+        period, floor = policy.period, self.settings.minimum_period
+        if period is None or period >= floor:
             return None
-        floor = self.settings.minimum_period
-        if policy.every < floor:
-            return Refused(
-                "rotation-not-allowed",
-                f"every {format_duration(policy.every)} is below the service's minimum of {format_duration(floor)}",
-            )
-        if max(policy.overlap, policy.early_window) >= policy.every:
-            return Refused(
-                "rotation-not-allowed",
-                f"overlap and early_window must be shorter than every {format_duration(policy.every)}",
-            )
-        return None
+        rule = policy.rule if policy.schedule is None else f"{policy.rule} fires after {format_duration(period)}, which"
+        return f"{rule} is below the service's minimum of {format_duration(floor)}"
 
 
 @dataclass(frozen=True)
@@ -64,10 +62,10 @@ class Declared:
 
 
 def declare(
-    write: Write, external_id: str, request: IntegrationRequest, rules: Rules, *, actor: str
+    write: Write, external_id: str, request: IntegrationRequest, rules: Rules, *, actor: Actor
 ) -> Declared | Refused:
     """Create an integration, answer a repetition of its creation, replace abandoned remains, or adopt one."""
-    refusal = _refuse(write, request.account, request.scopes, request.rotation, rules)
+    refusal = _refuse(write, request.account, request.scopes, request.rotation, rules, actor)
     if refusal is not None:
         return refusal
     existing = integrations.integration_by_external_id(write.connection, request.account, external_id)
@@ -91,7 +89,7 @@ def edit(
     change: IntegrationEdit,
     rules: Rules,
     *,
-    actor: str,
+    actor: Actor,
     claim: str | None = None,
     expected_version: int | None = None,
 ) -> Integration | Refused:
@@ -99,9 +97,9 @@ def edit(
 
     With `claim`, only for its present owner; with `expected_version`, only if nobody changed it since.
     """
-    old = integrations.integration_by_id(write.connection, integration_id)
-    if old is None:
-        return unknown_integration(integration_id)
+    old = find(write.connection, integration_id, actor)
+    if isinstance(old, Refused):
+        return old
     if claim is not None and claim != old.claim:
         return Refused("claim-old", f"{integration_id} was taken over by {old.external_id}")
     if expected_version is not None and expected_version != old.version:
@@ -110,49 +108,67 @@ def edit(
     # Only `rotation` can be emptied; null in another field leaves it as it is.
     values = {field: value for field, value in given.items() if value is not None or field == "rotation"}
     new = old.model_copy(update=values)
-    refusal = _refuse(write, new.account, new.scopes, new.rotation, rules)
+    refusal = _refuse(write, new.account, new.scopes, new.rotation, rules, actor)
     if refusal is not None:
         return refusal
     if new == old:
         return old
     new = new.model_copy(update={"version": old.version + 1, "updated_at": write.now})
     integrations.save_integration(write.connection, new)
+    _move_deadlines(write, old, new)
     changed = sorted(field for field in values if getattr(new, field) != getattr(old, field))
     audit.record(write, new, actor=actor, action="edit", changed=changed, scopes=new.scopes)
     return new
 
 
-def delete(write: Write, integration_id: str, claim: str | None, *, actor: str) -> bool | Refused:
+def delete(write: Write, integration_id: str, claim: str | None, *, actor: Actor) -> bool | Refused:
     """Delete an integration with all its tokens; False if `claim` is not the present owner's: nothing happens."""
-    integration = integrations.integration_by_id(write.connection, integration_id)
-    if integration is None:
-        return unknown_integration(integration_id)
+    integration = find(write.connection, integration_id, actor)
+    if isinstance(integration, Refused):
+        return integration
     if claim is not None and claim != integration.claim:
         return False
     _remove(write, integration, actor=actor, action="delete")
     return True
 
 
-def unknown_integration(integration_id: str) -> Refused:
-    """The answer for every id that is not there, or not there any more."""
-    return Refused("integration-unknown", f"there is no integration {integration_id}")
+def find(connection: Connection, integration_id: str, actor: Actor) -> Integration | Refused:
+    """The integration with this id; one in an account that the actor doesn't reach is not there for them."""
+    found = integrations.integration_by_id(connection, integration_id, actor.accounts)
+    return found or Refused("integration-unknown", f"there is no integration {integration_id}")
+
+
+def _impossible(rotation: RotationPolicy | None) -> str | None:
+    if rotation is None:
+        return None
+    try:
+        if rotation.schedule is not None:
+            read_schedule(rotation.schedule, rotation.timezone or "UTC")
+    except ValueError as error:
+        return str(error)
+    return refuse_policy(Policy.from_the_wire(rotation))
 
 
 def _refuse(
-    write: Write, account_id: str, scopes: Sequence[str], rotation: RotationPolicy | None, rules: Rules
+    write: Write,
+    account_id: str,
+    scopes: Sequence[str],
+    rotation: RotationPolicy | None,
+    rules: Rules,
+    actor: Actor,
 ) -> Refused | None:
     account = accounts.account_by_id(write.connection, account_id)
-    if account is None:
+    if account is None or not actor.reaches(account_id):
         return Refused("account-unknown", f"there is no account {account_id}")
     return rules.refuse(account.kind, scopes, rotation)
 
 
 def _adopt(
-    write: Write, external_id: str, request: IntegrationRequest, existing: Integration | None, *, actor: str
+    write: Write, external_id: str, request: IntegrationRequest, existing: Integration | None, *, actor: Actor
 ) -> Declared | Refused:
-    target = integrations.integration_by_id(write.connection, request.adopts or "")
-    if target is None or target.account != request.account:
-        return unknown_integration(request.adopts or "")
+    target = integrations.integration_by_id(write.connection, request.adopts or "", [request.account])
+    if target is None:
+        return Refused("integration-unknown", f"there is no integration {request.adopts} in account {request.account}")
     if existing is not None and existing.id != target.id:
         return _taken(existing, issued=stored_tokens.was_ever_issued(write.connection, existing.id))
     adopted = target.model_copy(
@@ -181,7 +197,7 @@ def _adopt(
     return Declared(adopted, created=False)
 
 
-def _create(write: Write, external_id: str, request: IntegrationRequest, *, actor: str) -> Declared:
+def _create(write: Write, external_id: str, request: IntegrationRequest, *, actor: Actor) -> Declared:
     integration = Integration(
         id=tokens.new_id("int_"),
         account=request.account,
@@ -202,7 +218,17 @@ def _create(write: Write, external_id: str, request: IntegrationRequest, *, acto
     return Declared(integration, created=True)
 
 
-def _remove(write: Write, integration: Integration, *, actor: str, action: str) -> None:
+def _move_deadlines(write: Write, old: Integration, new: Integration) -> None:
+    """Let a running overlap follow an edited one; ending the schedule, or a shorter default, cuts nobody off."""
+    before, after = Policy.from_the_wire(old.rotation), Policy.from_the_wire(new.rotation)
+    same_rule = (before.every, before.schedule) == (after.every, after.schedule)
+    if new.rotation is None or after.overlap == before.overlap or (after.overlap < before.overlap and not same_rule):
+        return
+    tokens_now = stored_tokens.tokens_of(write.connection, [new.id])[new.id]
+    stored_tokens.save_tokens(write.connection, plan_overlap(tokens_now, after.overlap, write.now).tokens)
+
+
+def _remove(write: Write, integration: Integration, *, actor: Actor, action: str) -> None:
     stored_tokens.end_all(write.connection, integration.id, write.now, "integration deleted")
     integrations.mark_deleted(write.connection, integration.id, write.now)
     audit.record(write, integration, actor=actor, action=action, external_id=integration.external_id)

@@ -1,5 +1,6 @@
 """Accounts as stored."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -10,10 +11,10 @@ from private_integrations.contract import Account
 from .tables import accounts
 
 
-def all_accounts(connection: Connection) -> list[Account]:
-    """Every account, agencies first, then by name."""
-    columns = accounts.c
-    rows = connection.execute(select(accounts).order_by(columns.kind, columns.name, columns.id))
+def list_accounts(connection: Connection, among: Collection[str] | None = None) -> list[Account]:
+    """The accounts, agencies first, then by name; only those `among` them if given."""
+    query = select(accounts).order_by(accounts.c.kind, accounts.c.name, accounts.c.id)
+    rows = connection.execute(query if among is None else query.where(accounts.c.id.in_(among)))
     return [_account(row) for row in rows]
 
 

@@ -4,19 +4,21 @@ from sqlalchemy import insert
 
 from private_integrations.contract import Integration
 
+from ..actor import Actor
 from .database import Write
 from .tables import audit
 
 
-def record(write: Write, integration: Integration, *, actor: str, action: str, **detail: object) -> None:
+def record(write: Write, integration: Integration, *, actor: Actor, action: str, **detail: object) -> None:
     """Write down who did what to which integration; `detail` never holds a token."""
-    write.connection.execute(
-        insert(audit).values(
-            at=write.now,
-            actor=actor,
-            action=action,
-            account_id=integration.account,
-            integration_id=integration.id,
-            detail=detail,
-        )
-    )
+    _add(write, actor, action, detail, account_id=integration.account, integration_id=integration.id)
+
+
+def record_key(write: Write, *, actor: Actor, action: str, **detail: object) -> None:
+    """Write down who did what to which management key; `detail` never holds a key."""
+    _add(write, actor, action, detail)
+
+
+def _add(write: Write, actor: Actor, action: str, detail: dict[str, object], **about: str) -> None:
+    row = {"at": write.now, "actor": actor.name, "action": action, "detail": detail}
+    write.connection.execute(insert(audit).values(**row, **about))

@@ -1,6 +1,6 @@
 """Integrations as stored. A deleted one stays as a row with `deleted_at`, invisible to every reader."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,9 +13,11 @@ from .tables import claims, integrations
 _live = integrations.c.deleted_at.is_(None)
 
 
-def integration_by_id(connection: Connection, integration_id: str) -> Integration | None:
-    """The live integration with this id."""
-    return _one(connection, select(integrations).where(_live, integrations.c.id == integration_id))
+def integration_by_id(
+    connection: Connection, integration_id: str, accounts: Collection[str] | None = None
+) -> Integration | None:
+    """The live integration with this id, within these accounts if any are given."""
+    return _one(connection, _within(select(integrations).where(_live, integrations.c.id == integration_id), accounts))
 
 
 def integration_by_external_id(connection: Connection, account: str, external_id: str) -> Integration | None:
@@ -34,14 +36,16 @@ def list_integrations(
     account: str | None = None,
     under: str | None = None,
     ids: Sequence[str] = (),
+    accounts: Collection[str] | None = None,
     after: str = "",
     limit: int,
 ) -> list[Integration]:
     """Live integrations by id, at most `limit` of them, beginning behind the id `after`.
 
-    `under` takes those whose external id is this path or lies below it; `ids` those named.
+    `under` takes those whose external id is this path or lies below it; `ids` those named; `accounts`, if
+    given, is all that there is.
     """
-    query = select(integrations).where(_live, integrations.c.id > after)
+    query = _within(select(integrations).where(_live, integrations.c.id > after), accounts)
     if account is not None:
         query = query.where(integrations.c.account_id == account)
     if under is not None:
@@ -61,6 +65,11 @@ def add_integration(connection: Connection, integration: Integration) -> None:
 def save_integration(connection: Connection, integration: Integration) -> None:
     """Store an integration as it is now."""
     connection.execute(update(integrations).where(integrations.c.id == integration.id).values(**_columns(integration)))
+
+
+def hold(connection: Connection, integration_id: str, until: datetime) -> None:
+    """Note that the schedule is not due before this instant."""
+    connection.execute(update(integrations).where(integrations.c.id == integration_id).values(held_until=until))
 
 
 def mark_deleted(connection: Connection, integration_id: str, now: datetime) -> None:
@@ -83,6 +92,10 @@ def add_claim(connection: Connection, integration: Integration, now: datetime) -
     )
 
 
+def _within(query: Select[Any], accounts: Collection[str] | None) -> Select[Any]:
+    return query if accounts is None else query.where(integrations.c.account_id.in_(accounts))
+
+
 def _one(connection: Connection, query: Select[Any]) -> Integration | None:
     row = connection.execute(query).one_or_none()
     return None if row is None else _integration(row)
@@ -101,6 +114,7 @@ _SAME_NAME = (
     "claim",
     "version",
     "last_generation",
+    "held_until",
     "created_at",
     "updated_at",
 )

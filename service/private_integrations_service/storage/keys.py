@@ -1,22 +1,30 @@
 """Management keys as stored: digests only."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Row, func, insert, select, update
 
+from private_integrations.contract import Role
+
+from ..tokens import HASH_VERSION
 from .tables import management_keys
 
 
 @dataclass(frozen=True)
 class ManagementKey:
-    """Who calls the management API, and with which role: `admin` or `viewer`."""
+    """Who calls the management API, with which role; `accounts` is None where the key is bound to none."""
 
     id: str
     name: str
-    role: str
-    expires_at: datetime | None
-    revoked_at: datetime | None
+    role: Role
+    digest: bytes
+    accounts: frozenset[str] | None
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
 
     def is_live(self, now: datetime) -> bool:
         """Whether the key is good at `now`."""
@@ -26,9 +34,13 @@ class ManagementKey:
 def key_with_digest(connection: Connection, digest: bytes) -> ManagementKey | None:
     """The key with this digest, live or not."""
     row = connection.execute(select(management_keys).where(management_keys.c.digest == digest)).one_or_none()
-    if row is None:
-        return None
-    return ManagementKey(id=row.id, name=row.name, role=row.role, expires_at=row.expires_at, revoked_at=row.revoked_at)
+    return None if row is None else _key(row)
+
+
+def all_keys(connection: Connection) -> list[ManagementKey]:
+    """Every key that was ever made, the oldest first."""
+    rows = connection.execute(select(management_keys).order_by(management_keys.c.created_at, management_keys.c.id))
+    return [_key(row) for row in rows]
 
 
 def has_any_key(connection: Connection) -> bool:
@@ -36,12 +48,39 @@ def has_any_key(connection: Connection) -> bool:
     return connection.execute(select(func.count()).select_from(management_keys)).scalar_one() > 0
 
 
-def add_key(
-    connection: Connection, *, key_id: str, name: str, role: str, digest: bytes, hash_version: int, now: datetime
-) -> None:
+def add_key(connection: Connection, key: ManagementKey) -> None:
     """Store a new key's digest."""
     connection.execute(
         insert(management_keys).values(
-            id=key_id, name=name, role=role, digest=digest, hash_version=hash_version, created_at=now
+            id=key.id,
+            name=key.name,
+            role=key.role,
+            digest=key.digest,
+            hash_version=HASH_VERSION,
+            accounts=_listed(key.accounts),
+            created_at=key.created_at,
+            expires_at=key.expires_at,
         )
     )
+
+
+def mark_revoked(connection: Connection, key_id: str, now: datetime) -> None:
+    """Note that a key is good for nothing from now on."""
+    connection.execute(update(management_keys).where(management_keys.c.id == key_id).values(revoked_at=now))
+
+
+def _key(row: Row[Any]) -> ManagementKey:
+    return ManagementKey(
+        id=row.id,
+        name=row.name,
+        role=row.role,
+        digest=row.digest,
+        accounts=None if row.accounts is None else frozenset(row.accounts),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+def _listed(accounts: Iterable[str] | None) -> list[str] | None:
+    return None if accounts is None else sorted(accounts)

@@ -82,7 +82,8 @@ management_keys = Table(
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
     Column("revoked_at", Instant),
-    CheckConstraint("role IN ('admin', 'viewer')", name="role"),
+    Column("accounts", JSON(none_as_null=True)),
+    CheckConstraint("role IN ('admin', 'deployer', 'viewer')", name="role"),
 )
 
 integrations = Table(
@@ -101,6 +102,7 @@ integrations = Table(
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
     Column("deleted_at", Instant),
+    Column("held_until", Instant),
     Index(
         "uq_integrations_live_external_id",
         "account_id",
@@ -138,6 +140,7 @@ tokens = Table(
     Column("expires_at", Instant),
     Column("ended_at", Instant),
     Column("ended_because", String),
+    Column("superseded_by", Integer),
     CheckConstraint("role IN ('pending', 'current', 'previous')", name="role"),
     CheckConstraint("role <> 'pending' OR delivered_at IS NULL", name="pending_is_undelivered"),
     CheckConstraint("role <> 'current' OR delivered_at IS NOT NULL", name="current_is_delivered"),
@@ -172,8 +175,8 @@ audit = Table(
     Column("at", Instant, nullable=False),
     Column("actor", String, nullable=False),
     Column("action", String, nullable=False),
-    Column("account_id", String, nullable=False),
-    Column("integration_id", String, nullable=False),
+    Column("account_id", String),
+    Column("integration_id", String),
     Column("detail", JSON, nullable=False),
     Index("ix_audit_integration_id", "integration_id"),
     sqlite_autoincrement=True,

@@ -46,10 +46,12 @@ def save_tokens(connection: Connection, changed: Iterable[Token]) -> None:
             .where(tokens.c.id == token.id)
             .values(
                 role=token.role,
+                overlap_seconds=int(token.overlap.total_seconds()),
                 delivered_at=token.delivered_at,
                 expires_at=token.expires_at,
                 ended_at=token.ended_at,
                 ended_because=token.ended_because,
+                superseded_by=token.superseded_by,
             )
         )
 
@@ -62,7 +64,7 @@ def add_token(
     digest: bytes,
     now: datetime,
 ) -> None:
-    """Store a new pending token and note its generation as the last one used."""
+    """Store a new pending token and note its generation as the last one used, which ends any hold."""
     connection.execute(
         insert(tokens).values(
             integration_id=integration_id,
@@ -78,7 +80,9 @@ def add_token(
         )
     )
     connection.execute(
-        update(integrations).where(integrations.c.id == integration_id).values(last_generation=generation)
+        update(integrations)
+        .where(integrations.c.id == integration_id)
+        .values(last_generation=generation, held_until=None)
     )
 
 
@@ -113,4 +117,5 @@ def _token(row: Row[Any]) -> Token:
         expires_at=row.expires_at,
         ended_at=row.ended_at,
         ended_because=row.ended_because,
+        superseded_by=row.superseded_by,
     )

@@ -1,0 +1,99 @@
+"""Calendar rules: five-field cron expressions in a time zone, right at changes of daylight saving time.
+
+A wall time that is skipped in spring fires at the end of the gap, one that comes twice in autumn fires once
+(Debian's rules, kept by cronsim); an expression whose minute or hour begins with `*` follows real time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+# Fixed, not from now: a declaration is not valid today and refused tomorrow. It has a leap day.
+_SPAN = (datetime(2024, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC))
+# A rule that fires more often than hourly shows its shortest gap within any week, and has too many ticks to count.
+_DENSE = timedelta(hours=1)
+_WEEK = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A rule such as `0 3 * * MON#1` in `Europe/Berlin`; made by `read_schedule`, which refuses impossible ones."""
+
+    expression: str
+    timezone: str = "UTC"
+
+    def next_after(self, instant: datetime) -> datetime:
+        """The first tick later than `instant`, in UTC."""
+        return next(_ticks(self, instant))
+
+    @property
+    def shortest_gap(self) -> timedelta:
+        """The shortest time between two ticks in four fixed years; a spring night counts 23 hours."""
+        return _shortest_gap(self)
+
+    def __str__(self) -> str:
+        return f'"{self.expression}" in {self.timezone}'
+
+
+def read_schedule(expression: str, timezone: str = "UTC") -> Schedule:
+    """Check a rule; raises ValueError with a sentence that says what is wrong with it."""
+    fields = expression.split()
+    if len(fields) != 5:
+        raise ValueError(f'schedule "{expression}" must have five fields: minute hour day month weekday')
+    schedule = Schedule(" ".join(fields), timezone)
+    try:
+        _zone(timezone)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f'timezone "{timezone}" is not an IANA name') from None
+    try:
+        next(_ticks(schedule, _SPAN[0]))
+    except CronSimError as error:
+        raise ValueError(f'schedule "{expression}" {_why(fields, error)}') from None
+    except StopIteration:
+        raise ValueError(f'schedule "{expression}" never matches') from None
+    return schedule
+
+
+def _ticks(schedule: Schedule, after: datetime) -> Iterator[datetime]:
+    """Every tick later than `after`, strictly increasing, in UTC."""
+    last = after
+    for local in CronSim(schedule.expression, after.astimezone(_zone(schedule.timezone))):
+        tick = local.astimezone(UTC)
+        # Two wall times of one gap end in one instant, and those of a repeated hour come once.
+        if tick > last:
+            yield tick
+            last = tick
+
+
+@cache
+def _shortest_gap(schedule: Schedule) -> timedelta:
+    shortest, (start, end) = timedelta.max, _SPAN
+    for tick, following in pairwise(_ticks(schedule, start)):
+        shortest = min(shortest, following - tick)
+        if shortest < _DENSE:
+            end = min(end, tick + _WEEK)
+        if following >= end:
+            break
+    return shortest
+
+
+@cache
+def _zone(name: str) -> tzinfo:
+    # cronsim goes a quicker way for the standard library's own UTC.
+    return UTC if name == "UTC" else ZoneInfo(name)
+
+
+def _why(fields: list[str], error: CronSimError) -> str:
+    """What is wrong with an expression: a field of it, or a day that none of its months has."""
+    malformed = f"is not a cron expression: {str(error).lower()}"
+    try:
+        CronSim(" ".join([*fields[:3], "*", fields[4]]), _SPAN[0])
+    except CronSimError:
+        return malformed
+    # With every month it would do: either the one given is none, or those given never have the day.
+    return malformed if str(error) == "Bad month" else "never matches"

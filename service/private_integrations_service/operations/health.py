@@ -1,0 +1,54 @@
+"""How it stands with all rotations that an actor reaches: what a person should look at, and how many stand how."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from private_integrations.contract import AlarmReport, Integration, TokenState
+from private_integrations.rotation import Alarm, Policy, Status, alarms, status
+
+from ..actor import Actor
+from ..storage import integrations
+from .generations import token_states
+
+_PAGE = 500
+
+
+@dataclass(frozen=True)
+class Examined:
+    """Every alarm, and the number of integrations by status."""
+
+    alarms: list[AlarmReport] = field(default_factory=list)
+    by_status: Counter[Status] = field(default_factory=Counter)
+
+
+def examine(connection: Connection, now: datetime, actor: Actor) -> Examined:
+    """Look at every integration as it stands at `now`, with the functions that a preview decides with."""
+    examined = Examined()
+    for integration, tokens in _every(connection, now, actor):
+        policy = Policy.from_the_wire(integration.rotation)
+        examined.by_status[status(policy, tokens, now)] += 1
+        examined.alarms.extend(_report(integration, alarm) for alarm in alarms(policy, tokens, now))
+    return examined
+
+
+def _every(connection: Connection, now: datetime, actor: Actor) -> Iterator[tuple[Integration, TokenState]]:
+    after = ""
+    while page := integrations.list_integrations(connection, accounts=actor.accounts, after=after, limit=_PAGE):
+        yield from zip(page, token_states(connection, page, now), strict=True)
+        after = page[-1].id
+
+
+def _report(integration: Integration, alarm: Alarm) -> AlarmReport:
+    return AlarmReport(
+        integration_id=integration.id,
+        name=integration.name,
+        account=integration.account,
+        external_id=integration.external_id,
+        kind=alarm.kind,
+        since=alarm.since,
+        detail=alarm.text,
+    )

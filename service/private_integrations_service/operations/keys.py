@@ -1,0 +1,88 @@
+"""Make, list and revoke management keys."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Connection
+
+from private_integrations.contract import Key, KeyRequest
+
+from ..actor import Actor
+from ..domain import Refused
+from ..storage import accounts, audit
+from ..storage import keys as stored
+from ..storage.database import Write
+from ..storage.keys import ManagementKey
+from ..tokens import new_id
+
+
+@dataclass(frozen=True)
+class Made:
+    """The key that a request leads to, and whether it is new."""
+
+    key: Key
+    created: bool
+
+
+def make(write: Write, name: str, request: KeyRequest, *, actor: Actor) -> Made | Refused:
+    """Make a key known by its digest, or answer the repetition of that; a name is given to one live key at a time."""
+    digest = bytes.fromhex(request.digest)
+    known = stored.key_with_digest(write.connection, digest)
+    if known is not None:
+        repeated = known.name == name and known.role == request.role and known.is_live(write.now)
+        return Made(_shown(known), created=False) if repeated else _used_before()
+    if any(key.name == name and key.is_live(write.now) for key in stored.all_keys(write.connection)):
+        return Refused("key-name-taken", f"there is a key {name} already; revoke it first or take another name")
+    for account in request.accounts:
+        if accounts.account_by_id(write.connection, account) is None:
+            return Refused("account-unknown", f"there is no account {account}")
+    lifetime = None if request.lifetime_seconds is None else timedelta(seconds=request.lifetime_seconds)
+    key = ManagementKey(
+        id=new_id("key_"),
+        name=name,
+        role=request.role,
+        digest=digest,
+        accounts=frozenset(request.accounts) or None,
+        created_at=write.now,
+        expires_at=lifetime and write.now + lifetime,
+    )
+    stored.add_key(write.connection, key)
+    audit.record_key(
+        write, actor=actor, action="create key", key=key.id, name=name, role=key.role, accounts=request.accounts
+    )
+    return Made(_shown(key), created=True)
+
+
+def listed(connection: Connection) -> list[Key]:
+    """Every key that was ever made, the oldest first."""
+    return [_shown(key) for key in stored.all_keys(connection)]
+
+
+def revoke(write: Write, key_id: str, *, actor: Actor) -> Key | Refused:
+    """End a key; the last admin's can't be, or nobody could make another one."""
+    every = stored.all_keys(write.connection)
+    key = next((key for key in every if key.id == key_id), None)
+    if key is None:
+        return Refused("key-not-found", f"there is no management key {key_id}")
+    if key.is_live(write.now):
+        if not any(other.role == "admin" and other.is_live(write.now) for other in every if other is not key):
+            return Refused("key-last-admin", f"{key.name} is the last admin key; make another one first")
+        stored.mark_revoked(write.connection, key_id, write.now)
+        audit.record_key(write, actor=actor, action="revoke key", key=key.id, name=key.name)
+    return next(key for key in listed(write.connection) if key.id == key_id)
+
+
+def _shown(key: ManagementKey) -> Key:
+    return Key(
+        id=key.id,
+        name=key.name,
+        role=key.role,
+        accounts=sorted(key.accounts or ()),
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        revoked_at=key.revoked_at,
+    )
+
+
+def _used_before() -> Refused:
+    return Refused("key-used", "this key was made before, under another name or role, or has ended; make a new one")
