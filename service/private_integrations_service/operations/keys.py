@@ -36,7 +36,7 @@ def make(write: Write, name: str, request: KeyRequest, *, actor: Actor) -> Made 
     for account in request.accounts:
         if accounts.account_by_id(write.connection, account) is None:
             return Refused("account-unknown", f"there is no account {account}")
-    lifetime = None if request.lifetime_seconds is None else timedelta(seconds=request.lifetime_seconds)
+    lifetime = request.lifetime_seconds
     key = ManagementKey(
         id=new_id("key_"),
         name=name,
@@ -44,7 +44,7 @@ def make(write: Write, name: str, request: KeyRequest, *, actor: Actor) -> Made 
         digest=digest,
         accounts=frozenset(request.accounts) or None,
         created_at=write.now,
-        expires_at=lifetime and write.now + lifetime,
+        expires_at=None if lifetime is None else write.now + timedelta(seconds=lifetime),
     )
     stored.add_key(write.connection, key)
     audit.record_key(
