@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from management import Management
 from private_integrations.contract import Account, GenerationRequest, Integration, IntegrationEdit, IntegrationRequest
 from private_integrations_service.actor import Actor
 from private_integrations_service.authorizer import Authorizer
@@ -23,6 +24,7 @@ from private_integrations_service.storage.accounts import add_account
 from private_integrations_service.storage.database import Database, open_database
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.tokens import new_id
+from throwaway import Service
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -253,3 +255,9 @@ def authorizer(database: Database, clock: Clock, catalogue: Catalogue) -> Iterat
 def api(authorizer: Authorizer) -> DataApi:
     """The data API, without a token until the test sets one."""
     return DataApi(authorizer)
+
+
+@pytest.fixture
+def management(service: Service) -> Management:
+    """The management API of the running service with the admin's key."""
+    return Management(service.url, service.key, service.account)

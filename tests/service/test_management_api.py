@@ -3,81 +3,11 @@
 import hashlib
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 import requests
 
-API = "/private-integrations/v1"
-
-
-@dataclass
-class Management:
-    """The management API with one key."""
-
-    url: str
-    key: str
-    account: str
-
-    def ask(self, method: str, path: str, body: Any = None, *, key: str | None = None, **parts: Any):
-        """One request; `key` in place of the usual one."""
-        headers = {"Authorization": f"Bearer {self.key if key is None else key}", **parts.pop("headers", {})}
-        return requests.request(method, self.url + API + path, json=body, headers=headers, timeout=10, **parts)
-
-    def declare(self, external_id: str | None = None, **changes: Any):
-        """Declare an integration."""
-        body = {
-            "account": self.account,
-            "name": "CRM sync",
-            "scopes": ["contacts.readonly"],
-            "claim": uuid.uuid4().hex,
-            **changes,
-        }
-        return self.ask("PUT", f"/integrations/by-external-id/{external_id or new_external_id()}", body)
-
-    def integration(self, **changes: Any) -> dict[str, Any]:
-        """A new integration."""
-        answer = self.declare(**changes)
-        assert answer.status_code == 201, answer.text
-        return answer.json()
-
-    def issue(self, integration_id: str, generation: int, **changes: Any):
-        """Ask for a generation."""
-        body = {"issuer": "us", "run": "r1", "attempt": 1, "overlap_seconds": 3600, **changes}
-        return self.ask("PUT", f"/integrations/{integration_id}/generations/{generation}", body)
-
-    def state(self, integration_id: str) -> dict[str, Any]:
-        """The state of an integration's tokens."""
-        [state] = self.ask("GET", "/tokens", params={"integration": integration_id}).json()["tokens"]
-        return state
-
-
-def new_external_id() -> str:
-    """An external id that no other test has."""
-    return f"organization/{uuid.uuid4().hex}/dev/crm"
-
-
-def roles(state: dict[str, Any]) -> dict[int, str]:
-    """The role of each generation, the live secret's where there are several."""
-    ordered = sorted(state["secrets"], key=lambda secret: secret["role"] != "ended")
-    return {secret["generation"]: secret["role"] for secret in ordered}
-
-
-def problem(answer: requests.Response) -> tuple[int, str]:
-    """Status and stable name of a problem, whose body must be a well-formed one."""
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    body = answer.json()
-    assert body["status"] == answer.status_code
-    assert body["detail"]
-    return answer.status_code, body["type"].removeprefix("urn:private-integrations:problem:")
-
-
-@pytest.fixture
-def api(service):
-    """The management API with the admin's key."""
-    return Management(service.url, service.key, service.account)
-
+from management import API, Management, new_external_id, problem, roles
 
 ROUTES = [
     ("GET", "/accounts"),
@@ -101,9 +31,9 @@ ROUTES = [
 CHANGING = [route for route in ROUTES if route[0] != "GET" and route[1] != "/introspect"]
 
 
-def test_the_list_of_routes_is_complete(api):
+def test_the_list_of_routes_is_complete(management):
     """A route that isn't listed here escapes the tests of keys: it must be added."""
-    paths = api.ask("GET", "/openapi.json").json()["paths"]
+    paths = management.ask("GET", "/openapi.json").json()["paths"]
     documented = {(method.upper(), path.removeprefix(API)) for path, item in paths.items() for method in item}
     shapes = {
         (
@@ -129,25 +59,25 @@ def test_the_list_of_routes_is_complete(api):
         ("'; DROP TABLE management_keys; --", "key-unknown"),
     ],
 )
-def test_no_route_without_a_management_key(api, method, path, key, expected):
+def test_no_route_without_a_management_key(management, method, path, key, expected):
     """Nothing, an unknown key and a token open no route, before any input is looked at."""
-    answer = api.ask(method, path, key=key)
+    answer = management.ask(method, path, key=key)
     assert problem(answer) == (401, expected)
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="private-integrations"'
     assert key[4:] == "" or key not in answer.text
 
 
 @pytest.mark.parametrize(("method", "path"), CHANGING)
-def test_a_viewer_changes_nothing(api, viewer_key, method, path):
+def test_a_viewer_changes_nothing(management, viewer_key, method, path):
     """A viewer's key may read, and every other route refuses it."""
-    assert problem(api.ask(method, path, key=viewer_key)) == (403, "key-not-allowed")
+    assert problem(management.ask(method, path, key=viewer_key)) == (403, "key-not-allowed")
 
 
-def test_a_viewer_reads(api, viewer_key):
+def test_a_viewer_reads(management, viewer_key):
     """A viewer sees accounts, integrations and states."""
-    made = api.integration()
+    made = management.integration()
     for path in ("/accounts", "/integrations", f"/integrations/{made['id']}", "/tokens"):
-        assert api.ask("GET", path, key=viewer_key).status_code == 200
+        assert management.ask("GET", path, key=viewer_key).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -163,21 +93,23 @@ def test_a_viewer_reads(api, viewer_key):
     ],
 )
 @pytest.mark.parametrize("integration_id", ["int_nothing", "deleted", "' OR 1=1 --"])
-def test_an_unknown_id_is_not_found(api, method, path, body, integration_id):
+def test_an_unknown_id_is_not_found(management, method, path, body, integration_id):
     """An id that never was, or is gone, is 404 by the service's own problem."""
     if integration_id == "deleted":
-        integration_id = api.integration()["id"]
-        api.ask("DELETE", f"/integrations/{integration_id}")
-    answer = api.ask(method, path.format(id=integration_id), body)
+        integration_id = management.integration()["id"]
+        management.ask("DELETE", f"/integrations/{integration_id}")
+    answer = management.ask(method, path.format(id=integration_id), body)
     assert problem(answer) == (404, "integration-unknown")
     assert answer.json()["detail"] == f"there is no integration {integration_id}"
 
 
-def test_create_and_its_repetition(api):
+def test_create_and_its_repetition(management):
     """The same claim again is the same creation: 201, then 200 with the same integration."""
     external_id, claim = new_external_id(), uuid.uuid4().hex
-    first = api.declare(external_id, claim=claim, scopes=["contacts.write", "contacts.readonly", "contacts.write"])
-    again = api.declare(external_id, claim=claim, name="ignored, as it is a repetition")
+    first = management.declare(
+        external_id, claim=claim, scopes=["contacts.write", "contacts.readonly", "contacts.write"]
+    )
+    again = management.declare(external_id, claim=claim, name="ignored, as it is a repetition")
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json() == again.json()
     body = first.json()
@@ -186,53 +118,53 @@ def test_create_and_its_repetition(api):
     assert (body["claim"], body["version"], body["last_generation"]) == (claim, 1, 0)
 
 
-def test_a_used_claim_is_refused(api):
+def test_a_used_claim_is_refused(management):
     """A late duplicate of a creation takes nothing from whoever owns the integration by now."""
     external_id, claim = new_external_id(), uuid.uuid4().hex
-    made = api.declare(external_id, claim=claim).json()
-    api.ask("DELETE", f"/integrations/{made['id']}", params={"claim": claim})
-    assert problem(api.declare(external_id, claim=claim)) == (409, "claim-used")
+    made = management.declare(external_id, claim=claim).json()
+    management.ask("DELETE", f"/integrations/{made['id']}", params={"claim": claim})
+    assert problem(management.declare(external_id, claim=claim)) == (409, "claim-used")
 
 
-def test_a_taken_external_id(api):
+def test_a_taken_external_id(management):
     """The remains of an interrupted creation may be replaced once; what has had a token may not."""
     external_id = new_external_id()
-    remains = api.declare(external_id).json()
-    taken = api.declare(external_id)
+    remains = management.declare(external_id).json()
+    taken = management.declare(external_id)
     assert problem(taken) == (409, "external-id-taken")
     assert (taken.json()["id"], taken.json()["issued"]) == (remains["id"], False)
-    replaced = api.declare(external_id, replaces=remains["id"])
+    replaced = management.declare(external_id, replaces=remains["id"])
     assert replaced.status_code == 201
     assert replaced.json()["id"] != remains["id"]
-    assert api.ask("GET", f"/integrations/{remains['id']}").status_code == 404
-    assert api.issue(replaced.json()["id"], 1).status_code == 201
-    again = api.declare(external_id, replaces=replaced.json()["id"])
+    assert management.ask("GET", f"/integrations/{remains['id']}").status_code == 404
+    assert management.issue(replaced.json()["id"], 1).status_code == 201
+    again = management.declare(external_id, replaces=replaced.json()["id"])
     assert problem(again) == (409, "external-id-taken")
     assert again.json()["issued"] is True
 
 
-def test_adopting(api):
+def test_adopting(management):
     """Adopting sets external id, claim and declared values on the same id, and keeps its tokens."""
-    made = api.integration()
-    issued = api.issue(made["id"], 1).json()
+    made = management.integration()
+    issued = management.issue(made["id"], 1).json()
     external_id = new_external_id()
-    adopted = api.declare(external_id, adopts=made["id"], name="Adopted")
+    adopted = management.declare(external_id, adopts=made["id"], name="Adopted")
     assert adopted.status_code == 200
     assert (adopted.json()["id"], adopted.json()["external_id"]) == (made["id"], external_id)
-    assert api.state(made["id"])["secrets"][0]["fingerprint"] == issued["fingerprint"]
+    assert management.state(made["id"])["secrets"][0]["fingerprint"] == issued["fingerprint"]
     by_the_old_owner = {"params": {"claim": made["claim"]}}
-    assert api.ask("DELETE", f"/integrations/{made['id']}", **by_the_old_owner).json() == {"deleted": False}
-    refused = api.ask("PATCH", f"/integrations/{made['id']}", {"name": "Mine"}, **by_the_old_owner)
+    assert management.ask("DELETE", f"/integrations/{made['id']}", **by_the_old_owner).json() == {"deleted": False}
+    refused = management.ask("PATCH", f"/integrations/{made['id']}", {"name": "Mine"}, **by_the_old_owner)
     assert problem(refused) == (409, "claim-old")
     assert refused.json()["detail"] == f"{made['id']} was taken over by {external_id}"
-    assert problem(api.declare(new_external_id(), adopts="int_nothing")) == (404, "integration-unknown")
+    assert problem(management.declare(new_external_id(), adopts="int_nothing")) == (404, "integration-unknown")
 
 
-def test_an_integration_of_another_account_is_not_adopted(api):
+def test_an_integration_of_another_account_is_not_adopted(management):
     """To a declaration for another account the integration doesn't exist."""
-    made = api.integration()
-    agency = next(a["id"] for a in api.ask("GET", "/accounts").json()["accounts"] if a["kind"] == "agency")
-    answer = api.declare(account=agency, scopes=["locations.readonly"], adopts=made["id"])
+    made = management.integration()
+    agency = next(a["id"] for a in management.ask("GET", "/accounts").json()["accounts"] if a["kind"] == "agency")
+    answer = management.declare(account=agency, scopes=["locations.readonly"], adopts=made["id"])
     assert problem(answer) == (404, "integration-unknown")
 
 
@@ -249,191 +181,206 @@ def test_an_integration_of_another_account_is_not_adopted(api):
         ({"claim": ""}, (422, "invalid-request")),
         ({"rotation": {"every_seconds": 0, "overlap_seconds": 0}}, (422, "invalid-request")),
         ({"rotation": {"every_seconds": 100, "overlap_seconds": 100}}, (422, "rotation-not-allowed")),
+        (
+            {"rotation": {"every_seconds": 100, "schedule": "0 3 * * *", "overlap_seconds": 0}},
+            (422, "invalid-request"),
+        ),
+        ({"rotation": {"timezone": "UTC", "overlap_seconds": 0}}, (422, "invalid-request")),
+        ({"rotation": {"schedule": "0 0 30 2 *", "overlap_seconds": 0}}, (422, "rotation-not-allowed")),
+        (
+            {"rotation": {"schedule": "0 3 * * *", "timezone": "Nowhere", "overlap_seconds": 0}},
+            (422, "rotation-not-allowed"),
+        ),
+        ({"rotation": {"schedule": "0 3 * * *", "overlap_seconds": 86_400}}, (422, "rotation-not-allowed")),
     ],
 )
-def test_a_bad_declaration_creates_nothing(api, changes, expected):
+def test_a_bad_declaration_creates_nothing(management, changes, expected):
     """Each bad value is refused with its own problem, and nothing is left behind."""
     external_id = new_external_id()
-    assert problem(api.declare(external_id, **changes)) == expected
-    assert api.ask("GET", "/integrations", params={"under": external_id}).json()["integrations"] == []
+    assert problem(management.declare(external_id, **changes)) == expected
+    assert management.ask("GET", "/integrations", params={"under": external_id}).json()["integrations"] == []
 
 
-def test_list(api):
+def test_list(management):
     """Integrations are listed by account and by the path they lie under, a path being whole segments."""
     stack = f"organization/{uuid.uuid4().hex}/dev"
-    made = api.declare(f"{stack}/crm").json()
-    api.declare(f"{stack}elopment/crm")
-    found = api.ask("GET", "/integrations", params={"under": stack}).json()
+    made = management.declare(f"{stack}/crm").json()
+    management.declare(f"{stack}elopment/crm")
+    found = management.ask("GET", "/integrations", params={"under": stack}).json()
     assert [each["id"] for each in found["integrations"]] == [made["id"]]
     assert found["cursor"] is None
-    assert api.ask("GET", "/integrations", params={"account": "nobody"}).json()["integrations"] == []
-    assert api.ask("GET", "/integrations", params={"under": "%"}).json()["integrations"] == []
+    assert management.ask("GET", "/integrations", params={"account": "nobody"}).json()["integrations"] == []
+    assert management.ask("GET", "/integrations", params={"under": "%"}).json()["integrations"] == []
 
 
-def test_edit(api):
+def test_edit(management):
     """An edit changes what is given, counts the version, and issues no token."""
-    made = api.integration(rotation={"every_seconds": 86400, "overlap_seconds": 3600})
+    made = management.integration(rotation={"every_seconds": 86400, "overlap_seconds": 3600})
     path = f"/integrations/{made['id']}"
-    edited = api.ask("PATCH", path, {"scopes": ["contacts.write"], "description": "line one\nline two"}).json()
+    edited = management.ask("PATCH", path, {"scopes": ["contacts.write"], "description": "line one\nline two"}).json()
     assert (edited["scopes"], edited["name"], edited["version"]) == (["contacts.write"], "CRM sync", 2)
     assert edited["rotation"]["every_seconds"] == 86400
-    assert api.ask("PATCH", path, {"scopes": ["contacts.write"]}).json()["version"] == 2
-    assert api.ask("PATCH", path, {"rotation": None}).json()["rotation"] is None
-    assert api.state(made["id"])["secrets"] == []
-    assert problem(api.ask("PATCH", path, {"scopes": ["nothing.write"]})) == (422, "scope-not-allowed")
+    assert management.ask("PATCH", path, {"scopes": ["contacts.write"]}).json()["version"] == 2
+    assert management.ask("PATCH", path, {"rotation": None}).json()["rotation"] is None
+    assert management.state(made["id"])["secrets"] == []
+    assert problem(management.ask("PATCH", path, {"scopes": ["nothing.write"]})) == (422, "scope-not-allowed")
 
 
-def test_edit_of_an_old_version(api):
+def test_edit_of_an_old_version(management):
     """With If-Match an edit of what somebody changed meanwhile is refused."""
-    made = api.integration()
+    made = management.integration()
     path = f"/integrations/{made['id']}"
-    tag = api.ask("GET", path).headers["ETag"]
-    assert api.ask("PATCH", path, {"name": "First"}, headers={"If-Match": tag}).status_code == 200
-    assert problem(api.ask("PATCH", path, {"name": "Second"}, headers={"If-Match": tag})) == (412, "version-old")
-    assert api.ask("GET", path).json()["name"] == "First"
+    tag = management.ask("GET", path).headers["ETag"]
+    assert management.ask("PATCH", path, {"name": "First"}, headers={"If-Match": tag}).status_code == 200
+    assert problem(management.ask("PATCH", path, {"name": "Second"}, headers={"If-Match": tag})) == (412, "version-old")
+    assert management.ask("GET", path).json()["name"] == "First"
 
 
-def test_delete(api):
+def test_delete(management):
     """Without a claim it always deletes; the tokens end with it."""
-    made = api.integration()
-    token = api.issue(made["id"], 1).json()["token"]
-    assert api.ask("DELETE", f"/integrations/{made['id']}").json() == {"deleted": True}
-    assert requests.post(f"{api.url}{API}/introspect", data={"token": token}, headers=key(api), timeout=10).json() == {
-        "active": False
-    }
+    made = management.integration()
+    token = management.issue(made["id"], 1).json()["token"]
+    assert management.ask("DELETE", f"/integrations/{made['id']}").json() == {"deleted": True}
+    assert requests.post(
+        f"{management.url}{API}/introspect", data={"token": token}, headers=key(management), timeout=10
+    ).json() == {"active": False}
 
 
-def key(api: Management) -> dict[str, str]:
+def key(management: Management) -> dict[str, str]:
     """The header of the admin's key."""
-    return {"Authorization": f"Bearer {api.key}"}
+    return {"Authorization": f"Bearer {management.key}"}
 
 
-def test_issue(api):
+def test_issue(management):
     """A new generation is pending, its answer is not to be stored by anybody, and shows nothing but the token."""
-    made = api.integration()
-    answer = api.issue(made["id"], 1)
+    made = management.integration()
+    answer = management.issue(made["id"], 1)
     assert answer.status_code == 201
     assert answer.headers["Cache-Control"] == "no-store"
     body = answer.json()
     assert set(body) == {"token", "generation", "fingerprint", "issued_at"}
     digest = hashlib.sha256(body["token"].encode()).hexdigest()
     assert body["fingerprint"] == digest[:12]
-    state = api.state(made["id"])
+    state = management.state(made["id"])
     assert roles(state) == {1: "pending"}
     assert body["token"] not in str(state)
     assert digest not in str(state)
 
 
-def test_issue_refused(api):
+def test_issue_refused(management):
     """Late, foreign and repeated requests are named, with what the sender needs to go on."""
-    made = api.integration()
-    api.issue(made["id"], 1, attempt=2)
-    stale = api.issue(made["id"], 1, attempt=2)
+    made = management.integration()
+    management.issue(made["id"], 1, attempt=2)
+    stale = management.issue(made["id"], 1, attempt=2)
     assert problem(stale) == (409, "attempt-stale")
     assert stale.json()["last_attempt"] == 2
-    assert problem(api.issue(made["id"], 1, run="r2")) == (409, "generation-used")
-    other = api.issue(made["id"], 2, issuer="cli/anna", run="r3")
+    assert problem(management.issue(made["id"], 1, run="r2")) == (409, "generation-used")
+    other = management.issue(made["id"], 2, issuer="cli/anna", run="r3")
     assert problem(other) == (409, "rotation-open")
     assert other.json()["issuer"] == "us"
     for bad in ({"attempt": 0}, {"overlap_seconds": -1}, {"issuer": ""}, {"run": "a b"}):
-        assert problem(api.issue(made["id"], 2, **bad)) == (422, "invalid-request")
+        assert problem(management.issue(made["id"], 2, **bad)) == (422, "invalid-request")
     for generation in (0, -1, 2**31):
-        assert problem(api.issue(made["id"], generation)) == (422, "invalid-request")
+        assert problem(management.issue(made["id"], generation)) == (422, "invalid-request")
 
 
-def test_many_at_once_ask_for_one_generation(api):
+def test_many_at_once_ask_for_one_generation(management):
     """Of pipelines that ask for the same generation at the same time one wins, and the others are told."""
-    made = api.integration()
+    made = management.integration()
     with ThreadPoolExecutor(12) as pool:
-        answers = list(pool.map(lambda number: api.issue(made["id"], 1, run=f"r{number}"), range(24)))
+        answers = list(pool.map(lambda number: management.issue(made["id"], 1, run=f"r{number}"), range(24)))
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 23
     assert {problem(answer)[1] for answer in answers if answer.status_code == 409} == {"generation-used"}
-    assert roles(api.state(made["id"])) == {1: "pending"}
+    assert roles(management.state(made["id"])) == {1: "pending"}
 
 
-def test_acknowledge(api):
+def test_acknowledge(management):
     """An ack with the right fingerprint makes the pending token current, and may be repeated."""
-    made = api.integration()
-    issued = api.issue(made["id"], 1).json()
+    made = management.integration()
+    issued = management.issue(made["id"], 1).json()
     path = f"/integrations/{made['id']}/generations/1/ack"
     for _ in range(2):
-        assert roles(api.ask("POST", path, {"fingerprint": issued["fingerprint"]}).json()) == {1: "current"}
-    assert problem(api.ask("POST", path, {"fingerprint": "0" * 12})) == (409, "fingerprint-unknown")
-    assert problem(api.ask("POST", path, {"fingerprint": "no"})) == (422, "invalid-request")
+        assert roles(management.ask("POST", path, {"fingerprint": issued["fingerprint"]}).json()) == {1: "current"}
+    assert problem(management.ask("POST", path, {"fingerprint": "0" * 12})) == (409, "fingerprint-unknown")
+    assert problem(management.ask("POST", path, {"fingerprint": "no"})) == (422, "invalid-request")
 
 
-def test_expire(api):
+def test_expire(management):
     """Named generations end at once; a repetition is a success; what was never issued is refused."""
-    made = api.integration()
-    api.issue(made["id"], 1)
+    made = management.integration()
+    management.issue(made["id"], 1)
     path = f"/integrations/{made['id']}/expire"
     for _ in range(2):
-        assert roles(api.ask("POST", path, {"generations": [1]}).json()) == {1: "ended"}
-    assert problem(api.ask("POST", path, {"generations": [2]})) == (422, "generation-unknown")
-    assert problem(api.ask("POST", path, {"generations": []})) == (422, "invalid-request")
+        assert roles(management.ask("POST", path, {"generations": [1]}).json()) == {1: "ended"}
+    assert problem(management.ask("POST", path, {"generations": [2]})) == (422, "generation-unknown")
+    assert problem(management.ask("POST", path, {"generations": []})) == (422, "invalid-request")
 
 
-def test_states_of_a_stack_in_one_request(api):
+def test_states_of_a_stack_in_one_request(management):
     """The tokens below a path come together with the service's clock; gone integrations are missing."""
     stack = f"organization/{uuid.uuid4().hex}/dev"
-    made = [api.declare(f"{stack}/{name}").json() for name in ("a", "b")]
-    api.issue(made[0]["id"], 1)
-    answer = api.ask("GET", "/tokens", params={"under": stack}).json()
+    made = [management.declare(f"{stack}/{name}").json() for name in ("a", "b")]
+    management.issue(made[0]["id"], 1)
+    answer = management.ask("GET", "/tokens", params={"under": stack}).json()
     assert {state["external_id"]: roles(state) for state in answer["tokens"]} == {
         f"{stack}/a": {1: "pending"},
         f"{stack}/b": {},
     }
     assert answer["now"].endswith("Z")
-    named = api.ask("GET", "/tokens", params={"integration": [made[1]["id"], "int_nothing"]}).json()
+    named = management.ask("GET", "/tokens", params={"integration": [made[1]["id"], "int_nothing"]}).json()
     assert [state["integration_id"] for state in named["tokens"]] == [made[1]["id"]]
 
 
-def test_introspection_tells_and_changes_nothing(api):
+def test_introspection_tells_and_changes_nothing(management):
     """It says what a token opens, is no use of it, and tells nothing of one that isn't live."""
-    made = api.integration()
-    token = api.issue(made["id"], 1).json()["token"]
-    told = requests.post(f"{api.url}{API}/introspect", data={"token": token}, headers=key(api), timeout=10)
+    made = management.integration()
+    token = management.issue(made["id"], 1).json()["token"]
+    told = requests.post(
+        f"{management.url}{API}/introspect", data={"token": token}, headers=key(management), timeout=10
+    )
     assert told.headers["Cache-Control"] == "no-store"
     assert told.json() == {
         "active": True,
         "integration_id": made["id"],
         "integration": "CRM sync",
-        "account": api.account,
+        "account": management.account,
         "scope": "contacts.readonly",
         "generation": 1,
         "role": "pending",
     }
-    assert roles(api.state(made["id"])) == {1: "pending"}
+    assert roles(management.state(made["id"])) == {1: "pending"}
     for unknown in ("pit-" + "00000000-0000-0000-0000-000000000000", "nonsense", "ä"):
-        asked = requests.post(f"{api.url}{API}/introspect", data={"token": unknown}, headers=key(api), timeout=10)
+        asked = requests.post(
+            f"{management.url}{API}/introspect", data={"token": unknown}, headers=key(management), timeout=10
+        )
         assert asked.json() == {"active": False}
 
 
-def test_bodies_that_cannot_be_read(api):
+def test_bodies_that_cannot_be_read(management):
     """Broken JSON and a body beyond 64 KB are refused in one line, without repeating what was sent."""
-    url = f"{api.url}{API}/integrations/int_0"
+    url = f"{management.url}{API}/integrations/int_0"
     broken = requests.patch(
-        url, data=b'{"name": ', headers={**key(api), "Content-Type": "application/json"}, timeout=10
+        url, data=b'{"name": ', headers={**key(management), "Content-Type": "application/json"}, timeout=10
     )
     assert problem(broken) == (422, "invalid-request")
-    huge = requests.patch(url, data=b"x" * 70_000, headers=key(api), timeout=10)
+    huge = requests.patch(url, data=b"x" * 70_000, headers=key(management), timeout=10)
     assert problem(huge) == (413, "body-too-large")
 
 
-def test_a_validation_error_never_repeats_a_value(api):
+def test_a_validation_error_never_repeats_a_value(management):
     """What was sent, a secret perhaps, is not in the answer."""
-    answer = api.declare(name=["a secret by mistake"])
+    answer = management.declare(name=["a secret by mistake"])
     assert "a secret" not in answer.text
     assert answer.json()["errors"] == [{"field": "name", "reason": "Input should be a valid string"}]
 
 
-def test_unknown_routes_and_methods(api):
+def test_unknown_routes_and_methods(management):
     """What isn't there is a problem too."""
-    assert problem(api.ask("GET", "/nothing")) == (404, "route-unknown")
-    assert problem(api.ask("POST", "/accounts")) == (405, "invalid-request")
+    assert problem(management.ask("GET", "/nothing")) == (404, "route-unknown")
+    assert problem(management.ask("POST", "/accounts")) == (405, "invalid-request")
 
 
-def test_health(api):
+def test_health(management):
     """The health check needs no key."""
-    answer = requests.get(f"{api.url}/health", timeout=10)
+    answer = requests.get(f"{management.url}/health", timeout=10)
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
