@@ -31,15 +31,15 @@ def environment(service, proxy):
     return {**service.environment, "PRIVATE_INTEGRATIONS_URL": proxy.url}
 
 
-def killed_while_held(stack, proxy, held: bytes, **inputs) -> None:
-    """Run `up` in another process, and kill it with all its children while an answer is held back."""
+def killed_while_held(stack, proxy, held: bytes, *, before: bool = False, **inputs) -> None:
+    """Run `up` in another process, and kill it with all its children while an answer, or the request, is held back."""
     setup = {
         "folder": str(stack.folder),
         "project": stack.project,
         "environment": stack.environment,
         "inputs": inputs,
     }
-    proxy.hold(held)
+    proxy.hold(held, before=before)
     running = subprocess.Popen(
         [sys.executable, "-c", UP],
         stdin=subprocess.PIPE,
@@ -65,46 +65,57 @@ def listed(client, stack):
     return list(client.integrations(under=f"organization/{stack.project}/dev"))
 
 
-def test_killed_while_the_integration_is_created(stack, proxy, client, service):
-    """The service has made it, the state doesn't know: the next `up` replaces the remains by one new integration."""
-    killed_while_held(stack, proxy, b"PUT /private-integrations/v1/integrations/by-external-id")
-    [remains] = listed(client, stack)
-    stack.up(declare())
+def trying_out(proxy, service):
+    """The address that a consumer tries its token out with, which can be held back too."""
+    return f"{proxy.url}/contacts/?locationId={service.account}"
+
+
+def consumers_token(stack):
+    """The token that the consumer was last given, by the state."""
+    return json.loads(stack.resource("Consumer")["outputs"]["token"]["plaintext"])
+
+
+DECLARING, FIRST, SECOND, USE = b"/by-external-id/", b"/generations/1 ", b"/generations/2 ", b"GET /contacts/"
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("step", [DECLARING, FIRST, USE])
+def test_killed_while_creating(stack, proxy, client, service, step, before):
+    """At whatever step the first `up` dies, even if its request arrives afterwards: one more leaves one of each."""
+    address = trying_out(proxy, service)
+    killed_while_held(stack, proxy, step, before=before, tries_out=address)
+    before_repair = {each.id for each in listed(client, stack)}
+    stack.up(declare(tries_out=address))
     [made] = listed(client, stack)
-    assert made.id == stack.output("id") != remains.id
+    assert made.id == stack.output("id")
+    assert (made.id in before_repair) == (step is not DECLARING)
+    assert consumers_token(stack) == stack.output("token")
     assert contacts(service, stack.output("token")) == 200
+    stack.preview(expect_no_changes=True)
 
 
-def test_killed_while_the_first_token_is_issued(stack, proxy, client, service):
-    """The token was issued and lost: the next `up` issues the next generation for the same integration."""
-    killed_while_held(stack, proxy, b"/generations/1 ")
-    [remains] = listed(client, stack)
-    preview = stack.up(declare()).operations
-    [made] = listed(client, stack)
-    assert made.id == stack.output("id") == remains.id
-    assert preview["PrivateIntegration crm"] == "same"
-    assert stack.output("generation") == 2
-    assert contacts(service, stack.output("token")) == 200
-    reason = stack.resource("Token")["inputs"]["rotation_reason"]
-    assert reason == "generation 1 was issued but never stored: issued anew"
-
-
-def test_killed_while_rotating(stack, proxy, client, service):
-    """A rotation whose answer was lost previews as unfinished; the token in state works all along."""
-    stack.up(declare())
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("step", [SECOND, USE])
+def test_killed_while_rotating(stack, proxy, client, service, step, before):
+    """At whatever step a rotation dies, what the consumer holds works on, and one more `up` gives it a new one."""
+    address = trying_out(proxy, service)
+    stack.up(declare(tries_out=address))
     token = stack.output("token")
-    assert contacts(service, token) == 200
     rotation = {"trigger": "again"}
-    killed_while_held(stack, proxy, b"/generations/2 ", rotation_inputs=rotation)
+    killed_while_held(stack, proxy, step, before=before, tries_out=address, rotation_inputs=rotation)
+    assert consumers_token(stack) == token
     assert contacts(service, token) == 200
-    stack.program = declare(rotation_inputs=rotation)
-    assert "generation 2 was issued but never stored: issued anew" in stack.preview(diff=True).text
+    stack.program = declare(tries_out=address, rotation_inputs=rotation)
+    if step is SECOND:
+        assert "generation 2 was issued but never stored: issued anew" in stack.preview(diff=True).text
     stack.up()
-    assert stack.output("generation") == 3
-    assert stack.output("previous_token") == token
-    assert contacts(service, stack.output("token")) == 200
+    rotated = stack.output("token")
+    assert stack.output("generation") == (3 if step is SECOND else 2)
+    assert consumers_token(stack) == rotated != token
+    assert contacts(service, rotated) == 200
     assert contacts(service, token) == 200
-    stack.up(expect_no_changes=True)
+    stack.preview(expect_no_changes=True)
+    assert [each.id for each in listed(client, stack)] == [stack.output("id")]
 
 
 def test_a_lost_answer_is_asked_for_again(stack, proxy, service):

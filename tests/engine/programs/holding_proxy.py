@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that notes requests, and holds back or loses the answer to one it is told to look for."""
+"""A TCP proxy on loopback that notes requests, and holds back one, or its answer, or loses the answer."""
 
 import socket
 import threading
@@ -10,14 +10,14 @@ _CHUNK = 65536
 
 
 class HoldingProxy:
-    """Forwards connections to a service; requests always arrive, some answers don't."""
+    """Forwards connections to a service; requests always arrive, if late, some answers don't."""
 
     def __init__(self, target: str) -> None:
         parts = urlsplit(target)
         self._target = (parts.hostname, parts.port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sought: bytes | None = None
-        self._losing = False
+        self._losing = self._before = False
         self._released = threading.Event()
         self.held = threading.Event()
         self.dropped = 0
@@ -28,14 +28,17 @@ class HoldingProxy:
         """Where to connect in place of the service."""
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
-    def hold(self, sought: bytes) -> None:
-        """Hold the answer to the next request whose head contains these bytes, until `release`."""
-        self._sought, self._losing = sought, False
+    def hold(self, sought: bytes, *, before: bool = False) -> None:
+        """Hold the answer to the next request whose head contains these bytes, until `release`.
+
+        With `before`, hold the request itself: it arrives when its sender may be long gone.
+        """
+        self._sought, self._losing, self._before = sought, False, before
         self._released.clear()
 
     def drop(self, sought: bytes) -> None:
         """Lose the answer to the next such request and cut its connection."""
-        self._sought, self._losing = sought, True
+        self._sought, self._losing, self._before = sought, True, False
 
     def release(self) -> None:
         """Let a held answer go and hold no other."""
@@ -68,15 +71,21 @@ class HoldingProxy:
                 client.sendall(answer)
 
     def _forward(self, client: socket.socket, upstream: socket.socket, asked_for: threading.Event) -> None:
+        late = False
         with suppress(OSError):
             while request := client.recv(_CHUNK):
                 if self._sought is not None and self._sought in request:
-                    asked_for.set()
+                    if self._before:
+                        late = self._deliver()
+                    else:
+                        asked_for.set()
                 head = request.split(b"\r\n", 1)[0]
                 if head.endswith(b" HTTP/1.1"):
                     self.requests.append(head.removesuffix(b" HTTP/1.1").decode())
                 upstream.sendall(request)
-            upstream.shutdown(socket.SHUT_WR)
+            if not late:
+                # A server drops the request of a sender who hangs up; what arrives late is to be carried out.
+                upstream.shutdown(socket.SHUT_WR)
 
     def _deliver(self) -> bool:
         if self._losing:

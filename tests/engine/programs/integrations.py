@@ -23,15 +23,20 @@ def contacts(service: Any, token: str, method: str = "GET") -> int:
     return answer.status_code
 
 
-def declare(*, rotation_inputs: dict[str, str] | None = None, **inputs: Any) -> Callable[[], None]:
-    """A program with one integration and a consumer of its token; the rotation may be given as plain data."""
+def declare(
+    *, rotation_inputs: dict[str, str] | None = None, tries_out: str | None = None, **inputs: Any
+) -> Callable[[], None]:
+    """A program with one integration and a consumer of its token; the rotation may be given as plain data.
+
+    With `tries_out`, an address of the data API, the consumer uses what it is given before it is content.
+    """
     inputs = {"name": "CRM sync", "scopes": ["contacts.readonly"], **inputs}
     if rotation_inputs:
         inputs["rotation"] = pi.Rotation(**rotation_inputs)
 
     def program() -> None:
         crm = pi.PrivateIntegration("crm", **inputs)
-        Consumer("consumer", crm.token)
+        Consumer("consumer", crm.token, tries_out)
         for output in ("token", "previous_token", "generation", "fingerprint", "status", "next_rotation_at", "id"):
             pulumi.export(output, getattr(crm, output))
 
