@@ -51,7 +51,9 @@ def test_a_trigger_goes_forward_after_a_cancel(stack, service, client):
     old, _ = rotated(stack, service, overlap="1h")
     client.cancel(stack.output("id"), 2)
     stack.program = declare(rotation=pi.Rotation(trigger="twice", overlap="1h"))
-    assert '=> "trigger changed"' in stack.preview(diff=True).text
+    preview = stack.preview(diff=True).text
+    assert "~ generation     : 2 => 3" in preview
+    assert '~ trigger: "once" => "twice"' in preview
     stack.up()
     assert (stack.output("generation"), stack.output("previous_token")) == (3, old)
     assert contacts(service, stack.output("token")) == 200
