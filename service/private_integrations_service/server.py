@@ -22,6 +22,7 @@ from .operations.installation import install
 from .sandbox.contacts import seed
 from .settings import Settings
 from .storage.database import Database, open_database
+from .storage.keys import has_any_key
 
 KEY_NAME = "admin.key"
 
@@ -52,6 +53,10 @@ def serve(*, data_dir: Path, host: str, port: int, say: Say) -> None:
 
 
 def _install_once(database: Database, data_dir: Path, say: Say) -> None:
+    with database.read() as connection:
+        # Nothing is written if it needn't be: on a full disk tokens work on over a restart.
+        if has_any_key(connection):
+            return
     with database.write(utc_now()) as write:
         installed = install(write)
         if installed is None:
