@@ -40,7 +40,7 @@ from .operations.integrations import Rules
 from .settings import Settings
 from .storage import accounts
 from .storage import integrations as stored
-from .storage.database import Database
+from .storage.database import Database, DiskFull, Write
 
 _PAGE = 1000
 
@@ -84,6 +84,7 @@ def management_api(database: Database, catalogue: Catalogue, settings: Settings,
             problems.ProblemError: problems.on_problem,
             RequestValidationError: problems.on_invalid_request,
             HTTPException: problems.on_http_error,
+            DiskFull: problems.on_full_disk,
             SQLAlchemyError: problems.on_storage_error,
         },
         responses={
@@ -174,8 +175,11 @@ def edit_integration(
 @_router.delete("/integrations/{integration_id}")
 def delete_integration(integration_id: str, asking: Asking, claim: str | None = None) -> Deletion:
     """Delete an integration with all its tokens; with a claim that isn't the present one, nothing happens."""
-    with asking.database.write(asking.now) as write:
-        return Deletion(deleted=_value(integrations.delete(write, integration_id, claim, actor=asking.actor)))
+
+    def delete(write: Write) -> bool:
+        return _value(integrations.delete(write, integration_id, claim, actor=asking.actor))
+
+    return Deletion(deleted=asking.database.ending(asking.now, delete))
 
 
 @_router.get("/tokens")
@@ -222,8 +226,11 @@ def acknowledge_generation(
 @_router.post("/integrations/{integration_id}/expire")
 def expire_generations(integration_id: str, body: Expiry, asking: Asking) -> TokenState:
     """End the named generations; they are dead when this is answered."""
-    with asking.database.write(asking.now) as write:
+
+    def expire(write: Write) -> TokenState:
         return _value(generations.expire(write, integration_id, body.generations, actor=asking.actor))
+
+    return asking.database.ending(asking.now, expire)
 
 
 @_router.post("/introspect", response_model_exclude_none=True)
@@ -244,6 +251,7 @@ _PROBLEMS: dict[int | str, str] = {
     413: "The body is too large",
     422: "The values are not acceptable",
     503: "The database does not answer; nothing was changed",
+    507: "The disk is full; nothing was changed",
 }
 
 

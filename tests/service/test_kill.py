@@ -1,9 +1,7 @@
 """`kill -9` at every write of every operation: all of it is there afterwards or nothing, and its client goes on."""
 
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -15,7 +13,7 @@ import pytest
 import requests
 
 from private_integrations.contract import API, token_fingerprint
-from private_integrations_service.storage.database import FILE_NAME
+from stored import checked_copy
 
 PROGRAM = Path(__file__).parent / "programs" / "killable_service.py"
 
@@ -152,7 +150,7 @@ OPERATIONS = [
 class Stored:
     """All that the database has of an external id, without what differs from case to case."""
 
-    integrations: list[tuple[int, int, bool]]
+    integrations: list[tuple[int, int, int | None]]
     claims: int
     tokens: list[dict[str, Any]]
     audit: list[str]
@@ -167,36 +165,26 @@ class Stored:
 
 
 def stored(case: Case) -> Stored:
-    """Check a copy of the database, as it is on disk now, and read it; nobody else touches the original."""
-    with tempfile.TemporaryDirectory(dir=case.service.folder.parent) as copy:
-        for file in case.service.folder.glob(f"{FILE_NAME}*"):
-            # The journal's index is made anew from the journal.
-            if not file.name.endswith("-shm"):
-                shutil.copy(file, copy)
-        with closing(sqlite.connect(f"{copy}/{FILE_NAME}")) as connection:
-            assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-            assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
-            return _read(connection, case.external_id)
-
-
-def _read(connection: Any, external_id: str) -> Stored:
-    connection.row_factory = sqlite.Row
+    """What is on disk now of a case."""
     of_it = "integration_id IN (SELECT id FROM integrations WHERE external_id = ?) ORDER BY rowid"
-    integrations = connection.execute(
-        "SELECT version, last_generation, deleted_at IS NULL FROM integrations WHERE external_id = ?", [external_id]
-    )
-    tokens = connection.execute(
-        "SELECT generation, run, attempt, role, delivered_at IS NOT NULL AS delivered, ended_at IS NOT NULL AS ended,"
-        # The overlap that was promised, in milliseconds: it counts from the latest delivery.
-        f" expires_at - max(delivered_at) OVER () AS lives_for FROM tokens WHERE {of_it}",
-        [external_id],
-    )
-    return Stored(
-        integrations=[tuple(row) for row in integrations],
-        claims=len(connection.execute(f"SELECT 1 FROM claims WHERE {of_it}", [external_id]).fetchall()),
-        tokens=[dict(row) for row in tokens],
-        audit=[row["action"] for row in connection.execute(f"SELECT action FROM audit WHERE {of_it}", [external_id])],
-    )
+    with checked_copy(case.service.folder) as connection:
+        connection.row_factory = sqlite.Row
+
+        def rows(query: str) -> list[Any]:
+            return connection.execute(query, [case.external_id]).fetchall()
+
+        integrations = rows("SELECT version, last_generation, deleted_at FROM integrations WHERE external_id = ?")
+        tokens = rows(
+            "SELECT generation, run, attempt, role, delivered_at IS NOT NULL AS used, ended_at IS NOT NULL AS ended,"
+            # The overlap that was promised, in milliseconds: it counts from the latest delivery.
+            f" expires_at - max(delivered_at) OVER () AS lives_for FROM tokens WHERE {of_it}"
+        )
+        return Stored(
+            integrations=[tuple(row) for row in integrations],
+            claims=len(rows(f"SELECT 1 FROM claims WHERE {of_it}")),
+            tokens=[dict(row) for row in tokens],
+            audit=[row["action"] for row in rows(f"SELECT action FROM audit WHERE {of_it}")],
+        )
 
 
 def prepared(service: Service, operation: Operation, name: str) -> Case:

@@ -65,5 +65,5 @@ class Killable(Application):
 if __name__ == "__main__":
     folder = Path(sys.stdin.readline().strip())
     server.Application = Killable
-    say = partial(print, flush=True)  # noqa: T201 - the test reads the address
+    say = partial(print, flush=True)
     server.serve(data_dir=folder, host="127.0.0.1", port=0, say=say)
