@@ -21,7 +21,7 @@ from .app import Application, utc_now
 from .operations.installation import install
 from .sandbox.contacts import seed
 from .settings import Settings
-from .storage.database import Database, open_database
+from .storage.database import Database, DiskFull, open_database
 from .storage.keys import has_any_key
 
 KEY_NAME = "admin.key"
@@ -47,6 +47,8 @@ def serve(*, data_dir: Path, host: str, port: int, say: Say) -> None:
         address = _usable_address(host, port)
         with closing(Application(database, settings)) as app:
             uvloop.run(_run(app, *address, say))
+    except DiskFull as error:
+        raise ConfigurationError(f"{database.file} can't be used: the disk is full") from error
     finally:
         database.close()
     say("stopped")

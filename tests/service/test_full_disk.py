@@ -1,5 +1,6 @@
 """A real full disk: no success without a commit, tokens in use work on, and tokens can still be ended."""
 
+import os
 import signal
 import stat
 import subprocess
@@ -31,11 +32,12 @@ class Disk:
         """The same folder, as this process can reach it."""
         return Path(f"/proc/{self.keeper.pid}/root{self.folder}")
 
-    def fill(self) -> None:
-        """Take every byte that is left."""
+    def fill(self, *, but: int = 0) -> None:
+        """Take every byte that is left, or all but so many."""
         with (self.seen / "filler").open("ab", buffering=0) as filler, pytest.raises(OSError, match="No space left"):
             while True:
                 filler.write(bytes(4096))
+        os.truncate(self.seen / "filler", (self.seen / "filler").stat().st_size - but)
 
     def clear(self) -> None:
         """Give the room back."""
@@ -200,13 +202,13 @@ def test_a_restart_on_a_full_disk(disk, how):
         assert refusal(world.ask(ENDED["expire"]))[0] == 401
 
 
-@pytest.mark.parametrize("installed", [False, True])
-def test_a_first_start_on_a_full_disk(disk, installed):
-    """Without room for what SQLite needs to open a database, a start is refused in one clear line."""
+@pytest.mark.parametrize(("installed", "free"), [(False, 0), (False, 180), (True, 0)])
+def test_a_start_without_room(disk, installed, free):
+    """Without room for SQLite's own files, or for a first start's rows (KiB), a start is refused in one clear line."""
     if installed:
         with served(disk) as service:
             service.end()
-    disk.fill()
+    disk.fill(but=free * 1024)
     refused = start(disk)
     assert refused.returncode == 2
     expected = f"private-integrations: {disk.folder / FILE_NAME} can't be used: the disk is full\n"

@@ -134,11 +134,17 @@ def test_no_success_without_a_commit(database, world, accounts, pages):
     no_worse(world, ())
 
 
-def test_a_read_only_database(database, world):
-    """Every change is refused, whatever needs no write is answered, and the ballast is not spent in vain."""
+def test_a_read_only_database(database, world, clock):
+    """Every change is refused, whatever needs no write is answered, and the ballast is not spent in vain.
+
+    A token past its deadline opens nothing, though that this instant was reached can't be stored.
+    """
     set_on_writer(database, "query_only=ON")
     assert tried(database, world, CHANGES) == dict.fromkeys(CHANGES, (503, "storage-unavailable"))
     reads_work(world)
     assert (database.file.parent / BALLAST).exists()
+    clock.move(hours=2)
+    assert [world.ask(f"working {generation}")[0] for generation in (1, 2)] == [503, 200]
     set_on_writer(database, "query_only=OFF")
+    assert world.ask("working 1")[0] == 401
     assert tried(database, world, CHANGES) == {}

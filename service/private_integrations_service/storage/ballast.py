@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pysqlite3.dbapi2 as sqlite
@@ -32,13 +33,14 @@ class Ballast:
         self._missing = not (self._file.exists() and self._file.stat().st_size == SIZE)
 
     def renew(self) -> None:
-        """Make the file if it is missing and there is room; cheap when it is there."""
+        """Make the file if it is missing and there is room; cheap when it is there, and never an error."""
         if not self._missing:
             return
-        with self._lock:
+        with self._lock, suppress(OSError):
             # Twice the size: the ballast must not be what fills the disk.
             if self._missing and shutil.disk_usage(self._file.parent).free >= 2 * SIZE:
-                self._missing = not _filled(self._file)
+                _fill(self._file)
+                self._missing = False
 
     def release(self) -> None:
         """Give the room back, if it wasn't before, and raise the alarm."""
@@ -75,15 +77,14 @@ def _takes_more(folder: Path) -> bool:
     return True
 
 
-def _filled(file: Path) -> bool:
-    """Whether the whole file could be written; half a one is taken away again."""
+def _fill(file: Path) -> None:
+    """Write the whole file; half a one is taken away again."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(os.urandom(SIZE))
             stream.flush()
             os.fsync(stream.fileno())
     except OSError:
-        file.unlink(missing_ok=True)
-        return False
-    return True
+        file.unlink()
+        raise

@@ -59,7 +59,7 @@ class World:
 
     def contact(self, name: str) -> Answer:
         """Create a contact."""
-        return self.ask("working 1", "POST", body={"locationId": self.account, "name": name, "companyName": LONG})
+        return self.ask("working 2", "POST", body={"locationId": self.account, "name": name, "companyName": LONG})
 
 
 Change = Callable[[World], Answer]
@@ -86,8 +86,8 @@ ENDED = {"expire": "rotating 1", "delete": "resting 1"}
 DATA: dict[str, Change] = {
     "first use": lambda world: world.ask("new 1"),
     "create a contact": lambda world: world.contact("Ada"),
-    "update a contact": lambda world: world.ask("working 1", "PUT", world.ids["Grace"], {"companyName": 2 * LONG}),
-    "delete a contact": lambda world: world.ask("working 1", "DELETE", world.ids["Alan"]),
+    "update a contact": lambda world: world.ask("working 2", "PUT", world.ids["Grace"], {"companyName": 2 * LONG}),
+    "delete a contact": lambda world: world.ask("working 2", "DELETE", world.ids["Alan"]),
 }
 
 
