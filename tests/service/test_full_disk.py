@@ -47,6 +47,12 @@ class Disk:
         """A command that sees the disk."""
         return ["nsenter", f"--target={self.keeper.pid}", "--user", "--mount", "--preserve-credentials", *command]
 
+    @property
+    def serve(self) -> list[str]:
+        """The command that runs the real service on it."""
+        program = (sys.executable, "-m", "private_integrations.cli", "serve")
+        return self.inside(*program, "--port", "0", "--data-dir", str(self.folder))
+
 
 @pytest.fixture
 def disk(tmp_path) -> Iterator[Disk]:
@@ -91,12 +97,9 @@ class Served:
 def served(disk: Disk, world: World | None = None) -> Iterator[Served]:
     """Run the real service on the disk; `world` is the one that an earlier run has furnished."""
     stderr = disk.folder.parent / "stderr"
-    command = disk.inside(sys.executable, "-m", "private_integrations.cli", "serve", "--port", "0")
     with (
         stderr.open("w") as errors,
-        subprocess.Popen(
-            [*command, "--data-dir", str(disk.folder)], stdout=subprocess.PIPE, stderr=errors, text=True
-        ) as process,
+        subprocess.Popen(disk.serve, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
     ):
         said = []
         while not said or not said[-1].startswith("listening on "):
@@ -124,11 +127,8 @@ def over_http(url: str) -> Send:
 
 
 def start(disk: Disk) -> "subprocess.CompletedProcess[str]":
-    """Run `private-integrations serve` on the disk to its end."""
-    command = disk.inside(sys.executable, "-m", "private_integrations.cli", "serve", "--port", "0")
-    return subprocess.run(
-        [*command, "--data-dir", str(disk.folder)], capture_output=True, text=True, timeout=20, check=False
-    )
+    """Run the service on the disk to its end."""
+    return subprocess.run(disk.serve, capture_output=True, text=True, timeout=20, check=False)
 
 
 def ballast(folder: Path) -> tuple[int, int] | None:

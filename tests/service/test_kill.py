@@ -1,5 +1,7 @@
 """`kill -9` at every write of every operation: all of it is there afterwards or nothing, and its client goes on."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,36 +21,40 @@ PROGRAM = Path(__file__).parent / "programs" / "killable_service.py"
 
 
 class Service:
-    """The service on one data folder, killed and started again; the next process is always started ahead."""
+    """The service on one data folder, killed and started again by the process that forks it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, forking: "subprocess.Popen[str]", folder: Path) -> None:
         self.folder = folder
-        self._waiting = _process()
+        self._forking = forking
         self.start()
         self._key = (folder / "admin.key").read_text().strip()
         accounts = self.manage("GET", "/accounts").json()["accounts"]
         self.account = next(account["id"] for account in accounts if account["kind"] == "sub_account")
 
     def start(self) -> None:
-        """Let the waiting process serve the folder."""
-        self._running, self._waiting = self._waiting, _process()
-        self._running.stdin.write(f"{self.folder}\n")
-        self._running.stdin.flush()
-        said = ""
-        while not said.startswith("listening on "):
-            said = self._running.stdout.readline()
-            assert said, "the service did not start"
-        self._url = said.removeprefix("listening on ").strip()
+        """Serve the folder."""
+        self._forking.stdin.write(f"{self.folder}\n")
+        self._forking.stdin.flush()
+        self._pid = int(self._said())
+        self._url = self._said("listening on ")
 
     def died(self) -> None:
-        """Wait until the process is dead, which must be by SIGKILL."""
-        assert self._running.wait(20) == -9
+        """Wait until the service is dead, which must be by SIGKILL."""
+        self._pid = 0
+        assert self._said("ended ") == "-9"
 
     def close(self) -> None:
-        """End both processes."""
-        for process in (self._running, self._waiting):
-            process.kill()
-            process.communicate()
+        """End it, if it isn't dead."""
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+            self.died()
+
+    def _said(self, beginning: str = "") -> str:
+        while line := self._forking.stdout.readline():
+            if line.startswith(beginning):
+                return line.removeprefix(beginning).strip()
+            assert not line.startswith("ended "), line
+        raise AssertionError("the service said nothing more")
 
     def manage(self, method: str, path: str, body: Any = None, *, fail_at: str = "", **parts: Any):
         """A request to the management API."""
@@ -65,14 +71,19 @@ class Service:
         return self.manage("POST", "/introspect", data={"token": token}).json()["active"]
 
 
-def _process() -> "subprocess.Popen[str]":
-    return subprocess.Popen([sys.executable, PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+@pytest.fixture(scope="module")
+def forking() -> Iterator["subprocess.Popen[str]"]:
+    """The process that forks services, one at a time."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, PROGRAM], **pipes) as process:
+        yield process
+        process.stdin.close()
 
 
 @pytest.fixture
-def service(tmp_path) -> Iterator[Service]:
+def service(forking, tmp_path) -> Iterator[Service]:
     """A service of its own, which may be killed."""
-    with closing(Service(tmp_path / "data")) as started:
+    with closing(Service(forking, tmp_path / "data")) as started:
         yield started
 
 

@@ -1,7 +1,8 @@
 """The real service, made to die: a request with the header `fail-at: after-commit` kills it there with SIGKILL.
 
-Every other answer names the points that its request passed, in the header `passed`. The data folder is read from
-stdin, so that a process can be started ahead of its turn.
+Every other answer names the points that its request passed, in the header `passed`. Each line on stdin is a data
+folder to serve, one after the other, by a fork of this process: the imports are done once. What it says on stdout:
+the service's pid, its own lines, and at last how it ended.
 """
 
 import os
@@ -63,7 +64,12 @@ class Killable(Application):
 
 
 if __name__ == "__main__":
-    folder = Path(sys.stdin.readline().strip())
     server.Application = Killable
     say = partial(print, flush=True)
-    server.serve(data_dir=folder, host="127.0.0.1", port=0, say=say)
+    for folder in sys.stdin:
+        service = os.fork()
+        if not service:
+            say(os.getpid())
+            server.serve(data_dir=Path(folder.strip()), host="127.0.0.1", port=0, say=say)
+            os._exit(0)
+        say(f"ended {os.waitstatus_to_exitcode(os.waitpid(service, 0)[1])}")
