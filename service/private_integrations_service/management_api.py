@@ -46,7 +46,7 @@ from .operations.integrations import Rules
 from .settings import Settings
 from .storage import accounts
 from .storage import integrations as stored
-from .storage.database import Database
+from .storage.database import Database, DiskFull, Write
 from .storage.keys import ManagementKey
 
 _PAGE = 1000
@@ -95,6 +95,7 @@ def management_api(database: Database, catalogue: Catalogue, settings: Settings,
             problems.ProblemError: problems.on_problem,
             RequestValidationError: problems.on_invalid_request,
             HTTPException: problems.on_http_error,
+            DiskFull: problems.on_full_disk,
             SQLAlchemyError: problems.on_storage_error,
         },
         responses={
@@ -196,8 +197,11 @@ def edit_integration(
 @_router.delete("/integrations/{integration_id}")
 def delete_integration(integration_id: str, asking: Asking, claim: str | None = None) -> Deletion:
     """Delete an integration with all its tokens; with a claim that isn't the present one, nothing happens."""
-    with asking.database.write(asking.now) as write:
-        return Deletion(deleted=_value(integrations.delete(write, integration_id, claim, actor=asking.actor)))
+
+    def delete(write: Write) -> bool:
+        return _value(integrations.delete(write, integration_id, claim, actor=asking.actor))
+
+    return Deletion(deleted=asking.database.ending(asking.now, delete))
 
 
 @_router.get("/tokens")
@@ -257,15 +261,21 @@ def cancel_rotation(
 ) -> TokenState:
     """Cancel a rotation: the token before is the current one again; the rule is not due before the hold ends."""
     hold = timedelta(seconds=hold_seconds)
-    with asking.database.write(asking.now) as write:
+
+    def cancel(write: Write) -> TokenState:
         return _value(generations.cancel(write, integration_id, generation, hold, actor=asking.actor))
+
+    return asking.database.ending(asking.now, cancel)
 
 
 @_router.post("/integrations/{integration_id}/expire")
 def expire_generations(integration_id: str, body: Expiry, asking: Asking) -> TokenState:
     """End the named generations; they are dead when this is answered."""
-    with asking.database.write(asking.now) as write:
+
+    def expire(write: Write) -> TokenState:
         return _value(generations.expire(write, integration_id, body.generations, actor=asking.actor))
+
+    return asking.database.ending(asking.now, expire)
 
 
 @_router.post("/introspect", response_model_exclude_none=True)
@@ -311,8 +321,11 @@ def list_keys(asking: Administering) -> KeyList:
 @_router.delete("/keys/{key_id}")
 def revoke_key(key_id: Identifier, asking: Administering) -> Key:
     """End a management key: the next request with it is refused."""
-    with asking.database.write(asking.now, verdicts=False) as write:
+
+    def revoke(write: Write) -> Key:
         return _value(keys.revoke(write, key_id, actor=asking.actor))
+
+    return asking.database.ending(asking.now, revoke)
 
 
 _PROBLEMS: dict[int | str, str] = {
@@ -325,6 +338,7 @@ _PROBLEMS: dict[int | str, str] = {
     413: "The body is too large",
     422: "The values are not acceptable",
     503: "The database does not answer; nothing was changed",
+    507: "The disk is full; nothing was changed",
 }
 
 

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from private_integrations.contract import PROBLEM_PREFIX, fault_message
 
 from .domain import Refused
+from .storage.database import DiskFull
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -44,6 +45,7 @@ _STATUS = {
     "rotation-open": 409,
     "route-unknown": 404,
     "scope-not-allowed": 422,
+    "storage-full": 507,
     "storage-unavailable": 503,
     "too-many-live-tokens": 409,
     "version-old": 412,
@@ -89,6 +91,11 @@ async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
     if error.status_code == 404:
         return problem_response(Refused("route-unknown", f"there is no {request.method} {request.url.path}"))
     return problem_response(Refused("invalid-request", str(error.detail)), status=error.status_code)
+
+
+async def on_full_disk(_: Request, __: DiskFull) -> JSONResponse:
+    """Answer when there is no room for a change: nothing was done."""
+    return problem_response(Refused("storage-full", "the disk is full; nothing was changed"))
 
 
 async def on_storage_error(_: Request, __: SQLAlchemyError) -> JSONResponse:

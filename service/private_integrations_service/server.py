@@ -21,7 +21,8 @@ from .app import Application, utc_now
 from .operations.installation import install
 from .sandbox.contacts import seed
 from .settings import Settings
-from .storage.database import Database, open_database
+from .storage.database import Database, DiskFull, open_database
+from .storage.keys import has_any_key
 
 KEY_NAME = "admin.key"
 
@@ -46,12 +47,18 @@ def serve(*, data_dir: Path, host: str, port: int, say: Say) -> None:
         address = _usable_address(host, port)
         with closing(Application(database, settings)) as app:
             uvloop.run(_run(app, *address, say))
+    except DiskFull as error:
+        raise ConfigurationError(f"{database.file} can't be used: the disk is full") from error
     finally:
         database.close()
     say("stopped")
 
 
 def _install_once(database: Database, data_dir: Path, say: Say) -> None:
+    with database.read() as connection:
+        # Nothing is written if it needn't be: on a full disk tokens work on over a restart.
+        if has_any_key(connection):
+            return
     with database.write(utc_now()) as write:
         installed = install(write)
         if installed is None:

@@ -73,10 +73,10 @@ def test_a_token_that_the_state_never_had_cannot_come_back(stack, service, clien
     client.cancel(integration_id, 3)
     with pytest.raises(auto.CommandError) as failed:
         stack.preview()
-    assert (
-        "private-integrations: rotation to 3 was cancelled: back to generation 2" in str(failed.value)
-        and "but this stack does not have the token of generation 2; change trigger to issue a new one"
-        in str(failed.value)
+    assert "private-integrations: rotation to 3 was cancelled: back to generation 2" in str(
+        failed.value
+    ) and "but this stack does not have the token of generation 2; change trigger to issue a new one" in str(
+        failed.value
     )
     stack.up(declare(rotation=pi.Rotation(trigger="again")))
     assert stack.output("generation") == 4
@@ -133,8 +133,7 @@ def test_a_revoked_token_is_repaired_in_place(stack, service, client):
     assert contacts(service, stack.output("token")) == 200
 
 
-@pytest.mark.parametrize("previewing", ["viewer"])
-def test_a_viewers_key_is_enough_for_a_preview(stack, viewer_key, previewing, client):
+def test_a_viewers_key_is_enough_for_a_preview(stack, viewer_key, client):
     """In a pull request a viewer's key previews a rotation with its reason, and can cause none."""
     stack.up(declare())
     as_admin = stack.stack.workspace.env_vars["PRIVATE_INTEGRATIONS_KEY"]

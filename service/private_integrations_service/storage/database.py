@@ -4,22 +4,23 @@ import fcntl
 import os
 import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pysqlite3.dbapi2 as sqlite
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from private_integrations.errors import ConfigurationError
 
 from . import tables
+from .ballast import Ballast, disk_is_full
 from .revision import Revision
 
 FILE_NAME = "private-integrations.db"
@@ -27,6 +28,12 @@ LOCK_NAME = "server.lock"
 
 # Versions 3.7.0 to 3.51.2 can lose a committed transaction, here: a revocation (sqlite.org/wal.html, "WAL reset bug").
 _OLDEST_SQLITE = (3, 51, 3)
+
+Answer = TypeVar("Answer")
+
+
+class DiskFull(SQLAlchemyError):
+    """There was no room for a change; nothing of it was stored."""
 
 
 @dataclass(frozen=True)
@@ -53,20 +60,40 @@ class Database:
         self._advance = threading.Lock()
         _migrate(self._writer)
         self.high_water = self._stored_high_water()
+        self._ballast = Ballast(file.parent)
+        self._ballast.renew()
 
     @contextmanager
     def write(self, now: datetime, *, verdicts: bool = True) -> Iterator[Write]:
         """A transaction that holds the write lock from its start and commits at the end of the block.
 
         `verdicts` says whether it may change what any token opens; then it also moves the revision.
+        Raises DiskFull, or another of SQLAlchemy's errors, when nothing could be stored.
         """
-        with self._writer.connect() as connection, connection.begin() as transaction:
-            yield Write(connection, self._advance_clock(connection, now))
-            if not verdicts:
-                transaction.commit()
-                return
-            with self.revision.changing():
-                transaction.commit()
+        try:
+            with self._writer.connect() as connection, connection.begin() as transaction:
+                yield Write(connection, self._advance_clock(connection, now))
+                with self.revision.changing() if verdicts else nullcontext():
+                    transaction.commit()
+        except DBAPIError as error:
+            if disk_is_full(error, self.file.parent):
+                raise DiskFull(f"there is no room for a change in {self.file.parent}") from error
+            raise
+        self._ballast.renew()
+
+    def ending(self, now: datetime, operation: Callable[[Write], Answer]) -> Answer:
+        """Run an operation that ends tokens in a transaction; if the disk is full, once more in the ballast's room.
+
+        An operation that refuses raises: a refusal is no reason to spend the ballast.
+        """
+        try:
+            with self.write(now) as write:
+                return operation(write)
+        except DiskFull:
+            # Another request may have released it a moment ago; the second try is worth it all the same.
+            self._ballast.release()
+        with self.write(now) as write:
+            return operation(write)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -119,7 +146,7 @@ def open_database(folder: Path) -> Database:
         return Database(folder / FILE_NAME, lock)
     except (DBAPIError, sqlite.Error) as error:
         os.close(lock)
-        reason = getattr(error, "orig", error)
+        reason = "the disk is full" if disk_is_full(error, folder) else getattr(error, "orig", error)
         raise ConfigurationError(f"{folder / FILE_NAME} can't be used: {reason}") from error
 
 
@@ -133,8 +160,10 @@ def _take(lock: int, folder: Path) -> None:
         raise ConfigurationError(
             f"data folder {folder} is in use by another server{who}; stop it or give another --data-dir"
         ) from error
-    os.ftruncate(lock, 0)
-    os.write(lock, str(os.getpid()).encode())
+    # For people only: there may be no room for it.
+    with suppress(OSError):
+        os.ftruncate(lock, 0)
+        os.write(lock, str(os.getpid()).encode())
 
 
 def _engine(file: Path, *, pool_size: int, begin: str, query_only: bool = False) -> Engine:

@@ -1,4 +1,4 @@
-"""A consumer of a token, importable by the engine's provider process: it stores what it is given, and may try it out."""
+"""A consumer of a token, importable by the engine's provider process: it stores a token, and may try it out."""
 
 from typing import Any
 

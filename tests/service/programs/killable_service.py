@@ -1,0 +1,75 @@
+"""The real service, made to die: a request with the header `fail-at: after-commit` kills it there with SIGKILL.
+
+Every other answer names the points that its request passed, in the header `passed`. Each line on stdin is a data
+folder to serve, one after the other, by a fork of this process: the imports are done once. What it says on stdout:
+the service's pid, its own lines, and at last how it ended.
+"""
+
+import os
+import signal
+import sys
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import event
+
+from private_integrations_service import server
+from private_integrations_service.app import Application
+
+
+class Killable(Application):
+    """The whole application, with points on the writer's connection and before the answer; one request at a time."""
+
+    def __init__(self, database, settings):
+        super().__init__(database, settings)
+        self._fatal = ""
+        self._passed: list[str] = []
+        writer = database._writer
+        event.listen(writer, "before_cursor_execute", self._before_statement)
+        writer.dialect.do_commit = self._around(writer.dialect.do_commit)
+
+    async def __call__(self, scope, receive, send):
+        """Answer a request, or die in the middle of it."""
+        self._fatal = dict(scope.get("headers", ())).get(b"fail-at", b"").decode()
+        self._passed = []
+
+        async def answering(message):
+            if message["type"] == "http.response.start":
+                self._pass("before-answer")
+                passed = (b"passed", " ".join(self._passed).encode())
+                message = {**message, "headers": [*message.get("headers", ()), passed]}
+            await send(message)
+
+        await super().__call__(scope, receive, answering)
+
+    def _pass(self, point):
+        if point == self._fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._passed.append(point)
+
+    def _before_statement(self, connection, cursor, statement, *_):
+        if statement.startswith("BEGIN"):
+            self._pass("before-begin")
+        else:
+            number = sum(point.startswith("statement-") for point in self._passed) + 1
+            self._pass(f"statement-{number}")
+
+    def _around(self, commit):
+        def do_commit(connection):
+            self._pass("before-commit")
+            commit(connection)
+            self._pass("after-commit")
+
+        return do_commit
+
+
+if __name__ == "__main__":
+    server.Application = Killable
+    say = partial(print, flush=True)
+    for folder in sys.stdin:
+        service = os.fork()
+        if not service:
+            say(os.getpid())
+            server.serve(data_dir=Path(folder.strip()), host="127.0.0.1", port=0, say=say)
+            os._exit(0)
+        say(f"ended {os.waitstatus_to_exitcode(os.waitpid(service, 0)[1])}")
