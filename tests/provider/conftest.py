@@ -12,13 +12,18 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 import requests
+from pysqlite3 import dbapi2 as sqlite
+
+from private_integrations.client import Client
+from private_integrations.connection import Connection
 
 COMMAND = [sys.executable, "-m", "private_integrations.cli"]
 
@@ -140,6 +145,27 @@ def use(service: Any) -> Callable[[Any], None]:
         assert answer.status_code == 200, answer.text
 
     return acknowledge
+
+
+@pytest.fixture
+def age(service: Any) -> Iterator[Callable[[str, timedelta], None]]:
+    """Make all tokens of an integration look issued that much earlier; it is deleted at the end, alarms and all."""
+    client, aged = Client(Connection(service.url, service.key)), set()
+
+    def earlier(integration_id: str, by: timedelta) -> None:
+        aged.add(integration_id)
+        with (
+            closing(sqlite.connect(service.data_dir / "private-integrations.db", timeout=10)) as connection,
+            connection,
+        ):
+            connection.execute(
+                "UPDATE tokens SET issued_at = issued_at - ? WHERE integration_id = ?",
+                (by // timedelta(milliseconds=1), integration_id),
+            )
+
+    yield earlier
+    for integration_id in aged:
+        client.delete(integration_id)
 
 
 @contextmanager
