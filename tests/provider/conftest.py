@@ -171,7 +171,7 @@ def age(service: Any) -> Iterator[Callable[[str, timedelta], None]]:
 @contextmanager
 def _relay(url: str, refuses: str) -> Iterator[str]:
     class Relay(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
+        def _pass_on(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"] or 0))
             if refuses in self.path:
                 self.send_error(503)
@@ -183,7 +183,7 @@ def _relay(url: str, refuses: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(answer.content)
 
-        do_GET = do_PUT
+        do_GET = do_PUT = do_DELETE = _pass_on
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -196,6 +196,13 @@ def _relay(url: str, refuses: str) -> Iterator[str]:
 
 @pytest.fixture
 def without_issuing(service: Any) -> Iterator[CommandLine]:
-    """The command line behind a way to the service on which every request for a token is lost."""
+    """The command line behind a way to the service on which every request about a generation is lost."""
     with _relay(service.url, refuses="/generations/") as url:
+        yield CommandLine(service.environment | {"PRIVATE_INTEGRATIONS_URL": url})
+
+
+@pytest.fixture
+def without_keys(service: Any) -> Iterator[CommandLine]:
+    """The command line behind a way to the service on which every request about keys is lost."""
+    with _relay(service.url, refuses="/keys") as url:
         yield CommandLine(service.environment | {"PRIVATE_INTEGRATIONS_URL": url})
