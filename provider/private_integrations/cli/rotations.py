@@ -111,7 +111,7 @@ def _what_was_cancelled(before: Standing, after: TokenState, generation: int, ho
     said = [f"cancelled the rotation to generation {generation} of {after.integration_id}: its token is dead"]
     cancelled, current = before.tokens.of_generation(generation), after.in_role("current")
     if cancelled is None or current is None or current.generation > generation:
-        # Asked again, long after.
+        # A repetition, long after: others have rotated meanwhile.
         return said
     held = _what_is_held(before, after, hold)
     said.append(f"generation {current.generation} is the current one again, with no deadline{held}")
@@ -125,9 +125,10 @@ def _what_was_cancelled(before: Standing, after: TokenState, generation: int, ho
 
 
 def _what_is_held(before: Standing, after: TokenState, hold: timedelta | None) -> str:
-    if before.policy.period is None or not before.policy.enabled or after.held_until is None:
+    if before.policy.period is None or not before.policy.enabled:
         return ""
-    if hold == timedelta(0) and after.held_until != before.tokens.held_until:
+    ends_now = hold == timedelta(0) and after.held_until != before.tokens.held_until
+    if ends_now or after.held_until is None or after.held_until <= before.now:
         return "; its schedule is not held"
     return f"; its schedule is held until {instant_text(after.held_until)}"
 
