@@ -25,7 +25,7 @@ from .options import (
 )
 from .output import print_json, print_table
 from .overview import print_standing
-from .schedules import CronRule, EarlyWindow, Every, Given, Timezone, edited_policy, new_policy
+from .schedules import CronRule, EarlyWindow, Every, Given, Timezone, edited_policy, new_policy, what_did_not_fit
 from .standing import in_pulumi, managed_by, standing_of
 from .tokens import hand_over, issue
 
@@ -103,12 +103,16 @@ def edit(
     if not changes and given.is_empty and not no_rotation:
         raise usage("nothing to change; give at least one option")
     client = connect()
+    shortened = None
     if no_rotation:
         changes["rotation"] = None
     elif not given.is_empty:
         stored = client.integration(integration_id).rotation
-        changes["rotation"] = edited_policy(stored, given).on_the_wire()
+        policy = edited_policy(stored, given)
+        changes["rotation"], shortened = policy.on_the_wire(), what_did_not_fit(stored, given, policy)
     edited = client.edit(integration_id, valid(IntegrationEdit, **changes))
+    if shortened:
+        note(shortened)
     if in_pulumi(edited):
         note(f"{managed_by(edited.external_id)} declares this integration and may change it back")
     print_standing(standing_of(client, edited), as_json)

@@ -9,7 +9,7 @@ import typer
 from ..contract import RotationPolicy
 from ..durations import format_duration
 from ..rotation import Policy, read_policy
-from .failures import note, usage
+from .failures import usage
 
 Every = Annotated[
     str | None,
@@ -64,7 +64,7 @@ def new_policy(given: Given) -> Policy | None:
 
 
 def edited_policy(stored: RotationPolicy | None, given: Given) -> Policy:
-    """The stored policy with what was given; a new rule keeps what fits it and was not a default."""
+    """The stored policy with what was given; a new rule keeps the rest where it fits it (see `edit --help`)."""
     old = Policy.from_the_wire(stored)
     parts = _parts(given, _kept_rule(old, given))
     if given.enabled is not None and "every" not in parts and "schedule" not in parts:
@@ -74,13 +74,18 @@ def edited_policy(stored: RotationPolicy | None, given: Given) -> Policy:
     if not given.has_a_rule:
         return _read({**_margins(old), "enabled": old.enabled, **parts})
     bare = _read({name: parts[name] for name in ("every", "schedule", "timezone") if name in parts})
-    new = _read({**_fitting_margins(old, bare), "enabled": old.enabled, **parts})
-    if given.overlap is None and new.overlap != old.overlap:
-        note(
-            f"an overlap of {format_duration(old.overlap)} does not fit {new.rule}: "
-            f"it is {format_duration(new.overlap)} from now on"
-        )
-    return new
+    return _read({**_fitting_margins(old, bare), "enabled": old.enabled, **parts})
+
+
+def what_did_not_fit(stored: RotationPolicy | None, given: Given, new: Policy) -> str | None:
+    """The overlap that an edit shortened without being asked to, in a sentence; None if it didn't."""
+    old = Policy.from_the_wire(stored)
+    if stored is None or given.overlap is not None or new.overlap == old.overlap:
+        return None
+    return (
+        f"an overlap of {format_duration(old.overlap)} does not fit {new.rule}: "
+        f"it is {format_duration(new.overlap)} from now on"
+    )
 
 
 def policy_text(policy: Policy) -> str:
