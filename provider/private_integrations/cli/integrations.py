@@ -84,7 +84,7 @@ def edit(
     pause: Annotated[bool, typer.Option("--pause", help="Stop the schedule; its dates are kept.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Let a paused schedule go on.")] = False,
     no_rotation: Annotated[
-        bool, typer.Option("--no-rotation", help="Remove the schedule; a running overlap still ends on time.")
+        bool, typer.Option("--no-rotation", help="Remove the whole policy; a running overlap still ends on time.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
