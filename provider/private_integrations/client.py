@@ -176,9 +176,9 @@ class Client:
         """The rotations that a person should look at."""
         return self._ask("GET", "/health", Health)
 
-    def keys(self) -> list[Key]:
+    def keys(self) -> KeyList:
         """Every management key; the key in use must be an admin's."""
-        return self._ask("GET", "/keys", KeyList).keys
+        return self._ask("GET", "/keys", KeyList)
 
     def make_key(self, name: str, request: KeyRequest) -> Key:
         """Make a management key known by its digest."""

@@ -364,8 +364,9 @@ class Key(Answer):
 
 
 class KeyList(Answer):
-    """Every key that was ever made, the ended ones too."""
+    """Every key that was ever made, the ended ones too, and the service's clock, which says whether they live."""
 
+    now: Instant
     keys: list[Key]
 
 

@@ -315,7 +315,7 @@ def make_key(name: _KeyName, body: KeyRequest, asking: Administering, response: 
 def list_keys(asking: Administering) -> KeyList:
     """Every management key, never its value or digest."""
     with asking.database.read() as connection:
-        return KeyList(keys=keys.listed(connection))
+        return KeyList(now=asking.now, keys=keys.listed(connection))
 
 
 @_router.delete("/keys/{key_id}")

@@ -12,13 +12,18 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 import requests
+from pysqlite3 import dbapi2 as sqlite
+
+from private_integrations.client import Client
+from private_integrations.connection import Connection
 
 COMMAND = [sys.executable, "-m", "private_integrations.cli"]
 
@@ -142,10 +147,31 @@ def use(service: Any) -> Callable[[Any], None]:
     return acknowledge
 
 
+@pytest.fixture
+def age(service: Any) -> Iterator[Callable[[str, timedelta], None]]:
+    """Make all tokens of an integration look issued that much earlier; it is deleted at the end, alarms and all."""
+    client, aged = Client(Connection(service.url, service.key)), set()
+
+    def earlier(integration_id: str, by: timedelta) -> None:
+        aged.add(integration_id)
+        with (
+            closing(sqlite.connect(service.data_dir / "private-integrations.db", timeout=10)) as connection,
+            connection,
+        ):
+            connection.execute(
+                "UPDATE tokens SET issued_at = issued_at - ? WHERE integration_id = ?",
+                (by // timedelta(milliseconds=1), integration_id),
+            )
+
+    yield earlier
+    for integration_id in aged:
+        client.delete(integration_id)
+
+
 @contextmanager
 def _relay(url: str, refuses: str) -> Iterator[str]:
     class Relay(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
+        def _pass_on(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"] or 0))
             if refuses in self.path:
                 self.send_error(503)
@@ -157,7 +183,7 @@ def _relay(url: str, refuses: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(answer.content)
 
-        do_GET = do_PUT
+        do_GET = do_PUT = do_DELETE = _pass_on
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -170,6 +196,13 @@ def _relay(url: str, refuses: str) -> Iterator[str]:
 
 @pytest.fixture
 def without_issuing(service: Any) -> Iterator[CommandLine]:
-    """The command line behind a way to the service on which every request for a token is lost."""
+    """The command line behind a way to the service on which every request about a generation is lost."""
     with _relay(service.url, refuses="/generations/") as url:
+        yield CommandLine(service.environment | {"PRIVATE_INTEGRATIONS_URL": url})
+
+
+@pytest.fixture
+def without_keys(service: Any) -> Iterator[CommandLine]:
+    """The command line behind a way to the service on which every request about keys is lost."""
+    with _relay(service.url, refuses="/keys") as url:
         yield CommandLine(service.environment | {"PRIVATE_INTEGRATIONS_URL": url})

@@ -79,6 +79,8 @@ def test_create_for_programs(cli):
     assert (integration["description"], integration["last_generation"]) == ("Nightly", 1)
     assert integration["rotation"] == {
         "every_seconds": 90 * 86_400,
+        "schedule": None,
+        "timezone": None,
         "overlap_seconds": 3 * 86_400,
         "early_window_seconds": 3_600,
         "enabled": True,
@@ -105,13 +107,13 @@ def test_list_shows_a_line_for_each(cli):
     integration = cli.create("Listed", "--scope", "contacts.write", "--every", "90d")["integration"]
     listed = cli("list", COLUMNS="40")
     assert (listed.code, listed.err) == (0, "")
-    headings = ["ID", "NAME", "ACCOUNT", "SCOPES", "STATUS", "GENERATION", "ROTATED", "NEXT ROTATION", "MANAGED BY"]
-    assert re.split(r"  +", listed.out.splitlines()[0]) == headings
+    headings = ["ID", "NAME", "ACCOUNT", "SCOPES", "STATUS", "GENERATION", "ROTATED", "NEXT ROTATION"]
+    assert re.split(r"  +", listed.out.splitlines()[0]) == [*headings, "ROTATION", "MANAGED BY"]
     cells = _line_of(listed.out, integration["id"])
     assert cells[:6] == [integration["id"], "Listed", integration["account"], "2", "not used yet", "1"]
     assert re.fullmatch(INSTANT, cells[6])
     assert re.fullmatch(INSTANT, cells[7])
-    assert cells[8] == "command line"
+    assert cells[8:] == ["every 90d, overlap 7d, early window 1h", "command line"]
     assert listed.out.isascii()
 
 
@@ -142,8 +144,9 @@ def test_show_has_the_integration_and_its_tokens(cli, use):
     shown = cli("show", integration_id)
     assert (shown.code, shown.err) == (0, "")
     facts, _, tokens = shown.out.partition("\n\n")
-    assert "\nrotation       every 90d, overlap 7d\n" in facts
-    assert "\nstatus         ok\n" in facts
+    assert "\nrotation       every 90d, overlap 7d, early window 1h\n" in facts
+    assert "\nstatus         ok\nalarms         -\n" in facts
+    assert "\nheld until     -\n" in facts
     assert "\nmanaged by     command line\n" in facts
     assert "\ndescription    First\n               second\n" in facts
     assert tokens.splitlines()[0].split() == ["GENERATION", "ROLE", "FINGERPRINT", "ISSUED", "UNTIL"]
@@ -263,6 +266,7 @@ def test_only_the_issuing_command_prints_a_token(cli):
         ["show", integration_id],
         ["edit", integration_id, "--name", "Still"],
         ["accounts"],
+        ["keys", "list"],
         ["verify"],
     )
     for command in commands:
@@ -310,7 +314,7 @@ def test_verify_of_a_dead_token_is_a_no(cli):
             ["rotate", "int_x", "--overlap", "soon"],
             'Invalid value for --overlap: "soon" is not a duration: write one like "90d", "12h" or "30m"',
         ),
-        (["edit", "int_x"], "Invalid value: nothing to change; give --name, --description or --scope"),
+        (["edit", "int_x"], "Invalid value: nothing to change; give at least one option"),
         (
             ["expire", "int_x"],
             "Invalid value: give --generation, --previous, --current or --all, one of them",
@@ -367,7 +371,16 @@ def test_a_wrong_key(cli):
 
 
 @pytest.mark.parametrize(
-    "command", [["show"], ["rotate"], ["delete", "--yes"], ["expire", "--all"], ["edit", "--name", "x"]]
+    "command",
+    [
+        ["show"],
+        ["rotate"],
+        ["cancel"],
+        ["delete", "--yes"],
+        ["expire", "--all"],
+        ["edit", "--name", "x"],
+        ["edit", "--every", "1d"],
+    ],
 )
 def test_an_unknown_integration(cli, command):
     """4: there is no integration of this id, for every command that takes one."""
@@ -390,11 +403,11 @@ def test_a_rotation_that_somebody_else_has_open(cli):
     integration_id = cli.create("Open")["integration"]["id"]
     refused = cli("rotate", integration_id)
     assert (refused.code, refused.out) == (5, "")
-    way_out = f"private-integrations expire {integration_id} --generation 1"
+    way_out = f"private-integrations rotate {integration_id} --replace-pending"
     assert refused.err.startswith("private-integrations: generation 1 was started by cli/")
-    assert refused.err.endswith(f" and is not in use yet; use its token, or expire that generation: {way_out}\n")
+    told = f" and is not in use yet; use its token, or cancel it: `{way_out}` ends it and issues another one\n"
+    assert refused.err.endswith(told)
     assert cli(*way_out.split()[1:]).code == 0
-    assert cli("rotate", integration_id).code == 0
 
 
 def test_a_service_that_does_not_run(cli):
@@ -520,16 +533,17 @@ def test_delete_asks_on_a_terminal(cli):
     assert cli("show", integration_id).code == 4
 
 
-def test_a_narrow_terminal_gets_three_lines_for_each(cli):
-    """At 80 columns each integration is three lines, none longer than the terminal is wide."""
+def test_a_narrow_terminal_gets_four_lines_for_each(cli):
+    """At 80 columns each integration is four lines, none longer than the terminal is wide."""
     integration = cli.create("Narrow", "--every", "90d")["integration"]
     shown = cli.on_terminal("list", columns=80)
     lines = shown.out.splitlines()
     first = lines.index(f"{integration['id']}  Narrow")
     assert lines[first + 1] == f"  not used yet, scopes 1, account {integration['account']}, by command line"
     assert re.fullmatch(f"  generation 1, rotated {INSTANT}, next {INSTANT}", lines[first + 2])
-    assert max(map(len, lines[first : first + 3])) <= 80
-    assert "ID  " in cli.on_terminal("list", columns=250, NO_COLOR="1").out
+    assert lines[first + 3] == "  every 90d, overlap 7d, early window 1h"
+    assert max(map(len, lines[first : first + 4])) <= 80
+    assert "ID  " in cli.on_terminal("list", columns=300, NO_COLOR="1").out
 
 
 def test_no_terminal_is_too_narrow_for_a_token(cli):
@@ -574,7 +588,7 @@ def test_who_manages_an_integration(external_id, owner):
 def test_what_pulumi_declares_is_told(cli, service):
     """Rotating or editing by hand what a stack declares is possible, and says what the stack will do."""
     integration = _declared_by_a_stack(service)
-    assert _line_of(cli("list").out, integration.id)[8] == "Pulumi crm/prod"
+    assert _line_of(cli("list").out, integration.id)[-1] == "Pulumi crm/prod"
     edited = cli("edit", integration.id, "--name", "By hand")
     told = "private-integrations: Pulumi crm/prod declares this integration and may change it back\n"
     assert (edited.code, edited.err) == (0, told)

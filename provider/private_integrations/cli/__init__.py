@@ -3,7 +3,8 @@
 Data goes to stdout, everything said about it to stderr. Exit codes, for scripts:
 
 0    done
-1    the answer is no: `verify` of a token that opens nothing, a deletion that was not confirmed
+1    the answer is no: `verify` of a token that opens nothing, a deletion that was not confirmed;
+     of `due`: something is due
 2    wrong usage or configuration, or values that are refused
 3    not authorized
 4    not found
@@ -20,14 +21,14 @@ from typing import Annotated
 
 import typer
 
-from . import integrations, service, tokens
+from . import due, integrations, keys, overview, rotations, service, tokens
 from .failures import INTERRUPTED, PROGRAM, report
 
 _EPILOG = "\b\nExit codes:\n  " + (__doc__ or "").partition("scripts:\n\n")[2].strip().replace("\n", "\n  ")
 
 app = typer.Typer(
     help=(
-        "Private integrations: create, edit and rotate their tokens by hand, or serve them. "
+        "Private integrations: create and edit them, rotate their tokens by hand, or serve them. "
         "The service is at PRIVATE_INTEGRATIONS_URL and PRIVATE_INTEGRATIONS_KEY is the management key."
     ),
     epilog=_EPILOG,
@@ -36,15 +37,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("list")(integrations.list_)
-app.command()(integrations.show)
+app.command("list")(overview.list_)
+app.command()(overview.show)
+app.command()(due.due)
 app.command()(integrations.create)
 app.command()(integrations.edit)
-app.command()(tokens.rotate)
+app.command()(rotations.rotate)
+app.command()(rotations.cancel)
 app.command()(tokens.expire)
 app.command()(integrations.delete)
 app.command()(tokens.verify)
 app.command()(integrations.accounts)
+app.add_typer(keys.app, name="keys")
 app.command()(service.serve)
 
 

@@ -18,6 +18,7 @@ from ..errors import (
 PROGRAM = "private-integrations"
 
 ANSWER_IS_NO = 1
+SOMETHING_IS_DUE = 1
 REFUSED = 2
 OUTPUT_LOST = 7
 INTERRUPTED = 130

@@ -1,7 +1,6 @@
 """The commands about integrations, and the accounts that they live in."""
 
 import secrets
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -9,8 +8,8 @@ import typer
 from ..client import Client
 from ..connection import find_account
 from ..contract import Integration, IntegrationEdit, IntegrationRequest
-from ..errors import ConfigurationError, NotFound, PrivateIntegrationError, ServiceUnreachable
-from ..rotation import Policy, read_policy
+from ..errors import ConfigurationError, PrivateIntegrationError, ServiceUnreachable
+from ..rotation import Policy
 from .failures import ANSWER_IS_NO, note, usage
 from .options import (
     AccountId,
@@ -24,34 +23,13 @@ from .options import (
     is_interactive,
     valid,
 )
-from .output import print_facts, print_json, print_table, print_text, table_width, terminal_width
-from .standing import Standing, in_pulumi, managed_by, policy_text, standing_of, standings, when
-from .tokens import hand_over, issue, token_rows
-
-_HEADINGS = ("id", "name", "account", "scopes", "status", "generation", "rotated", "next rotation", "managed by")
+from .output import print_json, print_table
+from .overview import print_standing
+from .schedules import CronRule, EarlyWindow, Every, Given, Timezone, edited_policy, new_policy, what_did_not_fit
+from .standing import in_pulumi, managed_by, standing_of
+from .tokens import hand_over, issue
 
 Description = Annotated[str | None, typer.Option(metavar="TEXT", help="What it is for.")]
-
-
-def list_(account: AccountId = None, as_json: AsJson = False) -> None:
-    """List integrations and the state of their tokens. Of all accounts, unless one is given or set."""
-    client = connect()
-    account = account or find_account()
-    found = list(standings(client, list(client.integrations(account=account))))
-    if not found and account is not None:
-        _must_exist(client, account)
-    if as_json:
-        print_json({"integrations": [standing.as_json() for standing in found]})
-    elif not found:
-        note("there are no integrations yet; `private-integrations create` makes one")
-    else:
-        _print_list(found)
-
-
-def show(integration_id: IntegrationId, as_json: AsJson = False) -> None:
-    """Show one integration and its tokens, never their values."""
-    client = connect()
-    _print_standing(standing_of(client, client.integration(integration_id)), as_json)
 
 
 def create(
@@ -59,17 +37,18 @@ def create(
     scope: ScopeNames,
     description: Description = None,
     account: AccountId = None,
-    every: Annotated[
-        str | None, typer.Option(metavar="DURATION", help='How often it is to be rotated, such as "90d".')
-    ] = None,
+    every: Every = None,
+    schedule: CronRule = None,
+    timezone: Timezone = None,
     overlap: Overlap = None,
+    early_window: EarlyWindow = None,
     as_json: AsJson = False,
     token_only: TokenOnly = False,
 ) -> None:
     """Create an integration and print its token. It is shown this once."""
     if as_json and token_only:
         raise usage("give --json or --token-only, not both")
-    policy = _policy(every, overlap)
+    policy = new_policy(Given(every, schedule, timezone, overlap, early_window))
     client = connect()
     request = valid(
         IntegrationRequest,
@@ -97,19 +76,46 @@ def edit(
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="The name that people see.")] = None,
     description: Description = None,
     scope: NewScopeNames = None,
+    every: Every = None,
+    schedule: CronRule = None,
+    timezone: Timezone = None,
+    overlap: Overlap = None,
+    early_window: EarlyWindow = None,
+    pause: Annotated[bool, typer.Option("--pause", help="Stop the schedule; its dates are kept.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Let a paused schedule go on.")] = False,
+    no_rotation: Annotated[
+        bool, typer.Option("--no-rotation", help="Remove the whole policy; a running overlap still ends on time.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Change name, description or scopes. The tokens stay what they are; the change holds for them at once."""
-    given = {"name": name, "description": description, "scopes": scope or None}
-    changes = {field: value for field, value in given.items() if value is not None}
-    if not changes:
-        raise usage("nothing to change; give --name, --description or --scope")
-    change = valid(IntegrationEdit, **changes)
+    """Change what is given and leave the rest. The tokens stay what they are; new scopes hold for them at once.
+
+    A changed overlap moves the end of a running one. A new --every or --schedule keeps the overlap where it still
+    fits, and an early window that somebody chose; otherwise it gets its own defaults.
+    """
+    if pause and resume:
+        raise usage("give --pause or --resume, not both")
+    given = Given(every, schedule, timezone, overlap, early_window, enabled=resume if pause or resume else None)
+    if no_rotation and not given.is_empty:
+        raise usage("--no-rotation removes the whole policy; give nothing else about rotation with it")
+    fields = {"name": name, "description": description, "scopes": scope or None}
+    changes: dict[str, Any] = {field: value for field, value in fields.items() if value is not None}
+    if not changes and given.is_empty and not no_rotation:
+        raise usage("nothing to change; give at least one option")
     client = connect()
-    edited = client.edit(integration_id, change)
+    shortened = None
+    if no_rotation:
+        changes["rotation"] = None
+    elif not given.is_empty:
+        stored = client.integration(integration_id).rotation
+        policy = edited_policy(stored, given)
+        changes["rotation"], shortened = policy.on_the_wire(), what_did_not_fit(stored, given, policy)
+    edited = client.edit(integration_id, valid(IntegrationEdit, **changes))
+    if shortened:
+        note(shortened)
     if in_pulumi(edited):
         note(f"{managed_by(edited.external_id)} declares this integration and may change it back")
-    _print_standing(standing_of(client, edited), as_json)
+    print_standing(standing_of(client, edited), as_json)
 
 
 def delete(
@@ -137,15 +143,6 @@ def accounts(as_json: AsJson = False) -> None:
         print_table(("id", "name", "kind"), [(a.id, a.name, a.kind.replace("_", "-")) for a in found])
 
 
-def _policy(every: str | None, overlap: str | None) -> Policy | None:
-    if every is None and overlap is None:
-        return None
-    try:
-        return read_policy({"every": every, "overlap": overlap})
-    except ValueError as error:
-        raise usage(str(error)) from None
-
-
 def _only_account(client: Client) -> str:
     found = [account.id for account in client.accounts() if account.kind == "sub_account"]
     if len(found) == 1:
@@ -154,11 +151,6 @@ def _only_account(client: Client) -> str:
         "no account is given; give --account or set PRIVATE_INTEGRATIONS_ACCOUNT; "
         "`private-integrations accounts` lists them"
     )
-
-
-def _must_exist(client: Client, account: str) -> None:
-    if account not in {known.id for known in client.accounts()}:
-        raise NotFound(f"there is no account {account}; `private-integrations accounts` lists them")
 
 
 def _declare(client: Client, request: IntegrationRequest) -> Integration:
@@ -175,65 +167,3 @@ def _confirmed(integration: Integration) -> bool:
     owner = f", declared by {managed_by(integration.external_id)}," if in_pulumi(integration) else ""
     question = f"Delete {integration.id} ({integration.name}){owner} with all its tokens?"
     return typer.confirm(question, err=True)
-
-
-def _print_list(found: Sequence[Standing]) -> None:
-    rows = [_row(standing) for standing in found]
-    width = terminal_width()
-    if width is None or width >= table_width(_HEADINGS, rows):
-        print_table(_HEADINGS, rows)
-    else:
-        print_text("\n\n".join(_narrow(row) for row in rows))
-
-
-def _row(standing: Standing) -> tuple[str, ...]:
-    integration, newest = standing.integration, standing.newest
-    return (
-        integration.id,
-        integration.name,
-        integration.account,
-        str(len(integration.scopes)),
-        standing.in_words,
-        str(newest.generation) if newest else "-",
-        when(standing.rotated_at),
-        when(standing.next_rotation_at),
-        managed_by(integration.external_id),
-    )
-
-
-def _narrow(row: tuple[str, ...]) -> str:
-    """The row on three lines, for a terminal that is too narrow for one."""
-    integration_id, name, account, scopes, status, generation, rotated, following, owner = row
-    return (
-        f"{integration_id}  {name}\n"
-        f"  {status}, scopes {scopes}, account {account}, by {owner}\n"
-        f"  generation {generation}, rotated {rotated}, next {following}"
-    )
-
-
-def _print_standing(standing: Standing, as_json: bool) -> None:
-    if as_json:
-        print_json(standing.as_json())
-        return
-    print_facts(_facts(standing))
-    if standing.tokens.secrets:
-        print_text("")
-        print_table(*token_rows(standing.tokens))
-
-
-def _facts(standing: Standing) -> list[tuple[str, Any]]:
-    integration = standing.integration
-    return [
-        ("id", integration.id),
-        ("name", integration.name),
-        ("description", integration.description or "-"),
-        ("account", integration.account),
-        ("scopes", "\n".join(integration.scopes)),
-        ("rotation", policy_text(integration)),
-        ("status", standing.in_words),
-        ("next rotation", when(standing.next_rotation_at)),
-        ("managed by", managed_by(integration.external_id)),
-        ("external id", integration.external_id),
-        ("created", when(integration.created_at)),
-        ("changed", when(integration.updated_at)),
-    ]

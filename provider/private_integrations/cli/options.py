@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..client import Client
 from ..connection import KEY_VARIABLE, URL_VARIABLE, find_connection
-from ..contract import TOKEN_PATTERN, fault_reason
+from ..contract import KEY_PREFIX, TOKEN_PATTERN, fault_reason
 from ..durations import parse_duration
 from ..errors import ConfigurationError, InvalidRequest
 from ..scopes import ALL_SCOPES, no_such_scope
@@ -53,7 +53,8 @@ def valid(model: type[Model], **values: Any) -> Model:
 
 
 def _fault(fault: Any) -> str:
-    return f"{'.'.join(map(str, fault['loc']))}: {fault_reason(fault)}"
+    field = ".".join(map(str, fault["loc"]))
+    return f"{field}: {fault_reason(fault)}" if field else fault_reason(fault)
 
 
 def _known_scopes(scopes: list[str] | None) -> list[str] | None:
@@ -63,14 +64,24 @@ def _known_scopes(scopes: list[str] | None) -> list[str] | None:
     return scopes
 
 
-def _identifier(value: str | None) -> str | None:
-    if value is None:
-        return None
+def refuse_secret(value: str) -> None:
+    """Refuse a token or key in a place where it would be shown, sent or stored."""
     if TOKEN_PATTERN.fullmatch(value):
         raise usage("this is a token, not an id; `private-integrations verify` reads one from stdin")
+    if value.startswith(KEY_PREFIX):
+        raise usage("this is a management key; it goes into PRIVATE_INTEGRATIONS_KEY")
+
+
+def identifier(value: str) -> str:
+    """A value of the shape that ids have."""
+    refuse_secret(value)
     if not re.fullmatch("[A-Za-z0-9_-]{1,100}", value):
         raise usage(f'"{value}" is not an id: those have letters, digits, _ and - only')
     return value
+
+
+def _optional_identifier(value: str | None) -> str | None:
+    return None if value is None else identifier(value)
 
 
 def _complete_scope(incomplete: str) -> list[str]:
@@ -78,12 +89,15 @@ def _complete_scope(incomplete: str) -> list[str]:
 
 
 IntegrationId = Annotated[
-    str, typer.Argument(metavar="ID", callback=_identifier, help="The integration's id (int_…), as `list` shows it.")
+    str, typer.Argument(metavar="ID", callback=identifier, help="The integration's id (int_…), as `list` shows it.")
 ]
 AccountId = Annotated[
     str | None,
     typer.Option(
-        "--account", metavar="ID", callback=_identifier, help="The account; default: PRIVATE_INTEGRATIONS_ACCOUNT."
+        "--account",
+        metavar="ID",
+        callback=_optional_identifier,
+        help="The account; default: PRIVATE_INTEGRATIONS_ACCOUNT.",
     ),
 ]
 ScopeNames = Annotated[

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .failures import OutputLostError
@@ -32,6 +32,15 @@ def print_table(headings: Row, rows: Sequence[Row]) -> None:
     for row in rows:
         table.add_row(*row)
     print_text(_rendered(table, table_width(headings, rows)))
+
+
+def print_rows(headings: Row, rows: Sequence[Row], *, narrow: Callable[[Row], str]) -> None:
+    """Print a table, or, on a terminal that is too narrow for it, each row as `narrow` writes it on a few lines."""
+    width = terminal_width()
+    if width is None or width >= table_width(headings, rows):
+        print_table(headings, rows)
+    else:
+        print_text("\n\n".join(narrow(row) for row in rows))
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:

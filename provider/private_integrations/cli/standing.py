@@ -7,14 +7,14 @@ from typing import Any
 
 from ..client import Client
 from ..contract import Integration, Secret, TokenState, instant_text, rfc3339
-from ..durations import format_duration
 from ..errors import NotFound
-from ..rotation import Policy, Status, due_at, status
+from ..rotation import Alarm, Decision, Policy, Status, alarms, decide, due_at, status
 
 _WORDS: dict[Status, str] = {
     "off": "no schedule",
     "ok": "ok",
     "due": "rotation due",
+    "overdue": "rotation overdue",
     "pending": "not used yet",
     "overlapping": "old token works",
     "paused": "paused",
@@ -46,31 +46,55 @@ class Standing:
 
     @property
     def next_rotation_at(self) -> datetime | None:
-        """When the schedule asks for a rotation; None without one."""
-        return None if self.newest is None else due_at(self._policy, self.newest.issued_at)
+        """When the rule asks for a rotation, not before the end of a hold; None without a rule."""
+        return None if self.newest is None else due_at(self.policy, self.newest.issued_at, self.tokens.held_until)
+
+    @property
+    def held_until(self) -> datetime | None:
+        """The end of the hold that a cancelled rotation began; None if none is in force."""
+        held = self.tokens.held_until
+        return held if held is not None and self.now < held else None
+
+    @property
+    def decision(self) -> Decision:
+        """What a deployment that holds the newest token would decide now."""
+        held = self.newest.generation if self.newest else self.tokens.last_generation
+        return decide(self.policy, self.tokens, held, self.now, issuer=self.tokens.external_id)
+
+    @property
+    def alarms(self) -> list[Alarm]:
+        """What a person should look at."""
+        return alarms(self.policy, self.tokens, self.now)
+
+    @property
+    def status(self) -> Status:
+        """The status for programs."""
+        return status(self.policy, self.tokens, self.now)
 
     @property
     def in_words(self) -> str:
         """The status for people."""
-        return _WORDS[self._status] if self.live else "no token"
+        if not self.live:
+            return "no token"
+        if self.policy.enabled and self.status == "paused" and self.held_until:
+            return f"held until {instant_text(self.held_until)}"
+        return _WORDS[self.status]
+
+    @property
+    def policy(self) -> Policy:
+        """The declared rotation policy."""
+        return Policy.from_the_wire(self.integration.rotation)
 
     def as_json(self) -> dict[str, Any]:
-        """The integration as on the wire, with `status`, `rotated_at`, `next_rotation_at` and `secrets`."""
+        """The integration as on the wire, with `status`, `alarms`, `rotated_at`, `next_rotation_at` and `secrets`."""
         return {
             **self.integration.model_dump(mode="json"),
-            "status": self._status,
+            "status": self.status,
+            "alarms": [{"kind": a.kind, "since": rfc3339(a.since), "detail": a.text} for a in self.alarms],
             "rotated_at": self.rotated_at and rfc3339(self.rotated_at),
             "next_rotation_at": self.next_rotation_at and rfc3339(self.next_rotation_at),
             "secrets": [secret.model_dump(mode="json") for secret in self.tokens.secrets],
         }
-
-    @property
-    def _policy(self) -> Policy:
-        return Policy.from_the_wire(self.integration.rotation)
-
-    @property
-    def _status(self) -> Status:
-        return status(self._policy, self.tokens, self.now)
 
 
 def standings(client: Client, integrations: Iterable[Integration]) -> Iterator[Standing]:
@@ -101,15 +125,6 @@ def managed_by(external_id: str) -> str:
 def in_pulumi(integration: Integration) -> bool:
     """Whether a Pulumi program declares this integration."""
     return managed_by(integration.external_id).startswith("Pulumi ")
-
-
-def policy_text(integration: Integration) -> str:
-    """The declared rotation policy in one line."""
-    policy = Policy.from_the_wire(integration.rotation)
-    if policy.every is None:
-        return f"no schedule, overlap {format_duration(policy.overlap)}"
-    paused = "" if policy.enabled else ", paused"
-    return f"every {format_duration(policy.every)}, overlap {format_duration(policy.overlap)}{paused}"
 
 
 def when(instant: datetime | None) -> str:

@@ -1,4 +1,4 @@
-"""The commands about tokens: issue, end and check them."""
+"""The commands about tokens, `expire` and `verify`, and how a new one is issued and handed over."""
 
 import getpass
 import re
@@ -12,13 +12,10 @@ import typer
 
 from ..client import Client
 from ..contract import TOKEN_PATTERN, Integration, Introspection, IssuedToken, TokenState, instant_text
-from ..durations import format_duration
-from ..errors import Conflict, ServiceUnreachable
-from ..rotation import Policy
 from .failures import ANSWER_IS_NO, OutputLostError, note, usage
-from .options import AsJson, IntegrationId, Overlap, TokenOnly, connect, duration, is_interactive
+from .options import AsJson, IntegrationId, connect, is_interactive
 from .output import Row, print_facts, print_json, print_table, print_text
-from .standing import Standing, in_pulumi, managed_by, standing_of, when
+from .standing import Standing, standing_of, when
 
 # More than any token has, and little enough to read at once.
 _LONGEST_INPUT = 4096
@@ -30,51 +27,29 @@ _ROLES = {
 }
 
 
-def rotate(
-    integration_id: IntegrationId,
-    overlap: Overlap = None,
-    as_json: AsJson = False,
-    token_only: TokenOnly = False,
-) -> None:
-    """Issue a new token and print it, this once. The old one works on for the overlap (declared, else 7d)."""
-    if as_json and token_only:
-        raise usage("give --json or --token-only, not both")
-    given = None if overlap is None else duration(overlap, "--overlap")
-    client = connect()
-    integration = client.integration(integration_id)
-    shared = Policy.from_the_wire(integration.rotation).overlap if given is None else given
-    try:
-        issued = issue(client, integration, shared, reason="rotated on the command line")
-    except (ServiceUnreachable, KeyboardInterrupt):
-        # Its answer may be what was lost.
-        number = integration.last_generation + 1
-        note(f"whether generation {number} was issued, `private-integrations show {integration.id}` tells")
-        raise
-    hand_over(integration, issued, as_json=as_json, token_only=token_only)
-    note(_what_of_the_old(shared))
-    if in_pulumi(integration):
-        owner = managed_by(integration.external_id)
-        note(f"{owner} declares this integration: its next `pulumi up` rotates again, to hold a token it knows")
-
-
 def expire(
     integration_id: IntegrationId,
     generation: Annotated[
         list[int] | None, typer.Option(metavar="N", min=1, help="This generation. Repeatable.")
     ] = None,
     previous: Annotated[bool, typer.Option("--previous", help="The superseded ones that still work.")] = False,
-    current: Annotated[bool, typer.Option("--current", help="The one in use.")] = False,
-    every_one: Annotated[bool, typer.Option("--all", help="All that work.")] = False,
+    current: Annotated[
+        bool, typer.Option("--current", help="The one in use; a new one that nobody has used works on.")
+    ] = False,
+    every_one: Annotated[bool, typer.Option("--all", help="All that work, a new one too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """End tokens at once. Those that you name open nothing from then on."""
+    """End tokens at once. Those that you name open nothing from then on, and no other one takes their place.
+
+    To go back to the token before, use `cancel`; for a new one, `rotate`.
+    """
     if [bool(generation), previous, current, every_one].count(True) != 1:
         raise usage("give --generation, --previous, --current or --all, one of them")
     client = connect()
     standing = standing_of(client, client.integration(integration_id))
     roles = {"previous"} if previous else {"current"} if current else {"pending", "current", "previous"}
     ending = generation or [secret.generation for secret in standing.live if secret.role in roles]
-    _print_state(_expired(client, standing, sorted(set(ending))), as_json)
+    print_state(_expired(client, standing, sorted(set(ending))), as_json)
 
 
 def verify(
@@ -98,22 +73,19 @@ def verify(
         raise typer.Exit(ANSWER_IS_NO)
 
 
-def issue(client: Client, integration: Integration, overlap: timedelta, *, reason: str) -> IssuedToken:
+def issue(
+    client: Client, integration: Integration, overlap: timedelta, *, reason: str, replace_pending: bool = False
+) -> IssuedToken:
     """Issue the next generation as a person does: nobody but this very action may repeat it."""
-    try:
-        return client.issue(
-            integration.id,
-            integration.last_generation + 1,
-            issuer=f"cli/{_user()}/{secrets.token_hex(8)}",
-            holding=None,
-            overlap_seconds=int(overlap.total_seconds()),
-            reason=reason,
-        )
-    except Conflict as error:
-        if error.problem != "rotation-open":
-            raise
-        way_out = f"private-integrations expire {integration.id} --generation {error.about.get('generation')}"
-        raise Conflict(f"{error}: {way_out}", problem=error.problem, about=error.about) from error
+    return client.issue(
+        integration.id,
+        integration.last_generation + 1,
+        issuer=f"cli/{_user()}/{secrets.token_hex(8)}",
+        holding=None,
+        overlap_seconds=int(overlap.total_seconds()),
+        reason=reason,
+        replace_pending=replace_pending,
+    )
 
 
 def hand_over(integration: Integration, issued: IssuedToken, *, as_json: bool, token_only: bool) -> None:
@@ -127,6 +99,14 @@ def hand_over(integration: Integration, issued: IssuedToken, *, as_json: bool, t
         )
         raise OutputLostError(error.reason, advice=advice) from error
     note("store this token now, it will not be shown again")
+
+
+def print_state(state: TokenState, as_json: bool) -> None:
+    """Print the tokens of an integration after a change, without their values."""
+    if as_json:
+        print_json(state.model_dump(mode="json"))
+    elif state.secrets:
+        print_table(*token_rows(state))
 
 
 def token_rows(state: TokenState) -> tuple[Row, Sequence[Row]]:
@@ -158,12 +138,6 @@ def _print_issued(integration: Integration, issued: IssuedToken, *, as_json: boo
         )
 
 
-def _what_of_the_old(overlap: timedelta) -> str:
-    if not overlap:
-        return "every older token is dead"
-    return f"a token that is in use works on for {format_duration(overlap)} after the new one's first use"
-
-
 def _expired(client: Client, standing: Standing, ending: list[int]) -> TokenState:
     if not ending:
         note(f"nothing to expire: {standing.integration.id} has no such token that works")
@@ -171,13 +145,6 @@ def _expired(client: Client, standing: Standing, ending: list[int]) -> TokenStat
     state = client.expire(standing.integration.id, ending)
     note(f"expired generation {', '.join(map(str, ending))} of {standing.integration.id}")
     return state
-
-
-def _print_state(state: TokenState, as_json: bool) -> None:
-    if as_json:
-        print_json(state.model_dump(mode="json"))
-    elif state.secrets:
-        print_table(*token_rows(state))
 
 
 def _token_from_stdin() -> str:

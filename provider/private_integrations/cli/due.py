@@ -1,0 +1,91 @@
+"""`due`: what the next deployment would rotate, and why."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import typer
+
+from ..connection import find_account
+from ..contract import rfc3339
+from ..rotation import Rotate
+from .failures import SOMETHING_IS_DUE, note
+from .options import AccountId, AsJson, connect
+from .output import Row, print_json, print_rows
+from .overview import standings_in
+from .standing import Standing, managed_by, when
+
+_HEADINGS = ("id", "name", "status", "since", "managed by", "reason")
+
+_Finding = tuple[Standing, Rotate]
+
+
+def due(
+    account: AccountId = None,
+    under: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ORG/PROJECT/STACK", help="Only what this stack declares, in every account unless one is given."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the next deployment would rotate, and why. Ends with 1 if something is due, with 0 if nothing is.
+
+    The reason is the one that the preview shows. What only a program knows, such as a changed trigger, is not in it.
+    """
+    account = account or (None if under else find_account())
+    decided = [
+        (standing, standing.decision) for standing in standings_in(connect(), account, under and under.strip("/"))
+    ]
+    found = [(standing, decision) for standing, decision in decided if isinstance(decision, Rotate)]
+    if as_json:
+        print_json({"due": [_as_json(finding) for finding in found]})
+    elif found:
+        print_rows(_HEADINGS, [_row(finding) for finding in found], narrow=_narrow)
+    else:
+        note("nothing is due")
+    if found:
+        raise typer.Exit(SOMETHING_IS_DUE)
+
+
+def _since(standing: Standing) -> datetime:
+    """Since when a deployment would rotate; for a token that has ended, since its end."""
+    natural, held_until = standing.next_rotation_at, standing.tokens.held_until
+    if natural is None:
+        last = standing.tokens.of_generation(standing.tokens.last_generation)
+        return (last and last.ended_at) or standing.integration.created_at
+    opened = natural - standing.policy.early_window
+    return natural if natural <= standing.now else max(opened, held_until or opened)
+
+
+def _as_json(finding: _Finding) -> dict[str, Any]:
+    standing, decision = finding
+    integration = standing.integration
+    return {
+        "id": integration.id,
+        "name": integration.name,
+        "account": integration.account,
+        "external_id": integration.external_id,
+        "status": standing.status,
+        "since": rfc3339(_since(standing)),
+        "reason": decision.reason,
+    }
+
+
+def _row(finding: _Finding) -> Row:
+    standing, decision = finding
+    integration = standing.integration
+    return (
+        integration.id,
+        integration.name,
+        standing.status,
+        when(_since(standing)),
+        managed_by(integration.external_id),
+        decision.reason,
+    )
+
+
+def _narrow(row: Row) -> str:
+    """The row on three lines, for a terminal that is too narrow for one."""
+    integration_id, name, status, since, owner, reason = row
+    return f"{integration_id}  {name}\n  {status} since {since}, by {owner}\n  {reason}"
