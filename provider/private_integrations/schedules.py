@@ -4,6 +4,7 @@ A wall time that is skipped in spring fires at the end of the gap, one that come
 (Debian's rules, kept by cronsim); an expression whose minute or hour begins with `*` follows real time.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -61,13 +62,32 @@ def read_schedule(expression: str, timezone: str = "UTC") -> Schedule:
 
 def _ticks(schedule: Schedule, after: datetime) -> Iterator[datetime]:
     """Every tick later than `after`, strictly increasing, in UTC."""
-    last = after
-    for local in CronSim(schedule.expression, after.astimezone(_zone(schedule.timezone))):
-        tick = local.astimezone(UTC)
+    last, local = after, after.astimezone(_zone(schedule.timezone))
+    follows_real_time = any(field.startswith("*") for field in schedule.expression.split()[:2])
+    # cronsim itself steps by whole hours there, over the ticks behind a change of half an hour (Lord Howe Island).
+    ticks = _in_real_time(schedule.expression, local) if follows_real_time else CronSim(schedule.expression, local)
+    for each in ticks:
+        tick = each.astimezone(UTC)
         # Two wall times of one gap end in one instant, and those of a repeated hour come once.
         if tick > last:
             yield tick
             last = tick
+
+
+def _in_real_time(expression: str, local: datetime) -> Iterator[datetime]:
+    """Every instant of a matching wall time, from `local` on: none for a skipped one, both for a doubled one."""
+    # While a wall time comes for the first time, those before it are still to come again.
+    to_come = local.replace(fold=1).astimezone(UTC) - local.replace(fold=0).astimezone(UTC)
+    again: deque[datetime] = deque()
+    for wall in CronSim(expression, local.replace(tzinfo=None) - to_come):
+        # Of a skipped wall time the later reading comes first (PEP 495).
+        first, second = (wall.replace(tzinfo=local.tzinfo, fold=fold).astimezone(UTC) for fold in (0, 1))
+        while again and again[0] < first:
+            yield again.popleft()
+        if first <= second:
+            yield first
+        if first < second:
+            again.append(second)
 
 
 @cache
