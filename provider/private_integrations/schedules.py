@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
+from importlib.resources import files
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -47,10 +48,8 @@ def read_schedule(expression: str, timezone: str = "UTC") -> Schedule:
     if len(fields) != 5:
         raise ValueError(f'schedule "{expression}" must have five fields: minute hour day month weekday')
     schedule = Schedule(" ".join(fields), timezone)
-    try:
-        _zone(timezone)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f'timezone "{timezone}" is not an IANA name') from None
+    if timezone not in _zone_names():
+        raise ValueError(f'timezone "{timezone}" is not an IANA name')
     try:
         next(_ticks(schedule, _SPAN[0]))
     except CronSimError as error:
@@ -100,6 +99,12 @@ def _shortest_gap(schedule: Schedule) -> timedelta:
         if following >= end:
             break
     return shortest
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    # As we bring them along: a machine's own list has `localtime` too, which is another zone on the next machine.
+    return frozenset(files("tzdata").joinpath("zones").read_text(encoding="ascii").split())
 
 
 @cache
