@@ -5,11 +5,17 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import KeyRequest, digest_of, new_management_key
 from throwaway import Service, running_service
+
+# A busy machine is no failure: no example has a deadline. `--hypothesis-profile=long` looks for hours.
+settings.register_profile("usual", deadline=None)
+settings.register_profile("long", deadline=None, max_examples=20_000)
+settings.load_profile("usual")
 
 
 def pytest_configure() -> None:

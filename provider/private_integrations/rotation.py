@@ -204,6 +204,9 @@ def decide(
         return Rotate(following, _why_dead(mine))
     if trigger_changed:
         return Rotate(following, "trigger changed")
+    if mine.role == "previous" and mine.expires_at is not None:
+        # Nothing newer is in use, or it would be "rotated elsewhere": what is held would end without a successor.
+        return Rotate(following, f"generation {held} was superseded and ends at {instant_text(mine.expires_at)}")
     return _by_rule(policy, mine, following, now, token.held_until)
 
 

@@ -4,10 +4,12 @@ A wall time that is skipped in spring fires at the end of the gap, one that come
 (Debian's rules, kept by cronsim); an expression whose minute or hour begins with `*` follows real time.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
+from importlib.resources import files
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
@@ -46,10 +48,8 @@ def read_schedule(expression: str, timezone: str = "UTC") -> Schedule:
     if len(fields) != 5:
         raise ValueError(f'schedule "{expression}" must have five fields: minute hour day month weekday')
     schedule = Schedule(" ".join(fields), timezone)
-    try:
-        _zone(timezone)
-    except (KeyError, ValueError, OSError):
-        raise ValueError(f'timezone "{timezone}" is not an IANA name') from None
+    if timezone not in _zone_names():
+        raise ValueError(f'timezone "{timezone}" is not an IANA name')
     try:
         next(_ticks(schedule, _SPAN[0]))
     except CronSimError as error:
@@ -61,13 +61,32 @@ def read_schedule(expression: str, timezone: str = "UTC") -> Schedule:
 
 def _ticks(schedule: Schedule, after: datetime) -> Iterator[datetime]:
     """Every tick later than `after`, strictly increasing, in UTC."""
-    last = after
-    for local in CronSim(schedule.expression, after.astimezone(_zone(schedule.timezone))):
-        tick = local.astimezone(UTC)
+    last, local = after, after.astimezone(_zone(schedule.timezone))
+    follows_real_time = any(field.startswith("*") for field in schedule.expression.split()[:2])
+    # cronsim itself steps by whole hours there, over the ticks behind a change of half an hour (Lord Howe Island).
+    ticks = _in_real_time(schedule.expression, local) if follows_real_time else CronSim(schedule.expression, local)
+    for each in ticks:
+        tick = each.astimezone(UTC)
         # Two wall times of one gap end in one instant, and those of a repeated hour come once.
         if tick > last:
             yield tick
             last = tick
+
+
+def _in_real_time(expression: str, local: datetime) -> Iterator[datetime]:
+    """Every instant of a matching wall time, from `local` on: none for a skipped one, both for a doubled one."""
+    # While a wall time comes for the first time, those before it are still to come again.
+    to_come = local.replace(fold=1).astimezone(UTC) - local.replace(fold=0).astimezone(UTC)
+    again: deque[datetime] = deque()
+    for wall in CronSim(expression, local.replace(tzinfo=None) - to_come):
+        # Of a skipped wall time the later reading comes first (PEP 495).
+        first, second = (wall.replace(tzinfo=local.tzinfo, fold=fold).astimezone(UTC) for fold in (0, 1))
+        while again and again[0] < first:
+            yield again.popleft()
+        if first <= second:
+            yield first
+        if first < second:
+            again.append(second)
 
 
 @cache
@@ -80,6 +99,12 @@ def _shortest_gap(schedule: Schedule) -> timedelta:
         if following >= end:
             break
     return shortest
+
+
+@cache
+def _zone_names() -> frozenset[str]:
+    # As we bring them along: a machine's own list has `localtime` too, which is another zone on the next machine.
+    return frozenset(files("tzdata").joinpath("zones").read_text(encoding="ascii").split())
 
 
 @cache

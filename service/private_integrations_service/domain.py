@@ -217,7 +217,7 @@ def _too_late(why: str) -> Refused:
 def _nothing_to_go_back_to(generation: int) -> Refused:
     return Refused(
         "cancel-too-late",
-        f"no token from before generation {generation} works any more: cancelling would leave none; rotate instead",
+        f"the token before generation {generation} does not work any more: there is none to go back to; rotate instead",
     )
 
 

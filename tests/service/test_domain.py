@@ -13,9 +13,11 @@ from private_integrations_service.domain import (
     Refused,
     Token,
     plan_acknowledgement,
+    plan_cancellation,
     plan_expiry,
     plan_first_use,
     plan_issue,
+    plan_overlap,
 )
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -24,10 +26,15 @@ DAY = timedelta(days=1)
 LIMIT = 3
 
 
-def request(*, issuer="us", run="r1", attempt=1, holding=None, overlap=DAY):
+def request(*, issuer="us", run="r1", attempt=1, holding=None, overlap=DAY, replace_pending=False):
     """A request for a generation."""
     return GenerationRequest(
-        issuer=issuer, run=run, attempt=attempt, holding=holding, overlap_seconds=int(overlap.total_seconds())
+        issuer=issuer,
+        run=run,
+        attempt=attempt,
+        holding=holding,
+        replace_pending=replace_pending,
+        overlap_seconds=int(overlap.total_seconds()),
     )
 
 
@@ -70,6 +77,13 @@ class Store:
     def expire(self, *generations):
         """End these generations."""
         change = plan_expiry(list(self.tokens.values()), self.last, generations, self.now)
+        if not isinstance(change, Refused):
+            self.apply(change)
+        return change
+
+    def cancel(self, generation):
+        """Go back from this generation."""
+        change = plan_cancellation(list(self.tokens.values()), self.last, generation, self.now)
         if not isinstance(change, Refused):
             self.apply(change)
         return change
@@ -235,6 +249,101 @@ def test_expiry_names_generations():
     assert store.live() == [2]
     assert store.expire(1) == Change()
     assert store.expire(3).problem == "generation-unknown"
+
+
+def test_a_person_replaces_what_somebody_else_has_started():
+    """On request the other issuer's unused token dies; the one in use is not touched."""
+    store = Store()
+    store.use(store.issue())
+    theirs = store.issue(issuer="settings page/anna")
+    store.issue(issuer="cli/bert", replace_pending=True)
+    assert (store.live("current"), store.live("pending"), store.live("previous")) == ([1], [3], [])
+    assert store.tokens[theirs].ended_because == "replaced on request"
+
+
+def test_cancelling_an_unused_generation():
+    """The new token dies, the one in use goes on without a deadline, and the number counts as used."""
+    store = Store()
+    store.use(store.issue())
+    store.issue()
+    store.cancel(2)
+    assert store.live() == store.live("current") == [1]
+    assert store.cancel(2) == Change()
+    assert store.issue(2, attempt=2).problem == "generation-used"
+    store.issue()
+    assert store.live("pending") == [3]
+
+
+def test_cancelling_during_the_overlap():
+    """The new token dies and the one before is in use again, for good; older deadlines stay."""
+    store = Store()
+    for _ in range(3):
+        store.use(store.issue(overlap=7 * DAY))
+    promised = store.tokens[1].expires_at
+    store.now += 7 * DAY - HOUR
+    store.cancel(3)
+    assert (store.live("current"), store.live("previous")) == ([2], [1])
+    assert store.tokens[1].expires_at == promised
+    store.now += 400 * DAY
+    assert store.live() == [2]
+
+
+def test_two_rotations_are_cancelled_one_after_the_other():
+    """Each goes back by one, as long as the token before is alive."""
+    store = Store()
+    for _ in range(3):
+        store.use(store.issue(overlap=7 * DAY))
+    store.cancel(3)
+    store.cancel(2)
+    assert store.live() == store.live("current") == [1]
+
+
+TOO_LATE = "its rotation can't be cancelled any more; rotate to get a new token"
+NO_WAY_BACK = "does not work any more: there is none to go back to; rotate instead"
+
+
+def test_a_cancellation_that_would_leave_nothing_is_refused():
+    """Too early, too late, no way back, or a newer one in the way: nothing changes, and the answer says why."""
+    store = Store()
+    store.issue()
+    assert store.cancel(1).detail == f"the token before generation 1 {NO_WAY_BACK}"
+    store.use(1)
+    assert store.cancel(1).detail == f"the token before generation 1 {NO_WAY_BACK}"
+    assert store.cancel(2).detail == "generation 2 was never issued; the last one is 1"
+    store.use(store.issue(overlap=HOUR))
+    assert store.cancel(1).detail == f"generation 1 was superseded by a newer one: {TOO_LATE}"
+    store.issue(overlap=HOUR)
+    assert store.cancel(2).problem == "rotation-open"
+    store.cancel(3)
+    before = dict(store.tokens)
+    store.now += HOUR
+    assert store.cancel(2).detail == f"the token before generation 2 {NO_WAY_BACK}"
+    assert store.cancel(1).detail == f"generation 1 has ended: {TOO_LATE}"
+    assert store.tokens == before
+
+
+def test_a_superseded_token_is_no_way_back_over_one_that_was_ended():
+    """Only the token directly before comes back, not an older one that happens to live still."""
+    store = Store()
+    for _ in range(2):
+        store.use(store.issue(overlap=7 * DAY))
+    store.expire(2)
+    store.issue()
+    assert store.cancel(3).detail == f"the token before generation 3 {NO_WAY_BACK}"
+    assert (store.live("previous"), store.live("pending")) == ([1], [3])
+
+
+def test_an_edited_overlap_moves_only_the_running_one():
+    """What an earlier rotation promised stays, what is not in use yet will be followed by the new overlap."""
+    store = Store()
+    for _ in range(3):
+        store.use(store.issue(overlap=7 * DAY))
+    store.issue(overlap=7 * DAY)
+    promised = store.tokens[1].expires_at
+    store.apply(plan_overlap(list(store.tokens.values()), DAY, store.now))
+    assert (store.tokens[1].expires_at, store.tokens[2].expires_at) == (promised, T0 + DAY)
+    store.use(4)
+    assert store.tokens[3].expires_at == store.now + DAY
 
 
 def test_the_dead_stay_dead():
