@@ -43,7 +43,7 @@ from private_integrations_service.storage import tables
 from private_integrations_service.storage import tokens as stored
 from private_integrations_service.storage.database import open_database
 from private_integrations_service.storage.integrations import integration_by_id
-from private_integrations_service.tokens import digest_of
+from private_integrations.contract import digest_of
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
