@@ -12,6 +12,11 @@ from private_integrations.contract import KeyRequest, digest_of, new_management_
 from throwaway import Service, running_service
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--write-transcripts` rewrites what documentation shows of the engine's output."""
+    parser.addoption("--write-transcripts", action="store_true", help="write the previews in docs/rotation.md anew")
+
+
 def pytest_configure() -> None:
     """Listen to SIGINT, which a shell lets its background jobs ignore: programs that tests start would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
