@@ -18,6 +18,11 @@ settings.register_profile("long", deadline=None, max_examples=20_000)
 settings.load_profile("usual")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--write-transcripts` rewrites what documentation shows of the engine's output."""
+    parser.addoption("--write-transcripts", action="store_true", help="write the previews in docs/rotation.md anew")
+
+
 def pytest_configure() -> None:
     """Listen to SIGINT, which a shell lets its background jobs ignore: programs that tests start would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -12,6 +12,7 @@ import pytest
 from holding_proxy import HoldingProxy
 from private_integrations.client import Client
 from private_integrations.connection import Connection
+from private_integrations.contract import IntegrationRequest
 from throwaway import Service, engine_environment, make_stack
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -116,6 +117,17 @@ def client(service: Service) -> Client:
 def accounts(client: Client) -> dict[str, str]:
     """The ids of the accounts by kind."""
     return {account.kind: account.id for account in client.accounts()}
+
+
+@pytest.fixture
+def by_hand(client: Client, service: Service) -> tuple[str, str]:
+    """An integration made by a person, and its token."""
+    request = IntegrationRequest(
+        account=service.account, name="By hand", scopes=["contacts.readonly"], claim=uuid.uuid4().hex
+    )
+    made = client.declare(f"cli/{uuid.uuid4().hex}", request)
+    issued = client.issue(made.id, 1, issuer="cli/anna", holding=None, overlap_seconds=0, reason="")
+    return made.id, issued.token
 
 
 @pytest.fixture

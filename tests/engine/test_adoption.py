@@ -1,24 +1,10 @@
 """Taking over an integration that exists already, without rotating it."""
 
-import uuid
-
 import pytest
 from pulumi import automation as auto
 
 import private_integrations as pi
 from integrations import contacts, declare
-from private_integrations.contract import IntegrationRequest
-
-
-@pytest.fixture
-def by_hand(client, service):
-    """An integration made by a person, and its token."""
-    request = IntegrationRequest(
-        account=service.account, name="By hand", scopes=["contacts.readonly"], claim=uuid.uuid4().hex
-    )
-    made = client.declare(f"cli/{uuid.uuid4().hex}", request)
-    issued = client.issue(made.id, 1, issuer="cli/anna", holding=None, overlap_seconds=0, reason="")
-    return made.id, issued.token
 
 
 def test_adopting_with_the_token_rotates_nothing(stack, by_hand, service, client):

@@ -88,7 +88,7 @@ def test_a_key_without_rights(stack, failure, viewer_key):
     """A viewer's key may not create, and says so."""
     stack.program = declare()
     text = failure("up", PRIVATE_INTEGRATIONS_KEY=viewer_key)
-    assert "private-integrations: management key reader is a viewer and may only read" in text
+    assert "private-integrations: management key reader is a viewer's and may only read" in text
 
 
 def test_unknown_account(stack, failure):

@@ -1,19 +1,26 @@
-"""What the documentation shows is what works: the quickstart, the program in the README, and the demo."""
+"""What the documentation shows is what works: the examples, the program in the README, and the demo."""
 
 import os
 import re
 import runpy
 import signal
 import subprocess
+from datetime import timedelta
 
 import psutil
 import pytest
 from pulumi import automation as auto
 
 from integrations import contacts
-from throwaway import REPOSITORY
+from throwaway import REPOSITORY, age
 
-QUICKSTART = REPOSITORY / "examples" / "quickstart" / "__main__.py"
+EXAMPLES = REPOSITORY / "examples"
+QUICKSTART = EXAMPLES / "quickstart" / "__main__.py"
+
+
+def example(name):
+    """A program that runs an example's folder as Python does: modules beside `__main__.py` can be imported."""
+    return lambda: runpy.run_path(str(EXAMPLES / name), run_name="__main__")
 
 
 def test_quickstart(stack, service):
@@ -29,10 +36,70 @@ def test_quickstart(stack, service):
     assert stack.up().changes == {"Token crm-sync": "update"}
 
 
-def test_the_project_file_names_the_example():
-    """`pulumi up` in a clone runs the same file."""
+def test_the_project_files_name_the_examples():
+    """`pulumi up` in a clone runs the quickstart, and in another example's folder that example."""
     project = (REPOSITORY / "Pulumi.yaml").read_text()
     assert f"main: {QUICKSTART.parent.relative_to(REPOSITORY)}" in project
+    for folder in EXAMPLES.iterdir():
+        if folder != QUICKSTART.parent:
+            lines = (folder / "Pulumi.yaml").read_text().splitlines()
+            assert (lines[0], lines[2]) == (f"name: {folder.name}", "runtime: python")
+
+
+def test_schedule(stack, service, tmp_path):
+    """When the first Monday has passed, one `up` rotates and rewrites the consumer's file, and both tokens work."""
+    file = tmp_path / "crm.token"
+    stack.stack.set_config("path", auto.ConfigValue(str(file)))
+    stack.stack.workspace.env_vars["PYTHONPATH"] = str(EXAMPLES / "schedule")
+    stack.up(example("schedule"))
+    old = file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert contacts(service, old) == 200
+    age(service, stack.resource("PrivateIntegration")["id"], timedelta(days=36))
+    preview = stack.preview(diff=True)
+    assert preview.changes == {"Token crm-sync": "update", "TokenFile crm-token": "update"}
+    due = r'"created" => "due since 20[0-9-]{8}T0[12]:00Z, schedule \\"0 3 \* \* MON#1\\" in Europe/Berlin"'
+    assert re.search(due, preview.text)
+    stack.up()
+    new = file.read_text()
+    assert new != old
+    assert (contacts(service, old), contacts(service, new)) == (200, 200)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.glob("crm.token*")) == [file]
+    stack.up(expect_no_changes=True)
+    assert old not in stack.everything_written()
+    assert new not in stack.everything_written()
+    stack.destroy()
+    assert not file.exists()
+
+
+def test_incident(stack, service):
+    """The setting ends the old token at once; without it the overlap is back, and nothing is rotated."""
+    stack.up(example("incident"))
+    leaked = stack.output("token")
+    assert contacts(service, leaked) == 200
+    stack.stack.set_config("incident", auto.ConfigValue("token in a build log"))
+    stack.up()
+    safe = stack.output("token")
+    assert (contacts(service, leaked), contacts(service, safe)) == (401, 200)
+    stack.up(expect_no_changes=True)
+    stack.stack.remove_config("incident")
+    assert stack.up().changes == {"PrivateIntegration crm-sync": "update"}
+    assert stack.output("token") == safe
+    assert contacts(service, safe) == 200
+
+
+def test_adopt(stack, service, by_hand):
+    """The first `up` knows the token and does not change it; nor does the next one."""
+    integration_id, token = by_hand
+    stack.stack.set_config("adopt", auto.ConfigValue(integration_id))
+    stack.stack.set_config("adopt_token", auto.ConfigValue(token, secret=True))
+    stack.up(example("adopt"))
+    assert stack.resource("PrivateIntegration")["id"] == integration_id
+    assert stack.output("token") == token
+    assert contacts(service, token) == 200
+    stack.up(expect_no_changes=True)
+    assert stack.output("token") == token
 
 
 def test_the_program_of_the_readme(stack, service):
