@@ -250,9 +250,9 @@ class TokenState(Answer):
         return max(found, key=lambda secret: secret.generation, default=None)
 
     def of_generation(self, generation: int) -> Secret | None:
-        """The secret of this generation, a live one before an ended one."""
-        found = [secret for secret in self.secrets if secret.generation == generation]
-        return min(found, key=lambda secret: secret.role == "ended", default=None)
+        """The secret of this generation: the live one, else the last that was issued for it."""
+        found = [secret for secret in reversed(self.secrets) if secret.generation == generation]
+        return max(found, key=lambda secret: (secret.role != "ended", secret.issued_at), default=None)
 
 
 class TokenStates(Answer):

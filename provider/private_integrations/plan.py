@@ -49,6 +49,22 @@ def planned_generation(olds: Properties, checked: Properties, known: Known) -> P
     return {"generation": olds["generation"], "rotation_reason": olds["rotation_reason"]}
 
 
+def refuse_state(integration_id: str, state: Properties, planned: Properties, known: Known | None) -> str | None:
+    """Why the state's token can't be relied on although its number is the service's, or None.
+
+    A service that was restored from an older copy may have given the same number to another token since.
+    """
+    if is_unknown(planned["generation"]) or planned["generation"] != state["generation"]:
+        return None
+    there, here = known and known.state.of_generation(int(state["generation"])), state.get("fingerprint")
+    if not there or not here or there.fingerprint == here:
+        return None
+    return (
+        f"generation {there.generation} of {integration_id} is another token in the service ({there.fingerprint}) "
+        f"than in state ({here}): one of them is from an older copy; change trigger to issue a new one"
+    )
+
+
 def is_going_back(state: Properties, planned: Properties) -> bool:
     """Whether a cancelled rotation is followed: the planned generation is the one before that in state."""
     return not is_unknown(planned["generation"]) and int(planned["generation"]) < int(state["generation"])

@@ -34,6 +34,7 @@ from .plan import (
     observed,
     planned_generation,
     refuse_plan,
+    refuse_state,
     token_before,
     token_to_go_back_to,
 )
@@ -194,8 +195,8 @@ class TokenProvider(_Provider):
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
         """Another generation is a rotation in place; the policy and all times never are a change."""
         replaces = ["integration_id"] if _differ(_olds, _news, ["integration_id"]) else []
-        if not replaces and is_going_back(_olds, _news):
-            self._secret_to_go_back_to(_olds, _news)
+        if not replaces:
+            self._refuse_lost_tokens(_olds, _news)
         return DiffResult(changes=bool(replaces) or _differ(_olds, _news, ["generation"]), replaces=replaces)
 
     @_clean_errors
@@ -254,6 +255,14 @@ class TokenProvider(_Provider):
 
     def _known(self, props: Properties) -> Known | None:
         return self._deployment.token(props["integration_id"], props["external_id"])
+
+    def _refuse_lost_tokens(self, state: Properties, planned: Properties) -> None:
+        """Raise Conflict where the plan leads to a token that the state doesn't have: `check` sees no tokens."""
+        if is_going_back(state, planned):
+            self._secret_to_go_back_to(state, planned)
+        refusal = refuse_state(planned["integration_id"], state, planned, self._known(planned))
+        if refusal is not None:
+            raise Conflict(refusal)
 
     def _secret_to_go_back_to(self, state: Properties, planned: Properties) -> Secret:
         generation = int(planned["generation"])

@@ -302,9 +302,11 @@ def _cancelled(held: int, back_to: int, held_until: datetime | None) -> str:
 
 
 def _why_dead(mine: Secret) -> str:
-    if mine.ended_at is not None:
-        return f"revoked in the service at {instant_text(mine.ended_at)}"
-    return f"generation {mine.generation} reached the end of its overlap"
+    ended = mine.ended_at or mine.expires_at
+    since = f" at {instant_text(ended)}" if ended else ""
+    if ended == mine.expires_at:
+        return f"generation {mine.generation} was superseded and ended{since}"
+    return f"revoked in the service{since}"
 
 
 def _schedule(declared: Mapping[str, Any]) -> Schedule | None:

@@ -118,6 +118,25 @@ def test_an_old_state_finds_out(stack, service):
     stack.preview(expect_no_changes=True)
 
 
+def test_one_number_for_two_tokens(stack, service, client):
+    """After a restore on either side the numbers may agree and the tokens differ: that is told, never passed over."""
+    stack.up(declare())
+    other = stack.stack.export_stack()
+    integration_id = stack.output("id")
+    assert contacts(service, stack.output("token")) == 200
+    theirs = client.issue(integration_id, 2, issuer="cli/anna", holding=None, overlap_seconds=3600, reason="by hand")
+    assert contacts(service, theirs.token) == 200
+    for entry in other.deployment["resources"]:
+        if entry["type"].endswith(":Token"):
+            entry["inputs"]["generation"] = entry["outputs"]["generation"] = 2
+    stack.stack.import_stack(other)
+    with pytest.raises(auto.CommandError, match=f"generation 2 of {integration_id} is another token in the service"):
+        stack.preview()
+    stack.up(declare(rotation=pi.Rotation(trigger="again")))
+    assert stack.output("generation") == 3
+    assert contacts(service, stack.output("token")) == 200
+
+
 def test_a_revoked_token_is_repaired_in_place(stack, service, client):
     """An `expire` elsewhere previews as a rotation with its instant; id and integration stay."""
     stack.up(declare())

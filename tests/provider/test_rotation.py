@@ -194,7 +194,7 @@ FIRST_MONDAY = datetime(2026, 9, 7, 1, tzinfo=UTC)
             tokens(secret(3, "previous", expires_at=T0 + DAY)),
             3,
             {"now": T0 + DAY},
-            Rotate(4, "generation 3 reached the end of its overlap"),
+            Rotate(4, "generation 3 was superseded and ended at 2026-08-23T00:00Z"),
         ),
         # Calendar rules.
         (tokens(secret(3)), 3, {**CALENDAR, "now": FIRST_MONDAY - timedelta(seconds=1)}, Keep(FIRST_MONDAY)),

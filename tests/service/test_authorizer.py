@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
+from private_integrations.contract import digest_of
 from private_integrations_service.authorizer import Authorizer
 from private_integrations_service.authorizer.grants import LiveGrants
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.storage.database import open_database
 from private_integrations_service.storage.grants import GrantReader
 from private_integrations_service.storage.tables import audit
-from private_integrations.contract import digest_of
 
 INVALID = {"statusCode": 401, "message": "Invalid Private Integration token"}
 SCOPE = {"statusCode": 401, "message": "The token is not authorized for this scope."}

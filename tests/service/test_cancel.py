@@ -92,7 +92,7 @@ def test_cancelled_too_late(reader, clock):
     refused = reader.cancel(2)
     assert refused.problem == "cancel-too-late"
     assert refused.detail == (
-        "no token from before generation 2 works any more: cancelling would leave none; rotate instead"
+        "the token before generation 2 does not work any more: there is none to go back to; rotate instead"
     )
     assert reader.opens(new)
     assert reader.held_until() is None

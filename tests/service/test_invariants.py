@@ -29,6 +29,7 @@ from private_integrations.contract import (
     IntegrationEdit,
     IntegrationRequest,
     TokenState,
+    digest_of,
 )
 from private_integrations.deployment import Known
 from private_integrations.plan import planned_generation, refuse_plan
@@ -43,7 +44,6 @@ from private_integrations_service.storage import tables
 from private_integrations_service.storage import tokens as stored
 from private_integrations_service.storage.database import open_database
 from private_integrations_service.storage.integrations import integration_by_id
-from private_integrations.contract import digest_of
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
