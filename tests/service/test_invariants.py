@@ -255,6 +255,8 @@ def test_invariant_02_nothing_lives_again_after_a_restart_with_an_older_clock(ov
     dead_since = clock()
     clock.now -= back
     restart()
+    stack.edit(name="Renamed while the clock is behind")
+    restart()
     assert not stack.use(old)
     assert stack.use(new)
     third = stack.rotate(overlap="7d")
