@@ -568,5 +568,5 @@ def test_life_of_tokens(fresh_folder, catalogue, tmp_path):
     """Whatever happens in whatever order: every promise about tokens is kept."""
     run_state_machine_as_test(
         partial(LifeOfTokens, fresh_folder, tmp_path / "data", catalogue),
-        settings=settings(max_examples=settings().max_examples // 2, stateful_step_count=30),
+        settings=settings(max_examples=settings().max_examples // 3, stateful_step_count=30),
     )
