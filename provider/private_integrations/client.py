@@ -98,10 +98,16 @@ class Client:
         """One integration."""
         return self._ask("GET", f"/integrations/{_segment(integration_id)}", Integration)
 
-    def edit(self, integration_id: str, change: IntegrationEdit, *, claim: str | None = None) -> Integration:
-        """Change the fields that are set in `change`, for the owner with this claim; the tokens stay what they are."""
+    def edit(
+        self, integration_id: str, change: IntegrationEdit, *, claim: str | None = None, version: int | None = None
+    ) -> Integration:
+        """Change the fields that are set in `change`, for the owner with this claim; the tokens stay what they are.
+
+        With `version`, only what nobody has changed since: a late copy of this request does not undo a newer edit.
+        """
         path = f"/integrations/{_segment(integration_id)}"
-        return self._ask("PATCH", path, Integration, body=change, query={"claim": claim})
+        headers = None if version is None else {"If-Match": f'"{version}"'}
+        return self._ask("PATCH", path, Integration, body=change, query={"claim": claim}, headers=headers)
 
     def delete(self, integration_id: str, *, claim: str | None = None) -> None:
         """Delete an integration and its tokens; one that is gone, or is another owner's by now, is left alone."""
@@ -200,14 +206,16 @@ class Client:
         query: dict[str, Any] | None = None,
         body: BaseModel | None = None,
         form: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Model:
+        content_type = {"Content-Type": "application/json"} if body is not None else {}
         try:
             answer = self._session.request(
                 method,
                 self.url + API + path,
                 params=query,
                 data=form if body is None else body.model_dump_json(exclude_unset=True),
-                headers={"Content-Type": "application/json"} if body is not None else None,
+                headers={**content_type, **(headers or {})},
                 timeout=_TIMEOUT,
                 allow_redirects=False,
             )

@@ -137,14 +137,16 @@ class IntegrationProvider(_Provider):
 
     @_clean_errors
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
-        """One request with what changed; the tokens are not touched."""
+        """One request with what changed, on top of what is there now; the tokens are not touched."""
         edit = IntegrationEdit(
             name=_news["name"],
             description=_news.get("description", ""),
             scopes=_news["scopes"],
             rotation=_wire_policy(_news),
         )
-        edited = self._deployment.client.edit(_id, edit, claim=_olds.get("claim"))
+        present = self._deployment.integration(_id, _news.get("external_id"))
+        version = None if present is None else present.version
+        edited = self._deployment.client.edit(_id, edit, claim=_olds.get("claim"), version=version)
         return UpdateResult({**_without(_news, "__provider"), "claim": edited.claim})
 
     @_clean_errors

@@ -169,17 +169,19 @@ def plan_cancellation(
     return Change((_ended(meant, now, CANCELLED), replace(before, role="current", expires_at=None, superseded_by=None)))
 
 
-def plan_overlap(tokens: Sequence[Token], overlap: timedelta, now: datetime) -> Change:
-    """Decide on a new overlap: the running one ends that long after the delivery that began it.
+def plan_overlap(tokens: Sequence[Token], before: timedelta, overlap: timedelta, now: datetime) -> Change:
+    """Decide on a declared overlap that was `before`: the running one ends that long after the delivery that began it.
 
-    What has ended stays ended, and a generation that is not in use yet will be followed by the new overlap.
+    What has ended stays ended, and a generation that is not in use yet will be followed by the new overlap. One
+    that a person chose for a single rotation is left alone.
     """
     live = [token for token in tokens if token.is_live(now)]
-    pending, current = _in_role(live, "pending"), _in_role(live, "current")
-    changed = [replace(pending, overlap=overlap)] if pending else []
-    if current is not None and current.delivered_at is not None:
-        deadline = current.delivered_at + overlap
-        changed += [replace(token, expires_at=deadline) for token in live if token.superseded_by == current.generation]
+    declared = [token for token in live if token.role != "previous" and token.overlap == before]
+    changed = [replace(token, overlap=overlap) for token in declared]
+    for successor in declared:
+        if successor.delivered_at is not None:
+            deadline = successor.delivered_at + overlap
+            changed += [replace(t, expires_at=deadline) for t in live if t.superseded_by == successor.generation]
     return Change(tuple(changed))
 
 

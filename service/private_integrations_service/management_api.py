@@ -282,8 +282,7 @@ def expire_generations(integration_id: str, body: Expiry, asking: Asking) -> Tok
 def introspect(asking: Asking, token: Annotated[str, Form(max_length=200)], response: Response) -> Introspection:
     """What a token opens (RFC 7662); asking is no use of the token."""
     response.headers["Cache-Control"] = "no-store"
-    with asking.database.read() as connection:
-        return generations.introspect(connection, token, asking.now, actor=asking.actor)
+    return generations.introspect(asking.database, token, asking.now, actor=asking.actor)
 
 
 @_router.get("/health")

@@ -184,6 +184,16 @@ def test_another_rule_cuts_nobody_off(reader, clock, policy):
     assert not reader.opens(old)
 
 
+def test_an_overlap_that_a_person_chose_is_left_alone(reader, clock):
+    """A short overlap given for one rotation, after a leak perhaps, is not lengthened by a policy declared later."""
+    old = reader.rotate()
+    assert reader.opens(old)
+    assert reader.opens(reader.rotate(overlap=timedelta(hours=1)))
+    reader.edit(every_seconds=90 * 86_400, overlap_seconds=30 * 86_400)
+    clock.move(hours=1)
+    assert not reader.opens(old)
+
+
 def test_an_edit_before_the_first_use_sets_the_overlap_to_come(reader, clock):
     """A pending token's delivery starts the overlap that is declared by then."""
     reader.edit(every_seconds=90 * 86_400, overlap_seconds=7 * 86_400)

@@ -340,7 +340,7 @@ def test_an_edited_overlap_moves_only_the_running_one():
         store.use(store.issue(overlap=7 * DAY))
     store.issue(overlap=7 * DAY)
     promised = store.tokens[1].expires_at
-    store.apply(plan_overlap(list(store.tokens.values()), DAY, store.now))
+    store.apply(plan_overlap(list(store.tokens.values()), 7 * DAY, DAY, store.now))
     assert (store.tokens[1].expires_at, store.tokens[2].expires_at) == (promised, T0 + DAY)
     store.use(4)
     assert store.tokens[3].expires_at == store.now + DAY

@@ -291,10 +291,20 @@ def test_invariant_05_one_comparison_everywhere(overlapping, clock, early, lives
     stack, old, _ = overlapping
     clock.now = stack.deadline(1) - early
     assert stack.use(old) is lives
-    with stack.desk.database.read() as connection:
-        assert generations.introspect(connection, old, clock(), actor=ANNA).active is lives
+    assert generations.introspect(stack.desk.database, old, clock(), actor=ANNA).active is lives
     assert (stack.known().state.of_generation(1).role == "previous") is lives
     assert stack.status() == ("overlapping" if lives else "off")
+
+
+def test_invariant_02_what_introspection_called_dead_stays_dead(overlapping, clock):
+    """A deadline that was passed when another gateway asked has passed for ever, also with the clock set back."""
+    stack, old, _ = overlapping
+    clock.now = stack.deadline(1)
+    assert not generations.introspect(stack.desk.database, old, clock(), actor=ANNA).active
+    clock.move(hours=-1)
+    now = max(clock(), stack.desk.database.high_water)
+    assert not generations.introspect(stack.desk.database, old, now, actor=ANNA).active
+    assert not stack.use(old)
 
 
 @pytest.mark.parametrize(("early", "due"), [(MOMENT, False), (timedelta(0), True)])
@@ -451,8 +461,7 @@ def three_tokens(overlapping):
 
 def scopes_of(stack, tokens):
     """What each token opens at this instant."""
-    with stack.desk.database.read() as connection:
-        told = [generations.introspect(connection, token, stack.desk.clock(), actor=ANNA) for token in tokens]
+    told = [generations.introspect(stack.desk.database, token, stack.desk.clock(), actor=ANNA) for token in tokens]
     return [(each.role, each.scope) for each in told]
 
 

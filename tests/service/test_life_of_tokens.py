@@ -532,8 +532,7 @@ class LifeOfTokens(RuleBasedStateMachine):
 
     def told(self, token: Given) -> Any:
         """What the service tells another gateway of a token."""
-        with self.database.read() as connection:
-            return generations.introspect(connection, token.value, self.promised.now, actor=SOMEBODY)
+        return generations.introspect(self.database, token.value, self.promised.now, actor=SOMEBODY)
 
     def state(self) -> Any:
         """The integration's tokens as the management API lists them."""

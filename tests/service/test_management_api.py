@@ -236,6 +236,22 @@ def test_edit_of_an_old_version(management):
     assert management.ask("GET", path).json()["name"] == "First"
 
 
+def test_a_late_copy_of_an_edit(management):
+    """With If-Match a repetition is a success while nothing newer is there, and undoes nothing once something is."""
+    made = management.integration()
+    path = f"/integrations/{made['id']}"
+    wide = {"scopes": ["contacts.readonly", "contacts.write"]}
+
+    def edit(body, tag):
+        return management.ask("PATCH", path, body, headers={"If-Match": tag})
+
+    for _ in range(2):
+        assert edit(wide, '"1"').json()["version"] == 2
+    assert edit({"scopes": ["contacts.readonly"]}, '"2"').json()["version"] == 3
+    assert problem(edit(wide, '"1"')) == (412, "version-old")
+    assert management.ask("GET", path).json()["scopes"] == ["contacts.readonly"]
+
+
 def test_delete(management):
     """Without a claim it always deletes; the tokens end with it."""
     made = management.integration()

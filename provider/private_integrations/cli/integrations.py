@@ -103,14 +103,14 @@ def edit(
     if not changes and given.is_empty and not no_rotation:
         raise usage("nothing to change; give at least one option")
     client = connect()
+    present = client.integration(integration_id)
     shortened = None
     if no_rotation:
         changes["rotation"] = None
     elif not given.is_empty:
-        stored = client.integration(integration_id).rotation
-        policy = edited_policy(stored, given)
-        changes["rotation"], shortened = policy.on_the_wire(), what_did_not_fit(stored, given, policy)
-    edited = client.edit(integration_id, valid(IntegrationEdit, **changes))
+        policy = edited_policy(present.rotation, given)
+        changes["rotation"], shortened = policy.on_the_wire(), what_did_not_fit(present.rotation, given, policy)
+    edited = client.edit(integration_id, valid(IntegrationEdit, **changes), version=present.version)
     if shortened:
         note(shortened)
     if in_pulumi(edited):

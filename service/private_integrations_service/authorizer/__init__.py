@@ -95,8 +95,8 @@ class Authorizer:
             grant = self._grants.find(digest, now)
         refusal = decisions.refuse_grant(grant, now)
         if grant is None or refusal is not None:
-            if grant is not None and grant.expires_at is not None:
-                await self._outlive(grant.expires_at, now)
+            if grant is not None and self._database.outlives(grant.expires_at, now):
+                await to_thread.run_sync(self._database.remember, now)
             return refusal or decisions.TOKEN_UNKNOWN
         return grant, now
 
@@ -119,15 +119,6 @@ class Authorizer:
             if refusal is not None:
                 return refusal
         return Granted(grant, match, now)
-
-    async def _outlive(self, deadline: datetime, now: datetime) -> None:
-        """Store that `now` is past a deadline that refused a token, so that no clock set back revives it."""
-        if self._database.high_water < deadline <= now:
-            await to_thread.run_sync(self._remember, now)
-
-    def _remember(self, now: datetime) -> None:
-        with self._database.write(now, verdicts=False):
-            """Every write stores the latest instant."""
 
     def _deliver(self, digest: bytes, now: datetime) -> None:
         with self._database.write(now) as write:

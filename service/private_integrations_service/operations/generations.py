@@ -28,7 +28,7 @@ from ..domain import (
 )
 from ..storage import audit, integrations
 from ..storage import tokens as stored
-from ..storage.database import Write
+from ..storage.database import Database, Write
 from ..tokens import new_token, presented_token
 from .integrations import find
 
@@ -83,6 +83,7 @@ def issue(
         issuer=request.issuer,
         attempt=request.attempt,
         reason=request.reason,
+        changed=sorted(token.generation for token in plan.tokens),
     )
     return issued
 
@@ -138,27 +139,38 @@ def cancel(
     return _apply(write, integration, change, actor=actor, action="cancel")
 
 
-def introspect(connection: Connection, token: str, now: datetime, *, actor: Actor) -> Introspection:
-    """What a token opens at `now`; one that isn't live, or isn't known to the actor, is only "not active"."""
+def introspect(database: Database, token: str, now: datetime, *, actor: Actor) -> Introspection:
+    """What a token opens at `now`; one that isn't live, or isn't known to the actor, is only "not active".
+
+    That a deadline has passed is stored before it is said: what was dead once is dead for every later question.
+    """
+    with database.read() as connection:
+        integration, secret = _known(connection, token, actor)
+    if integration is not None and secret is not None and secret.is_live(now):
+        return Introspection(
+            active=True,
+            integration_id=integration.id,
+            integration=integration.name,
+            account=integration.account,
+            scope=" ".join(integration.scopes),
+            generation=secret.generation,
+            role=secret.role,
+            exp=int(secret.expires_at.timestamp()) if secret.expires_at else None,
+        )
+    if secret is not None and database.outlives(secret.expires_at, now):
+        database.remember(now)
+    return Introspection(active=False)
+
+
+def _known(connection: Connection, token: str, actor: Actor) -> tuple[Integration | None, Token | None]:
+    """The integration and the stored token behind a presented one, as far as the actor reaches."""
     digest = presented_token(token.encode(errors="replace"))
     found = digest and stored.integration_of_digest(connection, digest)
     integration = found and integrations.integration_by_id(connection, found[0], actor.accounts)
     if not found or not integration:
-        return Introspection(active=False)
+        return None, None
     tokens = stored.tokens_of(connection, [integration.id])[integration.id]
-    secret = next((token for token in tokens if token.id == found[1]), None)
-    if secret is None or not secret.is_live(now):
-        return Introspection(active=False)
-    return Introspection(
-        active=True,
-        integration_id=integration.id,
-        integration=integration.name,
-        account=integration.account,
-        scope=" ".join(integration.scopes),
-        generation=secret.generation,
-        role=secret.role,
-        exp=int(secret.expires_at.timestamp()) if secret.expires_at else None,
-    )
+    return integration, next((token for token in tokens if token.id == found[1]), None)
 
 
 def _apply(write: Write, integration: Integration, change: Change, *, actor: Actor, action: str) -> TokenState:

@@ -95,24 +95,29 @@ def edit(
 ) -> Integration | Refused:
     """Change name, description, scopes or rotation policy; the tokens stay what they are.
 
-    With `claim`, only for its present owner; with `expected_version`, only if nobody changed it since.
+    With `claim`, only for its present owner; with `expected_version`, only if nobody changed it since, so that a
+    late duplicate of an edit does not undo a newer one.
     """
     old = find(write.connection, integration_id, actor)
     if isinstance(old, Refused):
         return old
     if claim is not None and claim != old.claim:
         return Refused("claim-old", f"{integration_id} was taken over by {old.external_id}")
-    if expected_version is not None and expected_version != old.version:
-        return Refused("version-old", f"{integration_id} is at version {old.version} by now, not {expected_version}")
     given = {field: getattr(change, field) for field in change.model_fields_set}
     # Only `rotation` can be emptied; null in another field leaves it as it is.
     values = {field: value for field, value in given.items() if value is not None or field == "rotation"}
     new = old.model_copy(update=values)
+    if new == old:
+        # Also with an old version: this may be the repetition of the edit that made the present one.
+        return old
+    if expected_version is not None and expected_version != old.version:
+        detail = (
+            f"{integration_id} was changed by somebody else meanwhile: version {old.version}, not {expected_version}"
+        )
+        return Refused("version-old", f"{detail}; look at it again and repeat")
     refusal = _refuse(write, new.account, new.scopes, new.rotation, rules, actor)
     if refusal is not None:
         return refusal
-    if new == old:
-        return old
     new = new.model_copy(update={"version": old.version + 1, "updated_at": write.now})
     integrations.save_integration(write.connection, new)
     _move_deadlines(write, old, new)
@@ -225,7 +230,8 @@ def _move_deadlines(write: Write, old: Integration, new: Integration) -> None:
     if new.rotation is None or after.overlap == before.overlap or (after.overlap < before.overlap and not same_rule):
         return
     tokens_now = stored_tokens.tokens_of(write.connection, [new.id])[new.id]
-    stored_tokens.save_tokens(write.connection, plan_overlap(tokens_now, after.overlap, write.now).tokens)
+    change = plan_overlap(tokens_now, before.overlap, after.overlap, write.now)
+    stored_tokens.save_tokens(write.connection, change.tokens)
 
 
 def _remove(write: Write, integration: Integration, *, actor: Actor, action: str) -> None:

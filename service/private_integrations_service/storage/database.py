@@ -81,6 +81,15 @@ class Database:
             raise
         self._ballast.renew()
 
+    def outlives(self, deadline: datetime | None, now: datetime) -> bool:
+        """Whether `now` is past a deadline that the stored clock has not reached: to be stored before it is said."""
+        return deadline is not None and self.high_water < deadline <= now
+
+    def remember(self, now: datetime) -> None:
+        """Store the present instant, so that no clock set back revives what was dead at it."""
+        with self.write(now, verdicts=False):
+            """Every write stores the latest instant."""
+
     def ending(self, now: datetime, operation: Callable[[Write], Answer]) -> Answer:
         """Run an operation that ends tokens in a transaction; if the disk is full, once more in the ballast's room.
 
