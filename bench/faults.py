@@ -1,4 +1,4 @@
-"""Is anybody cut off by a network that fails, and what is each rule of the protocol for?
+"""Whether anybody is cut off by a network that fails, and what each rule of the protocol is for.
 
 Trials with all rules in force, at losses of 5 to 20 % and with crashes, must break no promise. Then the
 same trials run against the service with one rule switched off, and break some: that is what the rule is

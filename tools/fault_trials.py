@@ -11,7 +11,6 @@ import copy
 import http.client
 import inspect
 import json
-import os
 import random
 import subprocess
 import sys
@@ -213,9 +212,10 @@ class Trial:
         self._proxy.behave(Faults.at_loss(self._random.uniform(*losses)), seed)
         self._ledger = Ledger()
         self._seed = seed
-        self._project = f"faults-{seed}-{os.getpid()}"
+        self._project = f"faults-{seed}"
         self._stack = self._new_stack("dev")
         self._former: list[Stack] = []
+        self._checkouts: list[State] = []
         self._persons: list[str] = []
         self._log: list[str] = []
 
@@ -240,8 +240,8 @@ class Trial:
 
     def _check(self) -> None:
         _, found = self._lane.ask(f"{API}/tokens?under={quote(f'organization/{self._project}')}", self._key)
-        held = [self._stack.state.token, *self._persons, *(stack.state.token for stack in self._former)]
-        self._ledger.check_states(found["tokens"], held)
+        states = [self._stack.state, *self._checkouts, *(stack.state for stack in self._former)]
+        self._ledger.check_states(found["tokens"], {*self._persons, *(state.token for state in states)})
         live = {s["fingerprint"] for state in found["tokens"] for s in state["secrets"] if s["role"] != "ended"}
         state = self._stack.state
         if self._stack.undisturbed and state.token and state.token_outputs["fingerprint"] not in live:
@@ -299,6 +299,7 @@ class Trial:
             thread.join()
         won = self._random.choice([n for n in (0, 1) if "failed" not in said[n]] or [0])
         stack.state = states[won]
+        self._checkouts.append(states[1 - won])
         if states[1 - won].id == stack.state.id:
             stack.older.append(states[1 - won])
         return " | ".join(said)
@@ -424,6 +425,8 @@ class Trial:
             said = self.deploy()
             if "failed" not in said and self._stack.state.token:
                 break
+            if self._stack.undisturbed:
+                self._ledger.fail("who retries holds a live token", f"an undisturbed pipeline needs help: {said}")
             self._help(said)
         token = self._stack.state.token
         status = self._lane.ask(self._contacts, token)[0] if token else 0

@@ -11,7 +11,7 @@ import math
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -128,7 +128,7 @@ class Ledger:
         """Whether a request that ends this token for good was answered with yes."""
         return any(request.granted and self._ends(request, token) for request in self._requests[token.integration])
 
-    def check_states(self, states: Iterable[Mapping[str, Any]], held: Iterable[str | None]) -> None:
+    def check_states(self, states: Iterable[Mapping[str, Any]], held: Collection[str | None]) -> None:
         """Compare the service's word on all tokens (`GET /tokens`) with what is promised; `held` are values in use."""
         live: set[str] = set()
         for state in states:
@@ -191,7 +191,7 @@ class Ledger:
         for other in self.given.values():
             same = (other.integration, other.generation) == (token.integration, token.generation)
             if same and other.run != token.run:
-                self._break("one generation, one process", f"{token} was given to two", in_hand=True)
+                self._break("one generation, one process", f"{token} was given to two")
         self.given[token.value] = token
 
     def _promised_until(self, token: Given) -> float:
