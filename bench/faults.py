@@ -22,7 +22,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
-from fault_trials import Result, lane
+from fault_lane import lane
+from fault_trials import Result, run_trial
 from weakened_service import RULES
 
 # A service of its own for so many trials: its database stays small, and its start weighs little.
@@ -59,7 +60,7 @@ def run_chunk(rule: str, seeds: Sequence[int], losses: tuple[float, float]) -> T
     """Trials one after another on a service of their own."""
     tally = Tally(trials=len(seeds))
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, lane(Path(folder), rule) as running:
-        results = [running.run(seed, losses) for seed in seeds]
+        results = [run_trial(running, seed, losses) for seed in seeds]
         tally.broken = [result for result in results if result.broken]
         tally.injected, tally.steps = running.proxy.counts, running.done
     return tally

@@ -8,101 +8,26 @@ is `promises.Ledger`'s to say. A trial is repeated by its seed, but for the race
 """
 
 import copy
-import http.client
-import inspect
-import json
 import random
-import subprocess
-import sys
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote, urlsplit
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from urllib.parse import quote
 
 import requests
-from requests.adapters import HTTPAdapter
 
-import private_integrations.client
-from faulty_proxy import Faults, FaultyProxy
-from private_integrations.client import Client
+from fault_lane import Lane
+from faulty_proxy import Faults
+from pipelines import EVERY, OVERLAP, DiedError, Processes, Stack, State, Wire
 from private_integrations.connection import Connection
 from private_integrations.contract import API
-from private_integrations.deployment import Deployment
-from private_integrations.errors import ConfigurationError, PrivateIntegrationError
-from private_integrations.provider import IntegrationProvider, TokenProvider
+from private_integrations.errors import PrivateIntegrationError
 from promises import Broken, Ledger
-from throwaway import REPOSITORY, listening_address
-from weakened_service import OFFSET
 
-EVERY, OVERLAP = 6 * 3600, 3600
-"""Seconds of a declared period and of its overlap."""
 STEPS = (6, 11)
+"""The fewest and the most steps of a trial, before it is brought to an end."""
 _TRIES = 4
-_TOKEN_OUTPUTS = ("token", "previous_token", "generation", "fingerprint", "rotated_at", "status")
-
-# The production pauses spread load over seconds; here the network's faults don't depend on time.
-_PAUSES = (0.001, 0.002, 0.004)
-
-
-class DiedError(Exception):
-    """The process was killed here: nothing of it runs on, and what it learned last is written nowhere."""
-
-
-class Wire(HTTPAdapter):
-    """Sends requests of one process, tells the ledger of each, and kills the process after `lives` of them."""
-
-    def __init__(self, ledger: Ledger, lives: int | None = None) -> None:
-        super().__init__()
-        self._ledger = ledger
-        self._lives = lives
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        """One request and its whole answer."""
-        noted = self._ledger.sent(request.method or "", request.url or "", request.body, request.headers)
-        try:
-            answer = super().send(request, *args, **options)
-            self._ledger.answered(noted, answer.status_code, answer.content)
-        finally:
-            if self._lives is not None:
-                self._lives -= 1
-                if self._lives == 0:
-                    raise DiedError
-        return answer
-
-
-@dataclass
-class State:
-    """What a stack's state file holds of an integration and its token."""
-
-    id: str | None = None
-    inputs: dict[str, Any] = field(default_factory=dict)
-    outputs: dict[str, Any] = field(default_factory=dict)
-    token_inputs: dict[str, Any] = field(default_factory=dict)
-    token_outputs: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def token(self) -> str | None:
-        """The token that consumers are given."""
-        return self.token_outputs.get("token")
-
-
-@dataclass
-class Stack:
-    """A program, its state, and older copies of that state."""
-
-    external_id: str
-    state: State = field(default_factory=State)
-    older: list[State] = field(default_factory=list)
-    trigger: int = 0
-    edits: int = 0
-    overlap: int = OVERLAP
-    adopt: dict[str, str] = field(default_factory=dict)
-    undisturbed: bool = True
-    """Nobody but its own pipeline, one run at a time, has ever touched the token."""
 
 
 @dataclass(frozen=True)
@@ -114,92 +39,9 @@ class Result:
     broken: list[Broken]
 
 
-@dataclass
-class MovedService:
-    """A running service and the file that says by how much its clock is ahead."""
-
-    folder: Path
-    rule: str
-    url: str = ""
-    key: str = field(default="", repr=False)
-    account: str = ""
-
-    def __post_init__(self) -> None:
-        self._clock = self.folder / "clock"
-        self._clock.write_bytes(OFFSET.pack(0))
-        self.ahead = 0.0
-        self.start()
-
-    def start(self) -> None:
-        """Start it, for the first time or again; the port is another one each time."""
-        command = [sys.executable, str(REPOSITORY / "tools" / "weakened_service.py")]
-        self._process = subprocess.Popen(
-            [*command, str(self.folder / "data"), str(self._clock), *([self.rule] if self.rule else [])],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.url = listening_address(self._process)
-        if not self.key:
-            self.key = (self.folder / "data" / "admin.key").read_text().strip()
-            accounts = Client(Connection(self.url, self.key)).accounts()
-            self.account = next(account.id for account in accounts if account.kind == "sub_account")
-
-    def kill(self) -> None:
-        """SIGKILL: nothing is finished or closed."""
-        self._process.kill()
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-    def move(self, seconds: float) -> None:
-        """Move its clock forward."""
-        self.ahead += seconds
-        with self._clock.open("r+b") as stream:
-            stream.write(OFFSET.pack(self.ahead))
-
-
-class Lane:
-    """A service of its own behind a proxy of its own, for one trial after another."""
-
-    def __init__(self, service: MovedService, proxy: FaultyProxy) -> None:
-        self.service = service
-        self.proxy = proxy
-        self.done: Counter[str] = Counter()
-
-    def run(self, seed: int, losses: tuple[float, float]) -> Result:
-        """The trial with this seed."""
-        return Trial(self, seed, losses).run()
-
-    def ask(self, path: str, token: str) -> tuple[int, Any]:
-        """A GET straight to the service, as nobody's but the harness's own."""
-        connection = http.client.HTTPConnection(urlsplit(self.service.url).netloc)
-        try:
-            connection.request("GET", path, headers={"Authorization": f"Bearer {token}", "Version": "2021-07-28"})
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        finally:
-            connection.close()
-
-    def revive(self) -> None:
-        """Kill the service and start it again."""
-        self.service.kill()
-        self.service.start()
-        self.proxy.aim(self.service.url)
-
-
-@contextmanager
-def lane(folder: Path, rule: str = "") -> Iterator[Lane]:
-    """A lane in this folder, with one of the service's rules switched off if named."""
-    pauses = private_integrations.client._PAUSES
-    service = MovedService(folder, rule)
-    try:
-        private_integrations.client._PAUSES = _PAUSES
-        with FaultyProxy(service.url) as proxy:
-            yield Lane(service, proxy)
-    finally:
-        private_integrations.client._PAUSES = pauses
-        service.kill()
+def run_trial(where: Lane, seed: int, losses: tuple[float, float]) -> Result:
+    """The trial with this seed, at a loss between these two."""
+    return Trial(where, seed, losses).run()
 
 
 class Trial:
@@ -211,6 +53,8 @@ class Trial:
         self._proxy = where.proxy
         self._proxy.behave(Faults.at_loss(self._random.uniform(*losses)), seed)
         self._ledger = Ledger()
+        connection = Connection(where.proxy.url, where.service.key)
+        self._processes = Processes(connection, where.service.account, self._ledger)
         self._seed = seed
         self._project = f"faults-{seed}"
         self._stack = self._new_stack("dev")
@@ -245,13 +89,14 @@ class Trial:
         live = {s["fingerprint"] for state in found["tokens"] for s in state["secrets"] if s["role"] != "ended"}
         state = self._stack.state
         if self._stack.undisturbed and state.token and state.token_outputs["fingerprint"] not in live:
-            self._ledger.fail("an undisturbed state holds a working token", str(state.token_outputs), in_hand=True)
+            detail = f"generation {state.token_outputs['generation']} of {state.id} is dead"
+            self._ledger.fail("an undisturbed state holds a working token", detail, in_hand=True)
 
     # What may happen.
 
     def deploy(self) -> str:
         """`up` of the program as it stands; where it finds the integration gone, a `refresh`."""
-        said = self._attempt(lambda: self._up(self._stack, self._stack.state))
+        said = self._attempt(lambda: self._processes.up(self._stack, self._stack.state))
         if "run pulumi refresh" in said or "there is no integration" in said:
             self._attempt(self._refresh)
         return said
@@ -276,7 +121,7 @@ class Trial:
         self._stack.trigger += self._random.random() < 0.7
         lives = self._random.randint(1, 5)
         return f"after {lives} requests: " + self._attempt(
-            lambda: self._up(self._stack, self._stack.state, lives=lives)
+            lambda: self._processes.up(self._stack, self._stack.state, lives=lives)
         )
 
     def race(self) -> str:
@@ -290,7 +135,9 @@ class Trial:
         said = ["", ""]
 
         def process(number: int) -> None:
-            said[number] = self._attempt(lambda: self._up(stack, states[number], lives=lives[number], gate=gate))
+            said[number] = self._attempt(
+                lambda: self._processes.up(stack, states[number], lives=lives[number], gate=gate)
+            )
 
         threads = [threading.Thread(target=process, args=(number,)) for number in (0, 1)]
         for thread in threads:
@@ -376,14 +223,14 @@ class Trial:
         former = self._former[-1]
         if self._random.random() < 0.5:
             former.trigger += 1
-            return self._attempt(lambda: self._up(former, former.state))
-        return self._attempt(lambda: self._destroy(former.state))
+            return self._attempt(lambda: self._processes.up(former, former.state))
+        return self._attempt(lambda: self._processes.destroy(former.state))
 
     def destroy(self) -> str:
         """`destroy`, from the present state or an older one."""
         stack = self._stack
         stack.undisturbed = False
-        said = self._attempt(lambda: self._destroy(stack.state))
+        said = self._attempt(lambda: self._processes.destroy(stack.state))
         if "failed" not in said:
             stack.state, stack.older, stack.adopt = State(), [], {}
         return said
@@ -439,13 +286,13 @@ class Trial:
     def end(self) -> str:
         """The former stacks' destroy harms nothing; the owner's leaves nothing."""
         for former in self._former:
-            self._attempt(lambda former=former: self._destroy(former.state))  # type: ignore[misc]
+            self._attempt(lambda former=former: self._processes.destroy(former.state))  # type: ignore[misc]
         self._check()
         token = self._stack.state.token or ""
         if self._lane.ask(self._contacts, token)[0] != 200:
             self._ledger.fail("an old claim deletes nothing", "the token in use is dead", in_hand=True)
         self._stack.undisturbed = False
-        said = self._attempt(lambda: self._destroy(self._stack.state))
+        said = self._attempt(lambda: self._processes.destroy(self._stack.state))
         self._proxy.flush()
         _, left = self._lane.ask(f"{API}/integrations?under={quote(f'organization/{self._project}')}", self._key)
         self._ledger.check_left(left["integrations"])
@@ -479,89 +326,9 @@ class Trial:
 
     def _refresh(self) -> str:
         """Drop from the state what the service says is gone, as `refresh` does."""
-        state = self._stack.state
-        with self._client() as client:
-            provider = IntegrationProvider()
-            provider._deployment = Deployment(client)
-            if state.id is None or _undecorated(provider, "read", state.id, state.outputs).id == "":
-                self._stack.state, self._stack.older, self._stack.adopt = State(), [], {}
+        if self._processes.is_gone(self._stack.state):
+            self._stack.state, self._stack.older, self._stack.adopt = State(), [], {}
         return "refreshed"
-
-    @contextmanager
-    def _client(self, lives: int | None = None) -> Iterator[Client]:
-        """The client of a new process, through the proxy."""
-        client = Client(Connection(self._proxy.url, self._key))
-        client._session.mount("http://", Wire(self._ledger, lives))
-        try:
-            yield client
-        finally:
-            client._session.close()
-
-    def _up(
-        self, stack: Stack, state: State, *, lives: int | None = None, gate: threading.Barrier | None = None
-    ) -> str:
-        stack.older.append(copy.deepcopy(state))
-        with self._client(lives) as client:
-            deployment = Deployment(client)
-            self._deploy_integration(stack, state, deployment)
-            return self._deploy_token(stack, state, deployment, gate)
-
-    def _deploy_integration(self, stack: Stack, state: State, deployment: Deployment) -> None:
-        provider = IntegrationProvider()
-        provider._deployment, provider._default_account = deployment, self._lane.service.account
-        declared = {
-            "name": f"CRM {stack.edits}",
-            "scopes": ["contacts.readonly"],
-            "external_id": stack.external_id,
-            "rotation": self._policy(stack),
-            **{key: value for key, value in stack.adopt.items() if key == "adopt"},
-        }
-        inputs = _undecorated(provider, "check", state.inputs, declared).inputs
-        if state.id is None:
-            made = _undecorated(provider, "create", inputs)
-            state.id, state.outputs = made.id, made.outs
-        elif _undecorated(provider, "diff", state.id, state.outputs, inputs).changes:
-            state.outputs = _undecorated(provider, "update", state.id, state.outputs, inputs).outs
-        state.inputs = inputs
-
-    def _deploy_token(self, stack: Stack, state: State, deployment: Deployment, gate: threading.Barrier | None) -> str:
-        provider = TokenProvider()
-        provider._deployment = deployment
-        declared = {
-            "integration_id": state.id,
-            "external_id": stack.external_id,
-            "rotation": {**self._policy(stack), **({"trigger": str(stack.trigger)} if stack.trigger else {})},
-            **stack.adopt,
-            **dict.fromkeys(_TOKEN_OUTPUTS),
-        }
-        del declared["generation"]
-        checked = _undecorated(provider, "check", state.token_inputs, declared)
-        if checked.failures:
-            # Not a person's kind of error, but one that stops the `up` in the same way.
-            raise ConfigurationError(checked.failures[0].reason)
-        if gate is not None:
-            with suppress(threading.BrokenBarrierError):
-                gate.wait(0.05)
-        if not state.token_outputs:
-            outputs = _undecorated(provider, "create", checked.inputs).outs
-        elif _undecorated(provider, "diff", "", state.token_outputs, checked.inputs).changes:
-            outputs = _undecorated(provider, "update", "", state.token_outputs, checked.inputs).outs
-        else:
-            outputs = state.token_outputs
-        state.token_inputs, state.token_outputs = checked.inputs, outputs
-        return f"generation {outputs['generation']}, {checked.inputs['rotation_reason']}"
-
-    def _policy(self, stack: Stack) -> dict[str, str]:
-        return {"every": f"{EVERY}s", "overlap": f"{stack.overlap}s"}
-
-    def _destroy(self, state: State) -> str:
-        if state.id is None:
-            return "there is nothing"
-        with self._client() as client:
-            provider = IntegrationProvider()
-            provider._deployment = Deployment(client)
-            _undecorated(provider, "delete", state.id, state.outputs)
-        return f"{state.id} by the owner: {self._ledger.owned(state.id, state.outputs['claim'])}"
 
     def _use(self, token: str) -> int | None:
         """A consumer's request to the data API, repeated until there is an answer; None if there is none."""
@@ -578,7 +345,7 @@ class Trial:
         return None
 
     def _issue_to_person(self, integration_id: str) -> str:
-        with self._client() as client:
+        with self._processes.client() as client:
             integration = client.integration(integration_id)
             issued = client.issue(
                 integration_id,
@@ -592,7 +359,7 @@ class Trial:
         return f"generation {issued.generation}"
 
     def _expire(self, integration_id: str, roles: set[str]) -> str:
-        with self._client() as client:
+        with self._processes.client() as client:
             secrets = [
                 secret
                 for page in client.tokens_of([integration_id])
@@ -648,8 +415,3 @@ _STEPS: tuple[tuple[Callable[[Trial], str], float], ...] = (
     (Trial.late_arrives, 1.5),
     (Trial.service_dies, 0.05),
 )
-
-
-def _undecorated(provider: Any, method: str, *arguments: Any) -> Any:
-    """A provider's method, as the engine calls it, but with the error itself in place of the engine's one line."""
-    return inspect.unwrap(getattr(type(provider), method))(provider, *arguments)

@@ -16,7 +16,7 @@ def server():
     class Echo(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_POST(self):  # noqa: N802 - the name that the library asks for
+        def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             self.server.arrived.append(body.decode())
             self.send_response(200)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from fault_trials import lane
+from fault_lane import lane
+from fault_trials import run_trial
 from weakened_service import RULES
 
 TRIALS = 120
@@ -17,7 +18,7 @@ def test_no_promise_is_broken(tmp_path):
     """At losses of 5 to 20 %, with crashes, races, restored states, a person and an adopting stack."""
     with lane(tmp_path) as running:
         for seed in range(TRIALS):
-            result = running.run(seed, LOSSES)
+            result = run_trial(running, seed, LOSSES)
             assert not result.broken, "\n".join([f"seed {seed}", *result.log, *map(str, result.broken)])
         assert running.proxy.counts.total() - running.proxy.counts["delivered"] > TRIALS
 
@@ -27,4 +28,6 @@ def test_a_promise_is_broken_without_the_rule(tmp_path, rule):
     """Each rule is there for a counterexample, and the trials find it when the rule is not."""
     with lane(tmp_path, rule) as running:
         seeds = range(FIRST[rule], FIRST[rule] + ENOUGH)
-        assert any(running.run(seed, LOSSES).broken for seed in seeds), f"{ENOUGH} trials were as good without {rule}"
+        assert any(run_trial(running, seed, LOSSES).broken for seed in seeds), (
+            f"{ENOUGH} trials were as good without {rule}"
+        )
