@@ -63,6 +63,7 @@ def run_chunk(rule: str, seeds: Sequence[int], losses: tuple[float, float]) -> T
         results = [run_trial(running, seed, losses) for seed in seeds]
         tally.broken = [result for result in results if result.broken]
         tally.injected, tally.steps = running.proxy.counts, running.done
+        tally.injected["copies that arrived late"] = running.proxy.arrived_late
     return tally
 
 
@@ -116,13 +117,13 @@ def main() -> int:
     seeds = range(options.seed, options.seed + options.trials)
     print(f"{'rule off':<10} {'trials':>7} {'broken':>7} {'in hand':>8} {'seconds':>7}  promises broken first")
     tally = run("", seeds, losses, options.lanes)
+    if tally.broken:
+        print(replayable(tally.broken))
     if options.rules_off:
         for rule in options.rules:
             run(rule, range(options.seed, options.seed + options.rules_off), losses, options.lanes)
     report_counts("Requests, with all rules in force", tally.injected)
     report_counts("Steps, with all rules in force", tally.steps)
-    if tally.broken:
-        print(f"\n{replayable(tally.broken)}")
     return 1 if tally.broken else 0
 
 

@@ -10,7 +10,7 @@ is `promises.Ledger`'s to say. A trial is repeated by its seed, but for the race
 import copy
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -39,9 +39,9 @@ class Result:
     broken: list[Broken]
 
 
-def run_trial(where: Lane, seed: int, losses: tuple[float, float]) -> Result:
-    """The trial with this seed, at a loss between these two."""
-    return Trial(where, seed, losses).run()
+def run_trial(where: Lane, seed: int, losses: tuple[float, float], steps: "Sequence[Step] | None" = None) -> Result:
+    """The trial with this seed, at a loss between these two; of these steps, else of random ones."""
+    return Trial(where, seed, losses).run(steps)
 
 
 class Trial:
@@ -63,20 +63,18 @@ class Trial:
         self._persons: list[str] = []
         self._log: list[str] = []
 
-    def run(self) -> Result:
-        """Some random steps, then everything late arrives, what is broken off is repeated, and all is destroyed."""
-        steps, weights = zip(*_STEPS, strict=True)
-        self._step(Trial.deploy)
-        for step in self._random.choices(steps, weights, k=self._random.randint(*STEPS)):
-            if self._ledger.broken:
-                break
-            self._step(step)
-        for step in (Trial.settle, Trial.heal, Trial.end):
+    def run(self, steps: "Sequence[Step] | None" = None) -> Result:
+        """The steps, then everything late arrives, what is broken off is repeated, and all is destroyed."""
+        for step in (Trial.deploy, *(steps or self._random_steps()), Trial.settle, Trial.heal, Trial.end):
             if not self._ledger.broken:
                 self._step(step)
         return Result(self._seed, self._log, self._ledger.broken)
 
-    def _step(self, step: Callable[["Trial"], str]) -> None:
+    def _random_steps(self) -> "list[Step]":
+        steps, weights = zip(*_STEPS, strict=True)
+        return self._random.choices(steps, weights, k=self._random.randint(*STEPS))
+
+    def _step(self, step: "Step") -> None:
         said = step(self)
         self._lane.done[step.__name__] += 1
         self._log.append(f"{step.__name__}: {said}")
@@ -272,7 +270,8 @@ class Trial:
             said = self.deploy()
             if "failed" not in said and self._stack.state.token:
                 break
-            if self._stack.undisturbed:
+            if self._stack.undisturbed and "are all alive" not in said:
+                # To wait for the end of an overlap is no help; whatever else there is, nobody else has caused.
                 self._ledger.fail("who retries holds a live token", f"an undisturbed pipeline needs help: {said}")
             self._help(said)
         token = self._stack.state.token
@@ -394,7 +393,10 @@ class Trial:
             stack.trigger += 1
 
 
-_STEPS: tuple[tuple[Callable[[Trial], str], float], ...] = (
+Step = Callable[[Trial], str]
+
+# How often each is drawn, relative to the others.
+_STEPS: tuple[tuple[Step, float], ...] = (
     (Trial.deploy, 3),
     (Trial.rotate, 4),
     (Trial.rotate_due, 2),

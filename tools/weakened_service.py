@@ -7,9 +7,11 @@ the rule decides is replaced here, from outside; the service itself has no such 
 fault trials to show what each rule is for (docs/faults.md).
 """
 
+import itertools
 import mmap
 import struct
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from private_integrations.contract import LAST_GENERATION, GenerationRequest
+from private_integrations.contract import GenerationRequest
 from private_integrations_service import domain, server
 from private_integrations_service.app import Application, utc_now
 from private_integrations_service.domain import Issue, Refused, Token
@@ -35,13 +37,30 @@ def ahead_by(file: Path) -> Callable[[], datetime]:
 
 
 def without_attempt() -> None:
-    """Any attempt counts as a higher one."""
-    _change_repetition(lambda pending, request: request.model_copy(update={"attempt": LAST_GENERATION}))
+    """Whatever arrives counts as a higher attempt; in the schema, too, which else refuses an equal one."""
+    issue = generations.issue
+    # Above those of a service that was killed before.
+    attempts = itertools.count(int(time.monotonic()) * 1000)
+
+    def weakened(
+        write: Any, integration_id: str, generation: int, request: GenerationRequest, *rest: Any, actor: Any
+    ) -> Any:
+        counted = request.model_copy(update={"attempt": next(attempts)})
+        return issue(write, integration_id, generation, counted, *rest, actor=actor)
+
+    _replace(generations, "issue", weakened)
 
 
 def without_run() -> None:
     """Another process may repeat what this one asked for."""
-    _change_repetition(lambda pending, request: request.model_copy(update={"run": pending.run}))
+    decide = domain._repeat
+
+    def weakened(pending: Token | None, last: int, generation: int, request: GenerationRequest, now: datetime) -> Any:
+        if pending is not None:
+            request = request.model_copy(update={"run": pending.run})
+        return decide(pending, last, generation, request, now)
+
+    _replace(domain, "_repeat", weakened)
 
 
 def without_issuer() -> None:
@@ -99,17 +118,6 @@ RULES: dict[str, Callable[[], None]] = {
     "delivery": without_delivery,
     "claim": without_claim,
 }
-
-
-def _change_repetition(changed: Callable[[Token, GenerationRequest], GenerationRequest]) -> None:
-    decide = domain._repeat
-
-    def weakened(
-        pending: Token | None, last: int, generation: int, request: GenerationRequest, now: datetime
-    ) -> Issue | Refused:
-        return decide(pending, last, generation, changed(pending, request) if pending else request, now)
-
-    _replace(domain, "_repeat", weakened)
 
 
 def _replace(module: Any, name: str, weakened: Any) -> None:
