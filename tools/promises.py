@@ -79,7 +79,7 @@ class Ledger:
         self.given: dict[str, Given] = {}
         self.broken: list[Broken] = []
         self._requests: dict[str, list[Request]] = defaultdict(list)
-        self._owners: dict[str, list[tuple[float, str]]] = defaultdict(list)
+        self._owners: dict[str, str] = {}
         self._ended_claims: set[str] = set()
         self._crowded: set[str] = set()
         self._deadlines: dict[str, str] = {}
@@ -109,7 +109,7 @@ class Ledger:
         if request.kind == "issue":
             self._note_given(request, said)
         elif request.kind == "declare":
-            self._owners[said["id"]].append((self.now, said["claim"]))
+            self._owners[said["id"]] = said["claim"]
         elif request.kind == "delete":
             request.granted = said["deleted"]
             if request.granted and request.claim:
@@ -117,8 +117,7 @@ class Ledger:
 
     def owned(self, integration: str, claim: str) -> bool:
         """Whether this claim is the last one that an answer confirmed as the owner's."""
-        owners = self._owners[integration]
-        return bool(owners) and owners[-1][1] == claim
+        return self._owners.get(integration) == claim
 
     def must_live(self, token: Given) -> bool:
         """Whether this token has to work now, by every promise made so far."""
@@ -139,15 +138,15 @@ class Ledger:
             self._check_roles(state["integration_id"], secrets)
         for token in [*self.given.values()]:
             if token.fingerprint not in live and self.must_live(token):
-                self._break("a returned token lives", f"{token} is dead", in_hand=token.value in held)
+                self.fail("a returned token lives", f"{token} is dead", in_hand=token.value in held)
             if token.fingerprint in live and self.must_be_dead(token):
-                self._break("what was ended is dead", f"{token} is alive")
+                self.fail("what was ended is dead", f"{token} is alive")
 
     def check_left(self, left: Iterable[Mapping[str, Any]]) -> None:
         """No integration may be there whose claim was ended by a delete that was confirmed."""
         for integration in left:
             if integration["claim"] in self._ended_claims:
-                self._break("a creation happens once", f"{integration['id']} came back after its delete")
+                self.fail("a creation happens once", f"{integration['id']} came back after its delete")
 
     def check_use(self, value: str, status: int, who: str) -> None:
         """Compare the data API's answer to a token with what is promised."""
@@ -155,13 +154,13 @@ class Ledger:
         if token is None:
             return
         if status == 401 and self.must_live(token):
-            self._break("a returned token lives", f"{token} is refused to {who}", in_hand=True)
+            self.fail("a returned token lives", f"{token} is refused to {who}", in_hand=True)
         if status == 200 and self.must_be_dead(token):
-            self._break("what was ended is dead", f"{token} opens to {who}")
+            self.fail("what was ended is dead", f"{token} opens to {who}")
 
     def fail(self, promise: str, detail: str, *, in_hand: bool = False) -> None:
-        """Note a broken promise that the trial itself has seen."""
-        self._break(promise, detail, in_hand=in_hand)
+        """Note a broken promise."""
+        self.broken.append(Broken(promise, detail, in_hand))
 
     def _read(self, method: str, path: str, body: str | bytes | None, headers: Mapping[str, str]) -> Request:
         fields = json.loads(body) if body else {}
@@ -191,7 +190,7 @@ class Ledger:
         for other in self.given.values():
             same = (other.integration, other.generation) == (token.integration, token.generation)
             if same and other.run != token.run:
-                self._break("one generation, one process", f"{token} was given to two")
+                self.fail("one generation, one process", f"{token} was given to two")
         self.given[token.value] = token
 
     def _promised_until(self, token: Given) -> float:
@@ -223,8 +222,7 @@ class Ledger:
 
     def _by_the_owner(self, request: Request) -> bool:
         """Whether a delete may have met the claim it carries: not if another owner was confirmed before or since."""
-        owners = self._owners[request.integration]
-        return request.claim is None or all(claim == request.claim for at, claim in owners[-1:])
+        return request.claim is None or self._owners.get(request.integration, request.claim) == request.claim
 
     def _replaces_unused(self, request: Request, token: Given) -> bool:
         """The token's own issuer went on to another number, maybe before this one was used."""
@@ -259,16 +257,13 @@ class Ledger:
     def _check_roles(self, integration: str, secrets: list[dict[str, Any]]) -> None:
         roles = [secret["role"] for secret in secrets]
         if roles.count("current") > 1 or roles.count("pending") > 1 or roles.count("previous") > 3:
-            self._break("one current, one pending, three superseded", f"{integration} has {roles}")
+            self.fail("one current, one pending, three superseded", f"{integration} has {roles}")
         for secret in secrets:
             if secret["role"] == "previous" and secret["expires_at"] is None:
-                self._break("a superseded token has a deadline", f"{secret['fingerprint']} of {integration}")
+                self.fail("a superseded token has a deadline", f"{secret['fingerprint']} of {integration}")
             before = self._deadlines.get(secret["fingerprint"], "")
             if secret["expires_at"] and secret["expires_at"] < before:
                 detail = f"{secret['fingerprint']} of {integration}: {secret['expires_at']}, was {before}"
-                self._break("a promised overlap is never shortened", detail)
+                self.fail("a promised overlap is never shortened", detail)
             if secret["expires_at"]:
                 self._deadlines[secret["fingerprint"]] = secret["expires_at"]
-
-    def _break(self, promise: str, detail: str, *, in_hand: bool = False) -> None:
-        self.broken.append(Broken(promise, detail, in_hand))

@@ -92,7 +92,7 @@ def until_it_succeeds(command):
     raise AssertionError(f"{TRIES} times in a row is not the network")
 
 
-@pytest.mark.parametrize(("loss", "seed"), [(0.2, 4), (0.1, 11)])
+@pytest.mark.parametrize(("loss", "seed"), [(0.2, 4), (0.15, 11)])
 def test_a_whole_life_over_a_faulty_network(stack, service, client, faulty, loss, seed):
     """Create, rotate, edit, rotate, destroy: whoever follows the state is never without a token that works."""
     faulty.behave(Faults.at_loss(loss), seed)
@@ -103,4 +103,4 @@ def test_a_whole_life_over_a_faulty_network(stack, service, client, faulty, loss
     assert contacts(service, life.tokens["crm"][-1], "POST") == 201
     life.deploy("second", WRITE, rotates=True)
     life.destroy()
-    assert faulty.counts.total() - faulty.counts["delivered"] >= 4
+    assert faulty.counts.total() > faulty.counts["delivered"], "this network never failed"
