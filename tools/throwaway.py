@@ -50,7 +50,7 @@ def running_service(data_dir: Path, **settings: str) -> Iterator[Service]:
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | settings
     ) as process:
         try:
-            url = _address(process)
+            url = listening_address(process)
             key = (data_dir / "admin.key").read_text().strip()
             accounts = Client(Connection(url, key)).accounts()
             demo = next(account.id for account in accounts if account.kind == "sub_account")
@@ -59,7 +59,7 @@ def running_service(data_dir: Path, **settings: str) -> Iterator[Service]:
             process.terminate()
 
 
-def _address(process: "subprocess.Popen[str]") -> str:
+def listening_address(process: "subprocess.Popen[str]") -> str:
     """The URL that the service says it listens on."""
     assert process.stdout is not None
     said: list[str] = []

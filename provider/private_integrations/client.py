@@ -140,9 +140,10 @@ class Client:
         holding: int | None,
         overlap_seconds: int,
         reason: str,
+        owner: str | None = None,
         replace_pending: bool = False,
     ) -> IssuedToken:
-        """Make a generation exist and get its token.
+        """Make a generation exist and get its token; with `owner`, only while that external id owns the integration.
 
         Each try is a higher attempt of one run: where an answer was lost, the service revokes the
         token nobody received and issues another one for the same generation.
@@ -158,9 +159,16 @@ class Client:
                 holding=holding,
                 overlap_seconds=overlap_seconds,
                 reason=reason,
+                owner=owner,
                 replace_pending=replace_pending,
             )
-            return self._once("PUT", path, IssuedToken, body=request)
+            try:
+                return self._once("PUT", path, IssuedToken, body=request)
+            except Conflict as error:
+                if error.problem == "attempt-stale":
+                    # A copy of this attempt has overtaken it: its answer went nowhere, the next attempt's comes here.
+                    raise _TryAgain(str(error)) from error
+                raise
 
         return _trying(attempt)
 
@@ -229,7 +237,9 @@ class Client:
         try:
             return model.model_validate_json(answer.content)
         except ValidationError:
-            raise self._not_the_service(answer) from None
+            wrong = self._not_the_service(answer)
+            # Nothing at all was cut off on its way: the next answer may be whole.
+            raise wrong if answer.content else _TryAgain(str(wrong)) from None
 
     def _refusal(self, answer: requests.Response) -> Exception:
         problem = _problem(answer)

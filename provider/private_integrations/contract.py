@@ -161,7 +161,8 @@ class IntegrationRequest(Request):
     """Create an integration, replace the remains of an interrupted creation, or adopt one.
 
     `claim` is the owner's mark: a random value made for one creation. `replaces` names an
-    integration that never had a token asked for; `adopts` one to take over as it is, tokens and all.
+    integration that never had a token asked for; `adopts` one to take over as it is, tokens and all,
+    from the owner whose claim is `adopts_from`, so that a late adoption takes nothing from a newer one.
     """
 
     account: Identifier
@@ -172,6 +173,7 @@ class IntegrationRequest(Request):
     claim: Identifier
     replaces: Identifier | None = None
     adopts: Identifier | None = None
+    adopts_from: Identifier | None = None
 
 
 class IntegrationEdit(Request):
@@ -274,7 +276,8 @@ class GenerationRequest(Request):
 
     `issuer` says who asks, `run` which process, `attempt` counts within the run (an answer may be
     lost), `holding` is the generation that the sender has stored safely. With `replace_pending` a
-    person ends what somebody else has issued and nobody has used yet.
+    person ends what somebody else has issued and nobody has used yet. `owner` is the external id that
+    the sender acts for: a former owner's request is refused, however late it arrives.
     """
 
     issuer: ExternalId
@@ -282,6 +285,7 @@ class GenerationRequest(Request):
     attempt: Generation
     holding: Annotated[int, Field(ge=0, le=LAST_GENERATION)] | None = None
     replace_pending: bool = False
+    owner: ExternalId | None = None
     overlap_seconds: Seconds
     reason: Annotated[str, Field(max_length=500), AfterValidator(_lines)] = ""
 

@@ -121,9 +121,10 @@ class IntegrationProvider(_Provider):
             rotation=_wire_policy(props),
             claim=secrets.token_hex(16),
         )
-        if "adopt" in props:
-            request = request.model_copy(update={"adopts": props["adopt"]})
         client, external_id = self._deployment.client, props["external_id"]
+        if "adopt" in props:
+            present = client.integration(props["adopt"])
+            request = request.model_copy(update={"adopts": present.id, "adopts_from": present.claim})
         try:
             integration = client.declare(external_id, request)
         except Conflict as error:
@@ -289,6 +290,7 @@ class TokenProvider(_Provider):
             props["integration_id"],
             int(props["generation"]),
             issuer=props["external_id"],
+            owner=props["external_id"],
             holding=held,
             overlap_seconds=int(policy.overlap.total_seconds()),
             reason=props["rotation_reason"],

@@ -181,14 +181,15 @@ class Promises:
         self.cancelled.add(generation)
 
     def edit_overlap(self, overlap: timedelta) -> None:
-        """The running overlap is counted anew from the same delivery; the next one will be as long."""
-        self.overlap = overlap
-        if self.waiting is not None:
-            self.waiting.overlap = overlap
-        if self.in_use is not None:
+        """The running overlap is counted anew from the same delivery; one that a rotation had of its own stays."""
+        before, self.overlap = self.overlap, overlap
+        for newer in (self.waiting, self.in_use):
+            if newer is None or newer.overlap != before:
+                continue
+            newer.overlap = overlap
             for token in self.alive():
-                if token.followed_by == self.in_use.generation:
-                    token.ends_at = self.in_use.used_since + overlap
+                if token.followed_by == newer.generation:
+                    token.ends_at = newer.used_since + overlap
 
 
 class LifeOfTokens(RuleBasedStateMachine):

@@ -160,6 +160,29 @@ def test_adopting(management):
     assert problem(management.declare(new_external_id(), adopts="int_nothing")) == (404, "integration-unknown")
 
 
+def test_a_late_adoption_takes_nothing_from_a_newer_one(management):
+    """An adoption names the owner that it saw: a copy that arrives after another adoption is refused."""
+    made = management.integration()
+    first = {"adopts": made["id"], "adopts_from": made["claim"], "claim": uuid.uuid4().hex}
+    external_id = new_external_id()
+    newer = management.declare(external_id, adopts=made["id"], adopts_from=made["claim"])
+    assert newer.status_code == 200
+    assert problem(management.declare(external_id, **first)) == (409, "claim-old")
+    assert management.ask("GET", f"/integrations/{made['id']}").json()["claim"] == newer.json()["claim"]
+
+
+def test_a_former_owner_issues_nothing(management):
+    """A rotation that its sender asked for as an owner is refused after an adoption, however late it arrives."""
+    made = management.integration()
+    assert management.issue(made["id"], 1, owner=made["external_id"]).status_code == 201
+    external_id = new_external_id()
+    management.declare(external_id, adopts=made["id"])
+    late = management.issue(made["id"], 2, owner=made["external_id"], overlap_seconds=0)
+    assert problem(late) == (409, "claim-old")
+    assert late.json()["detail"] == f"{made['id']} was taken over by {external_id}"
+    assert roles(management.state(made["id"])) == {1: "pending"}
+
+
 def test_an_integration_of_another_account_is_not_adopted(management):
     """To a declaration for another account the integration doesn't exist."""
     made = management.integration()

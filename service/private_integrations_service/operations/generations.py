@@ -30,7 +30,7 @@ from ..storage import audit, integrations
 from ..storage import tokens as stored
 from ..storage.database import Database, Write
 from ..tokens import new_token, presented_token
-from .integrations import find
+from .integrations import find, refuse_owner
 
 _CONSUMER = Actor("first use")
 
@@ -54,6 +54,9 @@ def issue(
     integration = find(write.connection, integration_id, actor)
     if isinstance(integration, Refused):
         return integration
+    refused = refuse_owner(integration, request.owner)
+    if refused is not None:
+        return refused
     plan = plan_issue(
         _tokens(write, integration),
         integration.last_generation,

@@ -102,7 +102,7 @@ def edit(
     if isinstance(old, Refused):
         return old
     if claim is not None and claim != old.claim:
-        return Refused("claim-old", f"{integration_id} was taken over by {old.external_id}")
+        return _taken_over(old)
     given = {field: getattr(change, field) for field in change.model_fields_set}
     # Only `rotation` can be emptied; null in another field leaves it as it is.
     values = {field: value for field, value in given.items() if value is not None or field == "rotation"}
@@ -154,6 +154,15 @@ def _impossible(rotation: RotationPolicy | None) -> str | None:
     return refuse_policy(Policy.from_the_wire(rotation))
 
 
+def refuse_owner(integration: Integration, owner: str | None) -> Refused | None:
+    """Why somebody who acts as the owner of this external id may not, or None."""
+    return None if owner is None or owner == integration.external_id else _taken_over(integration)
+
+
+def _taken_over(integration: Integration) -> Refused:
+    return Refused("claim-old", f"{integration.id} was taken over by {integration.external_id}")
+
+
 def _refuse(
     write: Write,
     account_id: str,
@@ -174,6 +183,8 @@ def _adopt(
     target = integrations.integration_by_id(write.connection, request.adopts or "", [request.account])
     if target is None:
         return Refused("integration-unknown", f"there is no integration {request.adopts} in account {request.account}")
+    if request.adopts_from is not None and request.adopts_from != target.claim:
+        return _taken_over(target)
     if existing is not None and existing.id != target.id:
         return _taken(existing, issued=stored_tokens.was_ever_issued(write.connection, existing.id))
     adopted = target.model_copy(
