@@ -99,12 +99,9 @@ def environment(service: Service) -> dict[str, str]:
 
 
 @pytest.fixture
-def stack(tmp_path: Path, environment: dict[str, str]) -> Iterator[EngineStack]:
-    """A new stack, destroyed at the end where the test left anything."""
-    made = EngineStack(tmp_path, environment)
-    yield made
-    if made.stack.export_stack().deployment.get("resources"):
-        made.destroy()
+def stack(tmp_path: Path, environment: dict[str, str]) -> EngineStack:
+    """A new stack; what a test leaves of it goes with its folder and the service."""
+    return EngineStack(tmp_path, environment)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from pysqlite3 import dbapi2 as sqlite
 
 from private_integrations.client import Client
 from private_integrations.connection import Connection
+from throwaway import running_service
 
 COMMAND = [sys.executable, "-m", "private_integrations.cli"]
 
@@ -128,6 +130,13 @@ def _until_it_ends(screen: int) -> Iterator[bytes]:
 def cli(service: Any) -> CommandLine:
     """The command line against the running service, as its administrator."""
     return CommandLine(service.environment)
+
+
+@pytest.fixture
+def cli_of_a_new_service(tmp_path: Path) -> Iterator[CommandLine]:
+    """The command line against a service that has no integration yet."""
+    with running_service(tmp_path) as started:
+        yield CommandLine(started.environment)
 
 
 @pytest.fixture

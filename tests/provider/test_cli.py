@@ -127,13 +127,12 @@ def test_list_for_programs(cli):
     assert [secret["generation"] for secret in found["secrets"]] == [1]
 
 
-def test_list_of_an_account_without_integrations(cli):
+def test_list_of_a_service_without_integrations(cli_of_a_new_service):
     """Nothing to list is no error: stdout stays empty, and JSON has an empty list."""
-    agency = next(a["id"] for a in cli("accounts", "--json").json["accounts"] if a["kind"] == "agency")
-    listed = cli("list", "--account", agency)
+    listed = cli_of_a_new_service("list")
     message = "private-integrations: there are no integrations yet; `private-integrations create` makes one\n"
     assert (listed.code, listed.out, listed.err) == (0, "", message)
-    assert cli("list", "--account", agency, "--json").json == {"integrations": []}
+    assert cli_of_a_new_service("list", "--json").json == {"integrations": []}
 
 
 def test_show_has_the_integration_and_its_tokens(cli, use):
@@ -543,7 +542,7 @@ def test_a_narrow_terminal_gets_four_lines_for_each(cli):
     assert re.fullmatch(f"  generation 1, rotated {INSTANT}, next {INSTANT}", lines[first + 2])
     assert lines[first + 3] == "  every 90d, overlap 7d, early window 1h"
     assert max(map(len, lines[first : first + 4])) <= 80
-    assert "ID  " in cli.on_terminal("list", columns=300, NO_COLOR="1").out
+    assert "ID  " in cli.on_terminal("list", columns=5000, NO_COLOR="1").out
 
 
 def test_no_terminal_is_too_narrow_for_a_token(cli):

@@ -158,7 +158,7 @@ def test_what_can_not_be_cancelled(cli, rotated):
     assert (refused.code, refused.out, refused.err) == (
         5,
         "",
-        "private-integrations: no token from before generation 1 works any more: cancelling would leave none; "
+        "private-integrations: the token before generation 1 does not work any more: there is none to go back to; "
         "rotate instead\n",
     )
     never = cli("cancel", first, "--generation", "7")

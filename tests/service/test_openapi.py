@@ -20,10 +20,10 @@ def test_no_request_makes_the_service_fail(service):
 
 
 def ask_at_random(cases, key):
-    """Send forty cases of a strategy."""
+    """Send thirty cases of a strategy."""
 
     @given(case=cases)
-    @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=30, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     def ask(case):
         case.call_and_validate(headers={"Authorization": f"Bearer {key}"}, checks=CHECKS)
 
