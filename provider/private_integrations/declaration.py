@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from .connection import ACCOUNT_VARIABLE
 from .contract import Description, Identifier, Name, fault_reason
-from .rotation import canonical_policy, read_policy
+from .policy import canonical_policy, read_policy
 from .scopes import ALL_SCOPES, no_such_scope
 
 Properties = dict[str, Any]

@@ -3,7 +3,8 @@
 from .contract import Secret, rfc3339, token_fingerprint
 from .declaration import Properties, is_unknown
 from .deployment import Known
-from .rotation import Policy, Rotate, decide, read_policy, status
+from .policy import Policy, read_policy
+from .rotation import Rotate, decide, status
 
 
 def declared_policy(props: Properties) -> Policy:

@@ -17,8 +17,9 @@ from pulumi.dynamic import Resource
 
 from .contract import rfc3339
 from .durations import format_duration
+from .policy import read_policy
 from .provider import IntegrationProvider, TokenProvider
-from .rotation import due_at, read_policy
+from .rotation import due_at
 from .scopes import Scope
 
 Duration = str | timedelta

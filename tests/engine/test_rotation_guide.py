@@ -11,7 +11,7 @@ from pulumi import automation as auto
 import private_integrations as pi
 from consumer import Consumer
 from integrations import contacts
-from private_integrations.rotation import read_policy
+from private_integrations.policy import read_policy
 from throwaway import REPOSITORY, age
 
 GUIDE = REPOSITORY / "docs" / "rotation.md"

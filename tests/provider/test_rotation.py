@@ -7,19 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from private_integrations.contract import CANCELLED, Secret, TokenState
-from private_integrations.rotation import (
-    Alarm,
-    Keep,
-    Policy,
-    Rotate,
-    alarms,
-    canonical_policy,
-    decide,
-    due_at,
-    read_policy,
-    refuse_policy,
-    status,
-)
+from private_integrations.policy import Policy, canonical_policy, read_policy, refuse_policy
+from private_integrations.rotation import Alarm, Keep, Rotate, alarms, decide, due_at, status
 from private_integrations.schedules import Schedule
 
 T0 = datetime(2026, 8, 22, tzinfo=UTC)

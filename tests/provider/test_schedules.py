@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from private_integrations.rotation import read_policy
+from private_integrations.policy import read_policy
 from private_integrations.schedules import read_schedule
 
 MINUTE = timedelta(minutes=1)

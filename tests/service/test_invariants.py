@@ -33,7 +33,8 @@ from private_integrations.contract import (
 )
 from private_integrations.deployment import Known
 from private_integrations.plan import planned_generation, refuse_plan
-from private_integrations.rotation import Keep, Policy, decide, read_policy, status
+from private_integrations.policy import Policy, read_policy
+from private_integrations.rotation import Keep, decide, status
 from private_integrations_service.actor import Actor
 from private_integrations_service.authorizer import Authorizer
 from private_integrations_service.domain import Refused

@@ -26,7 +26,8 @@ from hypothesis.stateful import (
 from sqlalchemy import func, select
 
 from private_integrations.contract import GenerationRequest, IntegrationEdit, IntegrationRequest, RotationPolicy
-from private_integrations.rotation import Keep, Policy, Rotate, decide, status
+from private_integrations.policy import Policy
+from private_integrations.rotation import Keep, Rotate, decide, status
 from private_integrations_service.actor import Actor
 from private_integrations_service.authorizer import Authorizer
 from private_integrations_service.domain import Refused

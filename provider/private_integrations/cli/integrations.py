@@ -9,7 +9,7 @@ from ..client import Client
 from ..connection import find_account
 from ..contract import Integration, IntegrationEdit, IntegrationRequest
 from ..errors import ConfigurationError, PrivateIntegrationError, ServiceUnreachable
-from ..rotation import Policy
+from ..policy import Policy
 from .failures import ANSWER_IS_NO, note, usage
 from .options import (
     AccountId,

@@ -8,7 +8,7 @@ import typer
 from ..contract import Secret, TokenState, instant_text
 from ..durations import format_duration
 from ..errors import Conflict, ServiceUnreachable
-from ..rotation import Policy
+from ..policy import Policy
 from .failures import note, usage
 from .options import AsJson, IntegrationId, Overlap, TokenOnly, connect, duration
 from .standing import Standing, in_pulumi, managed_by, standing_of

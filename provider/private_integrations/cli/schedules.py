@@ -8,7 +8,7 @@ import typer
 
 from ..contract import RotationPolicy
 from ..durations import format_duration
-from ..rotation import Policy, read_policy
+from ..policy import Policy, read_policy
 from .failures import usage
 
 Every = Annotated[

@@ -8,7 +8,8 @@ from typing import Any
 from ..client import Client
 from ..contract import Integration, Secret, TokenState, instant_text, rfc3339
 from ..errors import NotFound
-from ..rotation import Alarm, Decision, Policy, Status, alarms, decide, due_at, status
+from ..policy import Policy
+from ..rotation import Alarm, Decision, Status, alarms, decide, due_at, status
 
 _WORDS: dict[Status, str] = {
     "off": "no schedule",

@@ -8,7 +8,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from private_integrations.contract import AlarmReport, Integration, TokenState
-from private_integrations.rotation import Alarm, Policy, Status, alarms, status
+from private_integrations.policy import Policy
+from private_integrations.rotation import Alarm, Status, alarms, status
 
 from ..actor import Actor
 from ..storage import integrations

@@ -13,7 +13,7 @@ from private_integrations.contract import (
     instant_text,
 )
 from private_integrations.durations import format_duration
-from private_integrations.rotation import Policy, refuse_policy
+from private_integrations.policy import Policy, refuse_policy
 from private_integrations.schedules import read_schedule
 
 from .. import tokens
