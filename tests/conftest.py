@@ -30,9 +30,10 @@ def pytest_configure() -> None:
 
 @pytest.fixture(autouse=True)
 def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the developer's own service, stack or proxy."""
+    """No test sees the developer's own service, stack, proxy or terminal."""
     for name in list(os.environ):
-        if name.startswith(("PRIVATE_INTEGRATIONS_", "PULUMI_")) or name.lower().endswith("_proxy"):
+        own = name.startswith(("PRIVATE_INTEGRATIONS_", "PULUMI_")) or name in ("COLUMNS", "LINES")
+        if own or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 
 

@@ -19,6 +19,7 @@ from private_integrations.contract import (
     Acknowledgement,
     Deletion,
     Expiry,
+    ExternalId,
     GenerationRequest,
     Health,
     Identifier,
@@ -141,7 +142,9 @@ def list_accounts(asking: Asking) -> AccountList:
 
 
 @_router.put("/integrations/by-external-id/{external_id:path}", responses={201: {"model": Integration}})
-def declare_integration(external_id: str, body: IntegrationRequest, asking: Asking, response: Response) -> Integration:
+def declare_integration(
+    external_id: ExternalId, body: IntegrationRequest, asking: Asking, response: Response
+) -> Integration:
     """Create an integration (201), or answer the repetition of its creation (200)."""
     with asking.database.write(asking.now) as write:
         declared = _value(integrations.declare(write, external_id, body, asking.rules, actor=asking.actor))

@@ -532,8 +532,9 @@ def test_delete_asks_on_a_terminal(cli):
     assert cli("show", integration_id).code == 4
 
 
-def test_a_narrow_terminal_gets_four_lines_for_each(cli):
+def test_a_narrow_terminal_gets_four_lines_for_each(cli_of_a_new_service):
     """At 80 columns each integration is four lines, none longer than the terminal is wide."""
+    cli = cli_of_a_new_service
     integration = cli.create("Narrow", "--every", "90d")["integration"]
     shown = cli.on_terminal("list", columns=80)
     lines = shown.out.splitlines()
@@ -542,7 +543,7 @@ def test_a_narrow_terminal_gets_four_lines_for_each(cli):
     assert re.fullmatch(f"  generation 1, rotated {INSTANT}, next {INSTANT}", lines[first + 2])
     assert lines[first + 3] == "  every 90d, overlap 7d, early window 1h"
     assert max(map(len, lines[first : first + 4])) <= 80
-    assert "ID  " in cli.on_terminal("list", columns=5000, NO_COLOR="1").out
+    assert "ID  " in cli.on_terminal("list", columns=300, NO_COLOR="1").out
 
 
 def test_no_terminal_is_too_narrow_for_a_token(cli):

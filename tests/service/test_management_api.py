@@ -224,6 +224,12 @@ def test_a_bad_declaration_creates_nothing(management, changes, expected):
     assert management.ask("GET", "/integrations", params={"under": external_id}).json()["integrations"] == []
 
 
+def test_an_external_id_has_an_end(management):
+    """A path of more than 512 characters, or with a control character in it, names no owner."""
+    for external_id in ("a" * 513, "a%09b"):
+        assert problem(management.declare(external_id)) == (422, "invalid-request")
+
+
 def test_list(management):
     """Integrations are listed by account and by the path they lie under, a path being whole segments."""
     stack = f"organization/{uuid.uuid4().hex}/dev"
