@@ -44,9 +44,9 @@ def serve(*, data_dir: Path, host: str, port: int, say: Say) -> None:
     database = open_database(data_dir)
     try:
         _install_once(database, data_dir, say)
-        address = _usable_address(host, port)
-        with closing(Application(database, settings)) as app:
-            uvloop.run(_run(app, *address, say))
+        numeric, free, reserved = _usable_address(host, port)
+        with closing(reserved), closing(Application(database, settings)) as app:
+            uvloop.run(_run(app, numeric, free, say))
     except DiskFull as error:
         raise ConfigurationError(f"{database.file} can't be used: the disk is full") from error
     finally:
@@ -87,18 +87,20 @@ def _write_private(file: Path, value: str) -> Path:
     return file
 
 
-def _usable_address(host: str, port: int) -> tuple[str, int]:
-    """The numeric address and the port to listen on.
+def _usable_address(host: str, port: int) -> tuple[str, int, socket.socket]:
+    """The numeric address and the port to listen on, and what keeps a free one ours until the server has it.
 
     Granian knows no names, and shares ports on Linux: a taken one is noticed only by asking first.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            numeric, free, *_ = probe.getsockname()
-            return str(numeric), int(free)
+        probe = socket.socket(family)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR if port else socket.SO_REUSEPORT, 1)
+        probe.bind(address)
+        numeric, free, *_ = probe.getsockname()
+        if port:
+            probe.close()
+        return str(numeric), int(free), probe
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         why = "is in use by another program; give another --port" if taken else f"can't be used: {error.strerror}"
