@@ -246,6 +246,11 @@ class TokenState(Answer):
         """The secret in use, else the one that waits for its first use."""
         return self.in_role("current") or self.in_role("pending")
 
+    @property
+    def newest(self) -> Secret | None:
+        """The secret that a rule counts from: the one that waits for its first use, else the one in use."""
+        return self.in_role("pending") or self.in_role("current")
+
     def in_role(self, role: str) -> Secret | None:
         """The newest secret in this role."""
         found = [secret for secret in self.secrets if secret.role == role]

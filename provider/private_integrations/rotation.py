@@ -55,9 +55,7 @@ def due_at(policy: Policy, rotated_at: datetime, held_until: datetime | None = N
     After a cancelled rotation nothing is due before `held_until`.
     """
     natural = _natural_due(policy, rotated_at)
-    if natural is None or held_until is None:
-        return natural
-    return max(natural, held_until)
+    return None if natural is None else _not_before(natural, held_until)
 
 
 def decide(
@@ -110,10 +108,9 @@ def status(policy: Policy, token: TokenState, now: datetime) -> Status:
     """
     if token.present is None:
         return "due"
-    if _is_overdue(policy, token, now):
-        return "overdue"
-    if _due_since(policy, token, now) is not None:
-        return "due"
+    due = _due_since(policy, token, now)
+    if due is not None:
+        return "overdue" if _is_overdue(policy, due, now) else "due"
     if token.in_role("pending"):
         return "pending"
     if any(secret.role == "previous" and _lives(secret, now) for secret in token.secrets):
@@ -131,7 +128,7 @@ def alarms(policy: Policy, token: TokenState, now: datetime) -> list[Alarm]:
     """
     found = []
     due = _due_since(policy, token, now)
-    if due is not None and _is_overdue(policy, token, now):
+    if due is not None and _is_overdue(policy, due, now):
         text = f"due since {instant_text(due)}, {policy.rule}, and no deployment has rotated it"
         found.append(Alarm("overdue", due, text))
     waiting = token.in_role("pending")
@@ -142,10 +139,11 @@ def alarms(policy: Policy, token: TokenState, now: datetime) -> list[Alarm]:
 
 
 def _by_rule(policy: Policy, mine: Secret, following: int, now: datetime, held_until: datetime | None) -> Decision:
-    if not _is_due(policy, mine.issued_at, held_until, now):
-        return Keep(due_at(policy, mine.issued_at, held_until))
     due = _natural_due(policy, mine.issued_at)
-    assert due is not None
+    if due is None:
+        return Keep(None)
+    if not _is_due(policy, due, held_until, now):
+        return Keep(_not_before(due, held_until))
     if now < due:
         window = format_duration(policy.early_window)
         return Rotate(following, f"due at {instant_text(due)}, inside early_window {window}")
@@ -154,6 +152,7 @@ def _by_rule(policy: Policy, mine: Secret, following: int, now: datetime, held_u
 
 
 def _natural_due(policy: Policy, rotated_at: datetime) -> datetime | None:
+    """When the rule by itself asks for a rotation, whatever is held."""
     if not policy.enabled:
         return None
     if policy.schedule is not None:
@@ -162,22 +161,24 @@ def _natural_due(policy: Policy, rotated_at: datetime) -> datetime | None:
     return None if policy.every is None else rotated_at + policy.every
 
 
-def _is_due(policy: Policy, rotated_at: datetime, held_until: datetime | None, now: datetime) -> bool:
-    due = _natural_due(policy, rotated_at)
-    return due is not None and now >= due - policy.early_window and (held_until is None or now >= held_until)
+def _not_before(due: datetime, held_until: datetime | None) -> datetime:
+    return due if held_until is None else max(due, held_until)
+
+
+def _is_due(policy: Policy, due: datetime, held_until: datetime | None, now: datetime) -> bool:
+    return now >= due - policy.early_window and (held_until is None or now >= held_until)
 
 
 def _due_since(policy: Policy, token: TokenState, now: datetime) -> datetime | None:
     """The due instant of the newest token, if its rotation is due at `now`."""
-    newest = token.in_role("pending") or token.in_role("current")
-    if newest is None or not _is_due(policy, newest.issued_at, token.held_until, now):
+    due = None if token.newest is None else _natural_due(policy, token.newest.issued_at)
+    if due is None or not _is_due(policy, due, token.held_until, now):
         return None
-    return due_at(policy, newest.issued_at, token.held_until)
+    return _not_before(due, token.held_until)
 
 
-def _is_overdue(policy: Policy, token: TokenState, now: datetime) -> bool:
-    due = _due_since(policy, token, now)
-    return due is not None and policy.period is not None and now >= due + min(_PATIENCE, policy.period)
+def _is_overdue(policy: Policy, due: datetime, now: datetime) -> bool:
+    return policy.period is not None and now >= due + min(_PATIENCE, policy.period)
 
 
 def _lives(secret: Secret, now: datetime) -> bool:

@@ -12,7 +12,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,11 +21,10 @@ from typing import Any
 
 import pytest
 import requests
-from pysqlite3 import dbapi2 as sqlite
 
+import throwaway
 from private_integrations.client import Client
 from private_integrations.connection import Connection
-from throwaway import running_service
 
 COMMAND = [sys.executable, "-m", "private_integrations.cli"]
 
@@ -135,7 +134,7 @@ def cli(service: Any) -> CommandLine:
 @pytest.fixture
 def cli_of_a_new_service(tmp_path: Path) -> Iterator[CommandLine]:
     """The command line against a service that has no integration yet."""
-    with running_service(tmp_path) as started:
+    with throwaway.running_service(tmp_path) as started:
         yield CommandLine(started.environment)
 
 
@@ -158,19 +157,12 @@ def use(service: Any) -> Callable[[Any], None]:
 
 @pytest.fixture
 def age(service: Any) -> Iterator[Callable[[str, timedelta], None]]:
-    """Make all tokens of an integration look issued that much earlier; it is deleted at the end, alarms and all."""
+    """Make an integration's tokens that much older; it is deleted at the end, alarms and all."""
     client, aged = Client(Connection(service.url, service.key)), set()
 
     def earlier(integration_id: str, by: timedelta) -> None:
         aged.add(integration_id)
-        with (
-            closing(sqlite.connect(service.data_dir / "private-integrations.db", timeout=10)) as connection,
-            connection,
-        ):
-            connection.execute(
-                "UPDATE tokens SET issued_at = issued_at - ? WHERE integration_id = ?",
-                (by // timedelta(milliseconds=1), integration_id),
-            )
+        throwaway.age(service, integration_id, by)
 
     yield earlier
     for integration_id in aged:

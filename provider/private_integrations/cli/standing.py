@@ -33,7 +33,7 @@ class Standing:
     @property
     def newest(self) -> Secret | None:
         """The token that the schedule counts from."""
-        return self.tokens.in_role("pending") or self.tokens.in_role("current")
+        return self.tokens.newest
 
     @property
     def live(self) -> list[Secret]:

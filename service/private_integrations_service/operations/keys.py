@@ -1,6 +1,6 @@
 """Make, list and revoke management keys."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from sqlalchemy import Connection
@@ -69,7 +69,8 @@ def revoke(write: Write, key_id: str, *, actor: Actor) -> Key | Refused:
             return Refused("key-last-admin", f"{key.name} is the last admin key; make another one first")
         stored.mark_revoked(write.connection, key_id, write.now)
         audit.record_key(write, actor=actor, action="revoke key", key=key.id, name=key.name)
-    return next(key for key in listed(write.connection) if key.id == key_id)
+        key = replace(key, revoked_at=write.now)
+    return _shown(key)
 
 
 def _shown(key: ManagementKey) -> Key:
