@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from private_integrations.contract import API
 
 from .authorizer import Authorizer
+from .authorizer.judge import Judge
 from .catalogue import Catalogue
 from .domain import Refused
 from .management_api import Clock, management_api
@@ -34,7 +35,8 @@ class Application:
         catalogue = Catalogue.load()
         self._database = database
         self._management = _limited(management_api(database, catalogue, settings, clock), settings.body_limit)
-        self._data_api = Authorizer(Sandbox(database), database, catalogue, clock, settings.cached_grants)
+        self._judge = Judge(database, catalogue, clock, settings.cached_grants)
+        self._data_api = Authorizer(Sandbox(database), self._judge)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand each request to the part that its path belongs to."""
@@ -49,7 +51,7 @@ class Application:
 
     def close(self) -> None:
         """Give back what the parts keep open."""
-        self._data_api.close()
+        self._judge.close()
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

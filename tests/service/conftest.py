@@ -15,6 +15,7 @@ from management import Management
 from private_integrations.contract import Account, GenerationRequest, Integration, IntegrationEdit, IntegrationRequest
 from private_integrations_service.actor import Actor
 from private_integrations_service.authorizer import Authorizer
+from private_integrations_service.authorizer.judge import Judge
 from private_integrations_service.catalogue import Catalogue
 from private_integrations_service.operations import generations, integrations
 from private_integrations_service.operations.integrations import Declared, Rules
@@ -246,9 +247,9 @@ def desk(database: Database, clock: Clock, catalogue: Catalogue, accounts: Accou
 @pytest.fixture
 def authorizer(database: Database, clock: Clock, catalogue: Catalogue) -> Iterator[Authorizer]:
     """The authorizer in front of the sandbox."""
-    made = Authorizer(Sandbox(database), database, catalogue, clock, 1000)
+    made = Authorizer(Sandbox(database), Judge(database, catalogue, clock, 1000))
     yield made
-    made.close()
+    made.judge.close()
 
 
 @pytest.fixture

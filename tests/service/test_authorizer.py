@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from private_integrations.contract import digest_of
 from private_integrations_service.authorizer import Authorizer
 from private_integrations_service.authorizer.grants import LiveGrants
+from private_integrations_service.authorizer.judge import Judge
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.storage.database import open_database
 from private_integrations_service.storage.grants import GrantReader
@@ -339,9 +340,9 @@ def test_a_clock_set_back_over_a_restart_revives_nothing(database, catalogue, co
     """The refusal was stored: a service started from what is on the disk, with its clock behind, refuses too."""
     restarted = open_database(Path(shutil.copytree(database.file.parent, tmp_path / "restarted")))
     clock.move(days=-1)
-    api.app = Authorizer(Sandbox(restarted), restarted, catalogue, clock, 10)
+    api.app = Authorizer(Sandbox(restarted), Judge(restarted, catalogue, clock, 10))
     assert api.ask("GET", contacts, token=expired).body == {**INVALID, "reason": "token-expired"}
-    api.app.close()
+    api.app.judge.close()
     restarted.close()
 
 
@@ -434,7 +435,7 @@ UNAVAILABLE = {"statusCode": 503, "message": "Service Unavailable", "reason": "s
 def test_fails_closed_when_the_connection_is_gone(authorizer, api, desk, reading, contacts):
     """If the database can't be asked, nothing passes."""
     token = desk.token(reading)
-    authorizer.close()
+    authorizer.judge.close()
     answer = api.ask("GET", contacts, token=token)
     assert (answer.status, answer.body) == (503, UNAVAILABLE)
 
@@ -444,10 +445,10 @@ def test_fails_closed_when_the_file_is_gone(database, catalogue, clock, api, des
     token = desk.token(reading)
     for file in database.file.parent.glob("private-integrations.db*"):
         file.unlink()
-    api.app = Authorizer(Sandbox(database), database, catalogue, clock, 10)
+    api.app = Authorizer(Sandbox(database), Judge(database, catalogue, clock, 10))
     answer = api.ask("GET", contacts, token=token)
     assert (answer.status, answer.body) == (503, UNAVAILABLE)
-    api.app.close()
+    api.app.judge.close()
 
 
 def test_fails_closed_when_a_first_use_cannot_be_stored(api, desk, reading, contacts, database):

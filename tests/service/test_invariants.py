@@ -37,6 +37,7 @@ from private_integrations.policy import Policy, read_policy
 from private_integrations.rotation import Keep, decide, status
 from private_integrations_service.actor import Actor
 from private_integrations_service.authorizer import Authorizer
+from private_integrations_service.authorizer.judge import Judge
 from private_integrations_service.domain import Refused
 from private_integrations_service.operations import generations, integrations
 from private_integrations_service.operations.health import examine
@@ -179,8 +180,8 @@ def restart(tmp_path, catalogue, desk, api, clock):
     def restarted():
         folder = shutil.copytree(desk.database.file.parent, tmp_path / f"restarted{len(started)}")
         desk.database = open_database(folder)
-        api.app = Authorizer(Sandbox(desk.database), desk.database, catalogue, clock, 10)
-        started.extend([api.app, desk.database])
+        api.app = Authorizer(Sandbox(desk.database), Judge(desk.database, catalogue, clock, 10))
+        started.extend([api.app.judge, desk.database])
 
     yield restarted
     for each in started:
@@ -642,7 +643,7 @@ def test_invariant_25_every_node_agrees(overlapping, catalogue, clock):
     """Two nodes that remember what they have seen: both serve the whole overlap, and neither a moment longer."""
     stack, old, new = overlapping
     database = stack.desk.database
-    other = Authorizer(Sandbox(database), database, catalogue, clock, 100)
+    other = Authorizer(Sandbox(database), Judge(database, catalogue, clock, 100))
     nodes, deadline = [stack.api.app, other], stack.deadline(1)
     for moment, lives in ((clock(), True), (deadline - MOMENT, True), (deadline, False)):
         clock.now = moment
@@ -654,7 +655,7 @@ def test_invariant_25_every_node_agrees(overlapping, catalogue, clock):
     assert not stack.use(new)
     stack.api.app = nodes[0]
     assert not stack.use(new)
-    other.close()
+    other.judge.close()
 
 
 def test_invariant_25_a_refusal_is_not_remembered(stack):

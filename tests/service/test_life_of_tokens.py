@@ -30,6 +30,7 @@ from private_integrations.policy import Policy
 from private_integrations.rotation import Keep, Rotate, decide, status
 from private_integrations_service.actor import Actor
 from private_integrations_service.authorizer import Authorizer
+from private_integrations_service.authorizer.judge import Judge
 from private_integrations_service.domain import Refused
 from private_integrations_service.operations import generations, integrations
 from private_integrations_service.operations.integrations import Rules
@@ -212,11 +213,11 @@ class LifeOfTokens(RuleBasedStateMachine):
     def start(self) -> None:
         """Open the service's parts on the data folder."""
         self.database = open_database(self.folder)
-        self.authorizer = Authorizer(_opened, self.database, self.catalogue, lambda: self.promised.clock, 100)
+        self.authorizer = Authorizer(_opened, Judge(self.database, self.catalogue, lambda: self.promised.clock, 100))
 
     def stop(self) -> None:
         """Close them."""
-        self.authorizer.close()
+        self.authorizer.judge.close()
         self.database.close()
 
     def teardown(self) -> None:

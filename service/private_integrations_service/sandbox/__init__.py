@@ -6,7 +6,8 @@ from types import MappingProxyType
 from anyio import to_thread
 from starlette.types import Receive, Scope, Send
 
-from ..authorizer import GRANTED, STORAGE_ERRORS, Granted
+from ..authorizer import GRANTED
+from ..authorizer.judge import STORAGE_ERRORS, Granted
 from ..authorizer.replies import UNAVAILABLE, Refusal, Reply, send_reply
 from ..catalogue import Endpoint
 from ..request_body import Unread, read_body

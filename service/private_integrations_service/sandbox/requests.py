@@ -7,8 +7,8 @@ from functools import cached_property
 
 from starlette.types import Scope
 
-from ..authorizer import Granted
 from ..authorizer.decisions import read_query
+from ..authorizer.judge import Granted
 from ..authorizer.replies import Refusal, Reply
 from ..storage.database import Database
 

@@ -1,0 +1,126 @@
+"""The judge: whether a request may pass, decided anew for each one over the live tokens."""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import pysqlite3.dbapi2 as sqlite
+from anyio import to_thread
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..catalogue import Catalogue, Endpoint, Match
+from ..operations.generations import deliver
+from ..storage.accounts import account_by_id
+from ..storage.database import Database
+from ..storage.grants import Grant, GrantReader
+from . import decisions
+from .grants import LiveGrants
+from .replies import UNAVAILABLE, Refusal
+
+STORAGE_ERRORS = (sqlite.Error, SQLAlchemyError)
+"""What a database that can't answer raises, below SQLAlchemy and in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A request that may pass: whose token, which endpoint, and the instant at which it was decided."""
+
+    grant: Grant
+    match: Match
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was decided, and until when the token works if it is a superseded one that still does."""
+
+    decided: Granted | Refusal
+    token_expires_at: datetime | None = None
+
+
+class Judge:
+    """Decides on requests; used by one thread, the event loop's.
+
+    `clock` gives the present instant in UTC; `cached_grants` bounds the memory for live tokens. If the
+    database does not answer, nothing passes (503).
+    """
+
+    def __init__(
+        self, database: Database, catalogue: Catalogue, clock: Callable[[], datetime], cached_grants: int
+    ) -> None:
+        self._database = database
+        self._catalogue = catalogue
+        self._clock = clock
+        self._reader = GrantReader(database)
+        self._grants = LiveGrants(self._reader, database.revision, cached_grants)
+
+    async def judge(
+        self, method: str, raw_path: bytes, query_string: bytes, headers: Iterable[tuple[bytes, bytes]]
+    ) -> Verdict:
+        """Decide on a request as it was sent: percent-encoded path, query without `?`, headers in lower case."""
+        presented = decisions.read_headers(headers)
+        if isinstance(presented, Refusal):
+            return Verdict(presented)
+        try:
+            token = await self._authenticate(presented.digest)
+            if isinstance(token, Refusal):
+                return Verdict(token)
+            grant, now = token
+            decided = await self._decide(method, raw_path, query_string, presented.version, grant, now)
+        except STORAGE_ERRORS:
+            return Verdict(UNAVAILABLE)
+        return Verdict(decided, grant.expires_at)
+
+    async def refuse_locations(self, endpoint: Endpoint, grant: Grant, locations: Collection[str]) -> Refusal | None:
+        """Why the token doesn't reach all of these locations, wherever the request named them."""
+        for location in locations:
+            agency = None
+            if location != grant.account_id and grant.account_kind == "agency":
+                agency = await to_thread.run_sync(self._agency_of, location)
+            refusal = decisions.refuse_location(endpoint, grant, location, agency)
+            if refusal is not None:
+                return refusal
+        return None
+
+    def close(self) -> None:
+        """Close the connection; from then on every request is answered 503."""
+        self._reader.close()
+
+    async def _authenticate(self, digest: bytes) -> tuple[Grant, datetime] | Refusal:
+        """The live token with this digest and the instant at which it was found alive; notes its first use."""
+        now = max(self._clock(), self._database.high_water)
+        grant = self._grants.find(digest, now)
+        if grant is not None and not grant.delivered and grant.is_live(now):
+            await to_thread.run_sync(self._deliver, digest, now)
+            now = max(now, self._database.high_water)
+            grant = self._grants.find(digest, now)
+        refusal = decisions.refuse_grant(grant, now)
+        if grant is None or refusal is not None:
+            if grant is not None and self._database.outlives(grant.expires_at, now):
+                await to_thread.run_sync(self._database.remember, now)
+            return refusal or decisions.TOKEN_UNKNOWN
+        return grant, now
+
+    async def _decide(
+        self, method: str, raw_path: bytes, query_string: bytes, version: str | None, grant: Grant, now: datetime
+    ) -> Granted | Refusal:
+        path = raw_path.decode("utf-8", "backslashreplace")
+        match = self._catalogue.match(method, path)
+        if match is None:
+            return decisions.cannot(method, path)
+        refusal = decisions.refuse_version(match.endpoint, version, path) or decisions.refuse_scope(
+            match.endpoint, grant
+        )
+        if refusal is None:
+            named = decisions.named_locations(match, query_string)
+            refusal = await self.refuse_locations(match.endpoint, grant, named)
+        return Granted(grant, match, now) if refusal is None else refusal
+
+    def _deliver(self, digest: bytes, now: datetime) -> None:
+        with self._database.write(now) as write:
+            deliver(write, digest)
+
+    def _agency_of(self, location_id: str) -> str | None:
+        with self._database.read() as connection:
+            account = account_by_id(connection, location_id)
+        return account.agency_id if account else None
