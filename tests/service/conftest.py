@@ -20,10 +20,12 @@ from private_integrations_service.catalogue import Catalogue
 from private_integrations_service.operations import generations, integrations
 from private_integrations_service.operations.integrations import Declared, Rules
 from private_integrations_service.sandbox import Sandbox
+from private_integrations_service.sandbox.limits import Limits, RateLimits
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage.accounts import add_account
 from private_integrations_service.storage.database import Database, open_database
 from private_integrations_service.storage.integrations import integration_by_id
+from private_integrations_service.storage.usage import UsageFile
 from private_integrations_service.tokens import new_id
 from throwaway import Service
 
@@ -245,9 +247,17 @@ def desk(database: Database, clock: Clock, catalogue: Catalogue, accounts: Accou
 
 
 @pytest.fixture
-def authorizer(database: Database, clock: Clock, catalogue: Catalogue) -> Iterator[Authorizer]:
+def limits(tmp_path: Path) -> Iterator[RateLimits]:
+    """Rate limits that no test meets by accident."""
+    made = RateLimits(UsageFile(tmp_path), Limits(per_interval=10**6, per_day=10**6))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def authorizer(database: Database, clock: Clock, catalogue: Catalogue, limits: RateLimits) -> Iterator[Authorizer]:
     """The authorizer in front of the sandbox."""
-    made = Authorizer(Sandbox(database), Judge(database, catalogue, clock, 1000))
+    made = Authorizer(Sandbox(database, limits), Judge(database, catalogue, clock, 1000))
     yield made
     made.judge.close()
 
