@@ -1,6 +1,6 @@
 """A request as the sandbox's handlers see it: authorized, read, and without a trace of its token."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -50,3 +50,6 @@ class Request:
 
 Handler = Callable[[Request], Reply | Refusal]
 """Answers a request; runs in a worker thread and may wait for the database."""
+
+SUCCEEDED: Mapping[str, object] = {"succeded": True, "succeeded": True}
+"""The platform's answer when there is nothing else to say: in its own spelling, and in that of v3."""

@@ -202,3 +202,36 @@ contacts = Table(
     Column("updated_at", Instant, nullable=False),
     Index("ix_contacts_account_id_added_at_id", "account_id", "added_at", "id"),
 )
+
+location_tags = Table(
+    "location_tags",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("name", String, nullable=False),
+    UniqueConstraint("account_id", "name"),
+)
+
+custom_fields = Table(
+    "custom_fields",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("model", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("fields", JSON, nullable=False),
+    Column("added_at", Instant, nullable=False),
+    CheckConstraint("model IN ('contact', 'opportunity')", name="model"),
+    UniqueConstraint("account_id", "key"),
+)
+
+custom_values = Table(
+    "custom_values",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("key", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("value", String, nullable=False),
+    UniqueConstraint("account_id", "key"),
+)
