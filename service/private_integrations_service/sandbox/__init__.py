@@ -1,4 +1,4 @@
-"""The sandbox: a small API v2 of contacts and locations over the service's own database, behind the authorizer."""
+"""The sandbox: a small API v2 over the service's own database, behind the authorizer."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -12,17 +12,20 @@ from ..authorizer.replies import UNAVAILABLE, Refusal, Reply, send_reply
 from ..catalogue import Endpoint
 from ..request_body import Unread, read_body
 from ..storage.database import Database
-from . import contacts, locations
+from . import bulk, businesses, contact_search, contact_sets, contacts, enrolments, locations, notes, tasks
 from .bodies import BODY_LIMIT, TOO_LARGE
 from .requests import Handler, Request
 
 _HANDLERS: Mapping[tuple[str, str], Handler] = MappingProxyType(
     {
-        ("GET", "/contacts/"): contacts.list_contacts,
-        ("POST", "/contacts/"): contacts.create_contact,
-        ("GET", "/contacts/{contactId}"): contacts.read_contact,
-        ("PUT", "/contacts/{contactId}"): contacts.update_contact,
-        ("DELETE", "/contacts/{contactId}"): contacts.delete_contact,
+        **contacts.HANDLERS,
+        **contact_search.HANDLERS,
+        **contact_sets.HANDLERS,
+        **notes.HANDLERS,
+        **tasks.HANDLERS,
+        **enrolments.HANDLERS,
+        **bulk.HANDLERS,
+        **businesses.HANDLERS,
         ("GET", "/locations/{locationId}"): locations.read_location,
     }
 )
