@@ -3,7 +3,7 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -266,6 +266,19 @@ def authorizer(database: Database, clock: Clock, catalogue: Catalogue, limits: R
 def api(authorizer: Authorizer) -> DataApi:
     """The data API, without a token until the test sets one."""
     return DataApi(authorizer)
+
+
+@pytest.fixture
+def create(api: DataApi, accounts: Accounts) -> Callable[..., dict[str, Any]]:
+    """Create a contact with these fields; answers it."""
+
+    def created(**fields: Any) -> dict[str, Any]:
+        answer = api.ask("POST", "/contacts/", {"locationId": accounts.location, **fields})
+        assert answer.status == 201, answer
+        assert list(answer.body) == ["contact"]
+        return answer.body["contact"]
+
+    return created
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pkgutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -30,7 +30,6 @@ from throwaway import REPOSITORY, Service, running_service
 SCRIPT = REPOSITORY / "tests" / "javascript" / "client.mjs"
 MODULES = REPOSITORY / ".venv" / "javascript"
 COVERED = ("/contacts/", "/businesses/", "/locations/", "/custom-fields/")
-PHONE = "+12025550{:03}"
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class DataApi:
     """Where the API is served, a token for it, and the token's account."""
 
     url: str
-    token: str
+    token: str = field(repr=False)
     account: str
 
 
@@ -269,7 +268,7 @@ def test_every_operation_of_the_python_client_is_called():
         for group in pkgutil.iter_modules(groups.__path__)
         for operation in pkgutil.iter_modules([f"{groups.__path__[0]}/{group.name}"])
     }
-    assert len(operations) == 43
+    assert len(operations) == 40
     suite = Path(__file__).read_text()
     assert {operation for operation in operations if f'"{operation}"' not in suite} == set()
 
@@ -402,17 +401,11 @@ def test_javascript_tags_followers_campaigns_workflows(js, data_api, js_contact)
     campaign = {**its, "campaignId": "sx6wyHhbFdRXh302Lunr"}
     assert js("contacts", "addContactToCampaign", campaign, {})["succeded"] is True
     assert js("contacts", "removeContactFromCampaign", campaign)["succeded"] is True
+    assert js("contacts", "removeContactFromEveryCampaign", its)["succeded"] is True
     workflow, start = {**its, "workflowId": "w1"}, {"eventStartTime": "2026-12-01T10:00:00+01:00"}
     assert js("contacts", "addContactToWorkflow", workflow, start)["succeded"] is True
     assert js("contacts", "deleteContactFromWorkflow", workflow, start)["succeded"] is True
     assert js("contacts", "getAppointmentsForContact", its) == {"events": []}
-
-
-def test_javascript_leaves_every_campaign(data_api, js_contact):
-    """A contact leaves every campaign by a path that only the versions before v3 have, which is the client's default."""
-    with javascript_client(data_api, apiVersion="2021-07-28") as client:
-        its = {"contactId": js_contact["id"]}
-        assert client("contacts", "removeContactFromEveryCampaign", its)["succeded"] is True
 
 
 def test_javascript_businesses(js, data_api, js_contact, unique):

@@ -1,4 +1,4 @@
-"""The sandbox: a small API v2 of contacts and locations over the service's own database, behind the authorizer."""
+"""The sandbox: a small API v2 over the service's own database, behind the authorizer."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,35 +13,40 @@ from ..authorizer.replies import UNAVAILABLE, Refusal, Reply, send_reply
 from ..catalogue import Endpoint
 from ..request_body import Unread, read_body
 from ..storage.database import Database
-from . import contacts, custom_fields, custom_values, location_tags, locations
+from . import (
+    bulk,
+    businesses,
+    contact_search,
+    contact_sets,
+    contacts,
+    custom_fields,
+    custom_values,
+    enrolments,
+    location_tags,
+    locations,
+    notes,
+    object_fields,
+    tasks,
+)
 from .bodies import BODY_LIMIT, TOO_LARGE
 from .limits import RateLimits
 from .requests import Handler, Request
 
 _HANDLERS: Mapping[tuple[str, str], Handler] = MappingProxyType(
     {
-        ("GET", "/contacts/"): contacts.list_contacts,
-        ("POST", "/contacts/"): contacts.create_contact,
-        ("GET", "/contacts/{contactId}"): contacts.read_contact,
-        ("PUT", "/contacts/{contactId}"): contacts.update_contact,
-        ("DELETE", "/contacts/{contactId}"): contacts.delete_contact,
-        ("GET", "/locations/search"): locations.search_locations,
-        ("GET", "/locations/{locationId}"): locations.read_location,
-        ("GET", "/locations/{locationId}/tags"): location_tags.list_tags,
-        ("POST", "/locations/{locationId}/tags"): location_tags.create_tag,
-        ("GET", "/locations/{locationId}/tags/{tagId}"): location_tags.read_tag,
-        ("PUT", "/locations/{locationId}/tags/{tagId}"): location_tags.update_tag,
-        ("DELETE", "/locations/{locationId}/tags/{tagId}"): location_tags.delete_tag,
-        ("GET", "/locations/{locationId}/customFields"): custom_fields.list_custom_fields,
-        ("POST", "/locations/{locationId}/customFields"): custom_fields.create_custom_field,
-        ("GET", "/locations/{locationId}/customFields/{id}"): custom_fields.read_custom_field,
-        ("PUT", "/locations/{locationId}/customFields/{id}"): custom_fields.update_custom_field,
-        ("DELETE", "/locations/{locationId}/customFields/{id}"): custom_fields.delete_custom_field,
-        ("GET", "/locations/{locationId}/customValues"): custom_values.list_custom_values,
-        ("POST", "/locations/{locationId}/customValues"): custom_values.create_custom_value,
-        ("GET", "/locations/{locationId}/customValues/{id}"): custom_values.read_custom_value,
-        ("PUT", "/locations/{locationId}/customValues/{id}"): custom_values.update_custom_value,
-        ("DELETE", "/locations/{locationId}/customValues/{id}"): custom_values.delete_custom_value,
+        **contacts.HANDLERS,
+        **contact_search.HANDLERS,
+        **contact_sets.HANDLERS,
+        **notes.HANDLERS,
+        **tasks.HANDLERS,
+        **enrolments.HANDLERS,
+        **bulk.HANDLERS,
+        **businesses.HANDLERS,
+        **locations.HANDLERS,
+        **location_tags.HANDLERS,
+        **custom_fields.HANDLERS,
+        **custom_values.HANDLERS,
+        **object_fields.HANDLERS,
     }
 )
 

@@ -1,6 +1,5 @@
 """The custom fields of a location's contacts and opportunities: list, create, read, update and delete."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -10,19 +9,19 @@ from ..authorizer.replies import Refusal, Reply
 from ..storage import custom_fields as stored
 from ..storage.custom_fields import CustomField
 from ..tokens import new_id
-from .bodies import Check, flag, invalid, is_carriable, read_fields, refuse_fields, required_text, text, texts
+from .answers import SUCCEEDED, not_found
+from .bodies import Check, flag, invalid, is_carriable, number, one_of, required_text, text, texts
 from .keys import key_of, named
-from .requests import SUCCEEDED, Request
+from .queries import last, name_faults
+from .requests import Request
 
 _MODELS = ("contact", "opportunity")
 
 
 def list_custom_fields(request: Request) -> Reply | Refusal:
     """Answer `GET /locations/{locationId}/customFields`: those of `model`, or all."""
-    faults = [f"property {name} should not exist" for name in request.query if name not in ("model", "locationId")]
-    model = request.query.get("model", ["all"])[-1] or "all"
-    if model not in (*_MODELS, "all"):
-        faults.append(f"model must be one of the following values: {', '.join(_MODELS)}, all")
+    model = last(request.query, "model") or "all"
+    faults = [*name_faults(request.query, ("locationId", "model")), *one_of("model", model, (*_MODELS, "all"))]
     if faults:
         return invalid(faults)
     with request.database.read() as connection:
@@ -32,12 +31,9 @@ def list_custom_fields(request: Request) -> Reply | Refusal:
 
 def create_custom_field(request: Request) -> Reply | Refusal:
     """Answer `POST /locations/{locationId}/customFields`: 201, with a key made of model and name."""
-    given = read_fields(request.body)
+    given = request.fields(_CREATE_CHECKS, required=("name", "dataType"))
     if isinstance(given, Refusal):
         return given
-    refusal = refuse_fields(given, _CREATE_CHECKS, required=("name", "dataType"))
-    if refusal is not None:
-        return refusal
     model = given.get("model") or "contact"
     key = f"{model}.{key_of(given['name'])}"
     with request.database.write(request.now, verdicts=False) as write:
@@ -55,22 +51,19 @@ def read_custom_field(request: Request) -> Reply | Refusal:
         field = stored.custom_field_by_id(connection, request.account_id, field_id) or stored.custom_field_by_key(
             connection, request.account_id, field_id
         )
-    return _not_found(field_id) if field is None else Reply(200, {"customField": _shown(field)})
+    return not_found("Custom field", field_id) if field is None else Reply(200, {"customField": _shown(field)})
 
 
 def update_custom_field(request: Request) -> Reply | Refusal:
     """Answer `PUT /locations/{locationId}/customFields/{id}`; key and model stay, which contacts and forms know."""
     field_id = request.parameter("id")
-    given = read_fields(request.body)
+    given = request.fields(_UPDATE_CHECKS, required=("name",))
     if isinstance(given, Refusal):
         return given
-    refusal = refuse_fields(given, _UPDATE_CHECKS, required=("name",))
-    if refusal is not None:
-        return refusal
     with request.database.write(request.now, verdicts=False) as write:
         old = stored.custom_field_by_id(write.connection, request.account_id, field_id)
         if old is None:
-            return _not_found(field_id)
+            return not_found("Custom field", field_id)
         if given.get("model") not in (None, old.model):
             return invalid([f"model must be equal to {old.model}"])
         field = replace(old, fields=_merged(old.fields, given))
@@ -83,19 +76,14 @@ def delete_custom_field(request: Request) -> Reply | Refusal:
     field_id = request.parameter("id")
     with request.database.write(request.now, verdicts=False) as write:
         removed = stored.remove_custom_field(write.connection, request.account_id, field_id)
-    return Reply(200, SUCCEEDED) if removed else _not_found(field_id)
+    return Reply(200, SUCCEEDED) if removed else not_found("Custom field", field_id)
 
 
 _TAKEN = Refusal(400, "duplicate-custom-field", "This location does not allow duplicated custom fields.")
 
 
-def _number(name: str, value: object) -> list[str]:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return [] if good else [f"{name} must be a number conforming to the specified constraints"]
-
-
 def _model(name: str, value: object) -> list[str]:
-    return [] if value in _MODELS else [f"{name} must be one of the following values: {', '.join(_MODELS)}"]
+    return one_of(name, value, _MODELS)
 
 
 def _options(name: str, value: object) -> list[str]:
@@ -122,9 +110,9 @@ _UPDATE_CHECKS: Mapping[str, Check] = MappingProxyType(
         "placeholder": text,
         "acceptedFormat": texts,
         "isMultipleFile": flag,
-        "maxNumberOfFiles": _number,
+        "maxNumberOfFiles": number,
         "textBoxListOptions": _options,
-        "position": _number,
+        "position": number,
         "model": _model,
     }
 )
@@ -161,5 +149,12 @@ def _shown(field: CustomField) -> dict[str, object]:
     }
 
 
-def _not_found(field_id: str) -> Refusal:
-    return Refusal(400, "custom-field-not-found", f"Custom field with id {field_id} not found")
+HANDLERS = MappingProxyType(
+    {
+        ("GET", "/locations/{locationId}/customFields"): list_custom_fields,
+        ("POST", "/locations/{locationId}/customFields"): create_custom_field,
+        ("GET", "/locations/{locationId}/customFields/{id}"): read_custom_field,
+        ("PUT", "/locations/{locationId}/customFields/{id}"): update_custom_field,
+        ("DELETE", "/locations/{locationId}/customFields/{id}"): delete_custom_field,
+    }
+)

@@ -1,15 +1,19 @@
 """The custom values of a location, texts for its templates: list, create, read, update and delete."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from types import MappingProxyType
 
 from ..authorizer.replies import Refusal, Reply
 from ..storage import custom_values as stored
 from ..storage.custom_values import CustomValue
 from ..tokens import new_id
-from .bodies import read_fields, refuse_fields, text
+from .answers import SUCCEEDED, not_found
+from .bodies import Check, text
 from .keys import key_of, named
-from .requests import SUCCEEDED, Request
+from .requests import Request
+
+_CHECKS: Mapping[str, Check] = MappingProxyType({"name": named, "value": text})
 
 
 def list_custom_values(request: Request) -> Reply | Refusal:
@@ -21,7 +25,7 @@ def list_custom_values(request: Request) -> Reply | Refusal:
 
 def create_custom_value(request: Request) -> Reply | Refusal:
     """Answer `POST /locations/{locationId}/customValues`: 201, with a key made of the name."""
-    given = _read_body(request)
+    given = request.fields(_CHECKS, required=("name", "value"))
     if isinstance(given, Refusal):
         return given
     key = f"{{{{ custom_values.{key_of(given['name'])} }}}}"
@@ -38,19 +42,19 @@ def read_custom_value(request: Request) -> Reply | Refusal:
     value_id = request.parameter("id")
     with request.database.read() as connection:
         value = stored.custom_value_by_id(connection, request.account_id, value_id)
-    return _not_found(value_id) if value is None else Reply(200, {"customValue": _shown(value)})
+    return not_found("Custom value", value_id) if value is None else Reply(200, {"customValue": _shown(value)})
 
 
 def update_custom_value(request: Request) -> Reply | Refusal:
     """Answer `PUT /locations/{locationId}/customValues/{id}`; a new name leaves the key, which templates know."""
     value_id = request.parameter("id")
-    given = _read_body(request)
+    given = request.fields(_CHECKS, required=("name", "value"))
     if isinstance(given, Refusal):
         return given
     with request.database.write(request.now, verdicts=False) as write:
         old = stored.custom_value_by_id(write.connection, request.account_id, value_id)
         if old is None:
-            return _not_found(value_id)
+            return not_found("Custom value", value_id)
         value = replace(old, name=given["name"], value=given["value"])
         stored.save_custom_value(write.connection, value)
     return Reply(200, {"customValue": _shown(value)})
@@ -61,17 +65,10 @@ def delete_custom_value(request: Request) -> Reply | Refusal:
     value_id = request.parameter("id")
     with request.database.write(request.now, verdicts=False) as write:
         removed = stored.remove_custom_value(write.connection, request.account_id, value_id)
-    return Reply(200, SUCCEEDED) if removed else _not_found(value_id)
+    return Reply(200, SUCCEEDED) if removed else not_found("Custom value", value_id)
 
 
 _TAKEN = Refusal(400, "duplicate-custom-value", "This location does not allow duplicated custom values.")
-
-
-def _read_body(request: Request) -> dict[str, Any] | Refusal:
-    given = read_fields(request.body)
-    if isinstance(given, Refusal):
-        return given
-    return refuse_fields(given, {"name": named, "value": text}, required=("name", "value")) or given
 
 
 def _shown(value: CustomValue) -> dict[str, object]:
@@ -84,5 +81,12 @@ def _shown(value: CustomValue) -> dict[str, object]:
     }
 
 
-def _not_found(value_id: str) -> Refusal:
-    return Refusal(400, "custom-value-not-found", f"Custom value with id {value_id} not found")
+HANDLERS = MappingProxyType(
+    {
+        ("GET", "/locations/{locationId}/customValues"): list_custom_values,
+        ("POST", "/locations/{locationId}/customValues"): create_custom_value,
+        ("GET", "/locations/{locationId}/customValues/{id}"): read_custom_value,
+        ("PUT", "/locations/{locationId}/customValues/{id}"): update_custom_value,
+        ("DELETE", "/locations/{locationId}/customValues/{id}"): delete_custom_value,
+    }
+)

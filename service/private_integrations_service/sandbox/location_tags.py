@@ -1,14 +1,18 @@
 """The tags of a location: list, create, read, update and delete."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from types import MappingProxyType
 
 from ..authorizer.replies import Refusal, Reply
 from ..storage import location_tags as stored
 from ..storage.location_tags import Tag
 from ..tokens import new_id
-from .bodies import read_fields, refuse_fields, required_text
-from .requests import SUCCEEDED, Request
+from .answers import SUCCEEDED, not_found
+from .bodies import Check, required_text
+from .requests import Request
+
+_CHECKS: Mapping[str, Check] = MappingProxyType({"name": required_text})
 
 
 def list_tags(request: Request) -> Reply | Refusal:
@@ -20,7 +24,7 @@ def list_tags(request: Request) -> Reply | Refusal:
 
 def create_tag(request: Request) -> Reply | Refusal:
     """Answer `POST /locations/{locationId}/tags`; the platform's spec says 200 here."""
-    given = _read_body(request)
+    given = request.fields(_CHECKS, required=("name",))
     if isinstance(given, Refusal):
         return given
     tag = Tag(new_id(), request.account_id, given["name"])
@@ -36,19 +40,19 @@ def read_tag(request: Request) -> Reply | Refusal:
     tag_id = request.parameter("tagId")
     with request.database.read() as connection:
         tag = stored.tag_by_id(connection, request.account_id, tag_id)
-    return _not_found(tag_id) if tag is None else Reply(200, {"tag": _shown(tag)})
+    return not_found("Tag", tag_id) if tag is None else Reply(200, {"tag": _shown(tag)})
 
 
 def update_tag(request: Request) -> Reply | Refusal:
     """Answer `PUT /locations/{locationId}/tags/{tagId}`; contacts keep the name that they were tagged with."""
     tag_id = request.parameter("tagId")
-    given = _read_body(request)
+    given = request.fields(_CHECKS, required=("name",))
     if isinstance(given, Refusal):
         return given
     with request.database.write(request.now, verdicts=False) as write:
         old = stored.tag_by_id(write.connection, request.account_id, tag_id)
         if old is None:
-            return _not_found(tag_id)
+            return not_found("Tag", tag_id)
         tag = replace(old, name=given["name"])
         if stored.tag_named(write.connection, tag.account_id, tag.name) not in (None, old):
             return _TAKEN
@@ -61,22 +65,22 @@ def delete_tag(request: Request) -> Reply | Refusal:
     tag_id = request.parameter("tagId")
     with request.database.write(request.now, verdicts=False) as write:
         removed = stored.remove_tag(write.connection, request.account_id, tag_id)
-    return Reply(200, SUCCEEDED) if removed else _not_found(tag_id)
+    return Reply(200, SUCCEEDED) if removed else not_found("Tag", tag_id)
 
 
 _TAKEN = Refusal(400, "duplicate-tag", "This location does not allow duplicated tags.")
-
-
-def _read_body(request: Request) -> dict[str, Any] | Refusal:
-    given = read_fields(request.body)
-    if isinstance(given, Refusal):
-        return given
-    return refuse_fields(given, {"name": required_text}, required=("name",)) or given
 
 
 def _shown(tag: Tag) -> dict[str, object]:
     return {"id": tag.id, "name": tag.name, "locationId": tag.account_id}
 
 
-def _not_found(tag_id: str) -> Refusal:
-    return Refusal(400, "tag-not-found", f"Tag with id {tag_id} not found")
+HANDLERS = MappingProxyType(
+    {
+        ("GET", "/locations/{locationId}/tags"): list_tags,
+        ("POST", "/locations/{locationId}/tags"): create_tag,
+        ("GET", "/locations/{locationId}/tags/{tagId}"): read_tag,
+        ("PUT", "/locations/{locationId}/tags/{tagId}"): update_tag,
+        ("DELETE", "/locations/{locationId}/tags/{tagId}"): delete_tag,
+    }
+)

@@ -1,19 +1,20 @@
 """Locations: the sub-accounts, as the API shows them."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from private_integrations.contract import Account
 
 from ..authorizer.replies import Refusal, Reply
 from ..storage.accounts import account_by_id
 from ..storage.locations import LocationSearch, find_locations
-from .bodies import invalid
+from .answers import not_found
+from .bodies import invalid, one_of
+from .queries import LARGEST_SKIP, last, name_faults, number_faults, whole_number
 from .requests import Request
 
 _DEFAULT_LIMIT = 10
 _LARGEST_LIMIT = 1000
-# Nobody has more locations, and SQLite counts no further than 2**63.
-_LARGEST_SKIP = 10**9
 _SEARCH_NAMES = frozenset({"companyId", "skip", "limit", "order", "email", "locationId"})
 # Of the fields that a single location has, those that a search shows (GetLocationSchema of apps/locations.json).
 _FOUND_NAMES = (
@@ -28,7 +29,7 @@ def read_location(request: Request) -> Reply | Refusal:
     with request.database.read() as connection:
         location = account_by_id(connection, location_id)
     if location is None or location.kind != "sub_account":
-        return Refusal(400, "location-not-found", f"Location with id {location_id} not found")
+        return not_found("Location", location_id)
     return Reply(200, {"location": _shown(location)})
 
 
@@ -37,7 +38,7 @@ def search_locations(request: Request) -> Reply | Refusal:
     search = _read_search(request.account_id, request.query)
     if isinstance(search, Refusal):
         return search
-    if _last(request.query, "email"):
+    if last(request.query, "email"):
         # The sandbox knows no location's address.
         return Reply(200, {"locations": []})
     with request.database.read() as connection:
@@ -46,33 +47,14 @@ def search_locations(request: Request) -> Reply | Refusal:
 
 
 def _read_search(account_id: str, query: Mapping[str, Sequence[str]]) -> LocationSearch | Refusal:
-    faults = [f"property {name} should not exist" for name in query if name not in _SEARCH_NAMES]
-    skip = _whole_number("skip", _last(query, "skip"), 0, range(_LARGEST_SKIP + 1))
-    limit = _whole_number("limit", _last(query, "limit"), _DEFAULT_LIMIT, range(1, _LARGEST_LIMIT + 1))
-    order = _last(query, "order") or "asc"
-    faults += [fault for fault in (skip, limit) if isinstance(fault, str)]
-    if order not in ("asc", "desc"):
-        faults.append("order must be one of the following values: asc, desc")
-    if faults or isinstance(skip, str) or isinstance(limit, str):
+    skip = whole_number(last(query, "skip"), 0)
+    limit = whole_number(last(query, "limit"), _DEFAULT_LIMIT)
+    order = last(query, "order") or "asc"
+    faults = [*name_faults(query, _SEARCH_NAMES), *number_faults("skip", skip, 0, LARGEST_SKIP)]
+    faults += [*number_faults("limit", limit, 1, _LARGEST_LIMIT), *one_of("order", order, ("asc", "desc"))]
+    if faults or skip is None or limit is None:
         return invalid(faults)
-    return LocationSearch(account_id, _last(query, "companyId") or None, skip, limit, descending=order == "desc")
-
-
-def _whole_number(name: str, digits: str, default: int, accepted: range) -> int | str:
-    """The number, or what is wrong with it in the words of the platform's validator."""
-    if not digits:
-        return default
-    if not (digits.isascii() and digits.isdigit()):
-        return f"{name} must be a number conforming to the specified constraints"
-    # One too long to be meant is only "very large".
-    number = int(digits) if len(digits) <= 18 else accepted.stop
-    if number < accepted.start:
-        return f"{name} must not be less than {accepted.start}"
-    return number if number in accepted else f"{name} must not be greater than {accepted.stop - 1}"
-
-
-def _last(query: Mapping[str, Sequence[str]], name: str) -> str:
-    return query.get(name, ("",))[-1]
+    return LocationSearch(account_id, last(query, "companyId") or None, skip, limit, descending=order == "desc")
 
 
 def _shown(location: Account) -> dict[str, object]:
@@ -92,3 +74,11 @@ def _shown(location: Account) -> dict[str, object]:
         "settings": {},
         "reseller": {},
     }
+
+
+HANDLERS = MappingProxyType(
+    {
+        ("GET", "/locations/search"): search_locations,
+        ("GET", "/locations/{locationId}"): read_location,
+    }
+)

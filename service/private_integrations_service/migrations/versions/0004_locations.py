@@ -1,4 +1,4 @@
-"""Tags, custom fields and custom values of locations.
+"""Tags, custom fields and custom values of locations, and the fields of custom objects.
 
 Frozen: a migration is history. Change a table with a new migration.
 """
@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
@@ -47,3 +47,19 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_custom_values_account_id")),
         sa.UniqueConstraint("account_id", "key", name=op.f("uq_custom_values_account_id_key")),
     )
+    op.create_table(
+        "object_fields",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("object_key", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("folder_id", sa.String(), nullable=True),
+        sa.Column("fields", sa.JSON(), nullable=False),
+        sa.Column("added_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_object_fields")),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_object_fields_account_id")),
+        sa.ForeignKeyConstraint(["folder_id"], ["object_fields.id"], name=op.f("fk_object_fields_folder_id")),
+        sa.UniqueConstraint("account_id", "key", name=op.f("uq_object_fields_account_id_key")),
+    )
+    op.create_index("ix_object_fields_folder_id", "object_fields", ["folder_id"], unique=False)
