@@ -109,17 +109,18 @@ def _is_whole(file: Path, size: int) -> bool:
 
 def _make(file: Path, size: int) -> None:
     unfinished = file.with_suffix(".new")
-    descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        # Every page has its room on the disk: writing to one that has none ends the process (SIGBUS).
-        os.posix_fallocate(descriptor, 0, size)
-        os.pwrite(descriptor, _HEADER, 0)
+        # Written whole, on the disk: a page without room there would end the process that writes to it (SIGBUS).
+        # Not posix_fallocate, which macOS lacks.
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(_HEADER.ljust(size, b"\0"))
+            stream.flush()
+            os.fsync(descriptor)
         unfinished.replace(file)
     except OSError:
         unfinished.unlink()
         raise
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
