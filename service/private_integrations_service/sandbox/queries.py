@@ -1,5 +1,6 @@
 """Reading queries and judging them, in the words of the platform's validator."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ query_text = searched(1000)
 """A text that a list is searched for; a pattern of more than 50,000 bytes is an error to SQLite."""
 
 _LARGEST_SKIP = 10**9
+_WHOLE = re.compile(r"([0-9]+)(?:\.0+)?")
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,13 @@ def number_faults(name: str, number: int | None, smallest: int, largest: int) ->
 
 
 def whole_number(digits: str, default: int) -> int | None:
-    """A whole number; one too long to be meant is only "very large"."""
+    """A whole number, which some clients send as `20.0`; one too long to be meant is only "very large"."""
     if not digits:
         return default
-    if not (digits.isascii() and digits.isdigit()):
+    found = _WHOLE.fullmatch(digits)
+    if found is None:
         return None
-    return int(digits) if len(digits) <= 18 else 10**18
+    return int(found[1]) if len(found[1]) <= 18 else 10**18
 
 
 def last(query: Mapping[str, Sequence[str]], name: str) -> str:
