@@ -98,7 +98,7 @@ def _place_faults(place: Sequence[object], asked: Search) -> list[str]:
     for position, (value, order) in enumerate(zip(place, [*asked.orders, None], strict=True)):
         name = f"searchAfter.{position}"
         if order is not None and order.field in _NUMBERED:
-            faults += whole_number(-_LARGEST_NUMBER, _LARGEST_NUMBER)(name, value)
+            faults += whole_number(0, _LARGEST_NUMBER)(name, value)
         else:
             faults += text(name, value)
     return faults

@@ -1,5 +1,6 @@
 """Reading queries and judging them, in the words of the platform's validator."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from .bodies import invalid, required_text, searched
 query_text = searched(1000)
 """A text that a list is searched for; a pattern of more than 50,000 bytes is an error to SQLite."""
 
+_WHOLE = re.compile(r"([0-9]+)(?:\.0+)?")
 LARGEST_SKIP = 10**9
 """Nobody has more of anything, and SQLite counts no further than 2**63."""
 
@@ -60,15 +62,13 @@ def number_faults(name: str, number: int | None, smallest: int, largest: int) ->
 
 
 def whole_number(digits: str, default: int) -> int | None:
-    """A whole number, "20" or as some clients write it "20.0"; one too long to be meant is only "very large"."""
+    """A whole number, which some clients send as `20.0`; one too long to be meant is only "very large"."""
     if not digits:
         return default
-    digits, _, fraction = digits.partition(".")
-    if fraction.strip("0"):
+    found = _WHOLE.fullmatch(digits)
+    if found is None:
         return None
-    if not (digits.isascii() and digits.isdigit()):
-        return None
-    return int(digits) if len(digits) <= 18 else 10**18
+    return int(found[1]) if len(found[1]) <= 18 else 10**18
 
 
 def last(query: Mapping[str, Sequence[str]], name: str) -> str:

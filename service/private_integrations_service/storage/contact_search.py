@@ -145,6 +145,7 @@ _TEXTS: Mapping[str, ColumnElement[Any]] = MappingProxyType(
     }
 )
 _INSTANTS = MappingProxyType({"dateAdded": contacts.c.added_at, "dateUpdated": contacts.c.updated_at})
+_LISTS = MappingProxyType({"tags": "$.tags", "followers": "$.followers"})
 _ORDERED: Mapping[str, ColumnElement[Any]] = MappingProxyType(
     {
         "email": func.coalesce(contacts.c.email, ""),
@@ -196,7 +197,7 @@ def _within(instant: ColumnElement[datetime], condition: Condition) -> ColumnEle
 
 def _has_item(condition: Condition) -> ColumnElement[bool]:
     """Whether some item of a list of texts (tags, followers) passes."""
-    items = func.json_each(contacts.c.fields, f"$.{condition.field}").table_valued("value")
+    items = func.json_each(contacts.c.fields, _LISTS[condition.field]).table_valued("value")
     passes = _compared(cast(items.c.value, String), condition)
     return select(items.c.value).where(passes).correlate(contacts).exists()
 
