@@ -249,7 +249,7 @@ def desk(database: Database, clock: Clock, catalogue: Catalogue, accounts: Accou
 @pytest.fixture
 def limits(tmp_path: Path) -> Iterator[RateLimits]:
     """Rate limits that no test meets by accident."""
-    made = RateLimits(UsageFile(tmp_path), Limits(per_interval=10**6, per_day=10**6))
+    made = RateLimits(UsageFile(tmp_path, groups=1), Limits(per_interval=10**6, per_day=10**6))
     yield made
     made.close()
 

@@ -8,7 +8,7 @@ import json
 import os
 import pkgutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,26 +73,30 @@ def unique() -> str:
     return new_id("x").lower()
 
 
-# PyPI gohighlevel-api. It raises on each status but the documented one, and parses what it knows the form of.
+# PyPI gohighlevel-api.
 
-Call = Callable[..., Response]
+
+class Python:
+    """The Python client."""
+
+    def __init__(self, client: AuthenticatedClient) -> None:
+        self.client = client
+
+    def __call__(self, operation: str, *path: str, **given: Any) -> Response:
+        """Call an operation, "group.operation"."""
+        module = importlib.import_module(f"gohighlevel_api.api.{operation}")
+        version = get_type_hints(module.sync_detailed)["version"]("2021-07-28")
+        return module.sync_detailed(*path, client=self.client, version=version, **given)
 
 
 @pytest.fixture
-def call(data_api: DataApi) -> Iterator[Call]:
-    """Call an operation, "group.operation", of the Python client."""
+def call(data_api: DataApi) -> Iterator[Python]:
+    """The Python client, which raises on each status but the documented one."""
     with AuthenticatedClient(data_api.url, data_api.token, raise_on_unexpected_status=True) as client:
-
-        def called(operation: str, *path: str, **given: Any) -> Response:
-            module = importlib.import_module(f"gohighlevel_api.api.{operation}")
-            version = get_type_hints(module.sync_detailed)["version"]("2021-07-28")
-            return module.sync_detailed(*path, client=client, version=version, **given)
-
-        called.client = client
-        yield called
+        yield Python(client)
 
 
-def refusal(call: Call, operation: str, *path: str, **given: Any) -> tuple[int, Any]:
+def refusal(call: Python, operation: str, *path: str, **given: Any) -> tuple[int, Any]:
     """The status that the client did not expect, and the message that came with it."""
     with pytest.raises(UnexpectedStatus) as refused:
         call(operation, *path, **given)
@@ -100,7 +104,7 @@ def refusal(call: Call, operation: str, *path: str, **given: Any) -> tuple[int, 
 
 
 @pytest.fixture
-def contact(call: Call, data_api: DataApi, unique: str) -> dict[str, Any]:
+def contact(call: Python, data_api: DataApi, unique: str) -> dict[str, Any]:
     """A contact made by the Python client."""
     body = models.CreateContactDto(
         location_id=data_api.account, first_name="Ada", last_name=unique, email=f"{unique}@example.com", tags=["lead"]

@@ -21,7 +21,7 @@ _MODELS = ("contact", "opportunity")
 def list_custom_fields(request: Request) -> Reply | Refusal:
     """Answer `GET /locations/{locationId}/customFields`: those of `model`, or all."""
     model = last(request.query, "model") or "all"
-    faults = [*name_faults(request.query, ("locationId", "model")), *one_of("model", model, (*_MODELS, "all"))]
+    faults = [*name_faults(request.query, ("model",)), *one_of("model", model, (*_MODELS, "all"))]
     if faults:
         return invalid(faults)
     with request.database.read() as connection:

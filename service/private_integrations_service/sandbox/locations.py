@@ -15,7 +15,7 @@ from .requests import Request
 
 _DEFAULT_LIMIT = 10
 _LARGEST_LIMIT = 1000
-_SEARCH_NAMES = frozenset({"companyId", "skip", "limit", "order", "email", "locationId"})
+_SEARCH_NAMES = frozenset({"companyId", "skip", "limit", "order", "email"})
 # Of the fields that a single location has, those that a search shows (GetLocationSchema of apps/locations.json).
 _FOUND_NAMES = (
     *("id", "name", "phone", "email", "address", "city", "state"),

@@ -44,6 +44,7 @@ class UsageFile:
 
     Counts survive a restart and a killed process, since the kernel has them; a power cut may take the last seconds.
     Used by one thread of a process, and by any number of processes: a lock on the file is held during each change.
+    Each process opens it for itself: over a fork the lock is inherited, and keeps nobody out.
     """
 
     def __init__(self, folder: Path, groups: int = _GROUPS) -> None:
