@@ -127,3 +127,7 @@ def test_names_that_contacts_bring(database, clock, tags, create, accounts):
         listed = list_tags(connection, accounts.location)
         assert list_tags(connection, accounts.sister) == []
     assert [(found.name, found.id == tag["id"]) for found in listed] == [("lead", True), ("vip", False)]
+    many = {f"tag {number}" for number in range(1200)}
+    with database.write(clock()) as write:
+        note_tags(write.connection, accounts.location, [*many, "lead"])
+        assert {found.name for found in list_tags(write.connection, accounts.location)} == many | {"lead", "vip"}

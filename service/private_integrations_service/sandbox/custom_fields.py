@@ -10,7 +10,7 @@ from ..storage import custom_fields as stored
 from ..storage.custom_fields import CustomField
 from ..tokens import new_id
 from .answers import SUCCEEDED, not_found
-from .bodies import Check, flag, invalid, is_carriable, number, one_of, required_text, text, texts
+from .bodies import Check, flag, invalid, number, one_of, required_text, text, texts, texts_by_name
 from .keys import key_of, named
 from .queries import last, name_faults
 from .requests import Request
@@ -86,24 +86,6 @@ def _model(name: str, value: object) -> list[str]:
     return one_of(name, value, _MODELS)
 
 
-def _options(name: str, value: object) -> list[str]:
-    if not isinstance(value, list):
-        return [f"{name} must be an array"]
-    good = all(isinstance(item, dict) and is_carriable(item) for item in value)
-    if not good:
-        return [f"each value in nested property {name} must be either object or array"]
-    return [
-        fault
-        for position, item in enumerate(value)
-        for fault in (
-            *(f"{name}.{position}.property {key} should not exist" for key in item if key not in _OPTION_CHECKS),
-            *(fault for key in _OPTION_CHECKS if key in item for fault in text(f"{name}.{position}.{key}", item[key])),
-        )
-    ]
-
-
-_OPTION_CHECKS = ("label", "prefillValue")
-
 _UPDATE_CHECKS: Mapping[str, Check] = MappingProxyType(
     {
         "name": named,
@@ -111,7 +93,7 @@ _UPDATE_CHECKS: Mapping[str, Check] = MappingProxyType(
         "acceptedFormat": texts,
         "isMultipleFile": flag,
         "maxNumberOfFiles": number,
-        "textBoxListOptions": _options,
+        "textBoxListOptions": texts_by_name(("label", "prefillValue")),
         "position": number,
         "model": _model,
     }

@@ -19,7 +19,7 @@ from ..storage.database import Write
 from ..storage.object_fields import ObjectField
 from ..tokens import new_id
 from .answers import SUCCEEDED, not_found
-from .bodies import Check, flag, invalid, is_carriable, number, one_of, required_text, text
+from .bodies import Check, flag, invalid, number, one_of, required_text, text, texts_by_name
 from .keys import key_of, named
 from .queries import location_faults, name_faults
 from .requests import Request
@@ -31,7 +31,6 @@ _TYPES = (
     *("DATE", "TEXTBOX_LIST", "FILE_UPLOAD", "RADIO", "EMAIL"),
 )
 _FORMATS = (".pdf", ".docx", ".doc", ".jpg", ".jpeg", ".png", ".gif", ".csv", ".xlsx", ".xls", "all")
-_OPTION_NAMES = ("key", "label", "url")
 
 
 def list_object_fields(request: Request) -> Reply | Refusal:
@@ -154,20 +153,6 @@ def _format(name: str, value: object) -> list[str]:
     return one_of(name, value, _FORMATS)
 
 
-def _options(name: str, value: object) -> list[str]:
-    if not isinstance(value, list):
-        return [f"{name} must be an array"]
-    if not all(isinstance(item, dict) and is_carriable(item) for item in value):
-        return [f"each value in nested property {name} must be either object or array"]
-    return [fault for position, item in enumerate(value) for fault in _option(f"{name}.{position}", item)]
-
-
-def _option(name: str, item: Mapping[str, object]) -> list[str]:
-    unknown = [f"{name}.property {key} should not exist" for key in item if key not in _OPTION_NAMES]
-    needed = [key for key in _OPTION_NAMES if key != "url" or key in item]
-    return unknown + [fault for key in needed for fault in text(f"{name}.{key}", item.get(key))]
-
-
 _UPDATE_CHECKS: Mapping[str, Check] = MappingProxyType(
     {
         "locationId": required_text,
@@ -175,7 +160,7 @@ _UPDATE_CHECKS: Mapping[str, Check] = MappingProxyType(
         "description": text,
         "placeholder": text,
         "showInForms": flag,
-        "options": _options,
+        "options": texts_by_name(("key", "label", "url"), required=("key", "label")),
         "acceptedFormats": _format,
         "maxFileLimit": number,
     }

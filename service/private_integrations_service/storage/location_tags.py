@@ -9,6 +9,9 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, ins
 from ..tokens import new_id
 from .tables import location_tags
 
+# Names asked for in one statement, whose parameters are bounded.
+_AT_ONCE = 500
+
 
 @dataclass(frozen=True)
 class Tag:
@@ -53,9 +56,14 @@ def remove_tag(connection: Connection, account_id: str, tag_id: str) -> bool:
 
 def note_tags(connection: Connection, account_id: str, names: Collection[str]) -> None:
     """Make tags of those names that are none yet: what a contact is tagged with is a tag of its location."""
-    for name in dict.fromkeys(names):
-        if tag_named(connection, account_id, name) is None:
-            add_tag(connection, Tag(new_id(), account_id, name))
+    wanted = list(dict.fromkeys(names))
+    for start in range(0, len(wanted), _AT_ONCE):
+        part = wanted[start : start + _AT_ONCE]
+        own = location_tags.c.account_id == account_id
+        known = set(connection.scalars(select(location_tags.c.name).where(own, location_tags.c.name.in_(part))))
+        new = [{"id": new_id(), "account_id": account_id, "name": name} for name in part if name not in known]
+        if new:
+            connection.execute(insert(location_tags), new)
 
 
 def _is(account_id: str, tag_id: str) -> ColumnElement[bool]:
