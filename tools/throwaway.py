@@ -21,6 +21,12 @@ from private_integrations.contract import IntegrationEdit
 REPOSITORY = Path(__file__).resolve().parents[1]
 _START_SECONDS = 30
 
+UNLIMITED = {
+    "PRIVATE_INTEGRATIONS_RATE_LIMIT": "1000000000",
+    "PRIVATE_INTEGRATIONS_DAILY_RATE_LIMIT": "1000000000",
+}
+"""Settings of a service that tests and benches may ask faster than any account may."""
+
 
 @dataclass(frozen=True)
 class Service:
@@ -44,10 +50,13 @@ class Service:
 
 @contextmanager
 def running_service(data_dir: Path, **settings: str) -> Iterator[Service]:
-    """Run `private-integrations serve` in a process of its own, on a free port, until the block ends."""
+    """Run `private-integrations serve` in a process of its own, on a free port, until the block ends.
+
+    `settings` are environment variables; without them nothing is limited.
+    """
     command = [sys.executable, "-m", "private_integrations.cli", "serve", "--port", "0", "--data-dir", str(data_dir)]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | settings
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | UNLIMITED | settings
     ) as process:
         try:
             url = listening_address(process)

@@ -17,8 +17,10 @@ from .management_api import Clock, management_api
 from .problems import problem_response
 from .request_body import Unread, read_body
 from .sandbox import Sandbox
+from .sandbox.limits import Limits, RateLimits
 from .settings import Settings
 from .storage.database import Database
+from .storage.usage import UsageFile
 
 _MANAGEMENT = API.removesuffix("/v1")
 
@@ -36,7 +38,8 @@ class Application:
         self._database = database
         self._management = _limited(management_api(database, catalogue, settings, clock), settings.body_limit)
         self._judge = Judge(database, catalogue, clock, settings.cached_grants)
-        self._data_api = Authorizer(Sandbox(database), self._judge)
+        self._limits = RateLimits(UsageFile(database.file.parent), Limits.of(settings))
+        self._data_api = Authorizer(Sandbox(database, self._limits), self._judge)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand each request to the part that its path belongs to."""
@@ -52,6 +55,7 @@ class Application:
     def close(self) -> None:
         """Give back what the parts keep open."""
         self._judge.close()
+        self._limits.close()
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -42,6 +42,11 @@ def new_id(prefix: str = "") -> str:
     return prefix + "".join(secrets.choice(_BASE62) for _ in range(_ID_LENGTH))
 
 
+def new_object_id() -> str:
+    """A random identifier of 24 hexadecimal digits, as the platform's businesses have: 96 bits."""
+    return secrets.token_hex(12)
+
+
 def presented_token(authorization: bytes) -> bytes | None:
     """The digest of the token in an `Authorization` value, `Bearer pit-…` or bare; None if it isn't shaped like one."""
     if len(authorization) > _LONGEST_AUTHORIZATION:

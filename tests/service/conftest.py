@@ -3,7 +3,7 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,10 +20,12 @@ from private_integrations_service.catalogue import Catalogue
 from private_integrations_service.operations import generations, integrations
 from private_integrations_service.operations.integrations import Declared, Rules
 from private_integrations_service.sandbox import Sandbox
+from private_integrations_service.sandbox.limits import Limits, RateLimits
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage.accounts import add_account
 from private_integrations_service.storage.database import Database, open_database
 from private_integrations_service.storage.integrations import integration_by_id
+from private_integrations_service.storage.usage import UsageFile
 from private_integrations_service.tokens import new_id
 from throwaway import Service
 
@@ -245,9 +247,17 @@ def desk(database: Database, clock: Clock, catalogue: Catalogue, accounts: Accou
 
 
 @pytest.fixture
-def authorizer(database: Database, clock: Clock, catalogue: Catalogue) -> Iterator[Authorizer]:
+def limits(tmp_path: Path) -> Iterator[RateLimits]:
+    """Rate limits that no test meets by accident."""
+    made = RateLimits(UsageFile(tmp_path, groups=1), Limits(per_interval=10**6, per_day=10**6))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def authorizer(database: Database, clock: Clock, catalogue: Catalogue, limits: RateLimits) -> Iterator[Authorizer]:
     """The authorizer in front of the sandbox."""
-    made = Authorizer(Sandbox(database), Judge(database, catalogue, clock, 1000))
+    made = Authorizer(Sandbox(database, limits), Judge(database, catalogue, clock, 1000))
     yield made
     made.judge.close()
 
@@ -256,6 +266,19 @@ def authorizer(database: Database, clock: Clock, catalogue: Catalogue) -> Iterat
 def api(authorizer: Authorizer) -> DataApi:
     """The data API, without a token until the test sets one."""
     return DataApi(authorizer)
+
+
+@pytest.fixture
+def create(api: DataApi, accounts: Accounts) -> Callable[..., dict[str, Any]]:
+    """Create a contact with these fields; answers it."""
+
+    def created(**fields: Any) -> dict[str, Any]:
+        answer = api.ask("POST", "/contacts/", {"locationId": accounts.location, **fields})
+        assert answer.status == 201, answer
+        assert list(answer.body) == ["contact"]
+        return answer.body["contact"]
+
+    return created
 
 
 @pytest.fixture

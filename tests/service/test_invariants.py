@@ -173,14 +173,14 @@ def overlapping(stack, clock):
 
 
 @pytest.fixture
-def restart(tmp_path, catalogue, desk, api, clock):
+def restart(tmp_path, catalogue, desk, api, clock, limits):
     """Kill the service, and start it from what is on the disk."""
     started = []
 
     def restarted():
         folder = shutil.copytree(desk.database.file.parent, tmp_path / f"restarted{len(started)}")
         desk.database = open_database(folder)
-        api.app = Authorizer(Sandbox(desk.database), Judge(desk.database, catalogue, clock, 10))
+        api.app = Authorizer(Sandbox(desk.database, limits), Judge(desk.database, catalogue, clock, 10))
         started.extend([api.app.judge, desk.database])
 
     yield restarted
@@ -639,11 +639,11 @@ def test_invariant_24_no_token_outlives_its_deadline(overlapping, clock, restart
     assert stack.use(new) is (event != "destroy")
 
 
-def test_invariant_25_every_node_agrees(overlapping, catalogue, clock):
+def test_invariant_25_every_node_agrees(overlapping, catalogue, clock, limits):
     """Two nodes that remember what they have seen: both serve the whole overlap, and neither a moment longer."""
     stack, old, new = overlapping
     database = stack.desk.database
-    other = Authorizer(Sandbox(database), Judge(database, catalogue, clock, 100))
+    other = Authorizer(Sandbox(database, limits), Judge(database, catalogue, clock, 100))
     nodes, deadline = [stack.api.app, other], stack.deadline(1)
     for moment, lives in ((clock(), True), (deadline - MOMENT, True), (deadline, False)):
         clock.now = moment

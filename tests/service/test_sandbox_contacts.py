@@ -19,19 +19,6 @@ def _writer(api, desk):
     api.token = desk.token_with("contacts.readonly", "contacts.write")
 
 
-@pytest.fixture
-def create(api, accounts):
-    """Create a contact with these fields; answers it."""
-
-    def created(**fields):
-        answer = api.ask("POST", "/contacts/", {"locationId": accounts.location, **fields})
-        assert answer.status == 201, answer
-        assert list(answer.body) == ["contact"]
-        return answer.body["contact"]
-
-    return created
-
-
 def test_create(create, accounts):
     """A contact is created with 201 and shown as single contacts are."""
     contact = create(
@@ -57,6 +44,7 @@ def test_create(create, accounts):
         "dateOfBirth": "1990-09-25T00:00:00.000Z",
         "dnd": True,
         "tags": ["a", "b"],
+        "followers": [],
         "customFields": [{"id": "f1", "value": "x"}, {"id": "k2", "value": [1, 2.5]}],
         "type": "lead",
         "source": "public api",
@@ -226,6 +214,85 @@ def test_update(api, create, clock):
     assert api.ask("GET", f"/contacts/{contact['id']}").body == {"contact": changed}
 
 
+def test_upsert_creates_and_updates(api, accounts, clock):
+    """Without a match a contact is new; with one what is given replaces what was, tags as a whole."""
+    fields = {
+        "locationId": accounts.location,
+        "email": "rosan@deos.com",
+        "name": "Rosan Deo",
+        "tags": ["a"],
+        "city": "x",
+    }
+    answer = api.ask("POST", "/contacts/upsert", fields)
+    contact = answer.body["contact"]
+    assert len(answer.body["traceId"]) == 36
+    assert (answer.status, answer.body) == (200, {"new": True, "contact": contact, "traceId": answer.body["traceId"]})
+    assert api.ask("GET", f"/contacts/{contact['id']}").body == {"contact": contact}
+    clock.move(minutes=1)
+    fields = {"locationId": accounts.location, "email": "ROSAN@deos.com", "tags": ["b"], "city": None}
+    answer = api.ask("POST", "/contacts/upsert", {**fields, "createNewIfDuplicateAllowed": True})
+    del contact["city"]
+    contact |= {"email": "ROSAN@deos.com", "tags": ["b"], "dateUpdated": "2026-11-20T12:01:00.000Z"}
+    assert (answer.status, answer.body["new"], answer.body["contact"]) == (200, False, contact)
+    assert api.ask("GET", f"/contacts/{contact['id']}").body == {"contact": contact}
+
+
+def test_upsert_matches_the_email_before_the_phone(api, create, accounts):
+    """Of two contacts the one with the e-mail is updated, and the phone stays with the one that has it."""
+    by_email, by_phone = create(email="rosan@deos.com"), create(phone="+12025550143")
+
+    def upsert(**fields):
+        answer = api.ask("POST", "/contacts/upsert", {"locationId": accounts.location, **fields})
+        assert (answer.status, answer.body["new"]) == (200, False)
+        return answer.body["contact"]
+
+    both = {"email": "rosan@deos.com", "phone": "(202) 555-0143"}
+    assert upsert(**both, city="Lyon") == {**by_email, "city": "Lyon"}
+    assert api.ask("GET", f"/contacts/{by_phone['id']}").body == {"contact": by_phone}
+    assert upsert(phone="(202) 555-0143", city="Lyon") == {**by_phone, "city": "Lyon"}
+    moved = upsert(phone="2025550143", email="new@deos.com")
+    assert (moved["id"], moved["email"]) == (by_phone["id"], "new@deos.com")
+    assert upsert(email="rosan@deos.com", phone="+12025550199")["phone"] == "+12025550199"
+    assert upsert(email="rosan@deos.com", phone="2025550143")["phone"] == "+12025550199"
+
+
+def test_upsert_without_a_match_in_the_account(api, create, desk, accounts):
+    """Another account's contact is no match, and a contact without e-mail and phone is always new."""
+    create(email="rosan@deos.com")
+    api.token = desk.token_with("contacts.readonly", "contacts.write", account=accounts.sister)
+    for fields in ({"email": "rosan@deos.com"}, {}, {}):
+        answer = api.ask("POST", "/contacts/upsert", {"locationId": accounts.sister, **fields})
+        assert (answer.status, answer.body["new"]) == (200, True)
+    assert api.ask("GET", f"/contacts/?locationId={accounts.sister}").body["count"] == 3
+
+
+@pytest.mark.parametrize(
+    ("fields", "texts"),
+    [
+        ({"locationId": None}, ["locationId must be a string", "locationId should not be empty"]),
+        (
+            {"email": "x", "new": True, "createNewIfDuplicateAllowed": 1},
+            [
+                "property new should not exist",
+                "createNewIfDuplicateAllowed must be a boolean value",
+                "email must be an email",
+            ],
+        ),
+    ],
+)
+def test_invalid_upserts(api, accounts, fields, texts):
+    """An upsert is judged like a create, and nothing is stored."""
+    answer = api.ask("POST", "/contacts/upsert", {"locationId": accounts.location, **fields})
+    assert (answer.status, answer.body) == (422, {**INVALID, "message": texts})
+    assert api.ask("GET", f"/contacts/?locationId={accounts.location}").body["count"] == 0
+
+
+def test_upsert_elsewhere(api, accounts):
+    """A location that the token doesn't reach is refused."""
+    answer = api.ask("POST", "/contacts/upsert", {"locationId": accounts.sister, "email": "x"})
+    assert (answer.status, answer.body["reason"]) == (403, "location-not-allowed")
+
+
 def test_update_takes_no_location(api, create, accounts):
     """A contact stays in its location: the field does not exist in an update."""
     answer = api.ask("PUT", f"/contacts/{create()['id']}", {"locationId": accounts.location})
@@ -353,6 +420,15 @@ def test_search_in_the_list(api, database, accounts, clock):
     assert len(names("")) == 5
 
 
+def test_numbers_with_a_zero_behind_the_point(api, create, accounts):
+    """Whole numbers may be sent as the client `gohighlevel-api` does."""
+    contact = create()
+    target = f"/contacts/?locationId={accounts.location}&limit=20.0"
+    assert api.ask("GET", target).body["contacts"] == [contact]
+    assert api.ask("GET", f"{target}&startAfter=1795176000001.0").body["contacts"] == [contact]
+    assert api.ask("GET", f"{target}&startAfter=1795175999999.0").body["contacts"] == []
+
+
 @pytest.mark.parametrize(
     ("query", "texts"),
     [
@@ -362,6 +438,8 @@ def test_search_in_the_list(api, database, accounts, clock):
         ("{at}&limit=101", ["limit must not be greater than 100"]),
         ("{at}&limit=" + "9" * 6000, ["limit must not be greater than 100"]),
         ("{at}&limit=-1", ["limit must be a number conforming to the specified constraints"]),
+        ("{at}&limit=20.5", ["limit must be a number conforming to the specified constraints"]),
+        ("{at}&limit=0.0", ["limit must not be less than 1"]),
         ("{at}&limit=%D9%A1", ["limit must be a number conforming to the specified constraints"]),
         ("{at}&startAfter=x", ["startAfter must be a number conforming to the specified constraints"]),
         ("{at}&startAfter=" + "9" * 30, ["startAfter must be a number conforming to the specified constraints"]),
@@ -388,14 +466,15 @@ def test_seeded_contacts_pass_the_apis_own_rules(api, database, accounts, clock)
         assert api.ask("PUT", f"/contacts/{contact['id']}", same).status == 200
 
 
-def test_what_the_sandbox_lacks(api, create):
+def test_what_the_sandbox_lacks(api, desk, accounts):
     """Operations of the catalogue that the sandbox lacks are 501, after authorization."""
-    answer = api.ask("GET", "/contacts/search/duplicate")
+    token = desk.token_with("calendars.readonly")
+    answer = api.ask("GET", f"/calendars/?locationId={accounts.location}", token=token)
     assert (answer.status, answer.body) == (
         501,
         {
             "statusCode": 501,
-            "message": "The sandbox has no GET /contacts/search/duplicate",
+            "message": "The sandbox has no GET /calendars/",
             "reason": "not-implemented",
         },
     )

@@ -1,11 +1,14 @@
 """The database: its schema says the rules, its clock never runs backwards, its migrations lead to its tables."""
 
+import importlib.resources
 import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pysqlite3.dbapi2 as sqlite
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import create_engine, exc, insert, select
 
 from private_integrations_service.actor import Actor
@@ -32,6 +35,28 @@ def test_migrations_lead_to_the_tables(database):
     with database.read() as migrated, declared.connect() as fresh:
         assert schema(migrated) == schema(fresh)
     declared.dispose()
+
+
+def test_contacts_of_an_older_release_are_kept():
+    """The third migration keeps the contacts that are there, and makes them found by name."""
+    migrations = importlib.resources.files("private_integrations_service") / "migrations"
+    older = create_engine("sqlite://", module=sqlite)
+    with older.connect() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(migrations))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.exec_driver_sql("INSERT INTO accounts VALUES ('a', 'Agency', 'agency', NULL, 0)")
+        for id_, fields in (("c1", '{"firstName": "ÉLODIE", "city": "Lyon"}'), ("c2", "{}")):
+            connection.exec_driver_sql("INSERT INTO contacts VALUES (?, 'a', NULL, NULL, ?, 5, 6)", (id_, fields))
+        command.upgrade(config, "head")
+        rows = connection.execute(select(tables.contacts).order_by(tables.contacts.c.id)).all()
+    older.dispose()
+    assert [(row.id, row.first_name, row.last_name, row.business_id) for row in rows] == [
+        ("c1", "élodie", "", None),
+        ("c2", "", "", None),
+    ]
+    assert rows[0].fields == {"firstName": "ÉLODIE", "city": "Lyon"}
 
 
 def test_a_database_is_opened_again(tmp_path):

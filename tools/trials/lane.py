@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import private_integrations.client
 from private_integrations.client import Client
 from private_integrations.connection import Connection
-from throwaway import REPOSITORY, listening_address
+from throwaway import REPOSITORY, UNLIMITED, listening_address
 from trials.proxy import FaultyProxy
 from trials.weakened_service import OFFSET
 
@@ -47,6 +48,7 @@ class MovedService:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            env=os.environ | UNLIMITED,
         )
         self.url = listening_address(self._process)
         if not self.key:

@@ -1,6 +1,7 @@
-"""The sandbox: a small API v2 of contacts and locations over the service's own database, behind the authorizer."""
+"""The sandbox: a small API v2 over the service's own database, behind the authorizer."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from anyio import to_thread
@@ -12,42 +13,71 @@ from ..authorizer.replies import UNAVAILABLE, Refusal, Reply, send_reply
 from ..catalogue import Endpoint
 from ..request_body import Unread, read_body
 from ..storage.database import Database
-from . import contacts, locations
+from . import (
+    bulk,
+    businesses,
+    contact_search,
+    contact_sets,
+    contacts,
+    custom_fields,
+    custom_values,
+    enrolments,
+    location_tags,
+    locations,
+    notes,
+    object_fields,
+    tasks,
+)
 from .bodies import BODY_LIMIT, TOO_LARGE
+from .limits import RateLimits
 from .requests import Handler, Request
 
 _HANDLERS: Mapping[tuple[str, str], Handler] = MappingProxyType(
     {
-        ("GET", "/contacts/"): contacts.list_contacts,
-        ("POST", "/contacts/"): contacts.create_contact,
-        ("GET", "/contacts/{contactId}"): contacts.read_contact,
-        ("PUT", "/contacts/{contactId}"): contacts.update_contact,
-        ("DELETE", "/contacts/{contactId}"): contacts.delete_contact,
-        ("GET", "/locations/{locationId}"): locations.read_location,
+        **contacts.HANDLERS,
+        **contact_search.HANDLERS,
+        **contact_sets.HANDLERS,
+        **notes.HANDLERS,
+        **tasks.HANDLERS,
+        **enrolments.HANDLERS,
+        **bulk.HANDLERS,
+        **businesses.HANDLERS,
+        **locations.HANDLERS,
+        **location_tags.HANDLERS,
+        **custom_fields.HANDLERS,
+        **custom_values.HANDLERS,
+        **object_fields.HANDLERS,
     }
 )
 
 
 class Sandbox:
-    """Answers what the authorizer let through; operations that it doesn't have are a 501."""
+    """Answers what the authorizer let through, as far as the account's limits go; other operations are a 501."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: RateLimits) -> None:
         self._database = database
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an authorized request."""
         granted: Granted = scope[GRANTED]
+        spent = self._limits.spend(granted.grant.account_id, granted.now)
+        answer = spent.refusal or await self._answer(granted, scope, receive)
+        if answer is not None:
+            reply = answer.reply() if isinstance(answer, Refusal) else answer
+            headers = (*reply.headers, *spent.headers(self._limits.limits))
+            await send_reply(send, replace(reply, headers=headers))
+
+    async def _answer(self, granted: Granted, scope: Scope, receive: Receive) -> Reply | Refusal | None:
+        """What to answer; None if the client is gone."""
         endpoint = granted.match.endpoint
         handler = _HANDLERS.get((endpoint.method, endpoint.path))
         if handler is None:
-            await send_reply(send, _not_implemented(endpoint))
-            return
+            return _not_implemented(endpoint)
         body = await read_body(receive, BODY_LIMIT)
         if isinstance(body, bytes):
-            request = Request(self._database, granted, scope, body)
-            await send_reply(send, await to_thread.run_sync(_answer, handler, request))
-        elif body is Unread.TOO_LARGE:
-            await send_reply(send, TOO_LARGE)
+            return await to_thread.run_sync(_answer, handler, Request(self._database, granted, scope, body))
+        return TOO_LARGE if body is Unread.TOO_LARGE else None
 
 
 def _answer(handler: Handler, request: Request) -> Reply | Refusal:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from ..authorizer.replies import Refusal
+from .instants import instant_of
 
 BODY_LIMIT = 100 * 1024
 """Bytes accepted in a body of the data API."""
@@ -78,6 +79,78 @@ def texts(name: str, value: object) -> list[str]:
     if not isinstance(value, list):
         return [f"{name} must be an array"]
     return [] if all(_is_text(item) for item in value) else [f"each value in {name} must be a string"]
+
+
+def texts_by_name(names: Collection[str], required: Collection[str] = ()) -> Check:
+    """An array of objects that have strings under these names, and nothing else."""
+
+    def checked(name: str, value: object) -> list[str]:
+        if not isinstance(value, list):
+            return [f"{name} must be an array"]
+        if not all(isinstance(item, dict) for item in value):
+            return [f"each value in nested property {name} must be either object or array"]
+        faults = []
+        for position, item in enumerate(value):
+            place = f"{name}.{position}"
+            faults += [f"{place}.property {key} should not exist" for key in item if key not in names]
+            present = [key for key in names if key in item or key in required]
+            faults += [fault for key in present for fault in text(f"{place}.{key}", item.get(key))]
+        return faults
+
+    return checked
+
+
+def searched(longest: int) -> Check:
+    """A text to search for, of at most so many characters."""
+
+    def checked(name: str, value: object) -> list[str]:
+        # SQLite's LIKE would end the pattern at a NUL, and find everything.
+        if not isinstance(value, str) or text(name, value) or "\x00" in value:
+            return [f"{name} must be a string"]
+        return [f"{name} must be shorter than or equal to {longest} characters"] if len(value) > longest else []
+
+    return checked
+
+
+def at_most(longest: int, check: Check) -> Check:
+    """An array that passes another check and has at most so many elements."""
+
+    def checked(name: str, value: object) -> list[str]:
+        if isinstance(value, list) and len(value) > longest:
+            return [f"{name} must contain no more than {longest} elements"]
+        return check(name, value)
+
+    return checked
+
+
+def whole_number(smallest: int, largest: int) -> Check:
+    """A whole number between two."""
+
+    def checked(name: str, value: object) -> list[str]:
+        if not isinstance(value, int) or isinstance(value, bool):
+            return [f"{name} must be an integer number"]
+        if value > largest:
+            return [f"{name} must not be greater than {largest}"]
+        return [f"{name} must not be less than {smallest}"] if value < smallest else []
+
+    return checked
+
+
+def number(name: str, value: object) -> list[str]:
+    """A number that a double carries."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return [] if good else [f"{name} must be a number conforming to the specified constraints"]
+
+
+def one_of(name: str, value: object, values: Collection[str]) -> list[str]:
+    """One of the values."""
+    good = isinstance(value, str) and value in values
+    return [] if good else [f"{name} must be one of the following values: {', '.join(values)}"]
+
+
+def instant(name: str, value: object) -> list[str]:
+    """An instant as ISO 8601 writes it."""
+    return [] if instant_of(value) else [f"{name} must be a valid ISO 8601 date string"]
 
 
 def is_carriable(value: object, depth: int = 0) -> bool:

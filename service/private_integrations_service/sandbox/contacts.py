@@ -1,25 +1,26 @@
 """Contacts: list, create, read, update and delete, with the platform's statuses, bodies and error texts."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from ..authorizer.decisions import refuse_location
 from ..authorizer.replies import Refusal, Reply, new_trace_id
 from ..storage import contacts as stored
 from ..storage.contacts import Contact, Selection
 from ..storage.database import Write
 from ..tokens import new_id
-from .bodies import read_fields, refuse_fields, required_text
-from .contact_fields import CHECKS, merged, normal_email, shown, shown_alone
+from .answers import SUCCEEDED, not_found
+from .bodies import flag, required_text
+from .contact_fields import CHECKS, merged, normal_email, normal_phone, shown, shown_alone
 from .contact_list import Found, meta, read_page
 from .requests import Request
 
 _CREATE_CHECKS = MappingProxyType({"locationId": required_text, **CHECKS})
-_SUCCEEDED = {"succeded": True, "succeeded": True}
+# The account allows no duplicates, so a new contact for one is never asked for in vain; the flag changes nothing.
+_UPSERT_CHECKS = MappingProxyType({"createNewIfDuplicateAllowed": flag, **_CREATE_CHECKS})
 
 
 def list_contacts(request: Request) -> Reply | Refusal:
@@ -47,12 +48,9 @@ def list_contacts(request: Request) -> Reply | Refusal:
 
 def create_contact(request: Request) -> Reply | Refusal:
     """Answer `POST /contacts/`: 201 with the contact, or the duplicate that stands against it."""
-    given = read_fields(request.body)
+    given = request.fields(_CREATE_CHECKS, required=("locationId",))
     if isinstance(given, Refusal):
         return given
-    refusal = _refuse_body_location(request, given) or refuse_fields(given, _CREATE_CHECKS, required=("locationId",))
-    if refusal is not None:
-        return refusal
     del given["locationId"]
     with request.database.write(request.now, verdicts=False) as write:
         contact = _new_contact(write, request.account_id, given)
@@ -63,33 +61,53 @@ def create_contact(request: Request) -> Reply | Refusal:
     return Reply(201, {"contact": shown_alone(contact)})
 
 
+def upsert_contact(request: Request) -> Reply | Refusal:
+    """Answer `POST /contacts/upsert`: the contact with this e-mail, or else with this phone, is updated, or it is new.
+
+    A phone that another contact has is left out then, as the platform does.
+    """
+    given = request.fields(_UPSERT_CHECKS, required=("locationId",))
+    if isinstance(given, Refusal):
+        return given
+    for name in _UPSERT_CHECKS.keys() - CHECKS.keys():
+        given.pop(name, None)
+    with request.database.write(request.now, verdicts=False) as write:
+        found = contact_alike(write.connection, request.account_id, given.get("email"), given.get("phone"))
+        if found is None:
+            contact = _new_contact(write, request.account_id, given)
+            stored.add_contact(write.connection, contact)
+        else:
+            contact = _updated(write, found.contact, given)
+            if contact_alike(write.connection, request.account_id, None, contact.phone, other_than=contact.id):
+                contact = _updated(write, found.contact, {**given, "phone": found.contact.phone})
+            stored.save_contact(write.connection, contact)
+    return Reply(200, {"new": found is None, "contact": shown_alone(contact), "traceId": new_trace_id()})
+
+
 def read_contact(request: Request) -> Reply | Refusal:
     """Answer `GET /contacts/{contactId}`."""
     contact_id = request.parameter("contactId")
     with request.database.read() as connection:
         contact = stored.contact_by_id(connection, request.account_id, contact_id)
-    return _not_found(contact_id) if contact is None else Reply(200, {"contact": shown_alone(contact)})
+    return not_found("Contact", contact_id) if contact is None else Reply(200, {"contact": shown_alone(contact)})
 
 
 def update_contact(request: Request) -> Reply | Refusal:
     """Answer `PUT /contacts/{contactId}`: what is given replaces what was, `tags` as a whole."""
     contact_id = request.parameter("contactId")
-    given = read_fields(request.body)
+    given = request.fields(CHECKS)
     if isinstance(given, Refusal):
         return given
-    refusal = refuse_fields(given, CHECKS)
-    if refusal is not None:
-        return refusal
     with request.database.write(request.now, verdicts=False) as write:
         old = stored.contact_by_id(write.connection, request.account_id, contact_id)
         if old is None:
-            return _not_found(contact_id)
-        contact = _with_fields(replace(old, updated_at=write.now), given)
+            return not_found("Contact", contact_id)
+        contact = _updated(write, old, given)
         duplicate = _refuse_duplicate(write.connection, contact)
         if duplicate is not None:
             return duplicate
         stored.save_contact(write.connection, contact)
-    return Reply(200, {**_SUCCEEDED, "contact": shown_alone(contact)})
+    return Reply(200, {**SUCCEEDED, "contact": shown_alone(contact)})
 
 
 def delete_contact(request: Request) -> Reply | Refusal:
@@ -97,7 +115,28 @@ def delete_contact(request: Request) -> Reply | Refusal:
     contact_id = request.parameter("contactId")
     with request.database.write(request.now, verdicts=False) as write:
         removed = stored.remove_contact(write.connection, request.account_id, contact_id)
-    return Reply(200, _SUCCEEDED) if removed else _not_found(contact_id)
+    return Reply(200, SUCCEEDED) if removed else not_found("Contact", contact_id)
+
+
+@dataclass(frozen=True)
+class Alike:
+    """A contact that is recognized as the same, and by what."""
+
+    contact: Contact
+    field: str
+
+
+def contact_alike(
+    connection: Connection, account_id: str, email: str | None, phone: str | None, *, other_than: str = ""
+) -> Alike | None:
+    """The account's contact with this e-mail, or else with this phone, in whatever spelling; not the one named."""
+    email, phone = normal_email(email), normal_phone(phone or "")
+    values: tuple[tuple[Literal["email", "phone"], str | None], ...] = (("email", email), ("phone", phone))
+    for field, value in values:
+        found = stored.contact_like(connection, account_id, field, value, other_than=other_than) if value else None
+        if found is not None:
+            return Alike(found, field)
+    return None
 
 
 def seed(write: Write, account_id: str) -> None:
@@ -119,13 +158,6 @@ _DEMO: tuple[tuple[str, str, str, str, list[str]], ...] = (
 )
 
 
-def _refuse_body_location(request: Request, given: dict[str, Any]) -> Refusal | None:
-    location = given.get("locationId")
-    if not isinstance(location, str) or not location:
-        return None
-    return refuse_location(request.granted.match.endpoint, request.granted.grant, location, None)
-
-
 def _new_contact(write: Write, account_id: str, given: dict[str, Any]) -> Contact:
     blank = Contact(new_id(), account_id, None, None, {}, added_at=write.now, updated_at=write.now)
     return _with_fields(blank, given)
@@ -136,27 +168,28 @@ def _with_fields(contact: Contact, given: dict[str, Any]) -> Contact:
     return replace(contact, fields=fields, email=normal_email(fields.get("email")), phone=fields.get("phone"))
 
 
+def _updated(write: Write, contact: Contact, given: dict[str, Any]) -> Contact:
+    return _with_fields(replace(contact, updated_at=write.now), given)
+
+
 def _refuse_duplicate(connection: Connection, contact: Contact) -> Refusal | None:
-    """Why an account can't have this contact as well: the e-mail counts first, then the phone."""
-    fields: tuple[tuple[Literal["email", "phone"], str | None], ...] = (
-        ("email", contact.email),
-        ("phone", contact.phone),
-    )
-    for field, value in fields:
-        if value is None:
-            continue
-        other = stored.contact_like(connection, contact.account_id, field, value, other_than=contact.id)
-        if other is not None:
-            return _duplicate(other, field)
-    return None
-
-
-def _duplicate(other: Contact, field: str) -> Refusal:
-    meta = {"contactId": other.id, "matchingField": field}
-    if other.fields.get("name"):
-        meta["contactName"] = other.fields["name"]
+    """Why an account can't have this contact as well."""
+    found = contact_alike(connection, contact.account_id, contact.email, contact.phone, other_than=contact.id)
+    if found is None:
+        return None
+    meta = {"contactId": found.contact.id, "matchingField": found.field}
+    if found.contact.fields.get("name"):
+        meta["contactName"] = found.contact.fields["name"]
     return Refusal(400, "duplicate-contact", "This location does not allow duplicated contacts.", {"meta": meta})
 
 
-def _not_found(contact_id: str) -> Refusal:
-    return Refusal(400, "contact-not-found", f"Contact with id {contact_id} not found")
+HANDLERS = MappingProxyType(
+    {
+        ("GET", "/contacts/"): list_contacts,
+        ("POST", "/contacts/"): create_contact,
+        ("POST", "/contacts/upsert"): upsert_contact,
+        ("GET", "/contacts/{contactId}"): read_contact,
+        ("PUT", "/contacts/{contactId}"): update_contact,
+        ("DELETE", "/contacts/{contactId}"): delete_contact,
+    }
+)

@@ -1,10 +1,26 @@
 """Locations: the sub-accounts, as the API shows them."""
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
 from private_integrations.contract import Account
 
 from ..authorizer.replies import Refusal, Reply
 from ..storage.accounts import account_by_id
+from ..storage.locations import LocationSearch, find_locations
+from .answers import not_found
+from .bodies import invalid, one_of
+from .queries import LARGEST_SKIP, last, name_faults, number_faults, whole_number
 from .requests import Request
+
+_DEFAULT_LIMIT = 10
+_LARGEST_LIMIT = 1000
+_SEARCH_NAMES = frozenset({"companyId", "skip", "limit", "order", "email"})
+# Of the fields that a single location has, those that a search shows (GetLocationSchema of apps/locations.json).
+_FOUND_NAMES = (
+    *("id", "name", "phone", "email", "address", "city", "state"),
+    *("country", "postalCode", "website", "timezone", "settings", "social"),
+)
 
 
 def read_location(request: Request) -> Reply | Refusal:
@@ -13,8 +29,32 @@ def read_location(request: Request) -> Reply | Refusal:
     with request.database.read() as connection:
         location = account_by_id(connection, location_id)
     if location is None or location.kind != "sub_account":
-        return Refusal(400, "location-not-found", f"Location with id {location_id} not found")
+        return not_found("Location", location_id)
     return Reply(200, {"location": _shown(location)})
+
+
+def search_locations(request: Request) -> Reply | Refusal:
+    """Answer `GET /locations/search`: the locations that the token reaches, by name."""
+    search = _read_search(request.account_id, request.query)
+    if isinstance(search, Refusal):
+        return search
+    if last(request.query, "email"):
+        # The sandbox knows no location's address.
+        return Reply(200, {"locations": []})
+    with request.database.read() as connection:
+        found = [_shown(location) for location in find_locations(connection, search)]
+    return Reply(200, {"locations": [{name: shown[name] for name in _FOUND_NAMES} for shown in found]})
+
+
+def _read_search(account_id: str, query: Mapping[str, Sequence[str]]) -> LocationSearch | Refusal:
+    skip = whole_number(last(query, "skip"), 0)
+    limit = whole_number(last(query, "limit"), _DEFAULT_LIMIT)
+    order = last(query, "order") or "asc"
+    faults = [*name_faults(query, _SEARCH_NAMES), *number_faults("skip", skip, 0, LARGEST_SKIP)]
+    faults += [*number_faults("limit", limit, 1, _LARGEST_LIMIT), *one_of("order", order, ("asc", "desc"))]
+    if faults or skip is None or limit is None:
+        return invalid(faults)
+    return LocationSearch(account_id, last(query, "companyId") or None, skip, limit, descending=order == "desc")
 
 
 def _shown(location: Account) -> dict[str, object]:
@@ -34,3 +74,11 @@ def _shown(location: Account) -> dict[str, object]:
         "settings": {},
         "reseller": {},
     }
+
+
+HANDLERS = MappingProxyType(
+    {
+        ("GET", "/locations/search"): search_locations,
+        ("GET", "/locations/{locationId}"): read_location,
+    }
+)

@@ -1,16 +1,18 @@
 """A request as the sandbox's handlers see it: authorized, read, and without a trace of its token."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from starlette.types import Scope
 
-from ..authorizer.decisions import read_query
+from ..authorizer.decisions import read_query, refuse_location
 from ..authorizer.judge import Granted
 from ..authorizer.replies import Refusal, Reply
 from ..storage.database import Database
+from .bodies import Check, read_fields, refuse_fields
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,17 @@ class Request:
         """Where the client reached the API, by its own word: for links in answers to itself."""
         host = next((value for name, value in self.scope["headers"] if name == b"host"), b"localhost")
         return f"{self.scope.get('scheme', 'http')}://{host.decode('latin-1')}"
+
+    def fields(self, checks: Mapping[str, Check], required: Collection[str] = ()) -> dict[str, Any] | Refusal:
+        """The body's fields, or why they don't pass; a location among them must be one that the token reaches."""
+        given = read_fields(self.body)
+        if isinstance(given, Refusal):
+            return given
+        location = given.get("locationId") if "locationId" in checks else None
+        refusal = None
+        if isinstance(location, str) and location:
+            refusal = refuse_location(self.granted.match.endpoint, self.granted.grant, location, None)
+        return refusal or refuse_fields(given, checks, required) or given
 
 
 Handler = Callable[[Request], Reply | Refusal]

@@ -23,6 +23,7 @@ class Contact:
     fields: Mapping[str, Any]
     added_at: datetime
     updated_at: datetime
+    business_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,17 @@ class Position:
 
 @dataclass(frozen=True)
 class Selection:
-    """Contacts of an account whose name, e-mail, phone or company contains `query`."""
+    """Contacts of an account, or of one of its businesses, whose name, e-mail, phone or company contains `query`."""
 
     account_id: str
     query: str = ""
+    business_id: str | None = None
 
     def condition(self) -> ColumnElement[bool]:
         """The selection as an SQL condition."""
-        chosen = contacts.c.account_id == self.account_id
+        chosen: ColumnElement[bool] = contacts.c.account_id == self.account_id
+        if self.business_id is not None:
+            chosen = and_(chosen, contacts.c.business_id == self.business_id)
         if not self.query:
             return chosen
         texts = [contacts.c.fields[name].as_string() for name in _SEARCHED]
@@ -55,7 +59,7 @@ def contact_by_id(connection: Connection, account_id: str, contact_id: str) -> C
 
 
 def contact_like(
-    connection: Connection, account_id: str, field: Literal["email", "phone"], value: str, *, other_than: str
+    connection: Connection, account_id: str, field: Literal["email", "phone"], value: str, *, other_than: str = ""
 ) -> Contact | None:
     """The account's oldest contact with this normalized e-mail or phone that isn't the one named."""
     query = select(contacts).where(
@@ -64,13 +68,15 @@ def contact_like(
     return _one(connection, query.order_by(contacts.c.added_at, contacts.c.id).limit(1))
 
 
-def list_contacts(connection: Connection, selection: Selection, *, after: Position | None, limit: int) -> list[Contact]:
-    """At most `limit` selected contacts, newest first, beginning behind `after`."""
+def list_contacts(
+    connection: Connection, selection: Selection, *, after: Position | None = None, skip: int = 0, limit: int
+) -> list[Contact]:
+    """At most `limit` selected contacts, newest first, beginning behind `after` and then after the first `skip`."""
     query = select(contacts).where(selection.condition())
     if after is not None:
         query = query.where(_behind(after))
-    newest_first = query.order_by(contacts.c.added_at.desc(), contacts.c.id.desc()).limit(limit)
-    return [_contact(row) for row in connection.execute(newest_first)]
+    newest_first = query.order_by(contacts.c.added_at.desc(), contacts.c.id.desc()).limit(limit).offset(skip)
+    return [contact_of(row) for row in connection.execute(newest_first)]
 
 
 def count_contacts(connection: Connection, selection: Selection, *, after: Position | None = None) -> int:
@@ -96,8 +102,28 @@ def save_contact(connection: Connection, contact: Contact) -> None:
 
 
 def remove_contact(connection: Connection, account_id: str, contact_id: str) -> bool:
-    """Remove the account's contact with this id; False if there was none."""
+    """Remove the account's contact with this id and what it has; False if there was none."""
     return connection.execute(delete(contacts).where(_is(account_id, contact_id))).rowcount > 0
+
+
+def leave_business(connection: Connection, account_id: str, business_id: str, now: datetime) -> None:
+    """Let the account's contacts belong to this business no longer."""
+    belongs = and_(contacts.c.account_id == account_id, contacts.c.business_id == business_id)
+    connection.execute(update(contacts).where(belongs).values(business_id=None, updated_at=now))
+
+
+def contact_of(row: Row[Any]) -> Contact:
+    """The contact in a row with all columns of its table."""
+    return Contact(
+        id=row.id,
+        account_id=row.account_id,
+        email=row.email,
+        phone=row.phone,
+        fields=row.fields,
+        added_at=row.added_at,
+        updated_at=row.updated_at,
+        business_id=row.business_id,
+    )
 
 
 def _is(account_id: str, contact_id: str) -> ColumnElement[bool]:
@@ -115,21 +141,16 @@ def _changeable(contact: Contact) -> dict[str, Any]:
         "phone": contact.phone,
         "fields": dict(contact.fields),
         "updated_at": contact.updated_at,
+        "business_id": contact.business_id,
+        "first_name": _lower(contact.fields.get("firstName")),
+        "last_name": _lower(contact.fields.get("lastName")),
     }
+
+
+def _lower(name: str | None) -> str:
+    return (name or "").lower()
 
 
 def _one(connection: Connection, query: Select[Any]) -> Contact | None:
     row = connection.execute(query).one_or_none()
-    return None if row is None else _contact(row)
-
-
-def _contact(row: Row[Any]) -> Contact:
-    return Contact(
-        id=row.id,
-        account_id=row.account_id,
-        email=row.email,
-        phone=row.phone,
-        fields=row.fields,
-        added_at=row.added_at,
-        updated_at=row.updated_at,
-    )
+    return None if row is None else contact_of(row)

@@ -190,6 +190,17 @@ clock = Table(
     CheckConstraint("id = 1", name="one_row"),
 )
 
+businesses = Table(
+    "businesses",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("fields", JSON, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Index("ix_businesses_account_id_created_at_id", "account_id", "created_at", "id"),
+)
+
 contacts = Table(
     "contacts",
     metadata,
@@ -200,5 +211,78 @@ contacts = Table(
     Column("fields", JSON, nullable=False),
     Column("added_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
+    Column("business_id", String, ForeignKey("businesses.id")),
+    # In lower case: SQLite's own lower() knows ASCII only.
+    Column("first_name", String, nullable=False, server_default=""),
+    Column("last_name", String, nullable=False, server_default=""),
     Index("ix_contacts_account_id_added_at_id", "account_id", "added_at", "id"),
+    Index("ix_contacts_account_id_email", "account_id", "email"),
+    Index("ix_contacts_account_id_phone", "account_id", "phone"),
+    Index("ix_contacts_business_id", "business_id"),
+)
+
+location_tags = Table(
+    "location_tags",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("name", String, nullable=False),
+    UniqueConstraint("account_id", "name"),
+)
+
+custom_fields = Table(
+    "custom_fields",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("model", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("fields", JSON, nullable=False),
+    Column("added_at", Instant, nullable=False),
+    CheckConstraint("model IN ('contact', 'opportunity')", name="model"),
+    UniqueConstraint("account_id", "key"),
+)
+
+custom_values = Table(
+    "custom_values",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("key", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("value", String, nullable=False),
+    UniqueConstraint("account_id", "key"),
+)
+
+
+def _of_contacts(name: str) -> Table:
+    """What contacts have, and what goes with them."""
+    return Table(
+        name,
+        metadata,
+        Column("id", String, primary_key=True),
+        Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+        Column("contact_id", String, ForeignKey("contacts.id", ondelete="CASCADE"), nullable=False),
+        Column("fields", JSON, nullable=False),
+        Column("added_at", Instant, nullable=False),
+        Index(f"ix_{name}_contact_id_added_at_id", "contact_id", "added_at", "id"),
+    )
+
+
+notes = _of_contacts("notes")
+tasks = _of_contacts("tasks")
+
+object_fields = Table(
+    "object_fields",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("object_key", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("folder_id", String, ForeignKey("object_fields.id")),
+    Column("fields", JSON, nullable=False),
+    Column("added_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    UniqueConstraint("account_id", "key"),
+    Index("ix_object_fields_folder_id", "folder_id"),
 )

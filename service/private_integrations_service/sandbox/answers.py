@@ -1,0 +1,13 @@
+"""Answers that several operations give."""
+
+from collections.abc import Mapping
+
+from ..authorizer.replies import Refusal
+
+SUCCEEDED: Mapping[str, object] = {"succeded": True, "succeeded": True}
+"""The platform's own misspelling, and the word."""
+
+
+def not_found(noun: str, identifier: str) -> Refusal:
+    """The platform's answer about what isn't there, or is another account's; `noun` as in "Custom field"."""
+    return Refusal(400, f"{noun.lower().replace(' ', '-')}-not-found", f"{noun} with id {identifier} not found")

@@ -1,0 +1,97 @@
+"""Many contacts in one request: their tags, their business."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from ..authorizer.replies import Refusal, Reply
+from ..storage.businesses import business_by_id
+from ..storage.contacts import contact_by_id, save_contact
+from ..storage.database import Write
+from .answers import SUCCEEDED, not_found
+from .bodies import Check, at_most, flag, invalid, one_of, required_text, text, texts
+from .contact_sets import Change, added, change_contact, removed
+from .requests import Request
+
+_TAG_CHECKS: Mapping[str, Check] = MappingProxyType(
+    {"contacts": at_most(500, texts), "tags": texts, "locationId": required_text, "removeAllTags": flag}
+)
+# The platform's OpenAPI spec names 50 for a business (maxLength of ContactsBusinessUpdate.ids, apps/contacts.json).
+_BUSINESS_CHECKS: Mapping[str, Check] = MappingProxyType(
+    {"locationId": required_text, "ids": at_most(50, texts), "businessId": text}
+)
+_CHANGES: Mapping[str, Change] = MappingProxyType({"add": added, "remove": removed})
+
+
+def update_tags(request: Request) -> Reply | Refusal:
+    """Answer `POST /contacts/bulk/tags/update/{type}`: 201 with what became of each contact."""
+    given = request.fields(_TAG_CHECKS, required=("contacts", "tags", "locationId"))
+    if isinstance(given, Refusal):
+        return given
+    change, all_tags = _CHANGES.get(request.parameter("type")), given.get("removeAllTags") is True
+    if change is None:
+        return invalid(one_of("type", request.parameter("type"), _CHANGES))
+    if all_tags and change is added:
+        return invalid(["removeAllTags can only be used with remove type"])
+    with request.database.write(request.now, verdicts=False) as write:
+        responses = [
+            _tagged(write, request.account_id, contact_id, given["tags"], _none_left if all_tags else change)
+            for contact_id in given["contacts"]
+        ]
+    errors = sum(response["type"] == "error" for response in responses)
+    return Reply(201, {**SUCCEEDED, "errorCount": errors, "responses": responses})
+
+
+def change_business(request: Request) -> Reply | Refusal:
+    """Answer `POST /contacts/bulk/business`: all contacts belong to the business, or with null to none; or nothing."""
+    given = request.fields(_BUSINESS_CHECKS, required=("locationId", "ids"))
+    if isinstance(given, Refusal):
+        return given
+    if "businessId" not in given:
+        return invalid(["businessId must be a string"])
+    with request.database.write(request.now, verdicts=False) as write:
+        refusal = _moved(write, request.account_id, list(dict.fromkeys(given["ids"])), given["businessId"])
+    return refusal or Reply(200, {"success": True, "ids": given["ids"]})
+
+
+def _moved(write: Write, account_id: str, contact_ids: list[str], business_id: str | None) -> Refusal | None:
+    """Change the business of all these contacts; if one of them or the business isn't there, of none."""
+    if business_id is not None and business_by_id(write.connection, account_id, business_id) is None:
+        return not_found("Business", business_id)
+    contacts = []
+    for contact_id in contact_ids:
+        contact = contact_by_id(write.connection, account_id, contact_id)
+        if contact is None:
+            return not_found("Contact", contact_id)
+        contacts.append(replace(contact, business_id=business_id, updated_at=write.now))
+    for contact in contacts:
+        save_contact(write.connection, contact)
+    return None
+
+
+def _none_left(_has: object, _given: object) -> list[str]:
+    return []
+
+
+def _tagged(write: Write, account_id: str, contact_id: str, tags: list[str], change: Change) -> dict[str, Any]:
+    contact = contact_by_id(write.connection, account_id, contact_id)
+    if contact is None:
+        return {"contactId": contact_id, "message": "contact does not belong to location", "type": "error"}
+    changed = change_contact(write, contact, "tags", tags, change)
+    return {
+        "contactId": contact_id,
+        "message": "Tags updated",
+        "type": "success",
+        "oldTags": changed.before,
+        "tagsAdded": changed.added,
+        "tagsRemoved": changed.removed,
+    }
+
+
+HANDLERS = MappingProxyType(
+    {
+        ("POST", "/contacts/bulk/tags/update/{type}"): update_tags,
+        ("POST", "/contacts/bulk/business"): change_business,
+    }
+)

@@ -1,0 +1,117 @@
+"""What contacts have, notes and tasks: listed, created, read, updated and deleted in one way."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Table
+
+from ..authorizer.replies import Refusal, Reply
+from ..storage import contact_items as stored
+from ..storage.contact_items import Item
+from ..storage.contacts import contact_by_id
+from ..tokens import new_id
+from .answers import SUCCEEDED, not_found
+from .bodies import Check
+from .requests import Handler, Request
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of items: its `noun` as in "Note", where it is stored, its fields, and how a stored one is shown.
+
+    `parameter` is its id's name in paths, `required` are the fields that it can't be without, and
+    `normal` brings checked fields into the form that is stored.
+    """
+
+    noun: str
+    table: Table
+    parameter: str
+    checks: Mapping[str, Check]
+    required: frozenset[str]
+    shown: Callable[[Item], dict[str, object]]
+    normal: Callable[[dict[str, Any]], dict[str, Any]]
+
+    def handlers(self) -> dict[tuple[str, str], Handler]:
+        """The kind's operations by method and path."""
+        many = f"/contacts/{{contactId}}/{self._plural}"
+        one = f"{many}/{{{self.parameter}}}"
+        return {
+            ("GET", many): self.list,
+            ("POST", many): self.create,
+            ("GET", one): self.read,
+            ("PUT", one): self.update,
+            ("DELETE", one): self.delete,
+        }
+
+    def list(self, request: Request) -> Reply | Refusal:
+        """Answer with everything of this kind that the contact has, newest first."""
+        contact_id = request.parameter("contactId")
+        with request.database.read() as connection:
+            if contact_by_id(connection, request.account_id, contact_id) is None:
+                return not_found("Contact", contact_id)
+            items = stored.list_items(connection, self.table, request.account_id, contact_id)
+        return Reply(200, {self._plural: [self.shown(item) for item in items]})
+
+    def create(self, request: Request) -> Reply | Refusal:
+        """Give the contact a new one: 201."""
+        contact_id = request.parameter("contactId")
+        given = request.fields(self.checks, self.required)
+        if isinstance(given, Refusal):
+            return given
+        with request.database.write(request.now, verdicts=False) as write:
+            if contact_by_id(write.connection, request.account_id, contact_id) is None:
+                return not_found("Contact", contact_id)
+            item = Item(new_id(), request.account_id, contact_id, _without_nulls(self.normal(given)), write.now)
+            stored.add_item(write.connection, self.table, item)
+        return self._reply(201, item)
+
+    def read(self, request: Request) -> Reply | Refusal:
+        """Answer with one."""
+        contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
+        with request.database.read() as connection:
+            if contact_by_id(connection, request.account_id, contact_id) is None:
+                return not_found("Contact", contact_id)
+            item = stored.item_by_id(connection, self.table, request.account_id, contact_id, item_id)
+        return not_found(self.noun, item_id) if item is None else self._reply(200, item)
+
+    def update(self, request: Request) -> Reply | Refusal:
+        """Replace what is given; null takes a field away that isn't required."""
+        return self.change(request, self.checks, required=())
+
+    def change(self, request: Request, checks: Mapping[str, Check], required: tuple[str, ...]) -> Reply | Refusal:
+        """Replace what is given of the fields that the checks name."""
+        contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
+        given = request.fields(checks, required)
+        if isinstance(given, Refusal):
+            return given
+        with request.database.write(request.now, verdicts=False) as write:
+            if contact_by_id(write.connection, request.account_id, contact_id) is None:
+                return not_found("Contact", contact_id)
+            item = stored.item_by_id(write.connection, self.table, request.account_id, contact_id, item_id)
+            if item is None:
+                return not_found(self.noun, item_id)
+            kept = {name: value for name, value in given.items() if value is not None or name not in self.required}
+            item = replace(item, fields=_without_nulls({**item.fields, **self.normal(kept)}))
+            stored.save_item(write.connection, self.table, item)
+        return self._reply(200, item)
+
+    def delete(self, request: Request) -> Reply | Refusal:
+        """Take one away; a body is not looked at."""
+        contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
+        with request.database.write(request.now, verdicts=False) as write:
+            if contact_by_id(write.connection, request.account_id, contact_id) is None:
+                return not_found("Contact", contact_id)
+            removed = stored.remove_item(write.connection, self.table, request.account_id, contact_id, item_id)
+        return Reply(200, SUCCEEDED) if removed else not_found(self.noun, item_id)
+
+    @property
+    def _plural(self) -> str:
+        return self.noun.lower() + "s"
+
+    def _reply(self, status: int, item: Item) -> Reply:
+        return Reply(status, {self.noun.lower(): self.shown(item)})
+
+
+def _without_nulls(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

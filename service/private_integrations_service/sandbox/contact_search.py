@@ -1,0 +1,130 @@
+"""Searching contacts, and looking for one that would be a duplicate."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from ..authorizer.replies import Refusal, Reply, new_trace_id
+from ..storage.contact_search import Hit, Search, count_found, search_contacts
+from ..storage.contacts import Selection
+from .bodies import Check, invalid, required_text, searched, text, whole_number
+from .contact_fields import shown, shown_alone
+from .contact_filters import LONGEST_TEXT, filters, group_of, orders, orders_of, unknown_field
+from .contacts import contact_alike
+from .queries import last, location_faults, name_faults
+from .requests import Request
+
+_LARGEST_LIMIT = 500
+_LAST_CONTACT = 10_000  # in counted pages; behind it the place of the last contact leads on
+_LARGEST_NUMBER = 10**15
+_NUMBERED = frozenset({"dnd", "dateAdded", "dateUpdated"})
+_NEWEST_FIRST = ({"field": "dateAdded", "direction": "desc"},)
+
+
+def search(request: Request) -> Reply | Refusal:
+    """Answer `POST /contacts/search`: newest first unless `sort` says otherwise; `total` is everything found."""
+    given = request.fields(_CHECKS, required=("locationId", "pageLimit"))
+    if isinstance(given, Refusal):
+        return given
+    asked = _asked(request.account_id, given)
+    if isinstance(asked, Refusal):
+        return asked
+    refusal = _refuse_place(given, asked)
+    if refusal is not None:
+        return refusal
+    limit, page = given["pageLimit"], given.get("page") or 1
+    with request.database.read() as connection:
+        after = given.get("searchAfter") or ()
+        hits = search_contacts(connection, asked, after=after, skip=(page - 1) * limit, limit=limit)
+        total = count_found(connection, asked)
+    return Reply(200, {"contacts": [_shown(hit) for hit in hits], "total": total, "traceId": new_trace_id()})
+
+
+def find_duplicate(request: Request) -> Reply | Refusal:
+    """Answer `GET /contacts/search/duplicate`: the contact with this e-mail, or else with this number, or null."""
+    query = request.query
+    faults = [*name_faults(query, {"locationId", "email", "number"}), *location_faults(query)]
+    if faults:
+        return invalid(faults)
+    with request.database.read() as connection:
+        found = contact_alike(connection, request.account_id, last(query, "email"), last(query, "number"))
+    return Reply(200, {"contact": None if found is None else shown_alone(found.contact)})
+
+
+def _array(name: str, value: object) -> list[str]:
+    return [] if isinstance(value, list) else [f"{name} must be an array"]
+
+
+_CHECKS: Mapping[str, Check] = MappingProxyType(
+    {
+        "locationId": required_text,
+        "page": whole_number(1, _LAST_CONTACT),
+        "pageLimit": whole_number(1, _LARGEST_LIMIT),
+        "searchAfter": _array,
+        "query": searched(LONGEST_TEXT),
+        "filters": filters,
+        "sort": orders,
+    }
+)
+
+
+def _asked(account_id: str, given: Mapping[str, Any]) -> Search | Refusal:
+    """The search that checked fields mean; a filter on an unknown field has an answer of its own."""
+    asked_filters = given.get("filters") or []
+    unknown = unknown_field(asked_filters)
+    if unknown is not None:
+        return Refusal(400, "filter-unknown", f"Invalid field {unknown}", {"error": "Bad Request"}, traced=True)
+    selection = Selection(account_id, given.get("query") or "")
+    return Search(selection, group_of(asked_filters), orders_of(given.get("sort") or _NEWEST_FIRST))
+
+
+def _refuse_place(given: Mapping[str, Any], asked: Search) -> Refusal | None:
+    """Why a search can't begin there: behind the last counted page, or at no place of this order."""
+    page, place = given.get("page") or 1, given.get("searchAfter")
+    faults = []
+    if page * given["pageLimit"] > _LAST_CONTACT:
+        faults.append(f"page must not be greater than {_LAST_CONTACT // given['pageLimit']}")
+    if place:
+        faults += _place_faults(place, asked)
+        if page > 1:
+            faults.append("page must not be used with searchAfter")
+    return invalid(faults) if faults else None
+
+
+def _place_faults(place: Sequence[object], asked: Search) -> list[str]:
+    if len(place) != len(asked.orders) + 1:
+        return [f"searchAfter must contain {len(asked.orders) + 1} elements"]
+    faults = []
+    for position, (value, order) in enumerate(zip(place, [*asked.orders, None], strict=True)):
+        name = f"searchAfter.{position}"
+        if order is not None and order.field in _NUMBERED:
+            faults += whole_number(0, _LARGEST_NUMBER)(name, value)
+        else:
+            faults += text(name, value)
+    return faults
+
+
+def _shown(hit: Hit) -> dict[str, object]:
+    """A contact as searches show it: the street has another name, and its place leads to the next page."""
+    fields = shown(hit.contact)
+    street = fields.pop("address1", None)
+    known: dict[str, object] = {
+        **fields,
+        "address": street,
+        "businessName": hit.business_name,
+        "firstNameLowerCase": str(fields.get("firstName", "")).lower() or None,
+        "lastNameLowerCase": str(fields.get("lastName", "")).lower() or None,
+        "additionalEmails": [],
+        "additionalPhones": [],
+        "opportunities": [],
+        "searchAfter": list(hit.place),
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+HANDLERS = MappingProxyType(
+    {
+        ("POST", "/contacts/search"): search,
+        ("GET", "/contacts/search/duplicate"): find_duplicate,
+    }
+)

@@ -1,0 +1,104 @@
+"""Tags and followers: texts that a contact has each of once, added and removed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from ..authorizer.replies import Refusal, Reply
+from ..storage.contacts import Contact, contact_by_id, save_contact
+from ..storage.database import Write
+from .answers import not_found
+from .bodies import texts
+from .requests import Request
+
+Change = Callable[[Sequence[str], Sequence[str]], list[str]]
+"""Answers for what a contact has and what is given what it has then."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What a contact had and has now."""
+
+    before: list[str]
+    after: list[str]
+
+    @property
+    def added(self) -> list[str]:
+        """What is new."""
+        return removed(self.after, self.before)
+
+    @property
+    def removed(self) -> list[str]:
+        """What is gone."""
+        return removed(self.before, self.after)
+
+
+def added(has: Sequence[str], given: Sequence[str]) -> list[str]:
+    """What there is with what is given, in that order."""
+    return list(dict.fromkeys([*has, *given]))
+
+
+def removed(has: Sequence[str], given: Sequence[str]) -> list[str]:
+    """What there is without what is given."""
+    gone = set(given)
+    return [text for text in has if text not in gone]
+
+
+def change_contact(write: Write, contact: Contact, name: str, given: Sequence[str], change: Change) -> Changed:
+    """Store a contact with one of its sets changed."""
+    before: list[str] = contact.fields.get(name, [])
+    after = change(before, given)
+    changed = replace(contact, fields={**contact.fields, name: after}, updated_at=write.now)
+    save_contact(write.connection, changed)
+    return Changed(before, after)
+
+
+def add_tags(request: Request) -> Reply | Refusal:
+    """Answer `POST /contacts/{contactId}/tags`: 201 with all tags that the contact has now."""
+    changed = _change(request, "tags", added)
+    return changed if isinstance(changed, Refusal) else Reply(201, {"tags": changed.after})
+
+
+def remove_tags(request: Request) -> Reply | Refusal:
+    """Answer `DELETE /contacts/{contactId}/tags`, which names the tags in its body: those that are left."""
+    changed = _change(request, "tags", removed)
+    return changed if isinstance(changed, Refusal) else Reply(200, {"tags": changed.after})
+
+
+def add_followers(request: Request) -> Reply | Refusal:
+    """Answer `POST /contacts/{contactId}/followers`: 201 with all followers and the new ones."""
+    changed = _change(request, "followers", added)
+    if isinstance(changed, Refusal):
+        return changed
+    return Reply(201, {"followers": changed.after, "followersAdded": changed.added})
+
+
+def remove_followers(request: Request) -> Reply | Refusal:
+    """Answer `DELETE /contacts/{contactId}/followers`: those that are left and those that are gone."""
+    changed = _change(request, "followers", removed)
+    if isinstance(changed, Refusal):
+        return changed
+    return Reply(200, {"followers": changed.after, "followersRemoved": changed.removed})
+
+
+def _change(request: Request, name: str, change: Change) -> Changed | Refusal:
+    contact_id = request.parameter("contactId")
+    given: dict[str, Any] | Refusal = request.fields({name: texts}, required=(name,))
+    if isinstance(given, Refusal):
+        return given
+    with request.database.write(request.now, verdicts=False) as write:
+        contact = contact_by_id(write.connection, request.account_id, contact_id)
+        if contact is None:
+            return not_found("Contact", contact_id)
+        return change_contact(write, contact, name, given[name], change)
+
+
+HANDLERS = MappingProxyType(
+    {
+        ("POST", "/contacts/{contactId}/tags"): add_tags,
+        ("DELETE", "/contacts/{contactId}/tags"): remove_tags,
+        ("POST", "/contacts/{contactId}/followers"): add_followers,
+        ("DELETE", "/contacts/{contactId}/followers"): remove_followers,
+    }
+)

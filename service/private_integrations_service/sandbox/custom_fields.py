@@ -1,0 +1,142 @@
+"""The custom fields of a location's contacts and opportunities: list, create, read, update and delete."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from ..authorizer.replies import Refusal, Reply
+from ..storage import custom_fields as stored
+from ..storage.custom_fields import CustomField
+from ..tokens import new_id
+from .answers import SUCCEEDED, not_found
+from .bodies import Check, flag, invalid, number, one_of, required_text, text, texts, texts_by_name
+from .keys import key_of, named
+from .queries import last, name_faults
+from .requests import Request
+
+_MODELS = ("contact", "opportunity")
+
+
+def list_custom_fields(request: Request) -> Reply | Refusal:
+    """Answer `GET /locations/{locationId}/customFields`: those of `model`, or all."""
+    model = last(request.query, "model") or "all"
+    faults = [*name_faults(request.query, ("model",)), *one_of("model", model, (*_MODELS, "all"))]
+    if faults:
+        return invalid(faults)
+    with request.database.read() as connection:
+        found = stored.list_custom_fields(connection, request.account_id, None if model == "all" else model)
+    return Reply(200, {"customFields": [_shown(field) for field in found]})
+
+
+def create_custom_field(request: Request) -> Reply | Refusal:
+    """Answer `POST /locations/{locationId}/customFields`: 201, with a key made of model and name."""
+    given = request.fields(_CREATE_CHECKS, required=("name", "dataType"))
+    if isinstance(given, Refusal):
+        return given
+    model = given.get("model") or "contact"
+    key = f"{model}.{key_of(given['name'])}"
+    with request.database.write(request.now, verdicts=False) as write:
+        field = CustomField(new_id(), request.account_id, model, key, _merged({}, given), added_at=write.now)
+        if stored.custom_field_by_key(write.connection, field.account_id, key) is not None:
+            return _TAKEN
+        stored.add_custom_field(write.connection, field)
+    return Reply(201, {"customField": _shown(field)})
+
+
+def read_custom_field(request: Request) -> Reply | Refusal:
+    """Answer `GET /locations/{locationId}/customFields/{id}`, which also takes the field's key."""
+    field_id = request.parameter("id")
+    with request.database.read() as connection:
+        field = stored.custom_field_by_id(connection, request.account_id, field_id) or stored.custom_field_by_key(
+            connection, request.account_id, field_id
+        )
+    return not_found("Custom field", field_id) if field is None else Reply(200, {"customField": _shown(field)})
+
+
+def update_custom_field(request: Request) -> Reply | Refusal:
+    """Answer `PUT /locations/{locationId}/customFields/{id}`; key and model stay, which contacts and forms know."""
+    field_id = request.parameter("id")
+    given = request.fields(_UPDATE_CHECKS, required=("name",))
+    if isinstance(given, Refusal):
+        return given
+    with request.database.write(request.now, verdicts=False) as write:
+        old = stored.custom_field_by_id(write.connection, request.account_id, field_id)
+        if old is None:
+            return not_found("Custom field", field_id)
+        if given.get("model") not in (None, old.model):
+            return invalid([f"model must be equal to {old.model}"])
+        field = replace(old, fields=_merged(old.fields, given))
+        stored.save_custom_field(write.connection, field)
+    return Reply(200, {"customField": _shown(field)})
+
+
+def delete_custom_field(request: Request) -> Reply | Refusal:
+    """Answer `DELETE /locations/{locationId}/customFields/{id}`; contacts keep their values."""
+    field_id = request.parameter("id")
+    with request.database.write(request.now, verdicts=False) as write:
+        removed = stored.remove_custom_field(write.connection, request.account_id, field_id)
+    return Reply(200, SUCCEEDED) if removed else not_found("Custom field", field_id)
+
+
+_TAKEN = Refusal(400, "duplicate-custom-field", "This location does not allow duplicated custom fields.")
+
+
+def _model(name: str, value: object) -> list[str]:
+    return one_of(name, value, _MODELS)
+
+
+_UPDATE_CHECKS: Mapping[str, Check] = MappingProxyType(
+    {
+        "name": named,
+        "placeholder": text,
+        "acceptedFormat": texts,
+        "isMultipleFile": flag,
+        "maxNumberOfFiles": number,
+        "textBoxListOptions": texts_by_name(("label", "prefillValue")),
+        "position": number,
+        "model": _model,
+    }
+)
+"""The writable fields (UpdateCustomFieldsDTO of the platform's OpenAPI spec, apps/locations.json)."""
+
+_CREATE_CHECKS: Mapping[str, Check] = MappingProxyType({**_UPDATE_CHECKS, "dataType": required_text})
+
+# What is written under one name and shown under another.
+_SHOWN_AS = MappingProxyType({"isMultipleFile": "isMultiFileAllowed", "maxNumberOfFiles": "maxFileLimit"})
+
+
+def _merged(stored_fields: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields after a write of checked ones; null takes a field away."""
+    changed = {_SHOWN_AS.get(name, name): value for name, value in given.items() if name != "model"}
+    if "textBoxListOptions" in changed:
+        options = changed.pop("textBoxListOptions")
+        changed["picklistOptions"] = options and [option.get("label", "") for option in options]
+    return {name: value for name, value in {**stored_fields, **changed}.items() if value is not None}
+
+
+def _shown(field: CustomField) -> dict[str, object]:
+    return {
+        "id": field.id,
+        "fieldKey": field.key,
+        "placeholder": "",
+        "position": 0,
+        "picklistOptions": [],
+        "picklistImageOptions": [],
+        "isAllowedCustomOption": False,
+        "isMultiFileAllowed": False,
+        **field.fields,
+        "locationId": field.account_id,
+        "model": field.model,
+    }
+
+
+HANDLERS = MappingProxyType(
+    {
+        ("GET", "/locations/{locationId}/customFields"): list_custom_fields,
+        ("POST", "/locations/{locationId}/customFields"): create_custom_field,
+        ("GET", "/locations/{locationId}/customFields/{id}"): read_custom_field,
+        ("PUT", "/locations/{locationId}/customFields/{id}"): update_custom_field,
+        ("DELETE", "/locations/{locationId}/customFields/{id}"): delete_custom_field,
+    }
+)

@@ -1,0 +1,55 @@
+"""Campaigns, workflows and appointments: the sandbox has none, so any id is taken and nothing is kept."""
+
+from types import MappingProxyType
+
+from ..authorizer.replies import Refusal, Reply
+from ..storage.contacts import contact_by_id
+from .answers import SUCCEEDED, not_found
+from .bodies import instant
+from .requests import Request
+
+
+def list_appointments(request: Request) -> Reply | Refusal:
+    """Answer `GET /contacts/{contactId}/appointments`: none."""
+    return _refuse_contact(request) or Reply(200, {"events": []})
+
+
+def join_campaign(request: Request) -> Reply | Refusal:
+    """Answer `POST /contacts/{contactId}/campaigns/{campaignId}`: 201; the body has no fields."""
+    given = request.fields({})
+    if isinstance(given, Refusal):
+        return given
+    return _refuse_contact(request) or Reply(201, SUCCEEDED)
+
+
+def leave_campaigns(request: Request) -> Reply | Refusal:
+    """Answer `DELETE` of one campaign or all of them; a body is not looked at."""
+    return _refuse_contact(request) or Reply(200, SUCCEEDED)
+
+
+def change_workflow(request: Request) -> Reply | Refusal:
+    """Answer `POST` and `DELETE /contacts/{contactId}/workflow/{workflowId}`, both with `eventStartTime` or nothing."""
+    given = request.fields({"eventStartTime": instant})
+    if isinstance(given, Refusal):
+        return given
+    return _refuse_contact(request) or Reply(200, SUCCEEDED)
+
+
+def _refuse_contact(request: Request) -> Refusal | None:
+    contact_id = request.parameter("contactId")
+    with request.database.read() as connection:
+        contact = contact_by_id(connection, request.account_id, contact_id)
+    return not_found("Contact", contact_id) if contact is None else None
+
+
+HANDLERS = MappingProxyType(
+    {
+        ("GET", "/contacts/{contactId}/appointments"): list_appointments,
+        ("POST", "/contacts/{contactId}/campaigns/{campaignId}"): join_campaign,
+        ("DELETE", "/contacts/{contactId}/campaigns/{campaignId}"): leave_campaigns,
+        ("DELETE", "/contacts/{contactId}/campaigns/removeAll"): leave_campaigns,
+        ("DELETE", "/contacts/{contactId}/campaigns/remove-all"): leave_campaigns,
+        ("POST", "/contacts/{contactId}/workflow/{workflowId}"): change_workflow,
+        ("DELETE", "/contacts/{contactId}/workflow/{workflowId}"): change_workflow,
+    }
+)

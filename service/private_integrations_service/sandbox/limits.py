@@ -1,0 +1,94 @@
+"""Rate limits: how many requests an account may make in an interval and on a day (docs/platform.md, "Rate limits")."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Literal
+
+from ..authorizer.replies import Refusal
+from ..settings import Settings
+from ..storage.tables import to_milliseconds
+from ..storage.usage import Usage, UsageFile
+
+_MILLISECOND = timedelta(milliseconds=1)
+_DAY = timedelta(days=1) // _MILLISECOND
+
+
+@dataclass(frozen=True)
+class Limits:
+    """At most `per_interval` requests in `interval` (milliseconds), and `per_day` on a day in UTC."""
+
+    per_interval: int = 100
+    interval: int = 10_000
+    per_day: int = 200_000
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        """The limits that the operator set."""
+        return cls(settings.rate_limit, settings.rate_interval // _MILLISECOND, settings.daily_rate_limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What is left behind a request, and which limit refused it, if one did."""
+
+    remaining: int
+    daily_remaining: int
+    exhausted: Literal["burst", "daily"] | None
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """The platform's answer to one request too many."""
+        if self.exhausted is None:
+            return None
+        return Refusal(429, f"rate-limit-{self.exhausted}", "Too Many Requests")
+
+    def headers(self, limits: Limits) -> Iterator[tuple[bytes, bytes]]:
+        """The documented headers, on every answer."""
+        yield b"x-ratelimit-limit-daily", b"%d" % limits.per_day
+        yield b"x-ratelimit-daily-remaining", b"%d" % self.daily_remaining
+        yield b"x-ratelimit-interval-milliseconds", b"%d" % limits.interval
+        yield b"x-ratelimit-max", b"%d" % limits.per_interval
+        yield b"x-ratelimit-remaining", b"%d" % self.remaining
+
+
+def spend(limits: Limits, now: datetime, usage: Usage) -> tuple[Usage, Spent]:
+    """Count a request at `now`, or refuse it, which costs nothing.
+
+    A window begins with the first request after the one before is over, a day at midnight in UTC. Processes whose
+    clocks differ by less than an interval count on the latest of them; a clock set back further begins anew.
+    """
+    instant = to_milliseconds(now)
+    if usage.latest - instant < limits.interval:
+        instant = max(instant, usage.latest)
+    same_window = usage.window_start <= instant < usage.window_start + limits.interval
+    window_start = usage.window_start if same_window else instant
+    in_window = usage.in_window if same_window else 0
+    in_day = usage.in_day if instant // _DAY == usage.latest // _DAY else 0
+    exhausted: Literal["burst", "daily"] | None = None
+    if in_day >= limits.per_day:
+        exhausted = "daily"
+    elif in_window >= limits.per_interval:
+        exhausted = "burst"
+    else:
+        in_window, in_day = in_window + 1, in_day + 1
+    # A limit that was lowered may be below what was used before.
+    left = max(0, limits.per_interval - in_window), max(0, limits.per_day - in_day)
+    return Usage(window_start, instant, in_window, in_day), Spent(*left, exhausted)
+
+
+class RateLimits:
+    """The limits of every account and what is left of them, shared by all processes; used by one thread of each."""
+
+    def __init__(self, usage: UsageFile, limits: Limits) -> None:
+        self.limits = limits
+        self._usage = usage
+
+    def spend(self, account_id: str, now: datetime) -> Spent:
+        """Count a request of an account, or refuse it."""
+        return self._usage.change(account_id, partial(spend, self.limits, now))
+
+    def close(self) -> None:
+        """Give the file free."""
+        self._usage.close()

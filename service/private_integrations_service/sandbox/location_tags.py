@@ -1,0 +1,86 @@
+"""The tags of a location: list, create, read, update and delete."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from ..authorizer.replies import Refusal, Reply
+from ..storage import location_tags as stored
+from ..storage.location_tags import Tag
+from ..tokens import new_id
+from .answers import SUCCEEDED, not_found
+from .bodies import Check, required_text
+from .requests import Request
+
+_CHECKS: Mapping[str, Check] = MappingProxyType({"name": required_text})
+
+
+def list_tags(request: Request) -> Reply | Refusal:
+    """Answer `GET /locations/{locationId}/tags`: all of them, by name."""
+    with request.database.read() as connection:
+        tags = stored.list_tags(connection, request.account_id)
+    return Reply(200, {"tags": [_shown(tag) for tag in tags]})
+
+
+def create_tag(request: Request) -> Reply | Refusal:
+    """Answer `POST /locations/{locationId}/tags`; the platform's spec says 200 here."""
+    given = request.fields(_CHECKS, required=("name",))
+    if isinstance(given, Refusal):
+        return given
+    tag = Tag(new_id(), request.account_id, given["name"])
+    with request.database.write(request.now, verdicts=False) as write:
+        if stored.tag_named(write.connection, tag.account_id, tag.name) is not None:
+            return _TAKEN
+        stored.add_tag(write.connection, tag)
+    return Reply(200, {"tag": _shown(tag)})
+
+
+def read_tag(request: Request) -> Reply | Refusal:
+    """Answer `GET /locations/{locationId}/tags/{tagId}`."""
+    tag_id = request.parameter("tagId")
+    with request.database.read() as connection:
+        tag = stored.tag_by_id(connection, request.account_id, tag_id)
+    return not_found("Tag", tag_id) if tag is None else Reply(200, {"tag": _shown(tag)})
+
+
+def update_tag(request: Request) -> Reply | Refusal:
+    """Answer `PUT /locations/{locationId}/tags/{tagId}`; contacts keep the name that they were tagged with."""
+    tag_id = request.parameter("tagId")
+    given = request.fields(_CHECKS, required=("name",))
+    if isinstance(given, Refusal):
+        return given
+    with request.database.write(request.now, verdicts=False) as write:
+        old = stored.tag_by_id(write.connection, request.account_id, tag_id)
+        if old is None:
+            return not_found("Tag", tag_id)
+        tag = replace(old, name=given["name"])
+        if stored.tag_named(write.connection, tag.account_id, tag.name) not in (None, old):
+            return _TAKEN
+        stored.rename_tag(write.connection, tag)
+    return Reply(200, {"tag": _shown(tag)})
+
+
+def delete_tag(request: Request) -> Reply | Refusal:
+    """Answer `DELETE /locations/{locationId}/tags/{tagId}`; contacts keep it."""
+    tag_id = request.parameter("tagId")
+    with request.database.write(request.now, verdicts=False) as write:
+        removed = stored.remove_tag(write.connection, request.account_id, tag_id)
+    return Reply(200, SUCCEEDED) if removed else not_found("Tag", tag_id)
+
+
+_TAKEN = Refusal(400, "duplicate-tag", "This location does not allow duplicated tags.")
+
+
+def _shown(tag: Tag) -> dict[str, object]:
+    return {"id": tag.id, "name": tag.name, "locationId": tag.account_id}
+
+
+HANDLERS = MappingProxyType(
+    {
+        ("GET", "/locations/{locationId}/tags"): list_tags,
+        ("POST", "/locations/{locationId}/tags"): create_tag,
+        ("GET", "/locations/{locationId}/tags/{tagId}"): read_tag,
+        ("PUT", "/locations/{locationId}/tags/{tagId}"): update_tag,
+        ("DELETE", "/locations/{locationId}/tags/{tagId}"): delete_tag,
+    }
+)

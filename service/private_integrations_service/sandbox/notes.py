@@ -1,0 +1,33 @@
+"""Notes of contacts (NotesDTO, UpdateNoteDTO and GetNoteSchema of the platform's spec, apps/contacts.json)."""
+
+from types import MappingProxyType
+
+from private_integrations.contract import rfc3339
+
+from ..storage.contact_items import Item
+from ..storage.tables import notes
+from .bodies import flag, required_text, text
+from .contact_items import Kind
+
+
+def _shown(note: Item) -> dict[str, object]:
+    return {
+        "id": note.id,
+        "contactId": note.contact_id,
+        "dateAdded": rfc3339(note.added_at),
+        "pinned": False,
+        **note.fields,
+    }
+
+
+NOTES = Kind(
+    noun="Note",
+    table=notes,
+    parameter="id",
+    checks=MappingProxyType({"body": required_text, "userId": text, "title": text, "color": text, "pinned": flag}),
+    required=frozenset({"body"}),
+    shown=_shown,
+    normal=dict,
+)
+
+HANDLERS = MappingProxyType(NOTES.handlers())

@@ -1,0 +1,252 @@
+"""The fields of custom objects and their folders (`/custom-fields/`, apps/custom-fields.json of the platform's spec).
+
+The sandbox has no custom objects: a key names one, and nothing more is known of it.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import Connection
+
+from private_integrations.contract import rfc3339
+
+from ..authorizer.replies import Refusal, Reply
+from ..storage import object_fields as stored
+from ..storage.database import Write
+from ..storage.object_fields import ObjectField
+from ..tokens import new_id
+from .answers import SUCCEEDED, not_found
+from .bodies import Check, flag, invalid, number, one_of, required_text, text, texts_by_name
+from .keys import key_of, named
+from .queries import location_faults, name_faults
+from .requests import Request
+
+_OBJECT_KEY = re.compile(r"business|custom_objects?\.[a-z0-9_]+")
+_FIELD_NAME = re.compile(r"[a-z0-9_]+")
+_TYPES = (
+    *("TEXT", "LARGE_TEXT", "NUMERICAL", "PHONE", "MONETORY", "CHECKBOX", "SINGLE_OPTIONS", "MULTIPLE_OPTIONS"),
+    *("DATE", "TEXTBOX_LIST", "FILE_UPLOAD", "RADIO", "EMAIL"),
+)
+_FORMATS = (".pdf", ".docx", ".doc", ".jpg", ".jpeg", ".png", ".gif", ".csv", ".xlsx", ".xls", "all")
+
+
+def list_object_fields(request: Request) -> Reply | Refusal:
+    """Answer `GET /custom-fields/object-key/{objectKey}`: the object's fields and folders."""
+    faults = [*name_faults(request.query, ("locationId",)), *location_faults(request.query)]
+    if faults:
+        return invalid(faults)
+    with request.database.read() as connection:
+        found = stored.list_object_fields(connection, request.account_id, request.parameter("objectKey"))
+    return Reply(
+        200,
+        {
+            "fields": [_shown(field) for field in found if not field.is_folder],
+            "folders": [_shown(field) for field in found if field.is_folder],
+        },
+    )
+
+
+def create_field(request: Request) -> Reply | Refusal:
+    """Answer `POST /custom-fields/`: 201; the folder must be one of the same object."""
+    given = request.fields(_CREATE_CHECKS, required=_REQUIRED)
+    if isinstance(given, Refusal):
+        return given
+    folder_id, object_key, key = given["parentId"], given["objectKey"], given["fieldKey"]
+    prefix, _, name = key.rpartition(".")
+    if prefix != object_key or not _FIELD_NAME.fullmatch(name):
+        return invalid([f"fieldKey must be {object_key}. and a name of lower-case letters, digits and _"])
+    with request.database.write(request.now, verdicts=False) as write:
+        folder = _folder(write.connection, request.account_id, folder_id)
+        if folder is None or folder.object_key != object_key:
+            return not_found("Folder", folder_id)
+        return _added(write, request, object_key, key, folder_id, _kept({}, given))
+
+
+def read_field(request: Request) -> Reply | Refusal:
+    """Answer `GET /custom-fields/{id}`."""
+    field_id = request.parameter("id")
+    with request.database.read() as connection:
+        field = _field(connection, request.account_id, field_id)
+    return not_found("Custom field", field_id) if field is None else Reply(200, {"field": _shown(field)})
+
+
+def update_field(request: Request) -> Reply | Refusal:
+    """Answer `PUT /custom-fields/{id}`: what is given replaces what was, options as a whole."""
+    field_id = request.parameter("id")
+    given = request.fields(_UPDATE_CHECKS, required=("locationId", "showInForms"))
+    if isinstance(given, Refusal):
+        return given
+    with request.database.write(request.now, verdicts=False) as write:
+        old = _field(write.connection, request.account_id, field_id)
+        if old is None:
+            return not_found("Custom field", field_id)
+        field = replace(old, fields=_kept(old.fields, given), updated_at=write.now)
+        stored.save_object_field(write.connection, field)
+    return Reply(200, {"field": _shown(field)})
+
+
+def delete_field(request: Request) -> Reply | Refusal:
+    """Answer `DELETE /custom-fields/{id}`."""
+    field_id = request.parameter("id")
+    with request.database.write(request.now, verdicts=False) as write:
+        field = _field(write.connection, request.account_id, field_id)
+        return not_found("Custom field", field_id) if field is None else _removed(write, field)
+
+
+def create_folder(request: Request) -> Reply | Refusal:
+    """Answer `POST /custom-fields/folder`: 201 with the folder, without an envelope."""
+    required = ("locationId", "objectKey", "name")
+    given = request.fields({name: _CREATE_CHECKS[name] for name in required}, required)
+    if isinstance(given, Refusal):
+        return given
+    object_key = given["objectKey"]
+    # One word longer than a field's key: a folder never stands in the way of a field.
+    key = f"{object_key}.folder.{key_of(given['name'])}"
+    with request.database.write(request.now, verdicts=False) as write:
+        return _added(write, request, object_key, key, None, _kept({}, given))
+
+
+def update_folder(request: Request) -> Reply | Refusal:
+    """Answer `PUT /custom-fields/folder/{id}`: another name; the key stays."""
+    folder_id = request.parameter("id")
+    required = ("locationId", "name")
+    given = request.fields({name: _CREATE_CHECKS[name] for name in required}, required)
+    if isinstance(given, Refusal):
+        return given
+    with request.database.write(request.now, verdicts=False) as write:
+        old = _folder(write.connection, request.account_id, folder_id)
+        if old is None:
+            return not_found("Folder", folder_id)
+        folder = replace(old, fields=_kept(old.fields, given), updated_at=write.now)
+        stored.save_object_field(write.connection, folder)
+    return Reply(200, _shown_folder(folder))
+
+
+def delete_folder(request: Request) -> Reply | Refusal:
+    """Answer `DELETE /custom-fields/folder/{id}`: only of one that holds no fields."""
+    faults = [*name_faults(request.query, ("locationId",)), *location_faults(request.query)]
+    if faults:
+        return invalid(faults)
+    folder_id = request.parameter("id")
+    with request.database.write(request.now, verdicts=False) as write:
+        folder = _folder(write.connection, request.account_id, folder_id)
+        if folder is None:
+            return not_found("Folder", folder_id)
+        if stored.count_held(write.connection, request.account_id, folder_id):
+            return Refusal(400, "folder-not-empty", f"Folder with id {folder_id} is not empty")
+        return _removed(write, folder)
+
+
+def _object_key(name: str, value: object) -> list[str]:
+    good = isinstance(value, str) and _OBJECT_KEY.fullmatch(value)
+    return [] if good else [f"{name} must be business or a custom object's key, as custom_objects.pet"]
+
+
+def _data_type(name: str, value: object) -> list[str]:
+    return one_of(name, value, _TYPES)
+
+
+def _format(name: str, value: object) -> list[str]:
+    return one_of(name, value, _FORMATS)
+
+
+_UPDATE_CHECKS: Mapping[str, Check] = MappingProxyType(
+    {
+        "locationId": required_text,
+        "name": named,
+        "description": text,
+        "placeholder": text,
+        "showInForms": flag,
+        "options": texts_by_name(("key", "label", "url"), required=("key", "label")),
+        "acceptedFormats": _format,
+        "maxFileLimit": number,
+    }
+)
+_CREATE_CHECKS: Mapping[str, Check] = MappingProxyType(
+    {
+        **_UPDATE_CHECKS,
+        "dataType": _data_type,
+        "fieldKey": required_text,
+        "objectKey": _object_key,
+        "allowCustomOption": flag,
+        "parentId": required_text,
+    }
+)
+_REQUIRED = ("locationId", "dataType", "fieldKey", "objectKey", "parentId", "showInForms")
+# What is kept beside the fields.
+_COLUMNS = frozenset({"locationId", "fieldKey", "objectKey", "parentId"})
+
+
+def _kept(stored_fields: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields after a write of checked ones; null takes a field away."""
+    changed = {name: value for name, value in given.items() if name not in _COLUMNS}
+    return {name: value for name, value in {**stored_fields, **changed}.items() if value is not None}
+
+
+def _added(
+    write: Write, request: Request, object_key: str, key: str, folder_id: str | None, fields: Mapping[str, Any]
+) -> Reply | Refusal:
+    if stored.object_field_by_key(write.connection, request.account_id, key) is not None:
+        return Refusal(400, "duplicate-custom-field", "This location does not allow duplicated custom fields.")
+    field = ObjectField(
+        new_id(), request.account_id, object_key, key, folder_id, fields, added_at=write.now, updated_at=write.now
+    )
+    stored.add_object_field(write.connection, field)
+    return Reply(201, _shown_folder(field) if field.is_folder else {"field": _shown(field)})
+
+
+def _removed(write: Write, field: ObjectField) -> Reply:
+    stored.remove_object_field(write.connection, field.account_id, field.id)
+    return Reply(200, {**SUCCEEDED, "id": field.id, "key": field.key})
+
+
+def _field(connection: Connection, account_id: str, field_id: str) -> ObjectField | None:
+    found = stored.object_field_by_id(connection, account_id, field_id)
+    return None if found is None or found.is_folder else found
+
+
+def _folder(connection: Connection, account_id: str, folder_id: str) -> ObjectField | None:
+    found = stored.object_field_by_id(connection, account_id, folder_id)
+    return found if found is not None and found.is_folder else None
+
+
+def _shown_folder(folder: ObjectField) -> dict[str, object]:
+    return {
+        "id": folder.id,
+        "objectKey": folder.object_key,
+        "locationId": folder.account_id,
+        "name": folder.fields["name"],
+    }
+
+
+def _shown(field: ObjectField) -> dict[str, object]:
+    """In lists the spec shows a folder as a field, with all that a field must have."""
+    return {
+        "id": field.id,
+        "locationId": field.account_id,
+        "objectKey": field.object_key,
+        "fieldKey": field.key,
+        "parentId": field.folder_id or "",
+        "dataType": "TEXT",
+        "showInForms": False,
+        **field.fields,
+        "dateAdded": rfc3339(field.added_at),
+        "dateUpdated": rfc3339(field.updated_at),
+    }
+
+
+HANDLERS = MappingProxyType(
+    {
+        ("GET", "/custom-fields/object-key/{objectKey}"): list_object_fields,
+        ("POST", "/custom-fields/"): create_field,
+        ("GET", "/custom-fields/{id}"): read_field,
+        ("PUT", "/custom-fields/{id}"): update_field,
+        ("DELETE", "/custom-fields/{id}"): delete_field,
+        ("POST", "/custom-fields/folder"): create_folder,
+        ("PUT", "/custom-fields/folder/{id}"): update_folder,
+        ("DELETE", "/custom-fields/folder/{id}"): delete_folder,
+    }
+)

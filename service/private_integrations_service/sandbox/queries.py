@@ -1,0 +1,76 @@
+"""Reading queries and judging them, in the words of the platform's validator."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..authorizer.replies import Refusal
+from .bodies import invalid, required_text, searched
+
+query_text = searched(1000)
+"""A text that a list is searched for; a pattern of more than 50,000 bytes is an error to SQLite."""
+
+_WHOLE = re.compile(r"([0-9]+)(?:\.0+)?")
+LARGEST_SKIP = 10**9
+"""Nobody has more of anything, and SQLite counts no further than 2**63."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """At most `limit` of a list after the first `skip`, those that contain `text`."""
+
+    skip: int
+    limit: int
+    text: str
+
+
+def read_slice(
+    query: Mapping[str, Sequence[str]], names: Collection[str], *, limit: int, largest: int
+) -> Slice | Refusal:
+    """Read `limit`, `skip` and `query`, as far as `names` has them; a location must be named.
+
+    `limit` is what counts unless the query has one; the location was checked by the authorizer.
+    """
+    skip = whole_number(last(query, "skip"), 0)
+    asked = whole_number(last(query, "limit"), limit)
+    text = last(query, "query")
+    faults = [*name_faults(query, {"locationId", *names}), *location_faults(query)]
+    faults += [*number_faults("limit", asked, 1, largest), *number_faults("skip", skip, 0, LARGEST_SKIP)]
+    faults += query_text("query", text)
+    if faults or skip is None or asked is None:
+        return invalid(faults)
+    return Slice(skip, asked, text)
+
+
+def name_faults(query: Mapping[str, object], names: Collection[str]) -> list[str]:
+    """Parameters that don't exist."""
+    return [f"property {name} should not exist" for name in query if name not in names]
+
+
+def location_faults(query: Mapping[str, Sequence[str]]) -> list[str]:
+    """What is wrong with the location; whether the token reaches it was the authorizer's question."""
+    return required_text("locationId", next(iter(query.get("locationId", ())), None))
+
+
+def number_faults(name: str, number: int | None, smallest: int, largest: int) -> list[str]:
+    """What is wrong with a number that was read."""
+    if number is None:
+        return [f"{name} must be a number conforming to the specified constraints"]
+    if number > largest:
+        return [f"{name} must not be greater than {largest}"]
+    return [f"{name} must not be less than {smallest}"] if number < smallest else []
+
+
+def whole_number(digits: str, default: int) -> int | None:
+    """A whole number, which some clients send as `20.0`; one too long to be meant is only "very large"."""
+    if not digits:
+        return default
+    found = _WHOLE.fullmatch(digits)
+    if found is None:
+        return None
+    return int(found[1]) if len(found[1]) <= 18 else 10**18
+
+
+def last(query: Mapping[str, Sequence[str]], name: str) -> str:
+    """The parameter's last value, or nothing."""
+    return query.get(name, ("",))[-1]

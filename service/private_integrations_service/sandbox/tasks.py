@@ -1,0 +1,45 @@
+"""Tasks of contacts (CreateTaskParams, UpdateTaskBody, TaskSchema of the platform's spec, apps/contacts.json)."""
+
+from types import MappingProxyType
+from typing import Any
+
+from private_integrations.contract import rfc3339
+
+from ..authorizer.replies import Refusal, Reply
+from ..storage.contact_items import Item
+from ..storage.tables import tasks
+from .bodies import flag, instant, required_text, text
+from .contact_items import Kind
+from .instants import instant_of
+from .requests import Request
+
+
+def complete_task(request: Request) -> Reply | Refusal:
+    """Answer `PUT /contacts/{contactId}/tasks/{taskId}/completed`: done, or not done after all."""
+    return TASKS.change(request, {"completed": flag}, required=("completed",))
+
+
+def _shown(task: Item) -> dict[str, object]:
+    return {"id": task.id, "contactId": task.contact_id, **task.fields}
+
+
+def _normal(given: dict[str, Any]) -> dict[str, Any]:
+    due = instant_of(given.get("dueDate"))
+    return given if due is None else {**given, "dueDate": rfc3339(due)}
+
+
+TASKS = Kind(
+    noun="Task",
+    table=tasks,
+    parameter="taskId",
+    checks=MappingProxyType(
+        {"title": required_text, "body": text, "dueDate": instant, "completed": flag, "assignedTo": text}
+    ),
+    required=frozenset({"title", "dueDate", "completed"}),
+    shown=_shown,
+    normal=_normal,
+)
+
+HANDLERS = MappingProxyType(
+    {**TASKS.handlers(), ("PUT", "/contacts/{contactId}/tasks/{taskId}/completed"): complete_task}
+)
