@@ -131,3 +131,14 @@ def test_names_that_contacts_bring(database, clock, tags, create, accounts):
     with database.write(clock()) as write:
         note_tags(write.connection, accounts.location, [*many, "lead"])
         assert {found.name for found in list_tags(write.connection, accounts.location)} == many | {"lead", "vip"}
+
+
+def test_tags_of_contacts_are_the_locations(api, desk, accounts):
+    """Whatever way a contact gets a tag, the location has it then."""
+    api.token = desk.token_with(*SCOPES, "contacts.readonly", "contacts.write")
+    made = api.ask("POST", "/contacts/", {"locationId": accounts.location, "tags": ["created"]})
+    contact_id = made.body["contact"]["id"]
+    api.ask("PUT", f"/contacts/{contact_id}", {"tags": ["updated"]})
+    api.ask("POST", f"/contacts/{contact_id}/tags", {"tags": ["added"]})
+    listed = api.ask("GET", f"/locations/{accounts.location}/tags").body["tags"]
+    assert [tag["name"] for tag in listed] == ["added", "created", "updated"]

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, or_, select, update
 
+from .location_tags import note_tags
 from .tables import contacts
 
 _SEARCHED = ("name", "email", "phone", "companyName")
@@ -88,17 +89,19 @@ def count_contacts(connection: Connection, selection: Selection, *, after: Posit
 
 
 def add_contact(connection: Connection, contact: Contact) -> None:
-    """Store a new contact."""
+    """Store a new contact; its tags are the account's too."""
     connection.execute(
         insert(contacts).values(
             id=contact.id, account_id=contact.account_id, added_at=contact.added_at, **_changeable(contact)
         )
     )
+    note_tags(connection, contact.account_id, contact.fields.get("tags", ()))
 
 
 def save_contact(connection: Connection, contact: Contact) -> None:
-    """Store a contact as it is now."""
+    """Store a contact as it is now; its tags are the account's too."""
     connection.execute(update(contacts).where(_is(contact.account_id, contact.id)).values(**_changeable(contact)))
+    note_tags(connection, contact.account_id, contact.fields.get("tags", ()))
 
 
 def remove_contact(connection: Connection, account_id: str, contact_id: str) -> bool:
