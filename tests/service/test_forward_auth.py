@@ -2,17 +2,24 @@
 
 import asyncio
 import json
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import yaml
 
 from private_integrations.contract import API, IntegrationEdit
 from private_integrations_service.actor import Actor
 from private_integrations_service.authorizer.judge import Judge
 from private_integrations_service.forward_auth import IDENTITY, ForwardAuth
 from private_integrations_service.operations import integrations
+from private_integrations_service.operations.generations import introspect
+from throwaway import REPOSITORY
 
+GATEWAYS = REPOSITORY / "examples" / "gateways"
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 NEVER_ISSUED = "pit-" + "00000000-0000-0000-0000-000000000000"
 
 
@@ -354,6 +361,30 @@ def test_envoys_query_is_the_requests(gateways, desk, integration, accounts, con
     assert gateways.envoy("GET", "/contacts/?locationId=x").status == 403
 
 
+def test_introspection_says_how_long_it_holds(gateways, desk, clock, integration, contacts):
+    """Another gateway may use an answer for up to a second, and never beyond the token's own end."""
+
+    def told(token: str) -> tuple[int | None, ...]:
+        found = introspect(desk.database, token, clock(), actor=Actor("test"))
+        assert found.active
+        assert (found.client_id, found.sub, found.token_type) == (integration, desk.account, "Bearer")
+        return tuple(value and value - round(NOON.timestamp()) for value in (found.iat, found.exp, found.cache_until))
+
+    def use(token: str) -> None:
+        gateways.token = token
+        assert gateways.envoy("GET", contacts).status == 200
+
+    old = desk.token(integration)
+    use(old)
+    clock.move(seconds=2.7)
+    new = desk.token(integration, overlap=timedelta(seconds=10))
+    assert (told(old), told(new)) == ((0, None, 3), (2, None, 3))
+    use(new)
+    assert told(old) == (0, 12, 3)
+    clock.move(seconds=9.5)
+    assert told(old) == (0, 12, 12)
+
+
 @pytest.mark.parametrize("path", ["", "caddy", "nginx/", "nginx/contacts/", "envoy", "envoyx/contacts/", "Nginx"])
 def test_other_dialects_do_not_exist(gateways, desk, integration, contacts, path):
     """A check at any other path is answered 404, which no gateway takes for a yes."""
@@ -381,3 +412,20 @@ async def _plain(app: ForwardAuth, path: str, token: str, contacts: str) -> int:
     }
     await app(scope, send, send)
     return int(received[0]["status"])
+
+
+def test_traefiks_files_say_what_the_dialect_needs():
+    """The shipped files parse, and ask at an address that exists, on headers that only Traefik sets."""
+    routes = yaml.safe_load((GATEWAYS / "traefik-routes.yaml").read_text())
+    check = routes["http"]["middlewares"]["private-integrations"]["forwardAuth"]
+    address, _, query = check["address"].partition("?")
+    assert address == f"http://127.0.0.1:8750{API}/authorize/traefik"
+    assert query.startswith("account=")
+    assert (check["trustForwardHeader"], check["authRequestHeaders"]) == (False, ["Authorization", "Version"])
+    stripped = re.compile(check["authResponseHeadersRegex"])
+    assert all(stripped.match(name.decode().title()) for name in IDENTITY)
+    router = routes["http"]["routers"]["api"]
+    assert router["middlewares"] == list(routes["http"]["middlewares"])
+    installed = yaml.safe_load((GATEWAYS / "traefik.yaml").read_text())
+    assert router["entryPoints"] == list(installed["entryPoints"])
+    assert installed["entryPoints"]["consumers"]["http"]["aliasHeadersStrategy"] == "delete"

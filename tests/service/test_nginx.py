@@ -8,7 +8,6 @@ import subprocess
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,44 +15,18 @@ import pytest
 from certificates import make_certificates
 from management import Management
 from raw_http import Door, head, read_answer
+from real_gateway import CONSUMERS_NAME, CREDENTIAL, PLATFORM, Gateway, request, until_open
 from recording_api import RecordingApi, recording_api
 from throwaway import REPOSITORY, Service
 
 SHIPPED = REPOSITORY / "examples" / "gateways" / "nginx.conf"
-PLATFORM = "services.leadconnectorhq.com"
-CONSUMERS_NAME = "api.example.com"
-CREDENTIAL = "pit-" + "11111111-2222-3333-4444-555555555555"
 NEVER_ISSUED = "pit-" + "00000000-0000-0000-0000-000000000000"
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
-@dataclass(frozen=True)
-class Gateway:
-    """nginx with the API behind it."""
-
-    door: Door
-    api: RecordingApi
-
-    def arrived(self, method, target, token, *more, body=b""):
-        """Send a request that is granted; what the API got of it."""
-        known = len(self.api.received)
-        answer = self.door.ask(method, target, token, *more, body=body)
-        assert (answer.status, answer.body) == (200, {}), answer
-        [received] = self.api.received[known:]
-        return received
-
-    def refused(self, *lines, body=b""):
-        """Send a request that must not get through; the answer."""
-        known = len(self.api.received)
-        answer = self.door.send(*lines, body=body)
-        assert self.api.received[known:] == []
-        assert CREDENTIAL not in str(answer)
-        return answer
-
-
 @contextmanager
-def running_nginx(folder: Path, changes: dict[str, str]) -> Iterator[Path]:
-    """Nginx with the shipped file, in which each of these texts is another one; the socket that it listens on."""
+def running_nginx(folder: Path, ca: Path, changes: dict[str, str]) -> Iterator[Door]:
+    """The shipped file on nginx, with each of these texts in place of another one; its door."""
     socket = folder / "nginx.sock"
     # nginx's own temporary folders would need root.
     folders = "".join(f"{name}_temp_path {folder / name};\n" for name in TEMPORARY)
@@ -73,11 +46,11 @@ def running_nginx(folder: Path, changes: dict[str, str]) -> Iterator[Path]:
     # Workers run as nobody if the master is root's, and could not enter the test's folder.
     user = " user root;" if os.geteuid() == 0 else ""
     directives = f"daemon off; pid {folder / 'nginx.pid'}; worker_processes 2;{user}"
-    with subprocess.Popen([*command, "-g", directives], stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*command, "-g", directives]) as process:
         try:
-            while not (folder / "nginx.pid").exists():
-                assert process.poll() is None, process.stderr.read()
-            yield socket
+            door = Door(socket, ca, CONSUMERS_NAME)
+            until_open(door, process)
+            yield door
         finally:
             process.terminate()
 
@@ -111,10 +84,10 @@ def api(folder) -> Iterator[RecordingApi]:
 
 @pytest.fixture(scope="module")
 def gateway(service: Service, folder: Path, api: RecordingApi) -> Iterator[Gateway]:
-    """Nginx in front of the API, with the running service as its authority."""
+    """The gateway in front of the API, with the running service as its authority."""
     address = service.url.removeprefix("http://")
-    with running_nginx(folder, changes(folder, address, api, service.account)) as socket:
-        yield Gateway(Door(socket, folder / "ca.crt", CONSUMERS_NAME), api)
+    with running_nginx(folder, folder / "ca.crt", changes(folder, address, api, service.account)) as door:
+        yield Gateway(door, api)
 
 
 @pytest.fixture
@@ -181,16 +154,6 @@ def test_other_headers_of_the_gateway_are_refused(gateway, token, contacts, name
     answer = gateway.refused(*request(contacts, token), f"{name}: 1")
     assert answer.status == 400
     assert answer.body["reason"] == answer.headers["x-pit-problem"] == "header-not-allowed"
-
-
-def request(target, token, method="GET"):
-    """The lines of a well-formed request."""
-    return (
-        f"{method} {target} HTTP/1.1",
-        "Host: api.example.com",
-        "Version: 2021-07-28",
-        f"Authorization: Bearer {token}",
-    )
 
 
 def test_headers_that_change_the_request_behind_do_not_arrive(gateway, token, contacts):
@@ -396,9 +359,8 @@ def test_nothing_passes_without_the_service(folder, api, service, token, contact
     own = folder / uuid.uuid4().hex[:8]
     own.mkdir()
     # Nothing listens on a reserved port.
-    with running_nginx(own, changes(folder, "127.0.0.1:1", api, service.account)) as socket:
-        gateway = Gateway(Door(socket, folder / "ca.crt", CONSUMERS_NAME), api)
-        answer = gateway.refused(*request(contacts, token))
+    with running_nginx(own, folder / "ca.crt", changes(folder, "127.0.0.1:1", api, service.account)) as door:
+        answer = Gateway(door, api).refused(*request(contacts, token))
     assert (answer.status, answer.body) == (
         503,
         {"statusCode": 503, "message": "Service Unavailable", "reason": "authority-unavailable"},
@@ -413,9 +375,8 @@ def test_an_api_that_is_not_the_one_meant_gets_nothing(folder, api, service, tok
     make_certificates(own, "unrelated")
     wanted = changes(folder, service.url.removeprefix("http://"), api, service.account)
     wanted["/etc/ssl/certs/ca-certificates.crt"] = str(own / "ca.crt")
-    with running_nginx(own, wanted) as socket:
-        gateway = Gateway(Door(socket, folder / "ca.crt", CONSUMERS_NAME), api)
-        answer = gateway.refused(*request(contacts, token))
+    with running_nginx(own, folder / "ca.crt", wanted) as door:
+        answer = Gateway(door, api).refused(*request(contacts, token))
     assert (answer.status, answer.body["reason"]) == (502, "upstream-unavailable")
 
 
