@@ -55,6 +55,10 @@ class Asked:
     query: bytes
     accounts: frozenset[str] | None = None
 
+    def serves(self, account_id: str) -> bool:
+        """Whether tokens of this account are good at the gateway."""
+        return self.accounts is None or account_id in self.accounts
+
 
 class ForwardAuth:
     """Answers the checks of gateways: 200 and who it is, or the refusal; a check is a use of the token."""
@@ -85,7 +89,7 @@ class ForwardAuth:
             return Verdict(HEADER_NOT_ALLOWED)
         verdict = await self._judge.judge(asked.method, asked.raw_path, asked.query, scope["headers"])
         decided = verdict.decided
-        if isinstance(decided, Granted) and asked.accounts and decided.grant.account_id not in asked.accounts:
+        if isinstance(decided, Granted) and not asked.serves(decided.grant.account_id):
             return Verdict(ACCOUNT_NOT_SERVED)
         return verdict
 
@@ -134,7 +138,8 @@ async def _send_to_nginx(send: Send, verdict: Verdict) -> None:
         return
     reply = verdict.decided.reply()
     headers = [*reply.headers, *_about(verdict), (b"x-pit-status", b"%d" % reply.status)]
-    body = json.dumps(reply.body, separators=(",", ":")).encode()
+    # JSON leaves one control character as it is, which no header may have.
+    body = json.dumps(reply.body, separators=(",", ":")).replace("\x7f", "\\u007f").encode()
     if len(body) <= _LONGEST_REFUSAL:
         headers.append((b"x-pit-refusal", body))
     status = 401 if reply.status == 401 else 403

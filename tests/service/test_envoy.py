@@ -232,6 +232,12 @@ def test_bodies_stream_both_ways(gateway, token):
         assert response.read() == b"second"
 
 
+def test_an_upgrade_is_refused(gateway, token):
+    """Envoy opens no WebSocket."""
+    handshake = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
+    assert gateway.refused(*request("/contacts/abc", token), *handshake).status == 403
+
+
 def test_nothing_passes_without_the_service(gateway, folder, service, token, contacts):
     """If the service doesn't answer, nobody gets through."""
     with running_envoy(folder, 1, gateway.api.port, service.account) as door:

@@ -214,6 +214,15 @@ def test_refusals_for_nginx(
     assert verdict.identity == {}
 
 
+def test_a_refusal_for_nginx_is_safe_in_a_header(gateways, desk, integration):
+    """What a path decodes to, where a token-like part of it is cut out, brings no control character into a header."""
+    gateways.token = desk.token(integration)
+    verdict = gateways.nginx("GET", "/nothing/" + "pit-" + "0000%7f%0d%0ax%c3%bc")
+    assert json.loads(verdict.headers["x-pit-refusal"]) == verdict.body
+    assert verdict.body["message"] == "Cannot GET /nothing/pit-…\x7f\r\nxü"
+    assert re.fullmatch("[ -~]+", verdict.headers["x-pit-refusal"])
+
+
 def test_a_refusal_for_nginx_that_is_too_long(gateways, desk, integration):
     """A body beyond 2 KB is left out of the headers: nginx would take the whole answer for an error."""
     gateways.token = desk.token(integration)
