@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import resource
 import shutil
 import subprocess
 import uuid
@@ -17,7 +18,7 @@ from management import Management
 from raw_http import Door, head, read_answer
 from real_gateway import CONSUMERS_NAME, CREDENTIAL, PLATFORM, Gateway, request, until_open
 from recording_api import RecordingApi, recording_api
-from throwaway import REPOSITORY, Service
+from throwaway import REPOSITORY, Service, running_service
 
 SHIPPED = REPOSITORY / "examples" / "gateways" / "nginx.conf"
 NEVER_ISSUED = "pit-" + "00000000-0000-0000-0000-000000000000"
@@ -221,7 +222,8 @@ def test_two_tokens_are_refused(gateway, token, contacts):
 def test_a_refusal_that_fits_no_header(gateway, token):
     """A body too long for a header is replaced by a short one with the same status and reason."""
     answer = gateway.refused(*request("/nothing/" + "a" * 3000, token))
-    assert (answer.status, answer.body["reason"], answer.headers["x-pit-problem"]) == (404, "not-found", "not-found")
+    assert (answer.status, answer.headers["x-pit-problem"]) == (404, "not-found")
+    assert answer.body == {"statusCode": 404, "message": "The request was refused", "reason": "not-found"}
 
 
 def test_revoking_holds_at_once(gateway, management, integration, token, contacts):
@@ -366,6 +368,24 @@ def test_nothing_passes_without_the_service(folder, api, service, token, contact
         {"statusCode": 503, "message": "Service Unavailable", "reason": "authority-unavailable"},
     )
     assert answer.headers["x-pit-problem"] == "authority-unavailable"
+
+
+def test_nothing_passes_without_the_database(folder, api, tmp_path):
+    """If the service can't note the first use of a token, the consumer is told so with the service's own status."""
+    own = folder / uuid.uuid4().hex[:8]
+    own.mkdir()
+    with running_service(tmp_path) as service:
+        management = Management(service.url, service.key, service.account)
+        token = management.issue(management.integration()["id"], 1).json()["token"]
+        # From now on no file of the service's grows.
+        resource.prlimit(service.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        wanted = changes(folder, service.url.removeprefix("http://"), api, service.account)
+        with running_nginx(own, folder / "ca.crt", wanted) as door:
+            answer = Gateway(door, api).refused(*request("/contacts/abc", token))
+    assert (answer.status, answer.body) == (
+        503,
+        {"statusCode": 503, "message": "Service Unavailable", "reason": "storage-unavailable"},
+    )
 
 
 def test_an_api_that_is_not_the_one_meant_gets_nothing(folder, api, service, token, contacts):
