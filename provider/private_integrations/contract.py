@@ -336,14 +336,14 @@ class Health(Answer):
     alarms: list[AlarmReport]
 
 
-Role = Literal["admin", "deployer", "viewer"]
+Role = Literal["admin", "deployer", "viewer", "introspector"]
 
 
 class KeyRequest(Request):
     """Make a management key known: the caller keeps the key itself and sends its SHA-256 digest.
 
-    A `deployer` works in the `accounts` named and in no other, a `viewer` only reads, there or everywhere
-    without any; an `admin` does everything.
+    A `deployer` works in the `accounts` named and in no other; a `viewer` only reads and an `introspector` only
+    asks what tokens open, there or everywhere without any; an `admin` does everything.
     """
 
     role: Role
@@ -380,9 +380,18 @@ class KeyList(Answer):
 
 
 class Introspection(Answer):
-    """What a token opens (RFC 7662); anything that isn't live is `{"active": false}` and nothing more."""
+    """What a token opens (RFC 7662); anything that isn't live is `{"active": false}` and nothing more.
+
+    `client_id` is the integration, `sub` the account, instants are whole seconds since 1970 in UTC. An answer
+    may be used again until `cache_until`, at most a second later: revoking holds at once only for those who ask.
+    """
 
     active: bool
+    client_id: str | None = None
+    sub: str | None = None
+    token_type: Literal["Bearer"] | None = None
+    iat: int | None = None
+    cache_until: int | None = None
     integration_id: str | None = None
     integration: str | None = None
     account: str | None = None

@@ -33,7 +33,9 @@ def actor_of(key: ManagementKey) -> Actor:
 
 
 def refuse_method(key: ManagementKey, method: str) -> Refused | None:
-    """Why the key's role forbids this method, or None: a viewer only reads."""
+    """Why the key's role forbids this method, or None: a viewer only reads, an introspector does not even that."""
+    if key.role == "introspector":
+        return Refused("key-not-allowed", f"management key {key.name} is an introspector's and may only introspect")
     if key.role != "viewer" or method in _READING:
         return None
     return Refused("key-not-allowed", f"management key {key.name} is a viewer's and may only read")

@@ -13,6 +13,7 @@ from .authorizer import Authorizer
 from .authorizer.judge import Judge
 from .catalogue import Catalogue
 from .domain import Refused
+from .forward_auth import AUTHORIZE, ForwardAuth
 from .management_api import Clock, management_api
 from .problems import problem_response
 from .request_body import Unread, read_body
@@ -40,6 +41,7 @@ class Application:
         self._judge = Judge(database, catalogue, clock, settings.cached_grants)
         self._limits = RateLimits(UsageFile(database.file.parent), Limits.of(settings))
         self._data_api = Authorizer(Sandbox(database, self._limits), self._judge)
+        self._forward_auth = ForwardAuth(self._judge)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand each request to the part that its path belongs to."""
@@ -47,6 +49,8 @@ class Application:
             await _lifespan(receive, send)
         elif scope["path"] == "/health":
             await (await _health(self._database))(scope, receive, send)
+        elif scope["raw_path"].startswith(AUTHORIZE):
+            await self._forward_auth(scope, receive, send)
         elif scope["path"].startswith(_MANAGEMENT):
             await self._management(scope, receive, send)
         else:

@@ -282,8 +282,13 @@ def expire_generations(integration_id: str, body: Expiry, asking: Asking) -> Tok
 
 
 @_router.post("/introspect", response_model_exclude_none=True)
-def introspect(asking: Asking, token: Annotated[str, Form(max_length=200)], response: Response) -> Introspection:
-    """What a token opens (RFC 7662); asking is no use of the token."""
+def introspect(
+    asking: Asking,
+    token: Annotated[str, Form()],
+    response: Response,
+    token_type_hint: Annotated[str | None, Form()] = None,
+) -> Introspection:
+    """What a token opens (RFC 7662); asking is no use of it. There is one type of token: a hint changes nothing."""
     response.headers["Cache-Control"] = "no-store"
     return generations.introspect(asking.database, token, asking.now, actor=asking.actor)
 

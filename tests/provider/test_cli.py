@@ -59,8 +59,13 @@ def test_the_created_token_works(cli):
 def test_verify_for_programs(cli):
     """`verify --json` prints the service's introspection as it is."""
     created = cli.create("Verified by a program")
-    assert cli("verify", "--json", stdin=created["token"]).json == {
+    found = cli("verify", "--json", stdin=created["token"]).json
+    assert found.pop("iat") < found.pop("cache_until")
+    assert found == {
         "active": True,
+        "client_id": created["integration"]["id"],
+        "sub": cli.environment["PRIVATE_INTEGRATIONS_ACCOUNT"],
+        "token_type": "Bearer",
         "integration_id": created["integration"]["id"],
         "integration": "Verified by a program",
         "account": cli.environment["PRIVATE_INTEGRATIONS_ACCOUNT"],

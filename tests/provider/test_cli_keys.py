@@ -68,6 +68,16 @@ def test_a_key_for_programs(cli, as_key):
     assert as_key(only.out.strip(), "keys", "list").code == 0
 
 
+def test_an_introspectors_key_only_verifies(cli, as_key):
+    """A key for gateways that ask about tokens: `verify` works with it, and nothing else."""
+    key = cli("keys", "create", "edge", "--role", "introspector", "--key-only").out.strip()
+    token = cli.create("Seen by a gateway")["token"]
+    assert cli("verify", "--json", stdin=token, PRIVATE_INTEGRATIONS_KEY=key).json["active"] is True
+    refused = as_key(key, "list")
+    assert (refused.code, refused.out) == (3, "")
+    assert refused.err.endswith("management key edge is an introspector's and may only introspect\n")
+
+
 def test_list_has_those_that_work_first(cli):
     """Each key has its end, and those that have ended come last, revoked or expired."""
     short = cli("keys", "create", "short", "--role", "viewer", "--expires", "1s", "--json").json

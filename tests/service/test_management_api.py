@@ -8,6 +8,9 @@ import pytest
 import requests
 
 from management import API, Management, new_external_id, problem, roles
+from private_integrations.client import Client
+from private_integrations.connection import Connection
+from private_integrations.contract import KeyRequest, digest_of, new_management_key
 
 ROUTES = [
     ("GET", "/accounts"),
@@ -71,6 +74,46 @@ def test_no_route_without_a_management_key(management, method, path, key, expect
 def test_a_viewer_changes_nothing(management, viewer_key, method, path):
     """A viewer's key may read, and every other route refuses it."""
     assert problem(management.ask(method, path, key=viewer_key)) == (403, "key-not-allowed")
+
+
+@pytest.fixture(scope="module")
+def introspector_key(service):
+    """A management key that may only ask what a token opens."""
+    made = new_management_key()
+    request = KeyRequest(role="introspector", digest=digest_of(made).hex())
+    Client(Connection(service.url, service.key)).make_key(f"gateway-{uuid.uuid4().hex[:8]}", request)
+    return made
+
+
+@pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if route[1] != "/introspect"])
+def test_an_introspector_reads_and_changes_nothing(management, introspector_key, method, path):
+    """An introspector's key is refused on every route but one."""
+    assert problem(management.ask(method, path, key=introspector_key)) == (403, "key-not-allowed")
+
+
+def test_an_introspector_introspects(management, introspector_key):
+    """It learns what a token opens, like any other key."""
+    token = management.issue(management.integration()["id"], 1).json()["token"]
+    for asking in (introspector_key, management.key):
+        headers = {"Authorization": f"Bearer {asking}"}
+        told = requests.post(f"{management.url}{API}/introspect", data={"token": token}, headers=headers, timeout=10)
+        assert (told.status_code, told.json()["active"]) == (200, True)
+
+
+def test_an_introspector_may_be_bound_to_accounts(management):
+    """Bound to accounts, it learns nothing of a token of another one."""
+    agency = next(a["id"] for a in management.ask("GET", "/accounts").json()["accounts"] if a["kind"] == "agency")
+    bound = new_management_key()
+    body = {"role": "introspector", "accounts": [agency], "digest": digest_of(bound).hex()}
+    assert management.ask("PUT", f"/keys/bound-{uuid.uuid4().hex[:8]}", body).status_code == 201
+    here = management.issue(management.integration()["id"], 1).json()["token"]
+    there = management.declare(account=agency, scopes=["locations.readonly"]).json()
+    active = []
+    for token in (here, management.issue(there["id"], 1).json()["token"]):
+        headers = {"Authorization": f"Bearer {bound}"}
+        told = requests.post(f"{management.url}{API}/introspect", data={"token": token}, headers=headers, timeout=10)
+        active.append(told.json()["active"])
+    assert active == [False, True]
 
 
 def test_a_viewer_reads(management, viewer_key):
@@ -384,8 +427,13 @@ def test_introspection_tells_and_changes_nothing(management):
         f"{management.url}{API}/introspect", data={"token": token}, headers=key(management), timeout=10
     )
     assert told.headers["Cache-Control"] == "no-store"
-    assert told.json() == {
+    body = told.json()
+    assert body.pop("iat") < body.pop("cache_until")
+    assert body == {
         "active": True,
+        "client_id": made["id"],
+        "sub": management.account,
+        "token_type": "Bearer",
         "integration_id": made["id"],
         "integration": "CRM sync",
         "account": management.account,
@@ -394,11 +442,20 @@ def test_introspection_tells_and_changes_nothing(management):
         "role": "pending",
     }
     assert roles(management.state(made["id"])) == {1: "pending"}
-    for unknown in ("pit-" + "00000000-0000-0000-0000-000000000000", "nonsense", "ä"):
+    for unknown in ("pit-" + "00000000-0000-0000-0000-000000000000", "nonsense", "ä", token + "0", "x" * 5000):
         asked = requests.post(
             f"{management.url}{API}/introspect", data={"token": unknown}, headers=key(management), timeout=10
         )
         assert asked.json() == {"active": False}
+
+
+@pytest.mark.parametrize("hint", ["access_token", "refresh_token", "anything", "x" * 500, ""])
+def test_a_hint_changes_nothing(management, hint):
+    """`token_type_hint` is accepted and of no consequence (RFC 7662 §2.1)."""
+    token = management.issue(management.integration()["id"], 1).json()["token"]
+    form = {"token": token, "token_type_hint": hint}
+    told = requests.post(f"{management.url}{API}/introspect", data=form, headers=key(management), timeout=10)
+    assert told.json()["active"] is True
 
 
 def test_bodies_that_cannot_be_read(management):

@@ -18,7 +18,7 @@ from .standing import when
 app = typer.Typer(
     help=(
         "Make, list and revoke management keys. An admin's key does everything and is needed here; a deployer's "
-        "works in the accounts that it names; a viewer's only reads."
+        "works in the accounts that it names; a viewer's only reads; an introspector's only asks what tokens open."
     ),
     rich_markup_mode=None,
 )

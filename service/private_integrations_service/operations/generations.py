@@ -150,15 +150,22 @@ def introspect(database: Database, token: str, now: datetime, *, actor: Actor) -
     with database.read() as connection:
         integration, secret = _known(connection, token, actor)
     if integration is not None and secret is not None and secret.is_live(now):
+        expires = int(secret.expires_at.timestamp()) if secret.expires_at else None
+        soon = int(now.timestamp()) + 1
         return Introspection(
             active=True,
+            client_id=integration.id,
+            sub=integration.account,
+            token_type="Bearer",  # noqa: S106 - RFC 7662's name of a kind
+            iat=int(secret.issued_at.timestamp()),
+            cache_until=soon if expires is None else min(soon, expires),
             integration_id=integration.id,
             integration=integration.name,
             account=integration.account,
             scope=" ".join(integration.scopes),
             generation=secret.generation,
             role=secret.role,
-            exp=int(secret.expires_at.timestamp()) if secret.expires_at else None,
+            exp=expires,
         )
     if secret is not None and database.outlives(secret.expires_at, now):
         database.remember(now)

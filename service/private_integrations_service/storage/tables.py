@@ -83,7 +83,7 @@ management_keys = Table(
     Column("expires_at", Instant),
     Column("revoked_at", Instant),
     Column("accounts", JSON(none_as_null=True)),
-    CheckConstraint("role IN ('admin', 'deployer', 'viewer')", name="role"),
+    CheckConstraint("role IN ('admin', 'deployer', 'viewer', 'introspector')", name="role"),
 )
 
 integrations = Table(
