@@ -1,17 +1,25 @@
-"""The service's settings, read once at start from the environment (PRIVATE_INTEGRATIONS_…)."""
+"""The service's settings, read once at start: from its options and the environment (PRIVATE_INTEGRATIONS_…)."""
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
 
 from private_integrations.durations import parse_duration
 from private_integrations.errors import ConfigurationError
 
+from .sealing import Sealer
+
+KEYS_VARIABLE = "PRIVATE_INTEGRATIONS_SEALING_KEYS"
+
 
 @dataclass(frozen=True)
 class Settings:
-    """Limits that an operator may move."""
+    """Limits that an operator may move, and what the service stands in front of."""
 
     minimum_period: timedelta = timedelta(hours=1)
     """The shortest rotation period accepted; PRIVATE_INTEGRATIONS_MINIMUM_PERIOD."""
@@ -21,14 +29,98 @@ class Settings:
     """Bytes accepted in a body of the management API."""
     cached_grants: int = 100_000
     """How many live tokens are remembered between requests."""
+    upstream: str | None = None
+    """The base URL that authorized requests are forwarded to, without a slash at its end; None: the sandbox."""
+    sealer: Sealer | None = None
+    """Opens and seals upstream credentials; there is one wherever there is an upstream."""
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Read the settings; raises ConfigurationError naming the variable that is wrong."""
-        text = environment.get("PRIVATE_INTEGRATIONS_MINIMUM_PERIOD")
-        if not text:
-            return cls()
-        try:
-            return cls(minimum_period=parse_duration(text))
-        except ValueError as error:
-            raise ConfigurationError(f"PRIVATE_INTEGRATIONS_MINIMUM_PERIOD {error}") from None
+    def from_environment(
+        cls,
+        environment: Mapping[str, str] = os.environ,
+        *,
+        data_dir: Path | None = None,
+        upstream: str | None = None,
+        sealing_keys: Path | None = None,
+    ) -> "Settings":
+        """Read the settings; raises ConfigurationError naming the variable or option that is wrong.
+
+        The file `sealing_keys` must not lie in `data_dir`.
+        """
+        sealer = _sealer(environment.get(KEYS_VARIABLE, ""), sealing_keys, data_dir)
+        if upstream and sealer is None:
+            raise ConfigurationError(
+                "--upstream needs a sealing key for the credentials that it is asked with: write one to a file of "
+                "your own with `private-integrations upstreams new-key` and give it as --sealing-keys FILE "
+                f"(or {KEYS_VARIABLE}_FILE, or the keys themselves as {KEYS_VARIABLE})"
+            )
+        return cls(
+            minimum_period=_minimum_period(environment),
+            upstream=_checked_url(upstream) if upstream else None,
+            sealer=sealer,
+        )
+
+
+def _minimum_period(environment: Mapping[str, str]) -> timedelta:
+    text = environment.get("PRIVATE_INTEGRATIONS_MINIMUM_PERIOD")
+    if not text:
+        return Settings.minimum_period
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise ConfigurationError(f"PRIVATE_INTEGRATIONS_MINIMUM_PERIOD {error}") from None
+
+
+def _sealer(listed: str, file: Path | None, data_dir: Path | None) -> Sealer | None:
+    if file is None:
+        return Sealer(listed.split()) if listed.strip() else None
+    if listed.strip():
+        raise ConfigurationError(f"give the sealing keys as --sealing-keys FILE or as {KEYS_VARIABLE}, not both")
+    if data_dir is not None and data_dir.resolve() in file.resolve().parents:
+        raise ConfigurationError(
+            f"{file} is inside the data folder, so that every copy of the folder would hold the credentials and the "
+            "key to them; keep the sealing keys elsewhere"
+        )
+    lines = (line.partition("#")[0] for line in _read_private(file).splitlines())
+    keys = " ".join(lines).split()
+    if not keys:
+        raise ConfigurationError(
+            f"there is no sealing key in {file}; `private-integrations upstreams new-key` makes one"
+        )
+    return Sealer(keys)
+
+
+def _read_private(file: Path) -> str:
+    """The text of a file that nobody but its owner may touch: asked of the very file that is read."""
+    try:
+        with file.open("rb") as opened:
+            if stat.S_IMODE(os.fstat(opened.fileno()).st_mode) & 0o077:
+                raise ConfigurationError(f"{file} can be read by others than its owner; run: chmod 600 {file}")
+            return opened.read(64 * 1024).decode(errors="replace")
+    except OSError as error:
+        raise ConfigurationError(f"the sealing keys can't be read from {file}: {error.strerror}") from error
+
+
+def _checked_url(url: str) -> str:
+    """The URL without a slash at its end; plain http only to this machine: the credential goes with every request."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host = ""
+    if not host or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
+        raise ConfigurationError("--upstream is not a URL; write one like https://services.leadconnectorhq.com")
+    if parts.username is not None:
+        raise ConfigurationError(
+            "--upstream must not contain a user or password; credentials go in by `private-integrations upstreams set`"
+        )
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ConfigurationError(f"--upstream must be https, or the credential for {host} could be read on the way")
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

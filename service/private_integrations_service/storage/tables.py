@@ -202,3 +202,16 @@ contacts = Table(
     Column("updated_at", Instant, nullable=False),
     Index("ix_contacts_account_id_added_at_id", "account_id", "added_at", "id"),
 )
+
+upstream_credentials = Table(
+    "upstream_credentials",
+    metadata,
+    Column("account_id", String, ForeignKey("accounts.id"), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("set_at", Instant, nullable=False),
+    Column("set_by", String, nullable=False),
+    Column("asked_at", Instant),
+    Column("outcome", String),
+    Column("status", Integer),
+    CheckConstraint("(asked_at IS NULL) = (outcome IS NULL)", name="verification"),
+)
