@@ -95,7 +95,7 @@ def _read_private(file: Path) -> str:
     try:
         with file.open("rb") as opened:
             if stat.S_IMODE(os.fstat(opened.fileno()).st_mode) & 0o077:
-                raise ConfigurationError(f"{file} can be read by others than its owner; run: chmod 600 {file}")
+                raise ConfigurationError(f"{file} can be used by others than its owner; run: chmod 600 {file}")
             return opened.read(64 * 1024).decode(errors="replace")
     except OSError as error:
         raise ConfigurationError(f"the sealing keys can't be read from {file}: {error.strerror}") from error
