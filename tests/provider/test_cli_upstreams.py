@@ -62,9 +62,7 @@ def another_account(run):
 
 def of(run, account):
     """What the list for programs says of an account."""
-    return next(
-        known for known in run("upstreams", "list", "--json").json["upstreams"] if known["account"] == account
-    )
+    return next(known for known in run("upstreams", "list", "--json").json["upstreams"] if known["account"] == account)
 
 
 def test_set_verify_list_and_remove(run, account, upstream_token):
