@@ -13,6 +13,7 @@ from .authorizer import Authorizer
 from .authorizer.judge import Judge
 from .catalogue import Catalogue
 from .domain import Refused
+from .gateway import CredentialOf, Gateway, Limits, Upstream
 from .management_api import Clock, management_api
 from .problems import problem_response
 from .request_body import Unread, read_body
@@ -29,19 +30,32 @@ def utc_now() -> datetime:
 
 
 class Application:
-    """The ASGI application over an open database: management API, data API and health."""
+    """The ASGI application over an open database: management API, data API and health.
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now) -> None:
+    With `settings.upstream` the data API is the gateway, which asks `credential_of` for an account's upstream
+    credential; raises ConfigurationError if the upstream can't be one.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Clock = utc_now,
+        credential_of: CredentialOf = lambda _: None,
+    ) -> None:
         catalogue = Catalogue.load()
         self._database = database
         self._management = _limited(management_api(database, catalogue, settings, clock), settings.body_limit)
         self._judge = Judge(database, catalogue, clock, settings.cached_grants)
-        self._data_api = Authorizer(Sandbox(database), self._judge)
+        self._gateway = _gateway(settings, self._judge, credential_of)
+        self._data_api = Authorizer(self._gateway or Sandbox(database), self._judge)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand each request to the part that its path belongs to."""
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
+            if self._gateway is not None:
+                self._gateway.close()
         elif scope["path"] == "/health":
             await (await _health(self._database))(scope, receive, send)
         elif scope["path"].startswith(_MANAGEMENT):
@@ -52,6 +66,17 @@ class Application:
     def close(self) -> None:
         """Give back what the parts keep open."""
         self._judge.close()
+
+
+def _gateway(settings: Settings, judge: Judge, credential_of: CredentialOf) -> Gateway | None:
+    if settings.upstream is None:
+        return None
+    limits = Limits(
+        connections=settings.upstream_connections,
+        checked_body=settings.checked_body_limit,
+        streamed_body=settings.streamed_body_limit,
+    )
+    return Gateway(judge, Upstream.parse(settings.upstream), credential_of, limits)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -21,6 +21,14 @@ class Settings:
     """Bytes accepted in a body of the management API."""
     cached_grants: int = 100_000
     """How many live tokens are remembered between requests."""
+    upstream: str | None = None
+    """The base URL that authorized requests are forwarded to; None: the sandbox answers them."""
+    checked_body_limit: int = 1024 * 1024
+    """Bytes accepted in a forwarded body that is read before it is sent: JSON, forms and text."""
+    streamed_body_limit: int = 512 * 1024 * 1024
+    """Bytes accepted in any other forwarded body."""
+    upstream_connections: int = 100
+    """Connections to the upstream at once, per worker."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
