@@ -13,10 +13,13 @@ from .authorizer import Authorizer
 from .authorizer.judge import Judge
 from .catalogue import Catalogue
 from .domain import Refused
+from .gateway import CredentialOf, CredentialUnreadable, Gateway, Limits, Upstream
 from .management_api import Clock, management_api
+from .operations.upstreams import Credentials
 from .problems import problem_response
 from .request_body import Unread, read_body
 from .sandbox import Sandbox
+from .sealing import SealBroken
 from .settings import Settings
 from .storage.database import Database
 
@@ -29,19 +32,33 @@ def utc_now() -> datetime:
 
 
 class Application:
-    """The ASGI application over an open database: management API, data API and health."""
+    """The ASGI application over an open database: management API, data API and health.
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now) -> None:
+    With `settings.upstream` the data API is the gateway, which asks `credential_of` for an account's upstream
+    credential, else finds it in the database; raises ConfigurationError if the upstream can't be one.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Clock = utc_now,
+        credential_of: CredentialOf | None = None,
+    ) -> None:
         catalogue = Catalogue.load()
         self._database = database
         self._management = _limited(management_api(database, catalogue, settings, clock), settings.body_limit)
         self._judge = Judge(database, catalogue, clock, settings.cached_grants)
-        self._data_api = Authorizer(Sandbox(database), self._judge)
+        self._credentials = settings.sealer and Credentials(database, settings.sealer)
+        self._gateway = _gateway(settings, self._judge, credential_of or _stored(self._credentials))
+        self._data_api = Authorizer(self._gateway or Sandbox(database), self._judge)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand each request to the part that its path belongs to."""
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
+            if self._gateway is not None:
+                self._gateway.close()
         elif scope["path"] == "/health":
             await (await _health(self._database))(scope, receive, send)
         elif scope["path"].startswith(_MANAGEMENT):
@@ -52,6 +69,29 @@ class Application:
     def close(self) -> None:
         """Give back what the parts keep open."""
         self._judge.close()
+        if self._credentials is not None:
+            self._credentials.close()
+
+
+def _stored(credentials: Credentials | None) -> CredentialOf:
+    def credential_of(account_id: str) -> str | None:
+        try:
+            return credentials and credentials.of(account_id)
+        except SealBroken as broken:
+            raise CredentialUnreadable from broken
+
+    return credential_of
+
+
+def _gateway(settings: Settings, judge: Judge, credential_of: CredentialOf) -> Gateway | None:
+    if settings.upstream is None:
+        return None
+    limits = Limits(
+        connections=settings.upstream_connections,
+        checked_body=settings.checked_body_limit,
+        streamed_body=settings.streamed_body_limit,
+    )
+    return Gateway(judge, Upstream.parse(settings.upstream), credential_of, limits)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -18,6 +18,7 @@ from granian.server.embed import Server
 from private_integrations.errors import ConfigurationError
 
 from .app import Application, utc_now
+from .gateway import Upstream
 from .operations.installation import install
 from .sandbox.contacts import seed
 from .settings import Settings
@@ -50,6 +51,9 @@ def serve(
     Raises ConfigurationError when the folder, the address, the URL or the file can't be used.
     """
     settings = Settings.from_environment(data_dir=data_dir, upstream=upstream, sealing_keys=sealing_keys)
+    if settings.upstream is not None:
+        # Before anything is made in the data folder.
+        Upstream.parse(settings.upstream)
     database = open_database(data_dir)
     try:
         _install_once(database, data_dir, say, demo=settings.upstream is None)

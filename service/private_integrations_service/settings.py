@@ -5,9 +5,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from private_integrations.durations import parse_duration
 from private_integrations.errors import ConfigurationError
@@ -30,9 +28,15 @@ class Settings:
     cached_grants: int = 100_000
     """How many live tokens are remembered between requests."""
     upstream: str | None = None
-    """The base URL that authorized requests are forwarded to, without a slash at its end; None: the sandbox."""
+    """The base URL that authorized requests are forwarded to; None: the sandbox answers them."""
     sealer: Sealer | None = None
-    """Opens and seals upstream credentials; there is one wherever there is an upstream."""
+    """Opens and seals upstream credentials."""
+    checked_body_limit: int = 1024 * 1024
+    """Bytes accepted in a forwarded body that is read before it is sent: JSON, forms and text."""
+    streamed_body_limit: int = 512 * 1024 * 1024
+    """Bytes accepted in any other forwarded body."""
+    upstream_connections: int = 100
+    """Connections to the upstream at once, per worker."""
 
     @classmethod
     def from_environment(
@@ -56,7 +60,7 @@ class Settings:
             )
         return cls(
             minimum_period=_minimum_period(environment),
-            upstream=_checked_url(upstream) if upstream else None,
+            upstream=upstream or None,
             sealer=sealer,
         )
 
@@ -99,28 +103,3 @@ def _read_private(file: Path) -> str:
             return opened.read(64 * 1024).decode(errors="replace")
     except OSError as error:
         raise ConfigurationError(f"the sealing keys can't be read from {file}: {error.strerror}") from error
-
-
-def _checked_url(url: str) -> str:
-    """The URL without a slash at its end; plain http only to this machine: the credential goes with every request."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        host = ""
-    if not host or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
-        raise ConfigurationError("--upstream is not a URL; write one like https://services.leadconnectorhq.com")
-    if parts.username is not None:
-        raise ConfigurationError(
-            "--upstream must not contain a user or password; credentials go in by `private-integrations upstreams set`"
-        )
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise ConfigurationError(f"--upstream must be https, or the credential for {host} could be read on the way")
-    return url.rstrip("/")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

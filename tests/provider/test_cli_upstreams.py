@@ -242,6 +242,19 @@ def test_a_start_without_keys_is_refused(cli, tmp_path):
     assert not data_dir.exists()
 
 
+def test_a_start_with_what_is_no_upstream_is_refused(cli, tmp_path):
+    """2: over plain http the credential could be read on its way; no data folder is made either."""
+    data_dir = tmp_path / "data"
+    options = ["--upstream", "http://services.example.com", "--port", "0", "--data-dir", str(data_dir)]
+    refused = cli("serve", *options, PRIVATE_INTEGRATIONS_SEALING_KEYS=KEY)
+    assert (refused.code, refused.err) == (
+        2,
+        "private-integrations: upstream 'http://services.example.com' must be https: the credential would be sent "
+        "in the clear\n",
+    )
+    assert not data_dir.exists()
+
+
 # Accounts.
 
 

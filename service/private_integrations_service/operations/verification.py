@@ -19,7 +19,7 @@ def verify(upstream: str, account: Account, credential: str, now: datetime) -> V
     connecting and for the head of the answer, whose body is not read.
     """
     try:
-        status = _ask(upstream + _path(account), credential)
+        status = _ask(upstream.rstrip("/") + _path(account), credential)
     except requests.exceptions.SSLError:
         return Verification(at=now, outcome="untrusted")
     except requests.Timeout:
