@@ -278,3 +278,71 @@ def test_an_account_is_made_once(api):
     assert (renamed.status_code, renamed.json()["name"]) == (200, "Store")
     assert problem(api.ask("PUT", path, {"name": "Store", "kind": "agency"})) == (409, "account-fixed")
     assert api.declare().status_code == 201
+
+
+def test_a_start_with_fewer_keys_shuts_only_what_they_opened(tmp_path, service):
+    """Requests of an account whose credential can't be opened are 503; every other account's pass."""
+    old, new = new_sealing_key(), new_sealing_key()
+    upstream = Management(service.url, service.key, service.account)
+    made = upstream.integration(scopes=["locations.readonly"])
+    credential = upstream.issue(made["id"], 1).json()["token"]
+
+    def served(*keys):
+        settings = {"PRIVATE_INTEGRATIONS_UPSTREAM": service.url, "PRIVATE_INTEGRATIONS_SEALING_KEYS": " ".join(keys)}
+        return running_service(tmp_path, **settings)
+
+    def read(gateway, location, token):
+        headers = {"Authorization": f"Bearer {token}", "Version": "2021-07-28"}
+        answer = requests.get(f"{gateway.url}/locations/{location}", headers=headers, timeout=10)
+        assert credential not in answer.text + str(answer.headers)
+        return answer.status_code, answer.headers.get("X-PIT-Problem")
+
+    tokens = {}
+    with served(old) as gateway:
+        api = Management(gateway.url, gateway.key, service.account)
+        api.ask("PUT", "/accounts/company", {"name": "Agency", "kind": "agency"})
+        for location in (service.account, "elsewhere"):
+            api.ask("PUT", f"/accounts/{location}", {"name": "Shop", "agency_id": "company"})
+            made = api.integration(account=location, scopes=["locations.readonly"])
+            tokens[location] = api.issue(made["id"], 1).json()["token"]
+            assert read(gateway, location, tokens[location]) == (502, "upstream-credential-missing")
+            api.ask("PUT", f"/upstreams/{location}", {"credential": credential})
+        assert read(gateway, service.account, tokens[service.account]) == (200, None)
+    with served(new) as gateway:
+        api = Management(gateway.url, gateway.key, service.account)
+        assert [known["readable"] for known in api.ask("GET", "/upstreams").json()["upstreams"]] == [False, False]
+        api.ask("PUT", f"/upstreams/{service.account}", {"credential": credential})
+        assert read(gateway, service.account, tokens[service.account]) == (200, None)
+        assert read(gateway, "elsewhere", tokens["elsewhere"]) == (503, "upstream-credential-unreadable")
+        refused = api.ask("POST", "/upstreams/elsewhere/verify")
+        assert problem(refused) == (409, "credential-unreadable")
+
+
+def test_the_credential_is_nowhere(tmp_path, platform):
+    """Set, verified, sealed anew, refused and removed: it is in no file of the data folder, and nothing said has it."""
+    keys = [new_sealing_key(), new_sealing_key()]
+    settings = {"PRIVATE_INTEGRATIONS_UPSTREAM": platform.url, "PRIVATE_INTEGRATIONS_SEALING_KEYS": " ".join(keys)}
+    with running_service(tmp_path, **settings) as gateway:
+        api = Management(gateway.url, gateway.key, "loc1")
+        api.ask("PUT", "/accounts/company", {"name": "Agency", "kind": "agency"})
+        api.ask("PUT", "/accounts/loc1", {"name": "Shop", "agency_id": "company"})
+        said = [
+            set_credential(api),
+            set_credential(api, verify=True),
+            api.ask("POST", "/upstreams/loc1/verify"),
+            api.ask("POST", "/upstreams/reseal"),
+            set_credential(api, f"{SECRET} "),
+            api.ask("GET", "/upstreams"),
+        ]
+        assert [answer.status_code for answer in said] == [200, 200, 200, 200, 422, 200]
+        on_disk = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+        assert any(name.endswith("-wal") and content for name, content in on_disk.items())
+        gateway.process.terminate()
+        log = gateway.process.stdout.read()
+    on_disk |= {f"{file.name} at the end": file.read_bytes() for file in tmp_path.iterdir()}
+    for secret in (SECRET, *keys):
+        raw = bytes.fromhex(secret[4:].replace("-", ""))
+        assert [name for name, content in on_disk.items() if secret.encode() in content or raw in content] == []
+        assert secret not in log
+    assert digest_of(SECRET) not in b"".join(on_disk.values())
+    assert [answer.text for answer in said if SECRET in answer.text + str(answer.headers)] == []
