@@ -49,15 +49,11 @@ class Sealer:
         """The id of the key that seals: 8 hex digits."""
         return self._first.hex()
 
-    def has_key_of(self, sealed: bytes) -> bool:
-        """Whether the key that a value was sealed with is at hand."""
-        return sealed[_ID] in self._keys
-
     def seal(self, value: str, *, purpose: str, account: str) -> bytes:
         """The value under the first key, to be opened for this purpose and account only."""
         nonce = os.urandom(12)
-        head = bytes([_VERSION]) + self._first
-        return head + nonce + self._keys[self._first].encrypt(nonce, value.encode(), _bound(head, purpose, account))
+        sealed = self._keys[self._first].encrypt(nonce, value.encode(), _bound(purpose, account))
+        return bytes([_VERSION]) + self._first + nonce + sealed
 
     def open(self, sealed: bytes, *, purpose: str, account: str) -> str:
         """The value that was sealed for this purpose and account; raises SealBroken."""
@@ -67,7 +63,7 @@ class Sealer:
         if key is None:
             raise SealBroken(f"it is sealed with key {key_of(sealed)}, which is not among the sealing keys")
         try:
-            opened = key.decrypt(sealed[_NONCE], sealed[_CIPHERTEXT], _bound(sealed[:5], purpose, account))
+            opened = key.decrypt(sealed[_NONCE], sealed[_CIPHERTEXT], _bound(purpose, account))
         except InvalidTag:
             raise SealBroken("it was changed in the database, or sealed for another account") from None
         return opened.decode()
@@ -95,6 +91,6 @@ def _id_of(secret: bytes) -> bytes:
     return hashlib.sha256(b"private-integrations sealing key\0" + secret).digest()[:4]
 
 
-def _bound(head: bytes, purpose: str, account: str) -> bytes:
-    """What the tag covers beside the value: version and key id, purpose and account, each unmistakably its own."""
-    return head + json.dumps([purpose, account]).encode()
+def _bound(purpose: str, account: str) -> bytes:
+    """What the tag covers beside the value, each unmistakably its own."""
+    return json.dumps([purpose, account]).encode()

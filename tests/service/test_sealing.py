@@ -71,7 +71,7 @@ def test_the_first_key_seals_and_every_key_opens():
 
 
 def test_a_foreign_key_does_not_open_under_a_forged_id():
-    """The key's id is bound too: written over, it only leads to another refusal."""
+    """The key's id, written over, only leads to another refusal."""
     sealed = seal()
     forged = sealed[:1] + bytes.fromhex(Sealer([SECOND]).first_key) + sealed[5:]
     with pytest.raises(SealBroken, match="was changed"):
