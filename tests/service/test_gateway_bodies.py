@@ -47,7 +47,7 @@ def test_locations_in_json(body, named):
 def test_a_location_that_is_no_text_is_nobodys():
     """An object in its place, which a database might take for a condition, equals no account's id."""
     (named,) = locations_in(b'{"locationId":{"$ne":"a"}}', Body.JSON)
-    assert "a" != named
+    assert named != "a"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Hostile consumers of the gateway over bare sockets: what reached the upstream is what was authorized, and only that."""
+"""Hostile consumers of the gateway over bare sockets: the upstream gets what was authorized, and only that."""
 
 import json
 import re
@@ -89,7 +89,7 @@ def test_the_target_is_sent_as_it_came(gateway, peers, target):
     ],
 )
 def test_no_target_leads_elsewhere(gateway, peers, target):
-    """The server keeps path and query of an absolute target or one with a fragment: they go to the upstream, as authorized."""
+    """Of an absolute target, or one with a fragment, the server keeps path and query: these were authorized."""
     gateway.raw(gateway.head(b"GET " + target + b" HTTP/1.1", b"Connection: close"))
     received = only_request(peers, gateway)
     assert re.match(rb"GET /base/contacts/abc(\?a=1)? HTTP/1\.1\r\nHost: 127\.0\.0\.1:\d+\r\n", received)

@@ -1,4 +1,4 @@
-"""The gateway before upstreams that misbehave: an error in the API's shape, or a connection that breaks; never a lie."""
+"""The gateway before upstreams that misbehave: an error in the API's shape, or a broken connection; never a lie."""
 
 import shutil
 import socket
@@ -259,9 +259,7 @@ def test_an_upstream_that_does_not_read_is_a_504(gateway, upstream):
     upstream.play(lambda peer: (peer.head(), done.wait(20)))
     with socket.create_connection(gateway.address, timeout=20) as client:
         client.sendall(
-            gateway.head(
-                b"POST /medias/upload-file HTTP/1.1", b"Content-Type: image/png", b"Content-Length: 100000000"
-            )
+            gateway.head(b"POST /medias/upload-file HTTP/1.1", b"Content-Type: image/png", b"Content-Length: 100000000")
         )
         pushing = threading.Thread(target=push, args=(client, 100_000_000))
         pushing.start()
@@ -422,9 +420,7 @@ def test_an_early_answer_ends_the_upload(gateway, upstream):
     peers = upstream.play(script)
     with socket.create_connection(gateway.address, timeout=20) as client:
         client.sendall(
-            gateway.head(
-                b"POST /medias/upload-file HTTP/1.1", b"Content-Type: image/png", b"Content-Length: 1000000"
-            )
+            gateway.head(b"POST /medias/upload-file HTTP/1.1", b"Content-Type: image/png", b"Content-Length: 1000000")
             + b"x" * 1000
         )
         got = client.recv(65536)
@@ -435,7 +431,9 @@ def test_an_early_answer_ends_the_upload(gateway, upstream):
 def test_the_credential_never_comes_back(gateway, upstream):
     """Not in a header, not in a redirect, not in the words of a refusal."""
     secret = CREDENTIAL.encode()
-    head = b"Location: https://elsewhere.test/?token=" + secret + b"\r\nX-Echo: Bearer " + secret + b"\r\nX-Other: 1\r\n"
+    head = (
+        b"Location: https://elsewhere.test/?token=" + secret + b"\r\nX-Echo: Bearer " + secret + b"\r\nX-Other: 1\r\n"
+    )
     upstream.play(answer(b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nConnection: close\r\n" + head + b"\r\n"))
     got = gateway.ask("GET", CONTACT)
     assert (got.status, got.headers["X-Other"]) == (302, "1")
@@ -468,7 +466,10 @@ def test_a_dead_credential_is_not_the_consumers_fault(gateway, upstream, body):
 def test_redirects_are_passed_on(gateway, upstream):
     """Never followed; into the upstream they lead through the gateway, elsewhere they are what they were."""
     base = f"http://127.0.0.1:{upstream.port}".encode()
-    for location, passed in ((base + b"/contacts/x", "/contacts/x"), (b"http://elsewhere.test/a", "http://elsewhere.test/a")):
+    for location, passed in (
+        (base + b"/contacts/x", "/contacts/x"),
+        (b"http://elsewhere.test/a", "http://elsewhere.test/a"),
+    ):
         peers = upstream.play(
             answer(b"HTTP/1.1 307 T\r\nConnection: close\r\nContent-Length: 0\r\nLocation: " + location + b"\r\n\r\n")
         )

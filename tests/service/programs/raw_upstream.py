@@ -2,6 +2,7 @@
 
 import re
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -75,9 +76,13 @@ Script = Callable[[Peer], None]
 
 
 class RawUpstream:
-    """Listens on loopback; each connection is handled by a script in a thread of its own, and ended after it."""
+    """Listens on loopback; each connection is handled by a script in a thread of its own, and ended after it.
 
-    def __init__(self) -> None:
+    With `tls` it speaks TLS; connections whose handshake fails are not handled.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.peers: list[Peer] = []
@@ -110,6 +115,11 @@ class RawUpstream:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            if self._tls is not None:
+                try:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
+                except OSError:
+                    continue
             peer = Peer(connection, len(self.peers))
             self.peers.append(peer)
             thread = threading.Thread(target=self._serve, args=(self._script, peer), daemon=True)
