@@ -58,7 +58,7 @@ def sent(*headers, endpoint=CREATE, path=b"/contacts/", query=b""):
     ],
 )
 def test_an_upstream_is_a_base_url(url, expected):
-    """https anywhere, http on this machine; a path stands before every path."""
+    """Https anywhere, http on this machine; a path stands before every path."""
     found = Upstream.parse(url)
     assert (found.secure, found.host, found.port, found.prefix, found.authority) == expected
 
@@ -233,7 +233,9 @@ def test_headers_pass_in_order_or_not_at_all(headers):
     assert names.count(b"content-length") + names.count(b"transfer-encoding") == 1
 
 
-@pytest.mark.parametrize("name", [b"host", b"content-length", b"transfer-encoding", b"content-type", b"content-encoding"])
+@pytest.mark.parametrize(
+    "name", [b"host", b"content-length", b"transfer-encoding", b"content-type", b"content-encoding"]
+)
 def test_a_repeated_header_is_refused(name):
     """Where the upstream could take the other one, there is only one."""
     refused = forwarded(headers=[(name, b"1"), (b"accept", b"*/*"), (name, b"1")])
@@ -320,9 +322,7 @@ def test_a_body_that_cannot_be_checked_is_refused(media, encoding):
 
 def test_only_idempotent_requests_without_a_body_are_repeatable():
     """RFC 9110 §9.2.2: a POST or PATCH may have been carried out by an upstream that then closed."""
-    repeatable = {
-        endpoint.method for endpoint in CATALOGUE.endpoints if forwarded(b"/a", endpoint=endpoint).repeatable
-    }
+    repeatable = {endpoint.method for endpoint in CATALOGUE.endpoints if forwarded(b"/a", endpoint=endpoint).repeatable}
     assert repeatable == {"GET", "PUT", "DELETE"}
     assert not forwarded(headers=[(b"content-length", b"1")]).repeatable
 
@@ -381,7 +381,7 @@ def test_a_header_with_the_credential_is_dropped(before, after, secret):
     ],
 )
 def test_redirects_into_the_upstream_lead_through_the_gateway(location, passed):
-    """A consumer that followed one to the upstream itself would send it its own token; others are passed as they are."""
+    """A consumer would follow one to the upstream itself with its own token; others are passed as they are."""
     head = Head(302, [(b"location", location)])
     assert answered_headers(head, UPSTREAM, CREDENTIAL) == [(b"location", passed)]
 

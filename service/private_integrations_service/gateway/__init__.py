@@ -78,7 +78,7 @@ class Gateway:
             if isinstance(connection, Refusal):
                 return connection
             exchange = Exchange(connection, receive, self._limits)
-            self._pool.running.add(exchange)
+            self._pool.watch(exchange)
             uploading = None
             try:
                 connection.begin(request.method)
@@ -98,7 +98,7 @@ class Gateway:
             finally:
                 if uploading is not None:
                     uploading.cancel()
-                self._pool.running.discard(exchange)
+                self._pool.forget(exchange)
                 exchange.end()
                 self._pool.give_back(connection)
         raise AssertionError("a fresh connection was not reused")  # pragma: no cover

@@ -68,9 +68,10 @@ class FormWatch:
             return refusals.BODY_MALFORMED
 
     def feed(self, data: bytes, *, last: bool) -> set[str] | Refusal:
-        """Look at a part of the body before it is sent; the locations named so far, all of them with the `last`.
+        """Look at a part of the body before it is sent; the locations named so far.
 
-        An `altId` is judged with the last part: the `altType` that says what it is may come after it.
+        An `altId` is one of them when the closing boundary is there: the `altType` that says what it is may come
+        after it.
         """
         try:
             if data:
@@ -81,7 +82,7 @@ class FormWatch:
             return self._refusal
         if last and not self._ended:
             return refusals.BODY_MALFORMED
-        return locations_among(field for field in self._fields if last or field[0].startswith("locationId"))
+        return locations_among(field for field in self._fields if self._ended or field[0].startswith("locationId"))
 
     def _begin_part(self) -> None:
         self._field: str | None = None

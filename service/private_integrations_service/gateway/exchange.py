@@ -76,7 +76,7 @@ class Exchange:
 
     def _listen(self) -> None:
         # A future of Granian's is one already; other servers' coroutines become a task.
-        self._heard = asyncio.ensure_future(self._receive())  # type: ignore[arg-type]
+        self._heard = asyncio.ensure_future(self._receive())
         self._heard.add_done_callback(self._hear)
 
     def _hear(self, heard: "asyncio.Future[Message]") -> None:

@@ -33,15 +33,12 @@ class Pool:
         self._open: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
-        self.running: set[Ticking] = set()
-        """The exchanges whose deadlines are looked at."""
+        self._running: set[Ticking] = set()
 
     async def take(self, *, fresh: bool) -> Connection | Refusal:
         """A connection that nobody else uses: an idle one, unless it must be `fresh`, else a new one."""
         if self._closed:
             return refusals.CLOSING
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._limits.tick, self._tick)
         if self._idle and not fresh:
             # The one used last: the others grow old and are closed.
             return self._idle.pop()
@@ -55,6 +52,16 @@ class Pool:
             if connection is not None:
                 return connection
         return await self._connect()
+
+    def watch(self, exchange: Ticking) -> None:
+        """Look at its deadlines from now on."""
+        self._running.add(exchange)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._limits.tick, self._tick)
+
+    def forget(self, exchange: Ticking) -> None:
+        """Look at its deadlines no more."""
+        self._running.discard(exchange)
 
     def give_back(self, connection: Connection) -> None:
         """End the use of a connection: kept if another request may be sent over it."""
@@ -137,9 +144,9 @@ class Pool:
         """Runs as long as there is something to look after."""
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for exchange in list(self.running):
+        for exchange in list(self._running):
             exchange.tick(now)
         for connection in [idle for idle in self._idle if now - idle.progress > self._limits.idle]:
             connection.close()
-        again = self.running or self._idle
-        self._timer = loop.call_later(self._limits.tick, self._tick) if again else None
+        busy = self._running or self._idle
+        self._timer = loop.call_later(self._limits.tick, self._tick) if busy else None

@@ -52,6 +52,4 @@ def header_repeated(name: bytes) -> Refusal:
 def credential_refused(said: str | None) -> Refusal:
     """The upstream answered 401: it is the gateway's credential that it refused, not the consumer's token."""
     about = {} if said is None else {"upstreamMessage": said}
-    return Refusal(
-        502, "upstream-credential-refused", "The upstream refused the credential of this account", about
-    )
+    return Refusal(502, "upstream-credential-refused", "The upstream refused the credential of this account", about)

@@ -164,7 +164,7 @@ def request_head(request: Forwarded, upstream: Upstream, credential: str, length
 
 
 def literals_beside(endpoints: Iterable[Endpoint]) -> dict[str, tuple[tuple[str, frozenset[str]], ...]]:
-    """For each path template the names of its parameters, and in lower case the words that mean something in their place.
+    """For each path template its parameters, and in lower case the words that mean something in their places.
 
     Many servers ignore case: `/contacts/Search`, authorized as the contact `Search`, would be their search.
     """

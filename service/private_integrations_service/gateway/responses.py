@@ -61,9 +61,13 @@ def answered_headers(head: Head, upstream: Upstream, credential: str) -> Headers
     for name, value in head.headers:
         if name == b"connection":
             named.update(token.strip() for token in value.lower().split(b","))
-        elif name in _DROPPED or name.startswith(b"x-pit-") or (name == b"content-length" and head.status == 204):
-            continue
-        elif secret in value or (b"%" in value and secret in unquote_to_bytes(value)):
+        elif (
+            name in _DROPPED
+            or name.startswith(b"x-pit-")
+            or (name == b"content-length" and head.status == 204)
+            or secret in value
+            or (b"%" in value and secret in unquote_to_bytes(value))
+        ):
             continue
         else:
             kept.append((name, _link(value, upstream) if name in _LINKS else value))

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -102,11 +103,19 @@ class Gateway:
 
 @contextmanager
 def running_gateway(
-    data_dir: Path, upstream: str, credentials: Mapping[str, str], account: str, **limits: float
+    data_dir: Path,
+    upstream: str,
+    credentials: Mapping[str, str],
+    account: str,
+    *,
+    environment: Mapping[str, str] | None = None,
+    **limits: float,
 ) -> Iterator[Gateway]:
     """Run the service as a gateway until the block ends, and issue a token of the account that opens `SCOPES`."""
     command = [sys.executable, str(_PROGRAM), str(data_dir), upstream, json.dumps(credentials), json.dumps(limits)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | (environment or {})
+    ) as process:
         try:
             url = listening_address(process)
             management = Management(url, (data_dir / "admin.key").read_text().strip(), account)

@@ -2,9 +2,11 @@
 
 import re
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 
@@ -74,18 +76,32 @@ Script = Callable[[Peer], None]
 
 
 class RawUpstream:
-    """Listens on loopback; each connection is handled by `script` in a thread of its own, and closed at its end."""
+    """Listens on loopback; each connection is handled by a script in a thread of its own, and ended after it.
 
-    def __init__(self) -> None:
+    With `tls` it speaks TLS; connections whose handshake fails are not handled.
+    """
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.peers: list[Peer] = []
+        self._threads: list[threading.Thread] = []
         self._script: Script = answer(OK)
         threading.Thread(target=self._accept, daemon=True).start()
 
     def play(self, script: Script) -> list[Peer]:
-        """From now on connections are handled by this script; answers the list that they will be in."""
+        """From now on connections are handled by this script; answers the list that they will be in.
+
+        Waits until the gateway has closed all earlier ones, so that none is used again.
+        """
+        for peer in self.peers:
+            with suppress(OSError):
+                peer.connection.shutdown(socket.SHUT_WR)
+        for thread in self._threads:
+            thread.join(20)
         self.peers = []
+        self._threads = []
         self._script = script
         return self.peers
 
@@ -99,13 +115,24 @@ class RawUpstream:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            if self._tls is not None:
+                try:
+                    connection = self._tls.wrap_socket(connection, server_side=True)
+                except OSError:
+                    continue
             peer = Peer(connection, len(self.peers))
             self.peers.append(peer)
-            threading.Thread(target=self._serve, args=(self._script, peer), daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(self._script, peer), daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def _serve(self, script: Script, peer: Peer) -> None:
         with peer.connection:
             script(peer)
+            with suppress(OSError):
+                peer.connection.shutdown(socket.SHUT_WR)
+            while peer.more():
+                pass
 
 
 def answer(*parts: bytes) -> Script:
