@@ -49,7 +49,7 @@ class Application:
         self._database = database
         self._management = _limited(management_api(database, catalogue, settings, clock), settings.body_limit)
         self._judge = Judge(database, catalogue, clock, settings.cached_grants)
-        self._credentials = settings.sealer and Credentials(database, settings.sealer)
+        self._credentials = None if settings.sealer is None else Credentials(database, settings.sealer)
         self._gateway = _gateway(settings, self._judge, credential_of or _stored(self._credentials))
         self._data_api = Authorizer(self._gateway or Sandbox(database), self._judge)
 
@@ -76,7 +76,7 @@ class Application:
 def _stored(credentials: Credentials | None) -> CredentialOf:
     def credential_of(account_id: str) -> str | None:
         try:
-            return credentials and credentials.of(account_id)
+            return None if credentials is None else credentials.of(account_id)
         except SealBroken as broken:
             raise CredentialUnreadable from broken
 

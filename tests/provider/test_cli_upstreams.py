@@ -288,12 +288,6 @@ def test_one_command_adds_a_location(run):
             "(see: private-integrations accounts add --help)",
         ),
         (
-            ["loc1", "--name", "x", "--kind", "team"],
-            2,
-            'Invalid value for --kind: "team" is no kind of account; give sub-account or agency '
-            "(see: private-integrations accounts add --help)",
-        ),
-        (
             ["comp1", "--name", "x", "--kind", "agency", "--agency", "comp2"],
             2,
             "a sub-account belongs to an agency (agency_id), and an agency to none",

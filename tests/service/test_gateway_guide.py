@@ -20,6 +20,8 @@ import requests
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import IntegrationRequest
+from private_integrations_service.authorizer.replies import Refusal
+from private_integrations_service.gateway import refusals
 from throwaway import REPOSITORY, engine_environment, listening_address, make_stack, running_service
 
 GUIDE = REPOSITORY / "docs" / "gateway.md"
@@ -233,6 +235,15 @@ def test_every_block_of_the_guide_is_a_step():
     """No command stands in the guide that the test doesn't run."""
     assert tuple(name for name, _ in blocks()) == STEPS
     assert GUIDE.read_text().count("\n```") == 2 * (len(STEPS) + 1)  # and the drawing
+
+
+def test_every_reason_of_the_gateway_is_explained():
+    """What fails how: each reason that speaks of the upstream, with its status, is in the guide's table."""
+    known = [each for each in vars(refusals).values() if isinstance(each, Refusal)]
+    known.append(refusals.credential_refused(None))
+    rows = {f"| `{each.reason}` | {each.status} |" for each in known if each.reason.startswith("upstream-")}
+    assert len(rows) > 5
+    assert [row for row in rows if row not in GUIDE.read_text()] == []
 
 
 def test_the_guide(tmp_path, machine, platform):

@@ -1,6 +1,6 @@
 """The accounts that integrations live in: `accounts` lists them, `accounts add` makes one known."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -8,7 +8,7 @@ from ..client import Client
 from ..contract import Account, AccountRequest
 from ..errors import NotFound
 from .failures import note, usage
-from .options import AsJson, connect, identifier, valid
+from .options import AsJson, connect, identifier, optional_identifier, valid
 from .output import print_json, print_table
 
 app = typer.Typer(
@@ -17,8 +17,7 @@ app = typer.Typer(
 )
 
 
-def _agency(value: str | None) -> str | None:
-    return None if value is None else identifier(value)
+Kind = Literal["sub-account", "agency"]
 
 
 @app.callback(invoke_without_command=True)
@@ -43,16 +42,14 @@ def add(
         str | None,
         typer.Option(
             metavar="ID",
-            callback=_agency,
+            callback=optional_identifier,
             help="The agency (company) that a location belongs to; made known too if it isn't.",
         ),
     ] = None,
-    kind: Annotated[str, typer.Option(help="sub-account (a location) or agency.")] = "sub-account",
+    kind: Annotated[Kind, typer.Option(help="A sub-account is a location.")] = "sub-account",
     as_json: AsJson = False,
 ) -> None:
     """Make an account known, or give it another name. Its id, kind and agency never change."""
-    if kind not in ("sub-account", "agency"):
-        raise usage(f'"{kind}" is no kind of account; give sub-account or agency', "--kind")
     if kind == "sub-account" and agency is None:
         raise usage("a location belongs to an agency; give its id (the platform's company id)", "--agency")
     request = valid(AccountRequest, name=name, kind=kind.replace("-", "_"), agency_id=agency)

@@ -98,7 +98,8 @@ def identifier(value: str) -> str:
     return value
 
 
-def _optional_identifier(value: str | None) -> str | None:
+def optional_identifier(value: str | None) -> str | None:
+    """The same, where nothing may be given."""
     return None if value is None else identifier(value)
 
 
@@ -114,7 +115,7 @@ AccountId = Annotated[
     typer.Option(
         "--account",
         metavar="ID",
-        callback=_optional_identifier,
+        callback=optional_identifier,
         help="The account; default: PRIVATE_INTEGRATIONS_ACCOUNT.",
     ),
 ]
