@@ -9,13 +9,13 @@ import pytest
 
 from private_integrations.client import Client
 from private_integrations.connection import Connection
-from private_integrations.contract import IntegrationRequest, new_sealing_key
+from private_integrations.contract import IntegrationRequest
 from private_integrations_service.sealing import Sealer
 from throwaway import running_service
 
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?Z"
 TOKEN = re.compile(r"pit-[0-9a-f]{8}-")
-KEY = new_sealing_key()
+KEY = "psk-" + "5ea1" * 16
 DEAD_TOKEN = "pit-" + "5ec2e700-0000-4000-8000-00000000dead"
 
 

@@ -8,7 +8,7 @@ from private_integrations.contract import new_sealing_key
 from private_integrations.errors import ConfigurationError
 from private_integrations_service.sealing import SealBroken, Sealer, key_of
 
-FIRST, SECOND = new_sealing_key(), new_sealing_key()
+FIRST, SECOND = "psk-" + "5ea1" * 16, "psk-" + "5ea2" * 16
 SEALER = Sealer([FIRST])
 TEXT = st.text(st.characters(codec="utf-8"))
 
@@ -92,6 +92,11 @@ def test_what_is_no_key_is_refused_and_not_shown(key):
         "a sealing key is psk- and 64 hex digits, and one of those given is not; "
         "`private-integrations upstreams new-key` makes one"
     )
+
+
+def test_a_new_key_is_one():
+    """What `upstreams new-key` makes is taken, and is another one each time."""
+    assert Sealer([new_sealing_key()]).first_key != Sealer([new_sealing_key()]).first_key
 
 
 def test_without_any_key():
