@@ -30,7 +30,7 @@ UNLIMITED = {
 
 @dataclass(frozen=True)
 class Service:
-    """A running service, with the key and the demo account of its first start."""
+    """A running service, its first key, and its first sub-account: the demo account, or "" without any."""
 
     url: str
     key: str = field(repr=False)
@@ -62,8 +62,8 @@ def running_service(data_dir: Path, **settings: str) -> Iterator[Service]:
             url = listening_address(process)
             key = (data_dir / "admin.key").read_text().strip()
             accounts = Client(Connection(url, key)).accounts()
-            demo = next(account.id for account in accounts if account.kind == "sub_account")
-            yield Service(url, key, demo, data_dir, process)
+            first = next((account.id for account in accounts if account.kind == "sub_account"), "")
+            yield Service(url, key, first, data_dir, process)
         finally:
             process.terminate()
 

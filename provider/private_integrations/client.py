@@ -18,6 +18,7 @@ from .contract import (
     PROBLEM_PREFIX,
     Account,
     AccountList,
+    AccountRequest,
     Deletion,
     Expiry,
     GenerationRequest,
@@ -32,8 +33,12 @@ from .contract import (
     KeyList,
     KeyRequest,
     Problem,
+    Resealed,
     TokenState,
     TokenStates,
+    UpstreamCredential,
+    UpstreamCredentialList,
+    UpstreamRequest,
 )
 from .errors import (
     Conflict,
@@ -80,6 +85,10 @@ class Client:
     def accounts(self) -> list[Account]:
         """The accounts that the key may see."""
         return self._ask("GET", "/accounts", AccountList).accounts
+
+    def put_account(self, account_id: str, request: AccountRequest) -> Account:
+        """Make an account known under its id on the platform, or change its name."""
+        return self._ask("PUT", f"/accounts/{_segment(account_id)}", Account, body=request)
 
     def declare(self, external_id: str, request: IntegrationRequest) -> Integration:
         """Create an integration, or get the one that this very request created before."""
@@ -201,6 +210,26 @@ class Client:
     def revoke_key(self, key_id: str) -> Key:
         """End a management key."""
         return self._ask("DELETE", f"/keys/{_segment(key_id)}", Key)
+
+    def upstreams(self) -> list[UpstreamCredential]:
+        """What is known of the upstream credentials of the accounts that the key reaches; never a value."""
+        return self._ask("GET", "/upstreams", UpstreamCredentialList).upstreams
+
+    def set_upstream(self, account_id: str, request: UpstreamRequest) -> UpstreamCredential:
+        """Store an account's upstream credential."""
+        return self._ask("PUT", f"/upstreams/{_segment(account_id)}", UpstreamCredential, body=request)
+
+    def remove_upstream(self, account_id: str) -> bool:
+        """Forget an account's upstream credential; False if it was gone already."""
+        return self._ask("DELETE", f"/upstreams/{_segment(account_id)}", Deletion).deleted
+
+    def verify_upstream(self, account_id: str) -> UpstreamCredential:
+        """Let the service ask the upstream with an account's credential; `verification` is what came out."""
+        return self._ask("POST", f"/upstreams/{_segment(account_id)}/verify", UpstreamCredential)
+
+    def reseal_upstreams(self) -> Resealed:
+        """Seal every upstream credential with the service's first sealing key."""
+        return self._ask("POST", "/upstreams/reseal", Resealed)
 
     def _ask(self, method: str, path: str, model: type[Model], **parts: Any) -> Model:
         return _trying(lambda _: self._once(method, path, model, **parts))

@@ -36,6 +36,15 @@ def new_management_key() -> str:
     return KEY_PREFIX + secrets.token_hex(32)
 
 
+SEALING_KEY_PREFIX = "psk-"
+"""Sealing keys stay with the service's operator and are never sent to it; nothing else begins like this."""
+
+
+def new_sealing_key() -> str:
+    """A sealing key: `psk-` and 256 random bits. The operator keeps it outside the service's data folder."""
+    return SEALING_KEY_PREFIX + secrets.token_hex(32)
+
+
 def fingerprint(digest: bytes) -> str:
     """The first 12 hex digits of a token's SHA-256 digest: enough to tell tokens apart, useless to forge one."""
     return digest.hex()[:12]
@@ -89,6 +98,12 @@ def _without_controls(value: str, *, allowed: str) -> str:
     return value
 
 
+def _bearer_value(value: str) -> str:
+    if not re.fullmatch("[!-~]+", value):
+        raise ValueError("must be printable ASCII without spaces: the token alone, without `Bearer` before it")
+    return value
+
+
 def _each_once(value: list[str]) -> list[str]:
     return sorted(set(value))
 
@@ -97,6 +112,8 @@ Instant = Annotated[AwareDatetime, PlainSerializer(rfc3339, return_type=str, whe
 Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(_one_line)]
 Description = Annotated[str, Field(max_length=1000), AfterValidator(_lines)]
 Identifier = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")]
+AccountId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+Credential = Annotated[str, Field(min_length=1, max_length=4096, repr=False), AfterValidator(_bearer_value)]
 ExternalId = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_one_line)]
 Scopes = Annotated[
     list[Annotated[str, Field(max_length=100)]],
@@ -155,6 +172,23 @@ class AccountList(Answer):
     """All accounts that the key may see."""
 
     accounts: list[Account]
+
+
+class AccountRequest(Request):
+    """Make an account known under the id that it has on the platform, or change its name.
+
+    A sub-account belongs to an agency, which is known here already.
+    """
+
+    name: Name
+    kind: Literal["agency", "sub_account"] = "sub_account"
+    agency_id: AccountId | None = None
+
+    @model_validator(mode="after")
+    def _within(self) -> "AccountRequest":
+        if (self.kind == "agency") != (self.agency_id is None):
+            raise ValueError("a sub-account belongs to an agency (agency_id), and an agency to none")
+        return self
 
 
 class IntegrationRequest(Request):
@@ -271,7 +305,7 @@ class TokenStates(Answer):
 
 
 class Deletion(Answer):
-    """Whether the integration was deleted; not, when the claim given is not the present owner's."""
+    """Whether something was deleted; not, when it was gone, or the claim given is not the present owner's."""
 
     deleted: bool
 
@@ -377,6 +411,71 @@ class KeyList(Answer):
 
     now: Instant
     keys: list[Key]
+
+
+class UpstreamRequest(Request):
+    """The credential that requests for an account are sent to the upstream with.
+
+    With `verify` the upstream is asked first, and only what it accepts is stored.
+    """
+
+    credential: Credential
+    verify: bool = False
+
+
+Outcome = Literal["accepted", "refused", "unexpected", "timed-out", "untrusted", "unreachable"]
+"""What came of asking the upstream with a credential: a 2xx; a 401 or 403; another status; no answer in time; a
+certificate that is not trusted; no connection."""
+
+
+class Verification(Answer):
+    """When the upstream was asked with a credential and what came of it; `status` is that of its answer, if any."""
+
+    at: Instant
+    outcome: Outcome
+    status: int | None = None
+
+    @property
+    def in_words(self) -> str:
+        """What came out, in one line."""
+        return {
+            "accepted": f"the upstream accepts it ({self.status})",
+            "refused": f"the upstream refuses it ({self.status}): it ended there, or may not read its own location",
+            "unexpected": f"the upstream answers {self.status}, which says nothing about it",
+            "timed-out": "the upstream does not answer in time",
+            "untrusted": "the upstream's certificate is not trusted",
+            "unreachable": "the upstream can't be reached",
+        }[self.outcome]
+
+
+class UpstreamCredential(Answer):
+    """What is known of an account's upstream credential; never the credential.
+
+    `sealed_with` is the id of the key that it is sealed with; not `readable`: that key isn't at hand, or what is
+    stored was tampered with. `verification` is the last one.
+    """
+
+    account: str
+    set_at: Instant
+    set_by: str
+    sealed_with: str
+    readable: bool
+    verification: Verification | None = None
+
+
+class UpstreamCredentialList(Answer):
+    """The upstream credentials of the accounts that the key reaches."""
+
+    upstreams: list[UpstreamCredential]
+
+
+class Resealed(Answer):
+    """How many credentials were sealed anew with the first key, how many were already, and which can't be opened."""
+
+    sealed_with: str
+    resealed: int
+    unchanged: int
+    unreadable: list[str]
 
 
 class Introspection(Answer):

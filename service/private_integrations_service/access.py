@@ -41,8 +41,8 @@ def refuse_method(key: ManagementKey, method: str) -> Refused | None:
     return Refused("key-not-allowed", f"management key {key.name} is a viewer's and may only read")
 
 
-def refuse_administration(key: ManagementKey) -> Refused | None:
-    """Why this key may not manage keys, or None: only an admin's may."""
+def refuse_administration(key: ManagementKey, of: str) -> Refused | None:
+    """Why this key may not manage these things, such as `keys`, or None: only an admin's may."""
     if key.role == "admin":
         return None
-    return Refused("key-not-allowed", f"management key {key.name} is a {key.role}'s; only an admin's manages keys")
+    return Refused("key-not-allowed", f"management key {key.name} is a {key.role}'s; only an admin's manages {of}")

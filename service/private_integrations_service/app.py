@@ -1,5 +1,6 @@
 """The whole application: the only place that joins the parts."""
 
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from anyio import to_thread
@@ -14,11 +15,14 @@ from .authorizer.judge import Judge
 from .catalogue import Catalogue
 from .domain import Refused
 from .forward_auth import AUTHORIZE, ForwardAuth
+from .gateway import CredentialOf, CredentialUnreadable, Gateway, GatewayLimits, Upstream
 from .management_api import Clock, management_api
+from .operations.upstreams import Credentials
 from .problems import problem_response
 from .request_body import Unread, read_body
 from .sandbox import Sandbox
 from .sandbox.limits import Limits, RateLimits
+from .sealing import SealBroken, Sealer
 from .settings import Settings
 from .storage.database import Database
 from .storage.usage import UsageFile
@@ -32,21 +36,42 @@ def utc_now() -> datetime:
 
 
 class Application:
-    """The ASGI application over an open database: management API, data API and health."""
+    """The ASGI application over an open database: management API, data API and health.
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now) -> None:
+    With `settings.upstream` the data API is the gateway, which asks `credential_of` for an account's upstream
+    credential, else finds it in the database; raises ConfigurationError if the upstream can't be one.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Clock = utc_now,
+        credential_of: CredentialOf | None = None,
+    ) -> None:
         catalogue = Catalogue.load()
         self._database = database
         self._management = _limited(management_api(database, catalogue, settings, clock), settings.body_limit)
+        self._closing = ExitStack()
         self._judge = Judge(database, catalogue, clock, settings.cached_grants)
-        self._limits = RateLimits(UsageFile(database.file.parent), Limits.of(settings))
-        self._data_api = Authorizer(Sandbox(database, self._limits), self._judge)
+        self._closing.callback(self._judge.close)
+        self._gateway: Gateway | None = None
+        if settings.upstream is None:
+            limits = RateLimits(UsageFile(database.file.parent), Limits.of(settings))
+            self._closing.callback(limits.close)
+            self._data_api = Authorizer(Sandbox(database, limits), self._judge)
+        else:
+            credentials = credential_of or self._stored_credentials(database, settings.sealer)
+            self._gateway = _gateway(settings, settings.upstream, self._judge, credentials)
+            self._data_api = Authorizer(self._gateway, self._judge)
         self._forward_auth = ForwardAuth(self._judge)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand each request to the part that its path belongs to."""
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
+            if self._gateway is not None:
+                self._gateway.close()
         elif scope["path"] == "/health":
             await (await _health(self._database))(scope, receive, send)
         elif scope["raw_path"].startswith(AUTHORIZE):
@@ -58,8 +83,30 @@ class Application:
 
     def close(self) -> None:
         """Give back what the parts keep open."""
-        self._judge.close()
-        self._limits.close()
+        self._closing.close()
+
+    def _stored_credentials(self, database: Database, sealer: Sealer | None) -> CredentialOf:
+        if sealer is None:
+            return lambda _: None
+        credentials = Credentials(database, sealer)
+        self._closing.callback(credentials.close)
+
+        def credential_of(account_id: str) -> str | None:
+            try:
+                return credentials.of(account_id)
+            except SealBroken as broken:
+                raise CredentialUnreadable from broken
+
+        return credential_of
+
+
+def _gateway(settings: Settings, upstream: str, judge: Judge, credential_of: CredentialOf) -> Gateway:
+    limits = GatewayLimits(
+        connections=settings.upstream_connections,
+        checked_body=settings.checked_body_limit,
+        streamed_body=settings.streamed_body_limit,
+    )
+    return Gateway(judge, Upstream.parse(upstream), credential_of, limits)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -15,7 +15,10 @@ from starlette.exceptions import HTTPException
 from private_integrations.contract import (
     API,
     LAST_GENERATION,
+    Account,
+    AccountId,
     AccountList,
+    AccountRequest,
     Acknowledgement,
     Deletion,
     Expiry,
@@ -33,8 +36,12 @@ from private_integrations.contract import (
     KeyList,
     KeyRequest,
     Problem,
+    Resealed,
     TokenState,
     TokenStates,
+    UpstreamCredential,
+    UpstreamCredentialList,
+    UpstreamRequest,
 )
 
 from . import metrics, problems
@@ -42,8 +49,11 @@ from .access import actor_of, identify, refuse_administration, refuse_method
 from .actor import Actor
 from .catalogue import Catalogue
 from .domain import Refused
-from .operations import generations, health, integrations, keys
+from .operations import accounts as managed
+from .operations import generations, health, integrations, keys, upstreams
 from .operations.integrations import Rules
+from .operations.verification import verify
+from .sealing import Sealer
 from .settings import Settings
 from .storage import accounts
 from .storage import integrations as stored
@@ -124,14 +134,18 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
 Asking = Annotated[Caller, Depends(_caller)]
 
 
-def _administrator(asking: Asking) -> Caller:
-    refused = refuse_administration(asking.key)
-    if refused is not None:
-        raise problems.ProblemError(refused)
-    return asking
+def _administrator(of: str) -> Callable[[Caller], Caller]:
+    def administrator(asking: Asking) -> Caller:
+        refused = refuse_administration(asking.key, of)
+        if refused is not None:
+            raise problems.ProblemError(refused)
+        return asking
+
+    return administrator
 
 
-Administering = Annotated[Caller, Depends(_administrator)]
+Administering = Annotated[Caller, Depends(_administrator("keys"))]
+AdministeringAccounts = Annotated[Caller, Depends(_administrator("accounts and their upstream credentials"))]
 
 
 @_router.get("/accounts")
@@ -139,6 +153,77 @@ def list_accounts(asking: Asking) -> AccountList:
     """The accounts that integrations can live in, as far as the key reaches."""
     with asking.database.read() as connection:
         return AccountList(accounts=accounts.list_accounts(connection, asking.actor.accounts))
+
+
+@_router.put("/accounts/{account_id}", responses={201: {"model": Account}})
+def put_account(
+    account_id: AccountId, body: AccountRequest, asking: AdministeringAccounts, response: Response
+) -> Account:
+    """Make an account known under its id on the platform (201), or change its name (200)."""
+    with asking.database.write(asking.now, verdicts=False) as write:
+        known = _value(managed.put(write, account_id, body, actor=asking.actor))
+    response.status_code = 201 if known.created else 200
+    return known.account
+
+
+@_router.get("/upstreams")
+def list_upstreams(asking: Asking, response: Response) -> UpstreamCredentialList:
+    """The upstream credentials of the accounts that the key reaches; never a value."""
+    response.headers["Cache-Control"] = "no-store"
+    with asking.database.read() as connection:
+        found = upstreams.listed(connection, asking.rules.settings.sealer, actor=asking.actor)
+    return UpstreamCredentialList(upstreams=found)
+
+
+@_router.post("/upstreams/reseal")
+def reseal_upstreams(asking: AdministeringAccounts, response: Response) -> Resealed:
+    """Seal every upstream credential with the first sealing key."""
+    response.headers["Cache-Control"] = "no-store"
+    sealer = _sealer(asking)
+    with asking.database.write(asking.now) as write:
+        return upstreams.reseal(write, sealer, actor=asking.actor)
+
+
+@_router.put("/upstreams/{account_id}")
+def set_upstream(
+    account_id: AccountId, body: UpstreamRequest, asking: AdministeringAccounts, response: Response
+) -> UpstreamCredential:
+    """Seal and store an account's upstream credential; with `verify` only if the upstream accepts it."""
+    response.headers["Cache-Control"] = "no-store"
+    sealer, verification = _sealer(asking), None
+    if body.verify:
+        with asking.database.read() as connection:
+            account = _value(upstreams.refuse_credential(connection, account_id, body.credential))
+        verification = verify(_upstream(asking), account, body.credential, asking.now)
+        if verification.outcome != "accepted":
+            raise problems.ProblemError(upstreams.not_accepted(verification))
+    with asking.database.write(asking.now) as write:
+        return _value(
+            upstreams.put(write, account_id, body.credential, sealer, verification=verification, actor=asking.actor)
+        )
+
+
+@_router.delete("/upstreams/{account_id}")
+def remove_upstream(account_id: AccountId, asking: AdministeringAccounts, response: Response) -> Deletion:
+    """Forget an account's upstream credential: the next request for the account is forwarded no more."""
+    response.headers["Cache-Control"] = "no-store"
+
+    def remove(write: Write) -> bool:
+        return _value(upstreams.remove(write, account_id, actor=asking.actor))
+
+    return Deletion(deleted=asking.database.ending(asking.now, remove))
+
+
+@_router.post("/upstreams/{account_id}/verify")
+def verify_upstream(account_id: AccountId, asking: AdministeringAccounts, response: Response) -> UpstreamCredential:
+    """Ask the upstream with the account's credential, and note what it said."""
+    response.headers["Cache-Control"] = "no-store"
+    sealer, upstream = _sealer(asking), _upstream(asking)
+    with asking.database.read() as connection:
+        opened = _value(upstreams.open_credential(connection, account_id, sealer))
+    verification = verify(upstream, opened.account, opened.value, asking.now)
+    with asking.database.write(asking.now, verdicts=False) as write:
+        return _value(upstreams.note_verification(write, opened, verification, sealer, actor=asking.actor))
 
 
 @_router.put("/integrations/by-external-id/{external_id:path}", responses={201: {"model": Integration}})
@@ -353,6 +438,24 @@ def _value(answer: Value | Refused) -> Value:
     if isinstance(answer, Refused):
         raise problems.ProblemError(answer)
     return answer
+
+
+def _sealer(asking: Caller) -> Sealer:
+    sealer = asking.rules.settings.sealer
+    if sealer is None:
+        raise problems.ProblemError(
+            Refused("sealing-keys-missing", "the service runs without sealing keys; start it with --sealing-keys FILE")
+        )
+    return sealer
+
+
+def _upstream(asking: Caller) -> str:
+    upstream = asking.rules.settings.upstream
+    if upstream is None:
+        raise problems.ProblemError(
+            Refused("upstream-missing", "the service has no upstream to ask; start it with --upstream URL")
+        )
+    return upstream
 
 
 def _next(found: list[Any]) -> str | None:

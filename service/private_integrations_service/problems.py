@@ -1,5 +1,6 @@
 """RFC 9457 problem details: how the management API says no."""
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -18,6 +19,7 @@ from .storage.database import DiskFull
 MEDIA_TYPE = "application/problem+json"
 
 _STATUS = {
+    "account-fixed": 409,
     "account-unknown": 404,
     "attempt-stale": 409,
     "body-malformed": 400,
@@ -25,6 +27,11 @@ _STATUS = {
     "cancel-too-late": 409,
     "claim-old": 409,
     "claim-used": 409,
+    "credential-missing": 404,
+    "credential-not-accepted": 422,
+    "credential-not-upstreams": 422,
+    "credential-replaced": 409,
+    "credential-unreadable": 409,
     "cursor-unknown": 422,
     "external-id-taken": 409,
     "fingerprint-unknown": 409,
@@ -45,9 +52,11 @@ _STATUS = {
     "rotation-open": 409,
     "route-unknown": 404,
     "scope-not-allowed": 422,
+    "sealing-keys-missing": 409,
     "storage-full": 507,
     "storage-unavailable": 503,
     "too-many-live-tokens": 409,
+    "upstream-missing": 409,
     "version-old": 412,
 }
 
@@ -104,4 +113,9 @@ async def on_storage_error(_: Request, __: SQLAlchemyError) -> JSONResponse:
 
 
 def _field(location: Sequence[Any]) -> str:
-    return ".".join(str(part) for part in location[1:]) or str(location[0])
+    return ".".join(_without_secrets(part) for part in location[1:]) or str(location[0])
+
+
+def _without_secrets(part: object) -> str:
+    """A part of a field's name; one that no field of ours could have may be a secret in the wrong place."""
+    return str(part) if re.fullmatch("[a-z_-]{1,40}|[0-9]{1,9}", str(part)) else "…"

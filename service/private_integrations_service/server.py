@@ -18,6 +18,7 @@ from granian.server.embed import Server
 from private_integrations.errors import ConfigurationError
 
 from .app import Application, utc_now
+from .gateway import Upstream
 from .operations.installation import install
 from .sandbox.contacts import seed
 from .settings import Settings
@@ -35,15 +36,27 @@ _STDERR = {"class": "logging.StreamHandler", "formatter": "generic", "stream": "
 _HEAD_LIMIT = 64 * 1024
 
 
-def serve(*, data_dir: Path, host: str, port: int, say: Say) -> None:
+def serve(
+    *,
+    data_dir: Path,
+    host: str,
+    port: int,
+    say: Say,
+    upstream: str | None = None,
+    sealing_keys: Path | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT; `say` is told each line that a person should read.
 
-    Port 0 takes a free one. Raises ConfigurationError when the folder or the address can't be used.
+    Port 0 takes a free one. With the base URL of an `upstream` in place of the sandbox; `sealing_keys` is a file.
+    Raises ConfigurationError when the folder, the address, the URL or the file can't be used.
     """
-    settings = Settings.from_environment()
+    settings = Settings.from_environment(data_dir=data_dir, upstream=upstream, sealing_keys=sealing_keys)
+    if settings.upstream is not None:
+        # Before anything is made in the data folder.
+        Upstream.parse(settings.upstream)
     database = open_database(data_dir)
     try:
-        _install_once(database, data_dir, say)
+        _install_once(database, data_dir, say, demo=settings.upstream is None)
         numeric, free, reserved = _usable_address(host, port)
         with closing(reserved), closing(Application(database, settings)) as app:
             uvloop.run(_run(app, numeric, free, say))
@@ -54,21 +67,23 @@ def serve(*, data_dir: Path, host: str, port: int, say: Say) -> None:
     say("stopped")
 
 
-def _install_once(database: Database, data_dir: Path, say: Say) -> None:
+def _install_once(database: Database, data_dir: Path, say: Say, *, demo: bool) -> None:
     with database.read() as connection:
         # Nothing is written if it needn't be: on a full disk tokens work on over a restart.
         if has_any_key(connection):
             return
     with database.write(utc_now()) as write:
-        installed = install(write)
+        installed = install(write, demo=demo)
         if installed is None:
             return
-        seed(write, installed.demo_account)
+        if installed.demo_account is not None:
+            seed(write, installed.demo_account)
         # Inside the transaction: a database without a key that anybody has would be of no use.
         key_file = _write_private(data_dir / KEY_NAME, installed.admin_key)
     say(f"created {database.file}")
     say(f"management key in {key_file}")
-    say(f"account {installed.demo_account} (Demo account)")
+    if installed.demo_account is not None:
+        say(f"account {installed.demo_account} (Demo account)")
 
 
 def _write_private(file: Path, value: str) -> Path:

@@ -1,21 +1,27 @@
-"""The service's settings, read once at start from the environment (PRIVATE_INTEGRATIONS_…)."""
+"""The service's settings, read once at start: from its options and the environment (PRIVATE_INTEGRATIONS_…)."""
 
 import os
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from private_integrations.durations import parse_duration
 from private_integrations.errors import ConfigurationError
 
+from .sealing import Sealer
+
+KEYS_VARIABLE = "PRIVATE_INTEGRATIONS_SEALING_KEYS"
+
 _MOST_REQUESTS = 1_000_000_000
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Limits that an operator may move."""
+    """Limits that an operator may move, and what the service stands in front of."""
 
     minimum_period: timedelta = timedelta(hours=1)
     """The shortest rotation period accepted; PRIVATE_INTEGRATIONS_MINIMUM_PERIOD."""
@@ -31,19 +37,50 @@ class Settings:
     """How long a window of the rate limit is; PRIVATE_INTEGRATIONS_RATE_INTERVAL."""
     daily_rate_limit: int = 200_000
     """Requests that the sandbox takes of an account on a day in UTC; PRIVATE_INTEGRATIONS_DAILY_RATE_LIMIT."""
+    upstream: str | None = None
+    """The base URL that authorized requests are forwarded to; None: the sandbox answers them."""
+    sealer: Sealer | None = None
+    """Opens and seals upstream credentials."""
+    checked_body_limit: int = 1024 * 1024
+    """Bytes accepted in a forwarded body that is read before it is sent: JSON, forms and text."""
+    streamed_body_limit: int = 512 * 1024 * 1024
+    """Bytes accepted in any other forwarded body."""
+    upstream_connections: int = 100
+    """Connections to the upstream at once, per worker."""
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
-        """Read the settings; raises ConfigurationError naming the variable that is wrong."""
-        given = {}
-        for name, (variable, read) in _VARIABLES.items():
-            text = environment.get(variable)
-            if text:
-                try:
-                    given[name] = read(text)
-                except ValueError as error:
-                    raise ConfigurationError(f"{variable} {error}") from None
-        return cls(**given)
+    def from_environment(
+        cls,
+        environment: Mapping[str, str] = os.environ,
+        *,
+        data_dir: Path | None = None,
+        upstream: str | None = None,
+        sealing_keys: Path | None = None,
+    ) -> "Settings":
+        """Read the settings; raises ConfigurationError naming the variable or option that is wrong.
+
+        The file `sealing_keys` must not lie in `data_dir`.
+        """
+        sealer = _sealer(environment.get(KEYS_VARIABLE, ""), sealing_keys, data_dir)
+        if upstream and sealer is None:
+            raise ConfigurationError(
+                "--upstream needs a sealing key for the credentials that it is asked with: write one to a file of "
+                "your own with `private-integrations upstreams new-key` and give it as --sealing-keys FILE "
+                f"(or {KEYS_VARIABLE}_FILE, or the keys themselves as {KEYS_VARIABLE})"
+            )
+        return cls(upstream=upstream or None, sealer=sealer, **_limits(environment))
+
+
+def _limits(environment: Mapping[str, str]) -> dict[str, Any]:
+    given = {}
+    for name, (variable, read) in _VARIABLES.items():
+        text = environment.get(variable)
+        if text:
+            try:
+                given[name] = read(text)
+            except ValueError as error:
+                raise ConfigurationError(f"{variable} {error}") from None
+    return given
 
 
 def _interval(text: str) -> timedelta:
@@ -67,3 +104,33 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
         "daily_rate_limit": ("PRIVATE_INTEGRATIONS_DAILY_RATE_LIMIT", _requests),
     }
 )
+
+
+def _sealer(listed: str, file: Path | None, data_dir: Path | None) -> Sealer | None:
+    if file is None:
+        return Sealer(listed.split()) if listed.strip() else None
+    if listed.strip():
+        raise ConfigurationError(f"give the sealing keys as --sealing-keys FILE or as {KEYS_VARIABLE}, not both")
+    if data_dir is not None and data_dir.resolve() in file.resolve().parents:
+        raise ConfigurationError(
+            f"{file} is inside the data folder, so that every copy of the folder would hold the credentials and the "
+            "key to them; keep the sealing keys elsewhere"
+        )
+    lines = (line.partition("#")[0] for line in _read_private(file).splitlines())
+    keys = " ".join(lines).split()
+    if not keys:
+        raise ConfigurationError(
+            f"there is no sealing key in {file}; `private-integrations upstreams new-key` makes one"
+        )
+    return Sealer(keys)
+
+
+def _read_private(file: Path) -> str:
+    """The text of a file that nobody but its owner may touch: asked of the very file that is read."""
+    try:
+        with file.open("rb") as opened:
+            if stat.S_IMODE(os.fstat(opened.fileno()).st_mode) & 0o077:
+                raise ConfigurationError(f"{file} can be used by others than its owner; run: chmod 600 {file}")
+            return opened.read(64 * 1024).decode(errors="replace")
+    except OSError as error:
+        raise ConfigurationError(f"the sealing keys can't be read from {file}: {error.strerror}") from error

@@ -30,6 +30,12 @@ ROUTES = [
     ("GET", "/keys"),
     ("PUT", "/keys/ci"),
     ("DELETE", "/keys/key_0"),
+    ("PUT", "/accounts/acc_0"),
+    ("GET", "/upstreams"),
+    ("POST", "/upstreams/reseal"),
+    ("PUT", "/upstreams/acc_0"),
+    ("DELETE", "/upstreams/acc_0"),
+    ("POST", "/upstreams/acc_0/verify"),
 ]
 CHANGING = [route for route in ROUTES if route[0] != "GET" and route[1] != "/introspect"]
 
@@ -45,7 +51,8 @@ def test_the_list_of_routes_is_complete(management):
             .replace("a/b/c/d", "{external_id}")
             .replace("/1", "/{generation}")
             .replace("/ci", "/{name}")
-            .replace("key_0", "{key_id}"),
+            .replace("key_0", "{key_id}")
+            .replace("acc_0", "{account_id}"),
         )
         for method, path in ROUTES
     }

@@ -4,7 +4,7 @@ Data goes to stdout, everything said about it to stderr. Exit codes, for scripts
 
 0    done
 1    the answer is no: `verify` of a token that opens nothing, a deletion that was not confirmed;
-     of `due`: something is due
+     of `due`: something is due; of `upstreams verify`: anything but accepted
 2    wrong usage or configuration, or values that are refused
 3    not authorized
 4    not found
@@ -21,7 +21,7 @@ from typing import Annotated
 
 import typer
 
-from . import due, integrations, keys, overview, rotations, service, tokens
+from . import accounts, due, integrations, keys, overview, rotations, service, tokens, upstreams
 from .failures import INTERRUPTED, PROGRAM, report
 
 _EPILOG = "\b\nExit codes:\n  " + (__doc__ or "").partition("scripts:\n\n")[2].strip().replace("\n", "\n  ")
@@ -47,8 +47,9 @@ app.command()(rotations.cancel)
 app.command()(tokens.expire)
 app.command()(integrations.delete)
 app.command()(tokens.verify)
-app.command()(integrations.accounts)
+app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
+app.add_typer(upstreams.app, name="upstreams")
 app.command()(service.serve)
 
 

@@ -30,7 +30,7 @@ _CODES: dict[type[PrivateIntegrationError], int] = {
     Conflict: 5,
     ServiceUnreachable: 6,
 }
-_SECRET = re.compile(r"\b(pit|pmk)-[0-9a-f][0-9a-f-]{7,}")
+_SECRET = re.compile(r"\b(pit|pmk|psk)-[0-9a-f][0-9a-f-]{7,}")
 
 
 class OutputLostError(Exception):

@@ -1,4 +1,4 @@
-"""The commands about integrations, and the accounts that they live in."""
+"""The commands about integrations."""
 
 import secrets
 from typing import Annotated, Any
@@ -23,7 +23,6 @@ from .options import (
     is_interactive,
     valid,
 )
-from .output import print_json, print_table
 from .overview import print_standing
 from .schedules import CronRule, EarlyWindow, Every, Given, Timezone, edited_policy, new_policy, what_did_not_fit
 from .standing import in_pulumi, managed_by, standing_of
@@ -132,15 +131,6 @@ def delete(
         raise typer.Exit(ANSWER_IS_NO)
     client.delete(integration_id)
     note(f"deleted {integration_id} ({integration.name}) with all its tokens")
-
-
-def accounts(as_json: AsJson = False) -> None:
-    """List the accounts that integrations can live in."""
-    found = connect().accounts()
-    if as_json:
-        print_json({"accounts": [account.model_dump(mode="json") for account in found]})
-    else:
-        print_table(("id", "name", "kind"), [(a.id, a.name, a.kind.replace("_", "-")) for a in found])
 
 
 def _only_account(client: Client) -> str:

@@ -1,5 +1,6 @@
 """Options that several commands share, and what they lead to."""
 
+import getpass
 import os
 import re
 import sys
@@ -11,13 +12,16 @@ from pydantic import BaseModel, ValidationError
 
 from ..client import Client
 from ..connection import KEY_VARIABLE, URL_VARIABLE, find_connection
-from ..contract import KEY_PREFIX, TOKEN_PATTERN, fault_reason
+from ..contract import KEY_PREFIX, SEALING_KEY_PREFIX, TOKEN_PATTERN, fault_reason
 from ..durations import parse_duration
 from ..errors import ConfigurationError, InvalidRequest
 from ..scopes import ALL_SCOPES, no_such_scope
 from .failures import usage
 
 Model = TypeVar("Model", bound=BaseModel)
+
+# More than any secret has, and little enough to read at once.
+_LONGEST_INPUT = 8192
 
 
 def connect() -> Client:
@@ -34,6 +38,18 @@ def connect() -> Client:
 def is_interactive() -> bool:
     """Whether somebody can be asked."""
     return sys.stdin is not None and sys.stdin.isatty()
+
+
+def secret_from_stdin(what: str, example: str) -> str:
+    """A secret that is piped in, or typed without being shown; raises a usage error if there is none."""
+    if is_interactive():
+        value = getpass.getpass(f"{what.capitalize()}: ").strip()
+    else:
+        given = sys.stdin.buffer.read(_LONGEST_INPUT) if sys.stdin is not None else b""
+        value = given.decode(errors="replace").strip()
+    if not value:
+        raise usage(f"no {what} was given; pipe one in: {example}")
+    return value
 
 
 def duration(text: str, option: str) -> timedelta:
@@ -70,6 +86,8 @@ def refuse_secret(value: str) -> None:
         raise usage("this is a token, not an id; `private-integrations verify` reads one from stdin")
     if value.startswith(KEY_PREFIX):
         raise usage("this is a management key; it goes into PRIVATE_INTEGRATIONS_KEY")
+    if value.startswith(SEALING_KEY_PREFIX):
+        raise usage("this is a sealing key; it goes into the file of `serve --sealing-keys`")
 
 
 def identifier(value: str) -> str:
@@ -80,7 +98,8 @@ def identifier(value: str) -> str:
     return value
 
 
-def _optional_identifier(value: str | None) -> str | None:
+def optional_identifier(value: str | None) -> str | None:
+    """The same, where nothing may be given."""
     return None if value is None else identifier(value)
 
 
@@ -96,7 +115,7 @@ AccountId = Annotated[
     typer.Option(
         "--account",
         metavar="ID",
-        callback=_optional_identifier,
+        callback=optional_identifier,
         help="The account; default: PRIVATE_INTEGRATIONS_ACCOUNT.",
     ),
 ]

@@ -24,13 +24,38 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")] = 8750,
+    upstream: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="PRIVATE_INTEGRATIONS_UPSTREAM",
+            help="The API to forward authorized requests to, such as https://services.leadconnectorhq.com; "
+            "default: none, the embedded sandbox answers.",
+        ),
+    ] = None,
+    sealing_keys: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="PRIVATE_INTEGRATIONS_SEALING_KEYS_FILE",
+            help="The keys that upstream credentials are sealed with, the newest on the first line; "
+            "or PRIVATE_INTEGRATIONS_SEALING_KEYS has the keys themselves.",
+        ),
+    ] = None,
 ) -> None:
-    """Run the token service. The first start makes an account and a management key."""
+    """Run the token service. The first start makes a management key and, without --upstream, a demo account."""
     # Also before the server has its own handlers, and while it ends.
     signal.signal(signal.SIGTERM, _stop)
     try:
         run_server = _installed_server()
-        run_server(data_dir=(data_dir or default_data_dir()).expanduser(), host=host, port=port, say=print_text)
+        run_server(
+            data_dir=(data_dir or default_data_dir()).expanduser(),
+            host=host,
+            port=port,
+            say=print_text,
+            upstream=upstream,
+            sealing_keys=sealing_keys and sealing_keys.expanduser(),
+        )
     except KeyboardInterrupt:
         return
 

@@ -3,7 +3,6 @@
 import getpass
 import re
 import secrets
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -13,12 +12,9 @@ import typer
 from ..client import Client
 from ..contract import TOKEN_PATTERN, Integration, Introspection, IssuedToken, TokenState, instant_text
 from .failures import ANSWER_IS_NO, OutputLostError, note, usage
-from .options import AsJson, IntegrationId, connect, is_interactive
+from .options import AsJson, IntegrationId, connect, secret_from_stdin
 from .output import Row, print_facts, print_json, print_table, print_text
 from .standing import Standing, standing_of, when
-
-# More than any token has, and little enough to read at once.
-_LONGEST_INPUT = 4096
 
 _ROLES = {
     "pending": "pending: not used yet",
@@ -59,7 +55,7 @@ def verify(
     """Read a token from stdin and say what it opens. Being asked is no use of it."""
     if surplus:
         raise usage("a token is read from stdin; as an argument, others on this machine could see it")
-    token = _token_from_stdin()
+    token = secret_from_stdin("token", "private-integrations verify < file")
     client = connect()
     # What has not the shape of a token is sent nowhere: it may be another secret.
     found = client.introspect(token) if TOKEN_PATTERN.fullmatch(token) else Introspection(active=False)
@@ -145,17 +141,6 @@ def _expired(client: Client, standing: Standing, ending: list[int]) -> TokenStat
     state = client.expire(standing.integration.id, ending)
     note(f"expired generation {', '.join(map(str, ending))} of {standing.integration.id}")
     return state
-
-
-def _token_from_stdin() -> str:
-    if is_interactive():
-        token = getpass.getpass("Token: ").strip()
-    else:
-        given = sys.stdin.buffer.read(_LONGEST_INPUT) if sys.stdin is not None else b""
-        token = given.decode(errors="replace").strip()
-    if not token:
-        raise usage("no token was given; pipe one in: private-integrations verify < file")
-    return token
 
 
 def _opened_by(found: Introspection) -> list[tuple[str, str]]:

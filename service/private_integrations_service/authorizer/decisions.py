@@ -17,6 +17,9 @@ VERSIONS = frozenset({"v3", "2023-02-21", "2021-07-28", "2021-04-15", "legacy"})
 _VERSION_SHAPE = re.compile(r"v[0-9]{1,4}|[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LONGEST_SHOWN = 100
 
+_LOCATION_FIELDS = {"locationId": "locationId", "locationIds": "locationId", "altId": "altId", "altType": "altType"}
+_AGENCY_TYPES = frozenset({"company", "agency"})
+
 # These services were seen to answer with other words than the rest (docs/platform.md §5).
 _LOCATION_401 = ("/social-media-posting/", "/invoices/", "/objects/")
 _NO_SUCH_TOKEN = "Invalid Private Integration token"  # noqa: S105 - a message
@@ -127,11 +130,25 @@ def named_locations(match: Match, query_string: bytes) -> set[str]:
     if "locationId" in match.params:
         named.add(match.params["locationId"])
     if query_string:
-        for name, values in read_query(query_string).items():
-            # `locationId[]` and `locationId[0]` are the same parameter to many servers.
-            if name.partition("[")[0] == "locationId":
-                named.update(value for value in values if value)
+        values = read_query(query_string)
+        named |= locations_among((name, value) for name in values for value in values[name])
     return named
+
+
+def locations_among(fields: Iterable[tuple[str, object]]) -> set[str]:
+    """Every location that the fields of a query or a body name; a value that is no text is no location of anybody.
+
+    `altId` is a location too, as invoices, payments and products have it, unless every `altType` beside it says
+    that it is an agency.
+    """
+    named: dict[str, set[str]] = {"locationId": set(), "altId": set(), "altType": set()}
+    for name, value in fields:
+        # `locationId[]`, `locationId[0]` and `[locationId]` are the same parameter to many servers.
+        known = _LOCATION_FIELDS.get(name.lstrip("[").partition("[")[0].partition("]")[0])
+        if known is not None:
+            named[known].update(_texts(value))
+    alternative = set() if named["altType"] and named["altType"] <= _AGENCY_TYPES else named["altId"]
+    return named["locationId"] | alternative
 
 
 def read_query(query_string: bytes) -> dict[str, list[str]]:
@@ -141,3 +158,9 @@ def read_query(query_string: bytes) -> dict[str, list[str]]:
 
 def _version_refusal(reason: str, text: str) -> Refusal:
     return Refusal(401, reason, text, {"error": "Error"}, challenge=_REALM, traced=True, status_key="status")
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, list):
+        return [text for item in value for text in _texts(item)]
+    return [] if value in (None, "") else [value if isinstance(value, str) else repr(value)]

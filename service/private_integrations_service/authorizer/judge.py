@@ -49,7 +49,7 @@ class Judge:
         self, database: Database, catalogue: Catalogue, clock: Callable[[], datetime], cached_grants: int
     ) -> None:
         self._database = database
-        self._catalogue = catalogue
+        self.catalogue = catalogue
         self._clock = clock
         self._reader = GrantReader(database)
         self._grants = LiveGrants(self._reader, database.revision, cached_grants)
@@ -105,7 +105,7 @@ class Judge:
         self, method: str, raw_path: bytes, query_string: bytes, version: str | None, grant: Grant, now: datetime
     ) -> Granted | Refusal:
         path = raw_path.decode("utf-8", "backslashreplace")
-        match = self._catalogue.match(method, path)
+        match = self.catalogue.match(method, path)
         if match is None:
             return decisions.cannot(method, path)
         refusal = decisions.refuse_version(match.endpoint, version, path) or decisions.refuse_scope(

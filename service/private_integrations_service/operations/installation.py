@@ -1,4 +1,4 @@
-"""The first start: an agency, a demo account with a few contacts, and the first management key."""
+"""The first start: the first management key, and for the sandbox an agency and a demo account."""
 
 from dataclasses import dataclass, field
 
@@ -14,19 +14,23 @@ from ..tokens import new_id
 class Installed:
     """What the first start made."""
 
-    demo_account: str
+    demo_account: str | None
     admin_key: str = field(repr=False)
 
 
-def install(write: Write) -> Installed | None:
-    """Fill an empty database; None, and nothing done, if it isn't empty."""
+def install(write: Write, *, demo: bool) -> Installed | None:
+    """Fill an empty database, with accounts for a `demo` if wanted; None, and nothing done, if it isn't empty."""
     if keys.has_any_key(write.connection):
         return None
+    key = new_management_key()
+    admin = ManagementKey(new_id("key_"), "admin", "admin", digest_of(key), accounts=None, created_at=write.now)
+    keys.add_key(write.connection, admin)
+    return Installed(_demo_account(write) if demo else None, key)
+
+
+def _demo_account(write: Write) -> str:
     agency = Account(id=new_id(), name="Agency", kind="agency")
     demo = Account(id=new_id(), name="Demo account", kind="sub_account", agency_id=agency.id)
     for account in (agency, demo):
         accounts.add_account(write.connection, account, write.now)
-    key = new_management_key()
-    admin = ManagementKey(new_id("key_"), "admin", "admin", digest_of(key), accounts=None, created_at=write.now)
-    keys.add_key(write.connection, admin)
-    return Installed(demo.id, key)
+    return demo.id

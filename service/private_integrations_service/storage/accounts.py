@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, insert, select, update
 
 from private_integrations.contract import Account
 
@@ -27,6 +27,11 @@ def account_by_id(connection: Connection, account_id: str) -> Account | None:
 def add_account(connection: Connection, account: Account, now: datetime) -> None:
     """Store a new account."""
     connection.execute(insert(accounts).values(**account.model_dump(), created_at=now))
+
+
+def rename_account(connection: Connection, account_id: str, name: str) -> None:
+    """Give an account another name."""
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(name=name))
 
 
 def _account(row: Row[Any]) -> Account:

@@ -19,6 +19,11 @@ def record_key(write: Write, *, actor: Actor, action: str, **detail: object) -> 
     _add(write, actor, action, detail)
 
 
+def record_account(write: Write, account_id: str, *, actor: Actor, action: str, **detail: object) -> None:
+    """Write down who did what to which account; `detail` never holds a credential or its digest."""
+    _add(write, actor, action, detail, account_id=account_id)
+
+
 def _add(write: Write, actor: Actor, action: str, detail: dict[str, object], **about: str) -> None:
     row = {"at": write.now, "actor": actor.name, "action": action, "detail": detail}
     write.connection.execute(insert(audit).values(**row, **about))

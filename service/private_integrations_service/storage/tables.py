@@ -286,3 +286,16 @@ object_fields = Table(
     UniqueConstraint("account_id", "key"),
     Index("ix_object_fields_folder_id", "folder_id"),
 )
+
+upstream_credentials = Table(
+    "upstream_credentials",
+    metadata,
+    Column("account_id", String, ForeignKey("accounts.id"), primary_key=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("set_at", Instant, nullable=False),
+    Column("set_by", String, nullable=False),
+    Column("asked_at", Instant),
+    Column("outcome", String),
+    Column("status", Integer),
+    CheckConstraint("(asked_at IS NULL) = (outcome IS NULL)", name="verification"),
+)

@@ -6,7 +6,7 @@ Frozen: a migration is history. Change a table with a new migration.
 from alembic import op
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

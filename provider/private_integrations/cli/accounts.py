@@ -1,0 +1,71 @@
+"""The accounts that integrations live in: `accounts` lists them, `accounts add` makes one known."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from ..client import Client
+from ..contract import Account, AccountRequest
+from ..errors import NotFound
+from .failures import note, usage
+from .options import AsJson, connect, identifier, optional_identifier, valid
+from .output import print_json, print_table
+
+app = typer.Typer(
+    help="List the accounts that integrations can live in, or add one under the id that it has on the platform.",
+    rich_markup_mode=None,
+)
+
+
+Kind = Literal["sub-account", "agency"]
+
+
+@app.callback(invoke_without_command=True)
+def list_(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the accounts that integrations can live in, or add one under the id that it has on the platform."""
+    if context.invoked_subcommand is not None:
+        return
+    found = connect().accounts()
+    if as_json:
+        print_json({"accounts": [account.model_dump(mode="json") for account in found]})
+    else:
+        print_table(("id", "name", "kind"), [(a.id, a.name, a.kind.replace("_", "-")) for a in found])
+
+
+@app.command()
+def add(
+    account_id: Annotated[
+        str, typer.Argument(metavar="ID", callback=identifier, help="The location's or agency's id on the platform.")
+    ],
+    name: Annotated[str, typer.Option(metavar="TEXT", help="The name that people see here.")],
+    agency: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            callback=optional_identifier,
+            help="The agency (company) that a location belongs to; made known too if it isn't.",
+        ),
+    ] = None,
+    kind: Annotated[Kind, typer.Option(help="A sub-account is a location.")] = "sub-account",
+    as_json: AsJson = False,
+) -> None:
+    """Make an account known, or give it another name. Its id, kind and agency never change."""
+    if kind == "sub-account" and agency is None:
+        raise usage("a location belongs to an agency; give its id (the platform's company id)", "--agency")
+    request = valid(AccountRequest, name=name, kind=kind.replace("-", "_"), agency_id=agency)
+    account = _put(connect(), account_id, request)
+    note(f"{kind} {account.id} ({account.name}) is known")
+    if as_json:
+        print_json(account.model_dump(mode="json"))
+
+
+def _put(client: Client, account_id: str, request: AccountRequest) -> Account:
+    try:
+        return client.put_account(account_id, request)
+    except NotFound as error:
+        agency = request.agency_id
+        if agency is None or error.problem != "account-unknown":
+            raise
+    client.put_account(agency, AccountRequest(name="Agency", kind="agency"))
+    note(f"agency {agency} is known; name it with `private-integrations accounts add {agency} --kind agency --name …`")
+    return client.put_account(account_id, request)

@@ -1,0 +1,254 @@
+"""The gateway: sends what the authorizer let through to the upstream, with the account's upstream credential."""
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.types import Receive, Scope, Send
+
+from ..authorizer import GRANTED
+from ..authorizer.judge import STORAGE_ERRORS, Granted, Judge
+from ..authorizer.replies import UNAVAILABLE, Refusal, send_reply
+from ..request_body import Unread, read_body
+from . import refusals
+from .bodies import FormWatch, locations_in
+from .connections import Connection
+from .exchange import Exchange
+from .limits import Limits
+from .pool import Pool
+from .requests import Body, Forwarded, forwarded_request, literals_beside, request_head
+from .responses import SAID_LIMIT, Head, answered_headers, has_body, refused_credential
+from .upstream import Upstream
+
+__all__ = ["CredentialOf", "CredentialUnreadable", "Gateway", "Limits", "Upstream"]
+
+CredentialOf = Callable[[str], str | None]
+"""Answers an account's upstream credential at once, None if there is none; raises CredentialUnreadable."""
+
+_WHOLE = frozenset({Body.JSON, Body.FORM, Body.UNMARKED})
+
+
+class CredentialUnreadable(Exception):
+    """An upstream credential is stored, but can't be opened with the keys at hand."""
+
+
+class Gateway:
+    """Forwards authorized requests; an ASGI application behind the authorizer, used by one event loop.
+
+    Its own refusals have a `reason` and `X-PIT-Problem`; an answer without them is the upstream's.
+    """
+
+    def __init__(
+        self, judge: Judge, upstream: Upstream, credential_of: CredentialOf, limits: Limits | None = None
+    ) -> None:
+        self._judge = judge
+        self._upstream = upstream
+        self._credential_of = credential_of
+        self._limits = limits or Limits()
+        self._pool = Pool(upstream, self._limits)
+        self._beside = literals_beside(judge.catalogue.endpoints)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer an authorized request with what the upstream says."""
+        refusal = await self._forward(scope, receive, send)
+        if refusal is not None and refusal is not refusals.CLIENT_GONE:
+            await send_reply(send, refusal)
+
+    def close(self) -> None:
+        """Close the connections; exchanges that run are broken off."""
+        self._pool.close()
+
+    async def _forward(self, scope: Scope, receive: Receive, send: Send) -> Refusal | None:
+        """Why nothing was answered; None once an answer has begun."""
+        granted: Granted = scope[GRANTED]
+        request = self._request(scope, granted)
+        if isinstance(request, Refusal):
+            return request
+        credential = self._credential(granted.grant.account_id)
+        if isinstance(credential, Refusal):
+            return credential
+        body = await self._checked_body(request, granted, receive)
+        if isinstance(body, Refusal):
+            return body
+        length = request.length if body is None else len(body)
+        head = request_head(request, self._upstream, credential, length)
+        if isinstance(head, Refusal):
+            return head
+        for fresh in (False, True):
+            connection = await self._pool.take(fresh=fresh)
+            if isinstance(connection, Refusal):
+                return connection
+            exchange = Exchange(connection, receive, self._limits)
+            self._pool.watch(exchange)
+            uploading = None
+            try:
+                connection.begin(request.method)
+                if body is None:
+                    connection.write(head)
+                    uploading = asyncio.create_task(self._upload(exchange, request, granted))
+                else:
+                    connection.write(head + body)
+                    connection.sent()
+                    exchange.listens = True
+                answer = await connection.head()
+                if not isinstance(answer, Refusal):
+                    return await self._pass_on(exchange, request, answer, credential, send)
+                again = answer is refusals.CLOSED_UNANSWERED and connection.reused and not fresh
+                if not (again and request.repeatable):
+                    return answer
+            finally:
+                if uploading is not None:
+                    uploading.cancel()
+                self._pool.forget(exchange)
+                exchange.end()
+                self._pool.give_back(connection)
+        raise AssertionError("a fresh connection was not reused")  # pragma: no cover
+
+    def _request(self, scope: Scope, granted: Granted) -> Forwarded | Refusal:
+        match = granted.match
+        for name, words in self._beside[match.endpoint.path]:
+            if match.params[name].lower() in words and match.params[name] not in words:
+                return refusals.PATH_AMBIGUOUS
+        framed = scope.get("http_version", "1.1").startswith("2")
+        return forwarded_request(
+            match.endpoint, scope["raw_path"], scope["query_string"], scope["headers"], framed=framed
+        )
+
+    def _credential(self, account_id: str) -> str | Refusal:
+        try:
+            return self._credential_of(account_id) or refusals.CREDENTIAL_MISSING
+        except CredentialUnreadable:
+            return refusals.CREDENTIAL_UNREADABLE
+        except STORAGE_ERRORS:
+            return UNAVAILABLE
+
+    async def _checked_body(self, request: Forwarded, granted: Granted, receive: Receive) -> bytes | Refusal | None:
+        """The body to send with the head, after every location in it was judged; None: it is streamed."""
+        named = set() if request.location is None else {request.location}
+        whole = b""
+        if request.body in _WHOLE:
+            read = await self._read(request, receive)
+            if isinstance(read, Refusal):
+                return read
+            found = locations_in(read, request.body)
+            if isinstance(found, Refusal):
+                return found
+            named |= found
+            whole = read
+        elif (request.length or 0) > self._limits.streamed_body:
+            return refusals.BODY_TOO_LARGE
+        if named and (refusal := await self._refuse_locations(granted, named)):
+            return refusal
+        return whole if request.body in _WHOLE or request.body is Body.NONE else None
+
+    async def _read(self, request: Forwarded, receive: Receive) -> bytes | Refusal:
+        if (request.length or 0) > self._limits.checked_body:
+            return refusals.BODY_TOO_LARGE
+        try:
+            async with asyncio.timeout(self._limits.silence):
+                read = await read_body(receive, self._limits.checked_body)
+        except TimeoutError:
+            return refusals.CLIENT_TIMEOUT
+        if read is Unread.TOO_LARGE:
+            return refusals.BODY_TOO_LARGE
+        return read if isinstance(read, bytes) else refusals.CLIENT_GONE
+
+    async def _refuse_locations(self, granted: Granted, named: set[str]) -> Refusal | None:
+        try:
+            return await self._judge.refuse_locations(granted.match.endpoint, granted.grant, named)
+        except STORAGE_ERRORS:
+            return UNAVAILABLE
+
+    async def _upload(self, exchange: Exchange, request: Forwarded, granted: Granted) -> None:
+        """Send a long body part by part; whatever is wrong with it breaks the connection to the upstream."""
+        connection = exchange.connection
+        watch = FormWatch.of(request.content_type) if request.body is Body.MULTIPART else None
+        if isinstance(watch, Refusal):
+            connection.fail(watch)
+            return
+        passed = 0
+        more = True
+        while more and not connection.lost:
+            message = await exchange.receive()
+            if message["type"] == "http.disconnect":
+                exchange.gone()
+                return
+            data: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
+            passed += len(data)
+            refusal = self._refuse_size(request, passed, more=more)
+            if refusal is None and watch is not None:
+                named = watch.feed(data, last=not more)
+                refusal = named if isinstance(named, Refusal) else await self._refuse_locations(granted, named)
+            if refusal is not None:
+                connection.fail(refusal)
+                return
+            if request.length is not None:
+                connection.write(data)
+            else:
+                if data:
+                    connection.write(b"%x\r\n%b\r\n" % (len(data), data))
+                if not more:
+                    connection.write(b"0\r\n\r\n")
+            await connection.drained()
+        connection.sent()
+        exchange.listens = True
+
+    def _refuse_size(self, request: Forwarded, passed: int, *, more: bool) -> Refusal | None:
+        if passed > self._limits.streamed_body:
+            return refusals.BODY_TOO_LARGE
+        # The server has counted too; but the length that we have sent is ours to keep.
+        if request.length is not None and (passed > request.length or (not more and passed != request.length)):
+            return refusals.FRAMING_UNKNOWN
+        return None
+
+    async def _pass_on(
+        self, exchange: Exchange, request: Forwarded, head: Head, credential: str, send: Send
+    ) -> Refusal | None:
+        """Answer with what the upstream says; ended early, the server breaks the consumer's connection as it must."""
+        connection = exchange.connection
+        if head.status == 401:
+            said = await _said(connection) if has_body(request.method, head.status) else b""
+            return said if isinstance(said, Refusal) else refused_credential(said, credential)
+        start = {
+            "type": "http.response.start",
+            "status": head.status,
+            "headers": answered_headers(head, self._upstream, credential),
+        }
+        data = connection.taken()
+        if connection.exhausted:
+            # The usual case, an answer that has arrived as a whole: the server takes it without a wait.
+            await send(start)
+            await send({"type": "http.response.body", "body": data})
+            return None
+        try:
+            await exchange.send(send, start)
+            while not connection.exhausted:
+                await exchange.send(send, {"type": "http.response.body", "body": data, "more_body": True})
+                more = await connection.read()
+                if isinstance(more, Refusal):
+                    return None
+                data = more
+            await exchange.send(send, {"type": "http.response.body", "body": data})
+        except asyncio.CancelledError:
+            if not exchange.abandoned:
+                raise
+            _resume_after_cancel()
+        return None
+
+
+def _resume_after_cancel() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.uncancel()
+
+
+async def _said(connection: Connection) -> bytes | Refusal | None:
+    """The body of a short answer, None if it is a long one."""
+    said = b""
+    while data := await connection.read():
+        if isinstance(data, Refusal):
+            return data
+        said += data
+        if len(said) > SAID_LIMIT:
+            return None
+    return said

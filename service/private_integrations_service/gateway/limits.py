@@ -1,0 +1,27 @@
+"""What the gateway waits for, and how much it takes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Times in seconds, sizes in bytes; the defaults are nginx's where it has one."""
+
+    connect: float = 5
+    """Until a new connection to the upstream stands, TLS included."""
+    silence: float = 60
+    """Until the upstream's first byte, between two bytes of it, and between two of the consumer's."""
+    queue: float = 5
+    """How long a request waits for one of the connections."""
+    idle: float = 4
+    """How long an unused connection is kept: Node's servers close theirs after five seconds."""
+    tick: float = 0.2
+    """How often times are looked at; a consumer that goes away is noticed within one tick."""
+    connections: int = 100
+    """Connections to the upstream at once, per worker."""
+    checked_body: int = 1024 * 1024
+    """A body that is read whole, because it may name a location."""
+    streamed_body: int = 512 * 1024 * 1024
+    """Any other body."""
+    head: int = 64 * 1024
+    """All heads of one answer together, 1xx and trailers included."""

@@ -1,0 +1,55 @@
+"""How the gateway says no by itself; what the upstream said never has these reasons."""
+
+from collections.abc import Mapping
+
+from ..authorizer.replies import Refusal
+
+_BAD_REQUEST: Mapping[str, object] = {"error": "Bad Request"}
+_UNSUPPORTED: Mapping[str, object] = {"error": "Unsupported Media Type"}
+
+PATH_AMBIGUOUS = Refusal(
+    400, "path-ambiguous", "The path has characters that the upstream may read as another path", _BAD_REQUEST
+)
+QUERY_MALFORMED = Refusal(400, "query-malformed", "The query has characters that must be percent-encoded", _BAD_REQUEST)
+FRAMING_UNKNOWN = Refusal(
+    400,
+    "framing-unknown",
+    "A body comes with one Content-Length, or with Transfer-Encoding: chunked and nothing else",
+    _BAD_REQUEST,
+)
+HEADER_MALFORMED = Refusal(400, "header-malformed", "A header has a line break in it", _BAD_REQUEST)
+BODY_TOO_LARGE = Refusal(413, "body-too-large", "request entity too large", {"error": "Payload Too Large"})
+BODY_MALFORMED = Refusal(400, "body-malformed", "The body is not what its Content-Type says", _BAD_REQUEST)
+BODY_ENCODED = Refusal(
+    415,
+    "body-encoded",
+    "A body that may name a location comes in UTF-8 and without Content-Encoding",
+    _UNSUPPORTED,
+)
+CLIENT_TIMEOUT = Refusal(408, "client-timeout", "The rest of the request did not come", {"error": "Request Timeout"})
+CLIENT_GONE = Refusal(499, "client-gone", "The client closed the connection")
+"""Answered to nobody."""
+
+CREDENTIAL_MISSING = Refusal(
+    502, "upstream-credential-missing", "The gateway has no upstream credential for this account"
+)
+CREDENTIAL_UNREADABLE = Refusal(
+    503, "upstream-credential-unreadable", "The upstream credential of this account can't be opened"
+)
+UNREACHABLE = Refusal(502, "upstream-unreachable", "The upstream can't be reached")
+BROKEN = Refusal(502, "upstream-broken", "The upstream's answer is broken")
+CLOSED_UNANSWERED = Refusal(502, "upstream-broken", "The upstream closed the connection without an answer")
+TIMEOUT = Refusal(504, "upstream-timeout", "The upstream did not answer in time")
+BUSY = Refusal(503, "upstream-busy", "Too many requests wait for the upstream")
+CLOSING = Refusal(503, "gateway-closing", "The service is stopping")
+
+
+def header_repeated(name: bytes) -> Refusal:
+    """More than one header where the upstream might take another one than the gateway did."""
+    return Refusal(400, "header-repeated", f"More than one {name.decode()} header was sent", _BAD_REQUEST)
+
+
+def credential_refused(said: str | None) -> Refusal:
+    """The upstream answered 401: it is the gateway's credential that it refused, not the consumer's token."""
+    about = {} if said is None else {"upstreamMessage": said}
+    return Refusal(502, "upstream-credential-refused", "The upstream refused the credential of this account", about)

@@ -1,0 +1,228 @@
+"""The request as it is sent to the upstream: built anew from what was matched, nothing copied that frames or routes."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from ..authorizer.replies import Refusal
+from ..catalogue import Endpoint
+from . import refusals
+from .upstream import Upstream
+
+Headers = list[tuple[bytes, bytes]]
+
+# Nobody encodes these in an id, and servers differ on them: `;` begins a parameter that some cut off, an encoded
+# percent sign is decoded twice by some, an encoded slash, backslash, `?` or `#` is decoded before the path is split.
+_PLAIN_PATH = re.compile(rb"[A-Za-z0-9/_-]+")
+_PATH = re.compile(rb"(?:[A-Za-z0-9/._~!$&'()*+,=:@-]|%[0-9A-Fa-f]{2})+")
+_AMBIGUOUS = re.compile(rb"%(?:[01][0-9A-Fa-f]|2[35Ff]|3[BbFf]|5[Cc]|7[Ff])")
+_QUERY = re.compile(rb"[!-\"$-~\x80-\xff]*")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+
+# Said once, or the upstream might take another one than we did. Authorization is the judge's.
+_SINGLE = frozenset(
+    {b"host", b"content-length", b"transfer-encoding", b"content-type", b"content-encoding", b"locationid"}
+)
+_FORWARDED_SINGLE = frozenset({b"content-type", b"content-encoding", b"locationid"})
+
+_DROPPED = frozenset(
+    {
+        # Of this connection, not of the request (RFC 9110 §7.6.1).
+        b"connection",
+        b"keep-alive",
+        b"te",
+        b"trailer",
+        b"upgrade",
+        b"http2-settings",
+        # The server has answered it: it says 100 when the body is read.
+        b"expect",
+        # Credentials: the consumer's are ours to read, and a cookie might outweigh the account's credential.
+        b"authorization",
+        b"cookie",
+        # Who asks, by the consumer's own word; the upstream sees the gateway's address and nobody else's.
+        b"forwarded",
+        b"x-real-ip",
+        b"x-client-ip",
+        b"client-ip",
+        b"true-client-ip",
+        b"cf-connecting-ip",
+        # Another method or path than the one that was authorized.
+        b"x-http-method",
+        b"x-http-method-override",
+        b"x-method-override",
+        b"x-original-method",
+        b"x-original-url",
+        b"x-original-uri",
+        b"x-rewrite-url",
+    }
+)
+# An underscore is a hyphen to servers in CGI's tradition, so these could say what was dropped above.
+_DROPPED_SHAPE = re.compile(rb"proxy-|x-forwarded|x-pit-|[^_]*_")
+
+_IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
+_USUALLY_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+
+class Body(Enum):
+    """What is done with a request's body before it reaches the upstream."""
+
+    NONE = "none"
+    JSON = "json"
+    FORM = "form"
+    UNMARKED = "unmarked"
+    MULTIPART = "multipart"
+    OPAQUE = "opaque"
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """A request that may be sent: method, target, end-to-end headers, and what is known of its body.
+
+    `length` is None for a body of unknown length. `location` is what a `locationId` header says.
+    """
+
+    method: str
+    target: bytes
+    headers: Headers
+    body: Body
+    length: int | None
+    content_type: bytes
+    location: str | None
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be sent again if nobody answered: idempotent (RFC 9110 §9.2.2) and without a body."""
+        return self.body is Body.NONE and self.method in _IDEMPOTENT
+
+
+def forwarded_request(
+    endpoint: Endpoint, raw_path: bytes, query_string: bytes, headers: Iterable[tuple[bytes, bytes]], *, framed: bool
+) -> Forwarded | Refusal:
+    """The request to send for one that was authorized, or why it can't be; header names are in lower case.
+
+    `framed` says that the protocol frames bodies by itself (HTTP/2): one may come without a length.
+    """
+    if not _PLAIN_PATH.fullmatch(raw_path) and (not _PATH.fullmatch(raw_path) or _AMBIGUOUS.search(raw_path)):
+        return refusals.PATH_AMBIGUOUS
+    if not _QUERY.fullmatch(query_string):
+        return refusals.QUERY_MALFORMED
+    kept: Headers = []
+    single: dict[bytes, bytes] = {}
+    named: set[bytes] = set()
+    for header in headers:
+        name, value = header
+        if name in _SINGLE:
+            if name in single:
+                return refusals.header_repeated(name)
+            single[name] = value
+            if name in _FORWARDED_SINGLE:
+                kept.append(header)
+        elif name == b"connection":
+            named.update(token.strip() for token in value.lower().split(b","))
+        elif name not in _DROPPED and not _DROPPED_SHAPE.match(name):
+            kept.append(header)
+    # What decides how the body is read was decided on, so it stays.
+    if named and (named := named - _FORWARDED_SINGLE - {b"keep-alive", b"close"}):
+        kept = [header for header in kept if header[0] not in named]
+    framing = _framing(single.get(b"content-length"), single.get(b"transfer-encoding"), framed)
+    if isinstance(framing, Refusal):
+        return framing
+    has_body, length = framing
+    body = _body(single) if has_body else Body.NONE
+    if isinstance(body, Refusal):
+        return body
+    location = single.get(b"locationid")
+    return Forwarded(
+        method=endpoint.method,
+        target=raw_path + b"?" + query_string if query_string else raw_path,
+        headers=kept,
+        body=body,
+        length=length,
+        content_type=single.get(b"content-type", b""),
+        location=None if location is None else location.decode("latin-1").strip(),
+    )
+
+
+def request_head(request: Forwarded, upstream: Upstream, credential: str, length: int | None) -> bytes | Refusal:
+    """The head to send, with the account's credential; `length` is the body's, None for chunks of unknown number."""
+    lines = [
+        b"%s %s%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nVia: 1.1 private-integrations"
+        % (request.method.encode(), upstream.prefix, request.target, upstream.authority, credential.encode())
+    ]
+    lines += [b"%s: %s" % header for header in request.headers]
+    if length is None:
+        lines.append(b"transfer-encoding: chunked")
+    elif length or request.method in _USUALLY_WITH_BODY:
+        lines.append(b"content-length: %d" % length)
+    head = b"\r\n".join(lines)
+    # No parser is trusted alone: a line break that came with a value would begin a header of its sender's choice.
+    breaks = len(lines) + 2
+    if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
+        return refusals.HEADER_MALFORMED
+    return head + b"\r\n\r\n"
+
+
+def literals_beside(endpoints: Iterable[Endpoint]) -> dict[str, tuple[tuple[str, frozenset[str]], ...]]:
+    """For each path template its parameters, and in lower case the words that mean something in their places.
+
+    Many servers ignore case: `/contacts/Search`, authorized as the contact `Search`, would be their search.
+    """
+    words: dict[tuple[str, ...], set[str]] = {}
+    paths = {endpoint.path: endpoint for endpoint in endpoints}
+    for path in paths:
+        segments = _segments(path)
+        for position, segment in enumerate(segments):
+            if not segment.startswith("{"):
+                words.setdefault(_shape(segments[:position]), set()).add(segment.lower())
+    beside = {}
+    for path, endpoint in paths.items():
+        segments = _segments(path)
+        found = [(name, words.get(_shape(segments[:position]), ())) for position, name in endpoint.parameters]
+        beside[path] = tuple((name, frozenset(near)) for name, near in found if near)
+    return beside
+
+
+def _framing(length: bytes | None, coding: bytes | None, framed: bool) -> tuple[bool, int | None] | Refusal:
+    """Whether there is a body, and how long it is."""
+    if coding is not None:
+        if length is not None or coding.strip().lower() != b"chunked":
+            return refusals.FRAMING_UNKNOWN
+        return True, None
+    if length is None:
+        return framed, None if framed else 0
+    if not _LENGTH.fullmatch(length):
+        return refusals.FRAMING_UNKNOWN
+    return int(length) > 0, int(length)
+
+
+def _body(headers: dict[bytes, bytes]) -> Body | Refusal:
+    """How the body is looked at: bodies in which a location may be named are read, or watched."""
+    media, _, parameters = headers.get(b"content-type", b"").lower().partition(b";")
+    media = media.strip()
+    body = _body_of_type(media)
+    if body is Body.OPAQUE:
+        return body
+    encoding = headers.get(b"content-encoding", b"identity").strip().lower()
+    charset = re.search(rb"charset\s*=\s*\"?([^\s\";]*)", parameters)
+    if encoding not in (b"identity", b"") or (charset and charset[1] not in (b"utf-8", b"utf8", b"us-ascii")):
+        return refusals.BODY_ENCODED
+    return body
+
+
+def _body_of_type(media: bytes) -> Body:
+    if media == b"application/json" or media.endswith(b"+json"):
+        return Body.JSON
+    if media == b"application/x-www-form-urlencoded":
+        return Body.FORM
+    if media == b"multipart/form-data":
+        return Body.MULTIPART
+    return Body.UNMARKED if not media or media.startswith(b"text/") else Body.OPAQUE
+
+
+def _segments(path: str) -> tuple[str, ...]:
+    return tuple(path.strip("/").split("/"))
+
+
+def _shape(segments: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple("{}" if segment.startswith("{") else segment for segment in segments)

@@ -1,0 +1,103 @@
+"""The upstream's answer as the consumer gets it: without what belongs to the connection, and without the credential."""
+
+import json
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from ..authorizer.replies import Refusal, without_tokens
+from . import refusals
+from .requests import Headers
+from .upstream import Upstream
+
+SAID_LIMIT = 16 * 1024
+"""How much of a refusal of the credential is read, to say what the upstream said."""
+
+_DROPPED = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        # The service's own word, as X-PIT-… is: another instance as the upstream says it of the credential.
+        b"pit-token-expires",
+    }
+)
+_LINKS = frozenset({b"location", b"content-location"})
+_ABSOLUTE = re.compile(rb"(?:https?:)?//([^/?#]*)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Status and headers of an answer, names in lower case."""
+
+    status: int
+    headers: Headers
+
+
+def has_body(method: str, status: int) -> bool:
+    """Whether an answer may have a body (RFC 9112 §6.3)."""
+    return method != "HEAD" and status not in (204, 304)
+
+
+def is_well_framed(headers: Headers) -> bool:
+    """One length, or chunks and nothing else, or neither; anything more may be read in two ways."""
+    lengths = [value for name, value in headers if name == b"content-length"]
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    if codings:
+        return not lengths and len(codings) == 1 and codings[0].strip().lower() == b"chunked"
+    return len(lengths) <= 1
+
+
+def answered_headers(head: Head, upstream: Upstream, credential: str) -> Headers:
+    """The headers to pass on; a value with the credential in it is dropped whole, with its header."""
+    secret = credential.encode()
+    named: set[bytes] = set()
+    kept: Headers = []
+    for name, value in head.headers:
+        if name == b"connection":
+            named.update(token.strip() for token in value.lower().split(b","))
+        elif (
+            name in _DROPPED
+            or name.startswith(b"x-pit-")
+            or (name == b"content-length" and head.status == 204)
+            or secret in value
+            or (b"%" in value and secret in unquote_to_bytes(value))
+        ):
+            continue
+        else:
+            kept.append((name, _link(value, upstream) if name in _LINKS else value))
+    if named and (named := named - {b"keep-alive", b"close", b"content-length"}):
+        kept = [header for header in kept if header[0] not in named]
+    return kept
+
+
+def refused_credential(body: bytes | None, credential: str) -> Refusal:
+    """What the consumer is told of a 401: its own token is not at fault. `body` is None if it was too long."""
+    said = None
+    try:
+        answer = json.loads(body or b"null")
+        if isinstance(answer, dict) and isinstance(answer.get("message"), str):
+            said = without_tokens(answer["message"].replace(credential, "…"))
+    except (ValueError, RecursionError):
+        pass
+    return refusals.credential_refused(said)
+
+
+def _link(value: bytes, upstream: Upstream) -> bytes:
+    """A link into the upstream becomes one into the gateway, without a host; others stay what they are."""
+    absolute = _ABSOLUTE.match(value)
+    if absolute and absolute[1].lower() != upstream.authority.lower():
+        return value
+    path = (value[absolute.end() :] or b"/") if absolute else value
+    if not absolute and not path.startswith(b"/"):
+        return value
+    below = path.removeprefix(upstream.prefix)
+    # Two slashes would name a host again; what is not below the base can't be reached through the gateway.
+    if path.startswith(upstream.prefix) and below.startswith(b"/") and not below.startswith(b"//"):
+        return below
+    return value

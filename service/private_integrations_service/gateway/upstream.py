@@ -1,0 +1,62 @@
+"""The upstream: the API behind the gateway, as its base URL says."""
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from private_integrations.errors import ConfigurationError
+
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Where requests go: TLS or not, host, port, and the path that stands before every path."""
+
+    secure: bool
+    host: str
+    port: int
+    prefix: bytes
+    authority: bytes
+    """What the `Host` header says: the port only if it isn't the scheme's own."""
+
+    @classmethod
+    def parse(cls, url: str) -> "Upstream":
+        """Read a base URL: https, or http for a loopback address; a path prefix may be in it.
+
+        Raises ConfigurationError that names the fault. Credentials, a query and a fragment are refused.
+        """
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError as error:
+            raise ConfigurationError(f"upstream is not a URL: {error}") from None
+        if parts.username is not None or parts.password is not None:
+            raise ConfigurationError("upstream must not contain credentials; they are set per account")
+        if parts.scheme not in _DEFAULT_PORTS or not host or not url.isascii() or port == 0:
+            raise ConfigurationError(f"upstream {url!r} is not a base URL such as https://services.example.com")
+        if parts.query or parts.fragment or not _PREFIX.fullmatch(parts.path.rstrip("/")):
+            raise ConfigurationError(f"upstream {url!r} may have a plain path after the host, and nothing else")
+        if any(segment in (".", "..") for segment in parts.path.split("/")):
+            raise ConfigurationError(f"upstream {url!r} has a dot segment in its path")
+        secure = parts.scheme == "https"
+        if not secure and not _is_loopback(host):
+            raise ConfigurationError(f"upstream {url!r} must be https: the credential would be sent in the clear")
+        shown = f"[{host}]" if ":" in host else host
+        authority = shown if port in (None, _DEFAULT_PORTS[parts.scheme]) else f"{shown}:{port}"
+        return cls(
+            secure=secure,
+            host=host,
+            port=port or _DEFAULT_PORTS[parts.scheme],
+            prefix=parts.path.rstrip("/").encode(),
+            authority=authority.encode(),
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

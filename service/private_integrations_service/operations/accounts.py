@@ -1,0 +1,49 @@
+"""Make the platform's accounts known, under the ids that they have there."""
+
+from dataclasses import dataclass
+
+from private_integrations.contract import Account, AccountRequest
+
+from ..actor import Actor
+from ..domain import Refused
+from ..storage import accounts as stored
+from ..storage import audit
+from ..storage.database import Write
+
+
+@dataclass(frozen=True)
+class Known:
+    """The account that a request leads to, and whether it is new."""
+
+    account: Account
+    created: bool
+
+
+def put(write: Write, account_id: str, request: AccountRequest, *, actor: Actor) -> Known | Refused:
+    """Make an account known, or change its name; what kind it is and whose never changes: tokens depend on it."""
+    wanted = Account(id=account_id, **request.model_dump())
+    present = stored.account_by_id(write.connection, account_id)
+    if present is not None:
+        return _rename(write, present, wanted, actor=actor)
+    if wanted.agency_id is not None:
+        agency = stored.account_by_id(write.connection, wanted.agency_id)
+        if agency is None or agency.kind != "agency":
+            return Refused("account-unknown", f"there is no agency {wanted.agency_id}")
+    stored.add_account(write.connection, wanted, write.now)
+    audit.record_account(write, account_id, actor=actor, action="add account", **wanted.model_dump(exclude={"id"}))
+    return Known(wanted, created=True)
+
+
+def _rename(write: Write, present: Account, wanted: Account, *, actor: Actor) -> Known | Refused:
+    if (present.kind, present.agency_id) != (wanted.kind, wanted.agency_id):
+        return Refused("account-fixed", f"{_described(present)}, and that never changes")
+    if present.name != wanted.name:
+        stored.rename_account(write.connection, present.id, wanted.name)
+        audit.record_account(write, present.id, actor=actor, action="rename account", name=wanted.name)
+    return Known(wanted, created=False)
+
+
+def _described(account: Account) -> str:
+    if account.agency_id is None:
+        return f"{account.id} is an agency"
+    return f"{account.id} is a sub-account of agency {account.agency_id}"

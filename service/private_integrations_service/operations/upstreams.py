@@ -1,0 +1,210 @@
+"""The credentials that requests are forwarded with: set, list, remove, verify, seal anew, and open for the gateway."""
+
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy import Connection
+
+from private_integrations.contract import (
+    KEY_PREFIX,
+    SEALING_KEY_PREFIX,
+    Account,
+    Resealed,
+    UpstreamCredential,
+    Verification,
+)
+
+from ..actor import Actor
+from ..domain import Refused
+from ..sealing import SealBroken, Sealer, key_of
+from ..storage import accounts, audit
+from ..storage import upstreams as stored
+from ..storage.database import Database, Write
+from ..storage.tokens import integration_of_digest
+from ..storage.upstreams import CredentialReader, StoredCredential
+from ..tokens import presented_token
+
+_PURPOSE = "upstream-credential"
+
+
+def listed(connection: Connection, sealer: Sealer | None, *, actor: Actor) -> list[UpstreamCredential]:
+    """The credentials of the accounts that the actor reaches; never a value."""
+    return [_shown(found, sealer) for found in stored.all_credentials(connection, actor.accounts)]
+
+
+def refuse_credential(connection: Connection, account_id: str, credential: str) -> Account | Refused:
+    """The account that a credential is for, or why it can't be its: this service's own secrets open nothing else."""
+    account = accounts.account_by_id(connection, account_id)
+    if account is None:
+        return Refused("account-unknown", f"there is no account {account_id}")
+    if credential.startswith((KEY_PREFIX, SEALING_KEY_PREFIX)):
+        return Refused("credential-not-upstreams", "this is a key of this service, not the platform's token")
+    digest = presented_token(credential.encode())
+    if digest is not None and integration_of_digest(connection, digest) is not None:
+        return Refused("credential-not-upstreams", "this is a token of this service, not the platform's")
+    return account
+
+
+def not_accepted(verification: Verification) -> Refused:
+    """The refusal of a credential that was to be verified first."""
+    about: dict[str, object] = {"outcome": verification.outcome, "upstream_status": verification.status}
+    return Refused("credential-not-accepted", f"{verification.in_words}; nothing was changed", about)
+
+
+def put(
+    write: Write,
+    account_id: str,
+    credential: str,
+    sealer: Sealer,
+    *,
+    verification: Verification | None = None,
+    actor: Actor,
+) -> UpstreamCredential | Refused:
+    """Seal and store an account's credential; from then on requests are forwarded with it."""
+    refused = refuse_credential(write.connection, account_id, credential)
+    if isinstance(refused, Refused):
+        return refused
+    sealed = sealer.seal(credential, purpose=_PURPOSE, account=account_id)
+    made = StoredCredential(account_id, sealed, write.now, actor.name, verification)
+    stored.put_credential(write.connection, made)
+    audit.record_account(write, account_id, actor=actor, action="set upstream credential", sealed_with=key_of(sealed))
+    return _shown(made, sealer)
+
+
+def remove(write: Write, account_id: str, *, actor: Actor) -> bool | Refused:
+    """Forget an account's credential; whether there was one."""
+    if accounts.account_by_id(write.connection, account_id) is None:
+        return Refused("account-unknown", f"there is no account {account_id}")
+    removed = stored.remove_credential(write.connection, account_id)
+    if removed:
+        audit.record_account(write, account_id, actor=actor, action="remove upstream credential")
+    return removed
+
+
+def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
+    """Seal every credential with the first key; those that can't be opened stay as they are, and are named."""
+    unchanged, unreadable, resealed = 0, [], []
+    for found in stored.all_credentials(write.connection):
+        try:
+            value = _open(found, sealer)
+        except SealBroken:
+            unreadable.append(found.account_id)
+            continue
+        if key_of(found.sealed) == sealer.first_key:
+            unchanged += 1
+            continue
+        sealed = sealer.seal(value, purpose=_PURPOSE, account=found.account_id)
+        stored.put_sealed(write.connection, found.account_id, sealed)
+        audit.record_account(
+            write,
+            found.account_id,
+            actor=actor,
+            action="reseal upstream credential",
+            before=key_of(found.sealed),
+            sealed_with=sealer.first_key,
+        )
+        resealed.append(found.account_id)
+    return Resealed(sealed_with=sealer.first_key, resealed=len(resealed), unchanged=unchanged, unreadable=unreadable)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An account's credential in clear, as it is stored at present."""
+
+    account: Account
+    stored: StoredCredential
+    value: str = field(repr=False)
+
+
+def open_credential(connection: Connection, account_id: str, sealer: Sealer) -> Opened | Refused:
+    """An account's credential, to ask the upstream with."""
+    account = accounts.account_by_id(connection, account_id)
+    if account is None:
+        return Refused("account-unknown", f"there is no account {account_id}")
+    found = stored.credential_of(connection, account_id)
+    if found is None:
+        return Refused("credential-missing", f"there is no upstream credential for account {account_id}")
+    try:
+        return Opened(account, found, _open(found, sealer))
+    except SealBroken as broken:
+        return Refused("credential-unreadable", f"the upstream credential of {account_id} can't be opened: {broken}")
+
+
+def note_verification(
+    write: Write, opened: Opened, verification: Verification, sealer: Sealer, *, actor: Actor
+) -> UpstreamCredential | Refused:
+    """Store what the upstream said to a credential, unless another one was set meanwhile."""
+    if not stored.put_verification(write.connection, opened.stored, verification):
+        account_id = opened.account.id
+        return Refused("credential-replaced", f"the upstream credential of {account_id} was changed meanwhile")
+    audit.record_account(
+        write,
+        opened.account.id,
+        actor=actor,
+        action="verify upstream credential",
+        outcome=verification.outcome,
+        status=verification.status,
+    )
+    return _shown(replace(opened.stored, verification=verification), sealer)
+
+
+class Credentials:
+    """Opened credentials, kept between requests for exactly as long as nothing has changed; used by one thread.
+
+    What is kept holds while the generation word is even and what it was: see storage/revision.py. So a credential
+    that was set or removed holds from the next request on.
+    """
+
+    def __init__(self, database: Database, sealer: Sealer) -> None:
+        self._reader = CredentialReader(database)
+        self._sealer = sealer
+        self._revision = database.revision
+        self._word = self._revision.word
+        self._kept: dict[str, str] = {}
+
+    def of(self, account_id: str) -> str | None:
+        """The account's credential, None if there is none; raises SealBroken, and the driver's errors."""
+        word = self._revision.word
+        if word != self._word:
+            self._kept.clear()
+            self._word = word
+        kept = self._kept.get(account_id)
+        if kept is not None:
+            return kept
+        sealed = self._reader.read(account_id)
+        if sealed is None:
+            return None
+        credential = self._sealer.open(sealed, purpose=_PURPOSE, account=account_id)
+        # An odd word: a change is being committed. A moved one: what was read may be older than it.
+        if not word % 2 and self._revision.word == word:
+            self._kept[account_id] = credential
+        return credential
+
+    def close(self) -> None:
+        """Close the connection and forget what was opened."""
+        self._kept.clear()
+        self._reader.close()
+
+
+def _open(found: StoredCredential, sealer: Sealer) -> str:
+    return sealer.open(found.sealed, purpose=_PURPOSE, account=found.account_id)
+
+
+def _shown(found: StoredCredential, sealer: Sealer | None) -> UpstreamCredential:
+    return UpstreamCredential(
+        account=found.account_id,
+        set_at=found.set_at,
+        set_by=found.set_by,
+        sealed_with=key_of(found.sealed),
+        readable=_is_readable(found, sealer),
+        verification=found.verification,
+    )
+
+
+def _is_readable(found: StoredCredential, sealer: Sealer | None) -> bool:
+    if sealer is None:
+        return False
+    try:
+        _open(found, sealer)
+    except SealBroken:
+        return False
+    return True

@@ -1,0 +1,106 @@
+"""Upstream credentials as stored: sealed, one for each account at most."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from private_integrations.contract import Verification
+
+from .database import Database
+from .tables import upstream_credentials
+
+_SEALED = "SELECT sealed FROM upstream_credentials WHERE account_id = ?"
+
+
+@dataclass(frozen=True)
+class StoredCredential:
+    """An account's upstream credential: sealed, since when, by whom, and what the last verification of it found."""
+
+    account_id: str
+    sealed: bytes
+    set_at: datetime
+    set_by: str
+    verification: Verification | None = None
+
+
+def all_credentials(connection: Connection, among: Collection[str] | None = None) -> list[StoredCredential]:
+    """Every credential in the order of its account's id; only those `among` these accounts if given."""
+    query = select(upstream_credentials).order_by(upstream_credentials.c.account_id)
+    if among is not None:
+        query = query.where(upstream_credentials.c.account_id.in_(among))
+    return [_credential(row) for row in connection.execute(query)]
+
+
+def credential_of(connection: Connection, account_id: str) -> StoredCredential | None:
+    """The account's credential."""
+    return next(iter(all_credentials(connection, [account_id])), None)
+
+
+def put_credential(connection: Connection, credential: StoredCredential) -> None:
+    """Store a credential in place of the account's former one."""
+    remove_credential(connection, credential.account_id)
+    verification = credential.verification
+    connection.execute(
+        insert(upstream_credentials).values(
+            account_id=credential.account_id,
+            sealed=credential.sealed,
+            set_at=credential.set_at,
+            set_by=credential.set_by,
+            **({} if verification is None else _asked(verification)),
+        )
+    )
+
+
+def remove_credential(connection: Connection, account_id: str) -> bool:
+    """Forget an account's credential; whether there was one."""
+    query = delete(upstream_credentials).where(upstream_credentials.c.account_id == account_id)
+    return connection.execute(query).rowcount > 0
+
+
+def put_sealed(connection: Connection, account_id: str, sealed: bytes) -> None:
+    """Store the same credential under another key."""
+    query = update(upstream_credentials).where(upstream_credentials.c.account_id == account_id)
+    connection.execute(query.values(sealed=sealed))
+
+
+def put_verification(connection: Connection, credential: StoredCredential, verification: Verification) -> bool:
+    """Note what a verification found; False if it was of a credential that is no longer the account's."""
+    query = update(upstream_credentials).where(
+        upstream_credentials.c.account_id == credential.account_id,
+        upstream_credentials.c.set_at == credential.set_at,
+    )
+    return connection.execute(query.values(**_asked(verification))).rowcount > 0
+
+
+class CredentialReader:
+    """Reads sealed credentials over a connection of its own; used by one thread."""
+
+    def __init__(self, database: Database) -> None:
+        self._connection = database.verdict_connection()
+
+    def read(self, account_id: str) -> bytes | None:
+        """The account's credential as it is sealed; raises the driver's errors."""
+        row = self._connection.execute(_SEALED, (account_id,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def _asked(verification: Verification) -> dict[str, object]:
+    return {"asked_at": verification.at, "outcome": verification.outcome, "status": verification.status}
+
+
+def _credential(row: Row[Any]) -> StoredCredential:
+    asked = row.asked_at is not None
+    return StoredCredential(
+        account_id=row.account_id,
+        sealed=row.sealed,
+        set_at=row.set_at,
+        set_by=row.set_by,
+        verification=Verification(at=row.asked_at, outcome=row.outcome, status=row.status) if asked else None,
+    )
