@@ -73,40 +73,56 @@ class Gateway:
         head = request_head(request, self._upstream, credential, length)
         if isinstance(head, Refusal):
             return head
-        for fresh in (False, True):
-            connection = await self._pool.take(fresh=fresh)
+        connection = await self._pool.take(fresh=False)
+        if isinstance(connection, Refusal):
+            return connection
+        refusal = await self._exchange(connection, request, head, body, granted, credential, receive, send)
+        if refusal is refusals.STALE and body == b"" and request.idempotent:
+            connection = await self._pool.take(fresh=True)
             if isinstance(connection, Refusal):
                 return connection
-            exchange = Exchange(connection, receive, self._limits)
-            self._pool.watch(exchange)
-            uploading = None
-            try:
-                connection.begin(request.method)
-                if body is None:
-                    connection.write(head)
-                    uploading = asyncio.create_task(self._upload(exchange, request, granted))
-                else:
-                    connection.write(head + body)
-                    connection.sent()
-                    exchange.listens = True
-                answer = await connection.head()
-                if not isinstance(answer, Refusal):
-                    return await self._pass_on(exchange, request, answer, credential, send)
-                again = answer is refusals.CLOSED_UNANSWERED and connection.reused and not fresh
-                if not (again and request.repeatable):
-                    return answer
-            finally:
-                if uploading is not None:
-                    uploading.cancel()
-                self._pool.forget(exchange)
-                exchange.end()
-                self._pool.give_back(connection)
-        raise AssertionError("a fresh connection was not reused")  # pragma: no cover
+            refusal = await self._exchange(connection, request, head, body, granted, credential, receive, send)
+        return refusal
+
+    async def _exchange(
+        self,
+        connection: Connection,
+        request: Forwarded,
+        head: bytes,
+        body: bytes | None,
+        granted: Granted,
+        credential: str,
+        receive: Receive,
+        send: Send,
+    ) -> Refusal | None:
+        """Send the request over a connection and pass the answer on; the connection goes back to the pool."""
+        exchange = Exchange(connection, receive, self._limits)
+        self._pool.watch(exchange)
+        uploading = None
+        try:
+            connection.begin(request.method)
+            if body is None:
+                connection.write(head)
+                uploading = asyncio.create_task(self._upload(exchange, request, granted))
+            else:
+                connection.write(head + body)
+                connection.sent()
+                exchange.listens = True
+            answer = await connection.head()
+            if isinstance(answer, Refusal):
+                return answer
+            return await self._pass_on(exchange, request, answer, credential, send)
+        finally:
+            if uploading is not None:
+                uploading.cancel()
+            self._pool.forget(exchange)
+            exchange.end()
+            self._pool.give_back(connection)
 
     def _request(self, scope: Scope, granted: Granted) -> Forwarded | Refusal:
         match = granted.match
         for name, words in self._beside[match.endpoint.path]:
-            if match.params[name].lower() in words and match.params[name] not in words:
+            if match.params[name].lower() in words:
                 return refusals.PATH_AMBIGUOUS
         framed = scope.get("http_version", "1.1").startswith("2")
         return forwarded_request(
@@ -220,26 +236,15 @@ class Gateway:
             await send(start)
             await send({"type": "http.response.body", "body": data})
             return None
-        try:
-            await exchange.send(send, start)
-            while not connection.exhausted:
-                await exchange.send(send, {"type": "http.response.body", "body": data, "more_body": True})
-                more = await connection.read()
-                if isinstance(more, Refusal):
-                    return None
-                data = more
-            await exchange.send(send, {"type": "http.response.body", "body": data})
-        except asyncio.CancelledError:
-            if not exchange.abandoned:
-                raise
-            _resume_after_cancel()
+        await exchange.send(send, start)
+        while not connection.exhausted:
+            await exchange.send(send, {"type": "http.response.body", "body": data, "more_body": True})
+            more = await connection.read()
+            if isinstance(more, Refusal):
+                return None
+            data = more
+        await exchange.send(send, {"type": "http.response.body", "body": data})
         return None
-
-
-def _resume_after_cancel() -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    task.uncancel()
 
 
 async def _said(connection: Connection) -> bytes | Refusal | None:

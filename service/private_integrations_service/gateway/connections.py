@@ -35,7 +35,7 @@ class Connection(asyncio.Protocol):
         self._writer: asyncio.Future[None] | None = None
         self._writing_paused = False
         self._sent = False
-        self.reused = False
+        self._reused = False
         self.lost = False
         self.progress = self._loop.time()
         """When something last went in either direction, in the loop's seconds."""
@@ -60,7 +60,7 @@ class Connection(asyncio.Protocol):
         self._failure: Refusal | None = None
         self.touch()
         if self.lost:
-            self._failure = refusals.CLOSED_UNANSWERED
+            self._failure = self._unanswered()
 
     def write(self, data: bytes) -> None:
         """Send a part of the request; wait for `drained` before the next if it is a long one."""
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
     def rest(self) -> None:
         """No exchange runs any more."""
         self._parser = None
-        self.reused = True
+        self._reused = True
 
     def close(self) -> None:
         """Close at once, whatever is still to be sent."""
@@ -172,7 +172,7 @@ class Connection(asyncio.Protocol):
         """End what is not complete."""
         self.lost = True
         if self._parser is not None and not self._ended and self._failure is None:
-            self._failure = refusals.BROKEN if self._answered else refusals.CLOSED_UNANSWERED
+            self._failure = refusals.BROKEN if self._answered else self._unanswered()
         self._wake()
         self.resume_writing()
         self._on_lost(self)
@@ -252,6 +252,9 @@ class Connection(asyncio.Protocol):
         elif self._failure is None:
             self._failure = refusals.BROKEN
         self.close()
+
+    def _unanswered(self) -> Refusal:
+        return refusals.STALE if self._reused else refusals.CLOSED_UNANSWERED
 
     async def _arrival(self) -> None:
         self._reader = self._loop.create_future()
