@@ -83,6 +83,11 @@ def test_an_upstream_is_a_base_url(url, expected):
         "https://example.com:99999",
         "https://ex\u00e4mple.com",
         "https://[::1",
+        "https://a..example.com",
+        "https://" + "a" * 64 + ".example.com",
+        "https://-a.example.com",
+        "https://a%20b.example.com",
+        "https://[::1%25eth0]x",
     ],
 )
 def test_what_is_no_upstream_is_refused(url):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from starlette.types import Receive, Scope, Send
 
@@ -16,7 +17,7 @@ from .exchange import Exchange
 from .limits import Limits
 from .pool import Pool
 from .requests import Body, Forwarded, forwarded_request, literals_beside, request_head
-from .responses import SAID_LIMIT, Head, answered_headers, has_body, refused_credential
+from .responses import SAID_LIMIT, Head, answered_headers, refused_credential
 from .upstream import Upstream
 
 __all__ = ["CredentialOf", "CredentialUnreadable", "Gateway", "Limits", "Upstream"]
@@ -29,6 +30,17 @@ _WHOLE = frozenset({Body.JSON, Body.FORM, Body.UNMARKED})
 
 class CredentialUnreadable(Exception):
     """An upstream credential is stored, but can't be opened with the keys at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A request that may go out: `body` is sent with the head, or streamed after it if it is None."""
+
+    granted: Granted
+    request: Forwarded
+    head: bytes = field(repr=False)
+    body: bytes | None = field(repr=False)
+    credential: str = field(repr=False)
 
 
 class Gateway:
@@ -73,45 +85,33 @@ class Gateway:
         head = request_head(request, self._upstream, credential, length)
         if isinstance(head, Refusal):
             return head
-        connection = await self._pool.take(fresh=False)
-        if isinstance(connection, Refusal):
-            return connection
-        refusal = await self._exchange(connection, request, head, body, granted, credential, receive, send)
+        prepared = _Prepared(granted, request, head, body, credential)
+        refusal = await self._exchange(prepared, receive, send, fresh=False)
         if refusal is refusals.STALE and body == b"" and request.idempotent:
-            connection = await self._pool.take(fresh=True)
-            if isinstance(connection, Refusal):
-                return connection
-            refusal = await self._exchange(connection, request, head, body, granted, credential, receive, send)
+            refusal = await self._exchange(prepared, receive, send, fresh=True)
         return refusal
 
-    async def _exchange(
-        self,
-        connection: Connection,
-        request: Forwarded,
-        head: bytes,
-        body: bytes | None,
-        granted: Granted,
-        credential: str,
-        receive: Receive,
-        send: Send,
-    ) -> Refusal | None:
-        """Send the request over a connection and pass the answer on; the connection goes back to the pool."""
+    async def _exchange(self, prepared: _Prepared, receive: Receive, send: Send, *, fresh: bool) -> Refusal | None:
+        """Send the request over a connection of the pool, and pass the answer on."""
+        connection = await self._pool.take(fresh=fresh)
+        if isinstance(connection, Refusal):
+            return connection
         exchange = Exchange(connection, receive, self._limits)
         self._pool.watch(exchange)
         uploading = None
         try:
-            connection.begin(request.method)
-            if body is None:
-                connection.write(head)
-                uploading = asyncio.create_task(self._upload(exchange, request, granted))
+            connection.begin(prepared.request.method)
+            if prepared.body is None:
+                connection.write(prepared.head)
+                uploading = asyncio.create_task(self._upload(exchange, prepared.request, prepared.granted))
             else:
-                connection.write(head + body)
+                connection.write(prepared.head + prepared.body)
                 connection.sent()
                 exchange.listens = True
             answer = await connection.head()
             if isinstance(answer, Refusal):
                 return answer
-            return await self._pass_on(exchange, request, answer, credential, send)
+            return await self._pass_on(exchange, prepared, answer, send)
         finally:
             if uploading is not None:
                 uploading.cancel()
@@ -217,18 +217,16 @@ class Gateway:
             return refusals.FRAMING_UNKNOWN
         return None
 
-    async def _pass_on(
-        self, exchange: Exchange, request: Forwarded, head: Head, credential: str, send: Send
-    ) -> Refusal | None:
+    async def _pass_on(self, exchange: Exchange, prepared: _Prepared, head: Head, send: Send) -> Refusal | None:
         """Answer with what the upstream says; ended early, the server breaks the consumer's connection as it must."""
         connection = exchange.connection
         if head.status == 401:
-            said = await _said(connection) if has_body(request.method, head.status) else b""
-            return said if isinstance(said, Refusal) else refused_credential(said, credential)
+            said = await _said(connection)
+            return said if isinstance(said, Refusal) else refused_credential(said, prepared.credential)
         start = {
             "type": "http.response.start",
             "status": head.status,
-            "headers": answered_headers(head, self._upstream, credential),
+            "headers": answered_headers(head, self._upstream, prepared.credential),
         }
         data = connection.taken()
         if connection.exhausted:

@@ -92,8 +92,10 @@ class Pool:
         except TimeoutError:
             if not turn.cancelled():
                 return turn.result()  # given in the very moment of giving up
-            self._queue.remove(turn)
             return refusals.BUSY
+        finally:
+            if turn in self._queue:
+                self._queue.remove(turn)
 
     async def _connect(self) -> Connection | Refusal:
         """A new connection in a place that was taken for it."""
