@@ -13,7 +13,7 @@ from .authorizer import Authorizer
 from .authorizer.judge import Judge
 from .catalogue import Catalogue
 from .domain import Refused
-from .gateway import CredentialOf, Gateway, Limits, Upstream
+from .gateway import CredentialOf, Gateway, GatewayLimits, Upstream
 from .management_api import Clock, management_api
 from .problems import problem_response
 from .request_body import Unread, read_body
@@ -71,7 +71,7 @@ class Application:
 def _gateway(settings: Settings, judge: Judge, credential_of: CredentialOf) -> Gateway | None:
     if settings.upstream is None:
         return None
-    limits = Limits(
+    limits = GatewayLimits(
         connections=settings.upstream_connections,
         checked_body=settings.checked_body_limit,
         streamed_body=settings.streamed_body_limit,

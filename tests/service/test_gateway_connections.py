@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from private_integrations_service.gateway import Limits, Upstream
+from private_integrations_service.gateway import GatewayLimits, Upstream
 from private_integrations_service.gateway.pool import Pool
 from raw_upstream import RawUpstream
 
@@ -22,7 +22,7 @@ def exchanges(upstream, *methods):
     """Ask over connections of a pool, one method after the other; answers statuses, bodies and what was kept alive."""
 
     async def run():
-        pool = Pool(Upstream.parse(f"http://127.0.0.1:{upstream.port}"), Limits())
+        pool = Pool(Upstream.parse(f"http://127.0.0.1:{upstream.port}"), GatewayLimits())
         got = []
         for method in methods:
             connection = await pool.take(fresh=False)

@@ -14,13 +14,13 @@ from . import refusals
 from .bodies import FormWatch, locations_in
 from .connections import Connection
 from .exchange import Exchange
-from .limits import Limits
+from .limits import GatewayLimits
 from .pool import Pool
 from .requests import Body, Forwarded, forwarded_request, literals_beside, request_head
 from .responses import SAID_LIMIT, Head, answered_headers, refused_credential
 from .upstream import Upstream
 
-__all__ = ["CredentialOf", "CredentialUnreadable", "Gateway", "Limits", "Upstream"]
+__all__ = ["CredentialOf", "CredentialUnreadable", "Gateway", "GatewayLimits", "Upstream"]
 
 CredentialOf = Callable[[str], str | None]
 """Answers an account's upstream credential at once, None if there is none; raises CredentialUnreadable."""
@@ -50,12 +50,12 @@ class Gateway:
     """
 
     def __init__(
-        self, judge: Judge, upstream: Upstream, credential_of: CredentialOf, limits: Limits | None = None
+        self, judge: Judge, upstream: Upstream, credential_of: CredentialOf, limits: GatewayLimits | None = None
     ) -> None:
         self._judge = judge
         self._upstream = upstream
         self._credential_of = credential_of
-        self._limits = limits or Limits()
+        self._limits = limits or GatewayLimits()
         self._pool = Pool(upstream, self._limits)
         self._beside = literals_beside(judge.catalogue.endpoints)
 

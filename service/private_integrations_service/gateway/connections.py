@@ -9,7 +9,7 @@ import httptools
 
 from ..authorizer.replies import Refusal
 from . import refusals
-from .limits import Limits
+from .limits import GatewayLimits
 from .responses import Head, has_body, is_well_framed
 
 # Bytes kept of a body that the consumer doesn't take: above that many, reading stops until they are taken.
@@ -26,7 +26,7 @@ class Connection(asyncio.Protocol):
     the answer to the next request. `on_lost` is told once that the connection is gone.
     """
 
-    def __init__(self, limits: Limits, on_lost: Callable[["Connection"], None]) -> None:
+    def __init__(self, limits: GatewayLimits, on_lost: Callable[["Connection"], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._limits = limits
         self._on_lost = on_lost

@@ -6,7 +6,7 @@ from starlette.types import Message, Receive, Send
 
 from . import refusals
 from .connections import Connection
-from .limits import Limits
+from .limits import GatewayLimits
 
 
 class Exchange:
@@ -18,7 +18,7 @@ class Exchange:
 
     __slots__ = ("_heard", "_limits", "_receive", "_receiving", "_sending", "connection", "listens")
 
-    def __init__(self, connection: Connection, receive: Receive, limits: Limits) -> None:
+    def __init__(self, connection: Connection, receive: Receive, limits: GatewayLimits) -> None:
         self.connection = connection
         self.listens = False
         """Whether the request was read to its end: what comes from the consumer then is its going away."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class GatewayLimits:
     """Times in seconds, sizes in bytes; `silence` is nginx's usual one."""
 
     connect: float = 5
