@@ -45,7 +45,7 @@ def pair(tmp_path_factory, fresh_folder) -> Iterator[Pair]:
     behind, before = (
         Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("pair") / name)) for name in ("behind", "before")
     )
-    with running_service(behind) as service:
+    with running_service(behind, PRIVATE_INTEGRATIONS_RATE_LIMIT="100000") as service:
         upstream = Management(service.url, service.key, LOCATION)
         made = upstream.integration(scopes=list(SCOPES))
         credential = upstream.issue(made["id"], 1).json()["token"]

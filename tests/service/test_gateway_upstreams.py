@@ -26,7 +26,7 @@ def upstream() -> Iterator[RawUpstream]:
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory, fresh_folder, upstream) -> Iterator[Gateway]:
-    """A gateway that waits less than usual."""
+    """A gateway that waits less than usual, and keeps idle connections for as long as any test takes."""
     folder = shutil.copytree(fresh_folder, tmp_path_factory.mktemp("gateway") / "data")
     location = "locationOneAAAAAAAAA"
     with running_gateway(
@@ -38,6 +38,7 @@ def gateway(tmp_path_factory, fresh_folder, upstream) -> Iterator[Gateway]:
         queue=0.4,
         connections=4,
         tick=0.05,
+        idle=60,
     ) as running:
         yield running
 
@@ -60,7 +61,8 @@ def test_the_answer_is_the_upstreams(gateway, upstream):
     upstream.play(
         answer(
             b"HTTP/1.1 422 Unprocessable Entity\r\nX-RateLimit-Remaining: 7\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n"
-            b"Content-Type: text/plain\r\nConnection: close\r\nContent-Length: 5\r\n\r\nno\r\n!"
+            b"Content-Type: text/plain\r\nServer: theirs\r\nDate: Sat, 21 Nov 2026 00:00:00 GMT\r\n"
+            b"Connection: close\r\nContent-Length: 5\r\n\r\nno\r\n!"
         )
     )
     got = gateway.ask("GET", CONTACT)
@@ -68,6 +70,8 @@ def test_the_answer_is_the_upstreams(gateway, upstream):
     assert got.headers["X-RateLimit-Remaining"] == "7"
     assert got.headers.get_all("Set-Cookie") == ["a=1", "b=2"]
     assert got.headers["Content-Type"] == "text/plain"
+    assert got.headers.get_all("Server") == ["theirs"]
+    assert got.headers.get_all("Date") == ["Sat, 21 Nov 2026 00:00:00 GMT"]
     assert "X-PIT-Problem" not in got.headers
 
 
@@ -161,6 +165,13 @@ def test_a_broken_chunk_in_mid_body_breaks_the_connection(gateway, upstream):
     assert got.startswith(b"HTTP/1.1 200")
     assert not got.endswith(b"0\r\n\r\n")
     assert peers[0].closed.wait(10)
+
+
+def test_trailers_without_end_break_the_answer(gateway, upstream):
+    """They count as a head does."""
+    upstream.play(answer(CHUNKED + b"2\r\n{}\r\n0\r\n" + b"X-A: 1\r\n" * 20_000 + b"\r\n"))
+    got = gateway.ask("GET", CONTACT)
+    assert not got.whole or got.refused == (502, "upstream-broken")
 
 
 def test_a_body_until_close_is_whole(gateway, upstream):
@@ -478,34 +489,50 @@ def test_redirects_are_passed_on(gateway, upstream):
         assert len(peers) == 1
 
 
-def test_a_consumer_that_goes_away_cancels_the_request(gateway, upstream):
-    """The upstream sees its connection closed at once, whether it has begun to answer or not."""
-    for begun in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"):
-        arrived = threading.Event()
+@pytest.mark.parametrize("begun", [b"HTTP/1.1 200 O", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nO"])
+def test_a_consumer_that_goes_away_cancels_the_request(gateway, upstream, begun):
+    """The upstream sees its connection closed, whether it has begun to answer or not."""
+    arrived = threading.Event()
 
-        def script(peer, begun=begun, arrived=arrived):
-            peer.request()
-            peer.send(begun)
-            arrived.set()
-            # Progress, so that no limit ends it instead.
-            while begun and not peer.closed.wait(0.1):
-                peer.send(b"")
-                peer.connection.settimeout(0.01)
-                try:
-                    if not peer.connection.recv(10):
-                        peer.closed.set()
-                except TimeoutError:
-                    continue
-                except OSError:
-                    peer.closed.set()
-            if not begun:
-                peer.more()
+    def script(peer):
+        peer.request()
+        peer.send(begun)
+        arrived.set()
+        peer.connection.settimeout(0.05)
+        while not peer.closed.is_set():
+            # Every byte ends a silence, so that only the consumer's going away can end the exchange.
+            peer.send(b"K")
+            try:
+                peer.closed.set() if not peer.connection.recv(1) else None
+            except TimeoutError:
+                continue
+            except OSError:
+                peer.closed.set()
 
-        peers = upstream.play(script)
-        with socket.create_connection(gateway.address, timeout=20) as client:
-            client.sendall(gateway.head(b"GET /contacts/abc HTTP/1.1"))
-            assert arrived.wait(10)
+    peers = upstream.play(script)
+    with socket.create_connection(gateway.address, timeout=20) as client:
+        client.sendall(gateway.head(b"GET /contacts/abc HTTP/1.1"))
+        assert arrived.wait(10)
+    assert peers[0].closed.wait(10)
+
+
+def test_a_consumer_that_stops_reading_frees_the_connection(gateway, upstream):
+    """The upstream isn't held by an answer that nobody takes; what was taken is not whole."""
+    size = 100_000_000
+    peers = upstream.play(
+        lambda peer: (
+            peer.request(),
+            peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size),
+            peer.send(b"x" * size),
+        )
+    )
+    with socket.create_connection(gateway.address, timeout=20) as client:
+        client.sendall(gateway.head(b"GET /contacts/abc HTTP/1.1"))
+        got = len(client.recv(65536))
         assert peers[0].closed.wait(10)
+        while part := client.recv(65536):
+            got += len(part)
+    assert got < size
 
 
 def test_a_consumer_that_stops_sending_is_a_408(gateway, upstream):

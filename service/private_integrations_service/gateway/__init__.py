@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from starlette.types import Receive, Scope, Send
 
@@ -13,13 +14,13 @@ from . import refusals
 from .bodies import FormWatch, locations_in
 from .connections import Connection
 from .exchange import Exchange
-from .limits import Limits
+from .limits import GatewayLimits
 from .pool import Pool
 from .requests import Body, Forwarded, forwarded_request, literals_beside, request_head
-from .responses import SAID_LIMIT, Head, answered_headers, has_body, refused_credential
+from .responses import SAID_LIMIT, Head, answered_headers, refused_credential
 from .upstream import Upstream
 
-__all__ = ["CredentialOf", "CredentialUnreadable", "Gateway", "Limits", "Upstream"]
+__all__ = ["CredentialOf", "CredentialUnreadable", "Gateway", "GatewayLimits", "Upstream"]
 
 CredentialOf = Callable[[str], str | None]
 """Answers an account's upstream credential at once, None if there is none; raises CredentialUnreadable."""
@@ -31,6 +32,17 @@ class CredentialUnreadable(Exception):
     """An upstream credential is stored, but can't be opened with the keys at hand."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A request that may go out: `body` is sent with the head, or streamed after it if it is None."""
+
+    granted: Granted
+    request: Forwarded
+    head: bytes = field(repr=False)
+    body: bytes | None = field(repr=False)
+    credential: str = field(repr=False)
+
+
 class Gateway:
     """Forwards authorized requests; an ASGI application behind the authorizer, used by one event loop.
 
@@ -38,12 +50,12 @@ class Gateway:
     """
 
     def __init__(
-        self, judge: Judge, upstream: Upstream, credential_of: CredentialOf, limits: Limits | None = None
+        self, judge: Judge, upstream: Upstream, credential_of: CredentialOf, limits: GatewayLimits | None = None
     ) -> None:
         self._judge = judge
         self._upstream = upstream
         self._credential_of = credential_of
-        self._limits = limits or Limits()
+        self._limits = limits or GatewayLimits()
         self._pool = Pool(upstream, self._limits)
         self._beside = literals_beside(judge.catalogue.endpoints)
 
@@ -73,40 +85,44 @@ class Gateway:
         head = request_head(request, self._upstream, credential, length)
         if isinstance(head, Refusal):
             return head
-        for fresh in (False, True):
-            connection = await self._pool.take(fresh=fresh)
-            if isinstance(connection, Refusal):
-                return connection
-            exchange = Exchange(connection, receive, self._limits)
-            self._pool.watch(exchange)
-            uploading = None
-            try:
-                connection.begin(request.method)
-                if body is None:
-                    connection.write(head)
-                    uploading = asyncio.create_task(self._upload(exchange, request, granted))
-                else:
-                    connection.write(head + body)
-                    connection.sent()
-                    exchange.listens = True
-                answer = await connection.head()
-                if not isinstance(answer, Refusal):
-                    return await self._pass_on(exchange, request, answer, credential, send)
-                again = answer is refusals.CLOSED_UNANSWERED and connection.reused and not fresh
-                if not (again and request.repeatable):
-                    return answer
-            finally:
-                if uploading is not None:
-                    uploading.cancel()
-                self._pool.forget(exchange)
-                exchange.end()
-                self._pool.give_back(connection)
-        raise AssertionError("a fresh connection was not reused")  # pragma: no cover
+        prepared = _Prepared(granted, request, head, body, credential)
+        refusal = await self._exchange(prepared, receive, send, fresh=False)
+        if refusal is refusals.STALE and body == b"" and request.idempotent:
+            refusal = await self._exchange(prepared, receive, send, fresh=True)
+        return refusal
+
+    async def _exchange(self, prepared: _Prepared, receive: Receive, send: Send, *, fresh: bool) -> Refusal | None:
+        """Send the request over a connection of the pool, and pass the answer on."""
+        connection = await self._pool.take(fresh=fresh)
+        if isinstance(connection, Refusal):
+            return connection
+        exchange = Exchange(connection, receive, self._limits)
+        self._pool.watch(exchange)
+        uploading = None
+        try:
+            connection.begin(prepared.request.method)
+            if prepared.body is None:
+                connection.write(prepared.head)
+                uploading = asyncio.create_task(self._upload(exchange, prepared.request, prepared.granted))
+            else:
+                connection.write(prepared.head + prepared.body)
+                connection.sent()
+                exchange.listens = True
+            answer = await connection.head()
+            if isinstance(answer, Refusal):
+                return answer
+            return await self._pass_on(exchange, prepared, answer, send)
+        finally:
+            if uploading is not None:
+                uploading.cancel()
+            self._pool.forget(exchange)
+            exchange.end()
+            self._pool.give_back(connection)
 
     def _request(self, scope: Scope, granted: Granted) -> Forwarded | Refusal:
         match = granted.match
         for name, words in self._beside[match.endpoint.path]:
-            if match.params[name].lower() in words and match.params[name] not in words:
+            if match.params[name].lower() in words:
                 return refusals.PATH_AMBIGUOUS
         framed = scope.get("http_version", "1.1").startswith("2")
         return forwarded_request(
@@ -201,18 +217,16 @@ class Gateway:
             return refusals.FRAMING_UNKNOWN
         return None
 
-    async def _pass_on(
-        self, exchange: Exchange, request: Forwarded, head: Head, credential: str, send: Send
-    ) -> Refusal | None:
+    async def _pass_on(self, exchange: Exchange, prepared: _Prepared, head: Head, send: Send) -> Refusal | None:
         """Answer with what the upstream says; ended early, the server breaks the consumer's connection as it must."""
         connection = exchange.connection
         if head.status == 401:
-            said = await _said(connection) if has_body(request.method, head.status) else b""
-            return said if isinstance(said, Refusal) else refused_credential(said, credential)
+            said = await _said(connection)
+            return said if isinstance(said, Refusal) else refused_credential(said, prepared.credential)
         start = {
             "type": "http.response.start",
             "status": head.status,
-            "headers": answered_headers(head, self._upstream, credential),
+            "headers": answered_headers(head, self._upstream, prepared.credential),
         }
         data = connection.taken()
         if connection.exhausted:
@@ -220,26 +234,15 @@ class Gateway:
             await send(start)
             await send({"type": "http.response.body", "body": data})
             return None
-        try:
-            await exchange.send(send, start)
-            while not connection.exhausted:
-                await exchange.send(send, {"type": "http.response.body", "body": data, "more_body": True})
-                more = await connection.read()
-                if isinstance(more, Refusal):
-                    return None
-                data = more
-            await exchange.send(send, {"type": "http.response.body", "body": data})
-        except asyncio.CancelledError:
-            if not exchange.abandoned:
-                raise
-            _resume_after_cancel()
+        await exchange.send(send, start)
+        while not connection.exhausted:
+            await exchange.send(send, {"type": "http.response.body", "body": data, "more_body": True})
+            more = await connection.read()
+            if isinstance(more, Refusal):
+                return None
+            data = more
+        await exchange.send(send, {"type": "http.response.body", "body": data})
         return None
-
-
-def _resume_after_cancel() -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    task.uncancel()
 
 
 async def _said(connection: Connection) -> bytes | Refusal | None:

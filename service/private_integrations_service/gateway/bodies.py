@@ -13,11 +13,15 @@ from .requests import Body
 
 # A value that is longer is no account's id; the rest of it is not kept.
 _LONGEST_VALUE = 256
+# No operation names more.
+_MOST_VALUES = 100
 
 # However it is quoted: a part whose disposition has one of these names counts as that field.
 _FIELD = re.compile(rb"(?<![A-Za-z])(?i:name)\s*=\s*\"?\s*\[*(locationIds?|altId|altType)(?![A-Za-z0-9_])")
 # Readers differ on what such a name is; RFC 7578 §4.2 has neither.
 _STRANGE_NAME = re.compile(rb"(?i)(?<![a-z])name\s*(?:\*|=\s*\"?[^\";]*\\)")
+# Byte order marks of UTF-8 and UTF-16, blanks.
+_BEFORE_JSON = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
 _PLAIN_ENCODINGS = frozenset({b"7bit", b"8bit", b"binary"})
 
 
@@ -29,9 +33,13 @@ def locations_in(body: bytes, kind: Body) -> set[str] | Refusal:
         return _in_form(body)
     try:
         return _in_json(body)
-    except (ValueError, RecursionError):
-        # Without a type that says so, it needn't be JSON; then only a form could name a location.
-        return _in_form(body) if kind is Body.UNMARKED else refusals.BODY_MALFORMED
+    except RecursionError:
+        return refusals.BODY_MALFORMED
+    except ValueError:
+        # Without a type that says so it needn't be JSON; but what begins like it may be JSON to a more patient reader.
+        if kind is Body.JSON or body.lstrip(_BEFORE_JSON)[:1] in (b"{", b"["):
+            return refusals.BODY_MALFORMED
+        return _in_form(body)
 
 
 class FormWatch:
@@ -50,7 +58,8 @@ class FormWatch:
                 "on_end": self._end,
             },
         )
-        self._fields: list[tuple[str, object]] = []
+        self._fields: set[tuple[str, str]] = set()
+        self._told: set[str] = set()
         self._refusal: Refusal | None = None
         self._ended = False
         self._begin_part()
@@ -68,7 +77,7 @@ class FormWatch:
             return refusals.BODY_MALFORMED
 
     def feed(self, data: bytes, *, last: bool) -> set[str] | Refusal:
-        """Look at a part of the body before it is sent; the locations named so far.
+        """Look at a part of the body before it is sent; the locations that it names and no part before it did.
 
         An `altId` is one of them when the closing boundary is there: the `altType` that says what it is may come
         after it.
@@ -82,7 +91,10 @@ class FormWatch:
             return self._refusal
         if last and not self._ended:
             return refusals.BODY_MALFORMED
-        return locations_among(field for field in self._fields if self._ended or field[0].startswith("locationId"))
+        named = locations_among(field for field in self._fields if self._ended or field[0].startswith("locationId"))
+        new = named - self._told
+        self._told |= new
+        return new
 
     def _begin_part(self) -> None:
         self._field: str | None = None
@@ -116,7 +128,9 @@ class FormWatch:
             return
         if self._encoded:
             self._refusal = refusals.BODY_ENCODED
-        self._fields.append((self._field, self._value.decode("utf-8", "replace")))
+        self._fields.add((self._field, self._value.decode("utf-8", "replace")))
+        if len(self._fields) > _MOST_VALUES:
+            self._refusal = refusals.BODY_MALFORMED
 
     def _end(self) -> None:
         self._ended = True

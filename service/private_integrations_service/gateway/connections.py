@@ -9,7 +9,7 @@ import httptools
 
 from ..authorizer.replies import Refusal
 from . import refusals
-from .limits import Limits
+from .limits import GatewayLimits
 from .responses import Head, has_body, is_well_framed
 
 # Bytes kept of a body that the consumer doesn't take: above that many, reading stops until they are taken.
@@ -26,7 +26,7 @@ class Connection(asyncio.Protocol):
     the answer to the next request. `on_lost` is told once that the connection is gone.
     """
 
-    def __init__(self, limits: Limits, on_lost: Callable[["Connection"], None]) -> None:
+    def __init__(self, limits: GatewayLimits, on_lost: Callable[["Connection"], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._limits = limits
         self._on_lost = on_lost
@@ -35,7 +35,7 @@ class Connection(asyncio.Protocol):
         self._writer: asyncio.Future[None] | None = None
         self._writing_paused = False
         self._sent = False
-        self.reused = False
+        self._reused = False
         self.lost = False
         self.progress = self._loop.time()
         """When something last went in either direction, in the loop's seconds."""
@@ -60,7 +60,7 @@ class Connection(asyncio.Protocol):
         self._failure: Refusal | None = None
         self.touch()
         if self.lost:
-            self._failure = refusals.CLOSED_UNANSWERED
+            self._failure = self._unanswered()
 
     def write(self, data: bytes) -> None:
         """Send a part of the request; wait for `drained` before the next if it is a long one."""
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
     def rest(self) -> None:
         """No exchange runs any more."""
         self._parser = None
-        self.reused = True
+        self._reused = True
 
     def close(self) -> None:
         """Close at once, whatever is still to be sent."""
@@ -172,7 +172,7 @@ class Connection(asyncio.Protocol):
         """End what is not complete."""
         self.lost = True
         if self._parser is not None and not self._ended and self._failure is None:
-            self._failure = refusals.BROKEN if self._answered else refusals.CLOSED_UNANSWERED
+            self._failure = refusals.BROKEN if self._answered else self._unanswered()
         self._wake()
         self.resume_writing()
         self._on_lost(self)
@@ -252,6 +252,9 @@ class Connection(asyncio.Protocol):
         elif self._failure is None:
             self._failure = refusals.BROKEN
         self.close()
+
+    def _unanswered(self) -> Refusal:
+        return refusals.STALE if self._reused else refusals.CLOSED_UNANSWERED
 
     async def _arrival(self) -> None:
         self._reader = self._loop.create_future()

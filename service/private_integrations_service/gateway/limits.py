@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Times in seconds, sizes in bytes; the defaults are nginx's where it has one."""
+class GatewayLimits:
+    """Times in seconds, sizes in bytes; `silence` is nginx's usual one."""
 
     connect: float = 5
     """Until a new connection to the upstream stands, TLS included."""

@@ -8,7 +8,7 @@ from typing import Protocol
 from ..authorizer.replies import Refusal
 from . import refusals
 from .connections import Connection
-from .limits import Limits
+from .limits import GatewayLimits
 from .upstream import Upstream
 
 
@@ -22,7 +22,7 @@ class Ticking(Protocol):
 class Pool:
     """At most `limits.connections` connections; used by one event loop."""
 
-    def __init__(self, upstream: Upstream, limits: Limits) -> None:
+    def __init__(self, upstream: Upstream, limits: GatewayLimits) -> None:
         self._upstream = upstream
         self._limits = limits
         # The system's trust store; the certificate must be the host's.
@@ -92,8 +92,10 @@ class Pool:
         except TimeoutError:
             if not turn.cancelled():
                 return turn.result()  # given in the very moment of giving up
-            self._queue.remove(turn)
             return refusals.BUSY
+        finally:
+            if turn in self._queue:
+                self._queue.remove(turn)
 
     async def _connect(self) -> Connection | Refusal:
         """A new connection in a place that was taken for it."""

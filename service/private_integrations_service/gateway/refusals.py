@@ -39,6 +39,8 @@ CREDENTIAL_UNREADABLE = Refusal(
 UNREACHABLE = Refusal(502, "upstream-unreachable", "The upstream can't be reached")
 BROKEN = Refusal(502, "upstream-broken", "The upstream's answer is broken")
 CLOSED_UNANSWERED = Refusal(502, "upstream-broken", "The upstream closed the connection without an answer")
+STALE = Refusal(502, "upstream-broken", "The upstream closed a kept connection without an answer")
+"""It may have closed it before the request arrived: only then anything is sent a second time."""
 TIMEOUT = Refusal(504, "upstream-timeout", "The upstream did not answer in time")
 BUSY = Refusal(503, "upstream-busy", "Too many requests wait for the upstream")
 CLOSING = Refusal(503, "gateway-closing", "The service is stopping")

@@ -14,10 +14,14 @@ Headers = list[tuple[bytes, bytes]]
 
 # Nobody encodes these in an id, and servers differ on them: `;` begins a parameter that some cut off, an encoded
 # percent sign is decoded twice by some, an encoded slash, backslash, `?` or `#` is decoded before the path is split.
+# An encoded letter, digit, `-`, `.`, `_` or `~` is a plain one to the catalogue, and to some servers no word of theirs.
 _PLAIN_PATH = re.compile(rb"[A-Za-z0-9/_-]+")
 _PATH = re.compile(rb"(?:[A-Za-z0-9/._~!$&'()*+,=:@-]|%[0-9A-Fa-f]{2})+")
-_AMBIGUOUS = re.compile(rb"%(?:[01][0-9A-Fa-f]|2[35Ff]|3[BbFf]|5[Cc]|7[Ff])")
+_AMBIGUOUS = re.compile(rb"%(?:[01][0-9A-Fa-f]|2[35DdEeFf]|3[0-9BbFf]|[46][1-9A-Fa-f]|5[0-9AaCcFf]|7[0-9AaEeFf])")
 _QUERY = re.compile(rb"[!-\"$-~\x80-\xff]*")
+# Types that no server reads fields from; one that speaks of a form, of JSON or of text anywhere is none of them.
+_OPAQUE = re.compile(rb"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
+_TELLING = re.compile(rb"json|form|text")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 # Said once, or the upstream might take another one than we did. Authorization is the judge's.
@@ -91,9 +95,9 @@ class Forwarded:
     location: str | None
 
     @property
-    def repeatable(self) -> bool:
-        """Whether it may be sent again if nobody answered: idempotent (RFC 9110 §9.2.2) and without a body."""
-        return self.body is Body.NONE and self.method in _IDEMPOTENT
+    def idempotent(self) -> bool:
+        """Whether it has the same effect if it is sent again (RFC 9110 §9.2.2)."""
+        return self.method in _IDEMPOTENT
 
 
 def forwarded_request(
@@ -198,26 +202,26 @@ def _framing(length: bytes | None, coding: bytes | None, framed: bool) -> tuple[
 
 def _body(headers: dict[bytes, bytes]) -> Body | Refusal:
     """How the body is looked at: bodies in which a location may be named are read, or watched."""
-    media, _, parameters = headers.get(b"content-type", b"").lower().partition(b";")
-    media = media.strip()
-    body = _body_of_type(media)
+    content_type = headers.get(b"content-type", b"").lower()
+    body = _body_of_type(content_type)
     if body is Body.OPAQUE:
         return body
     encoding = headers.get(b"content-encoding", b"identity").strip().lower()
-    charset = re.search(rb"charset\s*=\s*\"?([^\s\";]*)", parameters)
+    charset = re.search(rb"charset\s*=\s*\"?([^\s\";]*)", content_type)
     if encoding not in (b"identity", b"") or (charset and charset[1] not in (b"utf-8", b"utf8", b"us-ascii")):
         return refusals.BODY_ENCODED
     return body
 
 
-def _body_of_type(media: bytes) -> Body:
+def _body_of_type(content_type: bytes) -> Body:
+    media = content_type.partition(b";")[0].strip()
     if media == b"application/json" or media.endswith(b"+json"):
         return Body.JSON
     if media == b"application/x-www-form-urlencoded":
         return Body.FORM
-    if media == b"multipart/form-data":
+    if media.startswith(b"multipart/"):
         return Body.MULTIPART
-    return Body.UNMARKED if not media or media.startswith(b"text/") else Body.OPAQUE
+    return Body.OPAQUE if _OPAQUE.fullmatch(media) and not _TELLING.search(content_type) else Body.UNMARKED
 
 
 def _segments(path: str) -> tuple[str, ...]:

@@ -23,6 +23,8 @@ _DROPPED = frozenset(
         b"trailer",
         b"transfer-encoding",
         b"upgrade",
+        # Where else the upstream can be reached.
+        b"alt-svc",
         # The service's own word, as X-PIT-… is: another instance as the upstream says it of the credential.
         b"pit-token-expires",
     }

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from private_integrations.errors import ConfigurationError
 
 _DEFAULT_PORTS = {"https": 443, "http": 80}
+_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 
@@ -30,12 +31,14 @@ class Upstream:
         """
         try:
             parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
+            host, port = parts.hostname or "", parts.port
         except ValueError as error:
             raise ConfigurationError(f"upstream is not a URL: {error}") from None
         if parts.username is not None or parts.password is not None:
             raise ConfigurationError("upstream must not contain credentials; they are set per account")
-        if parts.scheme not in _DEFAULT_PORTS or not host or not url.isascii() or port == 0:
+        shown = f"[{host}]" if ":" in host else host
+        written = shown if port is None else f"{shown}:{port}"
+        if parts.scheme not in _DEFAULT_PORTS or not _is_host(host) or port == 0 or parts.netloc.lower() != written:
             raise ConfigurationError(f"upstream {url!r} is not a base URL such as https://services.example.com")
         if parts.query or parts.fragment or not _PREFIX.fullmatch(parts.path.rstrip("/")):
             raise ConfigurationError(f"upstream {url!r} may have a plain path after the host, and nothing else")
@@ -44,8 +47,7 @@ class Upstream:
         secure = parts.scheme == "https"
         if not secure and not _is_loopback(host):
             raise ConfigurationError(f"upstream {url!r} must be https: the credential would be sent in the clear")
-        shown = f"[{host}]" if ":" in host else host
-        authority = shown if port in (None, _DEFAULT_PORTS[parts.scheme]) else f"{shown}:{port}"
+        authority = shown if port == _DEFAULT_PORTS[parts.scheme] else written
         return cls(
             secure=secure,
             host=host,
@@ -53,6 +55,19 @@ class Upstream:
             prefix=parts.path.rstrip("/").encode(),
             authority=authority.encode(),
         )
+
+
+def _is_host(host: str) -> bool:
+    """A name that a resolver can be asked for, or an address."""
+    return all(_LABEL.fullmatch(label) for label in host.split(".")) or _is_address(host)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return "%" not in host
 
 
 def _is_loopback(host: str) -> bool:

@@ -75,8 +75,13 @@ class Gateway:
             sent.setdefault("Content-Type", "application/json")
         connection = http.client.HTTPConnection(*self.address, timeout=20)
         try:
-            connection.request(method, target, body, sent, encode_chunked=not isinstance(body, str | bytes | None))
-            answer = connection.getresponse()
+            try:
+                connection.request(method, target, body, sent, encode_chunked=not isinstance(body, str | bytes | None))
+                answer = connection.getresponse()
+            except (BrokenPipeError, ConnectionResetError):
+                # Answered, and closed, before the body was there.
+                answer = http.client.HTTPResponse(connection.sock, method=method)
+                answer.begin()
             try:
                 return Answer(answer.status, answer.headers, answer.read())
             except http.client.IncompleteRead as error:

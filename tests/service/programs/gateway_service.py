@@ -1,7 +1,7 @@
 """The real service as a gateway: `gateway_service.py DATA_DIR UPSTREAM CREDENTIALS LIMITS`, the last two as JSON.
 
 CREDENTIALS are upstream credentials by account id, "unreadable" for one that can't be opened; LIMITS are fields
-of `gateway.Limits` that differ from the usual ones.
+of `gateway.GatewayLimits` that differ from the usual ones.
 """
 
 import json
@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from private_integrations_service import app, server
-from private_integrations_service.gateway import CredentialUnreadable, Limits
+from private_integrations_service.gateway import CredentialUnreadable, GatewayLimits
 
 
 def main(data_dir, upstream, credentials, limits):
@@ -28,7 +28,7 @@ def main(data_dir, upstream, credentials, limits):
             super().__init__(database, replace(settings, upstream=upstream), credential_of=credential_of)
 
     given = json.loads(limits)
-    app.Limits = lambda **usual: Limits(**usual | given)
+    app.GatewayLimits = lambda **usual: GatewayLimits(**usual | given)
     server.Application = GatewayApplication
     server.serve(data_dir=Path(data_dir), host="127.0.0.1", port=0, say=partial(print, flush=True))
 
