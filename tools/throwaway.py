@@ -43,9 +43,10 @@ class Service:
 
 
 @contextmanager
-def running_service(data_dir: Path, **settings: str) -> Iterator[Service]:
+def running_service(data_dir: Path, *arguments: str, **settings: str) -> Iterator[Service]:
     """Run `private-integrations serve` in a process of its own, on a free port, until the block ends."""
-    command = [sys.executable, "-m", "private_integrations.cli", "serve", "--port", "0", "--data-dir", str(data_dir)]
+    serve = [sys.executable, "-m", "private_integrations.cli", "serve", "--port", "0", "--data-dir", str(data_dir)]
+    command = [*serve, *arguments]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | settings
     ) as process:

@@ -24,13 +24,15 @@ def serve(
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="The port to listen on; 0 takes a free one.")] = 8750,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes serve; more than one: Linux.")] = 1,
 ) -> None:
     """Run the token service. The first start makes an account and a management key."""
     # Also before the server has its own handlers, and while it ends.
     signal.signal(signal.SIGTERM, _stop)
     try:
         run_server = _installed_server()
-        run_server(data_dir=(data_dir or default_data_dir()).expanduser(), host=host, port=port, say=print_text)
+        folder = (data_dir or default_data_dir()).expanduser()
+        run_server(data_dir=folder, host=host, port=port, say=print_text, workers=workers)
     except KeyboardInterrupt:
         return
 
