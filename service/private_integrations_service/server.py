@@ -31,7 +31,7 @@ from .settings import Settings
 from .storage.database import Database, DiskFull, open_database
 from .storage.keys import has_any_key
 from .storage.turn import PLACES
-from .workers import Told, keep_working
+from .workers import OnStop, Told, Work, keep_working
 
 KEY_NAME = "admin.key"
 
@@ -68,7 +68,7 @@ def serve(*, data_dir: Path, host: str, port: int, say: Say, workers: int = 1) -
             else:
                 # SQLite forbids to carry a connection over a fork (sqlite.org/howtocorrupt.html, 2.6).
                 database.disconnect()
-                keep_working(workers, partial(_work_for_another, work, database), listening)
+                keep_working(workers, partial(_work_forked, work, database), listening)
     except DiskFull as error:
         raise ConfigurationError(f"{database.file} can't be used: the disk is full") from error
     finally:
@@ -138,13 +138,7 @@ def _bound(family: int, address: tuple[Any, ...], *options: int) -> socket.socke
     return bound
 
 
-OnStop = Callable[[Told], None]
-"""Leaves what is to be called when the server shall stop; used in its event loop."""
-
-
-def _work_for_another(
-    work: Callable[[Told, OnStop], None], database: Database, listening: Told, on_stop: OnStop
-) -> None:
+def _work_forked(work: Work, database: Database, listening: Told, on_stop: OnStop) -> None:
     """A worker's part: perhaps it takes the place of one that was killed while it wrote."""
     try:
         database.settle()

@@ -26,9 +26,10 @@ _AGAIN = 5
 _log = logging.getLogger(__name__)
 
 Told = Callable[[], object]
-Work = Callable[[Told, Callable[[Told], None]], None]
-"""What a worker does until it is to stop: gets whom to tell that it accepts connections, and a function by
-which, in its event loop, it leaves what is to be called when it shall end."""
+OnStop = Callable[[Told], object]
+"""Takes what is to be called when the server shall stop; used in its event loop."""
+Work = Callable[[Told, OnStop], object]
+"""What a worker does until it is to stop; told is, once, that it accepts connections."""
 
 
 def keep_working(count: int, work: Work, listening: Told) -> None:

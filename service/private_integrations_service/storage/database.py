@@ -239,8 +239,7 @@ def _connect(file: Path, *, query_only: bool) -> Any:
 
 
 def _is_busy(error: DBAPIError) -> bool:
-    code: int = getattr(error.orig, "sqlite_errorcode", 0)
-    return code & 0xFF == sqlite.SQLITE_BUSY
+    return bool(getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite.SQLITE_BUSY)
 
 
 def _migrate(engine: Engine) -> None:

@@ -29,7 +29,8 @@ class Turn:
 
     def __init__(self, file: Path, *, patience: float = 5, patience_ending: float = 30) -> None:
         """`patience`: how many seconds a change waits at most, and one that ends tokens."""
-        # A record lock belongs to the process, so a descriptor that was forked will do.
+        # A record lock belongs to the process: a forked descriptor will do, and no other one of this file may
+        # be closed while it is held, for that would give it free.
         self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
         self._patience = patience
         self._patience_ending = patience_ending
