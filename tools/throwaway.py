@@ -49,12 +49,13 @@ class Service:
 
 
 @contextmanager
-def running_service(data_dir: Path, **settings: str) -> Iterator[Service]:
+def running_service(data_dir: Path, *arguments: str, **settings: str) -> Iterator[Service]:
     """Run `private-integrations serve` in a process of its own, on a free port, until the block ends.
 
-    `settings` are environment variables; without them nothing is limited.
+    `arguments` are options of `serve`; `settings` are environment variables, without which nothing is limited.
     """
-    command = [sys.executable, "-m", "private_integrations.cli", "serve", "--port", "0", "--data-dir", str(data_dir)]
+    serve = [sys.executable, "-m", "private_integrations.cli", "serve", "--port", "0", "--data-dir", str(data_dir)]
+    command = [*serve, *arguments]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | UNLIMITED | settings
     ) as process:

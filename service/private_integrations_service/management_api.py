@@ -59,6 +59,7 @@ from .storage import accounts
 from .storage import integrations as stored
 from .storage.database import Database, DiskFull, Write
 from .storage.keys import ManagementKey
+from .storage.turn import StorageBusy
 
 _PAGE = 1000
 _HOLD = 7 * 86_400
@@ -107,6 +108,7 @@ def management_api(database: Database, catalogue: Catalogue, settings: Settings,
             RequestValidationError: problems.on_invalid_request,
             HTTPException: problems.on_http_error,
             DiskFull: problems.on_full_disk,
+            StorageBusy: problems.on_busy_storage,
             SQLAlchemyError: problems.on_storage_error,
         },
         responses={
@@ -429,7 +431,7 @@ _PROBLEMS: dict[int | str, str] = {
     412: "The version given is old",
     413: "The body is too large",
     422: "The values are not acceptable",
-    503: "The database does not answer; nothing was changed",
+    503: "The database does not answer, or too many changes are waiting; nothing was changed",
     507: "The disk is full; nothing was changed",
 }
 

@@ -15,6 +15,7 @@ from private_integrations.contract import PROBLEM_PREFIX, fault_message
 
 from .domain import Refused
 from .storage.database import DiskFull
+from .storage.turn import StorageBusy
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -53,6 +54,7 @@ _STATUS = {
     "route-unknown": 404,
     "scope-not-allowed": 422,
     "sealing-keys-missing": 409,
+    "storage-busy": 503,
     "storage-full": 507,
     "storage-unavailable": 503,
     "too-many-live-tokens": 409,
@@ -105,6 +107,11 @@ async def on_http_error(request: Request, error: HTTPException) -> JSONResponse:
 async def on_full_disk(_: Request, __: DiskFull) -> JSONResponse:
     """Answer when there is no room for a change: nothing was done."""
     return problem_response(Refused("storage-full", "the disk is full; nothing was changed"))
+
+
+async def on_busy_storage(_: Request, __: StorageBusy) -> JSONResponse:
+    """Answer when a change did not get its turn: nothing was done."""
+    return problem_response(Refused("storage-busy", "too many changes are waiting; nothing was changed; try it again"))
 
 
 async def on_storage_error(_: Request, __: SQLAlchemyError) -> JSONResponse:

@@ -5,15 +5,22 @@ import errno
 import os
 import signal
 import socket
+import stat
+import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import pysqlite3.dbapi2 as sqlite
 import uvloop
+from anyio import to_thread
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
+from sqlalchemy.exc import SQLAlchemyError
 
 from private_integrations.errors import ConfigurationError
 
@@ -24,6 +31,8 @@ from .sandbox.contacts import seed
 from .settings import Settings
 from .storage.database import Database, DiskFull, open_database
 from .storage.keys import has_any_key
+from .storage.turn import PLACES
+from .workers import OnStop, Told, Work, keep_working
 
 KEY_NAME = "admin.key"
 
@@ -35,6 +44,9 @@ _STDERR = {"class": "logging.StreamHandler", "formatter": "generic", "stream": "
 # A request head may have this many bytes: the longest legitimate one is far below.
 _HEAD_LIMIT = 64 * 1024
 
+# Of each process: for every change that waits for its turn, and as many for those that only read.
+_THREADS = 2 * PLACES
+
 
 def serve(
     *,
@@ -44,12 +56,16 @@ def serve(
     say: Say,
     upstream: str | None = None,
     sealing_keys: Path | None = None,
+    workers: int = 1,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `say` is told each line that a person should read.
 
     Port 0 takes a free one. With the base URL of an `upstream` in place of the sandbox; `sealing_keys` is a file.
-    Raises ConfigurationError when the folder, the address, the URL or the file can't be used.
+    More than one of `workers` are processes of their own, which share the port. Raises ConfigurationError when
+    the folder, the address, the URL or the file can't be used, or workers don't stay alive.
     """
+    if workers > 1 and sys.platform != "linux":
+        raise ConfigurationError("more than one worker needs Linux, which spreads connections over processes")
     settings = Settings.from_environment(data_dir=data_dir, upstream=upstream, sealing_keys=sealing_keys)
     if settings.upstream is not None:
         # Before anything is made in the data folder.
@@ -57,9 +73,16 @@ def serve(
     database = open_database(data_dir)
     try:
         _install_once(database, data_dir, say, demo=settings.upstream is None)
-        numeric, free, reserved = _usable_address(host, port)
-        with closing(reserved), closing(Application(database, settings)) as app:
-            uvloop.run(_run(app, numeric, free, say))
+        numeric, free, reserved = _usable_address(host, port, shared=workers > 1)
+        listening = partial(say, f"listening on http://{_in_url(numeric)}:{free}")
+        work = partial(_work, database, settings, numeric, free)
+        with closing(reserved):
+            if workers == 1:
+                work(listening, _on_signals)
+            else:
+                # SQLite forbids to carry a connection over a fork (sqlite.org/howtocorrupt.html, 2.6).
+                database.disconnect()
+                keep_working(workers, partial(_work_forked, work, database), listening)
     except DiskFull as error:
         raise ConfigurationError(f"{database.file} can't be used: the disk is full") from error
     finally:
@@ -102,27 +125,59 @@ def _write_private(file: Path, value: str) -> Path:
     return file
 
 
-def _usable_address(host: str, port: int) -> tuple[str, int, socket.socket]:
-    """The numeric address and the port to listen on, and what keeps a free one ours until the server has it.
+def _usable_address(host: str, port: int, *, shared: bool) -> tuple[str, int, socket.socket]:
+    """The numeric address and the port to listen on, and what keeps a port ours that is free or `shared` by workers.
 
     Granian knows no names, and shares ports on Linux: a taken one is noticed only by asking first.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        probe = socket.socket(family)
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR if port else socket.SO_REUSEPORT, 1)
-        probe.bind(address)
-        numeric, free, *_ = probe.getsockname()
+        bound = _bound(family, address, socket.SO_REUSEADDR if port else socket.SO_REUSEPORT)
+        numeric, free, *_ = bound.getsockname()
         if port:
-            probe.close()
-        return str(numeric), int(free), probe
+            bound.close()
+        if port and shared:
+            bound = _bound(family, address, socket.SO_REUSEADDR, socket.SO_REUSEPORT)
+        return str(numeric), int(free), bound
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
         why = "is in use by another program; give another --port" if taken else f"can't be used: {error.strerror}"
         raise ConfigurationError(f"address {host}:{port} {why}") from error
 
 
-async def _run(app: Application, host: str, port: int, say: Say) -> None:
+def _bound(family: int, address: tuple[Any, ...], *options: int) -> socket.socket:
+    """A socket that has the address and accepts nothing."""
+    bound = socket.socket(family)
+    for option in options:
+        bound.setsockopt(socket.SOL_SOCKET, option, 1)
+    bound.bind(address)
+    return bound
+
+
+def _work_forked(work: Work, database: Database, listening: Told, on_stop: OnStop) -> None:
+    """A worker's part: perhaps it takes the place of one that was killed while it wrote."""
+    try:
+        database.settle()
+        work(listening, on_stop)
+    except (SQLAlchemyError, sqlite.Error) as error:
+        raise ConfigurationError(f"{database.file} can't be used: {getattr(error, 'orig', error)}") from error
+    finally:
+        database.disconnect()
+
+
+def _work(database: Database, settings: Settings, host: str, port: int, listening: Told, on_stop: OnStop) -> None:
+    with closing(Application(database, settings)) as app:
+        uvloop.run(_run(app, host, port, listening, on_stop))
+
+
+def _on_signals(stop: Told) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+
+
+async def _run(app: Application, host: str, port: int, listening: Told, on_stop: OnStop) -> None:
+    to_thread.current_default_thread_limiter().total_tokens = _THREADS
     server = Server(
         app,
         address=host,
@@ -133,26 +188,25 @@ async def _run(app: Application, host: str, port: int, say: Say) -> None:
         log_level=LogLevels.error,
         log_dictconfig={"handlers": {"console": _STDERR, "access": _STDERR}},
     )
-    loop = asyncio.get_running_loop()
-    for stop in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(stop, server.stop)
+    on_stop(server.stop)
     serving = asyncio.create_task(server.serve())
-    if await _answers(host, port, serving):
-        say(f"listening on http://{_in_url(host)}:{port}")
+    while not serving.done():
+        if _accepts(port):
+            listening()
+            break
+        await asyncio.sleep(0.01)
     await serving
 
 
-async def _answers(host: str, port: int, serving: "asyncio.Task[None]") -> bool:
-    """Wait until the server accepts connections; False if it ended instead."""
-    while not serving.done():
-        try:
-            _, writer = await asyncio.open_connection(host, port)
-        except OSError:
-            await asyncio.sleep(0.01)
-            continue
-        writer.close()
-        await writer.wait_closed()
-        return True
+def _accepts(port: int) -> bool:
+    """Whether this very process listens on the port: a connection might reach another worker."""
+    for name in os.listdir("/dev/fd"):
+        # The descriptor of the listing itself is closed by now.
+        with suppress(OSError):
+            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                with socket.socket(fileno=os.dup(int(name))) as own:
+                    if own.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and own.getsockname()[1] == port:
+                        return True
     return False
 
 

@@ -42,6 +42,7 @@ def serve(
             "or PRIVATE_INTEGRATIONS_SEALING_KEYS has the keys themselves.",
         ),
     ] = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes serve; more than one: Linux.")] = 1,
 ) -> None:
     """Run the token service. The first start makes a management key and, without --upstream, a demo account."""
     # Also before the server has its own handlers, and while it ends.
@@ -55,6 +56,7 @@ def serve(
             say=print_text,
             upstream=upstream,
             sealing_keys=sealing_keys and sealing_keys.expanduser(),
+            workers=workers,
         )
     except KeyboardInterrupt:
         return

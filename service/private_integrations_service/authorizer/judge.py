@@ -13,12 +13,18 @@ from ..operations.generations import deliver
 from ..storage.accounts import account_by_id
 from ..storage.database import Database
 from ..storage.grants import Grant, GrantReader
+from ..storage.turn import StorageBusy
 from . import decisions
 from .grants import LiveGrants
-from .replies import UNAVAILABLE, Refusal
+from .replies import BUSY, UNAVAILABLE, Refusal
 
 STORAGE_ERRORS = (sqlite.Error, SQLAlchemyError)
 """What a database that can't answer raises, below SQLAlchemy and in it."""
+
+
+def refuse_storage(error: Exception) -> Refusal:
+    """The answer to one of STORAGE_ERRORS."""
+    return BUSY if isinstance(error, StorageBusy) else UNAVAILABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +73,8 @@ class Judge:
                 return Verdict(token)
             grant, now = token
             decided = await self._decide(method, raw_path, query_string, presented.version, grant, now)
-        except STORAGE_ERRORS:
-            return Verdict(UNAVAILABLE)
+        except STORAGE_ERRORS as error:
+            return Verdict(refuse_storage(error))
         return Verdict(decided, grant.expires_at)
 
     async def refuse_locations(self, endpoint: Endpoint, grant: Grant, locations: Collection[str]) -> Refusal | None:

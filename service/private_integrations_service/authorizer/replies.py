@@ -58,6 +58,9 @@ class Refusal:
 UNAVAILABLE = Refusal(503, "storage-unavailable", "Service Unavailable")
 """The database does not answer: nothing is let through and nothing was changed."""
 
+BUSY = Refusal(503, "storage-busy", "Service Unavailable")
+"""Too many changes are waiting for their turn: nothing was changed, and trying again is worth it."""
+
 
 def new_trace_id() -> str:
     """A `traceId`: a random UUID, as the platform's are."""

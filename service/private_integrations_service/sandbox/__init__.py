@@ -8,8 +8,8 @@ from anyio import to_thread
 from starlette.types import Receive, Scope, Send
 
 from ..authorizer import GRANTED
-from ..authorizer.judge import STORAGE_ERRORS, Granted
-from ..authorizer.replies import UNAVAILABLE, Refusal, Reply, send_reply
+from ..authorizer.judge import STORAGE_ERRORS, Granted, refuse_storage
+from ..authorizer.replies import Refusal, Reply, send_reply
 from ..catalogue import Endpoint
 from ..request_body import Unread, read_body
 from ..storage.database import Database
@@ -83,8 +83,8 @@ class Sandbox:
 def _answer(handler: Handler, request: Request) -> Reply | Refusal:
     try:
         return handler(request)
-    except STORAGE_ERRORS:
-        return UNAVAILABLE
+    except STORAGE_ERRORS as error:
+        return refuse_storage(error)
 
 
 def _not_implemented(endpoint: Endpoint) -> Refusal:

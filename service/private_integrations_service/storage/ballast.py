@@ -5,7 +5,6 @@ import logging
 import os
 import shutil
 import tempfile
-import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,37 +24,37 @@ _log = logging.getLogger(__name__)
 
 
 class Ballast:
-    """A file of random bytes, which no file system can make smaller, beside the database."""
+    """A file of random bytes, which no file system can make smaller, beside the database.
+
+    Used by who has the writers' turn, so that workers neither make it twice nor take it from one another.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE_NAME
-        self._lock = threading.Lock()
-        self._missing = not (self._file.exists() and self._file.stat().st_size == SIZE)
 
     def renew(self) -> None:
         """Make the file if it is missing and there is room; cheap when it is there, and never an error."""
-        if not self._missing:
-            return
-        with self._lock, suppress(OSError):
+        with suppress(OSError):
             # Twice the size: the ballast must not be what fills the disk.
-            if self._missing and shutil.disk_usage(self._file.parent).free >= 2 * SIZE:
+            if not self._is_there() and shutil.disk_usage(self._file.parent).free >= 2 * SIZE:
                 _fill(self._file)
-                self._missing = False
 
     def release(self) -> None:
         """Give the room back, if it wasn't before, and raise the alarm."""
-        with self._lock:
-            self._missing = True
-            try:
-                self._file.unlink()
-                outcome = "the reserve was released so that tokens can still be ended"
-            except OSError:
-                outcome = "the reserve is spent: tokens can't be ended"
+        try:
+            self._file.unlink()
+            outcome = "the reserve was released so that tokens can still be ended"
+        except OSError:
+            outcome = "the reserve is spent: tokens can't be ended"
         _log.critical(
             "ALARM: the disk of %s is full; %s. Make room now: it is made anew when there is some",
             self._file.parent,
             outcome,
         )
+
+    def _is_there(self) -> bool:
+        # Asked anew each time: another worker may have released it.
+        return self._file.exists() and self._file.stat().st_size == SIZE
 
 
 def disk_is_full(error: DBAPIError | sqlite.Error, folder: Path) -> bool:

@@ -1,9 +1,8 @@
-"""The SQLite database in a data folder: opened by one server at a time, written by one transaction at a time."""
+"""The SQLite database in a data folder: opened by one service at a time, written by one transaction at a time."""
 
 import fcntl
 import os
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -22,9 +21,12 @@ from private_integrations.errors import ConfigurationError
 from . import tables
 from .ballast import Ballast, disk_is_full
 from .revision import Revision
+from .shared import HighWater, shared_numbers
+from .turn import StorageBusy, Turn
 
 FILE_NAME = "private-integrations.db"
 LOCK_NAME = "server.lock"
+TURN_NAME = "writer.lock"
 
 # Versions 3.7.0 to 3.51.2 can lose a committed transaction, here: a revocation (sqlite.org/wal.html, "WAL reset bug").
 _OLDEST_SQLITE = (3, 51, 3)
@@ -47,39 +49,40 @@ class Write:
 class Database:
     """Engines for one writer and several readers over one file.
 
-    `revision` moves with every change that verdicts depend on; `high_water` is the latest instant
-    ever seen, so that a clock that steps back revives nothing.
+    `revision` moves with every change that verdicts depend on. Processes forked from the one that opened
+    the database share it, the clock's high-water mark and the writers' turn; connections never cross a fork.
     """
 
     def __init__(self, file: Path, lock: int) -> None:
         self.file = file
-        self.revision = Revision()
+        numbers = shared_numbers(2)
+        self.revision = Revision(numbers[:1])
+        self._high_water = HighWater(numbers[1:])
         self._lock = lock
+        self._turn = Turn(file.parent / TURN_NAME)
         self._writer = _engine(file, pool_size=1, begin="BEGIN IMMEDIATE")
         self._readers = _engine(file, pool_size=8, begin="BEGIN", query_only=True)
-        self._advance = threading.Lock()
         _migrate(self._writer)
-        self.high_water = self._stored_high_water()
+        self._high_water.advance(self._stored_high_water())
         self._ballast = Ballast(file.parent)
         self._ballast.renew()
 
+    @property
+    def high_water(self) -> datetime:
+        """The latest instant ever stored, by whichever process: a clock that steps back revives nothing."""
+        return self._high_water.instant
+
     @contextmanager
     def write(self, now: datetime, *, verdicts: bool = True) -> Iterator[Write]:
-        """A transaction that holds the write lock from its start and commits at the end of the block.
+        """A transaction that has the writers' turn from its start and commits at the end of the block.
 
         `verdicts` says whether it may change what any token opens; then it also moves the revision.
-        Raises DiskFull, or another of SQLAlchemy's errors, when nothing could be stored.
+        Raises StorageBusy, DiskFull, or another of SQLAlchemy's errors, when nothing could be stored.
         """
-        try:
-            with self._writer.connect() as connection, connection.begin() as transaction:
-                yield Write(connection, self._advance_clock(connection, now))
-                with self.revision.changing() if verdicts else nullcontext():
-                    transaction.commit()
-        except DBAPIError as error:
-            if disk_is_full(error, self.file.parent):
-                raise DiskFull(f"there is no room for a change in {self.file.parent}") from error
-            raise
-        self._ballast.renew()
+        with self._turn.taken():
+            with self._transaction(now, verdicts) as write:
+                yield write
+            self._ballast.renew()
 
     def outlives(self, deadline: datetime | None, now: datetime) -> bool:
         """Whether `now` is past a deadline that the stored clock has not reached: to be stored before it is said."""
@@ -93,16 +96,21 @@ class Database:
     def ending(self, now: datetime, operation: Callable[[Write], Answer]) -> Answer:
         """Run an operation that ends tokens in a transaction; if the disk is full, once more in the ballast's room.
 
-        An operation that refuses raises: a refusal is no reason to spend the ballast.
+        It waits for its turn longer than other changes. An operation that refuses raises: a refusal is no
+        reason to spend the ballast.
         """
-        try:
-            with self.write(now) as write:
-                return operation(write)
-        except DiskFull:
-            # Another request may have released it a moment ago; the second try is worth it all the same.
-            self._ballast.release()
-        with self.write(now) as write:
-            return operation(write)
+        with self._turn.taken(ending=True):
+            try:
+                return self._ended(now, operation)
+            except DiskFull:
+                # Another request may have released it a moment ago; the second try is worth it all the same.
+                self._ballast.release()
+            return self._ended(now, operation)
+
+    def settle(self) -> None:
+        """Put right what a killed process left of the revision; raises StorageBusy."""
+        with self._turn.taken(ending=True):
+            self.revision.settle()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -114,17 +122,41 @@ class Database:
         """A plain read-only connection of the driver's, for the authorizer's one statement."""
         return _connect(self.file, query_only=True)
 
-    def close(self) -> None:
-        """Close every connection and give the data folder free."""
+    def disconnect(self) -> None:
+        """Close every connection; the next use opens new ones."""
         self._readers.dispose()
         self._writer.dispose()
+
+    def close(self) -> None:
+        """Close every connection and give the data folder free, once no forked process has it either."""
+        self.disconnect()
+        self._turn.close()
         os.close(self._lock)
+
+    @contextmanager
+    def _transaction(self, now: datetime, verdicts: bool) -> Iterator[Write]:
+        try:
+            with self._writer.connect() as connection, connection.begin() as transaction:
+                yield Write(connection, self._advance_clock(connection, now))
+                with self.revision.changing() if verdicts else nullcontext():
+                    transaction.commit()
+        except DBAPIError as error:
+            if disk_is_full(error, self.file.parent):
+                raise DiskFull(f"there is no room for a change in {self.file.parent}") from error
+            if _is_busy(error):
+                raise StorageBusy("another program writes to the database") from error
+            raise
+
+    def _ended(self, now: datetime, operation: Callable[[Write], Answer]) -> Answer:
+        with self._transaction(now, verdicts=True) as write:
+            answer = operation(write)
+        self._ballast.renew()
+        return answer
 
     def _advance_clock(self, connection: Connection, now: datetime) -> datetime:
         effective = max(now, self.high_water)
         connection.execute(tables.clock.update().values(high_water=effective))
-        with self._advance:
-            self.high_water = max(self.high_water, effective)
+        self._high_water.advance(effective)
         return effective
 
     def _stored_high_water(self) -> datetime:
@@ -147,7 +179,8 @@ def open_database(folder: Path) -> Database:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
-        os.close(os.open(folder / FILE_NAME, os.O_RDWR | os.O_CREAT, 0o600))
+        for name in (FILE_NAME, TURN_NAME):
+            os.close(os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise ConfigurationError(f"data folder {folder} can't be used: {error.strerror}") from error
     _take(lock, folder)
@@ -203,6 +236,10 @@ def _connect(file: Path, *, query_only: bool) -> Any:
     if query_only:
         connection.execute("PRAGMA query_only=ON")
     return connection
+
+
+def _is_busy(error: DBAPIError) -> bool:
+    return bool(getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite.SQLITE_BUSY)
 
 
 def _migrate(engine: Engine) -> None:

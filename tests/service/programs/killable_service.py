@@ -2,7 +2,8 @@
 
 Every other answer names the points that its request passed, in the header `passed`. Each line on stdin is a data
 folder to serve, one after the other, by a fork of this process: the imports are done once. What it says on stdout:
-the service's pid, its own lines, and at last how it ended.
+the service's pid, its own lines, and at last how it ended. The one argument is the number of workers, of which the one
+that has the request dies.
 """
 
 import os
@@ -66,10 +67,11 @@ class Killable(Application):
 if __name__ == "__main__":
     server.Application = Killable
     say = partial(print, flush=True)
+    workers = int(sys.argv[1]) if sys.argv[1:] else 1
     for folder in sys.stdin:
         service = os.fork()
         if not service:
             say(os.getpid())
-            server.serve(data_dir=Path(folder.strip()), host="127.0.0.1", port=0, say=say)
+            server.serve(data_dir=Path(folder.strip()), host="127.0.0.1", port=0, say=say, workers=workers)
             os._exit(0)
         say(f"ended {os.waitstatus_to_exitcode(os.waitpid(service, 0)[1])}")
