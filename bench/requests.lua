@@ -1,0 +1,25 @@
+-- For wrk: one request after another, each with the next of the Authorization values in a file, over and over.
+-- The last line printed is a JSON object of what happened.
+local requests, next_request = {}, 0
+
+function init(args)
+    for value in io.lines(args[1]) do
+        requests[#requests + 1] = wrk.format("GET", nil, { ["Authorization"] = value, ["Version"] = args[2] })
+    end
+end
+
+function request()
+    next_request = next_request % #requests + 1
+    return requests[next_request]
+end
+
+function done(summary, latency, _)
+    local errors = summary.errors
+    print(string.format(
+        '{"requests": %d, "seconds": %f, "errors": %d, "p99_ms": %f}',
+        summary.requests,
+        summary.duration / 1e6,
+        errors.connect + errors.read + errors.write + errors.status + errors.timeout,
+        latency:percentile(99) / 1e3
+    ))
+end
