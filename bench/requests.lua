@@ -13,13 +13,16 @@ function request()
     return requests[next_request]
 end
 
-function done(summary, latency, _)
+function done(summary, _, _)
     local errors = summary.errors
     print(string.format(
-        '{"requests": %d, "seconds": %f, "errors": %d, "p99_ms": %f}',
+        '{"requests": %d, "seconds": %f, "errors": {"connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d}}',
         summary.requests,
         summary.duration / 1e6,
-        errors.connect + errors.read + errors.write + errors.status + errors.timeout,
-        latency:percentile(99) / 1e3
+        errors.connect,
+        errors.read,
+        errors.write,
+        errors.status,
+        errors.timeout
     ))
 end
