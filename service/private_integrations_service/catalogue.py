@@ -177,6 +177,7 @@ def _trees(endpoints: Iterable[Endpoint]) -> Mapping[str, _Node]:
 
 
 def _preference(route: _Route) -> tuple[bool, ...]:
+    """Smaller where literals come earlier, whatever the catalogue's own order."""
     return tuple(segment is None for segment in route[0])
 
 
