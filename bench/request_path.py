@@ -296,7 +296,7 @@ def line(row: Row, samples: Mapping[str, Sequence[Sample]]) -> str:
         # Who waits for the load, or for the upstream, could do more than was asked of it.
         waited = [name for name in (row.of, row.to) if median(samples[name], "busy") < SATURATED]
         if waited:
-            cells[-1] += f", but {' and '.join(waited)} waited for others"
+            cells[-1] = f"void: {' and '.join(waited)} waited for others"
     return f"| {' | '.join(cells)} |"
 
 
