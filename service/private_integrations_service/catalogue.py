@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 # The catalogue speaks of token classes, this service of kinds of accounts.
@@ -17,7 +17,6 @@ _KIND_NAMES = {"agency": "agencies", "sub_account": "sub-accounts"}
 # How alike names must be (difflib's ratio) for one to be a likely slip for the other.
 _NEAR = 0.85
 
-_PLAIN_PATH = re.compile(r"(?:/[A-Za-z0-9_-]+)+/?")
 # A slash, a backslash or a control character inside a segment means another path to somebody behind us.
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
 
@@ -28,7 +27,7 @@ class Endpoint:
 
     `account_kinds` are the kinds of accounts (`agency`, `sub_account`) whose tokens it accepts; empty
     means that no private integration token opens it. `parameters` are positions and names of the
-    path's variable segments.
+    path's variable segments, the empty one before its first slash counted.
     """
 
     method: str
@@ -40,8 +39,7 @@ class Endpoint:
     parameters: tuple[tuple[int, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """The endpoint that a request means, and the decoded values of its path parameters."""
 
     endpoint: Endpoint
@@ -56,18 +54,20 @@ class _Scope:
 
 @dataclass(frozen=True, slots=True)
 class _Node:
+    """Where a path has led so far: the endpoint if it ends here, and the ways on, by a literal or any other segment."""
+
+    endpoint: Endpoint | None
     literals: Mapping[str, "_Node"]
-    parameter: "_Node | None"
-    endpoints: Mapping[str, Endpoint]
+    other: "_Node | None"
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Endpoints as a tree of path segments, and scopes by name; nothing in it changes."""
+    """Endpoints as a tree of path segments for each method, and scopes by name; nothing in it changes."""
 
     endpoints: tuple[Endpoint, ...] = field(repr=False)
     _scopes: Mapping[str, _Scope] = field(repr=False)
-    _root: _Node = field(repr=False)
+    _roots: Mapping[str, _Node] = field(repr=False)
 
     @classmethod
     def load(cls) -> "Catalogue":
@@ -78,8 +78,7 @@ class Catalogue:
             entry["name"]: _Scope(_account_kinds(entry["access"]), entry["pit_refused"]) for entry in data["scopes"]
         }
         endpoints = tuple(_endpoint(entry, scopes) for entry in data["endpoints"])
-        root = _node([(_template_segments(endpoint.path), endpoint) for endpoint in endpoints])
-        return cls(endpoints, MappingProxyType(scopes), root)
+        return cls(endpoints, MappingProxyType(scopes), _trees(endpoints))
 
     def refuse_scope(self, scope: str, account_kind: str) -> str | None:
         """Why an integration of an account of this kind can't hold the scope, in one sentence; None if it can.
@@ -103,11 +102,29 @@ class Catalogue:
         Segments are decoded after splitting; a path with an encoded slash, a backslash, a dot segment,
         a control character, an empty segment or invalid UTF-8 means nothing at all.
         """
-        segments = _path_segments(path)
-        endpoint = None if segments is None else _find(self._root, segments, 0, method)
-        if segments is None or endpoint is None:
+        node = self._roots.get(method)
+        if node is None:
             return None
-        return Match(endpoint, {name: segments[position] for position, name in endpoint.parameters})
+        segments = path.split("/")
+        for position, segment in enumerate(segments):
+            below = node.literals.get(segment)
+            if below is None:
+                # Letters and digits are themselves, and most segments are of nothing else.
+                if not segment.isalnum():
+                    decoded = _decoded(segment)
+                    if decoded is None:
+                        return None
+                    segments[position] = segment = decoded
+                below = node.literals.get(segment, node.other)
+            if below is None:
+                return None
+            node = below
+        if node.endpoint is None:
+            return None
+        params = {}
+        for position, name in node.endpoint.parameters:
+            params[name] = segments[position]
+        return Match(node.endpoint, params)
 
     def _suggestion(self, scope: str) -> str:
         near = difflib.get_close_matches(scope, self._scopes, n=3, cutoff=_NEAR)
@@ -125,7 +142,7 @@ def _endpoint(entry: Mapping[str, Any], scopes: Mapping[str, _Scope]) -> Endpoin
         v3_only=entry["versions"] == ["v3"] and entry["gen"] == ["v3"],
         parameters=tuple(
             (position, segment[1:-1])
-            for position, segment in enumerate(_template_segments(entry["path"]))
+            for position, segment in enumerate(_segments(entry["path"]))
             if segment.startswith("{")
         ),
     )
@@ -142,51 +159,46 @@ def _account_kinds(access: Iterable[str]) -> frozenset[str]:
     return frozenset(_KINDS[name] for name in access)
 
 
-def _template_segments(path: str) -> tuple[str, ...]:
-    return tuple(path.strip("/").split("/"))
+def _segments(path: str) -> list[str]:
+    return path.removesuffix("/").split("/")
 
 
-def _node(routes: Sequence[tuple[tuple[str, ...], Endpoint]]) -> _Node:
-    literals: dict[str, list[tuple[tuple[str, ...], Endpoint]]] = {}
-    variable: list[tuple[tuple[str, ...], Endpoint]] = []
-    endpoints: dict[str, Endpoint] = {}
-    for segments, endpoint in routes:
-        if not segments:
-            endpoints.setdefault(endpoint.method, endpoint)
-        elif segments[0].startswith("{"):
-            variable.append((segments[1:], endpoint))
-        else:
-            literals.setdefault(segments[0], []).append((segments[1:], endpoint))
+_Route = tuple[tuple[str | None, ...], Endpoint]
+"""The rest of a path, segment by segment with None for a parameter, and where it leads."""
+
+
+def _trees(endpoints: Iterable[Endpoint]) -> Mapping[str, _Node]:
+    routes: dict[str, list[_Route]] = {}
+    for endpoint in endpoints:
+        segments = tuple(None if segment.startswith("{") else segment for segment in _segments(endpoint.path))
+        # Split at slashes, a path has an empty segment at its begin, and one at its end if a slash is last.
+        routes.setdefault(endpoint.method, []).extend([(segments, endpoint), ((*segments, ""), endpoint)])
+    return {method: _node(sorted(found, key=_preference)) for method, found in routes.items()}
+
+
+def _preference(route: _Route) -> tuple[bool, ...]:
+    """Smaller where literals come earlier, whatever the catalogue's own order."""
+    return tuple(segment is None for segment in route[0])
+
+
+def _node(routes: Sequence[_Route]) -> _Node:
+    """The routes as a tree; where several lead to the same place, the first one counts.
+
+    What a parameter would match too stands below each literal as well, so that no search ever has to go back;
+    an empty segment is no parameter's value.
+    """
+    longer = [(path[0], (path[1:], endpoint)) for path, endpoint in routes if path]
+    literals = {
+        literal: _node([rest for first, rest in longer if first == literal or (first is None and literal)])
+        for literal in {first for first, _ in longer}
+        if literal is not None
+    }
+    other = [rest for first, rest in longer if first is None]
     return _Node(
-        literals=MappingProxyType({literal: _node(below) for literal, below in literals.items()}),
-        parameter=_node(variable) if variable else None,
-        endpoints=MappingProxyType(endpoints),
+        endpoint=next((endpoint for path, endpoint in routes if not path), None),
+        literals=literals,
+        other=_node(other) if other else None,
     )
-
-
-def _find(node: _Node, segments: Sequence[str], depth: int, method: str) -> Endpoint | None:
-    if depth == len(segments):
-        return node.endpoints.get(method)
-    literal = node.literals.get(segments[depth])
-    if literal is not None:
-        found = _find(literal, segments, depth + 1, method)
-        if found is not None:
-            return found
-    return None if node.parameter is None else _find(node.parameter, segments, depth + 1, method)
-
-
-def _path_segments(path: str) -> list[str] | None:
-    if _PLAIN_PATH.fullmatch(path):
-        return path.strip("/").split("/")
-    if not path.startswith("/"):
-        return None
-    segments = []
-    for raw in path[1:].removesuffix("/").split("/"):
-        segment = _decoded(raw)
-        if segment is None:
-            return None
-        segments.append(segment)
-    return segments
 
 
 def _decoded(raw: str) -> str | None:

@@ -1,5 +1,7 @@
 """The catalogue: which scopes an integration may hold, and which endpoint a request means."""
 
+import random
+
 import pytest
 
 from private_integrations_service.catalogue import Catalogue
@@ -47,6 +49,36 @@ def test_literals_win_and_parameters_are_decoded(
     match = catalogue.match(method, path)
     assert match is not None
     assert (match.endpoint.path, dict(match.params)) == (template, params)
+
+
+def search(catalogue: Catalogue, method: str, path: str) -> str | None:
+    """The template of a plain path as one would look for it: of all that fit, the one with the earliest literals."""
+    segments = path.split("/")
+    fitting = []
+    for endpoint in catalogue.endpoints:
+        template = endpoint.path.removesuffix("/").split("/")
+        variable = [part.startswith("{") for part in template]
+        if endpoint.method == method and len(template) == len(segments):
+            fits = all(free or part == given for free, part, given in zip(variable, template, segments, strict=True))
+            fitting += [(variable, endpoint.path)] if fits else []
+    return min(fitting, key=lambda found: found[0])[1] if fitting else None
+
+
+def test_the_tree_finds_what_a_search_would(catalogue: Catalogue) -> None:
+    """Words of other templates in a parameter's or a literal's place lead where a search over all templates leads."""
+    chance = random.Random(667)
+    words = sorted(
+        {part for endpoint in catalogue.endpoints for part in endpoint.path.split("/") if part[:1] not in "{"}
+    )
+    found = 0
+    for endpoint in catalogue.endpoints * 3:
+        template = endpoint.path.removesuffix("/").split("/")[1:]
+        strange = [chance.choice(words) if part.startswith("{") or chance.random() < 0.1 else part for part in template]
+        path = "/" + "/".join(strange)
+        match = catalogue.match(endpoint.method, path)
+        assert (match and match.endpoint.path) == search(catalogue, endpoint.method, path), path
+        found += match is not None
+    assert found > len(catalogue.endpoints)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import parse_qs
 
@@ -37,12 +36,8 @@ TOKEN_EXPIRED = Refusal(401, "token-expired", _NO_SUCH_TOKEN, challenge=_INVALID
 TOKEN_REVOKED = Refusal(401, "token-revoked", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
-    """What a request shows of itself: its token's digest and its `Version`, None if it sent none."""
-
-    digest: bytes
-    version: str | None
+Presented = tuple[bytes, str | None]
+"""What a request shows of itself: its token's digest and its `Version`, None if it sent none."""
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Presented | Refusal:
@@ -60,7 +55,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Presented | Refusal:
     digest = presented_token(authorization)
     if digest is None:
         return TOKEN_MALFORMED
-    return Presented(digest, None if version is None else version.decode("latin-1").strip())
+    return digest, None if version is None else version.decode("latin-1").strip()
 
 
 def refuse_grant(grant: Grant | None, now: datetime) -> Refusal | None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from starlette.types import Receive, Scope, Send
 
 from ..authorizer import GRANTED
-from ..authorizer.judge import STORAGE_ERRORS, Granted, Judge
-from ..authorizer.replies import UNAVAILABLE, Refusal, send_reply
+from ..authorizer.judge import STORAGE_ERRORS, Granted, Judge, refuse_storage
+from ..authorizer.replies import Refusal, send_reply
 from ..request_body import Unread, read_body
 from . import refusals
 from .bodies import FormWatch, locations_in
@@ -134,8 +134,8 @@ class Gateway:
             return self._credential_of(account_id) or refusals.CREDENTIAL_MISSING
         except CredentialUnreadable:
             return refusals.CREDENTIAL_UNREADABLE
-        except STORAGE_ERRORS:
-            return UNAVAILABLE
+        except STORAGE_ERRORS as error:
+            return refuse_storage(error)
 
     async def _checked_body(self, request: Forwarded, granted: Granted, receive: Receive) -> bytes | Refusal | None:
         """The body to send with the head, after every location in it was judged; None: it is streamed."""
@@ -171,8 +171,8 @@ class Gateway:
     async def _refuse_locations(self, granted: Granted, named: set[str]) -> Refusal | None:
         try:
             return await self._judge.refuse_locations(granted.match.endpoint, granted.grant, named)
-        except STORAGE_ERRORS:
-            return UNAVAILABLE
+        except STORAGE_ERRORS as error:
+            return refuse_storage(error)
 
     async def _upload(self, exchange: Exchange, request: Forwarded, granted: Granted) -> None:
         """Send a long body part by part; whatever is wrong with it breaks the connection to the upstream."""

@@ -16,7 +16,7 @@ class Exchange:
     consumer that goes away only where the answer takes longer than a tick.
     """
 
-    __slots__ = ("_heard", "_limits", "_receive", "_receiving", "_sending", "connection", "listens")
+    __slots__ = ("_heard", "_limits", "_over", "_receive", "_receiving", "_sending", "connection", "listens")
 
     def __init__(self, connection: Connection, receive: Receive, limits: GatewayLimits) -> None:
         self.connection = connection
@@ -27,6 +27,7 @@ class Exchange:
         self._receiving = False
         self._sending = False
         self._heard: asyncio.Future[Message] | None = None
+        self._over = False
 
     async def receive(self) -> Message:
         """The next part of the request."""
@@ -56,7 +57,8 @@ class Exchange:
         self.connection.fail(refusals.CLIENT_GONE)
 
     def end(self) -> None:
-        """Stop listening."""
+        """Stop listening; what was heard a moment ago is none of the connection's next exchange."""
+        self._over = True
         if self._heard is not None:
             self._heard.cancel()
 
@@ -66,7 +68,7 @@ class Exchange:
         self._heard.add_done_callback(self._hear)
 
     def _hear(self, heard: "asyncio.Future[Message]") -> None:
-        if heard.cancelled():
+        if self._over or heard.cancelled():
             return
         if heard.result()["type"] == "http.disconnect":
             self.gone()

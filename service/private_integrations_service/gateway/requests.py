@@ -225,7 +225,8 @@ def _body_of_type(content_type: bytes) -> Body:
 
 
 def _segments(path: str) -> tuple[str, ...]:
-    return tuple(path.strip("/").split("/"))
+    """As the catalogue counts them: what stands before the first slash is one."""
+    return tuple(path.removesuffix("/").split("/"))
 
 
 def _shape(segments: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,8 +1,10 @@
 """What a token opens, read by the authorizer's one hand-written statement."""
 
 import json
+import sys
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from private_integrations.rotation import is_live
 
@@ -55,17 +57,24 @@ class GrantReader:
         return Grant(
             token_id=token_id,
             generation=generation,
-            role=role,
+            role=sys.intern(role),
             delivered=delivered is not None,
             expires_at=None if expires is None else from_milliseconds(expires),
             ended=ended is not None,
             integration_id=integration,
             integration_name=name,
-            scopes=frozenset(json.loads(scopes)),
-            account_id=account,
-            account_kind=kind,
+            scopes=_scope_set(scopes),
+            # Kept a hundred thousand times, and there are few of them.
+            account_id=sys.intern(account),
+            account_kind=sys.intern(kind),
         )
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+
+@lru_cache(maxsize=1024)
+def _scope_set(scopes: str) -> frozenset[str]:
+    """The scopes as stored; integrations with the same ones share a set, most of what a grant would weigh."""
+    return frozenset(json.loads(scopes))

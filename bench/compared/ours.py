@@ -1,0 +1,102 @@
+"""One of our endpoints on our server, with or without its authorizer; the same server as `private-integrations serve`.
+
+python bench/compared/ours.py trivial|sandbox PORT DATA_DIR [--open] [--cached-grants N]
+"""
+
+import argparse
+from contextlib import closing
+from pathlib import Path
+
+import uvloop
+from granian.constants import Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.embed import Server
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from private_integrations_service.app import utc_now
+from private_integrations_service.authorizer import GRANTED, Authorizer
+from private_integrations_service.authorizer.judge import Granted, Judge
+from private_integrations_service.catalogue import Catalogue
+from private_integrations_service.sandbox import Sandbox
+from private_integrations_service.sandbox.limits import Limits, RateLimits
+from private_integrations_service.storage.database import Database, open_database
+from private_integrations_service.storage.grants import Grant
+from private_integrations_service.storage.usage import UsageFile
+
+BODY = b'{"contact":{"id":"sx6wyHhbFdRXh302LunR"}}'
+HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY))]
+
+
+async def trivial(scope: Scope, receive: Receive, send: Send) -> None:
+    """An endpoint that does nothing: whatever is put before it shows."""
+    await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+    await send({"type": "http.response.body", "body": BODY})
+
+
+def without_authorization(app: ASGIApp, catalogue: Catalogue) -> ASGIApp:
+    """The sandbox needs to know whose data it shows and what is asked; here every request is the first account's."""
+
+    async def opened(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[GRANTED] = granted
+        await app(scope, receive, send)
+
+    account = "benchAccount00000001"
+    match = catalogue.match("GET", f"/locations/{account}")
+    assert match is not None
+    grant = Grant(1, 1, "current", True, None, False, "int_1", "bench", frozenset(), account, "sub_account")
+    granted = Granted(grant, match, utc_now())
+    return opened
+
+
+async def lifespan(receive: Receive, send: Send) -> None:
+    while (message := await receive())["type"] != "lifespan.shutdown":
+        await send({"type": message["type"] + ".complete"})
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+def contender(endpoint: str, database: Database, judge: Judge, catalogue: Catalogue, *, is_open: bool) -> ASGIApp:
+    behind: ASGIApp = trivial
+    if endpoint == "sandbox":
+        unlimited = Limits(per_interval=10**9, interval=10_000, per_day=10**9)
+        behind = Sandbox(database, RateLimits(UsageFile(database.file.parent), unlimited))
+    if not is_open:
+        app: ASGIApp = Authorizer(behind, judge)
+    else:
+        app = without_authorization(behind, catalogue) if endpoint == "sandbox" else behind
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await lifespan(receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return served
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("endpoint", choices=("trivial", "sandbox"))
+    arguments.add_argument("port", type=int)
+    arguments.add_argument("data_dir", type=Path)
+    arguments.add_argument("--open", action="store_true", dest="is_open")
+    arguments.add_argument("--cached-grants", type=int, default=100_000)
+    options = arguments.parse_args()
+    catalogue = Catalogue.load()
+    with closing(open_database(options.data_dir)) as database:
+        judge = Judge(database, catalogue, utc_now, options.cached_grants)
+        with closing(judge):
+            server = Server(
+                contender(options.endpoint, database, judge, catalogue, is_open=options.is_open),
+                address="127.0.0.1",
+                port=options.port,
+                interface=Interfaces.ASGI,
+                http1_settings=HTTP1Settings(max_buffer_size=64 * 1024),
+                websockets=False,
+                log_level=LogLevels.error,
+            )
+            uvloop.run(server.serve())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""A data folder with as many tokens as wanted, written at once instead of issued one by one."""
+
+import random
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+import pysqlite3.dbapi2 as sqlite  # never Python's own: it may lose what the service committed
+
+from private_integrations.contract import Account, digest_of
+from private_integrations_service.app import utc_now
+from private_integrations_service.storage.accounts import add_account
+from private_integrations_service.storage.database import FILE_NAME, open_database
+from private_integrations_service.storage.tables import to_milliseconds
+from private_integrations_service.tokens import HASH_VERSION
+
+AGENCY = "benchAgency000000001"
+ACCOUNT = "benchAccount00000001"
+SCOPES = '["contacts.readonly", "locations.readonly"]'
+
+_NUMBERS = "WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < :count) "
+_INTEGRATIONS = f"""
+INSERT INTO integrations (id, account_id, external_id, name, description, scopes, claim, version, last_generation,
+                          created_at, updated_at)
+{_NUMBERS}
+SELECT printf('int_%020d', i), :account, printf('bench/bench/bench/%d', i), 'CRM sync', '', :scopes,
+       printf('claim_%020d', i), 1, 1, :now, :now
+FROM numbers
+"""
+_TOKENS = f"""
+INSERT INTO tokens (integration_id, generation, role, issuer, run, attempt, digest, hash_version, overlap_seconds,
+                    issued_at, delivered_at)
+{_NUMBERS}
+SELECT printf('int_%020d', i), 1, 'current', printf('bench/bench/bench/%d', i), 'run', 1, digest(i), :hash_version,
+       604800, :now, :now
+FROM numbers
+"""
+
+
+def token(number: int) -> str:
+    """The value of a token by its number, counted from 1; nobody should take these for secrets."""
+    return f"pit-{number:08x}-0000-4000-8000-000000000000"
+
+
+def stock(folder: Path, count: int) -> None:
+    """Make a data folder with an account and so many integrations, each with one token in use."""
+    now = utc_now()
+    with closing(open_database(folder)) as database, database.write(now) as write:
+        for account in (
+            Account(id=AGENCY, name="Bench agency", kind="agency"),
+            Account(id=ACCOUNT, name="Bench", kind="sub_account", agency_id=AGENCY),
+        ):
+            add_account(write.connection, account, now)
+    values = {
+        "count": count,
+        "account": ACCOUNT,
+        "scopes": SCOPES,
+        "hash_version": HASH_VERSION,
+        "now": to_milliseconds(now),
+    }
+    with closing(sqlite.connect(str(folder / FILE_NAME), isolation_level=None)) as connection:
+        connection.create_function("digest", 1, lambda number: digest_of(token(number)))
+        # Nobody else has it open, and it is thrown away.
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute("PRAGMA cache_size=-400000")
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in (_INTEGRATIONS, _TOKENS):
+            connection.execute(statement, values)
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def write_credentials(file: Path, numbers: Iterable[int]) -> Path:
+    """A file with the `Authorization` values of these tokens, in a random order that is always the same."""
+    shuffled = list(numbers)
+    random.Random(1).shuffle(shuffled)
+    file.write_text("".join(f"Bearer {token(number)}\n" for number in shuffled))
+    return file
