@@ -15,14 +15,13 @@ from .authorizer.judge import Judge
 from .catalogue import Catalogue
 from .domain import Refused
 from .forward_auth import AUTHORIZE, ForwardAuth
-from .gateway import CredentialOf, CredentialUnreadable, Gateway, GatewayLimits, Upstream
+from .gateway import Gateway, GatewayLimits, Upstream
 from .management_api import Clock, management_api
 from .operations.upstreams import Credentials
 from .problems import problem_response
 from .request_body import Unread, read_body
 from .sandbox import Sandbox
 from .sandbox.limits import Limits, RateLimits
-from .sealing import SealBroken, Sealer
 from .settings import Settings
 from .storage.database import Database
 from .storage.usage import UsageFile
@@ -38,17 +37,10 @@ def utc_now() -> datetime:
 class Application:
     """The ASGI application over an open database: management API, data API and health.
 
-    With `settings.upstream` the data API is the gateway, which asks `credential_of` for an account's upstream
-    credential, else finds it in the database; raises ConfigurationError if the upstream can't be one.
+    With `settings.upstream` the data API is the gateway; raises ConfigurationError if the upstream can't be one.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        settings: Settings,
-        clock: Clock = utc_now,
-        credential_of: CredentialOf | None = None,
-    ) -> None:
+    def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now) -> None:
         catalogue = Catalogue.load()
         self._database = database
         self._management = _limited(management_api(database, catalogue, settings, clock), settings.body_limit)
@@ -61,8 +53,11 @@ class Application:
             self._closing.callback(limits.close)
             self._data_api = Authorizer(Sandbox(database, limits), self._judge)
         else:
-            credentials = credential_of or self._stored_credentials(database, settings.sealer)
-            self._gateway = _gateway(settings, settings.upstream, self._judge, credentials)
+            upstream = Upstream.parse(settings.upstream)
+            assert settings.sealer is not None, "the settings have seen to that"
+            credentials = Credentials(database, settings.sealer)
+            self._closing.callback(credentials.close)
+            self._gateway = Gateway(self._judge, upstream, credentials.of, GatewayLimits.of(settings))
             self._data_api = Authorizer(self._gateway, self._judge)
         self._forward_auth = ForwardAuth(self._judge)
 
@@ -84,29 +79,6 @@ class Application:
     def close(self) -> None:
         """Give back what the parts keep open."""
         self._closing.close()
-
-    def _stored_credentials(self, database: Database, sealer: Sealer | None) -> CredentialOf:
-        if sealer is None:
-            return lambda _: None
-        credentials = Credentials(database, sealer)
-        self._closing.callback(credentials.close)
-
-        def credential_of(account_id: str) -> str | None:
-            try:
-                return credentials.of(account_id)
-            except SealBroken as broken:
-                raise CredentialUnreadable from broken
-
-        return credential_of
-
-
-def _gateway(settings: Settings, upstream: str, judge: Judge, credential_of: CredentialOf) -> Gateway:
-    limits = GatewayLimits(
-        connections=settings.upstream_connections,
-        checked_body=settings.checked_body_limit,
-        streamed_body=settings.streamed_body_limit,
-    )
-    return Gateway(judge, Upstream.parse(upstream), credential_of, limits)
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -16,7 +16,7 @@ from .sealing import Sealer
 
 KEYS_VARIABLE = "PRIVATE_INTEGRATIONS_SEALING_KEYS"
 
-_MOST_REQUESTS = 1_000_000_000
+_LARGEST = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,15 @@ class Settings:
     sealer: Sealer | None = None
     """Opens and seals upstream credentials."""
     checked_body_limit: int = 1024 * 1024
-    """Bytes accepted in a forwarded body that is read before it is sent: JSON, forms and text."""
+    """Bytes accepted in a forwarded body that is read before it is sent: JSON, forms and text;
+    PRIVATE_INTEGRATIONS_CHECKED_BODY_LIMIT."""
     streamed_body_limit: int = 512 * 1024 * 1024
-    """Bytes accepted in any other forwarded body."""
+    """Bytes accepted in any other forwarded body; PRIVATE_INTEGRATIONS_STREAMED_BODY_LIMIT."""
     upstream_connections: int = 100
-    """Connections to the upstream at once, per worker."""
+    """Connections to the upstream at once, per worker; PRIVATE_INTEGRATIONS_UPSTREAM_CONNECTIONS."""
+    upstream_timeout: timedelta = timedelta(seconds=60)
+    """How long the gateway waits for the next byte of the upstream, or of the consumer;
+    PRIVATE_INTEGRATIONS_UPSTREAM_TIMEOUT."""
 
     @classmethod
     def from_environment(
@@ -90,18 +94,22 @@ def _interval(text: str) -> timedelta:
     return interval
 
 
-def _requests(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 1 <= int(text) <= _MOST_REQUESTS):
-        raise ValueError(f'"{text}" is not a number of requests: write one between 1 and {_MOST_REQUESTS}')
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 1 <= int(text) <= _LARGEST):
+        raise ValueError(f'"{text}" is not a whole number between 1 and {_LARGEST}')
     return int(text)
 
 
 _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
     {
         "minimum_period": ("PRIVATE_INTEGRATIONS_MINIMUM_PERIOD", parse_duration),
-        "rate_limit": ("PRIVATE_INTEGRATIONS_RATE_LIMIT", _requests),
+        "rate_limit": ("PRIVATE_INTEGRATIONS_RATE_LIMIT", _number),
         "rate_interval": ("PRIVATE_INTEGRATIONS_RATE_INTERVAL", _interval),
-        "daily_rate_limit": ("PRIVATE_INTEGRATIONS_DAILY_RATE_LIMIT", _requests),
+        "daily_rate_limit": ("PRIVATE_INTEGRATIONS_DAILY_RATE_LIMIT", _number),
+        "checked_body_limit": ("PRIVATE_INTEGRATIONS_CHECKED_BODY_LIMIT", _number),
+        "streamed_body_limit": ("PRIVATE_INTEGRATIONS_STREAMED_BODY_LIMIT", _number),
+        "upstream_connections": ("PRIVATE_INTEGRATIONS_UPSTREAM_CONNECTIONS", _number),
+        "upstream_timeout": ("PRIVATE_INTEGRATIONS_UPSTREAM_TIMEOUT", _interval),
     }
 )
 

@@ -226,12 +226,12 @@ def test_settings():
 @pytest.mark.parametrize(
     ("variable", "text", "message"),
     [
-        ("RATE_LIMIT", "0", '"0" is not a number of requests: write one between 1 and 1000000000'),
-        ("RATE_LIMIT", "²", '"²" is not a number of requests: write one between 1 and 1000000000'),
+        ("RATE_LIMIT", "0", '"0" is not a whole number between 1 and 1000000000'),
+        ("RATE_LIMIT", "²", '"²" is not a whole number between 1 and 1000000000'),
         (
             "DAILY_RATE_LIMIT",
             "1000000001",
-            '"1000000001" is not a number of requests: write one between 1 and 1000000000',
+            '"1000000001" is not a whole number between 1 and 1000000000',
         ),
         ("RATE_INTERVAL", "10", '"10" has no unit: write "10d" for days'),
         ("RATE_INTERVAL", "0s", '"0s" is not between "1s" and "1d"'),

@@ -10,6 +10,7 @@ from ..authorizer import GRANTED
 from ..authorizer.judge import STORAGE_ERRORS, Granted, Judge, refuse_storage
 from ..authorizer.replies import Refusal, send_reply
 from ..request_body import Unread, read_body
+from ..sealing import SealBroken
 from . import refusals
 from .bodies import FormWatch, locations_in
 from .connections import Connection
@@ -20,16 +21,12 @@ from .requests import Body, Forwarded, forwarded_request, literals_beside, reque
 from .responses import SAID_LIMIT, Head, answered_headers, refused_credential
 from .upstream import Upstream
 
-__all__ = ["CredentialOf", "CredentialUnreadable", "Gateway", "GatewayLimits", "Upstream"]
+__all__ = ["CredentialOf", "Gateway", "GatewayLimits", "Upstream"]
 
 CredentialOf = Callable[[str], str | None]
-"""Answers an account's upstream credential at once, None if there is none; raises CredentialUnreadable."""
+"""Answers an account's upstream credential at once, None if there is none; raises SealBroken, and STORAGE_ERRORS."""
 
 _WHOLE = frozenset({Body.JSON, Body.FORM, Body.UNMARKED})
-
-
-class CredentialUnreadable(Exception):
-    """An upstream credential is stored, but can't be opened with the keys at hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +129,7 @@ class Gateway:
     def _credential(self, account_id: str) -> str | Refusal:
         try:
             return self._credential_of(account_id) or refusals.CREDENTIAL_MISSING
-        except CredentialUnreadable:
+        except SealBroken:
             return refusals.CREDENTIAL_UNREADABLE
         except STORAGE_ERRORS as error:
             return refuse_storage(error)

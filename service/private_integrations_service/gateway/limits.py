@@ -1,6 +1,9 @@
 """What the gateway waits for, and how much it takes."""
 
 from dataclasses import dataclass
+from datetime import timedelta
+
+from ..settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +28,13 @@ class GatewayLimits:
     """Any other body."""
     head: int = 64 * 1024
     """All heads of one answer together, 1xx and trailers included."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "GatewayLimits":
+        """The limits that the operator set."""
+        return cls(
+            silence=settings.upstream_timeout / timedelta(seconds=1),
+            connections=settings.upstream_connections,
+            checked_body=settings.checked_body_limit,
+            streamed_body=settings.streamed_body_limit,
+        )

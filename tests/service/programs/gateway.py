@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from management import Management
+from private_integrations.contract import new_sealing_key
 from throwaway import listening_address
 
 _PROGRAM = Path(__file__).with_name("gateway_service.py")
@@ -117,13 +118,19 @@ def running_gateway(
     **limits: float,
 ) -> Iterator[Gateway]:
     """Run the service as a gateway until the block ends, and issue a token of the account that opens `SCOPES`."""
-    command = [sys.executable, str(_PROGRAM), str(data_dir), upstream, json.dumps(credentials), json.dumps(limits)]
+    keys = data_dir.with_suffix(".keys")
+    keys.touch(0o600)
+    keys.write_text(new_sealing_key() + "\n")
+    command = [sys.executable, str(_PROGRAM), str(data_dir), upstream, str(keys), json.dumps(limits)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | (environment or {})
     ) as process:
         try:
             url = listening_address(process)
             management = Management(url, (data_dir / "admin.key").read_text().strip(), account)
+            for owner, credential in credentials.items():
+                answer = management.ask("PUT", f"/upstreams/{owner}", {"credential": credential})
+                assert answer.ok, answer.text
             yield Gateway(url, account, management, issued_token(management), process)
         finally:
             process.terminate()

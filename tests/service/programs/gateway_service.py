@@ -1,36 +1,29 @@
-"""The real service as a gateway: `gateway_service.py DATA_DIR UPSTREAM CREDENTIALS LIMITS`, the last two as JSON.
+"""The real service as a gateway: `gateway_service.py DATA_DIR UPSTREAM SEALING_KEYS LIMITS`.
 
-CREDENTIALS are upstream credentials by account id, "unreadable" for one that can't be opened; LIMITS are fields
-of `gateway.GatewayLimits` that differ from the usual ones.
+LIMITS is JSON: fields of `GatewayLimits` that differ from the usual ones, so that no test waits for long.
 """
 
 import json
 import sys
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from private_integrations_service import app, server
-from private_integrations_service.gateway import CredentialUnreadable, GatewayLimits
+from private_integrations_service import server
+from private_integrations_service.gateway import GatewayLimits
 
 
-def main(data_dir, upstream, credentials, limits):
+def main(data_dir, upstream, sealing_keys, limits):
     """Serve on a free port until told to stop."""
-    held = json.loads(credentials)
-
-    def credential_of(account):
-        if held.get(account) == "unreadable":
-            raise CredentialUnreadable
-        return held.get(account)
-
-    class GatewayApplication(app.Application):
-        def __init__(self, database, settings):
-            super().__init__(database, replace(settings, upstream=upstream), credential_of=credential_of)
-
     given = json.loads(limits)
-    app.GatewayLimits = lambda **usual: GatewayLimits(**usual | given)
-    server.Application = GatewayApplication
-    server.serve(data_dir=Path(data_dir), host="127.0.0.1", port=0, say=partial(print, flush=True))
+    GatewayLimits.of = lambda settings: GatewayLimits(**given)
+    server.serve(
+        data_dir=Path(data_dir),
+        host="127.0.0.1",
+        port=0,
+        say=partial(print, flush=True),
+        upstream=upstream,
+        sealing_keys=Path(sealing_keys),
+    )
 
 
 if __name__ == "__main__":

@@ -123,8 +123,8 @@ class RawUpstream:
             peer = Peer(connection, len(self.peers))
             self.peers.append(peer)
             thread = threading.Thread(target=self._serve, args=(self._script, peer), daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
 
     def _serve(self, script: Script, peer: Peer) -> None:
         with peer.connection:
