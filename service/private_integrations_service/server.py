@@ -3,14 +3,15 @@
 import asyncio
 import errno
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import uvloop
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
@@ -34,6 +35,8 @@ _STDERR = {"class": "logging.StreamHandler", "formatter": "generic", "stream": "
 # A request head may have this many bytes: the longest legitimate one is far below.
 _HEAD_LIMIT = 64 * 1024
 
+_MOST_CONNECTIONS = 10_000
+
 
 def serve(*, data_dir: Path, host: str, port: int, say: Say) -> None:
     """Serve until SIGTERM or SIGINT; `say` is told each line that a person should read.
@@ -52,6 +55,22 @@ def serve(*, data_dir: Path, host: str, port: int, say: Say) -> None:
     finally:
         database.close()
     say("stopped")
+
+
+def _connection_limit() -> int:
+    """How many clients may be connected at once: of all the open files that the system grants, a third.
+
+    One that only waits counts too, so with the server's usual 128 as many idle ones would lock everybody out. The
+    rest is for the database and for connections to an upstream: without a file left the server could accept nobody.
+    """
+    _, granted = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Some systems grant "unlimited" and mean less.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (granted, granted))
+    usable, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if usable == resource.RLIM_INFINITY:
+        return _MOST_CONNECTIONS
+    return max(128, min(usable // 3, _MOST_CONNECTIONS))
 
 
 def _install_once(database: Database, data_dir: Path, say: Say) -> None:
@@ -113,8 +132,12 @@ async def _run(app: Application, host: str, port: int, say: Say) -> None:
         address=host,
         port=port,
         interface=Interfaces.ASGI,
+        # HTTP/2 has limits of its own, 16 MiB of headers among them; a proxy in front speaks it with clients.
+        http=HTTPModes.http1,
         http1_settings=HTTP1Settings(max_buffer_size=_HEAD_LIMIT),
         websockets=False,
+        backlog=1024,
+        backpressure=_connection_limit(),
         log_level=LogLevels.error,
         log_dictconfig={"handlers": {"console": _STDERR, "access": _STDERR}},
     )

@@ -13,7 +13,7 @@ from ..catalogue import Endpoint
 from ..request_body import Unread, read_body
 from ..storage.database import Database
 from . import contacts, locations
-from .bodies import BODY_LIMIT, TOO_LARGE
+from .bodies import BODY_LIMIT, TOO_LARGE, TOO_SLOW
 from .requests import Handler, Request
 
 _HANDLERS: Mapping[tuple[str, str], Handler] = MappingProxyType(
@@ -26,6 +26,8 @@ _HANDLERS: Mapping[tuple[str, str], Handler] = MappingProxyType(
         ("GET", "/locations/{locationId}"): locations.read_location,
     }
 )
+
+_UNREAD = MappingProxyType({Unread.TOO_LARGE: TOO_LARGE, Unread.TOO_SLOW: TOO_SLOW})
 
 
 class Sandbox:
@@ -46,8 +48,8 @@ class Sandbox:
         if isinstance(body, bytes):
             request = Request(self._database, granted, scope, body)
             await send_reply(send, await to_thread.run_sync(_answer, handler, request))
-        elif body is Unread.TOO_LARGE:
-            await send_reply(send, TOO_LARGE)
+        elif body in _UNREAD:
+            await send_reply(send, _UNREAD[body])
 
 
 def _answer(handler: Handler, request: Request) -> Reply | Refusal:
