@@ -1,5 +1,8 @@
 """The catalogue: which scopes an integration may hold, and which endpoint a request means."""
 
+import re
+import sys
+
 import pytest
 
 from private_integrations_service.catalogue import Catalogue
@@ -145,3 +148,36 @@ def test_v3_only(catalogue: Catalogue) -> None:
 def test_scopes_an_integration_can_hold(catalogue: Catalogue, scope: str, kind: str, sentence: str | None) -> None:
     """Scopes match exactly, fit the account's kind, and a wrong one is answered with its neighbours."""
     assert catalogue.refuse_scope(scope, kind) == sentence
+
+
+def _steps(catalogue: Catalogue, method: str, path: str) -> int:
+    """How many functions are called, Python's own included, to match a request."""
+    calls = 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        catalogue.match(method, path)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_every_route_costs_the_same(catalogue: Catalogue) -> None:
+    """A match costs a fixed number of steps and as many for each segment of its path: the other 666 cost nothing."""
+    costs: dict[int, set[int]] = {}
+    for endpoint in catalogue.endpoints:
+        path = re.sub(r"\{[^}]*\}", "x1", endpoint.path)
+        segments = len(path.strip("/").split("/"))
+        costs.setdefault(segments, set()).add(_steps(catalogue, endpoint.method, path))
+        # Nor does a route that isn't there, however near it comes to others.
+        for method, end in (("HEAD", ""), (endpoint.method, "/unknown")):
+            assert _steps(catalogue, method, path + end) < 2 * (max(costs[segments]) + 3)
+    assert all(len(of_this_length) == 1 for of_this_length in costs.values())
+    shortest = min(costs[1])
+    assert {segments: min(cost) - shortest for segments, cost in costs.items()} == {
+        segments: 3 * (segments - 1) for segments in range(1, 9)
+    }
