@@ -1,6 +1,6 @@
 """RFC 9457 problem details: how the management API says no."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -14,6 +14,7 @@ from private_integrations.contract import PROBLEM_PREFIX, fault_message
 
 from .domain import Refused
 from .storage.database import DiskFull
+from .tokens import without_secrets
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -64,14 +65,14 @@ class ProblemError(Exception):
 
 
 def problem_response(refused: Refused, *, status: int | None = None) -> JSONResponse:
-    """The answer for a refusal."""
+    """The answer for a refusal; nothing in it looks like a token or key."""
     code = status or _STATUS[refused.problem]
     body = {
         "type": PROBLEM_PREFIX + refused.problem,
         "title": HTTPStatus(code).phrase,
         "status": code,
-        "detail": refused.detail,
-        **refused.about,
+        "detail": without_secrets(refused.detail),
+        **_without_secrets(refused.about),
     }
     headers = {"WWW-Authenticate": 'Bearer realm="private-integrations"'} if code == 401 else None
     return JSONResponse(body, status_code=code, headers=headers, media_type=MEDIA_TYPE)
@@ -104,6 +105,14 @@ async def on_full_disk(_: Request, __: DiskFull) -> JSONResponse:
 async def on_storage_error(_: Request, __: SQLAlchemyError) -> JSONResponse:
     """Answer when the database does not: nothing was done."""
     return problem_response(Refused("storage-unavailable", "the database does not answer; nothing was changed"))
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_secrets(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(item) for item in value]
+    return without_secrets(value) if isinstance(value, str) else value
 
 
 def _field(location: Sequence[Any]) -> str:

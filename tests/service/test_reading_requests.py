@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from private_integrations.contract import digest_of
 from private_integrations_service.authorizer.decisions import Presented, named_locations, read_headers
-from private_integrations_service.authorizer.replies import Refusal, without_tokens
+from private_integrations_service.authorizer.replies import Refusal
 from private_integrations_service.catalogue import Catalogue
 from private_integrations_service.framing import refuse_framing
-from private_integrations_service.tokens import presented_token
+from private_integrations_service.tokens import presented_token, without_secrets
 
 CATALOGUE = Catalogue.load()
 HEX = "0123456789abcdef"
@@ -193,4 +193,4 @@ def test_no_answer_repeats_a_token(token, before, after):
         quote(token, safe=""),
         _escaped(token.decode(), range(0, 40, 3)),
     ):
-        assert token.decode() not in without_tokens(f"{before}{spelled}{after}").lower()
+        assert token.decode() not in without_secrets(f"{before}{spelled}{after}").lower()
