@@ -1,5 +1,6 @@
 """The authorizer: one plain ASGI layer in front of the data API that lets a request through, or says why not."""
 
+import asyncio
 from datetime import datetime
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -7,10 +8,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from private_integrations.contract import rfc3339
 
 from .judge import Judge
+from .pacing import Pacing
 from .replies import Refusal, send_reply
 
 GRANTED = "private_integrations"
 """Where the application behind finds `Granted` in its ASGI scope."""
+
+# Never those of tokens that once were good: a fleet with one dead token must not slow itself down.
+_STRANGERS = frozenset({"token-missing", "token-malformed", "token-unknown"})
 
 
 class Authorizer:
@@ -19,6 +24,7 @@ class Authorizer:
     def __init__(self, app: ASGIApp, judge: Judge) -> None:
         self._app = app
         self.judge = judge
+        self._pacing = Pacing()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request over HTTP."""
@@ -26,6 +32,8 @@ class Authorizer:
         if verdict.token_expires_at is not None:
             send = _announcing(send, verdict.token_expires_at)
         if isinstance(verdict.decided, Refusal):
+            if verdict.decided.reason in _STRANGERS:
+                await asyncio.sleep(self._pacing.wait(asyncio.get_running_loop().time()))
             await send_reply(send, verdict.decided)
             return
         scope[GRANTED] = verdict.decided
