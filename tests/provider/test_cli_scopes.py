@@ -148,6 +148,7 @@ def test_search(scopes):
         (("contact.readonly",), 'there is no scope "contact.readonly"; did you mean contacts.readonly'),
         (("contacts.readonly", "--search", "x"), "give a scope, --search or --for, not several of them"),
         (("pit-" + "00000000-0000-0000-0000-000000000000",), "this is a token, not an id"),
+        (("--for", "GET", "http://[/contacts"), "this is neither a path nor a URL"),
         (("--for", "GET"), "Option '--for' requires 2 arguments."),
     ],
 )

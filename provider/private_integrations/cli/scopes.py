@@ -101,7 +101,7 @@ def _show_found(catalogue: Catalogue, words: str, *, as_json: bool) -> None:
 
 
 def _show_request(catalogue: Catalogue, method: str, target: str, *, as_json: bool) -> None:
-    method, path = method.upper(), urlsplit(target).path
+    method, path = method.upper(), _path_of(target)
     match = catalogue.match(method, path)
     if match is None:
         raise NotFound(f"there is no {method} {path}{_near_misses(catalogue, method, path)}")
@@ -119,6 +119,13 @@ def _show_request(catalogue: Catalogue, method: str, target: str, *, as_json: bo
         )
     if endpoint.closed_because is not None:
         raise typer.Exit(ANSWER_IS_NO)
+
+
+def _path_of(target: str) -> str:
+    try:
+        return urlsplit(target).path
+    except ValueError as error:
+        raise usage(f"this is neither a path nor a URL: {error}", "--for") from None
 
 
 def _near_misses(catalogue: Catalogue, method: str, path: str) -> str:

@@ -1,10 +1,10 @@
-"""Looking for tokens and management keys in places where none may ever be."""
+"""Looking for tokens and keys in places where none may ever be."""
 
 import re
 from pathlib import Path
 
 # All that a token or key begins with: a part of one would be a leak too.
-_SECRET = re.compile(rb"pit-[0-9a-f]{8}-[0-9a-f]{4}|pmk-[0-9a-f]{16}")
+_SECRET = re.compile(rb"pit-[0-9a-f]{8}-[0-9a-f]{4}|p[ms]k-[0-9a-f]{16}")
 _KEY_FILE = "admin.key"
 
 
