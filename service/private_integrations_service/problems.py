@@ -72,7 +72,7 @@ def problem_response(refused: Refused, *, status: int | None = None) -> JSONResp
         "title": HTTPStatus(code).phrase,
         "status": code,
         "detail": without_secrets(refused.detail),
-        **_without_secrets(refused.about),
+        **_cleaned(refused.about),
     }
     headers = {"WWW-Authenticate": 'Bearer realm="private-integrations"'} if code == 401 else None
     return JSONResponse(body, status_code=code, headers=headers, media_type=MEDIA_TYPE)
@@ -107,11 +107,11 @@ async def on_storage_error(_: Request, __: SQLAlchemyError) -> JSONResponse:
     return problem_response(Refused("storage-unavailable", "the database does not answer; nothing was changed"))
 
 
-def _without_secrets(value: Any) -> Any:
+def _cleaned(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _without_secrets(item) for key, item in value.items()}
+        return {key: _cleaned(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_secrets(item) for item in value]
+        return [_cleaned(item) for item in value]
     return without_secrets(value) if isinstance(value, str) else value
 
 
