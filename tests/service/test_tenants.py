@@ -184,13 +184,22 @@ BODIES = {
     "/businesses/": {"name": "Engines"},
     "/contacts/{contactId}/notes": {"body": "x"},
     "/contacts/{contactId}/tasks": {"title": "x", "dueDate": "2026-12-01T00:00:00.000Z", "completed": False},
+    "/custom-fields/folder": {"name": "x", "objectKey": "custom_objects.pets"},
+    "/custom-fields/": {
+        "dataType": "TEXT",
+        "fieldKey": "custom_objects.pets.x",
+        "objectKey": "custom_objects.pets",
+        "showInForms": True,
+    },
     "/locations/{locationId}/tags": {"name": "x"},
     "/locations/{locationId}/customFields": {"name": "x", "dataType": "TEXT"},
     "/locations/{locationId}/customValues": {"name": "x", "value": "y"},
 }
-LOCATED = ("/contacts/", "/businesses/")
+LOCATED = ("/contacts/", "/businesses/", "/custom-fields/", "/custom-fields/folder")
 # Parameters that name nothing that the sandbox keeps.
 FREE = {"campaignId": "c1", "workflowId": "w1", "type": "add", "objectKey": "custom_objects.pets"}
+# Fields of objects lie in a folder.
+PARENTS = {"/custom-fields/": ("parentId", "/custom-fields/folder")}
 ELSEWHERE = {"businessId": "/businesses/"}
 
 
@@ -221,11 +230,17 @@ class Owner:
                 continue
             collection = ELSEWHERE.get(name) or _collection(template, name)
             assert collection in BODIES, f"say in BODIES what makes the {name} of {template}"
-            body = BODIES[collection] | ({"locationId": self._account} if collection in LOCATED else {})
-            answer = self.ask("POST", self.path(collection, ids), body)
-            assert answer.status in (200, 201), (collection, answer)
-            ids[name] = _id_in(answer.body)
+            ids[name] = self._make(collection, ids)
         return ids
+
+    def _make(self, collection, ids):
+        body = BODIES[collection] | ({"locationId": self._account} if collection in LOCATED else {})
+        if collection in PARENTS:
+            field, above = PARENTS[collection]
+            body[field] = self._make(above, ids)
+        answer = self.ask("POST", self.path(collection, ids), body)
+        assert answer.status in (200, 201), (collection, answer)
+        return _id_in(answer.body)
 
 
 def _collection(template, name):
