@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from canary import leaks, secrets_in
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import KeyRequest, digest_of, new_management_key
@@ -39,9 +40,18 @@ def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One service for all tests that don't stop or break it; rotation periods may be seconds."""
-    with running_service(tmp_path_factory.mktemp("service"), PRIVATE_INTEGRATIONS_MINIMUM_PERIOD="1s") as started:
+    """One service for all tests that don't stop or break it; rotation periods may be seconds.
+
+    Afterwards no token and no key that any of them had may be in its files or in what it said.
+    """
+    folder = tmp_path_factory.mktemp("service")
+    with running_service(folder, PRIVATE_INTEGRATIONS_MINIMUM_PERIOD="1s") as started:
         yield started
+        assert leaks(folder) == {}
+        started.process.terminate()
+        assert started.process.stdout is not None
+        assert secrets_in(started.process.stdout.read().encode()) == set()
+        assert leaks(folder) == {}
 
 
 @pytest.fixture(scope="session")

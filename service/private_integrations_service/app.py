@@ -1,6 +1,7 @@
 """The whole application: the only place that joins the parts."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from anyio import to_thread
@@ -12,21 +13,25 @@ from private_integrations.contract import API
 
 from .authorizer import Authorizer
 from .authorizer.judge import Judge
+from .authorizer.replies import Refusal, send_reply
 from .catalogue import Catalogue
 from .domain import Refused
 from .forward_auth import AUTHORIZE, ForwardAuth
+from .framing import is_chunked, refuse_framing
 from .gateway import Gateway, GatewayLimits, Upstream
 from .management_api import Clock, management_api
 from .operations.upstreams import Credentials
 from .problems import problem_response
-from .request_body import Unread, read_body
+from .request_body import BODY_SECONDS, Unread, read_body
 from .sandbox import Sandbox
 from .sandbox.limits import Limits, RateLimits
 from .settings import Settings
 from .storage.database import Database
 from .storage.usage import UsageFile
 
-_MANAGEMENT = API.removesuffix("/v1")
+_MANAGEMENT = API.removesuffix("/v1").encode()
+# Nobody knows where the next request on this connection would begin.
+_CLOSE = (b"connection", b"close")
 
 
 def utc_now() -> datetime:
@@ -62,23 +67,62 @@ class Application:
         self._forward_auth = ForwardAuth(self._judge)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand each request to the part that its path belongs to."""
+        """Hand each request to the part that its path belongs to, if it can be read in one way only."""
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
             if self._gateway is not None:
                 self._gateway.close()
-        elif scope["path"] == "/health":
+            return
+        fault = refuse_framing(scope["headers"])
+        if fault is not None:
+            await _refuse_malformed(scope, receive, send, fault)
+        elif is_chunked(scope["headers"]):
+            await self._answer_always(scope, receive, send)
+        else:
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["raw_path"] == b"/health":
             await (await _health(self._database))(scope, receive, send)
         elif scope["raw_path"].startswith(AUTHORIZE):
             await self._forward_auth(scope, receive, send)
-        elif scope["path"].startswith(_MANAGEMENT):
+        elif _is_management(scope):
             await self._management(scope, receive, send)
         else:
             await self._data_api(scope, receive, send)
 
+    async def _answer_always(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer also when the body ends in what is no chunk, which looks as if the client had gone."""
+        answering = False
+
+        async def noticing(message: Message) -> None:
+            nonlocal answering
+            answering = True
+            await send(message)
+
+        await self._answer(scope, receive, noticing)
+        if not answering:
+            await _refuse_malformed(scope, receive, send, "the body's chunks can't be read")
+
     def close(self) -> None:
         """Give back what the parts keep open."""
         self._closing.close()
+
+
+def _is_management(scope: Scope) -> bool:
+    """By the path as it was sent: a proxy that keeps this API inside must not be passed by another spelling of it."""
+    raw_path: bytes = scope["raw_path"]
+    return raw_path.startswith(_MANAGEMENT)
+
+
+async def _refuse_malformed(scope: Scope, receive: Receive, send: Send, fault: str) -> None:
+    if _is_management(scope):
+        response = problem_response(Refused("request-malformed", fault))
+        response.raw_headers.append(_CLOSE)
+        await response(scope, receive, send)
+    else:
+        reply = Refusal(400, "request-malformed", fault, {"error": "Bad Request"}).reply()
+        await send_reply(send, replace(reply, headers=(*reply.headers, _CLOSE)))
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
@@ -107,6 +151,9 @@ def _limited(app: ASGIApp, limit: int) -> ASGIApp:
         body = await read_body(receive, limit)
         if body is Unread.TOO_LARGE:
             refused = Refused("body-too-large", f"a body may have at most {limit} bytes")
+            await problem_response(refused)(scope, receive, send)
+        elif body is Unread.TOO_SLOW:
+            refused = Refused("body-too-slow", f"a body must arrive within {BODY_SECONDS} seconds")
             await problem_response(refused)(scope, receive, send)
         elif isinstance(body, bytes):
             await app(scope, _replay(body, receive), send)

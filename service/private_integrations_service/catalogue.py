@@ -34,6 +34,7 @@ class Endpoint:
     path: str
     scope: str | None
     account_kinds: frozenset[str]
+    closed_because: str | None
     versions: tuple[str, ...]
     v3_only: bool
     parameters: tuple[tuple[int, str], ...]
@@ -47,7 +48,9 @@ class Match(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Scope:
+class Scope:
+    """A scope: the kinds of accounts whose tokens may hold it, empty if that is undocumented; is it for OAuth alone."""
+
     account_kinds: frozenset[str]
     pit_refused: bool
 
@@ -63,10 +66,10 @@ class _Node:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Endpoints as a tree of path segments for each method, and scopes by name; nothing in it changes."""
+    """Endpoints, also as a tree of path segments for each method, and scopes by name; nothing in it changes."""
 
     endpoints: tuple[Endpoint, ...] = field(repr=False)
-    _scopes: Mapping[str, _Scope] = field(repr=False)
+    scopes: Mapping[str, Scope] = field(repr=False)
     _roots: Mapping[str, _Node] = field(repr=False)
 
     @classmethod
@@ -75,7 +78,7 @@ class Catalogue:
         text = resources.files(__package__).joinpath("data/scopes.json").read_text("utf-8")
         data = json.loads(text)
         scopes = {
-            entry["name"]: _Scope(_account_kinds(entry["access"]), entry["pit_refused"]) for entry in data["scopes"]
+            entry["name"]: Scope(_account_kinds(entry["access"]), entry["pit_refused"]) for entry in data["scopes"]
         }
         endpoints = tuple(_endpoint(entry, scopes) for entry in data["endpoints"])
         return cls(endpoints, MappingProxyType(scopes), _trees(endpoints))
@@ -85,7 +88,7 @@ class Catalogue:
 
         `account_kind` is "agency" or "sub_account". Scopes whose classes are undocumented are allowed.
         """
-        known = self._scopes.get(scope)
+        known = self.scopes.get(scope)
         if known is None:
             return f"there is no scope {scope!r}{self._suggestion(scope)}"
         if known.pit_refused:
@@ -127,17 +130,19 @@ class Catalogue:
         return Match(node.endpoint, params)
 
     def _suggestion(self, scope: str) -> str:
-        near = difflib.get_close_matches(scope, self._scopes, n=3, cutoff=_NEAR)
+        near = difflib.get_close_matches(scope, self.scopes, n=3, cutoff=_NEAR)
         return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
-def _endpoint(entry: Mapping[str, Any], scopes: Mapping[str, _Scope]) -> Endpoint:
+def _endpoint(entry: Mapping[str, Any], scopes: Mapping[str, Scope]) -> Endpoint:
     scope = entry["scopes"][0] if entry["scopes"] else None
+    kinds = _accepted_kinds(entry, None if scope is None else scopes[scope])
     return Endpoint(
         method=entry["method"],
         path=entry["path"],
         scope=scope,
-        account_kinds=_accepted_kinds(entry, None if scope is None else scopes[scope]),
+        account_kinds=kinds,
+        closed_because=None if kinds else _reason_to_close(entry),
         versions=tuple(entry["versions"]),
         v3_only=entry["versions"] == ["v3"] and entry["gen"] == ["v3"],
         parameters=tuple(
@@ -148,11 +153,17 @@ def _endpoint(entry: Mapping[str, Any], scopes: Mapping[str, _Scope]) -> Endpoin
     )
 
 
-def _accepted_kinds(entry: Mapping[str, Any], scope: _Scope | None) -> frozenset[str]:
+def _accepted_kinds(entry: Mapping[str, Any], scope: Scope | None) -> frozenset[str]:
     """Nobody without a scope or where the platform refuses these tokens; undocumented means as the scope says."""
     if scope is None or entry["pit_refused"]:
         return frozenset()
     return _account_kinds(entry.get("pit_access", entry["access"])) or scope.account_kinds
+
+
+def _reason_to_close(entry: Mapping[str, Any]) -> str:
+    if entry["pit_refused"]:
+        return "the platform refuses private integration tokens there"
+    return "nobody knows its scope" if not entry["scopes"] else "nobody knows which class of token it is for"
 
 
 def _account_kinds(access: Iterable[str]) -> frozenset[str]:

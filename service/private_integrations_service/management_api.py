@@ -122,6 +122,8 @@ def management_api(database: Database, catalogue: Catalogue, settings: Settings,
 
 
 def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
+    if len(request.headers.getlist("authorization")) > 1:
+        raise problems.ProblemError(Refused("key-repeated", "send one Authorization header, with one management key"))
     parts: Parts = request.app.state.parts
     now = max(parts.clock(), parts.database.high_water)
     with parts.database.read() as connection:
@@ -423,10 +425,11 @@ def revoke_key(key_id: Identifier, asking: Administering) -> Key:
 
 
 _PROBLEMS: dict[int | str, str] = {
-    400: "The body can't be read",
+    400: "The request or its body can't be read, or it has two keys",
     401: "No management key, or one that is not known here",
     403: "The key's role forbids this",
     404: "There is no such thing",
+    408: "The body did not arrive in time",
     409: "Somebody else got there first",
     412: "The version given is old",
     413: "The body is too large",

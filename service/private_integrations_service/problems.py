@@ -1,7 +1,7 @@
 """RFC 9457 problem details: how the management API says no."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -16,6 +16,7 @@ from private_integrations.contract import PROBLEM_PREFIX, fault_message
 from .domain import Refused
 from .storage.database import DiskFull
 from .storage.turn import StorageBusy
+from .tokens import without_secrets
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -25,6 +26,7 @@ _STATUS = {
     "attempt-stale": 409,
     "body-malformed": 400,
     "body-too-large": 413,
+    "body-too-slow": 408,
     "cancel-too-late": 409,
     "claim-old": 409,
     "claim-used": 409,
@@ -47,8 +49,10 @@ _STATUS = {
     "key-name-taken": 409,
     "key-not-allowed": 403,
     "key-not-found": 404,
+    "key-repeated": 400,
     "key-unknown": 401,
     "key-used": 409,
+    "request-malformed": 400,
     "rotation-not-allowed": 422,
     "rotation-open": 409,
     "route-unknown": 404,
@@ -72,14 +76,14 @@ class ProblemError(Exception):
 
 
 def problem_response(refused: Refused, *, status: int | None = None) -> JSONResponse:
-    """The answer for a refusal."""
+    """The answer for a refusal; nothing in it looks like a token or key."""
     code = status or _STATUS[refused.problem]
     body = {
         "type": PROBLEM_PREFIX + refused.problem,
         "title": HTTPStatus(code).phrase,
         "status": code,
-        "detail": refused.detail,
-        **refused.about,
+        "detail": without_secrets(refused.detail),
+        **_cleaned(refused.about),
     }
     headers = {"WWW-Authenticate": 'Bearer realm="private-integrations"'} if code == 401 else None
     return JSONResponse(body, status_code=code, headers=headers, media_type=MEDIA_TYPE)
@@ -119,10 +123,18 @@ async def on_storage_error(_: Request, __: SQLAlchemyError) -> JSONResponse:
     return problem_response(Refused("storage-unavailable", "the database does not answer; nothing was changed"))
 
 
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _cleaned(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_cleaned(item) for item in value]
+    return without_secrets(value) if isinstance(value, str) else value
+
+
 def _field(location: Sequence[Any]) -> str:
-    return ".".join(_without_secrets(part) for part in location[1:]) or str(location[0])
+    return ".".join(_known_name(part) for part in location[1:]) or str(location[0])
 
 
-def _without_secrets(part: object) -> str:
+def _known_name(part: object) -> str:
     """A part of a field's name; one that no field of ours could have may be a secret in the wrong place."""
     return str(part) if re.fullmatch("[a-z_-]{1,40}|[0-9]{1,9}", str(part)) else "…"

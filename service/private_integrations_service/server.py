@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import resource
 import signal
 import socket
 import stat
@@ -16,7 +17,7 @@ from typing import Any
 import pysqlite3.dbapi2 as sqlite
 import uvloop
 from anyio import to_thread
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
@@ -46,6 +47,8 @@ _HEAD_LIMIT = 64 * 1024
 
 # Of each process: for every change that waits for its turn, and as many for those that only read.
 _THREADS = 2 * PLACES
+
+_MOST_CONNECTIONS = 10_000
 
 
 def serve(
@@ -88,6 +91,22 @@ def serve(
     finally:
         database.close()
     say("stopped")
+
+
+def _connection_limit() -> int:
+    """How many clients may be connected at once: of all the open files that the system grants, a third.
+
+    One that only waits counts too, so with the server's usual 128 as many idle ones would lock everybody out. The
+    rest is for the database and for connections to an upstream: without a file left the server could accept nobody.
+    """
+    _, granted = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Some systems grant "unlimited" and mean less.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (granted, granted))
+    usable, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if usable == resource.RLIM_INFINITY:
+        return _MOST_CONNECTIONS
+    return max(128, min(usable // 3, _MOST_CONNECTIONS))
 
 
 def _install_once(database: Database, data_dir: Path, say: Say, *, demo: bool) -> None:
@@ -183,8 +202,12 @@ async def _run(app: Application, host: str, port: int, listening: Told, on_stop:
         address=host,
         port=port,
         interface=Interfaces.ASGI,
+        # HTTP/2 has limits of its own, 16 MiB of headers among them; a proxy in front speaks it with clients.
+        http=HTTPModes.http1,
         http1_settings=HTTP1Settings(max_buffer_size=_HEAD_LIMIT),
         websockets=False,
+        backlog=1024,
+        backpressure=_connection_limit(),
         log_level=LogLevels.error,
         log_dictconfig={"handlers": {"console": _STDERR, "access": _STDERR}},
     )

@@ -57,6 +57,13 @@ def test_serve_without_the_extra(installed):
     assert "Traceback" not in done.stderr
 
 
+def test_scopes_without_the_extra(installed):
+    """What a request needs is in the catalogue, which is in the wheel and needs none of the service's parts."""
+    done = run(installed, "-m", "private_integrations.cli", "scopes", "--for", "GET", "/contacts/x")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "contacts.readonly" in done.stdout
+
+
 def test_the_command_line_starts_without_pulumi(installed):
     """The command line doesn't wait for an SDK that it doesn't use."""
     script = "import sys, private_integrations.cli; print('pulumi' in sys.modules)"

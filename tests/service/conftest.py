@@ -206,7 +206,7 @@ def catalogue() -> Catalogue:
     return Catalogue.load()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def accounts() -> Accounts:
     """The ids of the accounts in the database."""
     return Accounts()

@@ -153,12 +153,15 @@ def test_locations_readonly_opens_no_tags(api, desk, reading, accounts):
 def test_classes_of_tokens(api, desk, accounts, reading, contacts):
     """An agency token reads no contacts and a location token creates no locations, whatever the scopes."""
     agency = desk.token_with("locations.readonly", "users.readonly", account=accounts.agency)
-    for method, target, token in (
-        ("GET", contacts, agency),
-        ("POST", "/locations/", desk.token(reading)),
+    for method, target, token, required in (
+        ("GET", contacts, agency, "sub_account"),
+        ("POST", "/locations/", desk.token(reading), "agency"),
     ):
         answer = api.ask(method, target, token=token)
-        assert (answer.status, answer.body) == (401, {**SCOPE, "reason": "class-not-allowed"})
+        assert (answer.status, answer.body) == (
+            401,
+            {**SCOPE, "requiredClass": required, "reason": "class-not-allowed"},
+        )
         assert answer.headers["www-authenticate"] == 'Bearer error="insufficient_scope"'
     assert api.ask("GET", "/users/", token=agency).body["message"] == "Token's user type mismatch!"
 

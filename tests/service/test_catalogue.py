@@ -1,6 +1,8 @@
 """The catalogue: which scopes an integration may hold, and which endpoint a request means."""
 
 import random
+import re
+import sys
 
 import pytest
 
@@ -177,3 +179,30 @@ def test_v3_only(catalogue: Catalogue) -> None:
 def test_scopes_an_integration_can_hold(catalogue: Catalogue, scope: str, kind: str, sentence: str | None) -> None:
     """Scopes match exactly, fit the account's kind, and a wrong one is answered with its neighbours."""
     assert catalogue.refuse_scope(scope, kind) == sentence
+
+
+def _steps(catalogue: Catalogue, method: str, path: str) -> int:
+    """How many functions are called, Python's own included, to match a request."""
+    calls = 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        catalogue.match(method, path)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_every_route_costs_the_same(catalogue: Catalogue) -> None:
+    """A match takes a few steps, and a few more for each segment of its path: the other 666 endpoints cost nothing."""
+    for endpoint in catalogue.endpoints:
+        path = re.sub(r"\{[^}]*\}", "x1", endpoint.path)
+        most = 14 + 6 * len(path.strip("/").split("/"))
+        assert _steps(catalogue, endpoint.method, path) <= most, path
+        # Nor does a route that isn't there, however near it comes to others.
+        for method, end in (("HEAD", ""), (endpoint.method, "/unknown"), (endpoint.method, "x")):
+            assert _steps(catalogue, method, path + end) <= 2 * most, path

@@ -103,7 +103,8 @@ def optional_identifier(value: str | None) -> str | None:
     return None if value is None else identifier(value)
 
 
-def _complete_scope(incomplete: str) -> list[str]:
+def complete_scope(incomplete: str) -> list[str]:
+    """The names of scopes that begin like this."""
     return sorted(scope for scope in ALL_SCOPES if scope.startswith(incomplete))
 
 
@@ -125,7 +126,7 @@ ScopeNames = Annotated[
         "--scope",
         metavar="SCOPE",
         callback=_known_scopes,
-        autocompletion=_complete_scope,
+        autocompletion=complete_scope,
         help="A scope its tokens hold, such as contacts.readonly. Repeatable.",
     ),
 ]
@@ -135,7 +136,7 @@ NewScopeNames = Annotated[
         "--scope",
         metavar="SCOPE",
         callback=_known_scopes,
-        autocompletion=_complete_scope,
+        autocompletion=complete_scope,
         help="A scope to hold from now on; the ones not named are taken away. Repeatable.",
     ),
 ]

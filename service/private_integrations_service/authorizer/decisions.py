@@ -91,11 +91,14 @@ def refuse_version(endpoint: Endpoint, version: str | None, path: str) -> Refusa
 def refuse_scope(endpoint: Endpoint, grant: Grant) -> Refusal | None:
     """Why the token's class or scopes don't open the endpoint."""
     if grant.account_kind not in endpoint.account_kinds:
-        reason = "class-not-allowed" if endpoint.account_kinds else "endpoint-closed"
-        text = _NO_SUCH_SCOPE
-        if endpoint.path == "/users/" and grant.account_kind == "agency":
-            text = "Token's user type mismatch!"
-        return Refusal(401, reason, text, challenge='Bearer error="insufficient_scope"')
+        challenge = 'Bearer error="insufficient_scope"'
+        if not endpoint.account_kinds:
+            return Refusal(401, "endpoint-closed", _NO_SUCH_SCOPE, challenge=challenge)
+        mismatch = endpoint.path == "/users/" and grant.account_kind == "agency"
+        text = "Token's user type mismatch!" if mismatch else _NO_SUCH_SCOPE
+        # There are two kinds: an endpoint that refuses one accepts the other alone.
+        about = {"requiredClass": next(iter(endpoint.account_kinds))}
+        return Refusal(401, "class-not-allowed", text, about, challenge=challenge)
     if endpoint.scope not in grant.scopes:
         return Refusal(
             401,

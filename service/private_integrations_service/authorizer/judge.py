@@ -1,5 +1,6 @@
 """The judge: whether a request may pass, decided anew for each one over the live tokens."""
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from ..storage.grants import Grant, GrantReader
 from ..storage.turn import StorageBusy
 from . import decisions
 from .grants import LiveGrants
+from .pacing import Pacing
 from .replies import BUSY, UNAVAILABLE, Refusal
 
 STORAGE_ERRORS = (sqlite.Error, SQLAlchemyError)
@@ -58,6 +60,7 @@ class Judge:
         self._clock = clock
         self._reader = GrantReader(database)
         self._grants = LiveGrants(self._reader, database.revision, cached_grants)
+        self._pacing = Pacing()
 
     async def judge(
         self, method: str, raw_path: bytes, query_string: bytes, headers: Iterable[tuple[bytes, bytes]]
@@ -65,7 +68,7 @@ class Judge:
         """Decide on a request as it was sent: percent-encoded path, query without `?`, headers in lower case."""
         presented = decisions.read_headers(headers)
         if isinstance(presented, Refusal):
-            return Verdict(presented)
+            return Verdict(await self._paced(presented))
         digest, version = presented
         try:
             now = self._now()
@@ -112,8 +115,15 @@ class Judge:
 
     async def _turned_away(self, grant: Grant | None, now: datetime, refusal: Refusal) -> Refusal:
         """The refusal of a token, once it is sure that no clock set back can revive what it calls dead."""
-        if grant is not None and self._database.outlives(grant.expires_at, now):
+        if grant is None:
+            return await self._paced(refusal)
+        if self._database.outlives(grant.expires_at, now):
             await to_thread.run_sync(self._database.remember, now)
+        return refusal
+
+    async def _paced(self, refusal: Refusal) -> Refusal:
+        """The refusal of a stranger, in its turn. A token that once was good is none: its fleet must not wait."""
+        await asyncio.sleep(self._pacing.wait(asyncio.get_running_loop().time()))
         return refusal
 
     def _open(self, method: str, raw_path: bytes, version: str | None, grant: Grant) -> Match | Refusal:

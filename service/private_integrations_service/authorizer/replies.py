@@ -1,15 +1,13 @@
 """The data API's answers: always a JSON object; refusals in the platform's words, with a stable reason beside them."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote
 from uuid import uuid4
 
 from starlette.types import Send
 
-_TOKEN_LIKE = re.compile(r"pit-[0-9a-f]{4}[0-9a-f-]*", re.IGNORECASE)
+from ..tokens import without_secrets
 
 
 @dataclass(frozen=True)
@@ -38,9 +36,9 @@ class Refusal:
     status_key: str = "statusCode"
 
     def reply(self) -> Reply:
-        """The answer that says so; nothing in it looks like a token."""
+        """The answer that says so; nothing in it looks like a token or key."""
         texts = [self.message] if isinstance(self.message, str) else self.message
-        shown = [without_tokens(text) for text in texts]
+        shown = [without_secrets(text) for text in texts]
         body: dict[str, object] = {
             self.status_key: self.status,
             "message": shown[0] if isinstance(self.message, str) else shown,
@@ -65,12 +63,6 @@ BUSY = Refusal(503, "storage-busy", "Service Unavailable")
 def new_trace_id() -> str:
     """A `traceId`: a random UUID, as the platform's are."""
     return str(uuid4())
-
-
-def without_tokens(text: str) -> str:
-    """The text with whatever looks like a token, percent-encoded or not, cut out."""
-    decoded = unquote(text)
-    return _TOKEN_LIKE.sub("pit-…", decoded) if _TOKEN_LIKE.search(decoded) else text
 
 
 async def send_reply(send: Send, reply: Reply | Refusal) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from starlette.types import Receive, Scope, Send
 
@@ -27,6 +28,13 @@ CredentialOf = Callable[[str], str | None]
 """Answers an account's upstream credential at once, None if there is none; raises SealBroken, and STORAGE_ERRORS."""
 
 _WHOLE = frozenset({Body.JSON, Body.FORM, Body.UNMARKED})
+_UNREAD = MappingProxyType(
+    {
+        Unread.TOO_LARGE: refusals.BODY_TOO_LARGE,
+        Unread.TOO_SLOW: refusals.CLIENT_TIMEOUT,
+        Unread.CLIENT_GONE: refusals.CLIENT_GONE,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +164,8 @@ class Gateway:
     async def _read(self, request: Forwarded, receive: Receive) -> bytes | Refusal:
         if (request.length or 0) > self._limits.checked_body:
             return refusals.BODY_TOO_LARGE
-        try:
-            async with asyncio.timeout(self._limits.silence):
-                read = await read_body(receive, self._limits.checked_body)
-        except TimeoutError:
-            return refusals.CLIENT_TIMEOUT
-        if read is Unread.TOO_LARGE:
-            return refusals.BODY_TOO_LARGE
-        return read if isinstance(read, bytes) else refusals.CLIENT_GONE
+        read = await read_body(receive, self._limits.checked_body, self._limits.silence)
+        return _UNREAD[read] if isinstance(read, Unread) else read
 
     async def _refuse_locations(self, granted: Granted, named: set[str]) -> Refusal | None:
         try:

@@ -5,7 +5,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-from ..authorizer.replies import Refusal, without_tokens
+from ..authorizer.replies import Refusal
+from ..tokens import without_secrets
 from . import refusals
 from .requests import Headers
 from .upstream import Upstream
@@ -84,7 +85,7 @@ def refused_credential(body: bytes | None, credential: str) -> Refusal:
     try:
         answer = json.loads(body or b"null")
         if isinstance(answer, dict) and isinstance(answer.get("message"), str):
-            said = without_tokens(answer["message"].replace(credential, "…"))
+            said = without_secrets(answer["message"].replace(credential, "…"))
     except (ValueError, RecursionError):
         pass
     return refusals.credential_refused(said)

@@ -28,7 +28,7 @@ from . import (
     object_fields,
     tasks,
 )
-from .bodies import BODY_LIMIT, TOO_LARGE
+from .bodies import BODY_LIMIT, TOO_LARGE, TOO_SLOW
 from .limits import RateLimits
 from .requests import Handler, Request
 
@@ -49,6 +49,8 @@ _HANDLERS: Mapping[tuple[str, str], Handler] = MappingProxyType(
         **object_fields.HANDLERS,
     }
 )
+
+_UNREAD = MappingProxyType({Unread.TOO_LARGE: TOO_LARGE, Unread.TOO_SLOW: TOO_SLOW})
 
 
 class Sandbox:
@@ -77,7 +79,7 @@ class Sandbox:
         body = await read_body(receive, BODY_LIMIT)
         if isinstance(body, bytes):
             return await to_thread.run_sync(_answer, handler, Request(self._database, granted, scope, body))
-        return TOO_LARGE if body is Unread.TOO_LARGE else None
+        return _UNREAD.get(body)
 
 
 def _answer(handler: Handler, request: Request) -> Reply | Refusal:

@@ -20,6 +20,7 @@ Check = Callable[[str, object], list[str]]
 """Answers for a field's name and value what is wrong with it, in the platform's words."""
 
 TOO_LARGE = Refusal(413, "body-too-large", "request entity too large", {"error": "Payload Too Large"})
+TOO_SLOW = Refusal(408, "body-too-slow", "request timeout", {"error": "Request Timeout"})
 _NO_OBJECT = Refusal(400, "body-malformed", "The body must be a JSON object", {"error": "Bad Request"})
 
 
