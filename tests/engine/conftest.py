@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from throwaway import Service, engine_environment, make_stack
 PROGRAMS = Path(__file__).parent / "programs"
 
 Program = Callable[[], None]
+
+_UNASKED = auto.UpdateSummary("", datetime.min, "", {}, {}, "")
 
 
 @dataclass
@@ -42,6 +45,9 @@ class EngineStack:
         self.project = f"p{uuid.uuid4().hex[:10]}"
         self.environment = engine_environment(folder, {"PYTHONPATH": str(PROGRAMS), **environment})
         self.stack = make_stack(folder, self.project, lambda: self.program(), self.environment)
+        # After each command the Automation API asks for outputs and history, a process a question: nobody looks at them.
+        self.stack.outputs = dict
+        self.stack.info = lambda _show_secrets=True: _UNASKED
 
     def preview(self, **options: Any) -> Outcome:
         """What `pulumi preview` shows."""
@@ -62,8 +68,12 @@ class EngineStack:
 
     def output(self, name: str) -> Any:
         """A stack output's value, secret or not; None where there is none."""
-        outputs = self.stack.outputs()
+        outputs = self.outputs()
         return outputs[name].value if name in outputs else None
+
+    def outputs(self) -> auto.OutputMap:
+        """All outputs of the stack."""
+        return self.stack.workspace.stack_outputs(self.stack.name)
 
     def resource(self, kind: str) -> dict[str, Any]:
         """The state of the one resource of this kind, `PrivateIntegration` or `Token`, secrets in clear."""

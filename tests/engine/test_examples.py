@@ -40,10 +40,10 @@ def test_the_project_files_name_the_examples():
     """`pulumi up` in a clone runs the quickstart, and in another example's folder that example."""
     project = (REPOSITORY / "Pulumi.yaml").read_text()
     assert f"main: {QUICKSTART.parent.relative_to(REPOSITORY)}" in project
-    for folder in EXAMPLES.iterdir():
-        if folder != QUICKSTART.parent:
-            lines = (folder / "Pulumi.yaml").read_text().splitlines()
-            assert (lines[0], lines[2]) == (f"name: {folder.name}", "runtime: python")
+    for program in EXAMPLES.glob("*/__main__.py"):
+        if program != QUICKSTART:
+            lines = program.with_name("Pulumi.yaml").read_text().splitlines()
+            assert (lines[0], lines[2]) == (f"name: {program.parent.name}", "runtime: python")
 
 
 def test_schedule(stack, service, tmp_path):

@@ -53,7 +53,7 @@ class Life:
     def deploy(self, trigger, scopes, *, rotates):
         """`up` until it succeeds: the new token works, the one before does, and each run rotated once at most."""
         runs = until_it_succeeds(lambda: self.stack.up(three(trigger, scopes)))
-        outputs = self.stack.stack.outputs()
+        outputs = self.stack.outputs()
         self.faulty.flush()
         for name in NAMES:
             held = outputs[name].value

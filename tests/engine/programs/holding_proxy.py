@@ -63,7 +63,7 @@ class HoldingProxy:
         asked_for = threading.Event()
         with client, socket.create_connection(self._target) as upstream, suppress(OSError):
             threading.Thread(target=self._forward, args=(client, upstream, asked_for), daemon=True).start()
-            while answer := self._answer(upstream):
+            while answer := _message(upstream):
                 if asked_for.is_set() and not self._deliver():
                     client.shutdown(socket.SHUT_RDWR)
                     return
@@ -75,6 +75,8 @@ class HoldingProxy:
         with suppress(OSError):
             while request := client.recv(_CHUNK):
                 if self._sought is not None and self._sought in request:
+                    # Its sender may be ended as soon as it is held, and may not have sent the body yet.
+                    request = _message(client, request)
                     if self._before:
                         late = self._deliver()
                     else:
@@ -95,18 +97,17 @@ class HoldingProxy:
         self.held.set()
         return self._released.wait(60)
 
-    def _answer(self, upstream: socket.socket) -> bytes:
-        """One whole answer, empty at the end of the connection; the service always says the length."""
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            more = upstream.recv(_CHUNK)
-            if not more:
-                return b""
-            answer += more
-        head, _, body = answer.partition(b"\r\n\r\n")
-        length = next(
-            int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")
-        )
-        while len(body) < length:
-            body += upstream.recv(_CHUNK)
-        return head + b"\r\n\r\n" + body
+
+def _message(source: socket.socket, message: bytes = b"") -> bytes:
+    """One whole message, of which a part may be there; empty at the end of the connection. All say their length."""
+    while b"\r\n\r\n" not in message:
+        more = source.recv(_CHUNK)
+        if not more:
+            return b""
+        message += more
+    head, _, body = message.partition(b"\r\n\r\n")
+    lengths = (line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
+    length = int(next(lengths, 0))
+    while len(body) < length:
+        body += source.recv(_CHUNK)
+    return head + b"\r\n\r\n" + body
