@@ -10,7 +10,7 @@ import pkgutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -22,7 +22,7 @@ from gohighlevel_api.types import Response
 
 from private_integrations.client import Client
 from private_integrations.connection import Connection
-from private_integrations.contract import IntegrationRequest
+from private_integrations.contract import AccountRequest, IntegrationRequest, UpstreamRequest, new_sealing_key
 from private_integrations_service.catalogue import Catalogue
 from private_integrations_service.tokens import new_id
 from throwaway import REPOSITORY, Service, running_service
@@ -55,10 +55,31 @@ def all_scopes(catalogue: Catalogue) -> list[str]:
     return sorted(scope for scope in named if scope and catalogue.refuse_scope(scope, "sub_account") is None)
 
 
-@pytest.fixture(scope="module", params=["sandbox"])
-def serving(request: pytest.FixtureRequest, service: Service) -> Service:
-    """What serves the API, and issues tokens for it: the sandbox."""
-    return {"sandbox": service}[request.param]
+@contextmanager
+def gateway_before(upstream: Service, folder: Path, catalogue: Catalogue) -> Iterator[Service]:
+    """A gateway whose upstream is another service's sandbox; it has the same account, and one token for it."""
+    keys = folder / "sealing.keys"
+    keys.touch(0o600)
+    keys.write_text(new_sealing_key())
+    with running_service(folder / "data", "--upstream", upstream.url, "--sealing-keys", str(keys)) as gateway:
+        client = Client(Connection(gateway.url, gateway.key))
+        client.put_account("agency", AccountRequest(name="Agency", kind="agency"))
+        client.put_account(upstream.account, AccountRequest(name="Location", agency_id="agency"))
+        credential = UpstreamRequest(credential=token_of(upstream, *all_scopes(catalogue)))
+        client.set_upstream(upstream.account, credential)
+        yield replace(gateway, account=upstream.account)
+
+
+@pytest.fixture(scope="module", params=["sandbox", "gateway"])
+def serving(
+    request: pytest.FixtureRequest, service: Service, tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue
+) -> Iterator[Service]:
+    """What serves the API, and issues tokens for it: the sandbox, or a gateway before it."""
+    if request.param == "sandbox":
+        yield service
+    else:
+        with gateway_before(service, tmp_path_factory.mktemp("gateway"), catalogue) as gateway:
+            yield gateway
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from private_integrations.contract import digest_of
-from private_integrations_service.authorizer.decisions import Presented, named_locations, read_headers
+from private_integrations_service.authorizer.decisions import named_locations, read_headers
 from private_integrations_service.authorizer.replies import Refusal
 from private_integrations_service.catalogue import Catalogue
 from private_integrations_service.framing import refuse_framing
@@ -96,7 +96,7 @@ def test_one_authorization_or_none(headers):
         assert read.reason == "token-malformed"
     else:
         versions = [value for name, value in headers if name == b"version"]
-        assert read == Presented(digest, b", ".join(versions).decode("latin-1").strip() if versions else None)
+        assert read == (digest, b", ".join(versions).decode("latin-1").strip() if versions else None)
 
 
 @given(

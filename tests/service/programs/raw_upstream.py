@@ -7,6 +7,7 @@ import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 
@@ -88,6 +89,7 @@ class RawUpstream:
         self.peers: list[Peer] = []
         self._threads: list[threading.Thread] = []
         self._script: Script = answer(OK)
+        self._marker: tuple[Any, threading.Event] | None = None
         threading.Thread(target=self._accept, daemon=True).start()
 
     def play(self, script: Script) -> list[Peer]:
@@ -95,6 +97,7 @@ class RawUpstream:
 
         Waits until the gateway has closed all earlier ones, so that none is used again.
         """
+        self._accept_all()
         for peer in self.peers:
             with suppress(OSError):
                 peer.connection.shutdown(socket.SHUT_WR)
@@ -109,12 +112,25 @@ class RawUpstream:
         """Listen no more."""
         self._listener.close()
 
+    def _accept_all(self) -> None:
+        """Wait until every connection made so far is accepted: they are, in their order, and one of our own is last."""
+        with socket.socket() as marker:
+            marker.bind(("127.0.0.1", 0))
+            accepted = threading.Event()
+            self._marker = (marker.getsockname(), accepted)
+            marker.connect(self._listener.getsockname())
+            assert accepted.wait(20)
+
     def _accept(self) -> None:
         while True:
             try:
-                connection, _ = self._listener.accept()
+                connection, address = self._listener.accept()
             except OSError:
                 return
+            if self._marker is not None and self._marker[0] == address:
+                self._marker[1].set()
+                connection.close()
+                continue
             if self._tls is not None:
                 try:
                     connection = self._tls.wrap_socket(connection, server_side=True)
