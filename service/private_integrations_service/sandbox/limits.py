@@ -1,4 +1,4 @@
-"""Rate limits: how many requests an account may make in an interval and on a day (docs/platform.md, "Rate limits")."""
+"""Rate limits: how many requests an account may make in an interval and on a day (docs/platform.md §10)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
