@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ PROGRAMS = Path(__file__).parent / "programs"
 
 Program = Callable[[], None]
 
-_UNASKED = auto.UpdateSummary("", datetime.min, "", {}, {}, "")
+_UNASKED = auto.UpdateSummary("", datetime.min.replace(tzinfo=UTC), "", {}, {}, "")
 
 
 @dataclass
@@ -45,7 +45,7 @@ class EngineStack:
         self.project = f"p{uuid.uuid4().hex[:10]}"
         self.environment = engine_environment(folder, {"PYTHONPATH": str(PROGRAMS), **environment})
         self.stack = make_stack(folder, self.project, lambda: self.program(), self.environment)
-        # After each command the Automation API asks for outputs and history, a process a question: nobody looks at them.
+        # After each command the Automation API would ask for outputs and history, a process a question.
         self.stack.outputs = dict
         self.stack.info = lambda _show_secrets=True: _UNASKED
 

@@ -2,11 +2,10 @@
 
 import fcntl
 import hashlib
-import mmap
 import os
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +19,7 @@ _GROUPS = 2048
 _PLACES = 8
 _KEY_BYTES = 16
 _PLACE = struct.Struct(f"<{_KEY_BYTES}sqqII")
+_GROUP_SIZE = _PLACES * _PLACE.size
 # Changed whenever the layout changes: a file that begins otherwise is replaced.
 _HEADER = b"private-integrations rate limits, layout 1\n".ljust(64, b"\0")
 
@@ -50,10 +50,9 @@ class UsageFile:
     def __init__(self, folder: Path, groups: int = _GROUPS) -> None:
         """Open the file in a data folder, or make it; raises ConfigurationError when that can't be done."""
         self._groups = groups
-        size = len(_HEADER) + groups * _PLACES * _PLACE.size
+        size = len(_HEADER) + groups * _GROUP_SIZE
         try:
             self._file = _open(folder / FILE_NAME, size)
-            self._map = mmap.mmap(self._file, size)
         except OSError as error:
             raise ConfigurationError(f"{folder / FILE_NAME} can't be used: {error.strerror}") from error
 
@@ -63,23 +62,24 @@ class UsageFile:
         with _locked(self._file):
             offset, usage = self._find(key)
             changed, answer = step(usage)
-            _PLACE.pack_into(
-                self._map, offset, key, changed.window_start, changed.latest, changed.in_window, changed.in_day
-            )
+            place = _PLACE.pack(key, changed.window_start, changed.latest, changed.in_window, changed.in_day)
+            # Where the file system copies on write, a full disk has no room even for what is there already. Limits
+            # keep scripts in check; they are no reason to turn a good token away.
+            with suppress(OSError):
+                os.pwrite(self._file, place, offset)
         return answer
 
     def close(self) -> None:
         """Give the file free."""
-        self._map.close()
         os.close(self._file)
 
     def _find(self, key: bytes) -> tuple[int, Usage]:
         """Where the account's usage is, or belongs, and what it is."""
-        start = len(_HEADER) + int.from_bytes(key[:8]) % self._groups * _PLACES * _PLACE.size
-        offsets = range(start, start + _PLACES * _PLACE.size, _PLACE.size)
+        start = len(_HEADER) + int.from_bytes(key[:8]) % self._groups * _GROUP_SIZE
         oldest, longest_unused = start, None
-        for offset in offsets:
-            found, window_start, latest, in_window, in_day = _PLACE.unpack_from(self._map, offset)
+        group = _PLACE.iter_unpack(os.pread(self._file, _GROUP_SIZE, start))
+        for place, (found, window_start, latest, in_window, in_day) in enumerate(group):
+            offset = start + place * _PLACE.size
             if found == key:
                 return offset, Usage(window_start, latest, in_window, in_day)
             if longest_unused is None or latest < longest_unused:
@@ -112,8 +112,7 @@ def _make(file: Path, size: int) -> None:
     unfinished = file.with_suffix(".new")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        # Written whole, on the disk: a page without room there would end the process that writes to it (SIGBUS).
-        # Not posix_fallocate, which macOS lacks.
+        # Written whole, so that later there is room for every place. Not posix_fallocate, which macOS lacks.
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(_HEADER.ljust(size, b"\0"))
             stream.flush()
