@@ -7,7 +7,7 @@ LONGEST_WAIT = 2.0
 
 
 class Pacing:
-    """How long each refusal of a stranger waits, so that no more than PER_SECOND of them are worked on.
+    """How long each refusal of a stranger waits, so that a process works on no more than PER_SECOND of them.
 
     Counted for all strangers together, since addresses behind a proxy are one: so nobody is ever banned, and whoever
     has a token that is or was good never waits. Used by one thread.
