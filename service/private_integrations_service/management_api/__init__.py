@@ -1,0 +1,62 @@
+"""The management API: routes by noun, each a caller, one transaction and a wire model."""
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+
+from private_integrations.contract import API, Problem
+
+from .. import problems
+from ..catalogue import Catalogue
+from ..operations.integrations import Rules
+from ..settings import Settings
+from ..storage.database import Database, DiskFull
+from ..storage.turn import StorageBusy
+from . import accounts, generations, health, integrations, keys, upstreams
+from .callers import Clock, Parts
+
+__all__ = ["Clock", "management_api"]
+
+_PROBLEMS: dict[int | str, str] = {
+    400: "The request or its body can't be read, or it has two keys",
+    401: "No management key, or one that is not known here",
+    403: "The key's role forbids this",
+    404: "There is no such thing",
+    408: "The body did not arrive in time",
+    409: "Somebody else got there first",
+    412: "The version given is old",
+    413: "The body is too large",
+    422: "The values are not acceptable",
+    503: "The database does not answer, or too many changes are waiting; nothing was changed",
+    507: "The disk is full; nothing was changed",
+}
+
+
+def management_api(database: Database, catalogue: Catalogue, settings: Settings, clock: Clock) -> FastAPI:
+    """The management API over this database; `clock` gives the present instant in UTC."""
+    api = FastAPI(
+        title="Private integrations",
+        version="1",
+        summary="Declare private integrations, rotate their tokens, see their state.",
+        openapi_url=f"{API}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers={
+            problems.ProblemError: problems.on_problem,
+            RequestValidationError: problems.on_invalid_request,
+            HTTPException: problems.on_http_error,
+            DiskFull: problems.on_full_disk,
+            StorageBusy: problems.on_busy_storage,
+            SQLAlchemyError: problems.on_storage_error,
+        },
+        responses={
+            code: {"model": Problem, "description": text, "content": {problems.MEDIA_TYPE: {}}}
+            for code, text in _PROBLEMS.items()
+        },
+    )
+    api.state.parts = Parts(database, Rules(catalogue, settings), clock)
+    for part in (accounts, upstreams, integrations, generations, keys, health):
+        api.include_router(part.router, prefix=API)
+    return api

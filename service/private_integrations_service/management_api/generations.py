@@ -1,0 +1,118 @@
+"""Routes of tokens: their state, their generations, and what one opens."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Path, Query, Response
+
+from private_integrations.contract import (
+    LAST_GENERATION,
+    Acknowledgement,
+    Expiry,
+    GenerationRequest,
+    Identifier,
+    Introspection,
+    IssuedToken,
+    TokenState,
+    TokenStates,
+)
+
+from ..operations import generations
+from ..storage.database import Write
+from ..storage.integrations import list_integrations as stored_integrations
+from .callers import Asking, unless_refused
+from .integrations import PAGE, next_page
+
+router = APIRouter()
+
+_HOLD = 7 * 86_400
+_LONGEST_HOLD = 366 * 86_400
+_Generation = Annotated[int, Path(ge=1, le=LAST_GENERATION)]
+
+
+@router.get("/tokens")
+def read_tokens(
+    asking: Asking,
+    under: str | None = None,
+    integration: Annotated[list[Identifier] | None, Query(max_length=PAGE)] = None,
+    cursor: str = "",
+) -> TokenStates:
+    """The state of tokens below a path of external ids, or of the integrations named; and the service's clock."""
+    with asking.database.read() as connection:
+        found = stored_integrations(
+            connection,
+            under=under,
+            ids=integration or (),
+            accounts=asking.actor.accounts,
+            after=cursor,
+            limit=PAGE,
+        )
+        states = generations.token_states(connection, found, asking.now)
+    return TokenStates(now=asking.now, tokens=states, cursor=next_page(found))
+
+
+@router.put("/integrations/{integration_id}/generations/{generation}", status_code=201)
+def issue_generation(
+    integration_id: str,
+    generation: _Generation,
+    body: GenerationRequest,
+    asking: Asking,
+    response: Response,
+) -> IssuedToken:
+    """Make a generation exist; the token is in this answer and nowhere else."""
+    response.headers["Cache-Control"] = "no-store"
+    with asking.database.write(asking.now) as write:
+        return unless_refused(
+            generations.issue(
+                write, integration_id, generation, body, asking.rules.settings.superseded_tokens, actor=asking.actor
+            )
+        )
+
+
+@router.post("/integrations/{integration_id}/generations/{generation}/ack")
+def acknowledge_generation(
+    integration_id: str, generation: _Generation, body: Acknowledgement, asking: Asking
+) -> TokenState:
+    """Say that the token is safely stored: it becomes the current one, and the old one's overlap begins."""
+    with asking.database.write(asking.now) as write:
+        return unless_refused(
+            generations.acknowledge(write, integration_id, generation, body.fingerprint, actor=asking.actor)
+        )
+
+
+@router.delete("/integrations/{integration_id}/generations/{generation}")
+def cancel_rotation(
+    integration_id: str,
+    generation: _Generation,
+    asking: Asking,
+    hold_seconds: Annotated[int, Query(ge=0, le=_LONGEST_HOLD)] = _HOLD,
+) -> TokenState:
+    """Cancel a rotation: the token before is the current one again; the rule is not due before the hold ends."""
+    hold = timedelta(seconds=hold_seconds)
+
+    def cancel(write: Write) -> TokenState:
+        return unless_refused(generations.cancel(write, integration_id, generation, hold, actor=asking.actor))
+
+    return asking.database.ending(asking.now, cancel)
+
+
+@router.post("/integrations/{integration_id}/expire")
+def expire_generations(integration_id: str, body: Expiry, asking: Asking) -> TokenState:
+    """End the named generations; they are dead when this is answered."""
+
+    def expire(write: Write) -> TokenState:
+        return unless_refused(generations.expire(write, integration_id, body.generations, actor=asking.actor))
+
+    return asking.database.ending(asking.now, expire)
+
+
+@router.post("/introspect", response_model_exclude_none=True)
+def introspect(
+    asking: Asking,
+    token: Annotated[str, Form()],
+    response: Response,
+    token_type_hint: Annotated[str | None, Form()] = None,
+) -> Introspection:
+    """What a token opens (RFC 7662); asking is no use of it. There is one type of token: a hint changes nothing."""
+    response.headers["Cache-Control"] = "no-store"
+    return generations.introspect(asking.database, token, asking.now, actor=asking.actor)

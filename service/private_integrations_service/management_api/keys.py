@@ -1,0 +1,42 @@
+"""Routes of management keys."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Response
+
+from private_integrations.contract import Identifier, Key, KeyList, KeyRequest
+
+from ..operations import keys
+from ..storage.database import Write
+from .callers import Caller, administrator, unless_refused
+
+router = APIRouter()
+
+Administering = Annotated[Caller, Depends(administrator("keys"))]
+_KeyName = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._@-]+$")]
+
+
+@router.put("/keys/{name}", responses={201: {"model": Key}})
+def make_key(name: _KeyName, body: KeyRequest, asking: Administering, response: Response) -> Key:
+    """Make a management key known by its digest (201), or answer the repetition of that (200)."""
+    with asking.database.write(asking.now, verdicts=False) as write:
+        made = unless_refused(keys.make(write, name, body, actor=asking.actor))
+    response.status_code = 201 if made.created else 200
+    return made.key
+
+
+@router.get("/keys")
+def list_keys(asking: Administering) -> KeyList:
+    """Every management key, never its value or digest."""
+    with asking.database.read() as connection:
+        return KeyList(now=asking.now, keys=keys.listed(connection))
+
+
+@router.delete("/keys/{key_id}")
+def revoke_key(key_id: Identifier, asking: Administering) -> Key:
+    """End a management key: the next request with it is refused."""
+
+    def revoke(write: Write) -> Key:
+        return unless_refused(keys.revoke(write, key_id, actor=asking.actor))
+
+    return asking.database.ending(asking.now, revoke)

@@ -1,0 +1,101 @@
+"""Routes of upstream credentials; no answer is kept by anybody on the way."""
+
+from fastapi import APIRouter, Response
+
+from private_integrations.contract import (
+    AccountId,
+    Deletion,
+    Resealed,
+    UpstreamCredential,
+    UpstreamCredentialList,
+    UpstreamRequest,
+)
+
+from ..domain import Refused
+from ..operations import upstreams
+from ..operations.verification import verify
+from ..problems import ProblemError
+from ..sealing import Sealer
+from ..storage.database import Write
+from .accounts import Administering
+from .callers import Asking, Caller, unless_refused
+
+router = APIRouter()
+
+
+@router.get("/upstreams")
+def list_upstreams(asking: Asking, response: Response) -> UpstreamCredentialList:
+    """The upstream credentials of the accounts that the key reaches; never a value."""
+    response.headers["Cache-Control"] = "no-store"
+    with asking.database.read() as connection:
+        found = upstreams.listed(connection, asking.rules.settings.sealer, actor=asking.actor)
+    return UpstreamCredentialList(upstreams=found)
+
+
+@router.post("/upstreams/reseal")
+def reseal_upstreams(asking: Administering, response: Response) -> Resealed:
+    """Seal every upstream credential with the first sealing key."""
+    response.headers["Cache-Control"] = "no-store"
+    sealer = _sealer(asking)
+    with asking.database.write(asking.now) as write:
+        return upstreams.reseal(write, sealer, actor=asking.actor)
+
+
+@router.put("/upstreams/{account_id}")
+def set_upstream(
+    account_id: AccountId, body: UpstreamRequest, asking: Administering, response: Response
+) -> UpstreamCredential:
+    """Seal and store an account's upstream credential; with `verify` only if the upstream accepts it."""
+    response.headers["Cache-Control"] = "no-store"
+    sealer, verification = _sealer(asking), None
+    if body.verify:
+        with asking.database.read() as connection:
+            account = unless_refused(upstreams.refuse_credential(connection, account_id, body.credential))
+        verification = verify(_upstream(asking), account, body.credential, asking.now)
+        if verification.outcome != "accepted":
+            raise ProblemError(upstreams.not_accepted(verification))
+    with asking.database.write(asking.now) as write:
+        return unless_refused(
+            upstreams.put(write, account_id, body.credential, sealer, verification=verification, actor=asking.actor)
+        )
+
+
+@router.delete("/upstreams/{account_id}")
+def remove_upstream(account_id: AccountId, asking: Administering, response: Response) -> Deletion:
+    """Forget an account's upstream credential: the next request for the account is forwarded no more."""
+    response.headers["Cache-Control"] = "no-store"
+
+    def remove(write: Write) -> bool:
+        return unless_refused(upstreams.remove(write, account_id, actor=asking.actor))
+
+    return Deletion(deleted=asking.database.ending(asking.now, remove))
+
+
+@router.post("/upstreams/{account_id}/verify")
+def verify_upstream(account_id: AccountId, asking: Administering, response: Response) -> UpstreamCredential:
+    """Ask the upstream with the account's credential, and note what it said."""
+    response.headers["Cache-Control"] = "no-store"
+    sealer, upstream = _sealer(asking), _upstream(asking)
+    with asking.database.read() as connection:
+        opened = unless_refused(upstreams.open_credential(connection, account_id, sealer))
+    verification = verify(upstream, opened.account, opened.value, asking.now)
+    with asking.database.write(asking.now, verdicts=False) as write:
+        return unless_refused(upstreams.note_verification(write, opened, verification, sealer, actor=asking.actor))
+
+
+def _sealer(asking: Caller) -> Sealer:
+    sealer = asking.rules.settings.sealer
+    if sealer is None:
+        raise ProblemError(
+            Refused("sealing-keys-missing", "the service runs without sealing keys; start it with --sealing-keys FILE")
+        )
+    return sealer
+
+
+def _upstream(asking: Caller) -> str:
+    upstream = asking.rules.settings.upstream
+    if upstream is None:
+        raise ProblemError(
+            Refused("upstream-missing", "the service has no upstream to ask; start it with --upstream URL")
+        )
+    return upstream
