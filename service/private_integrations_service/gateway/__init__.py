@@ -144,6 +144,8 @@ class Gateway:
 
     async def _checked_body(self, request: Forwarded, granted: Granted, receive: Receive) -> bytes | Refusal | None:
         """The body to send with the head, after every location in it was judged; None: it is streamed."""
+        if request.body is Body.NONE and request.location is None:
+            return b""
         named = set() if request.location is None else {request.location}
         whole = b""
         if request.body in _WHOLE:
