@@ -212,8 +212,13 @@ def auth_request(bench: Bench) -> list[Contender]:
     upstream = bench.upstream()
     process, address = bench.serve("authorizer", bench.few())
     asking = bench.nginx("nginx + authorize", ASK, pool("behind", upstream) + pool("authorizer", address))
+    # Says yes to whatever it is asked, in the authorizer's place: what asking costs with the fastest one there is.
+    yes = bench.nginx("static yes", STATIC)
+    yes_address = yes.url.removeprefix("http://").removesuffix(CONTACT)
+    asking_yes = bench.nginx("nginx + a static yes", ASK, pool("behind", upstream) + pool("authorizer", yes_address))
     return [
         bench.nginx("nginx", PROXY, pool("behind", upstream)),
+        Contender(asking_yes.name, asking_yes.url, asking_yes.credentials, (*asking_yes.processes, *yes.processes)),
         Contender(asking.name, asking.url, asking.credentials, (*asking.processes, process)),
         Contender("nginx that asks", asking.url, asking.credentials, asking.processes),
     ]
@@ -261,6 +266,7 @@ HEATS: dict[str, tuple[Callable[[Bench], list[Contender]], tuple[Row, ...]]] = {
             Row("nginx + `/authorize` ÷ nginx, on one core", "nginx + authorize", "nginx", "throughput", 0.6),
             Row("nginx ÷ nginx + `/authorize`, both programs", "nginx", "nginx + authorize", "CPU"),
             Row("nginx ÷ nginx + `/authorize`, nginx's own time", "nginx", "nginx that asks", "CPU"),
+            Row("nginx ÷ nginx + a static yes, both programs", "nginx", "nginx + a static yes", "CPU"),
         ),
     ),
     "tokens": (

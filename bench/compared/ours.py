@@ -4,6 +4,7 @@ python bench/compared/ours.py trivial|sandbox PORT DATA_DIR [--open] [--cached-g
 """
 
 import argparse
+import gc
 from contextlib import closing
 from pathlib import Path
 
@@ -95,6 +96,8 @@ def main() -> None:
                 websockets=False,
                 log_level=LogLevels.error,
             )
+            gc.collect()
+            gc.freeze()
             uvloop.run(server.serve())
 
 

@@ -79,17 +79,16 @@ class Application:
         elif is_chunked(scope["headers"]):
             await self._answer_always(scope, receive, send)
         else:
-            await self._answer(scope, receive, send)
+            await self._part(scope)(scope, receive, send)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["raw_path"] == b"/health":
-            await (await _health(self._database))(scope, receive, send)
-        elif scope["raw_path"].startswith(AUTHORIZE):
-            await self._forward_auth(scope, receive, send)
-        elif _is_management(scope):
-            await self._management(scope, receive, send)
-        else:
-            await self._data_api(scope, receive, send)
+    def _part(self, scope: Scope) -> ASGIApp:
+        """The part that answers."""
+        if _is_management(scope):
+            return self._forward_auth if scope["raw_path"].startswith(AUTHORIZE) else self._management
+        return self._health if scope["raw_path"] == b"/health" else self._data_api
+
+    async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (await _health(self._database))(scope, receive, send)
 
     async def _answer_always(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer also when the body ends in what is no chunk, which looks as if the client had gone."""
@@ -100,7 +99,7 @@ class Application:
             answering = True
             await send(message)
 
-        await self._answer(scope, receive, noticing)
+        await self._part(scope)(scope, receive, noticing)
         if not answering:
             await _refuse_malformed(scope, receive, send, "the body's chunks can't be read")
 

@@ -7,7 +7,8 @@ See docs/forward-auth.md.
 
 import json
 import re
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
@@ -46,8 +47,7 @@ HEADER_NOT_ALLOWED = Refusal(400, "header-not-allowed", "Headers that begin with
 ACCOUNT_NOT_SERVED = Refusal(403, "account-not-served", "The token does not have access to this location.")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """The request that a gateway asks about, and the accounts that it serves; None if it serves all."""
 
     method: str
@@ -85,7 +85,8 @@ class ForwardAuth:
         if isinstance(asked, Refusal):
             return Verdict(asked)
         # What a gateway would pass on must not look like what it says itself.
-        if any(name.startswith(_OWN_PREFIX) and name not in IDENTITY for name, _ in scope["headers"]):
+        foreign = [name for name, _ in scope["headers"] if name.startswith(_OWN_PREFIX) and name not in IDENTITY]
+        if foreign:
             return Verdict(HEADER_NOT_ALLOWED)
         verdict = await self._judge.judge(asked.method, asked.raw_path, asked.query, scope["headers"])
         decided = verdict.decided
@@ -98,7 +99,7 @@ def _asked_in_headers(scope: Scope, method_name: bytes, target_name: bytes) -> A
     """The request named by two headers, each sent once; the check's own query says which accounts are served."""
     methods = [value for name, value in scope["headers"] if name == method_name]
     targets = [value for name, value in scope["headers"] if name == target_name]
-    served = read_query(scope["query_string"])
+    served = read_query(scope["query_string"]) if scope["query_string"] else {}
     # A misspelt parameter must not open the gateway to every account.
     if len(methods) != 1 or len(targets) != 1 or not served.keys() <= {"account"}:
         return CHECK_MALFORMED
@@ -150,7 +151,7 @@ async def _send_identity(send: Send, granted: Granted, about: list[tuple[bytes, 
     grant = granted.grant
     values = (
         grant.integration_id,
-        quote(grant.integration_name, safe=""),
+        _quoted(grant.integration_name),
         grant.account_id,
         str(grant.generation),
         granted.match.endpoint.scope or "",
@@ -158,6 +159,12 @@ async def _send_identity(send: Send, granted: Granted, about: list[tuple[bytes, 
     headers = [(name, value.encode()) for name, value in zip(IDENTITY, values, strict=True)]
     await send({"type": "http.response.start", "status": 200, "headers": [*headers, *about, (b"content-length", b"0")]})
     await send({"type": "http.response.body", "body": b""})
+
+
+# The same names come again and again, and quoting one takes a fifth of what deciding on its token does.
+@lru_cache(maxsize=1024)
+def _quoted(name: str) -> str:
+    return quote(name, safe="")
 
 
 def _about(verdict: Verdict) -> list[tuple[bytes, bytes]]:

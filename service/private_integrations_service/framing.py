@@ -23,7 +23,7 @@ def refuse_framing(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 def is_chunked(headers: Collection[tuple[bytes, bytes]]) -> bool:
     """Whether the body's end is said by the body itself, so that it can turn out to be no body at all."""
-    return any(name == b"transfer-encoding" for name, _ in headers)
+    return b"transfer-encoding" in [name for name, _ in headers]
 
 
 def _codings(headers: Iterable[tuple[bytes, bytes]]) -> list[bytes]:

@@ -374,6 +374,12 @@ def test_the_answer_keeps_its_headers():
     ]
 
 
+def test_a_204_has_no_length():
+    """An answer that can't have a body doesn't say how long it is (RFC 9110 §8.6), whatever the upstream does."""
+    head = Head(204, [(b"content-length", b"0"), (b"x-other", b"1")])
+    assert answered_headers(head, UPSTREAM, CREDENTIAL) == [(b"x-other", b"1")]
+
+
 @given(values, values, st.sampled_from([CREDENTIAL, CREDENTIAL.replace("-", "%2D"), CREDENTIAL.replace("1", "%31")]))
 def test_a_header_with_the_credential_is_dropped(before, after, secret):
     """Plain or percent-encoded, wherever it stands in the value."""

@@ -218,7 +218,7 @@ class Connection(asyncio.Protocol):
         if not has_body(self._method, status):
             self._ended = True
         else:
-            names = {name for name, _ in self._headers}
+            names = [name for name, _ in self._headers]
             self._until_close = b"content-length" not in names and b"transfer-encoding" not in names
 
     def on_body(self, data: bytes) -> None:
@@ -256,9 +256,10 @@ class Connection(asyncio.Protocol):
     def _unanswered(self) -> Refusal:
         return refusals.STALE if self._reused else refusals.CLOSED_UNANSWERED
 
-    async def _arrival(self) -> None:
+    def _arrival(self) -> asyncio.Future[None]:
+        """Done as soon as anything has changed."""
         self._reader = self._loop.create_future()
-        await self._reader
+        return self._reader
 
     def _wake(self) -> None:
         if self._reader is not None and not self._reader.done():

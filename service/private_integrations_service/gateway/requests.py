@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from ..authorizer.replies import Refusal
 from ..catalogue import Endpoint
@@ -79,8 +79,8 @@ class Body(Enum):
     OPAQUE = "opaque"
 
 
-@dataclass(frozen=True, slots=True)
-class Forwarded:
+# A named tuple: it is made once per request, at half of what a frozen dataclass costs.
+class Forwarded(NamedTuple):
     """A request that may be sent: method, target, end-to-end headers, and what is known of its body.
 
     `length` is None for a body of unknown length. `location` is what a `locationId` header says.

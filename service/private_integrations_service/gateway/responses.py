@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from ..authorizer.replies import Refusal
@@ -30,12 +30,13 @@ _DROPPED = frozenset(
         b"pit-token-expires",
     }
 )
+# What `Connection` says of itself, and what frames the answer whatever it says.
+_NOT_NAMED = frozenset({b"keep-alive", b"close", b"content-length"})
 _LINKS = frozenset({b"location", b"content-location"})
 _ABSOLUTE = re.compile(rb"(?:https?:)?//([^/?#]*)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """Status and headers of an answer, names in lower case."""
 
     status: int
@@ -49,34 +50,37 @@ def has_body(method: str, status: int) -> bool:
 
 def is_well_framed(headers: Headers) -> bool:
     """One length, or chunks and nothing else, or neither; anything more may be read in two ways."""
-    lengths = [value for name, value in headers if name == b"content-length"]
-    codings = [value for name, value in headers if name == b"transfer-encoding"]
-    if codings:
-        return not lengths and len(codings) == 1 and codings[0].strip().lower() == b"chunked"
-    return len(lengths) <= 1
+    names = [name for name, _ in headers]
+    lengths = names.count(b"content-length")
+    if b"transfer-encoding" not in names:
+        return lengths <= 1
+    codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
+    return lengths == 0 and codings == [b"chunked"]
 
 
 def answered_headers(head: Head, upstream: Upstream, credential: str) -> Headers:
     """The headers to pass on; a value with the credential in it is dropped whole, with its header."""
     secret = credential.encode()
+    # All values at once: most answers have neither, and no value needs a look of its own.
+    values = b"\n".join([value for _, value in head.headers])
+    may_tell = secret in values or b"%" in values
     named: set[bytes] = set()
     kept: Headers = []
-    for name, value in head.headers:
+    for header in head.headers:
+        name, value = header
         if name == b"connection":
-            named.update(token.strip() for token in value.lower().split(b","))
-        elif (
-            name in _DROPPED
-            or name.startswith(b"x-pit-")
-            or (name == b"content-length" and head.status == 204)
-            or secret in value
-            or (b"%" in value and secret in unquote_to_bytes(value))
-        ):
+            says = value.lower()
+            # Usually that alone, and a list of names costs as much as the rest of this loop.
+            if says not in _NOT_NAMED:
+                named.update(token.strip() for token in says.split(b","))
+        elif name in _DROPPED or name.startswith(b"x-pit-") or (may_tell and _tells(value, secret)):
             continue
         else:
-            kept.append((name, _link(value, upstream) if name in _LINKS else value))
-    if named and (named := named - {b"keep-alive", b"close", b"content-length"}):
-        kept = [header for header in kept if header[0] not in named]
-    return kept
+            kept.append((name, _link(value, upstream)) if name in _LINKS else header)
+    named -= _NOT_NAMED
+    if head.status == 204:
+        named.add(b"content-length")
+    return [header for header in kept if header[0] not in named] if named else kept
 
 
 def refused_credential(body: bytes | None, credential: str) -> Refusal:
@@ -89,6 +93,10 @@ def refused_credential(body: bytes | None, credential: str) -> Refusal:
     except (ValueError, RecursionError):
         pass
     return refusals.credential_refused(said)
+
+
+def _tells(value: bytes, secret: bytes) -> bool:
+    return secret in value or (b"%" in value and secret in unquote_to_bytes(value))
 
 
 def _link(value: bytes, upstream: Upstream) -> bytes:
