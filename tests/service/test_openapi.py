@@ -30,10 +30,10 @@ def ask_everything(service):
 
 
 def ask_at_random(cases, key):
-    """Send fifteen cases of a strategy."""
+    """Send ten cases of a strategy."""
 
     @given(case=cases)
-    @settings(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     def ask(case):
         case.call_and_validate(headers={"Authorization": f"Bearer {key}"}, checks=CHECKS)
 

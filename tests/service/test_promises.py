@@ -5,7 +5,7 @@ import pytest
 from trials.lane import lane
 from trials.trial import Trial, run_trial
 
-TRIALS = 100
+TRIALS = 60
 LOSSES = (0.05, 0.2)
 
 # What leads to the counterexample of each rule, at losses that find it soon.

@@ -19,11 +19,13 @@ from ..sealing import SealBroken, Sealer, key_of
 from ..storage import accounts, audit
 from ..storage import upstreams as stored
 from ..storage.database import Database, Write
+from ..storage.revision import Remembered
 from ..storage.tokens import integration_of_digest
 from ..storage.upstreams import CredentialReader, StoredCredential
 from ..tokens import presented_token
 
 _PURPOSE = "upstream-credential"
+_MOST_KEPT = 10_000
 
 
 def listed(connection: Connection, sealer: Sealer | None, *, actor: Actor) -> list[UpstreamCredential]:
@@ -150,23 +152,16 @@ def note_verification(
 class Credentials:
     """Opened credentials, kept between requests for exactly as long as nothing has changed; used by one thread.
 
-    What is kept holds while the generation word is even and what it was: see storage/revision.py. So a credential
-    that was set or removed holds from the next request on.
+    So a credential that was set or removed holds from the next request on.
     """
 
     def __init__(self, database: Database, sealer: Sealer) -> None:
         self._reader = CredentialReader(database)
         self._sealer = sealer
-        self._revision = database.revision
-        self._word = self._revision.word
-        self._kept: dict[str, str] = {}
+        self._kept: Remembered[str, str] = Remembered(database.revision, _MOST_KEPT)
 
     def of(self, account_id: str) -> str | None:
         """The account's credential, None if there is none; raises SealBroken, and the driver's errors."""
-        word = self._revision.word
-        if word != self._word:
-            self._kept.clear()
-            self._word = word
         kept = self._kept.get(account_id)
         if kept is not None:
             return kept
@@ -174,9 +169,7 @@ class Credentials:
         if sealed is None:
             return None
         credential = self._sealer.open(sealed, purpose=_PURPOSE, account=account_id)
-        # An odd word: a change is being committed. A moved one: what was read may be older than it.
-        if not word % 2 and self._revision.word == word:
-            self._kept[account_id] = credential
+        self._kept.keep(account_id, credential)
         return credential
 
     def close(self) -> None:
