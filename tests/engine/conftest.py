@@ -9,12 +9,17 @@ from typing import Any
 
 import pulumi.automation as auto
 import pytest
+from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 
 from holding_proxy import HoldingProxy
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import IntegrationRequest
 from throwaway import Service, engine_environment, make_stack
+
+# Inline programs talk to one engine after the other from this process. Connections that are shared by address would
+# let an engine on a port that was used before look as dead as the one that had it.
+_GRPC_CHANNEL_OPTIONS.append(("grpc.use_local_subchannel_pool", 1))
 
 PROGRAMS = Path(__file__).parent / "programs"
 
