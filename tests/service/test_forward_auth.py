@@ -16,6 +16,7 @@ from private_integrations_service.authorizer.judge import Judge
 from private_integrations_service.forward_auth import IDENTITY, ForwardAuth
 from private_integrations_service.operations import integrations
 from private_integrations_service.operations.generations import introspect
+from raw_http import Answer
 from throwaway import REPOSITORY
 
 GATEWAYS = REPOSITORY / "examples" / "gateways"
@@ -24,17 +25,8 @@ NEVER_ISSUED = "pit-" + "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Answer):
     """What the gateway got."""
-
-    status: int
-    headers: dict[str, str]
-    content: bytes
-
-    @property
-    def body(self) -> Any:
-        """The JSON in it."""
-        return json.loads(self.content)
 
     @property
     def identity(self) -> dict[str, str]:

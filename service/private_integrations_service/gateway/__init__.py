@@ -55,13 +55,11 @@ class Gateway:
     Its own refusals have a `reason` and `X-PIT-Problem`; an answer without them is the upstream's.
     """
 
-    def __init__(
-        self, judge: Judge, upstream: Upstream, credential_of: CredentialOf, limits: GatewayLimits | None = None
-    ) -> None:
+    def __init__(self, judge: Judge, upstream: Upstream, credential_of: CredentialOf, limits: GatewayLimits) -> None:
         self._judge = judge
         self._upstream = upstream
         self._credential_of = credential_of
-        self._limits = limits or GatewayLimits()
+        self._limits = limits
         self._pool = Pool(upstream, self._limits)
         self._beside = literals_beside(judge.catalogue.endpoints)
 

@@ -7,6 +7,8 @@ from ..authorizer.replies import Refusal
 SUCCEEDED: Mapping[str, object] = {"succeded": True, "succeeded": True}
 """The platform's own misspelling, and the word."""
 
+CUSTOM_FIELD_TAKEN = Refusal(400, "duplicate-custom-field", "This location does not allow duplicated custom fields.")
+
 
 def not_found(noun: str, identifier: str) -> Refusal:
     """The platform's answer about what isn't there, or is another account's; `noun` as in "Custom field"."""

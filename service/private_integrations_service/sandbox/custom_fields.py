@@ -9,7 +9,7 @@ from ..authorizer.replies import Refusal, Reply
 from ..storage import custom_fields as stored
 from ..storage.custom_fields import CustomField
 from ..tokens import new_id
-from .answers import SUCCEEDED, not_found
+from .answers import CUSTOM_FIELD_TAKEN, SUCCEEDED, not_found
 from .bodies import Check, flag, invalid, number, one_of, required_text, text, texts, texts_by_name
 from .keys import key_of, named
 from .queries import last, name_faults
@@ -39,7 +39,7 @@ def create_custom_field(request: Request) -> Reply | Refusal:
     with request.database.write(request.now, verdicts=False) as write:
         field = CustomField(new_id(), request.account_id, model, key, _merged({}, given), added_at=write.now)
         if stored.custom_field_by_key(write.connection, field.account_id, key) is not None:
-            return _TAKEN
+            return CUSTOM_FIELD_TAKEN
         stored.add_custom_field(write.connection, field)
     return Reply(201, {"customField": _shown(field)})
 
@@ -77,9 +77,6 @@ def delete_custom_field(request: Request) -> Reply | Refusal:
     with request.database.write(request.now, verdicts=False) as write:
         removed = stored.remove_custom_field(write.connection, request.account_id, field_id)
     return Reply(200, SUCCEEDED) if removed else not_found("Custom field", field_id)
-
-
-_TAKEN = Refusal(400, "duplicate-custom-field", "This location does not allow duplicated custom fields.")
 
 
 def _model(name: str, value: object) -> list[str]:

@@ -18,7 +18,7 @@ from ..storage import object_fields as stored
 from ..storage.database import Write
 from ..storage.object_fields import ObjectField
 from ..tokens import new_id
-from .answers import SUCCEEDED, not_found
+from .answers import CUSTOM_FIELD_TAKEN, SUCCEEDED, not_found
 from .bodies import Check, flag, invalid, number, one_of, required_text, text, texts_by_name
 from .keys import key_of, named
 from .queries import location_faults, name_faults
@@ -190,7 +190,7 @@ def _added(
     write: Write, request: Request, object_key: str, key: str, folder_id: str | None, fields: Mapping[str, Any]
 ) -> Reply | Refusal:
     if stored.object_field_by_key(write.connection, request.account_id, key) is not None:
-        return Refusal(400, "duplicate-custom-field", "This location does not allow duplicated custom fields.")
+        return CUSTOM_FIELD_TAKEN
     field = ObjectField(
         new_id(), request.account_id, object_key, key, folder_id, fields, added_at=write.now, updated_at=write.now
     )
