@@ -1,14 +1,20 @@
-"""Who asks: a name for the audit log, and the accounts that they reach."""
+"""Who asks: a name for the audit log, where they ask from, and the accounts that they reach."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Whoever causes a change; `accounts` is None for those that reach every account."""
+    """Whoever causes a change; `accounts` is None for those that reach every account.
+
+    `name` begins with what they are: `person/…`, `key/…`. `address` is where their request came from and `agent` the
+    program that it named; both are empty for what the service does by itself.
+    """
 
     name: str
     accounts: frozenset[str] | None = None
+    address: str = ""
+    agent: str = ""
 
     def reaches(self, account: str) -> bool:
         """Whether this account exists at all for them: what lies in another one is not found."""
