@@ -112,7 +112,7 @@ def test_list_shows_a_line_for_each(cli):
     integration = cli.create("Listed", "--scope", "contacts.write", "--every", "90d")["integration"]
     listed = cli("list", COLUMNS="40")
     assert listed.code == 0
-    headings = ["ID", "NAME", "ACCOUNT", "SCOPES", "STATUS", "GENERATION", "ROTATED", "NEXT ROTATION"]
+    headings = ["ID", "NAME", "ACCOUNT", "SCOPES", "STATUS", "GENERATION", "LAST USED", "ROTATED", "NEXT ROTATION"]
     assert re.split(r"  +", listed.out.splitlines()[0]) == [*headings, "ROTATION", "MANAGED BY"]
     cells = _line_of(listed.out, integration["id"])
     assert cells[:6] == [integration["id"], "Listed", integration["account"], "2", "not used yet", "1"]
