@@ -96,13 +96,14 @@ def _row(standing: Standing) -> Row:
 
 
 def _narrow(row: Row) -> str:
-    """The row on four lines, for a terminal that is too narrow for one."""
+    """The row on five lines, for a terminal that is too narrow for one."""
     integration_id, name, account, scopes, status, generation, used, rotated, following, policy, owner = row
     return (
         f"{integration_id}  {name}\n"
         f"  {status}, scopes {scopes}, account {account}, by {owner}\n"
-        f"  generation {generation}, last used {used}, rotated {rotated}, next {following}\n"
-        f"  {policy}"
+        f"  generation {generation}, rotated {rotated}, next {following}\n"
+        f"  {policy}\n"
+        f"  last used {used}"
     )
 
 
