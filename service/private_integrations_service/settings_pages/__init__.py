@@ -13,7 +13,7 @@ from ..operations.integrations import Rules
 from ..settings import Settings
 from ..storage.activity import Activity
 from ..storage.database import Database
-from . import integrations, sign_in
+from . import activity, integrations, sign_in
 from .failures import on_http_error, on_storage_error
 from .rendering import templates
 from .visits import Clock, Parts
@@ -29,7 +29,7 @@ def settings_pages(
 ) -> Starlette:
     """The settings pages over this database; `clock` gives the present instant in UTC."""
     routes: list[Route | Mount] = [Mount("/settings/static", StaticFiles(directory=_STATIC), name="static")]
-    for part in (sign_in, integrations):
+    for part in (sign_in, integrations, activity):
         routes += part.ROUTES
     pages = Starlette(
         routes=routes,
