@@ -13,6 +13,8 @@ from management import Management
 from throwaway import Service
 from visitors import Visitor, new_visitor
 
+_USUAL = {"viewport": DESKTOP, "timezone_id": "Europe/Berlin", "locale": "en-GB"}
+
 NewScreen = Callable[..., Screen]
 
 
@@ -59,9 +61,13 @@ def new_screen(service: Service, chromium: Browser) -> Iterator[NewScreen]:
     screens: list[Screen] = []
 
     def opened(visitor: Visitor | None = None, **options: Any) -> Screen:
-        context = chromium.new_context(**{"viewport": DESKTOP, "timezone_id": "Europe/Berlin", "locale": "en-GB"} | options)
+        context = chromium.new_context(
+            **{"viewport": DESKTOP, "timezone_id": "Europe/Berlin", "locale": "en-GB"} | options
+        )
         if visitor is not None:
-            context.add_cookies([{"name": name, "value": value, "url": service.url} for name, value in visitor.cookies.items()])
+            context.add_cookies(
+                [{"name": name, "value": value, "url": service.url} for name, value in visitor.cookies.items()]
+            )
         screens.append(Screen(context.new_page(), service.url))
         return screens[-1]
 

@@ -84,13 +84,13 @@ class Visit:
             "now": self.now,
             "user": self.session and self.session.user,
             "form_key": self.session.form_key if self.session else "",
-            "accounts": self._accounts(),
+            "known_accounts": self._known_accounts(),
             "sections": SECTIONS,
             "notice": NOTICES.get(self.query.get("notice", "")),
         }
         return html(self.parts.templates, template, status, **common | values)
 
-    def _accounts(self) -> list[Account]:
+    def _known_accounts(self) -> list[Account]:
         """The accounts whose integrations this person manages."""
         if self.session is None:
             return []

@@ -47,7 +47,7 @@ _SMALL_TARGETS = """() => {
         const box = (label ?? target).getBoundingClientRect();
         if (!target.checkVisibility({ visibilityProperty: true }) || target.matches(".skip")) continue;
         if (target.matches("a") && getComputedStyle(target).display === "inline") continue;
-        if (box.height < 44 || box.width < 24) small.push(`${target.outerHTML.slice(0, 120)} ${box.width} x ${box.height}`);
+        if (box.height < 44 || box.width < 24) small.push(`${box.width} x ${box.height}: ${target.outerHTML}`);
     }
     return small;
 }"""
