@@ -1,5 +1,7 @@
 """What people meet before they are in, and where nothing is: in a real browser."""
 
+import pytest
+
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import UserRequest
@@ -61,3 +63,23 @@ def test_the_first_stop_of_a_keyboard_is_the_content(screen):
     assert box["y"] >= 0
     screen.page.keyboard.press("Enter")
     assert screen.page.evaluate("document.activeElement.id") == "main"
+
+
+def test_what_a_page_may_not_do_is_noticed(screen):
+    """A request elsewhere, style and script within the page, a script that breaks, a picture without words."""
+    screen.open(LIST)
+    screen.page.evaluate("""() => {
+        const wrong = `<p style="color: red" onclick="x()">x</p><img src="/x">`;
+        document.querySelector("main").insertAdjacentHTML("beforeend", wrong);
+        fetch("https://example.com/").catch(() => null);
+        setTimeout(() => { throw new Error("broken"); });
+    }""")
+    with pytest.raises(AssertionError, match="image-alt"):
+        screen.look()
+    kinds = sorted({fault.partition(":")[0] for fault in screen.faults})
+    told = "\n".join(screen.faults)
+    screen.faults.clear()
+    assert kinds == ["console", "request", "script"], told
+    assert "https://example.com/" in told
+    assert "style-src" in told
+    assert "script-src" in told
