@@ -16,6 +16,7 @@ AXE = REPOSITORY / ".venv" / "javascript" / "node_modules" / "axe-core" / "axe.m
 
 PHONE = {"width": 360, "height": 740}
 DESKTOP = {"width": 1280, "height": 800}
+WIDE = {"width": 1600, "height": 900}
 
 _ARGUMENTS = (
     "--no-sandbox",  # the tests run as root in containers
@@ -73,7 +74,7 @@ class Screen:
     faults: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.page.set_default_timeout(10_000)
+        self.page.set_default_timeout(30_000)
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.faults.append(f"script: {error}"))
         self.page.on("request", self._request)
@@ -92,8 +93,8 @@ class Screen:
 
     def press(self, name: str, *, role: Any = "button") -> None:
         """Press the one button (or link) of this name, and wait for the page that it leads to."""
-        self.page.get_by_role(role, name=name, exact=True).click()
-        self.page.wait_for_load_state()
+        with self.page.expect_event("load"):
+            self.page.get_by_role(role, name=name, exact=True).click()
 
     def text(self) -> str:
         """What is to be read on the page."""
@@ -108,8 +109,10 @@ class Screen:
         found = self._seen(DESKTOP, "light", _STANDARDS) + self._seen(PHONE, "dark", _STANDARDS)
         found += self._seen(DESKTOP, "dark", _COLOURS) + self._seen(PHONE, "light", _COLOURS)
         found += self.page.evaluate(_SMALL_TARGETS)
-        if self.page.evaluate("document.documentElement.scrollWidth") > PHONE["width"]:
-            found.append("scrolls sideways on a phone")
+        for size in (PHONE, WIDE):
+            self.page.set_viewport_size(size)
+            if self.page.evaluate("document.documentElement.scrollWidth") > size["width"]:
+                found.append(f"scrolls sideways at {size['width']} px")
         assert not found, "\n".join([self.path, *found])
         self.page.set_viewport_size(before)
         self.page.emulate_media(color_scheme="null")
