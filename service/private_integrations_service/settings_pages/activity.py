@@ -12,13 +12,14 @@ from private_integrations.contract import ActivityReport, Period
 
 from ..domain import Refused
 from ..operations import activity, integrations
+from ..storage.accounts import account_by_id
 from .visits import Visit, signed_in
 
 PERIODS = {"day": "24 hours", "week": "7 days", "month": "30 days"}
 
-# The size of a chart in its own units: the page decides how large it is shown.
-_WIDTH = 672
-_HEIGHT = 64
+# Width and height in a chart's own units: the stylesheet decides how large it is shown.
+_LARGE = (360, 60)
+_SMALL = (120, 20)
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,13 @@ class Chart:
     total: int
     bars: tuple[Bar, ...]
     label: str
-    width: int = _WIDTH
-    height: int = _HEIGHT
+    width: int
+    height: int
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it stands in a row of a table."""
+        return (self.width, self.height) == _SMALL
 
 
 def _show(visit: Visit) -> Response | Refused:
@@ -51,32 +57,45 @@ def _show(visit: Visit) -> Response | Refused:
         if isinstance(integration, Refused):
             return integration
         report = activity.usage_of(visit.activity, connection, integration, period, visit.now)
+        account = account_by_id(connection, integration.account)
     return visit.page(
         "activity.html",
+        account=account,
         integration=integration,
         report=report,
         periods=PERIODS,
         let_through=chart(report, report.requests, "let through"),
         refused=chart(report, report.refused, "refused"),
-        by_scope=[(row, chart(report, row.requests, "let through")) for row in report.scopes],
-        by_generation=[(row, chart(report, row.requests, "let through")) for row in report.generations],
+        by_scope=[(row, chart(report, row.requests, "let through", _SMALL)) for row in report.scopes],
+        by_generation=[(row, chart(report, row.requests, "let through", _SMALL)) for row in report.generations],
+        unused={found.scope for found in report.unused},
         is_behind=activity.is_behind(visit.activity, visit.now),
     )
 
 
-def chart(report: ActivityReport, numbers: Sequence[int], what: str) -> Chart:
+def chart(report: ActivityReport, numbers: Sequence[int], what: str, size: tuple[int, int] = _LARGE) -> Chart:
     """The numbers of a report's parts as bars; the highest one is as high as the chart, and no request is invisible."""
-    part, highest, total = _WIDTH / len(numbers), max(numbers), sum(numbers)
+    width, height = size
+    part, highest, total = width / len(numbers), max(numbers), sum(numbers)
     bars = []
     for place, requests in enumerate(numbers):
         if requests:
-            height = max(2.0, _HEIGHT * requests / highest)
+            high = max(height / 20, height * requests / highest)
             start = report.since + place * timedelta(seconds=report.part_seconds)
-            # A gap of a fifth on the right: bars that touch would be one.
-            bars.append(Bar(start, requests, round(place * part, 2), _HEIGHT - height, round(part * 0.8, 2), height))
+            # Narrower than its part: bars that touch would be one.
+            bars.append(
+                Bar(
+                    start,
+                    requests,
+                    round(place * part, 2),
+                    round(height - high, 2),
+                    round(part * 0.8, 2),
+                    round(high, 2),
+                )
+            )
     some = "1 request" if total == 1 else f"{total} requests"
     most = f", at most {highest} in one {'hour' if report.part_seconds == 3600 else 'day'}" if total > 1 else ""
-    return Chart(total, tuple(bars), f"{some} {what} in {PERIODS[report.period]}{most}")
+    return Chart(total, tuple(bars), f"{some} {what} in {PERIODS[report.period]}{most}", width, height)
 
 
 def _period(asked: str | None) -> Period:
