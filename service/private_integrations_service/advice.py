@@ -10,8 +10,6 @@ UNUSED_AFTER = timedelta(days=90)
 _SHOWN = 3
 
 _REMEDIES = {
-    "token-expired": "the token's time is over: give whoever sends it the integration's present token",
-    "token-revoked": "the token was ended: give whoever sends it the integration's present token",
     "version-missing": "send the header Version, such as Version: 2021-07-28",
     "version-unknown": "send a Version that was published, such as 2021-07-28 or v3",
     "version-malformed": "send a Version such as 2021-07-28 or v3",
@@ -51,6 +49,8 @@ def remedy(reason: str, scope: str) -> str:
     """What helps against a refusal."""
     if reason == "scope-missing":
         return f"add {scope} to the integration's scopes if these requests are meant"
+    if reason.startswith("token-"):
+        return "the token is dead: give whoever sends it the integration's present one"
     return _REMEDIES.get(reason, "")
 
 

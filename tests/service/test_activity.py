@@ -339,6 +339,19 @@ def test_history_ends(activity, desk):
     assert rows() == [0, 0, 0, 0]
 
 
+def test_what_is_known_of_a_token_is_not_shown_to_who_has_its_id_now(recorded, desk, database):
+    """Beside a database that was restored from an older copy, an id may come again: in another integration."""
+    former, integration = "int_of_somebody_else", desk.integration(READ)
+    at = to_milliseconds(NOON)
+    callers = {(1, "198.51.100.9", "secret-project/1"): (1, at, at)}
+    theirs = Batch({1: (former, 1)}, {(1, hour_of(at), READ, ""): 5}, {(1, READ, ""): at}, callers)
+    recorded.activity.store(theirs, NOON)
+    recorded.contacts(desk.token(integration))
+    recorded.contacts(desk.token(integration))
+    report = recorded.report(integration)
+    assert (sum(report.requests), [caller.address for caller in report.callers]) == (2, ["203.0.113.7"] * 2)
+
+
 def test_scopes_that_nobody_uses_are_named_with_what_drops_them(recorded, desk, clock):
     """For 90 days nothing is said; then the unused ones, with the program's line before and after."""
     integration = desk.integration(READ, WRITE)

@@ -1,6 +1,7 @@
 """What tokens were used for: when last, how often, by whom, and what that says about them."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -25,7 +26,7 @@ from private_integrations.contract import (
 from .. import advice
 from ..storage import activity as stored
 from ..storage import audit
-from ..storage.activity import ENDED, Activity, Caller, Counted, LastUse
+from ..storage.activity import DEAD, Activity, Caller, Counted, LastUse
 from .generations import token_states
 
 BEHIND = timedelta(minutes=1)
@@ -120,26 +121,24 @@ def usage_of(
         observed = stored.observed_since(recorded)
     (state,) = token_states(connection, [integration], now)
     unused = _unused(connection, integration, uses, observed, now)
-
-    def by_part(rows: Iterable[Counted]) -> list[int]:
-        numbers = [0] * parts
-        for row in rows:
-            # A clock that was set back has counted in what is the future now.
-            numbers[min((row.start - since) // width, parts - 1)] += row.requests
-        return numbers
-
+    whole = _Tally(since, width, parts)
+    by_scope: dict[str, _Tally] = defaultdict(whole.empty)
+    by_generation: dict[int, _Tally] = defaultdict(whole.empty)
+    for row in counted:
+        for tally in (whole, by_scope[row.scope], by_generation[row.generation]):
+            tally.add(row)
     return ActivityReport(
         integration_id=integration.id,
         now=now,
         period=period,
         since=since,
         part_seconds=int(width.total_seconds()),
-        requests=by_part(row for row in counted if not row.reason),
-        refused=by_part(row for row in counted if row.reason),
+        requests=whole.requests,
+        refused=whole.refused,
         recorded_until=watermark(activity, now),
         observed_since=observed,
-        scopes=_by_scope(integration, counted, uses, by_part),
-        generations=_by_generation(state, counted, uses, by_part),
+        scopes=_by_scope(integration, by_scope, uses),
+        generations=_by_generation(state, by_generation, uses),
         refusals=_refusals(counted, uses),
         callers=[_caller(generation, caller) for generation, caller in callers],
         unused=unused,
@@ -152,45 +151,57 @@ def usage_of(
     )
 
 
-_ByPart = Callable[[Iterable[Counted]], list[int]]
+class _Tally:
+    """Requests by the parts of a period."""
+
+    def __init__(self, since: datetime, width: timedelta, parts: int) -> None:
+        self._since = since
+        self._width = width
+        self.requests = [0] * parts
+        self.refused = [0] * parts
+
+    def empty(self) -> "_Tally":
+        """One for the same period without any request."""
+        return _Tally(self._since, self._width, len(self.requests))
+
+    def add(self, row: Counted) -> None:
+        """Count a row."""
+        # A clock that was set back has counted in what is the future now.
+        part = min((row.start - self._since) // self._width, len(self.requests) - 1)
+        (self.refused if row.reason else self.requests)[part] += row.requests
 
 
-def _by_scope(
-    integration: Integration, counted: Sequence[Counted], uses: Sequence[LastUse], by_part: _ByPart
-) -> list[ScopeActivity]:
+def _by_scope(integration: Integration, tallies: dict[str, _Tally], uses: Sequence[LastUse]) -> list[ScopeActivity]:
     """The granted scopes, then those that were asked for and are not granted."""
     last = _last_by_scope(uses)
-    asked = {row.scope for row in counted if row.scope} - set(integration.scopes)
+    asked = tallies.keys() - {"", *integration.scopes}
     return [
         ScopeActivity(
             scope=scope,
             granted=scope in integration.scopes,
-            requests=by_part(row for row in counted if row.scope == scope and not row.reason),
-            refused=sum(row.requests for row in counted if row.scope == scope and row.reason),
+            requests=tallies[scope].requests,
+            refused=sum(tallies[scope].refused),
             last_used_at=last.get(scope),
         )
         for scope in [*integration.scopes, *sorted(asked)]
     ]
 
 
-def _by_generation(
-    state: TokenState, counted: Sequence[Counted], uses: Sequence[LastUse], by_part: _ByPart
-) -> list[GenerationActivity]:
+def _by_generation(state: TokenState, tallies: dict[int, _Tally], uses: Sequence[LastUse]) -> list[GenerationActivity]:
     """The generations that are shown or were used in the period, the newest first."""
     last: dict[int, datetime] = {}
     for use in uses:
-        if use.reason not in ENDED:
+        if not use.reason.startswith(DEAD):
             last[use.generation] = max(use.at, last.get(use.generation, use.at))
-    known = {secret.generation for secret in state.secrets} | {row.generation for row in counted}
     found = []
-    for generation in sorted(known, reverse=True):
+    for generation in sorted({secret.generation for secret in state.secrets} | tallies.keys(), reverse=True):
         secret = state.of_generation(generation)
         found.append(
             GenerationActivity(
                 generation=generation,
                 role=secret.role if secret else "ended",
-                requests=by_part(row for row in counted if row.generation == generation and not row.reason),
-                refused=sum(row.requests for row in counted if row.generation == generation and row.reason),
+                requests=tallies[generation].requests,
+                refused=sum(tallies[generation].refused),
                 last_used_at=last.get(generation),
             )
         )
