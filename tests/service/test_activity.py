@@ -15,11 +15,14 @@ import pysqlite3.dbapi2 as sqlite
 import pytest
 from sqlalchemy.exc import DatabaseError
 
+from private_integrations.contract import GenerationRequest
+from private_integrations_service.actor import Actor
 from private_integrations_service.authorizer import Authorizer, recording
 from private_integrations_service.authorizer.judge import Judge
 from private_integrations_service.authorizer.recording import Flusher, Recorder
 from private_integrations_service.forward_auth import ForwardAuth
 from private_integrations_service.operations import activity as operations
+from private_integrations_service.operations import generations
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.storage.activity import FILE_NAME, Activity, Batch, hour_of
 from private_integrations_service.storage.integrations import integration_by_id
@@ -375,7 +378,11 @@ def test_scopes_that_nobody_uses_are_named_with_what_drops_them(recorded, desk, 
     with desk.database.read() as connection:
         found = integration_by_id(connection, integration)
         assert operations.unused_scopes(recorded.activity, connection, found, clock()) == report.unused
-    clock.move(days=90)
+    behind = clock() + timedelta(days=90)
+    with desk.database.read() as connection:
+        assert operations.unused_scopes(recorded.activity, connection, found, behind) == []
+        assert operations.usage_of(recorded.activity, connection, found, "day", behind).unused == []
+    clock.now = behind
     (hint,) = recorded.report(integration).hints
     assert hint.text.startswith("no scope was used in 90 days (contacts.readonly, contacts.write, locations.readonly)")
     assert hint.change == []
@@ -428,6 +435,18 @@ def test_old_tokens_in_use_are_named_with_their_users(recorded, desk, clock):
         "ended-in-use",
         "the token of generation 1 is dead and still sent by 192.0.2.9 (curl/8.5): give them that of generation 2",
     )
+
+
+def test_a_try_whose_answer_was_lost_has_no_users(recorded, desk, database):
+    """Its token is dead, but whoever uses its generation has the other one."""
+    integration = desk.integration(READ)
+    for attempt in (1, 2):
+        request = GenerationRequest(issuer="test", run="run", attempt=attempt, overlap_seconds=60)
+        with database.write(NOON) as write:
+            issued = generations.issue(write, integration, 1, request, 3, actor=Actor("test"))
+    desk.clock.move(minutes=1)
+    assert recorded.contacts(issued.token).status == 200
+    assert recorded.report(integration).hints == []
 
 
 def test_recording_goes_on_by_itself_and_ends_with_a_flush(recorded, desk):
