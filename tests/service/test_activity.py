@@ -118,8 +118,8 @@ def test_periods_are_whole_hours_and_days(recorded, desk, clock):
     clock.move(hours=23, minutes=59)
     assert recorded.report(integration).requests == [1] + [0] * 23
     clock.move(minutes=1)
-    assert sum(recorded.report(integration).requests) == 0
-    assert recorded.report(integration, "week").requests[-25] == 1
+    assert (sum(recorded.report(integration).requests), recorded.report(integration).callers) == (0, [])
+    assert recorded.report(integration, "week").requests[-25] == len(recorded.report(integration, "week").callers) == 1
     assert recorded.report(integration, "month").requests[-2:] == [1, 0]
 
 
@@ -278,13 +278,15 @@ def test_what_waits_to_be_stored_is_bounded(recorded, desk, clock, monkeypatch):
     recorded.flusher.flush()
     monkeypatch.setattr(recording, "_MOST_WAITING", 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
-    for token in (tokens[0], tokens[1], tokens[0]):
+    for number, token in enumerate((tokens[0], tokens[1], tokens[0])):
+        recorded.api.address = f"192.0.2.{number}"
         recorded.contacts(token)
         recorded.flusher.flush()
     monkeypatch.undo()
     clock.move(minutes=1)
     report = recorded.report(first)
     assert (sum(report.requests), report.observed_since) == (2, clock())
+    assert [caller.address for caller in report.callers] == ["192.0.2.0"]
     assert sum(recorded.report(second).requests) == 0
 
 
