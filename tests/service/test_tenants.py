@@ -24,7 +24,7 @@ from private_integrations_service.storage import tables
 from throwaway import running_service
 
 CATALOGUE = Catalogue.load()
-DOCUMENT = management_api(None, CATALOGUE, Settings(), None).openapi()
+DOCUMENT = management_api(None, CATALOGUE, Settings(), None, None).openapi()
 ROUTES = [(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item]
 WRITING = [route for route in ROUTES if route[0] != "GET" and route != ("POST", f"{API}/introspect")]
 

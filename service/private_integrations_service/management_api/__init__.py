@@ -11,9 +11,10 @@ from .. import problems
 from ..catalogue import Catalogue
 from ..operations.integrations import Rules
 from ..settings import Settings
+from ..storage.activity import Activity
 from ..storage.database import Database, DiskFull
 from ..storage.turn import StorageBusy
-from . import accounts, generations, health, integrations, keys, upstreams, users
+from . import accounts, activity, generations, health, integrations, keys, upstreams, users
 from .callers import Clock, Parts
 
 __all__ = ["Clock", "management_api"]
@@ -33,7 +34,9 @@ _PROBLEMS: dict[int | str, str] = {
 }
 
 
-def management_api(database: Database, catalogue: Catalogue, settings: Settings, clock: Clock) -> FastAPI:
+def management_api(
+    database: Database, catalogue: Catalogue, settings: Settings, clock: Clock, recorded: Activity
+) -> FastAPI:
     """The management API over this database; `clock` gives the present instant in UTC."""
     api = FastAPI(
         title="Private integrations",
@@ -56,7 +59,7 @@ def management_api(database: Database, catalogue: Catalogue, settings: Settings,
             for code, text in _PROBLEMS.items()
         },
     )
-    api.state.parts = Parts(database, Rules(catalogue, settings), clock)
-    for part in (accounts, upstreams, integrations, generations, keys, users, health):
+    api.state.parts = Parts(database, Rules(catalogue, settings), clock, recorded)
+    for part in (accounts, upstreams, integrations, generations, activity, keys, users, health):
         api.include_router(part.router, prefix=API)
     return api

@@ -15,6 +15,7 @@ from ..actor import Actor
 from ..domain import Refused
 from ..operations.integrations import Rules
 from ..problems import ProblemError
+from ..storage.activity import Activity
 from ..storage.database import Database
 from ..storage.keys import ManagementKey
 
@@ -30,6 +31,7 @@ class Parts:
     database: Database
     rules: Rules
     clock: Clock
+    activity: Activity
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Caller:
     now: datetime
     database: Database
     rules: Rules
+    activity: Activity
 
 
 def unless_refused(answer: Value | Refused) -> Value:
@@ -61,7 +64,7 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
     refused = None if request.url.path == f"{API}/introspect" else refuse_method(key, request.method)
     if refused is not None:
         raise ProblemError(refused)
-    return Caller(key, actor_of(key), now, parts.database, parts.rules)
+    return Caller(key, actor_of(key), now, parts.database, parts.rules, parts.activity)
 
 
 Asking = Annotated[Caller, Depends(_caller)]
