@@ -218,7 +218,7 @@ class Client:
         cursor = "0"
         while True:
             query = {"account": account, "own": own or None, "cursor": cursor}
-            answer = _trying(lambda _, query=query: self._exported(query))
+            answer = self._exported(query)
             if not answer.content:
                 return
             yield from answer.content.splitlines()
@@ -264,10 +264,13 @@ class Client:
         return _trying(lambda _: self._once(method, path, model, **parts))
 
     def _exported(self, query: dict[str, Any]) -> requests.Response:
-        answer = self._answered("GET", "/audit/export", query=query)
-        if "Audit-Cursor" not in answer.headers:
-            raise self._not_the_service(answer)
-        return answer
+        def once(_: int) -> requests.Response:
+            answer = self._answered("GET", "/audit/export", query=query)
+            if "Audit-Cursor" not in answer.headers:
+                raise self._not_the_service(answer)
+            return answer
+
+        return _trying(once)
 
     def _once(self, method: str, path: str, model: type[Model], **parts: Any) -> Model:
         return self._read(self._answered(method, path, **parts), model)
