@@ -481,6 +481,19 @@ class AuditEntry(Answer):
         except ValueError:
             return None
 
+    @property
+    def in_words(self) -> str:
+        """The detail in one line, without brackets and quotes; empty if there is none."""
+        return ", ".join(f"{name} {_plain(value)}" for name, value in self.detail.items())
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(_plain, value)) or "-"
+    if isinstance(value, dict):
+        return " ".join(f"{name} {_plain(item)}" for name, item in value.items())
+    return "-" if value is None else " ".join(str(value).split())
+
 
 class AuditPage(Answer):
     """Rows of the audit log, the newest first; `cursor` asks for older ones and is empty where there are none."""

@@ -16,11 +16,13 @@ from private_integrations.contract import (
 )
 
 
-def deployer_key(client, account):
-    """A management key that may only deploy, into this account."""
+@pytest.fixture
+def environment(service, client):
+    """The stacks' key may only deploy, into this account."""
     key = new_management_key()
-    client.make_key(f"ci-{key[4:12]}", KeyRequest(role="deployer", accounts=[account], digest=digest_of(key).hex()))
-    return key
+    request = KeyRequest(role="deployer", accounts=[service.account], digest=digest_of(key).hex())
+    client.make_key(f"ci-{key[4:12]}", request)
+    return {**service.environment, "PRIVATE_INTEGRATIONS_KEY": key}
 
 
 def test_refresh_shows_drift_and_keeps_the_token(stack, client):
@@ -38,9 +40,8 @@ def test_refresh_shows_drift_and_keeps_the_token(stack, client):
     assert stack.output("token") == token
 
 
-def test_the_next_preview_says_what_a_person_changed(stack, client, service):
-    """Who, when and what, without a refresh, with a deployer's key; the `up` puts it back, and then there is peace."""
-    stack.environment["PRIVATE_INTEGRATIONS_KEY"] = deployer_key(client, service.account)
+def test_the_next_preview_says_what_a_person_changed(stack, client):
+    """Who, when and what, without a refresh, by a deployer's key; the `up` puts it back, and then there is peace."""
     stack.up(declare())
     token, integration_id = stack.output("token"), stack.output("id")
     policy = RotationPolicy(every_seconds=90 * 86_400, overlap_seconds=86_400)

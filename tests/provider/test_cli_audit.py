@@ -2,10 +2,9 @@
 
 import pytest
 
-from private_integrations.cli.audit import _plain
 from private_integrations.client import Client
 from private_integrations.connection import Connection
-from private_integrations.contract import IntegrationEdit, IntegrationRequest
+from private_integrations.contract import AuditEntry, IntegrationEdit, IntegrationRequest
 
 
 @pytest.fixture(scope="module")
@@ -105,4 +104,8 @@ def test_what_cannot_be_asked(cli, arguments, code, said):
 
 def test_a_detail_is_one_line():
     """Whatever a detail holds is shown without brackets, quotes and line breaks."""
-    assert _plain({"a": [1, None], "b": "x\ny", "c": {"d": []}}) == "a 1 - b x y c d -"
+    row = dict.fromkeys(("at", "actor", "address", "agent", "action", "previous", "hash"), "")
+    entry = AuditEntry(
+        **row, account=None, integration_id=None, sequence=1, detail={"a": [1, None], "b": "x\ny", "c": {"d": []}}
+    )
+    assert entry.in_words == "a 1 -, b x y, c d -"

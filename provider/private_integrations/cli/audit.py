@@ -213,17 +213,8 @@ def _as_json(told: Whole | Fault) -> dict[str, Any]:
 def _row(entry: AuditEntry) -> Row:
     origin = f"{entry.address} {entry.agent}".strip()
     when = instant_text(entry.instant) if entry.instant else entry.at
-    detail = ", ".join(f"{name} {_plain(value)}" for name, value in entry.detail.items())
-    return (when, entry.actor, entry.action, entry.integration_id or "-", entry.account or "-", origin or "-", detail)
-
-
-def _plain(value: Any) -> str:
-    """A value in a few words: lists without brackets, texts without quotes; in one line."""
-    if isinstance(value, list):
-        return " ".join(map(_plain, value)) or "-"
-    if isinstance(value, dict):
-        return " ".join(f"{name} {_plain(item)}" for name, item in value.items())
-    return "-" if value is None else " ".join(str(value).split())
+    about = (entry.integration_id or "-", entry.account or "-", origin or "-", entry.in_words)
+    return (when, entry.actor, entry.action, *about)
 
 
 def _narrow(row: Row) -> str:
