@@ -16,6 +16,7 @@ from requests.adapters import HTTPAdapter
 from .connection import Connection
 from .contract import (
     API,
+    AUDIT_CURSOR,
     DEPLOYMENT_AGENT,
     PROBLEM_PREFIX,
     Account,
@@ -222,7 +223,7 @@ class Client:
             if not answer.content:
                 return
             yield from answer.content.splitlines()
-            cursor = answer.headers["Audit-Cursor"]
+            cursor = answer.headers[AUDIT_CURSOR]
 
     def keys(self) -> KeyList:
         """Every management key; the key in use must be an admin's."""
@@ -266,7 +267,7 @@ class Client:
     def _exported(self, query: dict[str, Any]) -> requests.Response:
         def once(_: int) -> requests.Response:
             answer = self._answered("GET", "/audit/export", query=query)
-            if "Audit-Cursor" not in answer.headers:
+            if AUDIT_CURSOR not in answer.headers:
                 raise self._not_the_service(answer)
             return answer
 
