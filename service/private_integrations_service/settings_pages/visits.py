@@ -19,6 +19,7 @@ from ..actor import Actor
 from ..domain import Refused
 from ..operations import users
 from ..operations.integrations import Rules
+from ..origins import client_address, client_agent
 from ..problems import status_of
 from ..storage.accounts import list_accounts
 from ..storage.activity import Activity
@@ -177,8 +178,8 @@ def end_session(response: Response, request: Request) -> Response:
 def _visit(request: Request, form: Mapping[str, list[str]]) -> Visit:
     parts: Parts = request.app.state.parts
     now = max(parts.clock(), parts.database.high_water)
-    address = request.client.host if request.client else ""
-    agent = request.headers.get("user-agent", "")[:200]
+    address = client_address(request.scope, parts.rules.settings.trusted_proxies)
+    agent = client_agent(request.scope)
     secret = request.cookies.get(_cookie_name(_is_secure(request)))
     session, actor = None, Actor("nobody", frozenset(), address, agent)
     if secret is not None:
