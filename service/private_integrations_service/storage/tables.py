@@ -378,3 +378,47 @@ announced_until = Table(
     Column("event", String, primary_key=True),
     Column("until", Instant, nullable=False),
 )
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("email", String, nullable=False, unique=True),
+    Column("name", String, nullable=False),
+    Column("password", String),
+    Column("created_at", Instant, nullable=False),
+    Column("disabled_at", Instant),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("user_id", String, ForeignKey("users.id"), primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), primary_key=True),
+    Column("role", String, nullable=False),
+    # Null: as the role has it.
+    Column("own", Boolean),
+    Column("sub_accounts", Boolean),
+    CheckConstraint("role IN ('admin', 'user')", name="role"),
+    Index("ix_memberships_account_id", "account_id"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("user_id", String, ForeignKey("users.id"), nullable=False),
+    Column("form_key", String, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Index("ix_sessions_user_id", "user_id"),
+)
+
+one_time_codes = Table(
+    "one_time_codes",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("user_id", String, ForeignKey("users.id"), nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index("ix_one_time_codes_user_id", "user_id"),
+)
