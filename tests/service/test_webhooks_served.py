@@ -1,10 +1,11 @@
-"""Webhooks through the running service: the management API, the command line, the sender as a job, and `kill -9`."""
+"""Webhooks of a running service: the management API, the command line, the pages, and the sender as a job."""
 
 import json
+import re
 import time
 
 import pytest
-from standardwebhooks.webhooks import Webhook
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from certificates import make_certificates
 from management import Management, problem
@@ -13,6 +14,7 @@ from private_integrations.contract import digest_of, new_management_key, new_sea
 from private_integrations_service.storage.database import FILE_NAME
 from receivers import answer, receiving, says
 from throwaway import running_service
+from visitors import new_visitor
 
 
 @pytest.fixture(scope="module")
@@ -220,3 +222,179 @@ def test_secrets_are_sealed_in_the_data_folder(management, sending, receiver):
     assert made["id"].encode() in files
     assert made["secret"].removeprefix("whsec_").encode() not in files
     management.ask("DELETE", f"/webhooks/{made['id']}")
+
+
+# The pages, without JavaScript.
+
+
+@pytest.fixture(scope="module")
+def ada(sending):
+    """An admin of the account, signed in."""
+    return new_visitor(sending.url, sending.key, sending.account)
+
+
+@pytest.fixture
+def pages(sending):
+    """Where the account's webhooks are."""
+    return f"/settings/accounts/{sending.account}/webhooks"
+
+
+def hidden(page, name):
+    """The value of a hidden field."""
+    return re.search(rf'name="{name}" value="([^"]+)"', page.text)[1]
+
+
+def create(visitor, pages, url, **fields):
+    """Fill in the form for a new webhook; answers the page with the secret."""
+    secret = hidden(visitor.get(pages), "secret")
+    return visitor.post(pages, url=url, secret=secret, which="all", **fields)
+
+
+def address_of(pages, page):
+    """Where the webhook is that a page leads to."""
+    return re.search(rf'href="({pages}/whk_[A-Za-z0-9]+)"', page.text)[1]
+
+
+def test_the_life_of_a_webhook_on_its_pages(ada, pages, receiver, management):
+    """Made, its secret shown once, tested, disabled, enabled, replayed, its secret replaced, deleted."""
+    assert "No webhooks yet" in ada.get(pages).text
+    made = create(ada, pages, receiver.url, description="On call")
+    secret = re.search(r"whsec_[A-Za-z0-9+/=]+", made.text)[0]
+    assert "It will not be shown again" in made.text
+    # Sent twice, by reloading: the same webhook.
+    assert ada.post(pages, url=receiver.url, secret=secret, which="all", description="On call").text == made.text
+    own = address_of(pages, made)
+    shown = ada.get(own)
+    assert "Nothing was sent yet" in shown.text
+    assert secret not in shown.text + ada.get(pages).text
+    assert ada.get(pages).text.count(f'href="{own}"') == 1
+
+    tested = ada.post(f"{own}/ping")
+    assert tested.url.endswith(f"{own}?notice=webhook-pinged")
+    assert Webhook(secret).verify(*_parts(receiver.got.get(timeout=20)))["type"] == "ping"
+    shown = eventually(lambda: (page := ada.get(own)) and "accepted (200)" in page.text and page)
+    message_id = re.search(r"msg_[A-Za-z0-9]+", shown.text)[0]
+    ada.post(f"{own}/replay", message=message_id)
+    assert receiver.got.get(timeout=20).headers["webhook-id"] == message_id
+
+    ada.post(f"{own}/disable")
+    assert "disabled on request" in ada.get(own).text
+    management.integration()
+    assert ada.post(f"{own}/ping").status_code == 409
+    ada.post(f"{own}/enable")
+    assert ada.post(f"{own}/replay", days="1").url.endswith("notice=webhook-replayed")
+    assert json.loads(receiver.got.get(timeout=20).body)["type"] == "integration.created"
+
+    second = re.search(r"whsec_[A-Za-z0-9+/=]+", rotated_on(ada, own).text)[0]
+    ada.get(own)
+    ada.post(f"{own}/ping")
+    received = receiver.got.get(timeout=20)
+    assert [accepts(value, received) for value in (secret, second)] == [True, True]
+
+    ada.get(own)
+    gone = ada.post(f"{own}/delete")
+    assert "The webhook is deleted." in gone.text
+    assert ada.get(own).status_code == 404
+
+
+def rotated_on(visitor, own):
+    """The page after a new secret was asked for."""
+    page = visitor.post(f"{own}/secret", secret=hidden(visitor.get(own), "secret"), overlap="1d")
+    assert "The secret before it signs too" in page.text
+    return page
+
+
+def _parts(received):
+    return received.body, received.headers
+
+
+def accepts(secret, received):
+    """Whether a message is signed with this secret."""
+    try:
+        return bool(Webhook(secret).verify(*_parts(received)))
+    except WebhookVerificationError:
+        return False
+
+
+def test_what_a_form_can_t_be_is_said_beside_what_was_typed(ada, pages, receiver):
+    """The page comes back with the fault and the values, and nothing was made or changed."""
+    refused = create(ada, pages, "http://hooks.test/", description="<b>Hooks</b>")
+    assert refused.status_code == 422
+    assert 'role="alert" class="fault">a webhook&#39;s URL begins with https://</p>' in refused.text
+    assert 'value="http://hooks.test/"' in refused.text
+    assert 'value="&lt;b&gt;Hooks&lt;/b&gt;"' in refused.text
+    none = ada.post(pages, url=receiver.url, secret=hidden(refused, "secret"), which="some")
+    assert (none.status_code, "choose at least one event, or all of them" in none.text) == (422, True)
+    unknown = ada.post(pages, url=receiver.url, secret=hidden(none, "secret"), which="some", event=["a", "b"])
+    assert (unknown.status_code, "there is no event a" in unknown.text) == (422, True)
+    weak = ada.post(pages, url=receiver.url, secret="whsec_", which="all")
+    assert (weak.status_code, "24 to 64 random bytes" in weak.text) == (422, True)
+
+    ada.get(pages)
+    made = ada.post(pages, url=receiver.url, secret=new_webhook_secret(), which="some",
+                    event=["rotation.due", "rotation.overdue"], description="<b>Hooks</b>")  # fmt: skip
+    own = address_of(pages, made)
+    assert ada.get(own).text.count("checked") == 3
+    assert "<b>Hooks" not in ada.get(own).text + ada.get(pages).text
+    wrong = ada.post(own, url="https://169.254.169.254/", which="all", description="")
+    assert (wrong.status_code, "webhooks are sent to port" in wrong.text) == (422, True)
+    saved = ada.post(own, url=receiver.url + "/new", which="all", description="Mine")
+    assert "Saved." in saved.text
+    assert saved.text.count("checked") == 1
+    for fields in ({"days": "x"}, {"message": "a b"}, {}):
+        assert ada.post(f"{own}/replay", **fields).status_code == 422
+    ada.post(f"{own}/delete")
+
+
+def test_another_accounts_webhooks_are_not_there(ada, sending, pages, receiver, management):
+    """For its admin, and for the account's own under another account's address: the page of what doesn't exist."""
+    agency = next(a["id"] for a in management.ask("GET", "/accounts").json()["accounts"] if a["kind"] == "agency")
+    management.ask("PUT", "/accounts/elsewhere", {"name": "Elsewhere", "agency_id": agency})
+    stranger = new_visitor(sending.url, sending.key, "elsewhere")
+    own = address_of(pages, create(ada, pages, receiver.url))
+    name = own.rpartition("/")[2]
+    missing = f"{pages}/whk_nothing"
+    stranger.get("/settings/accounts/elsewhere/webhooks")
+    nothing = stranger.get("/settings/accounts/nobody/webhooks")
+    assert nothing.status_code == 404
+    for visitor, place in (
+        (stranger, pages),
+        (stranger, own),
+        (stranger, f"/settings/accounts/elsewhere/webhooks/{name}"),
+        (ada, missing),
+        (ada, f"/settings/accounts/elsewhere/webhooks/{name}"),
+    ):
+        visitor.get(f"/settings/accounts/{'elsewhere' if visitor is stranger else sending.account}/webhooks")
+        assert visitor.get(place).status_code == 404
+    stranger.get("/settings/accounts/elsewhere/webhooks")
+    fields = {"url": receiver.url, "which": "all", "secret": new_webhook_secret(), "overlap": "0", "days": "1"}
+    for action in ("", "/secret", "/enable", "/disable", "/ping", "/replay", "/delete"):
+        for place in (own, f"/settings/accounts/elsewhere/webhooks/{name}"):
+            assert stranger.post(place + action, **fields).status_code == 404, action
+    assert stranger.post(pages, **fields).status_code == 404
+    (mine,) = management.ask("GET", f"/webhooks?account={sending.account}").json()["webhooks"]
+    assert (mine["id"], mine["url"], mine["former_secret_until"]) == (name, receiver.url, None)
+    ada.get(own)
+    ada.post(f"{own}/delete")
+
+
+def test_an_agency_may_have_its_sub_accounts_events(sending, receiver, management):
+    """Its page offers that, a sub-account's doesn't."""
+    agency = next(a["id"] for a in management.ask("GET", "/accounts").json()["accounts"] if a["kind"] == "agency")
+    admin = new_visitor(sending.url, sending.key, agency)
+    pages = f"/settings/accounts/{agency}/webhooks"
+    assert "sub-accounts" in admin.get(pages).text
+    assert "sub-accounts" not in admin.get(f"/settings/accounts/{sending.account}/webhooks").text
+    own = address_of(pages, create(admin, pages, receiver.url, sub_accounts="yes"))
+    integration = management.integration()["id"]
+    assert json.loads(receiver.got.get(timeout=20).body)["data"]["integration_id"] == integration
+    admin.get(own)
+    admin.post(f"{own}/delete")
+
+
+def test_without_sealing_keys_the_page_says_what_is_missing(service):
+    """There is no form that could only fail."""
+    visitor = new_visitor(service.url, service.key, service.account)
+    page = visitor.get(f"/settings/accounts/{service.account}/webhooks")
+    assert "--sealing-keys FILE" in page.text
+    assert 'name="secret"' not in page.text
