@@ -552,7 +552,7 @@ def test_an_address_that_was_public_once_is_looked_at_anew(post, receiver, datab
         post.send(1)
     (waiting,) = post.log(endpoint)
     assert (waiting.message_id, waiting.state) == (message_id, "waiting")
-    assert [attempt.in_words for attempt in waiting.attempts] == ["its URL or address may not be asked"]
+    assert [attempt.in_words for attempt in waiting.attempts] == ["its name has no address that may be asked"]
 
 
 def test_sealing_keys_can_be_replaced(post, receiver, database, clock, sealing_key):
@@ -717,6 +717,25 @@ def test_an_overlap_that_an_edit_ends_is_told_once(post, desk, database, clock, 
         clock.move(minutes=1)
         noticing.tell_run_out(database, clock())
     assert [(data["generation"], data["because"]) for _, data in post.told(endpoint)] == [(1, "overlap ended")]
+
+
+def test_a_scope_that_is_lacked_is_told_once_a_day(post, desk, database, clock, receiver):
+    """For each integration and scope; not once it was granted, and not of what is deleted."""
+    endpoint, _ = post.make(receiver.url, "scope.refused_often")
+    integration, gone = desk.integration("contacts.readonly"), desk.integration("contacts.readonly")
+    desk.delete(gone)
+    refused = [(integration, "contacts.write", 25), (integration, "locations.readonly", 40), (gone, "x", 99)]
+    for _ in range(2):
+        noticing.tell_refused_often(database, refused, clock())
+    told = [(event, data["integration_id"], data["scope"], data["requests"]) for event, data in post.told(endpoint)]
+    assert told == [
+        ("scope.refused_often", integration, "contacts.write", 25),
+        ("scope.refused_often", integration, "locations.readonly", 40),
+    ]
+    desk.edit(integration, "contacts.readonly", "contacts.write")
+    clock.move(hours=12)
+    noticing.tell_refused_often(database, refused, clock())
+    assert [data["scope"] for _, data in post.told(endpoint)[2:]] == ["locations.readonly"]
 
 
 def test_what_a_webhook_may_be(post, receiver, clock):

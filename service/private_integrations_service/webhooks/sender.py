@@ -54,6 +54,7 @@ class Sender:
         self._clock = clock
         self._end = threading.Event()
         self._lock = threading.Lock()
+        self._recording = threading.Lock()
         self._pools = tuple(ThreadPoolExecutor(size, "webhooks") for size in (PROMPT, RELUCTANT))
         self._served: dict[str, tuple[str, bool]] = {}
         self._turns: dict[str, int] = {}
@@ -119,7 +120,8 @@ class Sender:
             self._slow.add(endpoint_id)
         else:
             self._slow.discard(endpoint_id)
-        with self._database.write(self._clock(), verdicts=False) as write:
+        # One at a time waits for the writers' turn: the places to wait are for those who make changes.
+        with self._recording, self._database.write(self._clock(), verdicts=False) as write:
             record(write, due.delivery.id, tried, random.random())  # noqa: S311 - spreads attempts, guards nothing
         return tried.outcome == "accepted"
 
