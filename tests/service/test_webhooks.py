@@ -542,6 +542,31 @@ def test_disabled_by_a_person(post, receiver, clock):
     assert receiver.connections == 0
 
 
+def test_every_change_of_a_webhook_is_in_the_audit_log(post, receiver, database):
+    """With the host that it leads to, which is what somebody looks for after a theft; never with a secret."""
+    endpoint, _ = post.make(receiver.url, "rotation.due")
+    rotate_secret(post, endpoint, WHOLE_DAY)
+    post.edit(endpoint, url=receiver.url.replace("hooks.test", "other.test"), enabled=False)
+    post.edit(endpoint, enabled=True)
+    post.edit(endpoint, enabled=True)
+    with database.write(post.clock()) as write:
+        webhooks.delete(write, endpoint, actor=ADA)
+    with database.read() as connection:
+        rows = connection.execute(select(tables.audit).order_by(tables.audit.c.id)).all()
+    assert {(row.actor, row.account_id, row.detail.pop("webhook")) for row in rows} == {
+        (ADA.name, post.desk.account, endpoint)
+    }
+    edited = {"host": "other.test", "events": ["rotation.due"]}
+    assert [(row.action, row.detail) for row in rows] == [
+        ("create webhook", {"host": "hooks.test", "events": ["rotation.due"]}),
+        ("rotate webhook secret", {"overlap_seconds": 86_400}),
+        ("edit webhook", {"changed": ["url"], **edited}),
+        ("disable webhook", {"because": "disabled on request"}),
+        ("edit webhook", {"changed": ["disabled_at"], **edited}),
+        ("delete webhook", {}),
+    ]
+
+
 def test_an_address_that_was_public_once_is_looked_at_anew(post, receiver, database, clock, sealer):
     """What an endpoint's name leads to is no matter of the day it was made."""
     endpoint, _ = post.make(receiver.url)
@@ -664,6 +689,11 @@ def test_what_is_due_is_told_to_whoever_subscribes_later(post, desk, database, c
     endpoint, _ = post.make(receiver.url, "rotation.due")
     noticing.tell_due(database, clock())
     assert [event for event, _ in post.told(endpoint)] == ["rotation.due"]
+    clock.move(days=5)
+    noticing.tell_due(database, clock())
+    overdue, _ = post.make(receiver.url, "rotation.overdue")
+    noticing.tell_due(database, clock())
+    assert [event for event, _ in post.told(overdue)] == ["rotation.overdue"]
 
 
 def use(database, clock, token):

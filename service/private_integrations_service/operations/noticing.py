@@ -36,7 +36,9 @@ def tell_due(database: Database, now: datetime) -> None:
     with database.read() as connection:
         now = max(now, database.high_water)
         for page in _watched(connection):
-            found += [event[0].id for event in _untold(connection, page, now)]
+            for integration, event, _ in _untold(connection, page, now):
+                if webhooks.subscribed(connection, integration.account, "service", event):
+                    found.append(integration.id)
     for start in range(0, len(found), _PAGE):
         with database.write(now, verdicts=False) as write:
             # Anew: what was found may have been rotated meanwhile.

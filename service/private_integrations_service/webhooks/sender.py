@@ -66,29 +66,29 @@ class Sender:
             waiting = endpoints_with_due(connection, max(now, self._database.high_water))
         # Whoever had a turn goes behind the others, or a few with much to take would keep them from theirs.
         for endpoint in sorted(waiting, key=lambda endpoint: self._turns.get(endpoint.id, 0)):
-            reluctant = endpoint.failing_since is not None or endpoint.id in self._slow
-            if self._admit(endpoint, reluctant):
-                self._pools[reluctant].submit(self._serve, endpoint.id)
+            self._begin(endpoint, reluctant=endpoint.failing_since is not None or endpoint.id in self._slow)
 
     def close(self) -> None:
         """Send nothing more and break off what is on its way: it goes out again when the service runs again."""
-        self._end.set()
+        with self._lock:
+            self._end.set()
         self._poster.close()
         for pool in self._pools:
             pool.shutdown(wait=True)
 
-    def _admit(self, endpoint: Endpoint, reluctant: bool) -> bool:
+    def _begin(self, endpoint: Endpoint, *, reluctant: bool) -> None:
+        """Serve an endpoint in a thread, if there is room for it and it isn't being served."""
         with self._lock:
             if self._end.is_set() or endpoint.id in self._served or endpoint.kind not in self._signers:
-                return False
+                return
             served = self._served.values()
             of_account = sum(account == endpoint.account_id for account, _ in served)
             of_pool = sum(pool == reluctant for _, pool in served)
             if of_account >= OF_AN_ACCOUNT or of_pool >= (RELUCTANT if reluctant else PROMPT):
-                return False
+                return
             self._served[endpoint.id] = (endpoint.account_id, reluctant)
             self._turns[endpoint.id] = max(self._turns.values(), default=0) + 1
-            return True
+            self._pools[reluctant].submit(self._serve, endpoint.id)
 
     def _serve(self, endpoint_id: str) -> None:
         try:
