@@ -21,7 +21,21 @@ from typing import Annotated
 
 import typer
 
-from . import accounts, activity, audit, due, integrations, keys, overview, rotations, scopes, service, tokens, upstreams
+from . import (
+    accounts,
+    activity,
+    audit,
+    due,
+    integrations,
+    keys,
+    overview,
+    rotations,
+    scopes,
+    service,
+    tokens,
+    upstreams,
+    webhooks,
+)
 from .failures import INTERRUPTED, PROGRAM, report
 
 _EPILOG = "\b\nExit codes:\n  " + (__doc__ or "").partition("scripts:\n\n")[2].strip().replace("\n", "\n  ")
@@ -53,6 +67,7 @@ app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(upstreams.app, name="upstreams")
 app.add_typer(audit.app, name="audit")
+app.add_typer(webhooks.app, name="webhooks")
 app.command()(service.serve)
 
 

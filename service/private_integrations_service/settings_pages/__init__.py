@@ -10,7 +10,7 @@ from ..operations.integrations import Rules
 from ..settings import Settings
 from ..storage.activity import Activity
 from ..storage.database import Database
-from . import activity, assets, audit_log, integrations, sign_in
+from . import activity, assets, audit_log, integrations, sign_in, webhooks
 from .failures import on_http_error, on_storage_error
 from .rendering import templates
 from .visits import Clock, Parts
@@ -24,7 +24,7 @@ def settings_pages(
 ) -> Starlette:
     """The settings pages over this database; `clock` gives the present instant in UTC."""
     routes: list[Route | Mount] = [Mount(assets.PATH, assets.Assets())]
-    for part in (sign_in, integrations, activity, audit_log):
+    for part in (sign_in, integrations, activity, webhooks, audit_log):
         routes += part.ROUTES
     pages = Starlette(
         routes=routes,
