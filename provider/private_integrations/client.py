@@ -28,6 +28,7 @@ from .contract import (
     IntegrationList,
     IntegrationRequest,
     Introspection,
+    Invitation,
     IssuedToken,
     Key,
     KeyList,
@@ -39,6 +40,7 @@ from .contract import (
     UpstreamCredential,
     UpstreamCredentialList,
     UpstreamRequest,
+    UserRequest,
 )
 from .errors import (
     Conflict,
@@ -214,6 +216,10 @@ class Client:
     def upstreams(self) -> list[UpstreamCredential]:
         """What is known of the upstream credentials of the accounts that the key reaches; never a value."""
         return self._ask("GET", "/upstreams", UpstreamCredentialList).upstreams
+
+    def invite_user(self, email: str, request: UserRequest) -> Invitation:
+        """Make a user of the settings pages, or change where they belong; the one-time code is in this answer only."""
+        return self._ask("PUT", f"/users/{_segment(email)}", Invitation, body=request)
 
     def set_upstream(self, account_id: str, request: UpstreamRequest) -> UpstreamCredential:
         """Store an account's upstream credential."""

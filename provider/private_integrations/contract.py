@@ -114,6 +114,7 @@ Description = Annotated[str, Field(max_length=1000), AfterValidator(_lines)]
 Identifier = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")]
 AccountId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 Credential = Annotated[str, Field(min_length=1, max_length=4096, repr=False), AfterValidator(_bearer_value)]
+Email = Annotated[str, Field(min_length=3, max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$")]
 ExternalId = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_one_line)]
 Scopes = Annotated[
     list[Annotated[str, Field(max_length=100)]],
@@ -411,6 +412,29 @@ class KeyList(Answer):
 
     now: Instant
     keys: list[Key]
+
+
+class MembershipRequest(Request):
+    """A person's place in an account: an admin manages its private integrations unless that is taken away."""
+
+    account: AccountId
+    role: Literal["admin", "user"] = "admin"
+
+
+class UserRequest(Request):
+    """A person who uses the settings pages, and where they belong."""
+
+    name: Name | None = None
+    memberships: Annotated[list[MembershipRequest], Field(min_length=1, max_length=1000)]
+
+
+class Invitation(Answer):
+    """A one-time code to choose a password with; it is in this answer only."""
+
+    user_id: str
+    email: str
+    code: str
+    expires_at: Instant
 
 
 class UpstreamRequest(Request):

@@ -26,6 +26,8 @@ from .request_body import BODY_SECONDS, Unread, read_body
 from .sandbox import Sandbox
 from .sandbox.limits import Limits, RateLimits
 from .settings import Settings
+from .settings_pages import PREFIX as PAGES
+from .settings_pages import settings_pages
 from .storage.database import Database
 from .storage.usage import UsageFile
 
@@ -40,7 +42,7 @@ def utc_now() -> datetime:
 
 
 class Application:
-    """The ASGI application over an open database: management API, data API and health.
+    """The ASGI application over an open database: management API, settings pages, data API and health.
 
     With `settings.upstream` the data API is the gateway; raises ConfigurationError if the upstream can't be one.
     """
@@ -49,6 +51,7 @@ class Application:
         catalogue = Catalogue.load()
         self._health = _health(database)
         self._management = _limited(management_api(database, catalogue, settings, clock), settings.body_limit)
+        self._pages = _limited(settings_pages(database, catalogue, settings, clock), settings.body_limit)
         self._closing = ExitStack()
         self._judge = Judge(database, catalogue, clock, settings.cached_grants)
         self._closing.callback(self._judge.close)
@@ -85,6 +88,8 @@ class Application:
         """The part that answers."""
         if _is_management(scope):
             return self._forward_auth if scope["raw_path"].startswith(AUTHORIZE) else self._management
+        if scope["raw_path"].startswith(PAGES + b"/"):
+            return self._pages
         return self._health if scope["raw_path"] == b"/health" else self._data_api
 
     async def _answer_always(self, scope: Scope, receive: Receive, send: Send) -> None:

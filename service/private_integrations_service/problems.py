@@ -30,6 +30,7 @@ _STATUS = {
     "cancel-too-late": 409,
     "claim-old": 409,
     "claim-used": 409,
+    "code-unknown": 404,
     "credential-missing": 404,
     "credential-not-accepted": 422,
     "credential-not-upstreams": 422,
@@ -52,12 +53,14 @@ _STATUS = {
     "key-repeated": 400,
     "key-unknown": 401,
     "key-used": 409,
+    "password-weak": 422,
     "request-malformed": 400,
     "rotation-not-allowed": 422,
     "rotation-open": 409,
     "route-unknown": 404,
     "scope-not-allowed": 422,
     "sealing-keys-missing": 409,
+    "sign-in-refused": 401,
     "storage-busy": 503,
     "storage-full": 507,
     "storage-unavailable": 503,
@@ -75,9 +78,14 @@ class ProblemError(Exception):
         self.refused = refused
 
 
+def status_of(refused: Refused) -> int:
+    """The HTTP status that says so."""
+    return _STATUS[refused.problem]
+
+
 def problem_response(refused: Refused, *, status: int | None = None) -> JSONResponse:
     """The answer for a refusal; nothing in it looks like a token or key."""
-    code = status or _STATUS[refused.problem]
+    code = status or status_of(refused)
     body = {
         "type": PROBLEM_PREFIX + refused.problem,
         "title": HTTPStatus(code).phrase,

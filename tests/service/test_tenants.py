@@ -69,6 +69,7 @@ class Home:
             "generation": 1,
             "key_id": self.viewer_id,
             "name": "viewer",
+            "email": "ada@example.com",
         }
 
     @property
@@ -80,6 +81,7 @@ class Home:
             "account_id": "nobody",
             "key_id": "key_nothing",
             "name": "nobody",
+            "email": "nobody@example.com",
         }
 
 

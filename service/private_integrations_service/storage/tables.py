@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Dialect,
@@ -298,4 +299,126 @@ upstream_credentials = Table(
     Column("outcome", String),
     Column("status", Integer),
     CheckConstraint("(asked_at IS NULL) = (outcome IS NULL)", name="verification"),
+)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("sub_accounts", Boolean, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("integration_id", String, ForeignKey("integrations.id")),
+    Column("url", String, nullable=False),
+    Column("description", String, nullable=False),
+    Column("events", JSON(none_as_null=True)),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("sealed", LargeBinary),
+    Column("former_sealed", LargeBinary),
+    Column("former_until", Instant),
+    Column("disabled_at", Instant),
+    Column("disabled_because", String),
+    Column("failing_since", Instant),
+    CheckConstraint("kind IN ('service', 'data')", name="kind"),
+    CheckConstraint("(kind = 'data') = (integration_id IS NOT NULL)", name="of"),
+    CheckConstraint("(kind = 'service') = (sealed IS NOT NULL)", name="secret"),
+    CheckConstraint("(former_sealed IS NULL) = (former_until IS NULL)", name="former_secret"),
+    CheckConstraint("(disabled_at IS NULL) = (disabled_because IS NULL)", name="disabled"),
+    Index("ix_webhook_endpoints_account_id", "account_id"),
+    Index("ix_webhook_endpoints_integration_id", "integration_id"),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("endpoint_id", String, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False),
+    Column("message_id", String, nullable=False),
+    Column("event", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Instant),
+    Column("settled_at", Instant),
+    CheckConstraint("state IN ('waiting', 'delivered', 'failed')", name="state"),
+    CheckConstraint("(state = 'waiting') = (next_attempt_at IS NOT NULL)", name="next"),
+    CheckConstraint("(state = 'waiting') = (settled_at IS NULL)", name="settled"),
+    UniqueConstraint("endpoint_id", "message_id"),
+    Index("ix_webhook_deliveries_state_next_attempt_at", "state", "next_attempt_at"),
+    sqlite_autoincrement=True,
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("delivery_id", Integer, ForeignKey("webhook_deliveries.id", ondelete="CASCADE"), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("status", Integer),
+    Column("milliseconds", Integer, nullable=False),
+    Index("ix_webhook_attempts_delivery_id", "delivery_id"),
+)
+
+# What a job told already: it looks at states, and each of their occurrences is told once.
+announced = Table(
+    "announced",
+    metadata,
+    Column("integration_id", String, ForeignKey("integrations.id"), primary_key=True),
+    Column("event", String, primary_key=True),
+    Column("occurrence", Instant, nullable=False),
+)
+
+announced_until = Table(
+    "announced_until",
+    metadata,
+    Column("event", String, primary_key=True),
+    Column("until", Instant, nullable=False),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("email", String, nullable=False, unique=True),
+    Column("name", String, nullable=False),
+    Column("password", String),
+    Column("created_at", Instant, nullable=False),
+    Column("disabled_at", Instant),
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("user_id", String, ForeignKey("users.id"), primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), primary_key=True),
+    Column("role", String, nullable=False),
+    # Null: as the role has it.
+    Column("own", Boolean),
+    Column("sub_accounts", Boolean),
+    CheckConstraint("role IN ('admin', 'user')", name="role"),
+    Index("ix_memberships_account_id", "account_id"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("user_id", String, ForeignKey("users.id"), nullable=False),
+    Column("form_key", String, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("seen_at", Instant, nullable=False),
+    Index("ix_sessions_user_id", "user_id"),
+)
+
+one_time_codes = Table(
+    "one_time_codes",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("user_id", String, ForeignKey("users.id"), nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Index("ix_one_time_codes_user_id", "user_id"),
 )

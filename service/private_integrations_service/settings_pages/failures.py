@@ -1,0 +1,36 @@
+"""Pages for what went wrong outside a page's own doing."""
+
+from http import HTTPStatus
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..storage.database import DiskFull
+from ..storage.turn import StorageBusy
+from .rendering import html
+from .visits import Parts
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """Answer a page that isn't there, or a method that it doesn't have."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return _page(request, "not_found.html", 404)
+    return _page(request, "refused.html", error.status_code, detail=str(error.detail))
+
+
+async def on_storage_error(request: Request, error: Exception) -> Response:
+    """Answer when nothing could be stored or read: nothing was changed."""
+    if isinstance(error, DiskFull):
+        return _page(request, "refused.html", 507, detail="the disk is full; nothing was changed")
+    if isinstance(error, StorageBusy):
+        detail = "too many changes are waiting; nothing was changed; try it again"
+        return _page(request, "refused.html", 503, detail=detail)
+    return _page(request, "refused.html", 503, detail="the database does not answer; nothing was changed")
+
+
+def _page(request: Request, template: str, status: int, **values: object) -> Response:
+    parts: Parts = request.app.state.parts
+    common = {"now": parts.clock(), "user": None, "form_key": "", "notice": None}
+    return html(parts.templates, template, status, **common, **values)

@@ -1,0 +1,49 @@
+"""People who visit the settings pages, without a browser: a session of their own, and forms sent as a page has them."""
+
+import re
+import uuid
+
+import requests
+
+from private_integrations.client import Client
+from private_integrations.connection import Connection
+from private_integrations.contract import UserRequest
+
+PASSWORD = "correct horse battery staple"
+
+
+class Visitor:
+    """Somebody with a browser's cookies and no JavaScript."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._browser = requests.Session()
+        self._form_key = ""
+
+    def get(self, path: str) -> requests.Response:
+        """Open a page; redirects are followed."""
+        return self._read(self._browser.get(self.url + path, timeout=10))
+
+    def post(self, path: str, *, follow: bool = True, **fields: object) -> requests.Response:
+        """Send a form with the key of the page that was opened last; `fields` may be lists."""
+        form = {"form_key": self._form_key} | fields
+        return self._read(self._browser.post(self.url + path, data=form, timeout=10, allow_redirects=follow))
+
+    def _read(self, answer: requests.Response) -> requests.Response:
+        found = re.search(r'name="form_key" value="([^"]+)"', answer.text)
+        if found:
+            self._form_key = found[1]
+        return answer
+
+
+def new_visitor(url: str, key: str, account: str, *, role: str = "admin", email: str | None = None) -> Visitor:
+    """A new user with this role in an account, invited with a management key, who has chosen a password."""
+    email = email or f"{uuid.uuid4().hex[:12]}@example.com"
+    request = UserRequest(memberships=[{"account": account, "role": role}])
+    invitation = Client(Connection(url, key)).invite_user(email, request)
+    visitor = Visitor(url)
+    welcome = f"/settings/welcome/{invitation.code}"
+    visitor.get(welcome)
+    answer = visitor.post(welcome, password=PASSWORD)
+    assert answer.status_code == 200, answer.text
+    return visitor
