@@ -245,6 +245,20 @@ class IntegrationList(Answer):
     cursor: str | None = None
 
 
+class DataEvents(Answer):
+    """What a receiver of an integration's data webhooks has to know.
+
+    `events` are those that its scopes let it be told of now. Each has its `app_id` as `appId`, and is signed with the
+    service's Ed25519 key: `public_key` is SPKI in base64, None as long as the service has no data endpoint.
+    """
+
+    integration: str
+    events: list[str]
+    app_id: str
+    version_id: str
+    public_key: str | None
+
+
 class Secret(Answer):
     """One token of an integration, without its value.
 
