@@ -245,14 +245,25 @@ class IntegrationList(Answer):
     cursor: str | None = None
 
 
-class DataEvents(Answer):
-    """What a receiver of an integration's data webhooks has to know.
+class DataWebhookRequest(Request):
+    """Have the events of the data that an integration may read sent to a URL; `events` null means all of them."""
 
-    `events` are those that its scopes let it be told of now. Each has its `app_id` as `appId`, and is signed with the
-    service's Ed25519 key: `public_key` is SPKI in base64, None as long as the service has no data endpoint.
+    url: WebhookUrl
+    events: WebhookEvents | None = None
+    description: Description = ""
+
+
+class DataWebhook(Answer):
+    """What there is to know of an integration's data webhook; `webhook`, its id, and `url` are null without one.
+
+    `events` are those that it is told of now: its scopes count, and what it asked for. Each names the integration as
+    `appId`, and is signed with the service's Ed25519 key: `public_key` is SPKI in base64, null as long as nobody has a
+    data webhook.
     """
 
     integration: str
+    webhook: str | None
+    url: str | None
     events: list[str]
     app_id: str
     version_id: str

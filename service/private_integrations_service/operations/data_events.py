@@ -11,17 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from sqlalchemy import Connection
-
-from private_integrations.contract import DataEvents, Integration, rfc3339
+from private_integrations.contract import Integration, rfc3339
 
 from ..storage import webhooks as stored
-from ..storage.accounts import account_by_id
 from ..storage.data_endpoints import remove_deliveries
 from ..storage.database import Write
 from ..storage.integrations import integration_by_id
 from ..storage.outbox import add_delivery
-from ..storage.signing_key import read_key
 
 
 @dataclass(frozen=True)
@@ -67,20 +63,11 @@ def tell(write: Write, event: str, account_id: str, entity: Mapping[str, object]
             add_delivery(write, endpoint, webhook_id, event, _envelope(write, event, integration, entity, webhook_id))
 
 
-def described(connection: Connection, integration: Integration) -> DataEvents:
-    """What a receiver of the integration's events has to know."""
-    account, key = account_by_id(connection, integration.account), read_key(connection)
-    of_agency = account is not None and account.kind == "agency"
-    return DataEvents(
-        integration=integration.id,
-        events=sorted(
-            name
-            for name, event in DATA_EVENTS.items()
-            if event.scope in integration.scopes and event.of_agency == of_agency
-        ),
-        app_id=app_id(integration.id),
-        version_id=version_id(integration.id),
-        public_key=None if key is None else key.public,
+def events_for(integration: Integration, account_kind: str) -> list[str]:
+    """The events that an integration with these scopes, of an account of this kind, can be told of; sorted."""
+    of_agency = account_kind == "agency"
+    return sorted(
+        name for name, event in DATA_EVENTS.items() if event.scope in integration.scopes and event.of_agency == of_agency
     )
 
 
