@@ -1,6 +1,7 @@
 """The service's settings, read once at start: from its options and the environment (PRIVATE_INTEGRATIONS_…)."""
 
 import os
+import re
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from private_integrations.durations import parse_duration
 from private_integrations.errors import ConfigurationError
 
+from .destinations import Destinations, Network, networks
 from .sealing import Sealer
 
 KEYS_VARIABLE = "PRIVATE_INTEGRATIONS_SEALING_KEYS"
@@ -51,6 +53,17 @@ class Settings:
     upstream_timeout: timedelta = timedelta(seconds=60)
     """How long the gateway waits for the next byte of the upstream, or of the consumer;
     PRIVATE_INTEGRATIONS_UPSTREAM_TIMEOUT."""
+    webhook_ports: frozenset[int] = frozenset({443})
+    """The ports that webhooks may be sent to; PRIVATE_INTEGRATIONS_WEBHOOK_PORTS."""
+    webhook_networks: tuple[Network, ...] = ()
+    """Networks that webhooks may be sent to although they aren't public; PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS."""
+    webhook_retention: timedelta = timedelta(days=30)
+    """How long what was sent, or was given up, is kept; PRIVATE_INTEGRATIONS_WEBHOOK_RETENTION."""
+
+    @property
+    def destinations(self) -> Destinations:
+        """Where webhooks may be sent."""
+        return Destinations(self.webhook_ports, self.webhook_networks)
 
     @classmethod
     def from_environment(
@@ -100,6 +113,20 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _ports(text: str) -> frozenset[int]:
+    given = re.split(r"[\s,]+", text.strip())
+    if not all(re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65_535 for port in given):
+        raise ValueError(f'"{text}" is not a list of ports such as "443, 8443"')
+    return frozenset(map(int, given))
+
+
+def _days(text: str) -> timedelta:
+    kept = parse_duration(text)
+    if not timedelta(days=1) <= kept <= timedelta(days=366):
+        raise ValueError(f'"{text}" is not between "1d" and "366d"')
+    return kept
+
+
 _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
     {
         "minimum_period": ("PRIVATE_INTEGRATIONS_MINIMUM_PERIOD", parse_duration),
@@ -110,6 +137,9 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
         "streamed_body_limit": ("PRIVATE_INTEGRATIONS_STREAMED_BODY_LIMIT", _number),
         "upstream_connections": ("PRIVATE_INTEGRATIONS_UPSTREAM_CONNECTIONS", _number),
         "upstream_timeout": ("PRIVATE_INTEGRATIONS_UPSTREAM_TIMEOUT", _interval),
+        "webhook_ports": ("PRIVATE_INTEGRATIONS_WEBHOOK_PORTS", _ports),
+        "webhook_networks": ("PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS", networks),
+        "webhook_retention": ("PRIVATE_INTEGRATIONS_WEBHOOK_RETENTION", _days),
     }
 )
 

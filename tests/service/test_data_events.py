@@ -8,12 +8,10 @@ from importlib import resources
 import pytest
 from sqlalchemy import select
 
-from private_integrations.contract import AccountRequest, new_sealing_key
+from private_integrations.contract import AccountRequest
 from private_integrations_service.actor import Actor
 from private_integrations_service.operations import accounts as account_operations
-from private_integrations_service.operations import signing
-from private_integrations_service.operations.data_events import DATA_EVENTS, app_id, described, tell, version_id
-from private_integrations_service.sealing import SealBroken, Sealer
+from private_integrations_service.operations.data_events import DATA_EVENTS, app_id, tell, version_id
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import webhooks as stored_webhooks
 from private_integrations_service.storage.integrations import integration_by_id
@@ -291,66 +289,10 @@ def test_an_event_is_stored_with_the_change_or_not_at_all(database, clock, accou
     assert told(endpoint) == []
 
 
-def test_a_deleted_integration_listens_no_more(database, desk, accounts, reader, endpoint, create):
+def test_a_deleted_integration_listens_no_more(database, desk, reader, endpoint, create):
     """Its endpoints go with it, and all that waited for them."""
     create()
     desk.delete(reader)
     with database.read() as connection:
-        assert stored_webhooks.endpoints_of(connection, accounts.location) == []
+        assert stored_webhooks.all_endpoints(connection) == []
         assert connection.execute(select(tables.webhook_deliveries)).all() == []
-
-
-def test_what_a_receiver_has_to_know(database, clock, desk, accounts):
-    """The events that the scopes allow, by class; the ids; and the public key, once there is one."""
-    of_location, of_agency, of_none = (
-        desk.integration(READS, "locations.readonly"),
-        desk.integration("locations.readonly", account=accounts.agency),
-        desk.integration("forms.readonly"),
-    )
-    with database.write(clock()) as write:
-        mine, agencys, nobodys = (
-            described(write.connection, integration_by_id(write.connection, each))
-            for each in (of_location, of_agency, of_none)
-        )
-        key = signing.ensure_key(write, Sealer([new_sealing_key()]))
-        again = described(write.connection, integration_by_id(write.connection, of_location))
-    assert mine.events == sorted(name for name in DATA_EVENTS if not name.startswith("Location"))
-    assert agencys.events == ["LocationCreate", "LocationUpdate"]
-    assert nobodys.events == []
-    assert (mine.app_id, mine.version_id, mine.public_key) == (app_id(of_location), version_id(of_location), None)
-    assert again.public_key == key.public
-    assert re.fullmatch(r"MCowBQYDK2VwAyEA[A-Za-z0-9+/]{43}=", key.public)
-
-
-def test_the_signing_key_is_made_once_and_sealed(database, clock):
-    """The second asking answers the first key; it opens under its sealing key only, and can be sealed anew."""
-    first, second = Sealer([new_sealing_key()]), new_sealing_key()
-    with database.write(clock()) as write:
-        key = signing.ensure_key(write, first)
-        assert signing.ensure_key(write, first) == key
-    anyone = Endpoint("whk_0", "a", "data", "https://receiver.example/", clock(), "test", integration_id="int_0")
-    assert signing.DataSigner(database, first)(anyone, "m", clock(), b"body")
-    with pytest.raises(SealBroken, match="not among the sealing keys"):
-        signing.DataSigner(database, Sealer([second]))(anyone, "m", clock(), b"body")
-    assert "sealed" not in repr(key)
-
-
-def test_the_signing_key_can_be_sealed_anew(database, clock):
-    """After resealing the old sealing key isn't needed, and signatures are the same (Ed25519 is deterministic)."""
-    old, new = new_sealing_key(), new_sealing_key()
-    anyone = Endpoint("whk_0", "a", "data", "https://receiver.example/", clock(), "test", integration_id="int_0")
-    with database.write(clock()) as write:
-        assert signing.reseal(write, Sealer([old])) is False
-        signing.ensure_key(write, Sealer([old]))
-    before = signing.DataSigner(database, Sealer([old]))(anyone, "m", clock(), b"body")
-    with database.write(clock()) as write:
-        assert signing.reseal(write, Sealer([new, old])) is True
-        assert signing.reseal(write, Sealer([new, old])) is False
-    assert signing.DataSigner(database, Sealer([new]))(anyone, "m", clock(), b"body") == before
-
-
-def test_without_a_key_nothing_is_signed(database, clock):
-    """A signer without a key says so, instead of sending what nobody could verify."""
-    anyone = Endpoint("whk_0", "a", "data", "https://receiver.example/", clock(), "test", integration_id="int_0")
-    with pytest.raises(SealBroken, match="there is no signing key"):
-        signing.DataSigner(database, Sealer([new_sealing_key()]))(anyone, "m", clock(), b"body")

@@ -13,7 +13,7 @@ from ..operations.integrations import Rules
 from ..settings import Settings
 from ..storage.database import Database, DiskFull
 from ..storage.turn import StorageBusy
-from . import accounts, data_webhooks, generations, health, integrations, keys, upstreams, users
+from . import accounts, data_webhooks, generations, health, integrations, keys, upstreams, users, webhooks
 from .callers import Clock, Parts
 
 __all__ = ["Clock", "management_api"]
@@ -57,6 +57,6 @@ def management_api(database: Database, catalogue: Catalogue, settings: Settings,
         },
     )
     api.state.parts = Parts(database, Rules(catalogue, settings), clock)
-    for part in (accounts, upstreams, integrations, data_webhooks, generations, keys, users, health):
+    for part in (accounts, upstreams, integrations, data_webhooks, generations, keys, users, health, webhooks):
         api.include_router(part.router, prefix=API)
     return api

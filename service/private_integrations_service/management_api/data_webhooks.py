@@ -19,9 +19,7 @@ def read_data_webhook(integration_id: str, asking: Asking) -> DataWebhook:
 
 
 @router.put("/integrations/{integration_id}/data-webhook", responses={201: {"model": DataWebhook}})
-def put_data_webhook(
-    integration_id: str, body: DataWebhookRequest, asking: Asking, response: Response
-) -> DataWebhook:
+def put_data_webhook(integration_id: str, body: DataWebhookRequest, asking: Asking, response: Response) -> DataWebhook:
     """Have the integration's events sent to a URL (201), or change where and which (200)."""
     settings = asking.rules.settings
     with asking.database.write(asking.now, verdicts=False) as write:

@@ -53,7 +53,7 @@ def tell(write: Write, event: str, account_id: str, entity: Mapping[str, object]
 
     `entity` is what it happened to, as the API shows it, with its `id`.
     """
-    endpoints = stored.endpoints_of(write.connection, account_id, "data")
+    endpoints = stored.all_endpoints(write.connection, [account_id], kind="data")
     if not endpoints:
         return
     webhook_id = str(uuid.uuid4())
@@ -67,7 +67,9 @@ def events_for(integration: Integration, account_kind: str) -> list[str]:
     """The events that an integration with these scopes, of an account of this kind, can be told of; sorted."""
     of_agency = account_kind == "agency"
     return sorted(
-        name for name, event in DATA_EVENTS.items() if event.scope in integration.scopes and event.of_agency == of_agency
+        name
+        for name, event in DATA_EVENTS.items()
+        if event.scope in integration.scopes and event.of_agency == of_agency
     )
 
 

@@ -99,7 +99,7 @@ def _goal(request: DataWebhookRequest, allowed: Destinations) -> Destination | R
 
 
 def _endpoint_of(connection: Connection, integration: Integration) -> Endpoint | None:
-    found = stored.endpoints_of(connection, integration.account, "data")
+    found = stored.all_endpoints(connection, [integration.account], kind="data")
     return next((endpoint for endpoint in found if endpoint.integration_id == integration.id), None)
 
 

@@ -11,6 +11,8 @@ from datetime import datetime
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from private_integrations.contract import Resealed
+
 from ..sealing import SealBroken, Sealer, key_of
 from ..storage import signing_key as stored
 from ..storage.database import Database, Write
@@ -37,20 +39,24 @@ def ensure_key(write: Write, sealer: Sealer) -> SigningKey:
     return made
 
 
-def reseal(write: Write, sealer: Sealer) -> bool:
-    """Seal the signing key with the first sealing key; whether that changed anything. Raises SealBroken."""
-    present = stored.read_key(write.connection)
-    if present is None or key_of(present.sealed) == sealer.first_key:
-        return False
-    value = sealer.open(present.sealed, purpose=_PURPOSE, account=_ACCOUNT)
-    stored.put_sealed(write.connection, sealer.seal(value, purpose=_PURPOSE, account=_ACCOUNT))
-    return True
+def reseal(write: Write, sealer: Sealer) -> Resealed:
+    """Seal the signing key with the first sealing key; if it can't be opened it stays, and is named."""
+    present, resealed, unreadable = stored.read_key(write.connection), 0, []
+    if present is not None and key_of(present.sealed) != sealer.first_key:
+        try:
+            value = sealer.open(present.sealed, purpose=_PURPOSE, account=_ACCOUNT)
+            stored.put_sealed(write.connection, sealer.seal(value, purpose=_PURPOSE, account=_ACCOUNT))
+            resealed = 1
+        except SealBroken:
+            unreadable = ["signing key"]
+    unchanged = int(present is not None) - resealed - len(unreadable)
+    return Resealed(sealed_with=sealer.first_key, resealed=resealed, unchanged=unchanged, unreadable=unreadable)
 
 
 class DataSigner:
     """Signs the bodies of data webhooks; reads the key when it signs first."""
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
+    def __init__(self, database: Database, sealer: Sealer | None) -> None:
         self._database = database
         self._sealer = sealer
         self._key: Ed25519PrivateKey | None = None
@@ -62,6 +68,8 @@ class DataSigner:
         return {HEADER: base64.b64encode(self._key.sign(body)).decode()}
 
     def _read(self) -> Ed25519PrivateKey:
+        if self._sealer is None:
+            raise SealBroken("the service runs without sealing keys")
         with self._database.read() as connection:
             present = stored.read_key(connection)
         if present is None:

@@ -166,6 +166,7 @@ tokens = Table(
         sqlite_where=text("ended_at IS NULL"),
         postgresql_where=text("ended_at IS NULL"),
     ),
+    Index("ix_tokens_expires_at", "expires_at"),
     sqlite_autoincrement=True,
 )
 

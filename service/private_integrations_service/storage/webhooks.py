@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
-from .tables import accounts, webhook_endpoints
+from .tables import accounts, webhook_deliveries, webhook_endpoints
 
 Kind = Literal["service", "data"]
 
@@ -71,9 +71,13 @@ def endpoint_by_id(
     return None if row is None else _endpoint(row)
 
 
-def endpoints_of(connection: Connection, account_id: str, kind: Kind | None = None) -> list[Endpoint]:
-    """The endpoints of an account, the oldest first; of one kind only if it is given."""
-    query = select(webhook_endpoints).where(webhook_endpoints.c.account_id == account_id)
+def all_endpoints(
+    connection: Connection, accounts: Collection[str] | None = None, *, kind: Kind | None = None
+) -> list[Endpoint]:
+    """Every endpoint, the oldest first; only those in these accounts, and of this kind, if given."""
+    query = select(webhook_endpoints)
+    if accounts is not None:
+        query = query.where(webhook_endpoints.c.account_id.in_(accounts))
     if kind is not None:
         query = query.where(webhook_endpoints.c.kind == kind)
     rows = connection.execute(query.order_by(webhook_endpoints.c.created_at, webhook_endpoints.c.id))
@@ -81,7 +85,7 @@ def endpoints_of(connection: Connection, account_id: str, kind: Kind | None = No
 
 
 def subscribed(connection: Connection, account_id: str, kind: Kind, event: str) -> list[Endpoint]:
-    """The endpoints of this kind that an event in this account is sent to, its agency's among them, disabled ones too."""
+    """The endpoints of this kind that an event in this account goes to, its agency's among them, disabled ones too."""
     of_agency = select(accounts.c.agency_id).where(accounts.c.id == account_id).scalar_subquery()
     query = select(webhook_endpoints).where(
         webhook_endpoints.c.kind == kind,
@@ -92,6 +96,18 @@ def subscribed(connection: Connection, account_id: str, kind: Kind, event: str) 
     )
     found = [_endpoint(row) for row in connection.execute(query.order_by(webhook_endpoints.c.id))]
     return [endpoint for endpoint in found if endpoint.wants(event)]
+
+
+def endpoints_with_due(connection: Connection, now: datetime) -> list[Endpoint]:
+    """The endpoints for which a delivery is due, those that have waited longest first; none that is disabled."""
+    due = (
+        select(webhook_deliveries.c.endpoint_id, func.min(webhook_deliveries.c.next_attempt_at).label("since"))
+        .where(webhook_deliveries.c.state == "waiting", webhook_deliveries.c.next_attempt_at <= now)
+        .group_by(webhook_deliveries.c.endpoint_id)
+        .subquery()
+    )
+    query = select(webhook_endpoints).join(due).where(webhook_endpoints.c.disabled_at.is_(None))
+    return [_endpoint(row) for row in connection.execute(query.order_by(due.c.since, webhook_endpoints.c.id))]
 
 
 def _endpoint(row: Row[Any]) -> Endpoint:

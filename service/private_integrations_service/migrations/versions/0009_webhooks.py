@@ -66,9 +66,7 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "(state = 'waiting') = (next_attempt_at IS NOT NULL)", name=op.f("ck_webhook_deliveries_next")
         ),
-        sa.CheckConstraint(
-            "(state = 'waiting') = (settled_at IS NULL)", name=op.f("ck_webhook_deliveries_settled")
-        ),
+        sa.CheckConstraint("(state = 'waiting') = (settled_at IS NULL)", name=op.f("ck_webhook_deliveries_settled")),
         sa.ForeignKeyConstraint(
             ["endpoint_id"],
             ["webhook_endpoints.id"],
@@ -76,14 +74,10 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_deliveries")),
-        sa.UniqueConstraint(
-            "endpoint_id", "message_id", name=op.f("uq_webhook_deliveries_endpoint_id_message_id")
-        ),
+        sa.UniqueConstraint("endpoint_id", "message_id", name=op.f("uq_webhook_deliveries_endpoint_id_message_id")),
         sqlite_autoincrement=True,
     )
-    op.create_index(
-        "ix_webhook_deliveries_state_next_attempt_at", "webhook_deliveries", ["state", "next_attempt_at"]
-    )
+    op.create_index("ix_webhook_deliveries_state_next_attempt_at", "webhook_deliveries", ["state", "next_attempt_at"])
     op.create_table(
         "webhook_attempts",
         sa.Column("id", sa.Integer(), nullable=False, autoincrement=True),
@@ -115,3 +109,6 @@ def upgrade() -> None:
         sa.Column("until", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("event", name=op.f("pk_announced_until")),
     )
+    # What ran out before there was anybody to tell is told to nobody.
+    op.execute("INSERT INTO announced_until (event, until) SELECT 'token.retired', high_water FROM clock")
+    op.create_index("ix_tokens_expires_at", "tokens", ["expires_at"])
