@@ -1,13 +1,13 @@
 // A receiver of data webhooks as the platform's own client makes one, for tests/service/test_data_webhooks.py.
 //
-// CLIENT_ID and PUBLIC_KEY configure the client, CERTIFICATE and KEY (files) the server, CLIENT_MODULES says where the
-// client is installed. The first line of stdout is the port; each further one a webhook: what the client's middleware
+// CLIENT_ID and PUBLIC_KEY configure the client, CERTIFICATE and KEY (files) and PORT (0: any) the server, CLIENT_MODULES
+// says where the client is installed. The first line of stdout is the port; each further one a webhook: what the client's middleware
 // says of it, by its raw body and by the parsed one that it writes again, and the webhook itself.
 import { createRequire } from "node:module";
 import { createServer } from "node:https";
 import { readFileSync } from "node:fs";
 
-const { CLIENT_ID, PUBLIC_KEY, CERTIFICATE, KEY, CLIENT_MODULES } = process.env;
+const { CLIENT_ID, PUBLIC_KEY, CERTIFICATE, KEY, PORT, CLIENT_MODULES } = process.env;
 const { HighLevel } = createRequire(`${CLIENT_MODULES}/`)("@gohighlevel/api-client");
 
 const client = new HighLevel({
@@ -34,4 +34,4 @@ const server = createServer({ cert: readFileSync(CERTIFICATE), key: readFileSync
   console.log(JSON.stringify({ byRaw, byParsed, headers, body }));
   response.end();
 });
-server.listen(0, "localhost", () => console.log(server.address().port));
+server.listen(Number(PORT), "localhost", () => console.log(server.address().port));

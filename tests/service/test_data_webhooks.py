@@ -3,17 +3,22 @@
 import json
 import os
 import re
+import socket
 import subprocess
 from base64 import b64decode
 from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+import requests
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from certificates import make_certificates
-from private_integrations.contract import DataWebhookRequest, new_sealing_key
+from private_integrations.cli import run
+from private_integrations.client import Client
+from private_integrations.connection import Connection
+from private_integrations.contract import DataWebhook, DataWebhookRequest, IntegrationRequest, new_sealing_key
 from private_integrations_service.actor import Actor
 from private_integrations_service.destinations import Destinations, networks
 from private_integrations_service.domain import Refused
@@ -25,8 +30,9 @@ from private_integrations_service.settings import Settings
 from private_integrations_service.storage import webhooks as stored
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.webhooks import Endpoint, save_endpoint
+from private_integrations_service.tokens import new_id
 from private_integrations_service.webhooks import Poster, Sender
-from throwaway import REPOSITORY
+from throwaway import REPOSITORY, running_service
 
 SCRIPT = REPOSITORY / "tests" / "javascript" / "webhooks.mjs"
 MODULES = REPOSITORY / ".venv" / "javascript"
@@ -179,15 +185,15 @@ def test_the_key_can_be_sealed_anew(database, clock, signed):
 
 
 @contextmanager
-def receiver(folder, webhook):
+def receiver(folder, webhook, port=0):
     """The platform's own client as a receiver, configured as the webhook says: its port and its output."""
-    make_certificates(folder, "localhost")
     environment = os.environ | {
         "CLIENT_ID": f"{webhook.app_id}-a1b2c3",
         "PUBLIC_KEY": webhook.public_key,
         "CERTIFICATE": str(folder / "localhost.crt"),
         "KEY": str(folder / "localhost.key"),
         "CLIENT_MODULES": str(MODULES),
+        "PORT": str(port),
     }
     with subprocess.Popen(["node", str(SCRIPT)], stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
@@ -216,6 +222,7 @@ def test_the_platforms_client_accepts_it(api, desk, database, clock, create, put
     integration = desk.integration(READS, "contacts.write")
     api.token = desk.token(integration)
     webhook = put(integration).webhook
+    make_certificates(tmp_path, "localhost")
     with receiver(tmp_path, webhook) as (port, output):
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.crt"))
         put(integration, f"https://localhost:{port}/crm", settings=allowing(port))
@@ -236,6 +243,7 @@ def test_the_platforms_client_refuses_another_key(api, desk, database, clock, cr
     integration = desk.integration(READS, "contacts.write")
     api.token = desk.token(integration)
     webhook = put(integration).webhook
+    make_certificates(tmp_path, "localhost")
     another = "MCowBQYDK2VwAyEAi2HR1srL4o18O8BRa7gVJY7G7bupbN3H9AwJrHCDiOg="
     with receiver(tmp_path, webhook.model_copy(update={"public_key": another})) as (port, output):
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.crt"))
@@ -244,6 +252,52 @@ def test_the_platforms_client_refuses_another_key(api, desk, database, clock, cr
         with sending(database, clock, port, signer=signing.DataSigner(database, SETTINGS.sealer)):
             arrived = json.loads(output.readline())
     assert arrived["byRaw"] == arrived["byParsed"] == {"valid": False, "skipped": False}
+
+
+def test_the_running_service_sends(tmp_path, capsys, monkeypatch):
+    """From the command line to the receiver: what a client writes into the sandbox arrives, signed, by itself."""
+    make_certificates(tmp_path, "localhost")
+    keys = tmp_path / "sealing.keys"
+    keys.touch(0o600)
+    keys.write_text(new_sealing_key())
+
+    def told(*arguments):
+        code = run(["data-webhook", *arguments, "--json"])
+        said = capsys.readouterr()
+        return code, json.loads(said.out) if code == 0 else said.err
+
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    allowed = {
+        "PRIVATE_INTEGRATIONS_WEBHOOK_PORTS": str(port),
+        "PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS": "127.0.0.0/8, ::1/128",
+        "SSL_CERT_FILE": str(tmp_path / "ca.crt"),
+    }
+    with running_service(tmp_path / "data", "--sealing-keys", str(keys), **allowed) as service:
+        for name, value in service.environment.items():
+            monkeypatch.setenv(name, value)
+        client = Client(Connection(service.url, service.key))
+        scopes = [READS, "contacts.write"]
+        request = IntegrationRequest(account=service.account, name="sync", scopes=scopes, claim=new_id())
+        integration = client.declare("test/data/webhooks", request).id
+        assert told(integration)[1]["webhook"] is None
+        code, refusal = told(integration, "--url", f"https://169.254.169.254:{port}/latest")
+        assert (code, refusal) == (2, "private-integrations: the URL's host is an address that is not public\n")
+        assert told(integration, "--event", "ContactCreate")[0] == 2
+        code, webhook = told(integration, "--url", f"https://localhost:{port}/crm", "--event", "ContactCreate")
+        assert (code, webhook["events"]) == (0, ["ContactCreate"])
+        assert told(integration) == (0, webhook)
+        token = client.issue(integration, 1, issuer="test", holding=None, overlap_seconds=0, reason="").token
+        with receiver(tmp_path, DataWebhook(**webhook), port) as (_, output):
+            created = requests.post(
+                f"{service.url}/contacts/",
+                json={"locationId": service.account, "firstName": "Ada"},
+                headers={"Authorization": f"Bearer {token}", "Version": "2021-07-28"},
+                timeout=10,
+            )
+            arrived = json.loads(output.readline())
+    assert (arrived["byRaw"], arrived["body"]["type"]) == ({"valid": True, "skipped": False}, "ContactCreate")
+    assert arrived["body"]["id"] == created.json()["contact"]["id"]
 
 
 def allowing(port):

@@ -21,7 +21,7 @@ from typing import Annotated
 
 import typer
 
-from . import accounts, due, integrations, keys, overview, rotations, scopes, service, tokens, upstreams
+from . import accounts, data_webhooks, due, integrations, keys, overview, rotations, scopes, service, tokens, upstreams
 from .failures import INTERRUPTED, PROGRAM, report
 
 _EPILOG = "\b\nExit codes:\n  " + (__doc__ or "").partition("scripts:\n\n")[2].strip().replace("\n", "\n  ")
@@ -47,6 +47,7 @@ app.command()(rotations.cancel)
 app.command()(tokens.expire)
 app.command()(integrations.delete)
 app.command()(tokens.verify)
+app.command("data-webhook")(data_webhooks.data_webhook)
 app.add_typer(scopes.app, name="scopes")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
