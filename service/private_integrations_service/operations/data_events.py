@@ -14,7 +14,7 @@ from types import MappingProxyType
 from private_integrations.contract import Integration, rfc3339
 
 from ..storage import webhooks as stored
-from ..storage.data_endpoints import remove_deliveries
+from ..storage.data_endpoints import has_data_endpoint, remove_deliveries
 from ..storage.database import Write
 from ..storage.integrations import integration_by_id
 from ..storage.outbox import add_delivery
@@ -53,11 +53,10 @@ def tell(write: Write, event: str, account_id: str, entity: Mapping[str, object]
 
     `entity` is what it happened to, as the API shows it, with its `id`.
     """
-    endpoints = stored.all_endpoints(write.connection, [account_id], kind="data")
-    if not endpoints:
+    if not has_data_endpoint(write.connection, account_id):
         return
     webhook_id = str(uuid.uuid4())
-    for endpoint in endpoints:
+    for endpoint in stored.all_endpoints(write.connection, [account_id], kind="data"):
         integration = integration_by_id(write.connection, endpoint.integration_id or "", [account_id])
         if integration is not None and endpoint.wants(event) and DATA_EVENTS[event].scope in integration.scopes:
             add_delivery(write, endpoint, webhook_id, event, _envelope(write, event, integration, entity, webhook_id))
