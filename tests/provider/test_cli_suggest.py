@@ -80,6 +80,11 @@ def read(*lines):
         ),
         ('{"httpRequest":{"requestMethod":"GET","requestUrl":"https://a/forms/","status":200}}',
          Request("GET", "/forms/", "a", True, 200)),
+        ("GET //contacts//x?to=https://other.example/", Request("GET", "//contacts//x", "", False, None)),
+        (
+            '{"method":"GET","uri":"/contacts/","host":"a/users"}',
+            Request("GET", "/contacts/", "a", False, None),
+        ),
         ("no request at all", None),
         ('{"message":"hello"}', None),
         ('{"method":"GET",', None),

@@ -98,7 +98,9 @@ def _made(method: str, target: str, host: str, status: int | None) -> Request | 
     """The request; a URL's host wins over one that is told beside it."""
     proxied = not target.startswith("/")
     try:
-        url = urlsplit(target if "://" in target else f"//{target}" if proxied else f"//{host}{target}")
-        return Request(method.upper(), url.path, url.hostname or "", proxied, status)
+        # Behind two slashes a path is a path, however many it begins with.
+        url = urlsplit(target if "://" in target and proxied else f"//{target}")
+        told = url if proxied else urlsplit(f"//{host}")
+        return Request(method.upper(), url.path, told.hostname or "", proxied, status)
     except ValueError:
         return None

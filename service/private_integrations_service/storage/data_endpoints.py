@@ -10,7 +10,7 @@ _ANY = "SELECT 1 FROM webhook_endpoints WHERE account_id = ? AND kind = 'data' L
 
 
 def has_data_endpoint(connection: Connection, account_id: str) -> bool:
-    """Whether the account has one. Asked with every change of data, so as plain text: a built query takes ten times it."""
+    """Whether the account has one; asked with every change of data, as plain text, a tenth of a built query's time."""
     return connection.exec_driver_sql(_ANY, (account_id,)).first() is not None
 
 
