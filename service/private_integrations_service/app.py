@@ -137,11 +137,7 @@ def _jobs(database: Database, settings: Settings, sender: Sender) -> list[Job]:
         Job("send webhooks", timedelta(seconds=1), sender.run),
         Job("tell of due rotations", timedelta(minutes=1), partial(noticing.tell_due, database)),
         Job("tell of ended overlaps", timedelta(seconds=10), partial(noticing.tell_run_out, database)),
-        Job(
-            "forget old deliveries",
-            timedelta(hours=1),
-            partial(deliveries.forget_old, database, settings.webhook_retention),
-        ),
+        Job("forget old deliveries", timedelta(hours=1), forget),
     ]
 
 

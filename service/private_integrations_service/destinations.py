@@ -79,7 +79,7 @@ def destination(url: str, allowed: Destinations) -> Destination | str:
         return f"a webhook's URL has at most {LONGEST_URL} characters, all printable ASCII; encode others"
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or 443
+        host, port = parts.hostname or "", 443 if parts.port is None else parts.port
     except ValueError:
         return "this is not a URL"
     refusal = _refuse_parts(parts, host, port, allowed)

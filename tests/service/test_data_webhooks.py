@@ -262,7 +262,7 @@ def test_the_running_service_sends(tmp_path, capsys, monkeypatch):
     keys.write_text(new_sealing_key())
 
     def told(*arguments):
-        code = run(["data-webhook", *arguments, "--json"])
+        code = run(["webhooks", "data", *arguments, "--json"])
         said = capsys.readouterr()
         return code, json.loads(said.out) if code == 0 else said.err
 

@@ -21,7 +21,20 @@ from typing import Annotated
 
 import typer
 
-from . import accounts, data_webhooks, due, integrations, keys, overview, rotations, scopes, service, tokens, upstreams
+from . import (
+    accounts,
+    data_webhooks,
+    due,
+    integrations,
+    keys,
+    overview,
+    rotations,
+    scopes,
+    service,
+    tokens,
+    upstreams,
+    webhooks,
+)
 from .failures import INTERRUPTED, PROGRAM, report
 
 _EPILOG = "\b\nExit codes:\n  " + (__doc__ or "").partition("scripts:\n\n")[2].strip().replace("\n", "\n  ")
@@ -47,11 +60,12 @@ app.command()(rotations.cancel)
 app.command()(tokens.expire)
 app.command()(integrations.delete)
 app.command()(tokens.verify)
-app.command("data-webhook")(data_webhooks.data_webhook)
 app.add_typer(scopes.app, name="scopes")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(upstreams.app, name="upstreams")
+webhooks.app.command("data")(data_webhooks.data)
+app.add_typer(webhooks.app, name="webhooks")
 app.command()(service.serve)
 
 

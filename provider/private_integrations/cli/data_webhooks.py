@@ -1,4 +1,4 @@
-"""`data-webhook`: where the events of the data that an integration may read are sent, and how a receiver knows them."""
+"""`webhooks data`: where the events of the data that an integration may read are sent, and how receivers know them."""
 
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from .options import AsJson, IntegrationId, connect, valid
 from .output import print_facts, print_json
 
 
-def data_webhook(
+def data(
     integration: IntegrationId,
     url: Annotated[
         str | None, typer.Option(metavar="URL", help="Send the events to this https URL from now on.")

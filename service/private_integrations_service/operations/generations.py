@@ -90,6 +90,8 @@ def issue(
         reason=request.reason,
         changed=sorted(token.generation for token in plan.tokens),
     )
+    # Asking for the next one says that the one before was stored.
+    tell_delivered(write, integration, plan.tokens, actor=actor)
     tell_retired(write, integration, plan.tokens, actor=actor)
     announce(
         write,

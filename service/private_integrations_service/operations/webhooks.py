@@ -109,7 +109,7 @@ def edit(
         return refused
     new = _edited(old, change)
     if change.enabled is False and old.disabled_at is None:
-        return disable(write, new, f"disabled by {actor.name.partition('/')[0]}", actor=actor)
+        return disable(write, new, "disabled on request", actor=actor)
     if new != old:
         stored.save_endpoint(write.connection, new)
         changed = sorted(change.model_fields_set)

@@ -10,7 +10,17 @@ from starlette.responses import HTMLResponse
 
 from private_integrations.contract import instant_text, rfc3339
 
-NOTICES: Mapping[str, str] = MappingProxyType({"signed-out": "You are signed out."})
+NOTICES: Mapping[str, str] = MappingProxyType(
+    {
+        "signed-out": "You are signed out.",
+        "webhook-deleted": "The webhook is deleted.",
+        "webhook-disabled": "The webhook is disabled: nothing is sent to it.",
+        "webhook-enabled": "The webhook is enabled again. What it missed is sent when you say so.",
+        "webhook-pinged": "A test event is on its way. Reload the page to see what came of it.",
+        "webhook-replayed": "Sent again. Reload the page to see what came of it.",
+        "webhook-saved": "Saved.",
+    }
+)
 """What a page says after a change, by the name that the redirect's address carries: never a text from an address."""
 
 HEADERS: Mapping[str, str] = MappingProxyType(

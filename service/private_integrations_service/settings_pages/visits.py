@@ -27,7 +27,7 @@ Clock = Callable[[], datetime]
 SIGN_IN = "/settings/sign-in"
 
 # Of these there is nothing: what a person may not see and what doesn't exist are the same page.
-_NOT_THERE = frozenset({"integration-unknown", "account-unknown"})
+_NOT_THERE = frozenset({"integration-unknown", "account-unknown", "webhook-unknown"})
 
 
 @dataclass(frozen=True)
