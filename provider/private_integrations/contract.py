@@ -531,19 +531,19 @@ def new_webhook_secret() -> str:
     return WEBHOOK_SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-_SIGNING_SECRET = r"^whsec_([A-Za-z0-9+/]{4}){8,21}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+_SIGNING_SHAPE = r"^whsec_([A-Za-z0-9+/]{4}){8,21}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 
 def _signing_secret(value: str) -> str:
     # The shape leaves room for a byte too much.
-    if not re.fullmatch(_SIGNING_SECRET, value) or len(base64.b64decode(value.partition("_")[2])) > 64:
+    if not re.fullmatch(_SIGNING_SHAPE, value) or len(base64.b64decode(value.partition("_")[2])) > 64:
         raise ValueError(f"must be {WEBHOOK_SECRET_PREFIX} and 24 to 64 random bytes in base64")
     return value
 
 
 WebhookUrl = Annotated[str, Field(min_length=1, max_length=2048)]
 WebhookSecret = Annotated[
-    str, Field(repr=False, json_schema_extra={"pattern": _SIGNING_SECRET}), AfterValidator(_signing_secret)
+    str, Field(repr=False, json_schema_extra={"pattern": _SIGNING_SHAPE}), AfterValidator(_signing_secret)
 ]
 WebhookEvents = Annotated[
     list[Annotated[str, Field(max_length=100)]], Field(min_length=1, max_length=100), AfterValidator(_each_once)
@@ -658,8 +658,8 @@ class WebhookAttempt(Answer):
             "unreachable": "no connection, or it broke off",
             "untrusted": "its certificate is not trusted, or is another name's",
             "unreadable": "its answer is no HTTP",
-            "not-allowed": "its URL or address may not be asked",
-            "unknown-name": "its name has no address",
+            "not-allowed": "its URL may not be asked",
+            "no-address": "its name has no address that may be asked",
             "secret-sealed": "its secret can't be opened with the service's sealing keys",
         }.get(self.outcome, self.outcome)
 

@@ -17,16 +17,17 @@ Outcome = Literal[
     "untrusted",
     "unreadable",
     "not-allowed",
-    "unknown-name",
+    "no-address",
     "secret-sealed",
 ]
 """What came of an attempt: a 2xx; another status; 410; no answer in time; no connection, or one that broke; a
-certificate that is not the name's or not trusted; an answer that is no HTTP; a URL or address that may not be asked;
-a name without an address; a secret that the sealing keys don't open."""
+certificate that is not the name's or not trusted; an answer that is no HTTP; a URL that may not be asked; a name with
+no address, or not only such that may be asked: which of the two would tell what there is inside; a secret that the
+sealing keys don't open."""
 
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400))
 """Between the attempts, each with up to a fifth of it more: the schedule that the Standard Webhooks specification
-proposes, so the tenth attempt comes 75 to 91 hours after the first."""
+proposes, so the tenth attempt comes 76 to 91 hours after the first."""
 
 PATIENCE = timedelta(days=3)
 """An endpoint that accepted nothing for so long is disabled."""

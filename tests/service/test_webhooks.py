@@ -542,6 +542,31 @@ def test_disabled_by_a_person(post, receiver, clock):
     assert receiver.connections == 0
 
 
+def test_every_change_of_a_webhook_is_in_the_audit_log(post, receiver, database):
+    """With the host that it leads to, which is what somebody looks for after a theft; never with a secret."""
+    endpoint, _ = post.make(receiver.url, "rotation.due")
+    rotate_secret(post, endpoint, WHOLE_DAY)
+    post.edit(endpoint, url=receiver.url.replace("hooks.test", "other.test"), enabled=False)
+    post.edit(endpoint, enabled=True)
+    post.edit(endpoint, enabled=True)
+    with database.write(post.clock()) as write:
+        webhooks.delete(write, endpoint, actor=ADA)
+    with database.read() as connection:
+        rows = connection.execute(select(tables.audit).order_by(tables.audit.c.id)).all()
+    assert {(row.actor, row.account_id, row.detail.pop("webhook")) for row in rows} == {
+        (ADA.name, post.desk.account, endpoint)
+    }
+    edited = {"host": "other.test", "events": ["rotation.due"]}
+    assert [(row.action, row.detail) for row in rows] == [
+        ("create webhook", {"host": "hooks.test", "events": ["rotation.due"]}),
+        ("rotate webhook secret", {"overlap_seconds": 86_400}),
+        ("edit webhook", {"changed": ["url"], **edited}),
+        ("disable webhook", {"because": "disabled on request"}),
+        ("edit webhook", {"changed": ["disabled_at"], **edited}),
+        ("delete webhook", {}),
+    ]
+
+
 def test_an_address_that_was_public_once_is_looked_at_anew(post, receiver, database, clock, sealer):
     """What an endpoint's name leads to is no matter of the day it was made."""
     endpoint, _ = post.make(receiver.url)
@@ -552,7 +577,7 @@ def test_an_address_that_was_public_once_is_looked_at_anew(post, receiver, datab
         post.send(1)
     (waiting,) = post.log(endpoint)
     assert (waiting.message_id, waiting.state) == (message_id, "waiting")
-    assert [attempt.in_words for attempt in waiting.attempts] == ["its URL or address may not be asked"]
+    assert [attempt.in_words for attempt in waiting.attempts] == ["its name has no address that may be asked"]
 
 
 def test_sealing_keys_can_be_replaced(post, receiver, database, clock, sealing_key):
@@ -664,6 +689,11 @@ def test_what_is_due_is_told_to_whoever_subscribes_later(post, desk, database, c
     endpoint, _ = post.make(receiver.url, "rotation.due")
     noticing.tell_due(database, clock())
     assert [event for event, _ in post.told(endpoint)] == ["rotation.due"]
+    clock.move(days=5)
+    noticing.tell_due(database, clock())
+    overdue, _ = post.make(receiver.url, "rotation.overdue")
+    noticing.tell_due(database, clock())
+    assert [event for event, _ in post.told(overdue)] == ["rotation.overdue"]
 
 
 def use(database, clock, token):
@@ -717,6 +747,25 @@ def test_an_overlap_that_an_edit_ends_is_told_once(post, desk, database, clock, 
         clock.move(minutes=1)
         noticing.tell_run_out(database, clock())
     assert [(data["generation"], data["because"]) for _, data in post.told(endpoint)] == [(1, "overlap ended")]
+
+
+def test_a_scope_that_is_lacked_is_told_once_a_day(post, desk, database, clock, receiver):
+    """For each integration and scope; not once it was granted, and not of what is deleted."""
+    endpoint, _ = post.make(receiver.url, "scope.refused_often")
+    integration, gone = desk.integration("contacts.readonly"), desk.integration("contacts.readonly")
+    desk.delete(gone)
+    refused = [(integration, "contacts.write", 25), (integration, "locations.readonly", 40), (gone, "x", 99)]
+    for _ in range(2):
+        noticing.tell_refused_often(database, refused, clock())
+    told = [(event, data["integration_id"], data["scope"], data["requests"]) for event, data in post.told(endpoint)]
+    assert told == [
+        ("scope.refused_often", integration, "contacts.write", 25),
+        ("scope.refused_often", integration, "locations.readonly", 40),
+    ]
+    desk.edit(integration, "contacts.readonly", "contacts.write")
+    clock.move(hours=12)
+    noticing.tell_refused_often(database, refused, clock())
+    assert [data["scope"] for _, data in post.told(endpoint)[2:]] == ["locations.readonly"]
 
 
 def test_what_a_webhook_may_be(post, receiver, clock):

@@ -51,7 +51,7 @@ def record(write: Write, delivery_id: int, tried: Tried, jitter: float) -> None:
     outbox.add_attempt(write.connection, delivery.id, attempt)
     attempts = delivery.attempts + 1
     follows = after(tried, attempts, write.now, failing_since=endpoint.failing_since, jitter=jitter)
-    _note_health(write, endpoint, tried)
+    endpoint = _with_health(write, endpoint, tried)
     if not isinstance(follows, Settled):
         if delivery.state == "waiting":
             outbox.keep_waiting(write.connection, delivery.id, attempts, follows.at)
@@ -83,7 +83,10 @@ def forget_old(database: Database, kept: timedelta, now: datetime) -> None:
             outbox.forget(write.connection, old)
 
 
-def _note_health(write: Write, endpoint: Endpoint, tried: Tried) -> None:
+def _with_health(write: Write, endpoint: Endpoint, tried: Tried) -> Endpoint:
     failing_since = None if tried.outcome == "accepted" else endpoint.failing_since or write.now
-    if failing_since != endpoint.failing_since:
-        save_endpoint(write.connection, replace(endpoint, failing_since=failing_since))
+    if failing_since == endpoint.failing_since:
+        return endpoint
+    noted = replace(endpoint, failing_since=failing_since)
+    save_endpoint(write.connection, noted)
+    return noted

@@ -4,7 +4,7 @@ A job looks at how things stand and tells the webhooks of each occurrence once, 
 was told. Something that is due while nobody is subscribed is told to the first who subscribes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -24,6 +24,10 @@ from .generations import token_states
 _SERVICE = Actor("service")
 _PAGE = 500
 _RETIRED = "token.retired"
+_REFUSED = "scope.refused_often"
+
+OFTEN = 20
+"""So many refused requests in a day are told of."""
 
 
 def tell_due(database: Database, now: datetime) -> None:
@@ -32,7 +36,9 @@ def tell_due(database: Database, now: datetime) -> None:
     with database.read() as connection:
         now = max(now, database.high_water)
         for page in _watched(connection):
-            found += [event[0].id for event in _untold(connection, page, now)]
+            for integration, event, _ in _untold(connection, page, now):
+                if webhooks.subscribed(connection, integration.account, "service", event):
+                    found.append(integration.id)
     for start in range(0, len(found), _PAGE):
         with database.write(now, verdicts=False) as write:
             # Anew: what was found may have been rotated meanwhile.
@@ -54,6 +60,34 @@ def tell_run_out(database: Database, now: datetime) -> None:
             assert integration is not None, "it is not deleted"
             tell_end(write, integration, token, because=OVERLAP_ENDED, actor=_SERVICE)
         announced.note_until(write.connection, _RETIRED, write.now)
+
+
+def tell_refused_often(database: Database, refused: Iterable[tuple[str, str, int]], now: datetime) -> None:
+    """Tell of scopes that are lacked: (integration, scope, requests refused of late), each once a day in UTC."""
+    today = max(now, database.high_water).replace(hour=0, minute=0, second=0, microsecond=0)
+    found = [(integration_id, scope, f"{_REFUSED} {scope}", count) for integration_id, scope, count in refused]
+    with database.read() as connection:
+        told = announced.told_occurrences(connection, [integration_id for integration_id, *_ in found])
+    fresh = [one for one in found if told.get((one[0], one[2])) != today]
+    if not fresh:
+        return
+    with database.write(now, verdicts=False) as write:
+        for integration_id, scope, name, count in fresh:
+            integration = integrations.integration_by_id(write.connection, integration_id)
+            # It may be deleted by now, or have got what it lacked.
+            if integration is None or scope in integration.scopes:
+                continue
+            told_somebody = announce(
+                write,
+                _REFUSED,
+                account=integration.account,
+                integration=integration,
+                actor=_SERVICE.name,
+                scope=scope,
+                requests=count,
+            )
+            if told_somebody:
+                announced.note_occurrence(write.connection, integration_id, name, today)
 
 
 def _watched(connection: Connection) -> Iterator[list[Integration]]:

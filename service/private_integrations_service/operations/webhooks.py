@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
 
@@ -41,6 +42,8 @@ MOST = 20
 
 EVENTS: Mapping[Kind, Sequence[str]] = MappingProxyType({"service": WEBHOOK_EVENTS, "data": tuple(DATA_EVENTS)})
 """What webhooks of each kind may be subscribed to."""
+
+_EDITABLE = ("url", "description", "sub_accounts", "events", "disabled_at")
 
 NO_SEALING_KEYS = Refused(
     "sealing-keys-missing", "the service runs without sealing keys; start it with --sealing-keys FILE"
@@ -108,12 +111,12 @@ def edit(
     if refused is not None:
         return refused
     new = _edited(old, change)
-    if change.enabled is False and old.disabled_at is None:
-        return disable(write, new, "disabled on request", actor=actor)
     if new != old:
         stored.save_endpoint(write.connection, new)
-        changed = sorted(change.model_fields_set)
-        _record(write, new, actor, "edit webhook", changed=changed, events=new.events)
+        changed = sorted(name for name in _EDITABLE if getattr(new, name) != getattr(old, name))
+        _record(write, new, actor, "edit webhook", changed=changed, host=urlsplit(new.url).hostname, events=new.events)
+    if change.enabled is False and old.disabled_at is None:
+        return disable(write, new, "disabled on request", actor=actor)
     return new
 
 

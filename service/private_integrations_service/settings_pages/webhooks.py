@@ -1,5 +1,6 @@
 """Webhooks of an account: where its events are sent, what was sent, and to send it again."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -173,7 +174,8 @@ def _list_page(visit: Visit, refused: Refused | None = None) -> Response | Refus
 
 
 def _webhook_page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
-    before = visit.query.get("before", "")
+    # Enough for every number that the database gives.
+    before = re.fullmatch("[0-9]{1,18}", visit.query.get("before", ""))
     with visit.database.read() as connection:
         account = _account(connection, visit)
         found = _found(connection, visit)
@@ -181,7 +183,7 @@ def _webhook_page(visit: Visit, refused: Refused | None = None) -> Response | Re
             return Refused("webhook-unknown", "there is no such webhook")
         shown = webhooks.shown(connection, found, visit.rules.settings.sealer)
         page, following = webhooks.deliveries(
-            connection, found, before=int(before) if before.isdecimal() else None, limit=_DELIVERIES
+            connection, found, before=int(before[0]) if before else None, limit=_DELIVERIES
         )
     return visit.page(
         "webhook.html",

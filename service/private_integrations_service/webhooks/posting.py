@@ -88,9 +88,9 @@ class Poster:
         try:
             found = self._resolve(goal.host, goal.port)
         except (OSError, UnicodeError):
-            return Tried("unknown-name")
+            return Tried("no-address")
         if refuse_addresses(found, self._allowed) is not None:
-            return Tried("not-allowed")
+            return Tried("no-address")
         try:
             return self._exchange(goal, found, _request(goal, headers, body))
         except TimeoutError:

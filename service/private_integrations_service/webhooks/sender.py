@@ -54,6 +54,7 @@ class Sender:
         self._clock = clock
         self._end = threading.Event()
         self._lock = threading.Lock()
+        self._recording = threading.Lock()
         self._pools = tuple(ThreadPoolExecutor(size, "webhooks") for size in (PROMPT, RELUCTANT))
         self._served: dict[str, tuple[str, bool]] = {}
         self._turns: dict[str, int] = {}
@@ -65,29 +66,29 @@ class Sender:
             waiting = endpoints_with_due(connection, max(now, self._database.high_water))
         # Whoever had a turn goes behind the others, or a few with much to take would keep them from theirs.
         for endpoint in sorted(waiting, key=lambda endpoint: self._turns.get(endpoint.id, 0)):
-            reluctant = endpoint.failing_since is not None or endpoint.id in self._slow
-            if self._admit(endpoint, reluctant):
-                self._pools[reluctant].submit(self._serve, endpoint.id)
+            self._begin(endpoint, reluctant=endpoint.failing_since is not None or endpoint.id in self._slow)
 
     def close(self) -> None:
         """Send nothing more and break off what is on its way: it goes out again when the service runs again."""
-        self._end.set()
+        with self._lock:
+            self._end.set()
         self._poster.close()
         for pool in self._pools:
             pool.shutdown(wait=True)
 
-    def _admit(self, endpoint: Endpoint, reluctant: bool) -> bool:
+    def _begin(self, endpoint: Endpoint, *, reluctant: bool) -> None:
+        """Serve an endpoint in a thread, if there is room for it and it isn't being served."""
         with self._lock:
             if self._end.is_set() or endpoint.id in self._served or endpoint.kind not in self._signers:
-                return False
+                return
             served = self._served.values()
             of_account = sum(account == endpoint.account_id for account, _ in served)
             of_pool = sum(pool == reluctant for _, pool in served)
             if of_account >= OF_AN_ACCOUNT or of_pool >= (RELUCTANT if reluctant else PROMPT):
-                return False
+                return
             self._served[endpoint.id] = (endpoint.account_id, reluctant)
             self._turns[endpoint.id] = max(self._turns.values(), default=0) + 1
-            return True
+            self._pools[reluctant].submit(self._serve, endpoint.id)
 
     def _serve(self, endpoint_id: str) -> None:
         try:
@@ -119,7 +120,8 @@ class Sender:
             self._slow.add(endpoint_id)
         else:
             self._slow.discard(endpoint_id)
-        with self._database.write(self._clock(), verdicts=False) as write:
+        # One at a time waits for the writers' turn: the places to wait are for those who make changes.
+        with self._recording, self._database.write(self._clock(), verdicts=False) as write:
             record(write, due.delivery.id, tried, random.random())  # noqa: S311 - spreads attempts, guards nothing
         return tried.outcome == "accepted"
 
