@@ -24,6 +24,8 @@ from .contract import (
     AccountRequest,
     ActivityReport,
     AuditPage,
+    DataWebhook,
+    DataWebhookRequest,
     Deletion,
     Expiry,
     GenerationRequest,
@@ -264,6 +266,14 @@ class Client:
     def invite_user(self, email: str, request: UserRequest) -> Invitation:
         """Make a user of the settings pages, or change where they belong; the one-time code is in this answer only."""
         return self._ask("PUT", f"/users/{_segment(email)}", Invitation, body=request)
+
+    def data_webhook(self, integration_id: str) -> DataWebhook:
+        """What there is to know of an integration's data webhook, also before it has one."""
+        return self._ask("GET", f"/integrations/{_segment(integration_id)}/data-webhook", DataWebhook)
+
+    def put_data_webhook(self, integration_id: str, request: DataWebhookRequest) -> DataWebhook:
+        """Have an integration's data events sent to a URL."""
+        return self._ask("PUT", f"/integrations/{_segment(integration_id)}/data-webhook", DataWebhook, body=request)
 
     def set_upstream(self, account_id: str, request: UpstreamRequest) -> UpstreamCredential:
         """Store an account's upstream credential."""

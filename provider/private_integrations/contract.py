@@ -784,6 +784,31 @@ class WebhookList(Answer):
     webhooks: list[Webhook]
 
 
+class DataWebhookRequest(Request):
+    """Have the events of the data that an integration may read sent to a URL; `events` null means all of them."""
+
+    url: WebhookUrl
+    events: WebhookEvents | None = None
+    description: Description = ""
+
+
+class DataWebhook(Answer):
+    """What there is to know of an integration's data webhook; `webhook`, its id, and `url` are null without one.
+
+    `events` are those that it is told of now: its scopes count, and what it asked for. Each names the integration as
+    `appId`, and is signed with the service's Ed25519 key: `public_key` is SPKI in base64, null as long as nobody has a
+    data webhook.
+    """
+
+    integration: str
+    webhook: str | None
+    url: str | None
+    events: list[str]
+    app_id: str
+    version_id: str
+    public_key: str | None
+
+
 class WebhookAttempt(Answer):
     """One try to send a message: what came of it, as a stable word, and the status of the answer if there was one."""
 

@@ -24,6 +24,7 @@ from .gateway import Gateway, GatewayLimits, Upstream
 from .jobs import Job, Jobs
 from .management_api import Clock, management_api
 from .operations import deliveries, noticing
+from .operations.signing import DataSigner
 from .operations.upstreams import Credentials
 from .problems import problem_response
 from .request_body import BODY_SECONDS, Unread, read_body
@@ -35,7 +36,8 @@ from .settings_pages import settings_pages
 from .storage.activity import Activity
 from .storage.database import Database
 from .storage.usage import UsageFile
-from .webhooks import Poster, Sender, StandardSigner
+from .storage.webhooks import Kind
+from .webhooks import Poster, Sender, Signer, StandardSigner
 
 _MANAGEMENT = API.removesuffix("/v1").encode()
 # Nobody knows where the next request on this connection would begin.
@@ -82,7 +84,11 @@ class Application:
         # Last, when nothing can fail any more: who doesn't get an application can't close it.
         self._flusher = Flusher(recorder, self.activity, clock)
         poster = Poster(settings.destinations)
-        sender = Sender(database, poster, {"service": StandardSigner(settings.sealer)}, clock)
+        signers: dict[Kind, Signer] = {
+            "service": StandardSigner(settings.sealer),
+            "data": DataSigner(database, settings.sealer),
+        }
+        sender = Sender(database, poster, signers, clock)
         self._jobs = Jobs(database.file.parent, _jobs(database, settings, sender), clock)
         self._closing.callback(self._jobs.close)
         # Before the lock of the jobs is given free: until then nobody else sends.

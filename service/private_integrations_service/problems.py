@@ -37,6 +37,7 @@ _STATUS = {
     "credential-replaced": 409,
     "credential-unreadable": 409,
     "cursor-unknown": 422,
+    "data-webhooks-of-platform": 409,
     "external-id-taken": 409,
     "fingerprint-unknown": 409,
     "generation-ended": 409,

@@ -18,6 +18,8 @@ ROUTES = [
     ("GET", "/tokens"),
     ("GET", "/integrations/int_0"),
     ("PUT", "/integrations/by-external-id/a/b/c/d"),
+    ("GET", "/integrations/int_0/data-webhook"),
+    ("PUT", "/integrations/int_0/data-webhook"),
     ("PATCH", "/integrations/int_0"),
     ("DELETE", "/integrations/int_0"),
     ("PUT", "/integrations/int_0/generations/1"),

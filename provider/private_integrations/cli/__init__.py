@@ -6,6 +6,7 @@ Data goes to stdout, everything said about it to stderr. Exit codes, for scripts
 1    the answer is no: `verify` of a token that opens nothing, a deletion that was not confirmed,
      `scopes` of what no token opens; of `due`: something is due; of `upstreams verify`: anything but accepted;
      of `audit verify`: the log is not whole
+     of `scopes suggest`: no scope is needed, or some requests are open to no private integration
 2    wrong usage or configuration, or values that are refused
 3    not authorized
 4    not found
@@ -25,6 +26,7 @@ from . import (
     accounts,
     activity,
     audit,
+    data_webhooks,
     due,
     integrations,
     keys,
@@ -62,11 +64,12 @@ app.command()(rotations.cancel)
 app.command()(tokens.expire)
 app.command()(integrations.delete)
 app.command()(tokens.verify)
-app.command()(scopes.scopes)
+app.add_typer(scopes.app, name="scopes")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(upstreams.app, name="upstreams")
 app.add_typer(audit.app, name="audit")
+webhooks.app.command("data")(data_webhooks.data)
 app.add_typer(webhooks.app, name="webhooks")
 app.command()(service.serve)
 

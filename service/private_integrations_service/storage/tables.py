@@ -394,6 +394,16 @@ announced_until = Table(
     Column("until", Instant, nullable=False),
 )
 
+signing_key = Table(
+    "signing_key",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("public", String, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
 users = Table(
     "users",
     metadata,
