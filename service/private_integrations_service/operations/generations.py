@@ -12,6 +12,7 @@ from private_integrations.contract import (
     IssuedToken,
     Secret,
     TokenState,
+    UnusedToken,
     fingerprint,
 )
 
@@ -26,6 +27,7 @@ from ..domain import (
     plan_first_use,
     plan_issue,
 )
+from ..inactivity import single
 from ..storage import audit, integrations
 from ..storage import tokens as stored
 from ..storage.database import Database, Write
@@ -201,8 +203,16 @@ def _state(integration: Integration, tokens: Sequence[Token], now: datetime) -> 
         external_id=integration.external_id,
         last_generation=integration.last_generation,
         held_until=integration.held_until,
+        unused=_unused(tokens, now),
         secrets=[_secret(token, now) for token in tokens],
     )
+
+
+def _unused(tokens: Sequence[Token], now: datetime) -> UnusedToken | None:
+    token = single(tokens, now)
+    if token is None or token.notice is None:
+        return None
+    return UnusedToken(generation=token.generation, since=token.notice.since, ends_at=token.notice.ends_at)
 
 
 def _secret(token: Token, now: datetime) -> Secret:

@@ -12,7 +12,8 @@ from .database import Database
 from .tables import from_milliseconds
 
 _GRANT = """
-SELECT tokens.id, tokens.generation, tokens.role, tokens.delivered_at, tokens.expires_at, tokens.ended_at,
+SELECT tokens.id, tokens.generation, tokens.role, tokens.delivered_at, tokens.expires_at,
+       CASE WHEN tokens.ended_at IS NOT NULL THEN ifnull(tokens.ended_because, '') END,
        integrations.id, integrations.name, integrations.scopes, accounts.id, accounts.kind
 FROM tokens
 JOIN integrations ON integrations.id = tokens.integration_id
@@ -23,14 +24,17 @@ WHERE tokens.digest = ?
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A token's integration, account and scopes, and the facts that its life depends on."""
+    """A token's integration, account and scopes, and the facts that its life depends on.
+
+    `ended` says why it was ended; None: it wasn't.
+    """
 
     token_id: int
     generation: int
     role: str
     delivered: bool
     expires_at: datetime | None
-    ended: bool
+    ended: str | None
     integration_id: str
     integration_name: str
     scopes: frozenset[str]
@@ -39,7 +43,7 @@ class Grant:
 
     def is_live(self, now: datetime) -> bool:
         """Whether the token opens anything at `now`."""
-        return is_live(ended=self.ended, expires_at=self.expires_at, now=now)
+        return is_live(ended=self.ended is not None, expires_at=self.expires_at, now=now)
 
 
 class GrantReader:
@@ -60,7 +64,7 @@ class GrantReader:
             role=sys.intern(role),
             delivered=delivered is not None,
             expires_at=None if expires is None else from_milliseconds(expires),
-            ended=ended is not None,
+            ended=ended,
             integration_id=integration,
             integration_name=name,
             scopes=_scope_set(scopes),
