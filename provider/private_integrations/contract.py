@@ -186,7 +186,7 @@ class AccountList(Answer):
 
 
 InactivityRule = Literal["service", "off", "after"]
-"""When tokens that nobody uses are ended: as the service's setting says, never, or after a time of the account's own."""
+"""When tokens that nobody uses are ended: as the service is set, never, or after a time of the account's own."""
 
 
 class InactivityRequest(Request):
@@ -402,7 +402,9 @@ class LeakReport(Request):
     What isn't shaped like a token is no error: it opens nothing anyway.
     """
 
-    tokens: Annotated[list[Annotated[str, Field(max_length=200, repr=False)]], Field(min_length=1, max_length=MAX_LEAKED)]
+    tokens: Annotated[
+        list[Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=MAX_LEAKED, repr=False)
+    ]
     where: Annotated[str, Field(max_length=1000)] = ""
 
 

@@ -122,8 +122,7 @@ def status(policy: Policy, token: TokenState, now: datetime) -> Status:
 
 
 def alarms(policy: Policy, token: TokenState, now: datetime) -> list[Alarm]:
-    """What a person should look at: a rotation that no deployment carried out, a new token that nobody used, one
-    that is about to be ended because nobody uses it.
+    """What a person should look at: a late rotation, a new token that nobody used, one that is ended if nobody does.
 
     An alarm never ends a token; what it tells of may.
     """

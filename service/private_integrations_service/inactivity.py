@@ -66,7 +66,7 @@ class Warn:
 
 @dataclass(frozen=True)
 class End:
-    """This token, which is as it is to be stored, has ended unused."""
+    """The announced end of this token, which is as it is to be stored, has come."""
 
     token: Token
 

@@ -27,8 +27,8 @@ class Settings:
     minimum_period: timedelta = timedelta(hours=1)
     """The shortest rotation period accepted; PRIVATE_INTEGRATIONS_MINIMUM_PERIOD."""
     inactive_after: timedelta | None = timedelta(days=90)
-    """After how long a token that nobody uses is ended, None: never; PRIVATE_INTEGRATIONS_INACTIVE_AFTER. An account may
-    have a rule of its own."""
+    """After how long a token that nobody uses is ended, None: never; PRIVATE_INTEGRATIONS_INACTIVE_AFTER.
+    An account may have a rule of its own."""
     superseded_tokens: int = 3
     """How many superseded tokens of an integration may live at once."""
     body_limit: int = 64 * 1024

@@ -4,7 +4,8 @@ Data goes to stdout, everything said about it to stderr. Exit codes, for scripts
 
 0    done
 1    the answer is no: `verify` of a token that opens nothing, a deletion that was not confirmed,
-     `scopes` of what no token opens; of `due`: something is due; of `upstreams verify`: anything but accepted
+     `scopes` of what no token opens, `leaked` of a text without a token; of `due`: something is due; of
+     `upstreams verify`: anything but accepted
 2    wrong usage or configuration, or values that are refused
 3    not authorized
 4    not found
@@ -20,7 +21,7 @@ from typing import Annotated
 
 import typer
 
-from . import accounts, due, integrations, keys, overview, rotations, scopes, service, tokens, upstreams
+from . import accounts, due, integrations, keys, leaked, overview, rotations, scopes, service, tokens, upstreams
 from .failures import INTERRUPTED, PROGRAM, report
 
 _EPILOG = "\b\nExit codes:\n  " + (__doc__ or "").partition("scripts:\n\n")[2].strip().replace("\n", "\n  ")
@@ -46,6 +47,7 @@ app.command()(rotations.cancel)
 app.command()(tokens.expire)
 app.command()(integrations.delete)
 app.command()(tokens.verify)
+app.command()(leaked.leaked)
 app.command()(scopes.scopes)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")

@@ -13,7 +13,7 @@ from ..operations.integrations import Rules
 from ..settings import Settings
 from ..storage.database import Database, DiskFull
 from ..storage.turn import StorageBusy
-from . import accounts, generations, health, integrations, keys, upstreams, users
+from . import accounts, generations, health, integrations, keys, leaked, upstreams, users
 from .callers import Clock, Parts
 
 __all__ = ["Clock", "management_api"]
@@ -56,7 +56,8 @@ def management_api(database: Database, catalogue: Catalogue, settings: Settings,
             for code, text in _PROBLEMS.items()
         },
     )
+    api.state.reports = leaked.Budget()
     api.state.parts = Parts(database, Rules(catalogue, settings), clock)
-    for part in (accounts, upstreams, integrations, generations, keys, users, health):
+    for part in (accounts, upstreams, integrations, generations, keys, users, health, leaked):
         api.include_router(part.router, prefix=API)
     return api

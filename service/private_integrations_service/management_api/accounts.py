@@ -34,15 +34,11 @@ def put_account(account_id: AccountId, body: AccountRequest, asking: Administeri
 @router.get("/accounts/{account_id}/inactivity")
 def read_inactivity(account_id: AccountId, asking: Asking) -> Inactivity:
     """When tokens of the account that nobody uses are ended."""
-    return unless_refused(
-        inactivity.rule_of(asking.database, account_id, asking.rules.settings, actor=asking.actor)
-    )
+    return unless_refused(inactivity.rule_of(asking.database, account_id, asking.rules.settings, actor=asking.actor))
 
 
 @router.put("/accounts/{account_id}/inactivity")
 def put_inactivity(account_id: AccountId, body: InactivityRequest, asking: Administering) -> Inactivity:
     """Say when tokens of the account that nobody uses are ended; they are warned of first, whatever is said here."""
     with asking.database.write(asking.now, verdicts=False) as write:
-        return unless_refused(
-            inactivity.set_rule(write, account_id, body, asking.rules.settings, actor=asking.actor)
-        )
+        return unless_refused(inactivity.set_rule(write, account_id, body, asking.rules.settings, actor=asking.actor))

@@ -5,7 +5,5 @@ from private_integrations.contract import Integration
 from ..storage.database import Write
 
 
-def announce(
-    write: Write, event: str, *, account: str, integration: Integration | None = None, **data: object
-) -> None:
+def announce(write: Write, event: str, *, account: str, integration: Integration | None = None, **data: object) -> None:
     """Store the event for every endpoint that is subscribed to it; nothing where none is."""

@@ -35,8 +35,7 @@ def rename_account(connection: Connection, account_id: str, name: str) -> None:
 
 
 def inactive_after(connection: Connection) -> dict[str, int | None]:
-    """Of every account after how many seconds a token that nobody uses is ended: 0 is never, None as the service has it.
-    """
+    """Every account's own rule: after how many seconds an unused token is ended, 0: never, None: the service's."""
     rows = connection.execute(select(accounts.c.id, accounts.c.inactive_after))
     return {row.id: row.inactive_after for row in rows}
 
