@@ -297,6 +297,8 @@ class Secret(Answer):
     ended_at: Instant | None
     ended_because: str | None = None
     overlap_seconds: int
+    last_used_at: Instant | None = None
+    """Its last authenticated use while it was live. Only where it was asked for; else, and if no use is known, None."""
 
 
 class UnusedToken(Answer):
@@ -343,11 +345,15 @@ class TokenState(Answer):
 
 
 class TokenStates(Answer):
-    """The tokens asked for and the service's clock, the only one that decides."""
+    """The tokens asked for and the service's clock, the only one that decides.
+
+    `recorded_until` is set where last uses were asked for and can be read: up to when they are recorded.
+    """
 
     now: Instant
     tokens: list[TokenState]
     cursor: str | None = None
+    recorded_until: Instant | None = None
 
 
 class Deletion(Answer):
@@ -564,6 +570,105 @@ class Resealed(Answer):
     resealed: int
     unchanged: int
     unreadable: list[str]
+
+
+Period = Literal["day", "week", "month"]
+"""What an activity is asked for: 24 hours, 168 hours, or 30 days in UTC, each up to now and the current one included."""
+
+
+class ScopeActivity(Answer):
+    """What was asked of a scope: `requests` let through by the period's parts, and how many were refused.
+
+    `granted`: the integration holds it. `last_used_at` is the last request let through, also before the period.
+    """
+
+    scope: str
+    granted: bool
+    requests: list[int]
+    refused: int
+    last_used_at: Instant | None = None
+
+
+class GenerationActivity(Answer):
+    """What was asked with the token of a generation: `requests` let through by the period's parts, and refusals.
+
+    `role` is `ended` too where the token is no more among those that are shown. `last_used_at` is its last
+    authenticated use while it was live, whatever was answered.
+    """
+
+    generation: int
+    role: Literal["pending", "current", "previous", "ended"]
+    requests: list[int]
+    refused: int
+    last_used_at: Instant | None = None
+
+
+class RefusalActivity(Answer):
+    """Requests refused for one reason, and what helps; `scope` is the one that was needed, empty if none is known."""
+
+    reason: str
+    scope: str
+    requests: int
+    last_at: Instant
+    remedy: str
+
+
+class CallerActivity(Answer):
+    """Who used the token of a generation: an address and the program that it named; empty where unknown.
+
+    Counted since `first_at`, not since the period's beginning.
+    """
+
+    generation: int
+    address: str
+    agent: str
+    requests: int
+    first_at: Instant
+    last_at: Instant
+
+
+class UnusedScope(Answer):
+    """A scope that was granted and not used in 90 days, all of them observed; `observed_since` is since when."""
+
+    scope: str
+    last_used_at: Instant | None
+    observed_since: Instant
+
+
+class Hint(Answer):
+    """What the activity asks somebody to do, in a sentence; `change` is what to do it with, line by line, if known.
+
+    `scopes-unused`, `scope-missing`: the line of the Pulumi program as it is (`-`) and as it should be (`+`), or a
+    command. `previous-in-use`: a superseded token that still works. `ended-in-use`: one that does not.
+    """
+
+    kind: Literal["scopes-unused", "scope-missing", "previous-in-use", "ended-in-use"]
+    text: str
+    change: list[str] = []
+
+
+class ActivityReport(Answer):
+    """What an integration's tokens were used for in a period, in equal parts of it, and what that says.
+
+    `recorded_until` is None while nothing is recorded; `observed_since` is since when there is no gap.
+    """
+
+    integration_id: str
+    now: Instant
+    period: Period
+    since: Instant
+    part_seconds: int
+    requests: list[int]
+    """Let through, by the period's parts, the oldest first."""
+    refused: list[int]
+    recorded_until: Instant | None
+    observed_since: Instant | None
+    scopes: list[ScopeActivity]
+    generations: list[GenerationActivity]
+    refusals: list[RefusalActivity]
+    callers: list[CallerActivity]
+    unused: list[UnusedScope]
+    hints: list[Hint]
 
 
 class Introspection(Answer):

@@ -13,6 +13,7 @@ from private_integrations.contract import API
 
 from .authorizer import Authorizer
 from .authorizer.judge import Judge
+from .authorizer.recording import Flusher, Recorder
 from .authorizer.replies import Refusal, send_reply
 from .catalogue import Catalogue
 from .domain import Refused
@@ -28,6 +29,7 @@ from .sandbox.limits import Limits, RateLimits
 from .settings import Settings
 from .settings_pages import PREFIX as PAGES
 from .settings_pages import settings_pages
+from .storage.activity import Activity
 from .storage.database import Database
 from .storage.usage import UsageFile
 
@@ -49,11 +51,16 @@ class Application:
 
     def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now) -> None:
         catalogue = Catalogue.load()
-        self._health = _health(database)
-        self._management = _limited(management_api(database, catalogue, settings, clock), settings.body_limit)
-        self._pages = _limited(settings_pages(database, catalogue, settings, clock), settings.body_limit)
         self._closing = ExitStack()
-        self._judge = Judge(database, catalogue, clock, settings.cached_grants)
+        self.activity = Activity(database.file.parent, database.run)
+        self._closing.callback(self.activity.close)
+        self._health = _health(database)
+        self._management = _limited(
+            management_api(database, catalogue, settings, clock, self.activity), settings.body_limit
+        )
+        self._pages = _limited(settings_pages(database, catalogue, settings, clock), settings.body_limit)
+        recorder = Recorder()
+        self._judge = Judge(database, catalogue, clock, settings.cached_grants, recorder)
         self._closing.callback(self._judge.close)
         self._gateway: Gateway | None = None
         if settings.upstream is None:
@@ -68,6 +75,10 @@ class Application:
             self._gateway = Gateway(self._judge, upstream, credentials.of, GatewayLimits.of(settings))
             self._data_api = Authorizer(self._gateway, self._judge)
         self._forward_auth = ForwardAuth(self._judge)
+        # Last, when nothing can fail any more: who doesn't get an application can't close it.
+        flusher = Flusher(recorder, self.activity, clock)
+        flusher.start()
+        self._closing.callback(flusher.stop)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand each request to the part that its path belongs to, if it can be read in one way only."""

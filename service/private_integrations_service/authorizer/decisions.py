@@ -38,15 +38,17 @@ TOKEN_EXPIRED = Refusal(401, "token-expired", _NO_SUCH_TOKEN, challenge=_INVALID
 TOKEN_REVOKED = Refusal(401, "token-revoked", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
 TOKEN_INACTIVE = Refusal(401, "token-inactive", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
 TOKEN_LEAKED = Refusal(401, "token-leaked", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+ACCOUNT_NOT_SERVED = Refusal(403, "account-not-served", "The token does not have access to this location.")
 
 
-Presented = tuple[bytes, str | None]
-"""What a request shows of itself: its token's digest and its `Version`, None if it sent none."""
+Presented = tuple[bytes, str | None, bytes]
+"""What a request shows of itself: its token's digest, its `Version`, None if it sent none, and its `User-Agent`."""
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Presented | Refusal:
-    """The token and the version in ASGI headers (lower-case names); exactly one `Authorization` may be there."""
+    """The token, version and agent in ASGI headers (lower-case names); exactly one `Authorization` may be there."""
     authorization = version = None
+    agent = b""
     for name, value in headers:
         if name == b"authorization":
             if authorization is not None:
@@ -54,12 +56,14 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Presented | Refusal:
             authorization = value
         elif name == b"version":
             version = value if version is None else version + b", " + value
+        elif name == b"user-agent":
+            agent = value
     if authorization is None:
         return TOKEN_MISSING
     digest = presented_token(authorization)
     if digest is None:
         return TOKEN_MALFORMED
-    return digest, None if version is None else version.decode("latin-1").strip()
+    return digest, None if version is None else version.decode("latin-1").strip(), agent
 
 
 def refuse_grant(grant: Grant | None, now: datetime) -> Refusal | None:

@@ -11,6 +11,7 @@ from .. import problems
 from ..catalogue import Catalogue
 from ..operations.integrations import Rules
 from ..settings import Settings
+from ..storage.activity import Activity
 from ..storage.database import Database, DiskFull
 from ..storage.turn import StorageBusy
 from . import accounts, generations, health, integrations, keys, leaked, upstreams, users
@@ -33,7 +34,9 @@ _PROBLEMS: dict[int | str, str] = {
 }
 
 
-def management_api(database: Database, catalogue: Catalogue, settings: Settings, clock: Clock) -> FastAPI:
+def management_api(
+    database: Database, catalogue: Catalogue, settings: Settings, clock: Clock, activity: Activity
+) -> FastAPI:
     """The management API over this database; `clock` gives the present instant in UTC."""
     api = FastAPI(
         title="Private integrations",
@@ -57,7 +60,7 @@ def management_api(database: Database, catalogue: Catalogue, settings: Settings,
         },
     )
     api.state.reports = leaked.Budget()
-    api.state.parts = Parts(database, Rules(catalogue, settings), clock)
+    api.state.parts = Parts(database, activity, Rules(catalogue, settings), clock)
     for part in (accounts, upstreams, integrations, generations, keys, users, health, leaked):
         api.include_router(part.router, prefix=API)
     return api

@@ -15,6 +15,7 @@ from ..actor import Actor
 from ..domain import Refused
 from ..operations.integrations import Rules
 from ..problems import ProblemError
+from ..storage.activity import Activity
 from ..storage.database import Database
 from ..storage.keys import ManagementKey
 
@@ -28,6 +29,7 @@ class Parts:
     """What the API was made from."""
 
     database: Database
+    activity: Activity
     rules: Rules
     clock: Clock
 
@@ -40,6 +42,7 @@ class Caller:
     actor: Actor
     now: datetime
     database: Database
+    activity: Activity
     rules: Rules
 
 
@@ -61,7 +64,7 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
     refused = None if request.url.path == f"{API}/introspect" else refuse_method(key, request.method)
     if refused is not None:
         raise ProblemError(refused)
-    return Caller(key, actor_of(key), now, parts.database, parts.rules)
+    return Caller(key, actor_of(key), now, parts.database, parts.activity, parts.rules)
 
 
 Asking = Annotated[Caller, Depends(_caller)]

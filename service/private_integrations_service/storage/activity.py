@@ -66,7 +66,7 @@ _SCHEMA = (
     "PRAGMA user_version = 1",
 )
 
-_ADD_TOKEN = "INSERT INTO tokens VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_ADD_OWNER = "INSERT INTO tokens VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 _ADD_REQUESTS = """
 INSERT INTO requests VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET requests = requests + excluded.requests
 """
@@ -160,7 +160,7 @@ class Activity:
             connection.execute(_OBSERVE, (at,))
             if not batch.is_gapless:
                 connection.execute(_OBSERVE_ANEW, (at,))
-            connection.executemany(_ADD_TOKEN, [(token, *of) for token, of in batch.tokens.items()])
+            connection.executemany(_ADD_OWNER, [(token, *of) for token, of in batch.tokens.items()])
             connection.executemany(_ADD_REQUESTS, [(*about, count) for about, count in batch.requests.items()])
             connection.executemany(_ADD_USE, [(*about, last) for about, last in batch.uses.items()])
             connection.executemany(_ADD_CALLER, [(*caller, *seen) for caller, seen in batch.callers.items()])
