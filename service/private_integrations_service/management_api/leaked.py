@@ -17,8 +17,8 @@ from .callers import Parts
 router = APIRouter()
 
 # A report costs a few milliseconds of a thread and names up to a hundred tokens.
-PER_SECOND = 10
-BURST = 20
+PER_SECOND = 8
+BURST = 24
 _LONGEST_AGENT = 200
 
 

@@ -20,7 +20,7 @@ def report(database: Database, found: LeakReport, now: datetime, *, actor: Actor
     Raises as `Database.ending` does: then the tokens may work on. A report of tokens that are unknown or dead does not
     take the writers' turn.
     """
-    presented = {presented_token(token.strip().encode(errors="replace")) for token in found.tokens}
+    presented = {presented_token(token.strip().encode()) for token in found.tokens}
     digests = [digest for digest in presented if digest is not None]
     with database.read() as connection:
         known = stored.tokens_of_digests(connection, digests)
