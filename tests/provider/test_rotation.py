@@ -91,9 +91,7 @@ FIRST_MONDAY = datetime(2026, 9, 7, 1, tzinfo=UTC)
             Rotate(4, "revoked in the service at 2026-11-18T09:12Z"),
         ),
         (
-            tokens(
-                secret(3, "ended", ended_at=datetime(2026, 11, 18, 9, 12, tzinfo=UTC), because="not used for 90 days")
-            ),
+            tokens(secret(3, "ended", ended_at=T0 + 88 * DAY, because="not used for 90 days")),
             3,
             EVERY_90D,
             Rotate(4, "ended in the service at 2026-11-18T00:00Z: not used for 90 days"),
