@@ -1,14 +1,19 @@
 """Tokens that nobody uses: when they are warned of and ended, as pure decisions and over real files."""
 
+import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
 from private_integrations import rotation
+from private_integrations.client import Client
+from private_integrations.connection import Connection
 from private_integrations.contract import InactivityRequest
 from private_integrations.errors import ConfigurationError
 from private_integrations.policy import Policy
@@ -31,6 +36,7 @@ from private_integrations_service.storage import tables
 from private_integrations_service.storage.activity import Activity, Batch
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.tables import to_milliseconds
+from throwaway import running_service
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -326,6 +332,41 @@ def test_a_token_that_nobody_uses_ends_and_is_brought_back_by_a_rotation(api, de
     assert (last.actor, last.action, last.detail["reason"]) == ("service", "expire inactive", "not used for 90 days")
 
     assert api.ask("GET", contacts, token=desk.token(integration)).status == 200
+
+
+def test_over_http_an_ended_token_says_why_and_a_rotation_repairs_it(
+    desk, database, clock, sweeper, accounts, tmp_path
+):
+    """A service with a warned and an ended token says so to lists, alarms, previews and consumers."""
+    ended = desk.integration("contacts.readonly")
+    token = desk.token(ended)
+    sweeper.days(89)
+    put(database, clock, accounts.sister, rule="after", after_seconds=2 * 86_400)
+    warned_of = desk.integration("contacts.readonly", account=accounts.sister)
+    desk.token(warned_of)
+    sweeper.days(1)
+    folder = Path(shutil.copytree(database.file.parent, tmp_path / "copy"))
+
+    with running_service(folder) as service:
+        client = Client(Connection(service.url, service.key))
+        (page,) = client.tokens_of([ended, warned_of])
+        states = {state.integration_id: state for state in page.tokens}
+        assert states[ended].present is None
+        decision = rotation.decide(Policy(), states[ended], 1, page.now, issuer=states[ended].external_id)
+        assert decision == rotation.Rotate(2, "ended in the service at 2027-02-18T12:00Z: not used for 90 days")
+        assert states[warned_of].unused.ends_at == clock() + DAY
+        assert [(alarm.integration_id, alarm.kind) for alarm in client.health().alarms] == [(warned_of, "inactive")]
+
+        issued = client.issue(ended, 2, issuer="us", holding=1, overlap_seconds=0, reason=decision.reason)
+        for shown, status in ((token, 401), (issued.token, 200)):
+            answer = requests.get(
+                f"{service.url}/contacts/?locationId={accounts.location}",
+                headers={"Authorization": shown, "Version": "v3"},
+                timeout=10,
+            )
+            assert answer.status_code == status
+            if status == 401:
+                assert answer.headers["X-PIT-Problem"] == answer.json()["reason"] == "token-inactive"
 
 
 def test_a_token_that_is_used_in_time_lives_on(desk, database, clock, sweeper):
