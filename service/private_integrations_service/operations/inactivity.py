@@ -65,7 +65,7 @@ def rule_of(database: Database, account_id: str, settings: Settings, *, actor: A
     with database.read() as connection:
         if accounts.account_by_id(connection, account_id) is None or not actor.reaches(account_id):
             return _unknown(account_id)
-        own = accounts.inactive_after(connection)[account_id]
+        own = accounts.inactive_after(connection, [account_id])[account_id]
     return _inactivity(account_id, own, settings)
 
 
@@ -79,7 +79,7 @@ def set_rule(
     if accounts.account_by_id(write.connection, account_id) is None or not actor.reaches(account_id):
         return _unknown(account_id)
     own = {"service": None, "off": 0, "after": request.after_seconds}[request.rule]
-    if own != accounts.inactive_after(write.connection)[account_id]:
+    if own != accounts.inactive_after(write.connection, [account_id])[account_id]:
         accounts.save_inactive_after(write.connection, account_id, own)
         rule = request.model_dump(exclude_none=True)
         audit.record_account(write, account_id, actor=actor, action="set inactivity", **rule)
@@ -116,7 +116,7 @@ def _pages(database: Database) -> Iterator[_Page]:
             if not page:
                 return
             tokens = stored.tokens_of(connection, [integration.id for integration in page])
-            rules = accounts.inactive_after(connection)
+            rules = accounts.inactive_after(connection, {integration.account for integration in page})
         yield _Page(page, tokens, rules)
         after = page[-1].id
 
@@ -131,8 +131,9 @@ def _carry_out(
         if integration is None:
             return Leave()
         tokens = stored.tokens_of(write.connection, [integration_id])[integration_id]
-        own = accounts.inactive_after(write.connection)[integration.account]
-        step = plan_unused(tokens, time_in_force(own, settings.inactive_after), usage, write.now)
+        own = accounts.inactive_after(write.connection, [integration.account])
+        after = time_in_force(own[integration.account], settings.inactive_after)
+        step = plan_unused(tokens, after, usage, write.now)
         if isinstance(step, End) and not isinstance(planned, End):
             # Only a transaction that was begun to end tokens moves the revision; the next sweep begins one.
             return Leave()
