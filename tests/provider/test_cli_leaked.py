@@ -1,9 +1,13 @@
 """Leaked and unused tokens on the command line: a log piped in, and what an account's tokens may be."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from private_integrations.contract import token_fingerprint
+from private_integrations.cli.standing import Standing
+from private_integrations.contract import Integration, Secret, TokenState, UnusedToken, token_fingerprint
 
+T0, DAY = datetime(2026, 8, 22, tzinfo=UTC), timedelta(days=1)
 UNKNOWN = "pit-" + "00000000-0000-4000-8000-000000000000"
 
 
@@ -59,6 +63,41 @@ def test_what_leaked_refuses(cli, arguments, stdin, said):
     assert said in done.err
     assert len(done.err.splitlines()) == 1
     assert UNKNOWN not in done.err
+
+
+def test_an_announced_end_is_in_every_list():
+    """A token that is to end unused is told of in place of its usual status, and programs get the instant."""
+    unused = UnusedToken(generation=1, since=T0, ends_at=T0 + 90 * DAY)
+    secret = Secret(
+        generation=1,
+        role="current",
+        fingerprint="0" * 12,
+        issuer="us",
+        issued_at=T0,
+        delivered_at=T0,
+        expires_at=None,
+        ended_at=None,
+        overlap_seconds=0,
+    )
+    state = TokenState(integration_id="int_1", external_id="a", last_generation=1, unused=unused, secrets=[secret])
+    integration = Integration(
+        id="int_1",
+        account="acc",
+        external_id="a",
+        name="CRM",
+        description="",
+        scopes=["contacts.readonly"],
+        rotation=None,
+        claim="c",
+        version=1,
+        last_generation=1,
+        created_at=T0,
+        updated_at=T0,
+    )
+    standing = Standing(integration, state, T0 + 83 * DAY)
+    assert standing.in_words == "unused, ends in 7 days"
+    assert standing.as_json()["unused"]["ends_at"] == "2026-11-20T00:00:00.000Z"
+    assert [alarm["kind"] for alarm in standing.as_json()["alarms"]] == ["inactive"]
 
 
 def test_an_account_says_how_long_its_tokens_may_rest(cli_of_a_new_service):

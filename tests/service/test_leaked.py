@@ -1,6 +1,7 @@
 """`POST /leaked`: whoever holds a token can end it, and learns nothing that holding it doesn't tell."""
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
@@ -14,11 +15,13 @@ from private_integrations.connection import Connection
 from private_integrations.contract import LEAKED, LeakReceipt, LeakReport
 from private_integrations.policy import Policy
 from private_integrations_service.actor import Actor
+from private_integrations_service.domain import Change, Token, plan_leak
 from private_integrations_service.management_api.leaked import BURST, PER_SECOND, Budget
 from private_integrations_service.operations import leaks
 from private_integrations_service.storage import tables
 from throwaway import running_service
 
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
 UNKNOWN = "pit-" + "00000000-0000-4000-8000-000000000000"
 REPORTER = Actor("leak report", address="192.0.2.7", agent="scanner/1")
 
@@ -143,6 +146,26 @@ def test_what_was_answered_survives_a_clock_set_back(api, desk, clock, database,
     assert report(old).ended == 0
     clock.move(days=-8)
     assert reason(api, desk, old) == "token-expired"
+
+
+def test_what_has_ended_stays_as_it_ended():
+    """A report changes neither when nor why a token ended before, and nothing of a token that is not there."""
+    ended = Token(
+        id=7,
+        generation=1,
+        role="current",
+        issuer="us",
+        run="r",
+        attempt=1,
+        fingerprint="0" * 12,
+        overlap=timedelta(0),
+        issued_at=T0,
+        delivered_at=T0,
+        ended_at=T0,
+        ended_because="expired on request",
+    )
+    assert plan_leak([ended], 7, T0 + timedelta(days=1)) == Change()
+    assert plan_leak([ended], 8, T0) == Change()
 
 
 # Over HTTP.
