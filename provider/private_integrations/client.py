@@ -19,6 +19,7 @@ from .contract import (
     Account,
     AccountList,
     AccountRequest,
+    ActivityReport,
     Deletion,
     Expiry,
     GenerationRequest,
@@ -37,6 +38,7 @@ from .contract import (
     KeyRequest,
     LeakReceipt,
     LeakReport,
+    Period,
     Problem,
     Resealed,
     TokenState,
@@ -148,11 +150,20 @@ class Client:
             yield page
             cursor = page.cursor
 
-    def tokens_of(self, integration_ids: Sequence[str]) -> Iterator[TokenStates]:
-        """The state of the tokens of these integrations; those that are gone are missing from the answer."""
+    def tokens_of(self, integration_ids: Sequence[str], *, last_used: bool = False) -> Iterator[TokenStates]:
+        """The state of the tokens of these integrations; those that are gone are missing from the answer.
+
+        With `last_used` also when each was last used.
+        """
         for start in range(0, len(integration_ids), _IDS_PER_REQUEST):
             ids = list(integration_ids[start : start + _IDS_PER_REQUEST])
-            yield self._ask("GET", "/tokens", TokenStates, query={"integration": ids})
+            query = {"integration": ids, "last_used": "true" if last_used else None}
+            yield self._ask("GET", "/tokens", TokenStates, query=query)
+
+    def activity(self, integration_id: str, period: Period) -> ActivityReport:
+        """What an integration's tokens were used for in a period that ends now."""
+        path = f"/integrations/{_segment(integration_id)}/activity"
+        return self._ask("GET", path, ActivityReport, query={"period": period})
 
     def issue(
         self,

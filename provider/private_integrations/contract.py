@@ -345,15 +345,11 @@ class TokenState(Answer):
 
 
 class TokenStates(Answer):
-    """The tokens asked for and the service's clock, the only one that decides.
-
-    `recorded_until` is set where last uses were asked for and can be read: up to when they are recorded.
-    """
+    """The tokens asked for and the service's clock, the only one that decides."""
 
     now: Instant
     tokens: list[TokenState]
     cursor: str | None = None
-    recorded_until: Instant | None = None
 
 
 class Deletion(Answer):
@@ -573,7 +569,7 @@ class Resealed(Answer):
 
 
 Period = Literal["day", "week", "month"]
-"""What an activity is asked for: 24 hours, 168 hours, or 30 days in UTC, each up to now and the current one included."""
+"""What an activity is asked for: 24 hours, 168 hours, or 30 days in UTC; the last one is the current one."""
 
 
 class ScopeActivity(Answer):

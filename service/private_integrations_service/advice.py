@@ -10,12 +10,10 @@ UNUSED_AFTER = timedelta(days=90)
 _SHOWN = 3
 
 _REMEDIES = {
-    "token-expired": "the token's time is over: give whoever sends it the integration's present token",
-    "token-revoked": "the token was ended: give whoever sends it the integration's present token",
-    "version-missing": "send a `Version` header, such as `Version: 2021-07-28`",
-    "version-unknown": "send a `Version` that was published, such as 2021-07-28 or v3",
-    "version-malformed": "send a `Version` such as 2021-07-28 or v3",
-    "version-too-old": "this endpoint is served as `Version: v3` only",
+    "version-missing": "send the header Version, such as Version: 2021-07-28",
+    "version-unknown": "send a Version that was published, such as 2021-07-28 or v3",
+    "version-malformed": "send a Version such as 2021-07-28 or v3",
+    "version-too-old": "this endpoint is there with Version: v3 only",
     "not-found": "there is no such endpoint: look at method and path",
     "endpoint-closed": "no private integration may use this endpoint",
     "class-not-allowed": "this endpoint is for the other kind of account: an agency's, or a sub-account's",
@@ -51,6 +49,8 @@ def remedy(reason: str, scope: str) -> str:
     """What helps against a refusal."""
     if reason == "scope-missing":
         return f"add {scope} to the integration's scopes if these requests are meant"
+    if reason.startswith("token-"):
+        return "the token is dead: give whoever sends it the integration's present one"
     return _REMEDIES.get(reason, "")
 
 

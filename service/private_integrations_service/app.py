@@ -58,7 +58,7 @@ class Application:
         self._management = _limited(
             management_api(database, catalogue, settings, clock, self.activity), settings.body_limit
         )
-        self._pages = _limited(settings_pages(database, catalogue, settings, clock), settings.body_limit)
+        self._pages = _limited(settings_pages(database, catalogue, settings, clock, self.activity), settings.body_limit)
         recorder = Recorder()
         self._judge = Judge(database, catalogue, clock, settings.cached_grants, recorder)
         self._closing.callback(self._judge.close)

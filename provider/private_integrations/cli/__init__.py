@@ -21,7 +21,7 @@ from typing import Annotated
 
 import typer
 
-from . import accounts, due, integrations, keys, leaked, overview, rotations, scopes, service, tokens, upstreams
+from . import accounts, activity, due, integrations, keys, leaked, overview, rotations, scopes, service, tokens, upstreams
 from .failures import INTERRUPTED, PROGRAM, report
 
 _EPILOG = "\b\nExit codes:\n  " + (__doc__ or "").partition("scripts:\n\n")[2].strip().replace("\n", "\n  ")
@@ -39,6 +39,7 @@ app = typer.Typer(
 )
 app.command("list")(overview.list_)
 app.command()(overview.show)
+app.command("activity")(activity.activity)
 app.command()(due.due)
 app.command()(integrations.create)
 app.command()(integrations.edit)

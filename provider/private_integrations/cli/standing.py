@@ -46,6 +46,11 @@ class Standing:
         return None if self.newest is None else self.newest.issued_at
 
     @property
+    def last_used_at(self) -> datetime | None:
+        """The last use of any token that is shown; None if none is known."""
+        return max((secret.last_used_at for secret in self.tokens.secrets if secret.last_used_at), default=None)
+
+    @property
     def next_rotation_at(self) -> datetime | None:
         """When the rule asks for a rotation, not before the end of a hold; None without a rule."""
         return None if self.newest is None else due_at(self.policy, self.newest.issued_at, self.tokens.held_until)
@@ -96,13 +101,14 @@ class Standing:
         return Policy.from_the_wire(self.integration.rotation)
 
     def as_json(self) -> dict[str, Any]:
-        """The integration as on the wire, with its status, alarms, times, secrets and announced end."""
+        """The integration as on the wire, and how it stands: status, alarms, rotations, last use, announced end."""
         return {
             **self.integration.model_dump(mode="json"),
             "status": self.status,
             "alarms": [{"kind": a.kind, "since": rfc3339(a.since), "detail": a.text} for a in self.alarms],
             "rotated_at": self.rotated_at and rfc3339(self.rotated_at),
             "next_rotation_at": self.next_rotation_at and rfc3339(self.next_rotation_at),
+            "last_used_at": self.last_used_at and rfc3339(self.last_used_at),
             "unused": self.tokens.unused and self.tokens.unused.model_dump(mode="json"),
             "secrets": [secret.model_dump(mode="json") for secret in self.tokens.secrets],
         }
@@ -111,7 +117,7 @@ class Standing:
 def standings(client: Client, integrations: Iterable[Integration]) -> Iterator[Standing]:
     """How it stands with each of these, in their order; those that are gone by now are left out."""
     by_id = {integration.id: integration for integration in integrations}
-    for page in client.tokens_of(list(by_id)):
+    for page in client.tokens_of(list(by_id), last_used=True):
         found = {state.integration_id: state for state in page.tokens}
         for integration_id in [known for known in by_id if known in found]:
             yield Standing(by_id[integration_id], found[integration_id], page.now)

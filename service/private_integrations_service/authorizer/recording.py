@@ -16,13 +16,13 @@ from ..tokens import without_secrets
 
 # Between two flushes, per worker; beyond it requests are counted without a caller, beyond twice as many not at all.
 _MOST_USES = 20_000
-# What can't be stored yet, per worker: some 50 MB.
+# Kinds of uses, and callers, that can't be stored yet, per worker: some 80 MB.
 _MOST_WAITING = 100_000
 
 _SECONDS = 1.0
 # While nothing happens, for the disk's sake: far below what others call "behind".
 _IDLE = timedelta(seconds=15)
-# A disk that is full for a moment alarms nobody twice.
+# A file that can't be written for a moment alarms nobody.
 _TROUBLE = timedelta(minutes=1)
 
 _LONGEST_AGENT = 200
@@ -110,6 +110,7 @@ class _Waiting:
         self._requests: dict[tuple[int, int, str, str], int] = {}
         self._uses: dict[tuple[int, str, str], int] = {}
         self._callers: dict[int, dict[tuple[str, str], _Seen]] = {}
+        self._known_callers = 0
         self._is_gapless = True
 
     def add(self, uses: dict[_Key, _Use], is_gapless: bool) -> None:
@@ -139,13 +140,19 @@ class _Waiting:
         return Batch(self._tokens, self._requests, self._uses, callers, self._is_gapless)
 
     def _add_caller(self, token: int, who: tuple[str, str], seen: _Seen) -> None:
+        """Callers are for people to read: where there are too many, some are left out."""
         known = self._callers.setdefault(token, {})
+        if who not in known:
+            if self._known_callers >= _MOST_WAITING:
+                return
+            self._known_callers += 1
         requests, first, last = seen
         before = known.get(who, (0, first, last))
         known[who] = (before[0] + requests, min(before[1], first), max(before[2], last))
         # Somebody who names another program each time must not fill the memory. Pruned at twice, as it sorts.
         if len(known) >= 2 * CALLERS_KEPT:
             self._callers[token] = dict(nlargest(CALLERS_KEPT, known.items(), key=lambda caller: caller[1][2]))
+            self._known_callers -= CALLERS_KEPT
 
 
 def _shown(agent: bytes) -> str:

@@ -14,7 +14,7 @@ from ..settings import Settings
 from ..storage.activity import Activity
 from ..storage.database import Database, DiskFull
 from ..storage.turn import StorageBusy
-from . import accounts, generations, health, integrations, keys, leaked, upstreams, users
+from . import accounts, activity, generations, health, integrations, keys, leaked, upstreams, users
 from .callers import Clock, Parts
 
 __all__ = ["Clock", "management_api"]
@@ -35,7 +35,7 @@ _PROBLEMS: dict[int | str, str] = {
 
 
 def management_api(
-    database: Database, catalogue: Catalogue, settings: Settings, clock: Clock, activity: Activity
+    database: Database, catalogue: Catalogue, settings: Settings, clock: Clock, recorded: Activity
 ) -> FastAPI:
     """The management API over this database; `clock` gives the present instant in UTC."""
     api = FastAPI(
@@ -60,7 +60,7 @@ def management_api(
         },
     )
     api.state.reports = leaked.Budget()
-    api.state.parts = Parts(database, activity, Rules(catalogue, settings), clock)
-    for part in (accounts, upstreams, integrations, generations, keys, users, health, leaked):
+    api.state.parts = Parts(database, Rules(catalogue, settings), clock, recorded)
+    for part in (accounts, upstreams, integrations, generations, activity, keys, users, health, leaked):
         api.include_router(part.router, prefix=API)
     return api

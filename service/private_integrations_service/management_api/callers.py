@@ -29,9 +29,9 @@ class Parts:
     """What the API was made from."""
 
     database: Database
-    activity: Activity
     rules: Rules
     clock: Clock
+    activity: Activity
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class Caller:
     actor: Actor
     now: datetime
     database: Database
-    activity: Activity
     rules: Rules
+    activity: Activity
 
 
 def unless_refused(answer: Value | Refused) -> Value:
@@ -64,7 +64,7 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
     refused = None if request.url.path == f"{API}/introspect" else refuse_method(key, request.method)
     if refused is not None:
         raise ProblemError(refused)
-    return Caller(key, actor_of(key), now, parts.database, parts.activity, parts.rules)
+    return Caller(key, actor_of(key), now, parts.database, parts.rules, parts.activity)
 
 
 Asking = Annotated[Caller, Depends(_caller)]

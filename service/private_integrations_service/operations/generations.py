@@ -1,7 +1,8 @@
 """Issue, deliver, acknowledge and end the tokens of an integration."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
@@ -34,13 +35,20 @@ from ..storage.database import Database, Write
 from ..tokens import new_token, presented_token
 from .integrations import find, refuse_owner
 
+LastUsed = Callable[[Collection[int]], Mapping[int, datetime]]
+"""Answers when the tokens with these ids were last used; those of which no use is known are missing."""
+
 _CONSUMER = Actor("first use")
+_UNASKED: Mapping[int, datetime] = MappingProxyType({})
 
 
-def token_states(connection: Connection, found: Sequence[Integration], now: datetime) -> list[TokenState]:
-    """The state of the tokens of these integrations at `now`, in the same order."""
+def token_states(
+    connection: Connection, found: Sequence[Integration], now: datetime, last_used: LastUsed | None = None
+) -> list[TokenState]:
+    """The state of the tokens of these integrations at `now`, in the same order; with their last uses if asked for."""
     tokens = stored.tokens_of(connection, [integration.id for integration in found])
-    return [_state(integration, tokens[integration.id], now) for integration in found]
+    used = last_used([token.id for of in tokens.values() for token in of]) if last_used else {}
+    return [_state(integration, tokens[integration.id], now, used) for integration in found]
 
 
 def issue(
@@ -197,14 +205,16 @@ def _tokens(write: Write, integration: Integration) -> list[Token]:
     return stored.tokens_of(write.connection, [integration.id])[integration.id]
 
 
-def _state(integration: Integration, tokens: Sequence[Token], now: datetime) -> TokenState:
+def _state(
+    integration: Integration, tokens: Sequence[Token], now: datetime, last_used: Mapping[int, datetime] = _UNASKED
+) -> TokenState:
     return TokenState(
         integration_id=integration.id,
         external_id=integration.external_id,
         last_generation=integration.last_generation,
         held_until=integration.held_until,
         unused=_unused(tokens, now),
-        secrets=[_secret(token, now) for token in tokens],
+        secrets=[_secret(token, now, last_used.get(token.id)) for token in tokens],
     )
 
 
@@ -215,7 +225,7 @@ def _unused(tokens: Sequence[Token], now: datetime) -> UnusedToken | None:
     return UnusedToken(generation=token.generation, since=token.notice.since, ends_at=token.notice.ends_at)
 
 
-def _secret(token: Token, now: datetime) -> Secret:
+def _secret(token: Token, now: datetime, last_used: datetime | None) -> Secret:
     live = token.is_live(now)
     return Secret(
         generation=token.generation,
@@ -228,4 +238,5 @@ def _secret(token: Token, now: datetime) -> Secret:
         ended_at=None if live else (token.ended_at or token.expires_at),
         ended_because=token.ended_because,
         overlap_seconds=int(token.overlap.total_seconds()),
+        last_used_at=last_used,
     )

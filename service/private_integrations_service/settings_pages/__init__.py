@@ -1,18 +1,16 @@
 """The settings pages: what people do in a browser, rendered on the server; they work without JavaScript."""
 
-from pathlib import Path
-
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 
 from ..catalogue import Catalogue
 from ..operations.integrations import Rules
 from ..settings import Settings
+from ..storage.activity import Activity
 from ..storage.database import Database
-from . import integrations, sign_in
+from . import activity, assets, integrations, sign_in
 from .failures import on_http_error, on_storage_error
 from .rendering import templates
 from .visits import Clock, Parts
@@ -20,18 +18,18 @@ from .visits import Clock, Parts
 PREFIX = b"/settings"
 """What the paths of all pages begin with."""
 
-_STATIC = Path(__file__).parent / "static"
 
-
-def settings_pages(database: Database, catalogue: Catalogue, settings: Settings, clock: Clock) -> Starlette:
+def settings_pages(
+    database: Database, catalogue: Catalogue, settings: Settings, clock: Clock, recorded: Activity
+) -> Starlette:
     """The settings pages over this database; `clock` gives the present instant in UTC."""
-    routes: list[Route | Mount] = [Mount("/settings/static", StaticFiles(directory=_STATIC), name="static")]
-    for part in (sign_in, integrations):
+    routes: list[Route | Mount] = [Mount(assets.PATH, assets.Assets())]
+    for part in (sign_in, integrations, activity):
         routes += part.ROUTES
     pages = Starlette(
         routes=routes,
         exception_handlers={HTTPException: on_http_error, SQLAlchemyError: on_storage_error},
     )
     pages.router.redirect_slashes = False
-    pages.state.parts = Parts(database, Rules(catalogue, settings), clock, templates())
+    pages.state.parts = Parts(database, Rules(catalogue, settings), clock, templates(), recorded)
     return pages

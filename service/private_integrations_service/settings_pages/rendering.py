@@ -1,17 +1,34 @@
 """Templates and what they can say: instants, numbers of things, and the notice after a change."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
+from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from private_integrations.contract import instant_text, rfc3339
 
+from .assets import asset
+
 NOTICES: Mapping[str, str] = MappingProxyType({"signed-out": "You are signed out."})
 """What a page says after a change, by the name that the redirect's address carries: never a text from an address."""
+
+SECTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "integrations": "Private Integrations",
+        "roles": "Roles & Permissions",
+        "labs": "Labs",
+        "webhooks": "Webhooks",
+        "audit": "Audit log",
+    }
+)
+"""What the settings of an account consist of: the names by which templates call a section, and what people read."""
+
+SHOWN_ACCOUNTS = 25
+"""How many accounts the switcher on each page offers; the list of integrations reaches all of them."""
 
 HEADERS: Mapping[str, str] = MappingProxyType(
     {
@@ -37,7 +54,12 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(instant=instant_text, rfc3339=rfc3339, relative=relative)
+    environment.filters.update(
+        instant=instant_text, rfc3339=rfc3339, relative=relative, calendar=calendar, sentence=sentence
+    )
+    environment.globals.update(
+        asset=asset, section_path=section_path, SECTIONS=SECTIONS, SHOWN_ACCOUNTS=SHOWN_ACCOUNTS, account=None
+    )
     return environment
 
 
@@ -55,3 +77,25 @@ def relative(instant: datetime, now: datetime) -> str:
             some = f"{count} {unit}{'' if count == 1 else 's'}"
             return f"in {some}" if seconds > 0 else f"{some} ago"
     return "now"
+
+
+def calendar(instant: datetime) -> str:
+    """An instant for people who have no script: `20 Nov 2026, 13:05 UTC`."""
+    utc = instant.astimezone(UTC)
+    return f"{utc.day} {_MONTHS[utc.month - 1]} {utc.year}, {utc:%H:%M} UTC"
+
+
+# Not strftime's, which speaks the server's language.
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def sentence(detail: str) -> str:
+    """The detail of a refusal as a page says it: with a capital letter and a full stop."""
+    return detail and detail[0].upper() + detail[1:] + ("" if detail.endswith((".", "?", "!")) else ".")
+
+
+def section_path(section: str, account_id: str) -> str:
+    """Where a section of an account's settings is; the list of integrations for a name that is none."""
+    if section in SECTIONS and section != "integrations":
+        return f"/settings/accounts/{quote(account_id, safe='')}/{section}"
+    return f"/settings/private-integrations?account={quote(account_id, safe='')}"

@@ -13,14 +13,18 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from private_integrations.contract import Account
+
 from ..actor import Actor
 from ..domain import Refused
 from ..operations import users
 from ..operations.integrations import Rules
 from ..problems import status_of
+from ..storage.accounts import list_accounts
+from ..storage.activity import Activity
 from ..storage.database import Database
 from ..storage.users import Session
-from .rendering import HEADERS, NOTICES, html
+from .rendering import HEADERS, NOTICES, SECTIONS, html
 
 Clock = Callable[[], datetime]
 
@@ -38,6 +42,7 @@ class Parts:
     rules: Rules
     clock: Clock
     templates: Environment
+    activity: Activity
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,11 @@ class Visit:
         return self.parts.rules
 
     @property
+    def activity(self) -> Activity:
+        """What is recorded of the tokens' uses."""
+        return self.parts.activity
+
+    @property
     def path(self) -> Mapping[str, str]:
         """The path's parameters."""
         return self.request.path_params
@@ -81,9 +91,18 @@ class Visit:
             "now": self.now,
             "user": self.session and self.session.user,
             "form_key": self.session.form_key if self.session else "",
+            "known_accounts": self._known_accounts(),
+            "sections": SECTIONS,
             "notice": NOTICES.get(self.query.get("notice", "")),
         }
         return html(self.parts.templates, template, status, **common | values)
+
+    def _known_accounts(self) -> list[Account]:
+        """The accounts whose integrations this person manages."""
+        if self.session is None:
+            return []
+        with self.database.read() as connection:
+            return list_accounts(connection, self.actor.accounts)
 
     def to(self, path: str, *, notice: str | None = None) -> RedirectResponse:
         """On to another page, so that going back or reloading repeats nothing; there the notice is read."""

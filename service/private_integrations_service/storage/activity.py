@@ -25,8 +25,8 @@ USES_KEPT = timedelta(days=400)
 CALLERS_KEPT = 20
 """How many callers of a token are known, the latest; the schema says so too."""
 
-ENDED = ("token-expired", "token-revoked")
-"""The reasons that say that a token is dead: such a request is no use of it."""
+DEAD = "token-"
+"""What the reasons begin with that say that a known token is dead: such a request is no use of it."""
 
 _VERSION = 1
 # `reason` is empty for what was let through; `scope` where no scope is known that would have been needed.
@@ -53,6 +53,15 @@ _SCHEMA = (
         UNIQUE (token_id, address, agent)
     )
     """,
+    # Beside a database that was restored from an older copy or made anew, ids come again: what is known of the token
+    # that had one before must not be shown to those who have it now.
+    """
+    CREATE TRIGGER tokens_given_again AFTER UPDATE ON tokens BEGIN
+        DELETE FROM requests WHERE token_id = NEW.token_id;
+        DELETE FROM uses WHERE token_id = NEW.token_id;
+        DELETE FROM callers WHERE token_id = NEW.token_id;
+    END
+    """,
     # Fires for a caller that is new, not for one that is counted on.
     """
     CREATE TRIGGER callers_kept AFTER INSERT ON callers BEGIN
@@ -66,7 +75,11 @@ _SCHEMA = (
     "PRAGMA user_version = 1",
 )
 
-_ADD_OWNER = "INSERT INTO tokens VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+_ADD_OWNER = """
+INSERT INTO tokens VALUES (?, ?, ?)
+ON CONFLICT DO UPDATE SET integration_id = excluded.integration_id, generation = excluded.generation
+WHERE (integration_id, generation) <> (excluded.integration_id, excluded.generation)
+"""
 _ADD_REQUESTS = """
 INSERT INTO requests VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET requests = requests + excluded.requests
 """
@@ -230,7 +243,7 @@ def observed_since(connection: Connection) -> datetime | None:
 
 def last_uses(connection: Connection, token_ids: Collection[Token]) -> dict[Token, datetime]:
     """When each token was last used while it was live; tokens of which no use is known are missing."""
-    rows = connection.exec_driver_sql(_LAST_USES, (json.dumps(list(token_ids)), *ENDED))
+    rows = connection.exec_driver_sql(_LAST_USES, (json.dumps(list(token_ids)),))
     return {token: from_milliseconds(last) for token, last in rows}
 
 
@@ -299,7 +312,7 @@ def refused_scopes(connection: Connection, since: datetime, at_least: int) -> li
 
 _LAST_USES = """
 SELECT token_id, max(last_at) FROM uses
-WHERE token_id IN (SELECT value FROM json_each(?)) AND reason NOT IN (?, ?)
+WHERE token_id IN (SELECT value FROM json_each(?)) AND reason NOT LIKE 'token-%'
 GROUP BY token_id
 """
 _CALLERS = """

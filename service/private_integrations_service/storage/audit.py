@@ -1,6 +1,8 @@
 """The audit log: one row for every committed change, in the same transaction."""
 
-from sqlalchemy import insert
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select
 
 from private_integrations.contract import Integration
 
@@ -22,6 +24,16 @@ def record_key(write: Write, *, actor: Actor, action: str, **detail: object) -> 
 def record_account(write: Write, account_id: str, *, actor: Actor, action: str, **detail: object) -> None:
     """Write down who did what to which account; `detail` never holds a credential or its digest."""
     _add(write, actor, action, detail, account_id=account_id)
+
+
+def scopes_over_time(connection: Connection, integration_id: str) -> list[tuple[datetime, list[str]]]:
+    """Which scopes an integration was given and when, the oldest first."""
+    query = (
+        select(audit.c.at, audit.c.detail)
+        .where(audit.c.integration_id == integration_id, audit.c.action.in_(("create", "adopt", "edit")))
+        .order_by(audit.c.id)
+    )
+    return [(row.at, row.detail["scopes"]) for row in connection.execute(query)]
 
 
 def _add(write: Write, actor: Actor, action: str, detail: dict[str, object], **about: str) -> None:

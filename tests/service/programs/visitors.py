@@ -20,6 +20,11 @@ class Visitor:
         self._browser = requests.Session()
         self._form_key = ""
 
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies of the session, by name."""
+        return self._browser.cookies.get_dict()
+
     def get(self, path: str) -> requests.Response:
         """Open a page; redirects are followed."""
         return self._read(self._browser.get(self.url + path, timeout=10))
