@@ -21,7 +21,20 @@ from typing import Annotated
 
 import typer
 
-from . import accounts, activity, due, integrations, keys, leaked, overview, rotations, scopes, service, tokens, upstreams
+from . import (
+    accounts,
+    activity,
+    due,
+    integrations,
+    keys,
+    leaked,
+    overview,
+    rotations,
+    scopes,
+    service,
+    tokens,
+    upstreams,
+)
 from .failures import INTERRUPTED, PROGRAM, report
 
 _EPILOG = "\b\nExit codes:\n  " + (__doc__ or "").partition("scripts:\n\n")[2].strip().replace("\n", "\n  ")
