@@ -78,6 +78,7 @@ def test_the_guide(follower):
         "shown: curl",
         "preview",
         "run: rotate",
+        "run: activity",
         "run: scan",
     ]
 
@@ -95,6 +96,8 @@ def test_the_guide(follower):
     assert re.sub(instant, "…", decision.reason) == re.sub(instant, "…", said)
     printed = follower.run(BLOCKS["run: rotate"].replace("int_…", integration), key=follower.management.key)
     assert "has a token that works again" in printed[1]
+
+    assert follower.run(BLOCKS["run: activity"].replace("int_…", integration), key=follower.management.key)[0]
 
     integration, token = follower.token()
     assert follower.run(BLOCKS["run: curl"].replace("pit-…", token))[0] + "\n" == BLOCKS["shown: curl"]
