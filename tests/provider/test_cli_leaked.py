@@ -65,6 +65,25 @@ def test_what_leaked_refuses(cli, arguments, stdin, said):
     assert UNKNOWN not in done.err
 
 
+def test_a_service_must_be_named(cli):
+    """Without an address nothing is read and nothing is said of keys."""
+    done = cli("leaked", stdin=UNKNOWN, PRIVATE_INTEGRATIONS_URL="", PRIVATE_INTEGRATIONS_KEY="")
+    assert (done.code, done.out, done.err) == (
+        2,
+        "",
+        "private-integrations: PRIVATE_INTEGRATIONS_URL must be set: "
+        "the address of the service that the tokens belong to\n",
+    )
+
+
+def test_a_token_may_be_typed(cli):
+    """On a terminal one is asked for and not shown."""
+    shown = cli.on_terminal("leaked", at="Token: ", do=UNKNOWN + "\n", PRIVATE_INTEGRATIONS_KEY="")
+    assert shown.code == 0
+    assert UNKNOWN not in shown.out
+    assert "1 token is in this text, and none works now" in shown.out
+
+
 def test_an_announced_end_is_in_every_list():
     """A token that is to end unused is told of in place of its usual status, and programs get the instant."""
     unused = UnusedToken(generation=1, since=T0, ends_at=T0 + 90 * DAY)

@@ -9,11 +9,10 @@ from typing import Annotated
 import typer
 
 from ..client import Client
-from ..connection import find_service
 from ..contract import MAX_LEAKED, TOKEN_PATTERN, LeakReport, token_fingerprint
 from ..errors import PrivateIntegrationError
 from .failures import ANSWER_IS_NO, note, usage
-from .options import AsJson, is_interactive, valid
+from .options import AsJson, connect_without_key, is_interactive, valid
 from .output import print_json, print_table
 
 # Whatever stands around it: what is no token after all is unknown to the service.
@@ -36,7 +35,7 @@ def leaked(
     """
     if surplus:
         raise usage("text is read from stdin; a token as an argument could be seen by others on this machine")
-    service = Client(find_service())
+    service = connect_without_key()
     tokens = list(dict.fromkeys(found.decode() for found in _tokens_from_stdin()))
     ended = _reported(service, tokens, where)
     fingerprints = [token_fingerprint(token) for token in tokens]
