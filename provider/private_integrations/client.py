@@ -30,6 +30,8 @@ from .contract import (
     Expiry,
     GenerationRequest,
     Health,
+    Inactivity,
+    InactivityRequest,
     Integration,
     IntegrationEdit,
     IntegrationList,
@@ -40,6 +42,8 @@ from .contract import (
     Key,
     KeyList,
     KeyRequest,
+    LeakReceipt,
+    LeakReport,
     Period,
     Pinged,
     Problem,
@@ -92,7 +96,7 @@ _REFUSALS: dict[int, type[ServiceRefused]] = {
 
 
 class Client:
-    """Talks to one service with one key.
+    """Talks to one service with one key, or with none where none is needed.
 
     Every method raises ServiceUnreachable when there is no answer of the service's after a few tries,
     and the ServiceRefused that fits when the answer is no. Every request may be repeated safely.
@@ -110,6 +114,14 @@ class Client:
     def put_account(self, account_id: str, request: AccountRequest) -> Account:
         """Make an account known under its id on the platform, or change its name."""
         return self._ask("PUT", f"/accounts/{_segment(account_id)}", Account, body=request)
+
+    def inactivity(self, account_id: str) -> Inactivity:
+        """When an account's tokens that nobody uses are ended."""
+        return self._ask("GET", f"/accounts/{_segment(account_id)}/inactivity", Inactivity)
+
+    def set_inactivity(self, account_id: str, request: InactivityRequest) -> Inactivity:
+        """Say when an account's tokens that nobody uses are ended."""
+        return self._ask("PUT", f"/accounts/{_segment(account_id)}/inactivity", Inactivity, body=request)
 
     def declare(self, external_id: str, request: IntegrationRequest) -> Integration:
         """Create an integration, or get the one that this very request created before."""
@@ -224,6 +236,10 @@ class Client:
     def introspect(self, token: str) -> Introspection:
         """What a token opens; asking is no use of it."""
         return self._ask("POST", "/introspect", Introspection, form={"token": token})
+
+    def report_leaked(self, report: LeakReport) -> LeakReceipt:
+        """End tokens that leaked; no key is needed, holding them is enough. `ended` counts those of the last try."""
+        return self._ask("POST", "/leaked", LeakReceipt, body=report)
 
     def health(self) -> Health:
         """The rotations that a person should look at."""
@@ -424,7 +440,8 @@ def _session(connection: Connection, deployment_of: str | None) -> requests.Sess
     session.trust_env = False
     session.proxies = requests.utils.get_environ_proxies(connection.url)
     session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    session.headers["Authorization"] = f"Bearer {connection.key}"
+    if connection.key:
+        session.headers["Authorization"] = f"Bearer {connection.key}"
     session.headers["Accept"] = "application/json"
     release = version("private-integrations")
     ours = f"private-integrations/{release}"

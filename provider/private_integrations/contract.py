@@ -20,9 +20,19 @@ API = "/private-integrations/v1"
 # The largest generation: a 32-bit number, so every store and every float carries it exactly.
 LAST_GENERATION = 2**31 - 1
 MAX_SCOPES = 200
+SHORTEST_INACTIVITY = 2 * 86_400
+"""Seconds: a token must be unused for at least so long, or there would be no day to warn of it."""
+MAX_LEAKED = 100
+"""How many tokens one report may name."""
 
 CANCELLED = "rotation cancelled"
 """Why a token ended that a cancelled rotation had issued: the one reason that programs act on."""
+
+UNUSED = "not used for "
+"""How the reason begins for which a token ended that nobody had used for so long."""
+
+LEAKED = "reported as leaked"
+"""Why a token ended that somebody who held it had reported."""
 
 TOKEN_PATTERN = re.compile(r"pit-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """The shape of a token: `pit-` and 16 random bytes as 8-4-4-4-12 lower-case hex digits."""
@@ -176,6 +186,31 @@ class AccountList(Answer):
     accounts: list[Account]
 
 
+InactivityRule = Literal["service", "off", "after"]
+"""When tokens that nobody uses are ended: as the service is set, never, or after a time of the account's own."""
+
+
+class InactivityRequest(Request):
+    """Say when an account's tokens that nobody uses are ended; `after_seconds` belongs to the rule `after`."""
+
+    rule: InactivityRule
+    after_seconds: Annotated[int, Field(ge=SHORTEST_INACTIVITY, le=100 * 366 * 86_400)] | None = None
+
+    @model_validator(mode="after")
+    def _one_time(self) -> "InactivityRequest":
+        if (self.rule == "after") != (self.after_seconds is not None):
+            raise ValueError('after_seconds belongs to the rule "after", and to no other')
+        return self
+
+
+class Inactivity(Answer):
+    """The account's rule, and what it comes to: after how long a token that nobody uses is ended, None for never."""
+
+    account: str
+    rule: InactivityRule
+    after_seconds: int | None
+
+
 class AccountRequest(Request):
     """Make an account known under the id that it has on the platform, or change its name.
 
@@ -267,16 +302,26 @@ class Secret(Answer):
     """Its last authenticated use while it was live. Only where it was asked for; else, and if no use is known, None."""
 
 
+class UnusedToken(Answer):
+    """The only token that works was not used since `since`: it is ended at `ends_at` unless somebody uses it."""
+
+    generation: int
+    since: Instant
+    ends_at: Instant
+
+
 class TokenState(Answer):
     """All that is known of an integration's tokens: the live ones and the latest ended ones.
 
-    After a cancelled rotation the schedule is not due before `held_until`.
+    After a cancelled rotation the schedule is not due before `held_until`. `unused` is there once the end of a
+    token that nobody uses was announced.
     """
 
     integration_id: str
     external_id: str
     last_generation: int
     held_until: Instant | None = None
+    unused: UnusedToken | None = None
     secrets: list[Secret]
 
     @property
@@ -354,8 +399,27 @@ class Expiry(Request):
     generations: Annotated[list[Generation], Field(min_length=1, max_length=100)]
 
 
+class LeakReport(Request):
+    """Tokens that somebody found where none should be, and where that was; whoever holds a token may report it.
+
+    What isn't shaped like a token is no error: it opens nothing anyway.
+    """
+
+    tokens: Annotated[
+        list[Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=MAX_LEAKED, repr=False)
+    ]
+    where: Annotated[str, Field(max_length=1000)] = ""
+
+
+class LeakReceipt(Answer):
+    """None of the tokens that were reported opens anything now; `ended` of them did until then."""
+
+    received: int
+    ended: int
+
+
 class AlarmReport(Answer):
-    """Something that a person should look at; it never ends a token."""
+    """Something that a person should look at; the alarm itself never ends a token."""
 
     integration_id: str
     name: str

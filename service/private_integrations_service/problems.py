@@ -55,6 +55,7 @@ _STATUS = {
     "key-unknown": 401,
     "key-used": 409,
     "password-weak": 422,
+    "reports-too-many": 429,
     "request-malformed": 400,
     "rotation-not-allowed": 422,
     "rotation-open": 409,
@@ -103,7 +104,9 @@ def problem_response(refused: Refused, *, status: int | None = None) -> JSONResp
         "detail": without_secrets(refused.detail),
         **scrubbed(refused.about),
     }
-    headers = {"WWW-Authenticate": 'Bearer realm="private-integrations"'} if code == 401 else None
+    headers = {"WWW-Authenticate": 'Bearer realm="private-integrations"'} if code == 401 else {}
+    if "retry_after_seconds" in refused.about:
+        headers["Retry-After"] = str(refused.about["retry_after_seconds"])
     return JSONResponse(body, status_code=code, headers=headers, media_type=MEDIA_TYPE)
 
 

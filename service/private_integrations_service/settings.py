@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from private_integrations.contract import SHORTEST_INACTIVITY
 from private_integrations.durations import parse_duration
 from private_integrations.errors import ConfigurationError
 
@@ -28,6 +29,9 @@ class Settings:
 
     minimum_period: timedelta = timedelta(hours=1)
     """The shortest rotation period accepted; PRIVATE_INTEGRATIONS_MINIMUM_PERIOD."""
+    inactive_after: timedelta | None = timedelta(days=90)
+    """After how long a token that nobody uses is ended, None: never; PRIVATE_INTEGRATIONS_INACTIVE_AFTER.
+    An account may have a rule of its own."""
     superseded_tokens: int = 3
     """How many superseded tokens of an integration may live at once."""
     body_limit: int = 64 * 1024
@@ -110,6 +114,18 @@ def _interval(text: str) -> timedelta:
     return interval
 
 
+def _inactive_after(text: str) -> timedelta | None:
+    if text.strip().lower() == "off":
+        return None
+    try:
+        after = parse_duration(text)
+    except ValueError as error:
+        raise ValueError(f'{error}, or "off"') from None
+    if after.total_seconds() < SHORTEST_INACTIVITY:
+        raise ValueError(f'"{text}" leaves no day to warn of it: write "2d" or more, or "off"')
+    return after
+
+
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 1 <= int(text) <= _LARGEST):
         raise ValueError(f'"{text}" is not a whole number between 1 and {_LARGEST}')
@@ -133,6 +149,7 @@ def _days(text: str) -> timedelta:
 _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
     {
         "minimum_period": ("PRIVATE_INTEGRATIONS_MINIMUM_PERIOD", parse_duration),
+        "inactive_after": ("PRIVATE_INTEGRATIONS_INACTIVE_AFTER", _inactive_after),
         "rate_limit": ("PRIVATE_INTEGRATIONS_RATE_LIMIT", _number),
         "rate_interval": ("PRIVATE_INTEGRATIONS_RATE_INTERVAL", _interval),
         "daily_rate_limit": ("PRIVATE_INTEGRATIONS_DAILY_RATE_LIMIT", _number),

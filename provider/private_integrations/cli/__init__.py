@@ -4,9 +4,9 @@ Data goes to stdout, everything said about it to stderr. Exit codes, for scripts
 
 0    done
 1    the answer is no: `verify` of a token that opens nothing, a deletion that was not confirmed,
-     `scopes` of what no token opens; of `due`: something is due; of `upstreams verify`: anything but accepted;
-     of `audit verify`: the log is not whole
-     of `scopes suggest`: no scope is needed, or some requests are open to no private integration
+     `scopes` of what no token opens, `leaked` of a text without a token; of `due`: something is due; of
+     `upstreams verify`: anything but accepted; of `audit verify`: the log is not whole; of `scopes suggest`: no scope
+     is needed, or some requests are open to no private integration
 2    wrong usage or configuration, or values that are refused
 3    not authorized
 4    not found
@@ -30,6 +30,7 @@ from . import (
     due,
     integrations,
     keys,
+    leaked,
     overview,
     rotations,
     scopes,
@@ -64,6 +65,7 @@ app.command()(rotations.cancel)
 app.command()(tokens.expire)
 app.command()(integrations.delete)
 app.command()(tokens.verify)
+app.command()(leaked.leaked)
 app.add_typer(scopes.app, name="scopes")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from ..client import Client
-from ..contract import Integration, Secret, TokenState, instant_text, rfc3339
+from ..contract import LEAKED, UNUSED, Integration, Secret, TokenState, instant_text, rfc3339
 from ..errors import NotFound
 from ..policy import Policy
-from ..rotation import Alarm, Decision, Status, alarms, decide, due_at, status
+from ..rotation import Alarm, Decision, Status, alarms, decide, due_at, in_days, status
 
 _WORDS: dict[Status, str] = {
     "off": "no schedule",
@@ -81,10 +81,19 @@ class Standing:
     def in_words(self) -> str:
         """The status for people."""
         if not self.live:
-            return "no token"
+            return "no token" if self.ended_because is None else f"no token: {self.ended_because}"
+        if self.tokens.unused is not None:
+            return f"unused, ends {in_days(self.tokens.unused.ends_at, self.now)}"
         if self.policy.enabled and self.status == "paused" and self.held_until:
             return f"held until {instant_text(self.held_until)}"
         return _WORDS[self.status]
+
+    @property
+    def ended_because(self) -> str | None:
+        """Why the last token ended, if nobody used it or it leaked, and none works since."""
+        last = None if self.live else self.tokens.of_generation(self.tokens.last_generation)
+        because = (last and last.ended_because) or ""
+        return because if because == LEAKED or because.startswith(UNUSED) else None
 
     @property
     def policy(self) -> Policy:
@@ -92,7 +101,7 @@ class Standing:
         return Policy.from_the_wire(self.integration.rotation)
 
     def as_json(self) -> dict[str, Any]:
-        """The integration as on the wire, and how it stands: status, alarms, rotations, last use and `secrets`."""
+        """The integration as on the wire, and how it stands: status, alarms, rotations, last use, announced end."""
         return {
             **self.integration.model_dump(mode="json"),
             "status": self.status,
@@ -100,6 +109,7 @@ class Standing:
             "rotated_at": self.rotated_at and rfc3339(self.rotated_at),
             "next_rotation_at": self.next_rotation_at and rfc3339(self.next_rotation_at),
             "last_used_at": self.last_used_at and rfc3339(self.last_used_at),
+            "unused": self.tokens.unused and self.tokens.unused.model_dump(mode="json"),
             "secrets": [secret.model_dump(mode="json") for secret in self.tokens.secrets],
         }
 

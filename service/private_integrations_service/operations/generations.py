@@ -13,6 +13,7 @@ from private_integrations.contract import (
     IssuedToken,
     Secret,
     TokenState,
+    UnusedToken,
     fingerprint,
     rfc3339,
 )
@@ -28,6 +29,7 @@ from ..domain import (
     plan_first_use,
     plan_issue,
 )
+from ..inactivity import single
 from ..storage import audit, integrations
 from ..storage import tokens as stored
 from ..storage.database import Database, Write
@@ -239,8 +241,16 @@ def _state(
         external_id=integration.external_id,
         last_generation=integration.last_generation,
         held_until=integration.held_until,
+        unused=_unused(tokens, now),
         secrets=[_secret(token, now, last_used.get(token.id)) for token in tokens],
     )
+
+
+def _unused(tokens: Sequence[Token], now: datetime) -> UnusedToken | None:
+    token = single(tokens, now)
+    if token is None or token.notice is None:
+        return None
+    return UnusedToken(generation=token.generation, since=token.notice.since, ends_at=token.notice.ends_at)
 
 
 def _secret(token: Token, now: datetime, last_used: datetime | None) -> Secret:
