@@ -10,7 +10,19 @@ from starlette.responses import HTMLResponse
 
 from private_integrations.contract import instant_text, rfc3339
 
-NOTICES: Mapping[str, str] = MappingProxyType({"signed-out": "You are signed out."})
+NOTICES: Mapping[str, str] = MappingProxyType(
+    {
+        "labs-off": "Private integrations are switched off for people of this account. Nothing else has changed.",
+        "labs-on": "Private integrations are switched on for people of this account.",
+        "password-changed": "Your password is changed. You are signed out everywhere else.",
+        "person-removed": "They don't belong to this account any more.",
+        "roles-changed": "Saved. It holds from now on.",
+        "session-ended": "That browser is signed out.",
+        "session-over": "You were signed out meanwhile; what you sent was not done. Sign in and repeat it.",
+        "signed-out": "You are signed out.",
+        "signed-out-everywhere": "You are signed out everywhere.",
+    }
+)
 """What a page says after a change, by the name that the redirect's address carries: never a text from an address."""
 
 HEADERS: Mapping[str, str] = MappingProxyType(
