@@ -12,7 +12,7 @@ from ..catalogue import Catalogue
 from ..operations.integrations import Rules
 from ..settings import Settings
 from ..storage.database import Database
-from . import integrations, sign_in
+from . import creation, deletion, editing, integration, integrations, rotation, sign_in
 from .failures import on_http_error, on_storage_error
 from .rendering import templates
 from .visits import Clock, Parts
@@ -26,7 +26,7 @@ _STATIC = Path(__file__).parent / "static"
 def settings_pages(database: Database, catalogue: Catalogue, settings: Settings, clock: Clock) -> Starlette:
     """The settings pages over this database; `clock` gives the present instant in UTC."""
     routes: list[Route | Mount] = [Mount("/settings/static", StaticFiles(directory=_STATIC), name="static")]
-    for part in (sign_in, integrations):
+    for part in (sign_in, integrations, creation, integration, editing, rotation, deletion):
         routes += part.ROUTES
     pages = Starlette(
         routes=routes,
