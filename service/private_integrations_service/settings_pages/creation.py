@@ -20,11 +20,11 @@ from ..operations import by_hand
 from ..problems import status_of
 from ..storage.accounts import list_accounts
 from ..storage.integrations import integration_by_external_id
-from .fields import faults_in, text
+from .fields import faults_in, query_of, text
 from .integrations import LIST
 from .scope_choice import picker
 from .tokens import Handover, token_page
-from .visits import Visit, query_of, signed_in
+from .visits import Visit, signed_in
 
 NEW = f"{LIST}/new"
 

@@ -11,10 +11,10 @@ from private_integrations.contract import Integration, IntegrationEdit
 from ..domain import Refused
 from ..operations import integrations
 from ..problems import status_of
-from .fields import faults_in, text
+from .fields import faults_in, query_of, text
 from .integration import ONE, Shown, scopes_of, shown
 from .scope_choice import Offer, Picker, picker
-from .visits import Visit, query_of, signed_in
+from .visits import Visit, signed_in
 
 
 @dataclass(frozen=True)

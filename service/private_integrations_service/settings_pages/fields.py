@@ -4,10 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
+from starlette.requests import Request
 
 from private_integrations.contract import MAX_SCOPES, IntegrationEdit, fault_message
 
 _NAMES = {"name": "A name", "description": "A description"}
+
+
+def query_of(request: Request) -> dict[str, list[str]]:
+    """Every value of each of the query's parameters, as a form has them."""
+    given: dict[str, list[str]] = {}
+    for name, value in request.query_params.multi_items():
+        given.setdefault(name, []).append(value)
+    return given
 
 
 def text(value: str) -> str:

@@ -2,13 +2,15 @@
 
 import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from private_integrations.contract import Account, Integration, IssuedToken
 
 from .first_request import VARIABLE, first_request
-from .visits import Visit, own_address
+from .visits import Visit
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,12 @@ def token_page(visit: Visit, handover: Handover) -> Response:
         first_request=request,
         file_name=_file_name(integration.name),
     )
+
+
+def own_address(request: Request) -> str:
+    """Where this service is for whoever sent a form: as their browser says, for a proxy may have ended its TLS."""
+    origin, host = request.headers.get("origin", ""), request.url.netloc
+    return origin if urlsplit(origin).netloc == host else f"{request.url.scheme}://{host}"
 
 
 def _file_name(name: str) -> str:

@@ -155,19 +155,6 @@ def end_session(response: Response, request: Request) -> Response:
     return response
 
 
-def query_of(request: Request) -> dict[str, list[str]]:
-    """Every value of each of the query's parameters, as a form has them."""
-    given: dict[str, list[str]] = {}
-    for name, value in request.query_params.multi_items():
-        given.setdefault(name, []).append(value)
-    return given
-
-
-def own_address(request: Request) -> str:
-    """Where this service is for whoever made the request: `https://host`, without a slash at its end."""
-    return f"{'https' if _is_secure(request) else request.url.scheme}://{request.url.netloc}"
-
-
 def _visit(request: Request, form: Mapping[str, list[str]]) -> Visit:
     parts: Parts = request.app.state.parts
     now = max(parts.clock(), parts.database.high_water)
