@@ -9,7 +9,7 @@ from ..catalogue import Catalogue
 from ..operations.integrations import Rules
 from ..settings import Settings
 from ..storage.database import Database
-from . import assets, integrations, sign_in
+from . import assets, creation, deletion, editing, integration, integrations, rotation, sign_in
 from .failures import on_http_error, on_storage_error
 from .rendering import templates
 from .visits import Clock, Parts
@@ -21,7 +21,7 @@ PREFIX = b"/settings"
 def settings_pages(database: Database, catalogue: Catalogue, settings: Settings, clock: Clock) -> Starlette:
     """The settings pages over this database; `clock` gives the present instant in UTC."""
     routes: list[Route | Mount] = [Mount(assets.PATH, assets.Assets())]
-    for part in (sign_in, integrations):
+    for part in (sign_in, integrations, creation, integration, editing, rotation, deletion):
         routes += part.ROUTES
     pages = Starlette(
         routes=routes,

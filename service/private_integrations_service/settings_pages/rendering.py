@@ -1,5 +1,6 @@
 """Templates and what they can say: instants, numbers of things, and the notice after a change."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,21 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from private_integrations.contract import instant_text, rfc3339
+from private_integrations.standing import managed_by
 
 from .assets import asset
 
-NOTICES: Mapping[str, str] = MappingProxyType({"signed-out": "You are signed out."})
+NOTICES: Mapping[str, str] = MappingProxyType(
+    {
+        "signed-out": "You are signed out.",
+        "edited": "Saved.",
+        "scopes-edited": "Saved: the new scopes hold for every token that works.",
+        "cancelled": "The rotation is cancelled: the new token is dead, and the one before is in use again.",
+        "expired": "The old token is dead.",
+        "rotation-over": "There is no rotation under way any more.",
+        "deleted": "The integration is deleted, and its tokens are dead.",
+    }
+)
 """What a page says after a change, by the name that the redirect's address carries: never a text from an address."""
 
 SECTIONS: Mapping[str, str] = MappingProxyType(
@@ -55,12 +67,23 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        instant=instant_text, rfc3339=rfc3339, relative=relative, calendar=calendar, sentence=sentence
+        instant=instant_text,
+        rfc3339=rfc3339,
+        relative=relative,
+        calendar=calendar,
+        sentence=sentence,
+        maker=managed_by,
+        literal=_literal,
     )
     environment.globals.update(
         asset=asset, section_path=section_path, SECTIONS=SECTIONS, SHOWN_ACCOUNTS=SHOWN_ACCOUNTS, account=None
     )
     return environment
+
+
+def _literal(text: str) -> str:
+    """A text as it is written in a program."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def html(environment: Environment, template: str, status: int, **values: object) -> HTMLResponse:

@@ -2,9 +2,11 @@
 
 import re
 import uuid
+from urllib.parse import urlencode
 
 import requests
 
+from pages import Page
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import UserRequest
@@ -33,6 +35,14 @@ class Visitor:
         """Send a form with the key of the page that was opened last; `fields` may be lists."""
         form = {"form_key": self._form_key} | fields
         return self._read(self._browser.post(self.url + path, data=form, timeout=10, allow_redirects=follow))
+
+    def press(self, answer: requests.Response, button: str, **entered: object) -> requests.Response:
+        """Fill in the form of a page that has this button, as it came but for what is entered, and press it."""
+        [(form, pressed)] = [(f, b) for f in Page(answer.text).forms for b in f.buttons if b.text == button]
+        fields = form.fields | entered | ({pressed.name: pressed.value} if pressed.name else {})
+        if form.method == "get":
+            return self.get(f"{pressed.action}?{urlencode(fields, doseq=True)}")
+        return self._read(self._browser.post(self.url + pressed.action, data=fields, timeout=10))
 
     def _read(self, answer: requests.Response) -> requests.Response:
         found = re.search(r'name="form_key" value="([^"]+)"', answer.text)
