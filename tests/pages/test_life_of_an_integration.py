@@ -133,9 +133,7 @@ def test_nothing_is_repeated_and_no_token_is_shown_twice(screen, place):
     for move in (page.reload, page.go_back, page.go_forward, page.reload):
         move()
         assert token not in page.content(), move
-    integrations = place.management.ask("GET", "/integrations", params={"account": place.account}).json()[
-        "integrations"
-    ]
+    answered = place.management.ask("GET", "/integrations", params={"account": place.account})
     assert [found["last_generation"] for found in answered.json()["integrations"]] == [1]
 
 

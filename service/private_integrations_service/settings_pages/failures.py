@@ -34,5 +34,5 @@ async def on_storage_error(request: Request, error: Exception) -> Response:
 
 def _page(request: Request, template: str, status: int, **values: object) -> Response:
     parts: Parts = request.app.state.parts
-    common = {"now": parts.clock(), "user": None, "form_key": "", "notice": None, "known_accounts": [], "sections": ()}
+    common = {"now": parts.clock(), "user": None, "form_key": "", "notice": None, "menu": None}
     return html(parts.templates, template, status, **common, **values)

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
@@ -14,33 +13,28 @@ from private_integrations.contract import instant_text, rfc3339
 from private_integrations.standing import managed_by
 
 from .assets import asset
+from .navigation import SECTIONS, SHOWN_ACCOUNTS, section_path
 
 NOTICES: Mapping[str, str] = MappingProxyType(
     {
-        "signed-out": "You are signed out.",
-        "edited": "Saved.",
-        "scopes-edited": "Saved: the new scopes hold for every token that works.",
         "cancelled": "The rotation is cancelled: the new token is dead, and the one before is in use again.",
-        "expired": "The old token is dead.",
-        "rotation-over": "There is no rotation under way any more.",
         "deleted": "The integration is deleted, and its tokens are dead.",
+        "edited": "Saved.",
+        "expired": "The old token is dead.",
+        "labs-off": "Private integrations are switched off for people of this account. Nothing else has changed.",
+        "labs-on": "Private integrations are switched on for people of this account.",
+        "password-changed": "Your password is changed. You are signed out everywhere else.",
+        "person-removed": "They don't belong to this account any more.",
+        "roles-changed": "Saved. It holds from now on.",
+        "rotation-over": "There is no rotation under way any more.",
+        "scopes-edited": "Saved: the new scopes hold for every token that works.",
+        "session-ended": "That browser is signed out.",
+        "session-over": "You were signed out meanwhile; what you sent was not done. Sign in and repeat it.",
+        "signed-out": "You are signed out.",
+        "signed-out-everywhere": "You are signed out everywhere.",
     }
 )
 """What a page says after a change, by the name that the redirect's address carries: never a text from an address."""
-
-SECTIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "integrations": "Private Integrations",
-        "roles": "Roles & Permissions",
-        "labs": "Labs",
-        "webhooks": "Webhooks",
-        "audit": "Audit log",
-    }
-)
-"""What the settings of an account consist of: the names by which templates call a section, and what people read."""
-
-SHOWN_ACCOUNTS = 25
-"""How many accounts the switcher on each page offers; the list of integrations reaches all of them."""
 
 HEADERS: Mapping[str, str] = MappingProxyType(
     {
@@ -115,10 +109,3 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 def sentence(detail: str) -> str:
     """The detail of a refusal as a page says it: with a capital letter and a full stop."""
     return detail and detail[0].upper() + detail[1:] + ("" if detail.endswith((".", "?", "!")) else ".")
-
-
-def section_path(section: str, account_id: str) -> str:
-    """Where a section of an account's settings is; the list of integrations for a name that is none."""
-    if section in SECTIONS and section != "integrations":
-        return f"/settings/accounts/{quote(account_id, safe='')}/{section}"
-    return f"/settings/private-integrations?account={quote(account_id, safe='')}"
