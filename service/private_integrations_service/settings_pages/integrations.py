@@ -142,6 +142,7 @@ def _list(visit: Visit) -> Response | Refused:
     page, pages = _page(visit.query.get("page", ""), len(kept))
     return visit.page(
         "integrations.html",
+        account=accounts.get(filters.account),
         accounts=accounts,
         filters=filters,
         total=len(rows),

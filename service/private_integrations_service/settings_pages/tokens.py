@@ -30,6 +30,7 @@ def token_page(visit: Visit, handover: Handover) -> Response:
     return visit.page(
         "token.html",
         handover=handover,
+        account=account,
         integration=integration,
         issued=handover.issued,
         variable=VARIABLE,
