@@ -20,7 +20,7 @@ from typing import Annotated
 
 import typer
 
-from . import accounts, due, integrations, keys, overview, rotations, scopes, service, tokens, upstreams
+from . import accounts, due, integrations, keys, overview, rotations, scopes, service, tokens, upstreams, users
 from .failures import INTERRUPTED, PROGRAM, report
 
 _EPILOG = "\b\nExit codes:\n  " + (__doc__ or "").partition("scripts:\n\n")[2].strip().replace("\n", "\n  ")
@@ -50,6 +50,7 @@ app.command()(scopes.scopes)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(upstreams.app, name="upstreams")
+app.add_typer(users.app, name="users")
 app.command()(service.serve)
 
 

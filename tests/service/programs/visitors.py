@@ -22,6 +22,11 @@ class Visitor:
         self._browser = requests.Session()
         self._form_key = ""
 
+    @property
+    def cookies(self) -> dict[str, str]:
+        """The cookies of the session, by name."""
+        return self._browser.cookies.get_dict()
+
     def get(self, path: str) -> requests.Response:
         """Open a page; redirects are followed."""
         return self._read(self._browser.get(self.url + path, timeout=10))
@@ -29,7 +34,7 @@ class Visitor:
     def post(self, path: str, *, follow: bool = True, **fields: object) -> requests.Response:
         """Send a form with the key of the page that was opened last; `fields` may be lists."""
         form = {"form_key": self._form_key} | fields
-        return self._read(self._browser.post(self.url + path, data=form, timeout=10, allow_redirects=follow))
+        return self._send(path, form, follow=follow)
 
     def press(self, answer: requests.Response, button: str, **entered: object) -> requests.Response:
         """Fill in the form of a page that has this button, as it came but for what is entered, and press it."""
@@ -37,7 +42,13 @@ class Visitor:
         fields = form.fields | entered | ({pressed.name: pressed.value} if pressed.name else {})
         if form.method == "get":
             return self.get(f"{pressed.action}?{urlencode(fields, doseq=True)}")
-        return self._read(self._browser.post(self.url + pressed.action, data=fields, timeout=10))
+        return self._send(pressed.action, fields, follow=True)
+
+    def _send(self, path: str, form: dict[str, object], *, follow: bool) -> requests.Response:
+        # As browsers say it to this machine; to other hosts over plain http they say the origin only.
+        sent = {"Origin": self.url, "Sec-Fetch-Site": "same-origin"}
+        answer = self._browser.post(self.url + path, data=form, headers=sent, timeout=10, allow_redirects=follow)
+        return self._read(answer)
 
     def _read(self, answer: requests.Response) -> requests.Response:
         found = re.search(r'name="form_key" value="([^"]+)"', answer.text)

@@ -38,10 +38,10 @@ for (const form of document.querySelectorAll("form[data-live]")) {
 
   form.querySelector("[data-search]").addEventListener("input", () => {
     clearTimeout(soon);
-    soon = setTimeout(refresh, 150, ["choice", "offered"]);
+    soon = setTimeout(refresh, 150, ["choice", "chosen", "offered"]);
   });
   // Only the choice: the list keeps the focus that is in it.
   form.addEventListener("change", (event) => {
-    if (event.target.name === "scope") refresh(["choice"]);
+    if (event.target.name === "scope") refresh(["choice", "chosen"]);
   });
 }
