@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 from .contract import Integration, Secret, TokenState, instant_text, rfc3339
@@ -21,7 +22,10 @@ _WORDS: dict[Status, str] = {
 
 @dataclass(frozen=True)
 class Standing:
-    """An integration, its tokens and the instant at which the service said so."""
+    """An integration, its tokens and the instant at which the service said so.
+
+    What a calendar rule says is worked out once: a list asks for it several times.
+    """
 
     integration: Integration
     tokens: TokenState
@@ -42,7 +46,7 @@ class Standing:
         """When the newest token was issued."""
         return None if self.newest is None else self.newest.issued_at
 
-    @property
+    @cached_property
     def next_rotation_at(self) -> datetime | None:
         """When the rule asks for a rotation, not before the end of a hold; None without a rule."""
         return None if self.newest is None else due_at(self.policy, self.newest.issued_at, self.tokens.held_until)
@@ -59,12 +63,12 @@ class Standing:
         held = self.newest.generation if self.newest else self.tokens.last_generation
         return decide(self.policy, self.tokens, held, self.now, issuer=self.tokens.external_id)
 
-    @property
+    @cached_property
     def alarms(self) -> list[Alarm]:
         """What a person should look at."""
         return alarms(self.policy, self.tokens, self.now)
 
-    @property
+    @cached_property
     def status(self) -> Status:
         """The status for programs."""
         return status(self.policy, self.tokens, self.now)
@@ -78,7 +82,7 @@ class Standing:
             return f"held until {instant_text(self.held_until)}"
         return _WORDS[self.status]
 
-    @property
+    @cached_property
     def policy(self) -> Policy:
         """The declared rotation policy."""
         return Policy.from_the_wire(self.integration.rotation)

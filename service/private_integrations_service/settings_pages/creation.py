@@ -138,7 +138,14 @@ def _made_before(visit: Visit, draft: Draft) -> Response | None:
 def _basics_page(
     visit: Visit, draft: Draft, accounts: Mapping[str, Account], faults: Mapping[str, str], status: int = 200
 ) -> Response:
-    return visit.page("creation_basics.html", status=status, draft=draft, accounts=accounts, faults=faults)
+    return visit.page(
+        "creation_basics.html",
+        status=status,
+        draft=draft,
+        account=accounts.get(draft.account),
+        accounts=accounts,
+        faults=faults,
+    )
 
 
 def _scopes_page(

@@ -32,7 +32,7 @@ def _delete(visit: Visit) -> Response | Refused:
 
 
 def _page(visit: Visit, found: Shown, typed: str = "", fault: str | None = None, status: int = 200) -> Response:
-    return visit.page("delete.html", status=status, shown=found, typed=typed, fault=fault)
+    return visit.page("delete.html", status=status, shown=found, account=found.account, typed=typed, fault=fault)
 
 
 ROUTES = [

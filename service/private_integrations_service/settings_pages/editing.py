@@ -90,6 +90,7 @@ def _details_page(
         "edit.html",
         status=status,
         shown=found,
+        account=found.account,
         name=name,
         description=description,
         version=version,
@@ -111,7 +112,9 @@ def _scopes(visit: Visit) -> Response | Refused:
 def _scopes_page(
     visit: Visit, found: Shown, chosen: Picker, version: str, fault: str | None = None, status: int = 200
 ) -> Response:
-    return visit.page("scopes.html", status=status, shown=found, picker=chosen, version=version, fault=fault)
+    return visit.page(
+        "scopes.html", status=status, shown=found, account=found.account, picker=chosen, version=version, fault=fault
+    )
 
 
 def _review(visit: Visit) -> Response | Refused:
@@ -134,6 +137,7 @@ def _review_page(
         "scopes_review.html",
         status=status,
         shown=found,
+        account=found.account,
         picker=chosen,
         change=_change(visit, found, chosen),
         version=version,

@@ -161,7 +161,9 @@ def _show(visit: Visit) -> Response | Refused:
     found = shown(visit)
     if isinstance(found, Refused):
         return found
-    return visit.page("integration.html", shown=found, picker=scopes_of(visit, found), in_days=in_days)
+    return visit.page(
+        "integration.html", shown=found, account=found.account, picker=scopes_of(visit, found), in_days=in_days
+    )
 
 
 ROUTES = [Route(ONE, signed_in(_show), methods=["GET"])]

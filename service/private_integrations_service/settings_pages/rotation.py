@@ -59,6 +59,7 @@ def _form(visit: Visit, template: str, found: Shown, fault: str | None = None, s
         template,
         status=status,
         shown=found,
+        account=found.account,
         generation=found.standing.tokens.last_generation + 1,
         mark=secrets.token_hex(16),
         today=visit.now.date().isoformat(),
@@ -102,7 +103,7 @@ def _not_rotated(visit: Visit, generation: int, mark: str, refused: Refused) -> 
     assert visit.session is not None
     name = by_hand.own_name(visit.session.user.email, mark)
     if any(s.generation == generation and s.issuer == name for s in found.standing.tokens.secrets):
-        return visit.page("rotated_before.html", shown=found, generation=generation)
+        return visit.page("rotated_before.html", shown=found, account=found.account, generation=generation)
     if refused.problem == "generation-used":
         fault = "Somebody rotated this integration since you opened the page: look at it again, then choose."
         return _choices(visit, found, fault=fault, status=409)
@@ -125,7 +126,14 @@ def _rotated(visit: Visit) -> Response | Refused:
     if isinstance(found, Refused):
         return found
     because = visit.query.get("because", "")
-    return visit.page("rotated.html", shown=found, because=because, in_days=in_days, today=visit.now.date().isoformat())
+    return visit.page(
+        "rotated.html",
+        shown=found,
+        account=found.account,
+        because=because,
+        in_days=in_days,
+        today=visit.now.date().isoformat(),
+    )
 
 
 def _ask_stored(visit: Visit) -> Response | Refused:
@@ -152,6 +160,7 @@ def _ask(visit: Visit, template: str, fault: str | None = None, status: int = 20
         template,
         status=status,
         shown=found,
+        account=found.account,
         rotation=found.rotation,
         deadline=visit.now + found.rotation.overlap,
         hold_until=hold_until if found.standing.policy.period else None,

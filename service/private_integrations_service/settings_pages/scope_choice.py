@@ -259,8 +259,11 @@ def _scopes_of_request(catalogue: Catalogue, words: str) -> set[str]:
         return set()
     if "/" not in path[:1] or " " in path:
         return set()
-    matches = (catalogue.match(method, path) for method in methods)
-    return {match.endpoint.scope for match in matches if match is not None and match.endpoint.scope is not None}
+    matches = [match for method in methods if (match := catalogue.match(method, path)) is not None]
+    # `/contacts/upsert` means what is called so, and not a contact of that id, which another method would find.
+    fewest = min((len(match.params) for match in matches), default=0)
+    found = {match.endpoint.scope for match in matches if len(match.params) == fewest}
+    return {scope for scope in found if scope is not None}
 
 
 def _has(words: str, area: str, offer: Offer) -> bool:

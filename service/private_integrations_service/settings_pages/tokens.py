@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -31,6 +30,7 @@ def token_page(visit: Visit, handover: Handover) -> Response:
     return visit.page(
         "token.html",
         handover=handover,
+        account=account,
         integration=integration,
         issued=handover.issued,
         variable=VARIABLE,
@@ -42,7 +42,7 @@ def token_page(visit: Visit, handover: Handover) -> Response:
 def own_address(request: Request) -> str:
     """Where this service is for whoever sent a form: as their browser says, for a proxy may have ended its TLS."""
     origin, host = request.headers.get("origin", ""), request.url.netloc
-    return origin if urlsplit(origin).netloc == host else f"{request.url.scheme}://{host}"
+    return origin if origin.partition("://")[2] == host else f"{request.url.scheme}://{host}"
 
 
 def _file_name(name: str) -> str:

@@ -9,7 +9,7 @@ import requests
 from pages import Page
 from private_integrations.client import Client
 from private_integrations.connection import Connection
-from private_integrations.contract import UserRequest
+from private_integrations.contract import AccountRequest, UserRequest
 
 PASSWORD = "correct horse battery staple"
 
@@ -55,6 +55,22 @@ class Visitor:
         if found:
             self._form_key = found[1]
         return answer
+
+
+def new_account(url: str, key: str, name: str = "Dental", *, agency: str | None = None) -> str:
+    """A sub-account that no other test knows, of the first agency or this one; answers its id."""
+    client = Client(Connection(url, key))
+    account_id = uuid.uuid4().hex[:20]
+    agency = agency or next(account.id for account in client.accounts() if account.kind == "agency")
+    client.put_account(account_id, AccountRequest(name=name, agency_id=agency))
+    return account_id
+
+
+def new_agency(url: str, key: str, name: str = "Agency") -> str:
+    """An agency that no other test knows; answers its id."""
+    account_id = uuid.uuid4().hex[:20]
+    Client(Connection(url, key)).put_account(account_id, AccountRequest(name=name, kind="agency"))
+    return account_id
 
 
 def new_visitor(url: str, key: str, account: str, *, role: str = "admin", email: str | None = None) -> Visitor:
