@@ -237,6 +237,7 @@ def test_an_agencys_admin_sees_those_of_its_sub_accounts(house):
     """By the permission for sub-accounts, which admins have by default."""
     for method, path in READ:
         assert house.ask("agency", method, path).status in (200, 303), (method, path)
+    assert "Mine alone" in house.guests["agency"].get("/settings/private-integrations").text
 
 
 def test_an_agencys_admin_without_that_permission_sees_none_of_them(house):
@@ -270,6 +271,7 @@ def test_with_labs_off_nobody_manages_the_account(house, labs_off):
     for method, path in READ:
         if DECIDING.fullmatch(path):
             assert house.ask("admin", method, path).status == 200
+    assert "Mine alone" not in house.guests["agency"].get("/settings/private-integrations").text
 
 
 def test_ones_own_pages_are_ones_own(house):
