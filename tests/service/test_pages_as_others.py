@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from guests import OPERATOR, Guest, admitted, invited, user_id
 from management import API
-from pages import OPERATOR, Guest, admitted, invited, user_id
 from private_integrations.contract import GenerationRequest, IntegrationRequest, MembershipEdit
 from private_integrations_service.catalogue import Catalogue
 from private_integrations_service.management_api import management_api

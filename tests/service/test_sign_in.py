@@ -9,7 +9,7 @@ import pytest
 from argon2 import Parameters, PasswordHasher, Type
 from sqlalchemy import func, select
 
-from pages import HOST, OPERATOR, Guest, admitted, invited, user_id
+from guests import HOST, OPERATOR, Guest, admitted, invited, user_id
 from private_integrations_service.domain import Refused
 from private_integrations_service.operations import passwords, users
 from private_integrations_service.operations.passwords import Passwords, TooManySignInsError, refuse_password

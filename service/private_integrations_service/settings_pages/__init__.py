@@ -1,12 +1,9 @@
 """The settings pages: what people do in a browser, rendered on the server; they work without JavaScript."""
 
-from pathlib import Path
-
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 
 from ..catalogue import Catalogue
 from ..operations.identity_provider import Provider
@@ -14,7 +11,20 @@ from ..operations.integrations import Rules
 from ..operations.passwords import Passwords
 from ..settings import Settings
 from ..storage.database import Database
-from . import integrations, labs, profile, roles, sign_in
+from . import (
+    assets,
+    audit_log,
+    creation,
+    deletion,
+    editing,
+    integration,
+    integrations,
+    labs,
+    profile,
+    roles,
+    rotation,
+    sign_in,
+)
 from .failures import on_http_error, on_storage_error
 from .rendering import templates
 from .visits import Clock, Parts
@@ -22,16 +32,14 @@ from .visits import Clock, Parts
 PREFIX = b"/settings"
 """What the paths of all pages begin with."""
 
-_STATIC = Path(__file__).parent / "static"
 
-
-PAGES = (sign_in, profile, integrations, roles, labs)
+PAGES = (sign_in, profile, integrations, creation, integration, editing, rotation, deletion, roles, labs, audit_log)
 """The modules of pages; each has ROUTES."""
 
 
 def settings_pages(database: Database, catalogue: Catalogue, settings: Settings, clock: Clock) -> Starlette:
     """The settings pages over this database; `clock` gives the present instant in UTC."""
-    routes: list[Route | Mount] = [Mount("/settings/static", StaticFiles(directory=_STATIC), name="static")]
+    routes: list[Route | Mount] = [Mount(assets.PATH, assets.Assets())]
     for part in PAGES:
         routes += part.ROUTES
     pages = Starlette(

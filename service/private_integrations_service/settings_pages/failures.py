@@ -22,15 +22,17 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 async def on_storage_error(request: Request, error: Exception) -> Response:
     """Answer when nothing could be stored or read: nothing was changed."""
+    # A form is sent again from its own page: going back still has what was entered.
+    again = {"again": request.url.path} if request.method == "GET" else {}
     if isinstance(error, DiskFull):
-        return _page(request, "refused.html", 507, detail="the disk is full; nothing was changed")
+        return _page(request, "refused.html", 507, detail="the disk is full; nothing was changed", **again)
     if isinstance(error, StorageBusy):
         detail = "too many changes are waiting; nothing was changed; try it again"
-        return _page(request, "refused.html", 503, detail=detail)
-    return _page(request, "refused.html", 503, detail="the database does not answer; nothing was changed")
+        return _page(request, "refused.html", 503, detail=detail, **again)
+    return _page(request, "refused.html", 503, detail="the database does not answer; nothing was changed", **again)
 
 
 def _page(request: Request, template: str, status: int, **values: object) -> Response:
     parts: Parts = request.app.state.parts
-    common = {"now": parts.clock(), "user": None, "form_key": "", "notice": None}
+    common = {"now": parts.clock(), "user": None, "form_key": "", "notice": None, "menu": None}
     return html(parts.templates, template, status, **common, **values)

@@ -1,7 +1,8 @@
 """Templates and what they can say: instants, numbers of things, and the notice after a change."""
 
+import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
@@ -9,14 +10,24 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from private_integrations.contract import instant_text, rfc3339
+from private_integrations.standing import managed_by
+
+from .assets import asset
+from .navigation import SECTIONS, SHOWN_ACCOUNTS, section_path
 
 NOTICES: Mapping[str, str] = MappingProxyType(
     {
+        "cancelled": "The rotation is cancelled: the new token is dead, and the one before is in use again.",
+        "deleted": "The integration is deleted, and its tokens are dead.",
+        "edited": "Saved.",
+        "expired": "The old token is dead.",
         "labs-off": "Private integrations are switched off for people of this account. Nothing else has changed.",
         "labs-on": "Private integrations are switched on for people of this account.",
         "password-changed": "Your password is changed. You are signed out everywhere else.",
         "person-removed": "They don't belong to this account any more.",
         "roles-changed": "Saved. It holds from now on.",
+        "rotation-over": "There is no rotation under way any more.",
+        "scopes-edited": "Saved: the new scopes hold for every token that works.",
         "session-ended": "That browser is signed out.",
         "session-over": "You were signed out meanwhile; what you sent was not done. Sign in and repeat it.",
         "signed-out": "You are signed out.",
@@ -49,8 +60,24 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(instant=instant_text, rfc3339=rfc3339, relative=relative)
+    environment.filters.update(
+        instant=instant_text,
+        rfc3339=rfc3339,
+        relative=relative,
+        calendar=calendar,
+        sentence=sentence,
+        maker=managed_by,
+        literal=_literal,
+    )
+    environment.globals.update(
+        asset=asset, section_path=section_path, SECTIONS=SECTIONS, SHOWN_ACCOUNTS=SHOWN_ACCOUNTS, account=None
+    )
     return environment
+
+
+def _literal(text: str) -> str:
+    """A text as it is written in a program."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def html(environment: Environment, template: str, status: int, **values: object) -> HTMLResponse:
@@ -67,3 +94,18 @@ def relative(instant: datetime, now: datetime) -> str:
             some = f"{count} {unit}{'' if count == 1 else 's'}"
             return f"in {some}" if seconds > 0 else f"{some} ago"
     return "now"
+
+
+def calendar(instant: datetime) -> str:
+    """An instant for people who have no script: `20 Nov 2026, 13:05 UTC`."""
+    utc = instant.astimezone(UTC)
+    return f"{utc.day} {_MONTHS[utc.month - 1]} {utc.year}, {utc:%H:%M} UTC"
+
+
+# Not strftime's, which speaks the server's language.
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def sentence(detail: str) -> str:
+    """The detail of a refusal as a page says it: with a capital letter and a full stop."""
+    return detail and detail[0].upper() + detail[1:] + ("" if detail.endswith((".", "?", "!")) else ".")
