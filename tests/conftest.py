@@ -20,8 +20,9 @@ settings.load_profile("usual")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--write-transcripts` rewrites what documentation shows of the engine's output."""
+    """`--write-transcripts` and `--write-screenshots` rewrite what documentation shows of the engine and the pages."""
     parser.addoption("--write-transcripts", action="store_true", help="write the previews in docs/rotation.md anew")
+    parser.addoption("--write-screenshots", action="store_true", help="take the pictures in docs/images anew")
 
 
 def pytest_configure() -> None:

@@ -25,7 +25,7 @@ from . import (
     rotation,
     sign_in,
 )
-from .failures import on_http_error, on_storage_error
+from .failures import on_error, on_http_error, on_storage_error
 from .rendering import templates
 from .visits import Clock, Parts
 
@@ -44,7 +44,7 @@ def settings_pages(database: Database, catalogue: Catalogue, settings: Settings,
         routes += part.ROUTES
     pages = Starlette(
         routes=routes,
-        exception_handlers={HTTPException: on_http_error, SQLAlchemyError: on_storage_error},
+        exception_handlers={HTTPException: on_http_error, SQLAlchemyError: on_storage_error, Exception: on_error},
     )
     pages.router.redirect_slashes = False
     pages.state.parts = Parts(

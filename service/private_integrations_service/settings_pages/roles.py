@@ -14,6 +14,7 @@ from ..operations import users
 from ..operations.users import Place
 from ..problems import status_of
 from ..storage.users import User
+from .paging import PAGE, page_of
 from .sign_in import HOME
 from .visits import Visit, for_administrators
 
@@ -105,11 +106,15 @@ def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response | 
     with visit.database.read() as connection:
         places = users.people_of(connection, account)
     held = visit.person.memberships
+    page, pages = page_of(visit.query.get("page", ""), len(places))
     return visit.page(
         "roles.html",
         status=status,
         account=account,
-        people=[_row(place) for place in places],
+        people=[_row(place) for place in places[(page - 1) * PAGE : page * PAGE]],
+        total=len(places),
+        page=page,
+        pages=pages,
         grantable=permissions.grantable(held, account),
         administers=permissions.administers(held, account),
         switched_off=account.id in visit.person.switched_off,

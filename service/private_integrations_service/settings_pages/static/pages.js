@@ -58,6 +58,9 @@ addEventListener("pageshow", () => {
 const after = document.querySelector("[data-after]");
 if (after) history.replaceState(null, "", after.dataset.after);
 
+// The section that is open is in sight, also where the row of sections is wider than the screen.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // Menus close when one looks elsewhere.
 for (const menu of document.querySelectorAll("details.menu")) {
   menu.addEventListener("keydown", (event) => {
