@@ -37,13 +37,13 @@ def test_a_hundred_people(service, place, screen):
         request = UserRequest(name="<" * 100, memberships=[{"account": place.account, "role": "user"}])
         client.invite_user(f"{number}.{place.account}@example.com", request)
     screen.open(f"/settings/accounts/{place.account}/roles")
-    assert "Page 1 of 2, 61 people" in screen.text()
+    assert "Page 1 of 3, 61 people" in screen.text()
     screen.fits()
-    for page in (1, 2):
+    for page in (1, 2, 3):
         answer = screen.page.request.get(f"{screen.url}/settings/accounts/{place.account}/roles?page={page}")
-        assert len(answer.body()) < 140_000
+        assert len(answer.body()) < 100_000
     go(screen, "Next")
-    assert "Page 2 of 2" in screen.text()
+    assert "Page 2 of 3" in screen.text()
 
 
 def test_somebody_is_invited(place, screen, new_screen):
