@@ -139,16 +139,29 @@ def test_nothing_is_repeated_and_no_token_is_shown_twice(screen, place):
     assert [found["last_generation"] for found in answered.json()["integrations"]] == [1]
 
 
-def test_a_form_is_sent_once(screen, place):
-    """However often the button is pressed."""
+# Chromium itself sends a form once; other browsers need the script for it.
+SENT_TWICE = """() => {
+    const button = document.querySelector("main form button");
+    let sent = 0;
+    addEventListener("submit", (event) => {
+        sent += !event.defaultPrevented;
+        event.preventDefault();
+    });
+    button.form.requestSubmit(button);
+    button.form.requestSubmit(button);
+    return [sent, button.getAttribute("aria-busy")];
+}"""
+
+
+def test_a_form_is_sent_once(screen):
+    """However often the button is pressed; it shows that it is at work, and is fresh on the next page."""
     begin(screen, "CRM sync")
     choose(screen, "contacts.readonly")
     screen.press("Next: token")
-    with screen.page.expect_event("load"):
-        screen.page.get_by_role("button", name="Generate Access Token").dblclick()
-    answered = place.management.ask("GET", "/integrations", params={"account": place.account})
-    assert [found["last_generation"] for found in answered.json()["integrations"]] == [1]
-    shown_token(screen)
+    assert screen.page.evaluate(SENT_TWICE) == [1, "true"]
+    screen.page.reload()
+    screen.press("Generate Access Token")
+    assert shown_token(screen)
 
 
 def test_times_are_the_readers(screen):
