@@ -190,7 +190,7 @@ class Browser:
             invitation = users.invite(write, "ada@example.com", request, actor=Actor("test"))
         welcome = f"/settings/welcome/{invitation.code}"
         headers, _ = self._ask("POST", welcome, f"password={PASSWORD.replace(' ', '+')}")
-        self._cookie = headers["set-cookie"].partition(";")[0]
+        self._cookie = "; ".join(value.partition(";")[0] for name, value in headers if name == "set-cookie")
 
     def get(self, target):
         """A page."""
@@ -232,4 +232,4 @@ class Browser:
 
         asyncio.run(self._app(scope, receive, send))
         content = b"".join(message.get("body", b"") for message in received)
-        return {name.decode(): value.decode() for name, value in received[0]["headers"]}, content.decode()
+        return [(name.decode(), value.decode()) for name, value in received[0]["headers"]], content.decode()
