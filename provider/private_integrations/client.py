@@ -5,6 +5,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -15,10 +16,12 @@ from requests.adapters import HTTPAdapter
 from .connection import Connection
 from .contract import (
     API,
+    DEPLOYMENT_AGENT,
     PROBLEM_PREFIX,
     Account,
     AccountList,
     AccountRequest,
+    AuditPage,
     Deletion,
     Expiry,
     GenerationRequest,
@@ -55,6 +58,7 @@ from .errors import (
 )
 
 Model = TypeVar("Model", bound=BaseModel)
+Value = TypeVar("Value")
 
 _TIMEOUT = (5.0, 30.0)
 """Seconds to connect, and to wait between two bytes of an answer."""
@@ -83,9 +87,10 @@ class Client:
     and the ServiceRefused that fits when the answer is no. Every request may be repeated safely.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, deployment_of: str | None = None) -> None:
+        """`deployment_of` is the Pulumi project that asks: the service's audit log names it beside the key."""
         self.url = connection.url
-        self._session = _session(connection)
+        self._session = _session(connection, deployment_of)
 
     def accounts(self) -> list[Account]:
         """The accounts that the key may see."""
@@ -204,6 +209,24 @@ class Client:
         """The rotations that a person should look at."""
         return self._ask("GET", "/health", Health)
 
+    def audit(self, *, cursor: str | None = None, **search: str | bool | None) -> AuditPage:
+        """Rows of the audit log, the newest first; a page's `cursor` leads on to older ones.
+
+        By `account` or `own`, `integration`, `actor`, `action`, and from `since` until before `until` (RFC 3339).
+        """
+        return self._ask("GET", "/audit", AuditPage, query={"cursor": cursor, **search})
+
+    def audit_log(self, *, account: str | None = None, own: bool = False) -> Iterator[bytes]:
+        """The audit log as lines of JSON, the oldest first: an account's, the service's own, or all that there is."""
+        cursor = "0"
+        while True:
+            query = {"account": account, "own": own or None, "cursor": cursor}
+            answer = self._exported(query)
+            if not answer.content:
+                return
+            yield from answer.content.splitlines()
+            cursor = answer.headers["Audit-Cursor"]
+
     def keys(self) -> KeyList:
         """Every management key; the key in use must be an admin's."""
         return self._ask("GET", "/keys", KeyList)
@@ -272,17 +295,28 @@ class Client:
     def _ask(self, method: str, path: str, model: type[Model], **parts: Any) -> Model:
         return _trying(lambda _: self._once(method, path, model, **parts))
 
-    def _once(
+    def _exported(self, query: dict[str, Any]) -> requests.Response:
+        def once(_: int) -> requests.Response:
+            answer = self._answered("GET", "/audit/export", query=query)
+            if "Audit-Cursor" not in answer.headers:
+                raise self._not_the_service(answer)
+            return answer
+
+        return _trying(once)
+
+    def _once(self, method: str, path: str, model: type[Model], **parts: Any) -> Model:
+        return self._read(self._answered(method, path, **parts), model)
+
+    def _answered(
         self,
         method: str,
         path: str,
-        model: type[Model],
         *,
         query: dict[str, Any] | None = None,
         body: BaseModel | None = None,
         form: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
-    ) -> Model:
+    ) -> requests.Response:
         content_type = {"Content-Type": "application/json"} if body is not None else {}
         try:
             answer = self._session.request(
@@ -297,7 +331,7 @@ class Client:
         except requests.RequestException as error:
             raise _TryAgain(f"{self.url} does not answer ({_why(error)}); is the service running?") from error
         if answer.ok and answer.status_code < 300:
-            return self._read(answer, model)
+            return answer
         raise self._refusal(answer)
 
     def _read(self, answer: requests.Response, model: type[Model]) -> Model:
@@ -328,7 +362,7 @@ class _TryAgain(ServiceUnreachable):
     """No answer, or one that may be better next time."""
 
 
-def _trying(once: Callable[[int], Model]) -> Model:
+def _trying(once: Callable[[int], Value]) -> Value:
     """Call `once` with 1, 2, 3 … until it has an answer or the tries are used up."""
     for number, pause in enumerate(_PAUSES, start=1):
         try:
@@ -338,7 +372,7 @@ def _trying(once: Callable[[int], Model]) -> Model:
     return once(len(_PAUSES) + 1)
 
 
-def _session(connection: Connection) -> requests.Session:
+def _session(connection: Connection, deployment_of: str | None) -> requests.Session:
     session = requests.Session()
     adapter = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL, pool_block=True)
     session.mount("https://", adapter)
@@ -349,6 +383,9 @@ def _session(connection: Connection) -> requests.Session:
     session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     session.headers["Authorization"] = f"Bearer {connection.key}"
     session.headers["Accept"] = "application/json"
+    release = version("private-integrations")
+    ours = f"private-integrations/{release}"
+    session.headers["User-Agent"] = f"{DEPLOYMENT_AGENT}{release} ({deployment_of})" if deployment_of else ours
     return session
 
 

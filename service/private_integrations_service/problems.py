@@ -1,7 +1,7 @@
 """RFC 9457 problem details: how the management API says no."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +16,7 @@ from private_integrations.contract import PROBLEM_PREFIX, fault_message
 from .domain import Refused
 from .storage.database import DiskFull
 from .storage.turn import StorageBusy
-from .tokens import without_secrets
+from .tokens import scrubbed, without_secrets
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -104,7 +104,7 @@ def problem_response(refused: Refused, *, status: int | None = None) -> JSONResp
         "title": HTTPStatus(code).phrase,
         "status": code,
         "detail": without_secrets(refused.detail),
-        **_cleaned(refused.about),
+        **scrubbed(refused.about),
     }
     headers = {"WWW-Authenticate": 'Bearer realm="private-integrations"'} if code == 401 else None
     return JSONResponse(body, status_code=code, headers=headers, media_type=MEDIA_TYPE)
@@ -142,14 +142,6 @@ async def on_busy_storage(_: Request, __: StorageBusy) -> JSONResponse:
 async def on_storage_error(_: Request, __: SQLAlchemyError) -> JSONResponse:
     """Answer when the database does not: nothing was done."""
     return problem_response(Refused("storage-unavailable", "the database does not answer; nothing was changed"))
-
-
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _cleaned(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_cleaned(item) for item in value]
-    return without_secrets(value) if isinstance(value, str) else value
 
 
 def _field(location: Sequence[Any]) -> str:

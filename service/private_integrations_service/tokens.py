@@ -3,7 +3,9 @@
 import re
 import secrets
 import string
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote
 
 from private_integrations.contract import digest_of
@@ -62,3 +64,12 @@ def without_secrets(text: str) -> str:
     """The text with whatever looks like a token or a key of ours, percent-encoded or not, cut out."""
     decoded = unquote(text)
     return _SECRET_LIKE.sub(r"\1-…", decoded) if _SECRET_LIKE.search(decoded) else text
+
+
+def scrubbed(value: Any) -> Any:
+    """The value with every text in it without secrets; mappings become dicts, sequences lists."""
+    if isinstance(value, Mapping):
+        return {key: scrubbed(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [scrubbed(item) for item in value]
+    return without_secrets(value) if isinstance(value, str) else value

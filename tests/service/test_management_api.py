@@ -36,6 +36,8 @@ ROUTES = [
     ("PUT", "/upstreams/acc_0"),
     ("DELETE", "/upstreams/acc_0"),
     ("POST", "/upstreams/acc_0/verify"),
+    ("GET", "/audit"),
+    ("GET", "/audit/export"),
 ]
 CHANGING = [route for route in ROUTES if route[0] != "GET" and route[1] != "/introspect"]
 

@@ -4,7 +4,8 @@ Data goes to stdout, everything said about it to stderr. Exit codes, for scripts
 
 0    done
 1    the answer is no: `verify` of a token that opens nothing, a deletion that was not confirmed,
-     `scopes` of what no token opens; of `due`: something is due; of `upstreams verify`: anything but accepted
+     `scopes` of what no token opens; of `due`: something is due; of `upstreams verify`: anything but accepted;
+     of `audit verify`: the log is not whole
 2    wrong usage or configuration, or values that are refused
 3    not authorized
 4    not found
@@ -20,7 +21,20 @@ from typing import Annotated
 
 import typer
 
-from . import accounts, due, integrations, keys, overview, rotations, scopes, service, tokens, upstreams, users
+from . import (
+    accounts,
+    audit,
+    due,
+    integrations,
+    keys,
+    overview,
+    rotations,
+    scopes,
+    service,
+    tokens,
+    upstreams,
+    users,
+)
 from .failures import INTERRUPTED, PROGRAM, report
 
 _EPILOG = "\b\nExit codes:\n  " + (__doc__ or "").partition("scripts:\n\n")[2].strip().replace("\n", "\n  ")
@@ -51,6 +65,7 @@ app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(upstreams.app, name="upstreams")
 app.add_typer(users.app, name="users")
+app.add_typer(audit.app, name="audit")
 app.command()(service.serve)
 
 

@@ -58,7 +58,7 @@ def standings_in(client: Client, account: str | None, under: str | None = None) 
     found: Iterable[Integration] = client.integrations(account=account, under=under)
     known = list(standings(client, found))
     if not known and account is not None:
-        _must_exist(client, account)
+        must_exist(client, account)
     return known
 
 
@@ -73,7 +73,8 @@ def print_standing(standing: Standing, as_json: bool) -> None:
         print_table(*token_rows(standing.tokens))
 
 
-def _must_exist(client: Client, account: str) -> None:
+def must_exist(client: Client, account: str) -> None:
+    """Raise NotFound if there is no such account, as far as the key reaches."""
     if account not in {known.id for known in client.accounts()}:
         raise NotFound(f"there is no account {account}; `private-integrations accounts` lists them")
 

@@ -13,7 +13,7 @@ from ..operations.integrations import Rules
 from ..settings import Settings
 from ..storage.database import Database, DiskFull
 from ..storage.turn import StorageBusy
-from . import accounts, generations, health, integrations, keys, upstreams, users
+from . import accounts, audit, generations, health, integrations, keys, upstreams, users
 from .callers import Clock, Parts
 
 __all__ = ["Clock", "management_api"]
@@ -57,6 +57,6 @@ def management_api(database: Database, catalogue: Catalogue, settings: Settings,
         },
     )
     api.state.parts = Parts(database, Rules(catalogue, settings), clock)
-    for part in (accounts, upstreams, integrations, generations, keys, users, health):
+    for part in (accounts, upstreams, integrations, generations, keys, users, audit, health):
         api.include_router(part.router, prefix=API)
     return api

@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from argon2 import PasswordHasher
+from argon2 import Parameters, PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
@@ -46,10 +46,6 @@ _USUAL = frozenset(
 _FEWEST_DIFFERENT = 5
 
 
-_PARAMETERS = RFC_9106_LOW_MEMORY
-_PREFIX = f"$argon2id$v=19$m={_PARAMETERS.memory_cost},t={_PARAMETERS.time_cost},p={_PARAMETERS.parallelism}$"
-
-
 class TooManySignInsError(Exception):
     """Other passwords are being looked at; this one wasn't."""
 
@@ -69,20 +65,28 @@ def refuse_password(password: str, email: str) -> Refused | None:
 
 
 class Passwords:
-    """Hashes of argon2id (RFC 9106, second recommended choice: 64 MiB, 3 passes, 4 lanes).
+    """Hashes of argon2id: by RFC 9106's second recommended choice, 64 MiB, 3 passes and 4 lanes, unless said otherwise.
 
     At most `at_once` are computed at a time, so that sign-ins hold a bounded amount of memory and leave processor
     cores to requests; others wait their turn, and those who waited too long are told. Never within a transaction.
     """
 
-    def __init__(self, *, at_once: int = 2, waiting: int = 20, patience: float = 5) -> None:
+    def __init__(
+        self,
+        parameters: Parameters = RFC_9106_LOW_MEMORY,
+        *,
+        at_once: int = 2,
+        waiting: int = 20,
+        patience: float = 5,
+    ) -> None:
         """`waiting`: how many may wait, each holding a thread; `patience`: how many seconds each."""
-        self._hasher = PasswordHasher.from_parameters(_PARAMETERS)
+        self._hasher = PasswordHasher.from_parameters(parameters)
         self._turns = threading.BoundedSemaphore(at_once)
         self._places = threading.BoundedSemaphore(at_once + waiting)
         self._patience = patience
         # Compared with where there is none, so that the answer takes as long.
-        self._nobodys = f"{_PREFIX}{_base64(bytes(16))}${_base64(bytes(32))}"
+        costs = f"m={parameters.memory_cost},t={parameters.time_cost},p={parameters.parallelism}"
+        self._nobodys = f"$argon2id$v=19${costs}${_base64(bytes(16))}${_base64(bytes(parameters.hash_len))}"
 
     def hash(self, password: str) -> str:
         """The hash to store; raises TooManySignInsError."""

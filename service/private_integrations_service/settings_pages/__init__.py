@@ -11,7 +11,20 @@ from ..operations.integrations import Rules
 from ..operations.passwords import Passwords
 from ..settings import Settings
 from ..storage.database import Database
-from . import assets, creation, deletion, editing, integration, integrations, labs, profile, roles, rotation, sign_in
+from . import (
+    assets,
+    audit_log,
+    creation,
+    deletion,
+    editing,
+    integration,
+    integrations,
+    labs,
+    profile,
+    roles,
+    rotation,
+    sign_in,
+)
 from .failures import on_http_error, on_storage_error
 from .rendering import templates
 from .visits import Clock, Parts
@@ -20,7 +33,7 @@ PREFIX = b"/settings"
 """What the paths of all pages begin with."""
 
 
-PAGES = (sign_in, profile, integrations, creation, integration, editing, rotation, deletion, roles, labs)
+PAGES = (sign_in, profile, integrations, creation, integration, editing, rotation, deletion, roles, labs, audit_log)
 """The modules of pages; each has ROUTES."""
 
 

@@ -22,6 +22,7 @@ from ..operations.integrations import Rules
 from ..operations.passwords import Passwords
 from ..operations.sign_in import Browser
 from ..operations.users import Person
+from ..origins import client_address, client_agent
 from ..problems import status_of
 from ..settings import Settings
 from ..storage.database import Database
@@ -249,8 +250,8 @@ def _page_of_no(visit: Visit, person: Person, admission: str, account_id: str | 
 def _visit(request: Request, form: Mapping[str, list[str]]) -> Visit:
     parts: Parts = request.app.state.parts
     now = max(parts.clock(), parts.database.high_water)
-    address = request.client.host if request.client else ""
-    agent = request.headers.get("user-agent", "")[:200]
+    address = client_address(request.scope, parts.rules.settings.trusted_proxies)
+    agent = client_agent(request.scope)
     secret = browsers.kept(request, "session", parts.rules.settings.public_url)
     session, person, actor = None, None, Actor("nobody", frozenset(), address, agent)
     if secret is not None:

@@ -179,7 +179,21 @@ audit = Table(
     Column("account_id", String),
     Column("integration_id", String),
     Column("detail", JSON, nullable=False),
+    Column("address", String, nullable=False),
+    Column("agent", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("previous", String, nullable=False),
+    Column("hash", String, nullable=False),
+    UniqueConstraint("account_id", "sequence"),
     Index("ix_audit_integration_id", "integration_id"),
+    # To the constraint every row without an account is another one.
+    Index(
+        "uq_audit_own_sequence",
+        "sequence",
+        unique=True,
+        sqlite_where=text("account_id IS NULL"),
+        postgresql_where=text("account_id IS NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 

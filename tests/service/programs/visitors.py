@@ -82,5 +82,5 @@ def new_visitor(url: str, key: str, account: str, *, role: str = "admin", email:
     welcome = f"/settings/welcome/{invitation.code}"
     visitor.get(welcome)
     answer = visitor.post(welcome, password=PASSWORD)
-    assert answer.status_code == 200, answer.text
+    assert answer.url == url + "/settings/private-integrations", answer.text
     return visitor
