@@ -1,6 +1,5 @@
 """Templates and what they can say: instants, numbers of things, and the notice after a change."""
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,17 +66,11 @@ def templates() -> Environment:
         calendar=calendar,
         sentence=sentence,
         maker=managed_by,
-        literal=_literal,
     )
     environment.globals.update(
         asset=asset, section_path=section_path, SECTIONS=SECTIONS, SHOWN_ACCOUNTS=SHOWN_ACCOUNTS, account=None
     )
     return environment
-
-
-def _literal(text: str) -> str:
-    """A text as it is written in a program."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 def html(environment: Environment, template: str, status: int, **values: object) -> HTMLResponse:
