@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 from sqlalchemy import select
 
-from pages import OPERATOR, Guest, admitted, invited, user_id
+from guests import OPERATOR, Guest, admitted, invited, user_id
 from private_integrations.contract import Account, MembershipEdit, UserRequest
 from private_integrations_service import permissions
 from private_integrations_service.domain import Refused
