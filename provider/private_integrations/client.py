@@ -16,6 +16,7 @@ from requests.adapters import HTTPAdapter
 from .connection import Connection
 from .contract import (
     API,
+    AUDIT_CURSOR,
     DEPLOYMENT_AGENT,
     PROBLEM_PREFIX,
     Account,
@@ -225,7 +226,7 @@ class Client:
             if not answer.content:
                 return
             yield from answer.content.splitlines()
-            cursor = answer.headers["Audit-Cursor"]
+            cursor = answer.headers[AUDIT_CURSOR]
 
     def keys(self) -> KeyList:
         """Every management key; the key in use must be an admin's."""
@@ -298,7 +299,7 @@ class Client:
     def _exported(self, query: dict[str, Any]) -> requests.Response:
         def once(_: int) -> requests.Response:
             answer = self._answered("GET", "/audit/export", query=query)
-            if "Audit-Cursor" not in answer.headers:
+            if AUDIT_CURSOR not in answer.headers:
                 raise self._not_the_service(answer)
             return answer
 

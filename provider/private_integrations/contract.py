@@ -484,6 +484,10 @@ DEPLOYMENT_AGENT = "private-integrations-deployment/"
 """What the agent of a deployment begins with: it says who asks to people, and opens nothing."""
 
 
+AUDIT_CURSOR = "Audit-Cursor"
+"""The header of an exported part of the audit log that asks for the rows behind it."""
+
+
 class AuditEntry(Answer):
     """A row of the audit log: who did what, when, from where, chained to the row before (see `chain`).
 
