@@ -24,6 +24,7 @@ from . import (
     roles,
     rotation,
     sign_in,
+    webhooks,
 )
 from .failures import on_error, on_http_error, on_storage_error
 from .rendering import templates
@@ -33,7 +34,20 @@ PREFIX = b"/settings"
 """What the paths of all pages begin with."""
 
 
-PAGES = (sign_in, profile, integrations, creation, integration, editing, rotation, deletion, roles, labs, audit_log)
+PAGES = (
+    sign_in,
+    profile,
+    integrations,
+    creation,
+    integration,
+    editing,
+    rotation,
+    deletion,
+    roles,
+    labs,
+    audit_log,
+    webhooks,
+)
 """The modules of pages; each has ROUTES."""
 
 
