@@ -1,21 +1,21 @@
 """The list of private integrations: what needs attention first, filters, and that it stays small."""
 
-import asyncio
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import event
 
+from guests import admitted, invited
 from management import Management, new_external_id
 from pages import Page
-from private_integrations.contract import GenerationRequest, IntegrationRequest, UserRequest
+from private_integrations.contract import GenerationRequest, IntegrationRequest
 from private_integrations_service.actor import Actor
-from private_integrations_service.operations import generations, integrations, users
+from private_integrations_service.operations import generations, integrations
 from private_integrations_service.operations.integrations import Rules
 from private_integrations_service.settings import Settings
 from private_integrations_service.settings_pages import settings_pages
 from throwaway import age
-from visitors import PASSWORD, new_account, new_agency, new_visitor
+from visitors import new_account, new_agency, new_visitor
 
 LIST = "/settings/private-integrations"
 EVERY = {"every_seconds": 30 * 86_400, "overlap_seconds": 7 * 86_400}
@@ -150,14 +150,15 @@ def test_no_query_breaks_the_list(management, ada, query):
 def test_five_hundred_integrations(database, catalogue, accounts, clock):
     """Every one is on some page, no page has 100 KB, and the number of statements doesn't grow with them."""
     rules = Rules(catalogue, Settings())
-    browser = Browser(settings_pages(database, catalogue, Settings(), clock), database, accounts.location, clock)
+    invited(database, clock(), "ada@example.com", **{accounts.location: "admin"})
+    ada = admitted(settings_pages(database, catalogue, Settings(), clock), database, clock(), "ada@example.com")
     fill(database, rules, accounts.location, clock, range(5))
-    few = browser.statements(LIST)
+    few = statements(database, ada)
     fill(database, rules, accounts.location, clock, range(5, 500))
-    assert browser.statements(LIST) == few
+    assert statements(database, ada) == few
     found = []
     for page in range(1, 11):
-        html = browser.get(f"{LIST}?page={page}")
+        html = ada.get(f"{LIST}?page={page}").text
         assert len(html.encode()) < 100_000
         found += names(Page(html))
     assert len(found) == 500
@@ -180,56 +181,14 @@ def fill(database, rules, account, clock, numbers):
             generations.issue(write, declared.integration.id, 1, asked, 3, actor=Actor("test"))
 
 
-class Browser:
-    """A signed-in browser in front of the pages, without a network; counts what the database is asked."""
+def statements(database, visitor):
+    """How many statements the list takes."""
+    seen = []
 
-    def __init__(self, app, database, account, clock):
-        self._app, self._database, self._cookie = app, database, ""
-        with database.write(clock()) as write:
-            request = UserRequest(memberships=[{"account": account}])
-            invitation = users.invite(write, "ada@example.com", request, actor=Actor("test"))
-        welcome = f"/settings/welcome/{invitation.code}"
-        headers, _ = self._ask("POST", welcome, f"password={PASSWORD.replace(' ', '+')}")
-        self._cookie = headers["set-cookie"].partition(";")[0]
+    def note(connection, cursor, statement, *rest):
+        seen.append(statement)
 
-    def get(self, target):
-        """A page."""
-        return self._ask("GET", target)[1]
-
-    def statements(self, target):
-        """How many statements a page takes."""
-        seen = []
-
-        def note(connection, cursor, statement, *rest):
-            seen.append(statement)
-
-        event.listen(self._database._readers, "before_cursor_execute", note)
-        assert "Integration 0" in self.get(target)
-        event.remove(self._database._readers, "before_cursor_execute", note)
-        return len(seen)
-
-    def _ask(self, method, target, body=""):
-        path, _, query = target.partition("?")
-        headers = {"host": "127.0.0.1", "origin": "http://127.0.0.1", "cookie": self._cookie}
-        scope = {
-            "type": "http",
-            "method": method,
-            "scheme": "http",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
-            "client": ("127.0.0.1", 1),
-            "server": ("127.0.0.1", 80),
-        }
-        received = []
-
-        async def receive():
-            return {"type": "http.request", "body": body.encode(), "more_body": False}
-
-        async def send(message):
-            received.append(message)
-
-        asyncio.run(self._app(scope, receive, send))
-        content = b"".join(message.get("body", b"") for message in received)
-        return {name.decode(): value.decode() for name, value in received[0]["headers"]}, content.decode()
+    event.listen(database._readers, "before_cursor_execute", note)
+    assert "Integration 0" in visitor.get(LIST).text
+    event.remove(database._readers, "before_cursor_execute", note)
+    return len(seen)

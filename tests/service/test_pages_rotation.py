@@ -1,19 +1,25 @@
 """Rotation on the pages: both ways of it, the ways back, and a lost or leaked token to its good end."""
 
 import re
+import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 import requests
 
-from management import Management, new_external_id, roles
+import private_integrations
+from management import Management, roles
 from pages import Page
 from private_integrations.contract import TOKEN_PATTERN
+from private_integrations.policy import read_policy
+from private_integrations_service.settings_pages.pulumi import rotation_line
 from throwaway import age
 from visitors import new_account, new_visitor
 
 LIST = "/settings/private-integrations"
 MARK = "0123456789abcdef" * 2
+EVERY = {"every_seconds": 30 * 86_400, "overlap_seconds": 7 * 86_400, "early_window_seconds": 3600}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +45,7 @@ class Consumer:
 
     def __init__(self, management, ada, **declared):
         self.management, self.ada = management, ada
-        external_id = declared.pop("external_id", None) or f"cli/{new_external_id()[13:29].replace('/', '0')}"
+        external_id = declared.pop("external_id", None) or f"cli/{uuid.uuid4().hex}"
         self.id = management.declare(external_id, **declared).json()["id"]
         self.path = f"{LIST}/{self.id}"
         self.tokens = {}
@@ -92,7 +98,7 @@ def test_rotate_later(consumer):
     assert (consumer.use(1), consumer.use(2)) == (200, 200)
     page = Page(consumer.open().text)
     assert "The old token still works" in page.headings
-    assert "works until in 6 days" in page.text
+    assert re.search(r"works until [^.]+ \(in 6 days\)", page.text)
 
 
 def test_rotate_now(consumer):
@@ -183,13 +189,11 @@ def test_a_cancellation_that_comes_too_late_says_so(consumer):
 
 def test_a_schedule_is_held_after_a_cancellation(management, ada):
     """The page says until when, and the list shows it afterwards."""
-    rotation = {"every_seconds": 30 * 86_400, "overlap_seconds": 7 * 86_400}
-    consumer = Consumer(management, ada, rotation=rotation).token()
+    consumer = Consumer(management, ada, rotation=EVERY).token()
     consumer.use(1)
     consumer.rotate("/rotate", "Rotate and expire later")
-    assert re.search(
-        "The rotation that the rule asks for waits until in [67] days", Page(consumer.open("/cancel").text).text
-    )
+    said = Page(consumer.open("/cancel").text).text
+    assert re.search(r"The rotation that the rule asks for waits until [^.]+ \(in [67] days\)\.", said)
     answer = consumer.ada.press(consumer.open("/cancel"), "Cancel rotation")
     assert "held until" in Page(answer.text).text
 
@@ -201,7 +205,7 @@ def test_i_have_stored_it(consumer):
     page = Page(answer.text)
     assert "Done" in page.headings
     assert "is the token in use." in page.text
-    assert "works until in 6 days and then ends by itself" in page.text
+    assert re.search(r"works until [^.]+ \(in 6 days\) and then ends by itself\.", page.text)
     assert consumer.roles == {1: "previous", 2: "current"}
 
 
@@ -281,16 +285,16 @@ def test_a_deadline_that_has_passed(service, consumer):
 
 def test_pulumi_is_told_of_beforehand(management, ada):
     """Rotation and both guided ways say what the next `up` does, and give the line for the program."""
-    consumer = Consumer(management, ada, external_id=f"acme/crm/{new_external_id()[-8:-4]}/sync").token()
+    consumer = Consumer(management, ada, external_id=f"acme/crm/{uuid.uuid4().hex}/sync", rotation=EVERY).token()
     consumer.use(1)
     for page, line in (
-        ("/rotate", 'rotation=pi.Rotation(every="90d", trigger="'),
-        ("/lost", ': token lost")'),
-        ("/leaked", 'overlap="0s", trigger="'),
+        ("/rotate", r'rotation=pi\.Rotation\(every="30d", trigger="[0-9-]{10}"\)'),
+        ("/lost", r'rotation=pi\.Rotation\(every="30d", trigger="[0-9-]{10}: token lost"\)'),
+        ("/leaked", r'rotation=pi\.Rotation\(every="30d", overlap="0s", trigger="[0-9-]{10}: token leaked"\)'),
     ):
         text = Page(consumer.open(page).text).text
         assert "the next pulumi up rotates again" in text
-        assert line in text
+        assert re.search(line, text)
     consumer.rotate("/rotate", "Rotate and expire later")
     assert "puts the old one back into its state" in Page(consumer.open("/cancel").text).text
     assert "doesn't know this token" in Page(consumer.open("/rotated").text).text
@@ -361,3 +365,24 @@ def test_another_persons_integration_is_not_there(service, management, ada):
         assert mallory.post(consumer.path + page, **fields).status_code == 404, page
     assert consumer.use(1) == 200
     assert consumer.roles == {1: "current"}
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {},
+        {"every": "90d"},
+        {"every": "12h", "overlap": "1h", "early_window": "30m"},
+        {"schedule": "0 3 * * MON#1", "timezone": "Europe/Berlin"},
+        {"schedule": "0 3 1 * *", "overlap": "1d", "early_window": "2h", "enabled": False},
+        {"overlap": "3d"},
+    ],
+)
+def test_the_line_for_the_program_changes_nothing_but_the_trigger(declared):
+    """Whoever takes it over gets one rotation, and the policy that they had."""
+    policy = read_policy(declared)
+    rotation = eval(rotation_line(policy, 'a "leak"').removeprefix("rotation="), {"pi": private_integrations})
+    assert rotation.trigger == 'a "leak"'
+    assert read_policy(rotation._policy()) == policy
+    at_once = eval(rotation_line(policy, "x", timedelta(0)).removeprefix("rotation="), {"pi": private_integrations})
+    assert read_policy(at_once._policy()) == replace(policy, overlap=timedelta(0))

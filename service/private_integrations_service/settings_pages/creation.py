@@ -49,13 +49,13 @@ class Draft:
 
 
 def _basics(visit: Visit) -> Response:
-    draft = _draft(visit, query_of(visit.request))
-    return _basics_page(visit, draft, _accounts(visit), {})
+    accounts = _accounts(visit)
+    return _basics_page(visit, _draft(query_of(visit.request), accounts), accounts, {})
 
 
 def _scopes(visit: Visit) -> Response:
-    given = query_of(visit.request)
-    draft, accounts = _draft(visit, given), _accounts(visit)
+    given, accounts = query_of(visit.request), _accounts(visit)
+    draft = _draft(given, accounts)
     faults = _basic_faults(draft, accounts)
     if faults:
         return _basics_page(visit, draft, accounts, faults, status=422)
@@ -63,8 +63,8 @@ def _scopes(visit: Visit) -> Response:
 
 
 def _token(visit: Visit) -> Response:
-    given = query_of(visit.request)
-    draft, accounts = _draft(visit, given), _accounts(visit)
+    given, accounts = query_of(visit.request), _accounts(visit)
+    draft = _draft(given, accounts)
     refusal = _refuse_step(visit, draft, accounts, given)
     if refusal is not None:
         return refusal
@@ -75,7 +75,8 @@ def _token(visit: Visit) -> Response:
 
 
 def _generate(visit: Visit) -> Response | Refused:
-    draft, accounts = _draft(visit, visit.form), _accounts(visit)
+    accounts = _accounts(visit)
+    draft = _draft(visit.form, accounts)
     refusal = _refuse_step(visit, draft, accounts, visit.form)
     if refusal is not None:
         return refusal
@@ -177,13 +178,15 @@ def _accounts(visit: Visit) -> dict[str, Account]:
         return {account.id: account for account in list_accounts(connection, visit.actor.accounts)}
 
 
-def _draft(visit: Visit, given: Mapping[str, Sequence[str]]) -> Draft:
+def _draft(given: Mapping[str, Sequence[str]], accounts: Mapping[str, Account]) -> Draft:
+    """What a form or an address says; where there is one account only, that is meant unless another one is named."""
+
     def last(name: str) -> str:
         return text((given.get(name) or [""])[-1])
 
     mark = last("mark")
     return Draft(
-        account=last("account"),
+        account=last("account") or (next(iter(accounts)) if len(accounts) == 1 else ""),
         name=last("name"),
         description=last("description"),
         scopes=tuple(sorted(set(given.get("scope", ())))),

@@ -1,6 +1,5 @@
 """Edit an integration: its name and description, and its scopes, which hold for all of its tokens at once."""
 
-import json
 from dataclasses import dataclass
 
 from starlette.responses import Response
@@ -13,6 +12,7 @@ from ..operations import integrations
 from ..problems import status_of
 from .fields import faults_in, query_of, text
 from .integration import ONE, Shown, scopes_of, shown
+from .pulumi import details_line, scopes_line
 from .scope_choice import Offer, Picker, picker
 from .visits import Visit, signed_in
 
@@ -93,6 +93,7 @@ def _details_page(
         account=found.account,
         name=name,
         description=description,
+        line=details_line(name, description),
         version=version,
         faults=faults or {},
         theirs=theirs,
@@ -142,7 +143,7 @@ def _review_page(
         change=_change(visit, found, chosen),
         version=version,
         changed_meanwhile=version != str(found.integration.version),
-        code=f"scopes={json.dumps(sorted(chosen.names))}",
+        line=scopes_line(chosen.names),
         fault=fault,
     )
 

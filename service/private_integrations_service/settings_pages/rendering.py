@@ -1,6 +1,5 @@
 """Templates and what they can say: instants, numbers of things, and the notice after a change."""
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +31,12 @@ NOTICES: Mapping[str, str] = MappingProxyType(
         "session-over": "You were signed out meanwhile; what you sent was not done. Sign in and repeat it.",
         "signed-out": "You are signed out.",
         "signed-out-everywhere": "You are signed out everywhere.",
+        "webhook-deleted": "The webhook is deleted.",
+        "webhook-disabled": "The webhook is disabled: nothing is sent to it.",
+        "webhook-enabled": "The webhook is enabled again. What it missed is sent when you say so.",
+        "webhook-pinged": "A test event is on its way. Reload the page to see what came of it.",
+        "webhook-replayed": "Sent again. Reload the page to see what came of it.",
+        "webhook-saved": "Saved.",
     }
 )
 """What a page says after a change, by the name that the redirect's address carries: never a text from an address."""
@@ -67,17 +72,11 @@ def templates() -> Environment:
         calendar=calendar,
         sentence=sentence,
         maker=managed_by,
-        literal=_literal,
     )
     environment.globals.update(
         asset=asset, section_path=section_path, SECTIONS=SECTIONS, SHOWN_ACCOUNTS=SHOWN_ACCOUNTS, account=None
     )
     return environment
-
-
-def _literal(text: str) -> str:
-    """A text as it is written in a program."""
-    return json.dumps(text, ensure_ascii=False)
 
 
 def html(environment: Environment, template: str, status: int, **values: object) -> HTMLResponse:

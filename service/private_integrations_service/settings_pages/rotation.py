@@ -16,6 +16,7 @@ from ..operations import by_hand, generations
 from ..problems import status_of
 from ..storage.database import Write
 from .integration import ONE, Shown, in_days, shown
+from .pulumi import rotation_line
 from .tokens import Handover, token_page
 from .visits import Visit, signed_in
 
@@ -42,19 +43,31 @@ def _choose(visit: Visit) -> Response | Refused:
 
 def _lost(visit: Visit) -> Response | Refused:
     found = shown(visit)
-    return found if isinstance(found, Refused) else _form(visit, "token_lost.html", found)
+    return found if isinstance(found, Refused) else _form(visit, "token_lost.html", found, trigger=": token lost")
 
 
 def _leaked(visit: Visit) -> Response | Refused:
     found = shown(visit)
-    return found if isinstance(found, Refused) else _form(visit, "token_leaked.html", found)
+    if isinstance(found, Refused):
+        return found
+    return _form(visit, "token_leaked.html", found, trigger=": token leaked", overlap=timedelta(0))
 
 
 def _choices(visit: Visit, found: Shown, fault: str | None = None, status: int = 200) -> Response:
     return _form(visit, "rotate.html", found, fault=fault, status=status)
 
 
-def _form(visit: Visit, template: str, found: Shown, fault: str | None = None, status: int = 200) -> Response:
+def _form(
+    visit: Visit,
+    template: str,
+    found: Shown,
+    *,
+    trigger: str = "",
+    overlap: timedelta | None = None,
+    fault: str | None = None,
+    status: int = 200,
+) -> Response:
+    """A page that rotates; `trigger` and `overlap` are for the line that does it in a Pulumi program."""
     return visit.page(
         template,
         status=status,
@@ -62,7 +75,7 @@ def _form(visit: Visit, template: str, found: Shown, fault: str | None = None, s
         account=found.account,
         generation=found.standing.tokens.last_generation + 1,
         mark=secrets.token_hex(16),
-        today=visit.now.date().isoformat(),
+        line=rotation_line(found.standing.policy, visit.now.date().isoformat() + trigger, overlap),
         in_days=in_days,
         fault=fault,
     )
@@ -132,7 +145,6 @@ def _rotated(visit: Visit) -> Response | Refused:
         account=found.account,
         because=because,
         in_days=in_days,
-        today=visit.now.date().isoformat(),
     )
 
 

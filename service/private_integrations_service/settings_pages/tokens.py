@@ -26,7 +26,8 @@ class Handover:
 def token_page(visit: Visit, handover: Handover) -> Response:
     """The only page that ever shows this token."""
     integration, account = handover.integration, handover.account
-    request = first_request(visit.rules.catalogue, account, integration.scopes, own_address(visit.request))
+    address = visit.settings.public_url or own_address(visit.request)
+    request = first_request(visit.rules.catalogue, account, integration.scopes, address)
     return visit.page(
         "token.html",
         handover=handover,

@@ -18,8 +18,10 @@ for (const form of document.querySelectorAll("form[data-keeps]")) {
 for (const form of document.querySelectorAll("form[data-live]")) {
   let asking = new AbortController();
   let soon = 0;
+  const stale = new Set();
 
   async function refresh(regions) {
+    for (const region of regions) stale.add(region);
     asking.abort();
     asking = new AbortController();
     const target = address(form);
@@ -27,9 +29,10 @@ for (const form of document.querySelectorAll("form[data-live]")) {
       const answer = await fetch(target, { signal: asking.signal });
       if (!answer.ok || answer.redirected) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      for (const region of regions) {
+      for (const region of stale) {
         document.getElementById(region).replaceChildren(...page.getElementById(region).childNodes);
       }
+      stale.clear();
       history.replaceState(null, "", target);
     } catch (error) {
       if (error.name !== "AbortError") throw error;

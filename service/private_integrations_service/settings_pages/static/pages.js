@@ -54,9 +54,17 @@ addEventListener("pageshow", () => {
   }
 });
 
-// The page with a token: reloading leads to the integration, and doesn't send the form again.
+// The page with a token: reloading leads to the integration, and doesn't send the form again. A browser that keeps
+// pages in memory keeps none of it.
 const after = document.querySelector("[data-after]");
-if (after) history.replaceState(null, "", after.dataset.after);
+if (after) {
+  history.replaceState(null, "", after.dataset.after);
+  addEventListener("pagehide", () => document.getElementById("main").replaceChildren());
+  addEventListener("pageshow", (event) => event.persisted && location.reload());
+}
+
+// The section that is open is in sight, also where the row of sections is wider than the screen.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 // Menus close when one looks elsewhere.
 for (const menu of document.querySelectorAll("details.menu")) {
