@@ -44,6 +44,7 @@ from .contract import (
     KeyRequest,
     LeakReceipt,
     LeakReport,
+    MembershipEdit,
     Period,
     Pinged,
     Problem,
@@ -55,6 +56,8 @@ from .contract import (
     UpstreamCredential,
     UpstreamCredentialList,
     UpstreamRequest,
+    UserList,
+    UserReport,
     UserRequest,
     Webhook,
     WebhookDeliveryList,
@@ -280,7 +283,7 @@ class Client:
         return self._ask("GET", "/upstreams", UpstreamCredentialList).upstreams
 
     def invite_user(self, email: str, request: UserRequest) -> Invitation:
-        """Make a user of the settings pages, or change where they belong; the one-time code is in this answer only."""
+        """Make a user of the settings pages; the one-time code is in this answer only."""
         return self._ask("PUT", f"/users/{_segment(email)}", Invitation, body=request)
 
     def data_webhook(self, integration_id: str) -> DataWebhook:
@@ -290,6 +293,35 @@ class Client:
     def put_data_webhook(self, integration_id: str, request: DataWebhookRequest) -> DataWebhook:
         """Have an integration's data events sent to a URL."""
         return self._ask("PUT", f"/integrations/{_segment(integration_id)}/data-webhook", DataWebhook, body=request)
+
+    def users(self) -> list[UserReport]:
+        """Everybody who uses the settings pages."""
+        return self._ask("GET", "/users", UserList).users
+
+    def make_sign_in_link(self, email: str) -> Invitation:
+        """Another one-time code for a user; the one before is worth nothing from then on."""
+        return self._ask("POST", f"/users/{_segment(email)}/link", Invitation)
+
+    def disable_user(self, email: str) -> UserReport:
+        """Let a user in no more; their sessions end."""
+        return self._ask("POST", f"/users/{_segment(email)}/disable", UserReport)
+
+    def enable_user(self, email: str) -> UserReport:
+        """Let a user in again."""
+        return self._ask("POST", f"/users/{_segment(email)}/enable", UserReport)
+
+    def forget_identities(self, email: str) -> UserReport:
+        """Forget whom the identity provider means by a user."""
+        return self._ask("DELETE", f"/users/{_segment(email)}/identities", UserReport)
+
+    def put_membership(self, email: str, account_id: str, edit: MembershipEdit) -> UserReport:
+        """Give a user a place in an account, or change it."""
+        path = f"/users/{_segment(email)}/memberships/{_segment(account_id)}"
+        return self._ask("PUT", path, UserReport, body=edit)
+
+    def remove_membership(self, email: str, account_id: str) -> UserReport:
+        """Take a user's place in an account away."""
+        return self._ask("DELETE", f"/users/{_segment(email)}/memberships/{_segment(account_id)}", UserReport)
 
     def set_upstream(self, account_id: str, request: UpstreamRequest) -> UpstreamCredential:
         """Store an account's upstream credential."""

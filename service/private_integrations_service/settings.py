@@ -4,12 +4,13 @@ import os
 import re
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 from private_integrations.contract import SHORTEST_INACTIVITY
 from private_integrations.durations import parse_duration
@@ -21,6 +22,15 @@ from .sealing import Sealer
 KEYS_VARIABLE = "PRIVATE_INTEGRATIONS_SEALING_KEYS"
 
 _LARGEST = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class IdentityProvider:
+    """Who vouches for people besides, or in place of, a password here (OpenID Connect)."""
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,13 @@ class Settings:
     upstream_timeout: timedelta = timedelta(seconds=60)
     """How long the gateway waits for the next byte of the upstream, or of the consumer;
     PRIVATE_INTEGRATIONS_UPSTREAM_TIMEOUT."""
+    public_url: str | None = None
+    """Where browsers find the settings pages, `https://host` or with a port; None: by whatever host they name;
+    PRIVATE_INTEGRATIONS_PUBLIC_URL."""
+    identity_provider: IdentityProvider | None = None
+    """Who else vouches for people; PRIVATE_INTEGRATIONS_OIDC_…."""
+    password_sign_in: bool = True
+    """Whether people may sign in with a password; PRIVATE_INTEGRATIONS_PASSWORD_SIGN_IN is `on` or `off`."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     """The reverse proxies whose X-Forwarded-For is believed; PRIVATE_INTEGRATIONS_TRUSTED_PROXIES."""
     webhook_ports: frozenset[int] = frozenset({443})
@@ -92,7 +109,7 @@ class Settings:
                 "your own with `private-integrations upstreams new-key` and give it as --sealing-keys FILE "
                 f"(or {KEYS_VARIABLE}_FILE, or the keys themselves as {KEYS_VARIABLE})"
             )
-        return cls(upstream=upstream or None, sealer=sealer, **_limits(environment))
+        return cls(upstream=upstream or None, sealer=sealer, **_limits(environment), **_sign_in(environment))
 
 
 def _limits(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -105,6 +122,69 @@ def _limits(environment: Mapping[str, str]) -> dict[str, Any]:
             except ValueError as error:
                 raise ConfigurationError(f"{variable} {error}") from None
     return given
+
+
+_OIDC = "PRIVATE_INTEGRATIONS_OIDC"
+_PUBLIC_URL = "PRIVATE_INTEGRATIONS_PUBLIC_URL"
+_PASSWORD_SIGN_IN = "PRIVATE_INTEGRATIONS_PASSWORD_SIGN_IN"  # noqa: S105 - the name of a variable
+
+
+def _sign_in(environment: Mapping[str, str]) -> dict[str, Any]:
+    """How people sign in to the settings pages."""
+    public_url = _url(environment, _PUBLIC_URL)
+    if public_url is not None and urlsplit(public_url).path:
+        raise ConfigurationError(
+            f"{_PUBLIC_URL} has a path: give the address alone, such as https://tokens.example.com"
+        )
+    provider = _identity_provider(environment)
+    if provider is not None and public_url is None:
+        raise ConfigurationError(f"{_PUBLIC_URL} must be set, so that the identity provider can lead people back")
+    passwords = environment.get(_PASSWORD_SIGN_IN) or "on"
+    if passwords not in ("on", "off"):
+        raise ConfigurationError(f'{_PASSWORD_SIGN_IN} "{passwords}" is neither "on" nor "off"')
+    if passwords == "off" and provider is None:
+        raise ConfigurationError(f"{_PASSWORD_SIGN_IN} is off and there is no {_OIDC}_ISSUER: nobody could sign in")
+    return {"public_url": public_url, "identity_provider": provider, "password_sign_in": passwords == "on"}
+
+
+def _identity_provider(environment: Mapping[str, str]) -> IdentityProvider | None:
+    issuer, client_id = _url(environment, f"{_OIDC}_ISSUER"), environment.get(f"{_OIDC}_CLIENT_ID", "").strip()
+    client_secret, file = environment.get(f"{_OIDC}_CLIENT_SECRET", ""), environment.get(f"{_OIDC}_CLIENT_SECRET_FILE")
+    if client_secret and file:
+        raise ConfigurationError(f"give {_OIDC}_CLIENT_SECRET or {_OIDC}_CLIENT_SECRET_FILE, not both")
+    secret = (_read_private(Path(file).expanduser(), "client secret") if file else client_secret).strip()
+    given = {f"{_OIDC}_ISSUER": issuer, f"{_OIDC}_CLIENT_ID": client_id, f"{_OIDC}_CLIENT_SECRET": secret}
+    if not any(given.values()):
+        return None
+    missing = [variable for variable, value in given.items() if not value]
+    if missing:
+        raise ConfigurationError(f"{' and '.join(missing)} must be set too, for people to sign in by {_OIDC}_ISSUER")
+    return IdentityProvider(issuer or "", client_id, secret)
+
+
+def _url(environment: Mapping[str, str], variable: str) -> str | None:
+    """An https URL, or http on this machine; raises ConfigurationError."""
+    text = environment.get(variable, "").strip().rstrip("/")
+    if not text:
+        return None
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host = ""
+    if not host or parts.username or parts.password or parts.query or parts.fragment or not text.isascii():
+        raise ConfigurationError(f"{variable} is no URL such as https://login.example.com")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_this_machine(host)):
+        raise ConfigurationError(f"{variable} must begin with https://; http is for this machine alone")
+    return text
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host is a loopback address or `localhost`."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _interval(text: str) -> timedelta:
@@ -175,7 +255,7 @@ def _sealer(listed: str, file: Path | None, data_dir: Path | None) -> Sealer | N
             f"{file} is inside the data folder, so that every copy of the folder would hold the credentials and the "
             "key to them; keep the sealing keys elsewhere"
         )
-    lines = (line.partition("#")[0] for line in _read_private(file).splitlines())
+    lines = (line.partition("#")[0] for line in _read_private(file, "sealing keys").splitlines())
     keys = " ".join(lines).split()
     if not keys:
         raise ConfigurationError(
@@ -184,7 +264,7 @@ def _sealer(listed: str, file: Path | None, data_dir: Path | None) -> Sealer | N
     return Sealer(keys)
 
 
-def _read_private(file: Path) -> str:
+def _read_private(file: Path, what: str) -> str:
     """The text of a file that nobody but its owner may touch: asked of the very file that is read."""
     try:
         with file.open("rb") as opened:
@@ -192,4 +272,4 @@ def _read_private(file: Path) -> str:
                 raise ConfigurationError(f"{file} can be used by others than its owner; run: chmod 600 {file}")
             return opened.read(64 * 1024).decode(errors="replace")
     except OSError as error:
-        raise ConfigurationError(f"the sealing keys can't be read from {file}: {error.strerror}") from error
+        raise ConfigurationError(f"the {what} can't be read from {file}: {error.strerror}") from error

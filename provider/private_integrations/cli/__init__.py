@@ -37,6 +37,7 @@ from . import (
     service,
     tokens,
     upstreams,
+    users,
     webhooks,
 )
 from .failures import INTERRUPTED, PROGRAM, report
@@ -70,6 +71,7 @@ app.add_typer(scopes.app, name="scopes")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(upstreams.app, name="upstreams")
+app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 webhooks.app.command("data")(data_webhooks.data)
 app.add_typer(webhooks.app, name="webhooks")

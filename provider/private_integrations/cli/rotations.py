@@ -9,9 +9,10 @@ from ..contract import Secret, TokenState, instant_text
 from ..durations import format_duration
 from ..errors import Conflict, ServiceUnreachable
 from ..policy import Policy
+from ..standing import Standing, in_pulumi, managed_by
 from .failures import note, usage
 from .options import AsJson, IntegrationId, Overlap, TokenOnly, connect, duration
-from .standing import Standing, in_pulumi, managed_by, standing_of
+from .standing import standing_of
 from .tokens import hand_over, issue, print_state
 
 

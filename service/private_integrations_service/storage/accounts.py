@@ -18,6 +18,13 @@ def list_accounts(connection: Connection, among: Collection[str] | None = None) 
     return [_account(row) for row in rows]
 
 
+def accounts_within(connection: Connection, ids: Collection[str]) -> list[Account]:
+    """These accounts, and the sub-accounts of those of them that are agencies; agencies first, then by name."""
+    query = select(accounts).where(accounts.c.id.in_(ids) | accounts.c.agency_id.in_(ids))
+    rows = connection.execute(query.order_by(accounts.c.kind, accounts.c.name, accounts.c.id))
+    return [_account(row) for row in rows]
+
+
 def account_by_id(connection: Connection, account_id: str) -> Account | None:
     """The account with this id."""
     row = connection.execute(select(accounts).where(accounts.c.id == account_id)).one_or_none()

@@ -438,10 +438,14 @@ sessions = Table(
     "sessions",
     metadata,
     Column("digest", LargeBinary, primary_key=True),
+    # What their own page calls it: a digest is nobody's business.
+    Column("id", String, nullable=False, unique=True),
     Column("user_id", String, ForeignKey("users.id"), nullable=False),
     Column("form_key", String, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
+    Column("address", String, nullable=False),
+    Column("agent", String, nullable=False),
     Index("ix_sessions_user_id", "user_id"),
 )
 
@@ -452,4 +456,42 @@ one_time_codes = Table(
     Column("user_id", String, ForeignKey("users.id"), nullable=False),
     Column("expires_at", Instant, nullable=False),
     Index("ix_one_time_codes_user_id", "user_id"),
+)
+
+known_browsers = Table(
+    "known_browsers",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("user_id", String, ForeignKey("users.id"), nullable=False),
+    Column("used_at", Instant, nullable=False),
+    Index("ix_known_browsers_user_id", "user_id"),
+)
+
+sign_in_failures = Table(
+    "sign_in_failures",
+    metadata,
+    # A digest, since what is typed as an address may be a password.
+    Column("counted", LargeBinary, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("forgotten_at", Instant, nullable=False),
+    Index("ix_sign_in_failures_forgotten_at", "forgotten_at"),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", String, primary_key=True),
+    Column("subject", String, primary_key=True),
+    Column("user_id", String, ForeignKey("users.id"), nullable=False),
+    Column("linked_at", Instant, nullable=False),
+    UniqueConstraint("user_id", "issuer"),
+)
+
+# Accounts for which private integrations are switched off.
+labs_off = Table(
+    "labs_off",
+    metadata,
+    Column("account_id", String, ForeignKey("accounts.id"), primary_key=True),
+    Column("since", Instant, nullable=False),
 )
