@@ -16,6 +16,7 @@ from requests.adapters import HTTPAdapter
 from .connection import Connection
 from .contract import (
     API,
+    AUDIT_CURSOR,
     DEPLOYMENT_AGENT,
     PROBLEM_PREFIX,
     Account,
@@ -37,7 +38,10 @@ from .contract import (
     KeyList,
     KeyRequest,
     MembershipEdit,
+    Pinged,
     Problem,
+    Replayed,
+    ReplayRequest,
     Resealed,
     TokenState,
     TokenStates,
@@ -47,6 +51,12 @@ from .contract import (
     UserList,
     UserReport,
     UserRequest,
+    Webhook,
+    WebhookDeliveryList,
+    WebhookEdit,
+    WebhookList,
+    WebhookRequest,
+    WebhookSecretRequest,
 )
 from .errors import (
     Conflict,
@@ -225,7 +235,7 @@ class Client:
             if not answer.content:
                 return
             yield from answer.content.splitlines()
-            cursor = answer.headers["Audit-Cursor"]
+            cursor = answer.headers[AUDIT_CURSOR]
 
     def keys(self) -> KeyList:
         """Every management key; the key in use must be an admin's."""
@@ -292,13 +302,57 @@ class Client:
         """Seal every upstream credential with the service's first sealing key."""
         return self._ask("POST", "/upstreams/reseal", Resealed)
 
+    def webhooks(self, *, account: str | None = None) -> list[Webhook]:
+        """The webhooks of the accounts that the key reaches, or of one; never a secret."""
+        return self._ask("GET", "/webhooks", WebhookList, query={"account": account}).webhooks
+
+    def webhook(self, webhook_id: str) -> Webhook:
+        """One webhook."""
+        return self._ask("GET", f"/webhooks/{_segment(webhook_id)}", Webhook)
+
+    def create_webhook(self, request: WebhookRequest) -> Webhook:
+        """Have events sent to a URL; the request is known by its secret, so repeating it makes no second one."""
+        return self._ask("POST", "/webhooks", Webhook, body=request)
+
+    def edit_webhook(self, webhook_id: str, change: WebhookEdit) -> Webhook:
+        """Change the fields that are set in `change`."""
+        return self._ask("PATCH", f"/webhooks/{_segment(webhook_id)}", Webhook, body=change)
+
+    def delete_webhook(self, webhook_id: str) -> bool:
+        """Delete a webhook with what is still to be sent to it; False if it was gone already."""
+        try:
+            return self._ask("DELETE", f"/webhooks/{_segment(webhook_id)}", Deletion).deleted
+        except NotFound as error:
+            if error.problem != "webhook-unknown":
+                raise
+            return False
+
+    def rotate_webhook_secret(self, webhook_id: str, request: WebhookSecretRequest) -> Webhook:
+        """Have messages signed with another secret."""
+        return self._ask("POST", f"/webhooks/{_segment(webhook_id)}/secret", Webhook, body=request)
+
+    def ping_webhook(self, webhook_id: str) -> str:
+        """Send an event that tests a webhook; answers the message's id. A repetition sends another one."""
+        return self._ask("POST", f"/webhooks/{_segment(webhook_id)}/ping", Pinged).message_id
+
+    def webhook_deliveries(
+        self, webhook_id: str, *, state: str | None = None, cursor: str | None = None
+    ) -> WebhookDeliveryList:
+        """A page of what was sent to a webhook or is to be, the newest first."""
+        path = f"/webhooks/{_segment(webhook_id)}/deliveries"
+        return self._ask("GET", path, WebhookDeliveryList, query={"state": state, "cursor": cursor})
+
+    def replay_webhook(self, webhook_id: str, request: ReplayRequest) -> int:
+        """Send messages again; answers how many."""
+        return self._ask("POST", f"/webhooks/{_segment(webhook_id)}/replay", Replayed, body=request).replayed
+
     def _ask(self, method: str, path: str, model: type[Model], **parts: Any) -> Model:
         return _trying(lambda _: self._once(method, path, model, **parts))
 
     def _exported(self, query: dict[str, Any]) -> requests.Response:
         def once(_: int) -> requests.Response:
             answer = self._answered("GET", "/audit/export", query=query)
-            if "Audit-Cursor" not in answer.headers:
+            if AUDIT_CURSOR not in answer.headers:
                 raise self._not_the_service(answer)
             return answer
 

@@ -108,7 +108,7 @@ def status(policy: Policy, token: TokenState, now: datetime) -> Status:
     """
     if token.present is None:
         return "due"
-    due = _due_since(policy, token, now)
+    due = due_since(policy, token, now)
     if due is not None:
         return "overdue" if _is_overdue(policy, due, now) else "due"
     if token.in_role("pending"):
@@ -121,13 +121,21 @@ def status(policy: Policy, token: TokenState, now: datetime) -> Status:
     return "ok" if policy.enabled and not held else "paused"
 
 
+def due_since(policy: Policy, token: TokenState, now: datetime) -> datetime | None:
+    """The due instant of the newest token, if its rotation is due at `now`."""
+    due = None if token.newest is None else _natural_due(policy, token.newest.issued_at)
+    if due is None or not _is_due(policy, due, token.held_until, now):
+        return None
+    return _not_before(due, token.held_until)
+
+
 def alarms(policy: Policy, token: TokenState, now: datetime) -> list[Alarm]:
     """What a person should look at: a rotation that no deployment carried out, a new token that nobody used.
 
     An alarm never ends a token: it works on.
     """
     found = []
-    due = _due_since(policy, token, now)
+    due = due_since(policy, token, now)
     if due is not None and _is_overdue(policy, due, now):
         text = f"due since {instant_text(due)}, {policy.rule}, and no deployment has rotated it"
         found.append(Alarm("overdue", due, text))
@@ -167,14 +175,6 @@ def _not_before(due: datetime, held_until: datetime | None) -> datetime:
 
 def _is_due(policy: Policy, due: datetime, held_until: datetime | None, now: datetime) -> bool:
     return now >= due - policy.early_window and (held_until is None or now >= held_until)
-
-
-def _due_since(policy: Policy, token: TokenState, now: datetime) -> datetime | None:
-    """The due instant of the newest token, if its rotation is due at `now`."""
-    due = None if token.newest is None else _natural_due(policy, token.newest.issued_at)
-    if due is None or not _is_due(policy, due, token.held_until, now):
-        return None
-    return _not_before(due, token.held_until)
 
 
 def _is_overdue(policy: Policy, due: datetime, now: datetime) -> bool:

@@ -2,7 +2,8 @@
 
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from anyio import to_thread
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,7 +20,9 @@ from .domain import Refused
 from .forward_auth import AUTHORIZE, ForwardAuth
 from .framing import is_chunked, refuse_framing
 from .gateway import Gateway, GatewayLimits, Upstream
+from .jobs import Job, Jobs
 from .management_api import Clock, management_api
+from .operations import deliveries, noticing
 from .operations.upstreams import Credentials
 from .problems import problem_response
 from .request_body import BODY_SECONDS, Unread, read_body
@@ -30,6 +33,7 @@ from .settings_pages import PREFIX as PAGES
 from .settings_pages import settings_pages
 from .storage.database import Database
 from .storage.usage import UsageFile
+from .webhooks import Poster, Sender, StandardSigner
 
 _MANAGEMENT = API.removesuffix("/v1").encode()
 # Nobody knows where the next request on this connection would begin.
@@ -68,6 +72,16 @@ class Application:
             self._gateway = Gateway(self._judge, upstream, credentials.of, GatewayLimits.of(settings))
             self._data_api = Authorizer(self._gateway, self._judge)
         self._forward_auth = ForwardAuth(self._judge)
+        poster = Poster(settings.destinations)
+        sender = Sender(database, poster, {"service": StandardSigner(settings.sealer)}, clock)
+        self._jobs = Jobs(database.file.parent, _jobs(database, settings, sender), clock)
+        self._closing.callback(self._jobs.close)
+        # Before the lock of the jobs is given free: until then nobody else sends.
+        self._closing.callback(sender.close)
+
+    def start(self) -> None:
+        """Begin what is done beside the requests; in the process that serves them, once it is forked."""
+        self._jobs.start()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand each request to the part that its path belongs to, if it can be read in one way only."""
@@ -108,6 +122,17 @@ class Application:
     def close(self) -> None:
         """Give back what the parts keep open."""
         self._closing.close()
+
+
+def _jobs(database: Database, settings: Settings, sender: Sender) -> list[Job]:
+    """What is done beside the requests."""
+    forget = partial(deliveries.forget_old, database, settings.webhook_retention)
+    return [
+        Job("send webhooks", timedelta(seconds=1), sender.run),
+        Job("tell of due rotations", timedelta(minutes=1), partial(noticing.tell_due, database)),
+        Job("tell of ended overlaps", timedelta(seconds=10), partial(noticing.tell_run_out, database)),
+        Job("forget old deliveries", timedelta(hours=1), forget),
+    ]
 
 
 def _is_management(scope: Scope) -> bool:

@@ -15,6 +15,9 @@ from private_integrations.rotation import is_live
 
 Role = Literal["pending", "current", "previous"]
 
+OVERLAP_ENDED = "overlap ended"
+"""Why a token ended whose time ran out."""
+
 
 @dataclass(frozen=True)
 class Token:
@@ -275,7 +278,7 @@ def _ended(token: Token, now: datetime, because: str) -> Token:
 
 
 def _retired(token: Token) -> Token:
-    return replace(token, ended_at=token.expires_at, ended_because="overlap ended")
+    return replace(token, ended_at=token.expires_at, ended_because=OVERLAP_ENDED)
 
 
 def _overlap(request: GenerationRequest) -> timedelta:

@@ -80,6 +80,15 @@ _STATUS = {
     "user-not-invited": 403,
     "user-unknown": 404,
     "version-old": 412,
+    "webhook-disabled": 409,
+    "webhook-event-unknown": 422,
+    "webhook-limit": 409,
+    "webhook-not-agency": 422,
+    "webhook-not-service": 409,
+    "webhook-secret-used": 409,
+    "webhook-sub-accounts": 403,
+    "webhook-unknown": 404,
+    "webhook-url-not-allowed": 422,
 }
 
 

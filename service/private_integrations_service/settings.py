@@ -1,6 +1,7 @@
 """The service's settings, read once at start: from its options and the environment (PRIVATE_INTEGRATIONS_…)."""
 
 import os
+import re
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 from private_integrations.durations import parse_duration
 from private_integrations.errors import ConfigurationError
 
+from .destinations import Destinations, Network, networks
 from .sealing import Sealer
 
 KEYS_VARIABLE = "PRIVATE_INTEGRATIONS_SEALING_KEYS"
@@ -71,6 +73,17 @@ class Settings:
     """Whether people may sign in with a password; PRIVATE_INTEGRATIONS_PASSWORD_SIGN_IN is `on` or `off`."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     """The reverse proxies whose X-Forwarded-For is believed; PRIVATE_INTEGRATIONS_TRUSTED_PROXIES."""
+    webhook_ports: frozenset[int] = frozenset({443})
+    """The ports that webhooks may be sent to; PRIVATE_INTEGRATIONS_WEBHOOK_PORTS."""
+    webhook_networks: tuple[Network, ...] = ()
+    """Networks that webhooks may be sent to although they aren't public; PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS."""
+    webhook_retention: timedelta = timedelta(days=30)
+    """How long what was sent, or was given up, is kept; PRIVATE_INTEGRATIONS_WEBHOOK_RETENTION."""
+
+    @property
+    def destinations(self) -> Destinations:
+        """Where webhooks may be sent."""
+        return Destinations(self.webhook_ports, self.webhook_networks)
 
     @classmethod
     def from_environment(
@@ -194,6 +207,20 @@ def _network(text: str) -> IPv4Network | IPv6Network:
         raise ValueError(f'"{text}" is neither an address nor a network such as 10.0.0.0/8') from None
 
 
+def _ports(text: str) -> frozenset[int]:
+    given = re.split(r"[\s,]+", text.strip())
+    if not all(re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65_535 for port in given):
+        raise ValueError(f'"{text}" is not a list of ports such as "443, 8443"')
+    return frozenset(map(int, given))
+
+
+def _days(text: str) -> timedelta:
+    kept = parse_duration(text)
+    if not timedelta(days=1) <= kept <= timedelta(days=366):
+        raise ValueError(f'"{text}" is not between "1d" and "366d"')
+    return kept
+
+
 _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
     {
         "minimum_period": ("PRIVATE_INTEGRATIONS_MINIMUM_PERIOD", parse_duration),
@@ -205,6 +232,9 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
         "upstream_connections": ("PRIVATE_INTEGRATIONS_UPSTREAM_CONNECTIONS", _number),
         "upstream_timeout": ("PRIVATE_INTEGRATIONS_UPSTREAM_TIMEOUT", _interval),
         "trusted_proxies": ("PRIVATE_INTEGRATIONS_TRUSTED_PROXIES", _networks),
+        "webhook_ports": ("PRIVATE_INTEGRATIONS_WEBHOOK_PORTS", _ports),
+        "webhook_networks": ("PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS", networks),
+        "webhook_retention": ("PRIVATE_INTEGRATIONS_WEBHOOK_RETENTION", _days),
     }
 )
 

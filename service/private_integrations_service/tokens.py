@@ -18,7 +18,7 @@ _BASE62 = string.ascii_letters + string.digits
 # `Bearer ` and 40 characters: nothing longer is worth hashing.
 _LONGEST_AUTHORIZATION = 47
 # Also a part of one, in any case: what was cut off or mistyped is still most of a secret.
-_SECRET_LIKE = re.compile(r"(pit|pmk|psk)-[0-9a-f]{4}[0-9a-f-]*", re.IGNORECASE)
+_SECRET_LIKE = re.compile(r"((?:pit|pmk|psk)-)[0-9a-f]{4}[0-9a-f-]*|(whsec_)[0-9a-z+/]{4}[0-9a-z+/=]*", re.IGNORECASE)
 _PRESENTED = re.compile(rb"(?:[Bb]earer )?(pit-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
@@ -63,7 +63,7 @@ def presented_token(authorization: bytes) -> bytes | None:
 def without_secrets(text: str) -> str:
     """The text with whatever looks like a token or a key of ours, percent-encoded or not, cut out."""
     decoded = unquote(text)
-    return _SECRET_LIKE.sub(r"\1-…", decoded) if _SECRET_LIKE.search(decoded) else text
+    return _SECRET_LIKE.sub(r"\1\2…", decoded) if _SECRET_LIKE.search(decoded) else text
 
 
 def scrubbed(value: Any) -> Any:

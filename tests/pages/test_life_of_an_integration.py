@@ -1,6 +1,10 @@
 """A private integration from its creation to its end, as an admin walks it in a real browser."""
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 from chromium import PHONE
+from private_integrations.contract import instant_text
 from walking import LIST, answer, begin, choose, create, go, shown_token
 
 
@@ -133,6 +137,45 @@ def test_nothing_is_repeated_and_no_token_is_shown_twice(screen, place):
         assert token not in page.content(), move
     answered = place.management.ask("GET", "/integrations", params={"account": place.account})
     assert [found["last_generation"] for found in answered.json()["integrations"]] == [1]
+
+
+# Chromium itself sends a form once; other browsers need the script for it.
+SENT_TWICE = """() => {
+    const button = document.querySelector("main form button");
+    let sent = 0;
+    addEventListener("submit", (event) => {
+        sent += !event.defaultPrevented;
+        event.preventDefault();
+    });
+    button.form.requestSubmit(button);
+    button.form.requestSubmit(button);
+    return [sent, button.getAttribute("aria-busy")];
+}"""
+
+
+def test_a_form_is_sent_once(screen):
+    """However often the button is pressed; it shows that it is at work, and is fresh on the next page."""
+    begin(screen, "CRM sync")
+    choose(screen, "contacts.readonly")
+    screen.press("Next: token")
+    assert screen.page.evaluate(SENT_TWICE) == [1, "true"]
+    screen.page.reload()
+    screen.press("Generate Access Token")
+    assert shown_token(screen)
+
+
+def test_times_are_the_readers(screen):
+    """The text is the time in the reader's zone, and the instant in UTC is shown on hover and to screen readers."""
+    create(screen, "CRM sync", "contacts.readonly")
+    screen.open(LIST)
+    go(screen, "CRM sync")
+    created = screen.page.locator("dt", has_text="Created").locator("+ dd > time")
+    instant = datetime.fromisoformat(created.get_attribute("datetime"))
+    berlin = instant.astimezone(ZoneInfo("Europe/Berlin"))
+    assert created.inner_text() == f"{berlin.day} {berlin:%b %Y, %H:%M}"
+    assert created.get_attribute("title") == instant_text(instant.replace(microsecond=0)) + " (UTC)"
+    issued = screen.page.locator("td[data-label=Issued] time")
+    assert issued.get_attribute("title").endswith(f"Europe/Berlin, {issued.text_content().split('(')[1].rstrip(')')}")
 
 
 HOSTILE = (

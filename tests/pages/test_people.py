@@ -1,5 +1,8 @@
 """Roles & Permissions, Labs, the audit log and one's own page, in a real browser."""
 
+from private_integrations.client import Client
+from private_integrations.connection import Connection
+from private_integrations.contract import UserRequest
 from visitors import PASSWORD, new_visitor
 from walking import LIST, create, go
 
@@ -25,6 +28,22 @@ def test_a_permission_is_given_and_taken(service, place, screen, new_screen):
             row.get_by_role("button", name="Save").click()
         assert "Saved." in screen.text()
         assert grace.open(LIST) == status
+
+
+def test_a_hundred_people(service, place, screen):
+    """They are shown page by page, and no page is heavy."""
+    client = Client(Connection(service.url, service.key))
+    for number in range(60):
+        request = UserRequest(name="<" * 100, memberships=[{"account": place.account, "role": "user"}])
+        client.invite_user(f"{number}.{place.account}@example.com", request)
+    screen.open(f"/settings/accounts/{place.account}/roles")
+    assert "Page 1 of 3, 61 people" in screen.text()
+    screen.fits()
+    for page in (1, 2, 3):
+        answer = screen.page.request.get(f"{screen.url}/settings/accounts/{place.account}/roles?page={page}")
+        assert len(answer.body()) < 100_000
+    go(screen, "Next")
+    assert "Page 2 of 3" in screen.text()
 
 
 def test_somebody_is_invited(place, screen, new_screen):

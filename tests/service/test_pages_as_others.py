@@ -43,6 +43,8 @@ READ = [route for route in GUARDED if route[0] == "GET"]
 DOCUMENT = management_api(None, Catalogue.load(), Settings(), None).openapi()
 SERVICE_ROUTES = [(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item]
 
+# A page, or one that leads on, or a later step that says what is to be chosen before.
+REACHED = {200, 303, 409, 422}
 NAMED = re.compile(r"\{(\w+)\}")
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MISSING = {
@@ -230,13 +232,14 @@ def test_no_page_of_ones_own_has_anything_foreign(house, who):
 def test_the_accounts_admin_sees_every_page(house):
     """So that the others' refusals mean something."""
     for method, path in READ:
-        assert house.ask("admin", method, path).status in (200, 303), (method, path)
+        assert house.ask("admin", method, path).status in REACHED, (method, path)
 
 
 def test_an_agencys_admin_sees_those_of_its_sub_accounts(house):
     """By the permission for sub-accounts, which admins have by default."""
     for method, path in READ:
-        assert house.ask("agency", method, path).status in (200, 303), (method, path)
+        assert house.ask("agency", method, path).status in REACHED, (method, path)
+    assert "Mine alone" in house.guests["agency"].get("/settings/private-integrations").text
 
 
 def test_an_agencys_admin_without_that_permission_sees_none_of_them(house):
@@ -270,6 +273,7 @@ def test_with_labs_off_nobody_manages_the_account(house, labs_off):
     for method, path in READ:
         if DECIDING.fullmatch(path):
             assert house.ask("admin", method, path).status == 200
+    assert "Mine alone" not in house.guests["agency"].get("/settings/private-integrations").text
 
 
 def test_ones_own_pages_are_ones_own(house):

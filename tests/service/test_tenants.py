@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from sqlalchemy import select
 
 from management import API, problem
-from private_integrations.contract import digest_of, new_management_key
+from private_integrations.contract import digest_of, new_management_key, new_sealing_key, new_webhook_secret
 from private_integrations_service.catalogue import Catalogue
 from private_integrations_service.management_api import management_api
 from private_integrations_service.sandbox import _HANDLERS
@@ -32,7 +32,9 @@ WRITING = [route for route in ROUTES if route[0] != "GET" and route != ("POST", 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A service of its own with an integration, and keys of strangers: bound elsewhere, ended, or only reading."""
-    with running_service(tmp_path_factory.mktemp("tenants")) as service:
+    with running_service(
+        tmp_path_factory.mktemp("tenants"), PRIVATE_INTEGRATIONS_SEALING_KEYS=new_sealing_key()
+    ) as service:
         yield Home(service)
 
 
@@ -50,6 +52,8 @@ class Home:
         self.integration = made["id"]
         issued = {"issuer": "us", "run": "r", "attempt": 1, "overlap_seconds": 0}
         self.token = admin("PUT", f"/integrations/{self.integration}/generations/1", issued).json()["token"]
+        hook = {"account": self.account, "url": "https://hooks.test/mine", "secret": new_webhook_secret()}
+        self.webhook = admin("POST", "/webhooks", hook).json()["id"]
         self.admin = service.key
         self.stranger, _ = _key(admin, "stranger", role="deployer", accounts=[agency])
         self.viewer, self.viewer_id = _key(admin, "viewer", role="viewer")
@@ -68,6 +72,7 @@ class Home:
             "account_id": self.account,
             "generation": 1,
             "key_id": self.viewer_id,
+            "webhook_id": self.webhook,
             "name": "viewer",
             "email": "ada@example.com",
         }
@@ -80,6 +85,7 @@ class Home:
             "external_id": "a/b/c/nothing",
             "account_id": "nobody",
             "key_id": "key_nothing",
+            "webhook_id": "whk_nothing",
             "name": "nobody",
             "email": "nobody@example.com",
         }

@@ -34,6 +34,7 @@ from . import (
     tokens,
     upstreams,
     users,
+    webhooks,
 )
 from .failures import INTERRUPTED, PROGRAM, report
 
@@ -66,6 +67,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(upstreams.app, name="upstreams")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
+app.add_typer(webhooks.app, name="webhooks")
 app.command()(service.serve)
 
 

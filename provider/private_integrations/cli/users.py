@@ -138,7 +138,7 @@ def _hand_over(client: Client, invitation: Invitation, *, as_json: bool) -> None
     except OutputLostError as error:
         advice = f"nobody has seen the link; `private-integrations users link {invitation.email}` makes another one"
         raise OutputLostError(error.reason, advice=advice) from error
-    note("hand the link over yourself, to nobody else: whoever opens it first is that person here")
+    note("hand the link over yourself, to nobody else: whoever opens it first is that person")
 
 
 def _print_link(client: Client, invitation: Invitation, url: str | None, *, as_json: bool) -> None:

@@ -13,7 +13,17 @@ from ..operations.integrations import Rules
 from ..settings import Settings
 from ..storage.database import Database, DiskFull
 from ..storage.turn import StorageBusy
-from . import accounts, audit, generations, health, integrations, keys, upstreams, users
+from . import (
+    accounts,
+    audit,
+    generations,
+    health,
+    integrations,
+    keys,
+    upstreams,
+    users,
+    webhooks,
+)
 from .callers import Clock, Parts
 
 __all__ = ["Clock", "management_api"]
@@ -57,6 +67,6 @@ def management_api(database: Database, catalogue: Catalogue, settings: Settings,
         },
     )
     api.state.parts = Parts(database, Rules(catalogue, settings), clock)
-    for part in (accounts, upstreams, integrations, generations, keys, users, audit, health):
+    for part in (accounts, upstreams, integrations, generations, keys, users, audit, health, webhooks):
         api.include_router(part.router, prefix=API)
     return api

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AwareDatetime
 
-from private_integrations.contract import AccountId, AuditPage, Identifier
+from private_integrations.contract import AUDIT_CURSOR, AccountId, AuditPage, Identifier
 
 from ..access import refuse_administration
 from ..operations import audit
@@ -16,17 +16,15 @@ from .callers import Asking
 
 router = APIRouter()
 
-CURSOR = "Audit-Cursor"
-"""The header of an export that says where the next one goes on."""
-LINES = "application/jsonl"
+_LINES = "application/jsonl"
 
 _Place = Annotated[int | None, Query(ge=0, le=2**63 - 1)]
 _Text = Annotated[str | None, Query(min_length=1, max_length=400)]
 _JSON_LINES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "A row a line; the header Audit-Cursor asks for those behind them",
-        "content": {LINES: {"schema": {"type": "string"}}},
-        "headers": {CURSOR: {"schema": {"type": "integer"}}},
+        "description": "A row a line; the header asks for those behind them",
+        "content": {_LINES: {"schema": {"type": "string"}}},
+        "headers": {AUDIT_CURSOR: {"schema": {"type": "integer"}}},
     }
 }
 
@@ -67,4 +65,4 @@ def export_audit(asking: Asking, reached: _Reached, cursor: _Place = None) -> Re
     with asking.database.read() as connection:
         page = audit.exported(connection, reached, after=cursor or 0)
     body = "".join(f"{line}\n" for line in page.lines)
-    return Response(body, media_type=LINES, headers={CURSOR: str(page.cursor)})
+    return Response(body, media_type=_LINES, headers={AUDIT_CURSOR: str(page.cursor)})

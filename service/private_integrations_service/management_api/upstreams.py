@@ -12,7 +12,7 @@ from private_integrations.contract import (
 )
 
 from ..domain import Refused
-from ..operations import upstreams
+from ..operations import upstreams, webhook_secrets
 from ..operations.verification import verify
 from ..problems import ProblemError
 from ..sealing import Sealer
@@ -34,11 +34,18 @@ def list_upstreams(asking: Asking, response: Response) -> UpstreamCredentialList
 
 @router.post("/upstreams/reseal")
 def reseal_upstreams(asking: Administering, response: Response) -> Resealed:
-    """Seal every upstream credential with the first sealing key."""
+    """Seal every upstream credential and every webhook's secret with the first sealing key."""
     response.headers["Cache-Control"] = "no-store"
     sealer = _sealer(asking)
     with asking.database.write(asking.now) as write:
-        return upstreams.reseal(write, sealer, actor=asking.actor)
+        done = upstreams.reseal(write, sealer, actor=asking.actor)
+        secrets = webhook_secrets.reseal(write, sealer, actor=asking.actor)
+    return Resealed(
+        sealed_with=sealer.first_key,
+        resealed=done.resealed + secrets.resealed,
+        unchanged=done.unchanged + secrets.unchanged,
+        unreadable=done.unreadable + secrets.unreadable,
+    )
 
 
 @router.put("/upstreams/{account_id}")

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import logging
+import re
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
@@ -283,7 +284,7 @@ def _answer(method: str, url: str, headers: dict[str, str], body: bytes | None) 
 
 
 def _refuse_endpoint(name: str, url: object) -> None:
-    parts = urlsplit(url) if isinstance(url, str) and url.isascii() and url.isprintable() else None
+    parts = urlsplit(url) if isinstance(url, str) and re.fullmatch("[!-~]+", url) else None
     secure = parts is not None and (
         parts.scheme == "https" or (parts.scheme == "http" and is_this_machine(parts.hostname or ""))
     )

@@ -24,8 +24,9 @@ from . import (
     roles,
     rotation,
     sign_in,
+    webhooks,
 )
-from .failures import on_http_error, on_storage_error
+from .failures import on_error, on_http_error, on_storage_error
 from .rendering import templates
 from .visits import Clock, Parts
 
@@ -33,7 +34,20 @@ PREFIX = b"/settings"
 """What the paths of all pages begin with."""
 
 
-PAGES = (sign_in, profile, integrations, creation, integration, editing, rotation, deletion, roles, labs, audit_log)
+PAGES = (
+    sign_in,
+    profile,
+    integrations,
+    creation,
+    integration,
+    editing,
+    rotation,
+    deletion,
+    roles,
+    labs,
+    audit_log,
+    webhooks,
+)
 """The modules of pages; each has ROUTES."""
 
 
@@ -44,7 +58,7 @@ def settings_pages(database: Database, catalogue: Catalogue, settings: Settings,
         routes += part.ROUTES
     pages = Starlette(
         routes=routes,
-        exception_handlers={HTTPException: on_http_error, SQLAlchemyError: on_storage_error},
+        exception_handlers={HTTPException: on_http_error, SQLAlchemyError: on_storage_error, Exception: on_error},
     )
     pages.router.redirect_slashes = False
     pages.state.parts = Parts(

@@ -15,13 +15,11 @@ from private_integrations.standing import Standing, owner_of
 from ..domain import Refused
 from ..operations.standings import standings
 from ..storage.accounts import list_accounts
+from .paging import PAGE, page_of
 from .scope_choice import can_write
 from .visits import Visit, signed_in
 
 LIST = "/settings/private-integrations"
-
-PAGE = 50
-"""Rows of one page: it stays below 100 KB with the longest names, too."""
 
 # A longer description is read on the integration's own page.
 _DESCRIPTION = 100
@@ -139,7 +137,7 @@ def _list(visit: Visit) -> Response | Refused:
         return Refused("account-unknown", f"there is no account {filters.account}")
     rows = [Row(standing, accounts[standing.integration.account]) for standing in sorted(found, key=urgency)]
     kept = [row for row in rows if filters.keep(row)]
-    page, pages = _page(visit.query.get("page", ""), len(kept))
+    page, pages = page_of(visit.query.get("page", ""), len(kept))
     return visit.page(
         "integrations.html",
         account=accounts.get(filters.account),
@@ -163,13 +161,6 @@ def _filters(query: Mapping[str, str]) -> Filters:
         unused=bool(query.get("unused")),
         due=bool(query.get("due")),
     )
-
-
-def _page(wanted: str, count: int) -> tuple[int, int]:
-    """The page that is shown, from 1, and how many there are."""
-    pages = max(1, -(-count // PAGE))
-    number = int(wanted) if wanted.isascii() and wanted.isdecimal() and len(wanted) < 10 else 1
-    return min(max(1, number), pages), pages
 
 
 def _owners(rows: Sequence[Row]) -> list[str]:

@@ -31,6 +31,12 @@ NOTICES: Mapping[str, str] = MappingProxyType(
         "session-over": "You were signed out meanwhile; what you sent was not done. Sign in and repeat it.",
         "signed-out": "You are signed out.",
         "signed-out-everywhere": "You are signed out everywhere.",
+        "webhook-deleted": "The webhook is deleted.",
+        "webhook-disabled": "The webhook is disabled: nothing is sent to it.",
+        "webhook-enabled": "The webhook is enabled again. What it missed is sent when you say so.",
+        "webhook-pinged": "A test event is on its way. Reload the page to see what came of it.",
+        "webhook-replayed": "Sent again. Reload the page to see what came of it.",
+        "webhook-saved": "Saved.",
     }
 )
 """What a page says after a change, by the name that the redirect's address carries: never a text from an address."""

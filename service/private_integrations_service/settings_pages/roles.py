@@ -14,10 +14,13 @@ from ..operations import users
 from ..operations.users import Place
 from ..problems import status_of
 from ..storage.users import User
+from .paging import page_of
 from .sign_in import HOME
 from .visits import Visit, for_administrators
 
 _PAGE = "/settings/accounts/{account_id}/roles"
+# Rows of one page: each has forms.
+_PEOPLE = 30
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
@@ -105,11 +108,15 @@ def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response | 
     with visit.database.read() as connection:
         places = users.people_of(connection, account)
     held = visit.person.memberships
+    page, pages = page_of(visit.query.get("page", ""), len(places), _PEOPLE)
     return visit.page(
         "roles.html",
         status=status,
         account=account,
-        people=[_row(place) for place in places],
+        people=[_row(place) for place in places[(page - 1) * _PEOPLE : page * _PEOPLE]],
+        total=len(places),
+        page=page,
+        pages=pages,
         grantable=permissions.grantable(held, account),
         administers=permissions.administers(held, account),
         switched_off=account.id in visit.person.switched_off,

@@ -36,7 +36,7 @@ Clock = Callable[[], datetime]
 SIGN_IN = "/settings/sign-in"
 
 # Of these there is nothing: what a person may not see and what doesn't exist are the same page.
-_NOT_THERE = frozenset({"integration-unknown", "account-unknown", "user-unknown", "code-unknown"})
+_NOT_THERE = frozenset({"integration-unknown", "account-unknown", "user-unknown", "code-unknown", "webhook-unknown"})
 _READING = frozenset({"GET", "HEAD"})
 _MOST_FIELDS = 1000
 

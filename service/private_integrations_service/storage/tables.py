@@ -166,6 +166,7 @@ tokens = Table(
         sqlite_where=text("ended_at IS NULL"),
         postgresql_where=text("ended_at IS NULL"),
     ),
+    Index("ix_tokens_expires_at", "expires_at"),
     sqlite_autoincrement=True,
 )
 
@@ -313,6 +314,84 @@ upstream_credentials = Table(
     Column("outcome", String),
     Column("status", Integer),
     CheckConstraint("(asked_at IS NULL) = (outcome IS NULL)", name="verification"),
+)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("sub_accounts", Boolean, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("integration_id", String, ForeignKey("integrations.id")),
+    Column("url", String, nullable=False),
+    Column("description", String, nullable=False),
+    Column("events", JSON(none_as_null=True)),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("sealed", LargeBinary),
+    Column("former_sealed", LargeBinary),
+    Column("former_until", Instant),
+    Column("disabled_at", Instant),
+    Column("disabled_because", String),
+    Column("failing_since", Instant),
+    CheckConstraint("kind IN ('service', 'data')", name="kind"),
+    CheckConstraint("(kind = 'data') = (integration_id IS NOT NULL)", name="of"),
+    CheckConstraint("(kind = 'service') = (sealed IS NOT NULL)", name="secret"),
+    CheckConstraint("(former_sealed IS NULL) = (former_until IS NULL)", name="former_secret"),
+    CheckConstraint("(disabled_at IS NULL) = (disabled_because IS NULL)", name="disabled"),
+    Index("ix_webhook_endpoints_account_id", "account_id"),
+    Index("ix_webhook_endpoints_integration_id", "integration_id"),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("endpoint_id", String, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False),
+    Column("message_id", String, nullable=False),
+    Column("event", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Instant),
+    Column("settled_at", Instant),
+    CheckConstraint("state IN ('waiting', 'delivered', 'failed')", name="state"),
+    CheckConstraint("(state = 'waiting') = (next_attempt_at IS NOT NULL)", name="next"),
+    CheckConstraint("(state = 'waiting') = (settled_at IS NULL)", name="settled"),
+    UniqueConstraint("endpoint_id", "message_id"),
+    Index("ix_webhook_deliveries_state_next_attempt_at", "state", "next_attempt_at"),
+    sqlite_autoincrement=True,
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("delivery_id", Integer, ForeignKey("webhook_deliveries.id", ondelete="CASCADE"), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("status", Integer),
+    Column("milliseconds", Integer, nullable=False),
+    Index("ix_webhook_attempts_delivery_id", "delivery_id"),
+)
+
+# What a job told already: it looks at states, and each of their occurrences is told once.
+announced = Table(
+    "announced",
+    metadata,
+    Column("integration_id", String, ForeignKey("integrations.id"), primary_key=True),
+    Column("event", String, primary_key=True),
+    Column("occurrence", Instant, nullable=False),
+)
+
+announced_until = Table(
+    "announced_until",
+    metadata,
+    Column("event", String, primary_key=True),
+    Column("until", Instant, nullable=False),
 )
 
 users = Table(

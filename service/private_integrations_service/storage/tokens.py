@@ -32,6 +32,21 @@ def tokens_of(connection: Connection, integration_ids: Sequence[str]) -> dict[st
     return found
 
 
+def run_out(connection: Connection, after: datetime, until: datetime) -> list[tuple[str, Token]]:
+    """The tokens whose deadline passed behind `after`, by `until`, and not before it was ended otherwise.
+
+    Each with the id of its integration; none of a deleted one.
+    """
+    query = (
+        select(tokens)
+        .join(integrations, integrations.c.id == tokens.c.integration_id)
+        .where(integrations.c.deleted_at.is_(None), tokens.c.expires_at > after, tokens.c.expires_at <= until)
+        .where(or_(tokens.c.ended_at.is_(None), tokens.c.ended_at >= tokens.c.expires_at))
+        .order_by(tokens.c.expires_at, tokens.c.id)
+    )
+    return [(row.integration_id, _token(row)) for row in connection.execute(query)]
+
+
 def was_ever_issued(connection: Connection, integration_id: str) -> bool:
     """Whether any generation of the integration was ever asked for."""
     query = select(func.count()).where(tokens.c.integration_id == integration_id)

@@ -68,8 +68,9 @@ def set_disabled(connection: Connection, user_id: str, at: datetime | None) -> N
 
 
 def memberships_of(connection: Connection, user_id: str) -> list[Membership]:
-    """A user's places in accounts."""
-    rows = connection.execute(select(memberships).where(memberships.c.user_id == user_id))
+    """A user's places in accounts, by account."""
+    found = select(memberships).where(memberships.c.user_id == user_id)
+    rows = connection.execute(found.order_by(memberships.c.account_id))
     return [_membership(row) for row in rows]
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
+from canary import secrets_in
 from throwaway import REPOSITORY
 
 AXE = REPOSITORY / ".venv" / "javascript" / "node_modules" / "axe-core" / "axe.min.js"
@@ -30,6 +31,17 @@ _ARGUMENTS = (
     # Nothing but the service is there: no other name has an address.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )
+
+_FAKE_TOKEN = "pit-" + "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
+_FAKE_ADDRESS = "https://integrations.example.com"
+
+_REDACT = """([token, address]) => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+        const text = texts.currentNode;
+        text.data = text.data.replace(/pit-[0-9a-f-]{36}/g, token).replaceAll(location.origin, address);
+    }
+}"""
 
 _STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -149,5 +161,8 @@ class Screen:
 
 
 def picture(screen: Screen, file: Path, **options: Any) -> None:
-    """Write what is to be seen into a file."""
+    """Write what is to be seen into a file, with a token that never was in the place of each one shown."""
+    screen.page.evaluate(_REDACT, [_FAKE_TOKEN, _FAKE_ADDRESS])
+    assert secrets_in(screen.page.content().replace(_FAKE_TOKEN, "").encode()) == set()
+    screen.page.evaluate("document.activeElement?.blur()")
     screen.page.screenshot(path=file, animations="disabled", **options)

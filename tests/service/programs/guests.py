@@ -103,8 +103,13 @@ class Guest:
 async def _ask(app: Any, scope: dict[str, Any], content: bytes) -> Shown:
     received: list[dict[str, Any]] = []
 
+    waiting = [{"type": "http.request", "body": content, "more_body": False}]
+
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": content, "more_body": False}
+        if not waiting:
+            # A browser that waits for the whole answer says nothing more.
+            await asyncio.Event().wait()
+        return waiting.pop()
 
     async def send(message: dict[str, Any]) -> None:
         received.append(message)

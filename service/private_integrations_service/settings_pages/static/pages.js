@@ -63,6 +63,9 @@ if (after) {
   addEventListener("pageshow", (event) => event.persisted && location.reload());
 }
 
+// The section that is open is in sight, also where the row of sections is wider than the screen.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 // Menus close when one looks elsewhere.
 for (const menu of document.querySelectorAll("details.menu")) {
   menu.addEventListener("keydown", (event) => {
