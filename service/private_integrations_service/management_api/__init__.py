@@ -14,7 +14,20 @@ from ..settings import Settings
 from ..storage.activity import Activity
 from ..storage.database import Database, DiskFull
 from ..storage.turn import StorageBusy
-from . import accounts, activity, audit, data_webhooks, generations, health, integrations, keys, leaked, upstreams, users, webhooks
+from . import (
+    accounts,
+    activity,
+    audit,
+    data_webhooks,
+    generations,
+    health,
+    integrations,
+    keys,
+    leaked,
+    upstreams,
+    users,
+    webhooks,
+)
 from .callers import Clock, Parts
 
 __all__ = ["Clock", "management_api"]
@@ -62,7 +75,17 @@ def management_api(
     api.state.reports = leaked.Budget()
     api.state.parts = Parts(database, Rules(catalogue, settings), clock, recorded)
     for part in (
-        accounts, upstreams, integrations, generations, activity, webhooks, data_webhooks, keys, users, audit, health,
+        accounts,
+        upstreams,
+        integrations,
+        generations,
+        activity,
+        webhooks,
+        data_webhooks,
+        keys,
+        users,
+        audit,
+        health,
         leaked,
     ):
         api.include_router(part.router, prefix=API)

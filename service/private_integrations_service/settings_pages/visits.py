@@ -25,7 +25,6 @@ from ..operations.users import Person
 from ..origins import client_address, client_agent
 from ..problems import status_of
 from ..settings import Settings
-from ..storage.accounts import list_accounts
 from ..storage.activity import Activity
 from ..storage.database import Database
 from ..storage.sessions import Session
