@@ -5,6 +5,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -15,15 +16,22 @@ from requests.adapters import HTTPAdapter
 from .connection import Connection
 from .contract import (
     API,
+    AUDIT_CURSOR,
+    DEPLOYMENT_AGENT,
     PROBLEM_PREFIX,
     Account,
     AccountList,
     AccountRequest,
     ActivityReport,
+    AuditPage,
+    DataWebhook,
+    DataWebhookRequest,
     Deletion,
     Expiry,
     GenerationRequest,
     Health,
+    Inactivity,
+    InactivityRequest,
     Integration,
     IntegrationEdit,
     IntegrationList,
@@ -34,15 +42,29 @@ from .contract import (
     Key,
     KeyList,
     KeyRequest,
+    LeakReceipt,
+    LeakReport,
+    MembershipEdit,
     Period,
+    Pinged,
     Problem,
+    Replayed,
+    ReplayRequest,
     Resealed,
     TokenState,
     TokenStates,
     UpstreamCredential,
     UpstreamCredentialList,
     UpstreamRequest,
+    UserList,
+    UserReport,
     UserRequest,
+    Webhook,
+    WebhookDeliveryList,
+    WebhookEdit,
+    WebhookList,
+    WebhookRequest,
+    WebhookSecretRequest,
 )
 from .errors import (
     Conflict,
@@ -54,6 +76,7 @@ from .errors import (
 )
 
 Model = TypeVar("Model", bound=BaseModel)
+Value = TypeVar("Value")
 
 _TIMEOUT = (5.0, 30.0)
 """Seconds to connect, and to wait between two bytes of an answer."""
@@ -76,15 +99,16 @@ _REFUSALS: dict[int, type[ServiceRefused]] = {
 
 
 class Client:
-    """Talks to one service with one key.
+    """Talks to one service with one key, or with none where none is needed.
 
     Every method raises ServiceUnreachable when there is no answer of the service's after a few tries,
     and the ServiceRefused that fits when the answer is no. Every request may be repeated safely.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, deployment_of: str | None = None) -> None:
+        """`deployment_of` is the Pulumi project that asks: the service's audit log names it beside the key."""
         self.url = connection.url
-        self._session = _session(connection)
+        self._session = _session(connection, deployment_of)
 
     def accounts(self) -> list[Account]:
         """The accounts that the key may see."""
@@ -93,6 +117,14 @@ class Client:
     def put_account(self, account_id: str, request: AccountRequest) -> Account:
         """Make an account known under its id on the platform, or change its name."""
         return self._ask("PUT", f"/accounts/{_segment(account_id)}", Account, body=request)
+
+    def inactivity(self, account_id: str) -> Inactivity:
+        """When an account's tokens that nobody uses are ended."""
+        return self._ask("GET", f"/accounts/{_segment(account_id)}/inactivity", Inactivity)
+
+    def set_inactivity(self, account_id: str, request: InactivityRequest) -> Inactivity:
+        """Say when an account's tokens that nobody uses are ended."""
+        return self._ask("PUT", f"/accounts/{_segment(account_id)}/inactivity", Inactivity, body=request)
 
     def declare(self, external_id: str, request: IntegrationRequest) -> Integration:
         """Create an integration, or get the one that this very request created before."""
@@ -208,9 +240,31 @@ class Client:
         """What a token opens; asking is no use of it."""
         return self._ask("POST", "/introspect", Introspection, form={"token": token})
 
+    def report_leaked(self, report: LeakReport) -> LeakReceipt:
+        """End tokens that leaked; no key is needed, holding them is enough. `ended` counts those of the last try."""
+        return self._ask("POST", "/leaked", LeakReceipt, body=report)
+
     def health(self) -> Health:
         """The rotations that a person should look at."""
         return self._ask("GET", "/health", Health)
+
+    def audit(self, *, cursor: str | None = None, **search: str | bool | None) -> AuditPage:
+        """Rows of the audit log, the newest first; a page's `cursor` leads on to older ones.
+
+        By `account` or `own`, `integration`, `actor`, `action`, and from `since` until before `until` (RFC 3339).
+        """
+        return self._ask("GET", "/audit", AuditPage, query={"cursor": cursor, **search})
+
+    def audit_log(self, *, account: str | None = None, own: bool = False) -> Iterator[bytes]:
+        """The audit log as lines of JSON, the oldest first: an account's, the service's own, or all that there is."""
+        cursor = "0"
+        while True:
+            query = {"account": account, "own": own or None, "cursor": cursor}
+            answer = self._exported(query)
+            if not answer.content:
+                return
+            yield from answer.content.splitlines()
+            cursor = answer.headers[AUDIT_CURSOR]
 
     def keys(self) -> KeyList:
         """Every management key; the key in use must be an admin's."""
@@ -229,8 +283,45 @@ class Client:
         return self._ask("GET", "/upstreams", UpstreamCredentialList).upstreams
 
     def invite_user(self, email: str, request: UserRequest) -> Invitation:
-        """Make a user of the settings pages, or change where they belong; the one-time code is in this answer only."""
+        """Make a user of the settings pages; the one-time code is in this answer only."""
         return self._ask("PUT", f"/users/{_segment(email)}", Invitation, body=request)
+
+    def data_webhook(self, integration_id: str) -> DataWebhook:
+        """What there is to know of an integration's data webhook, also before it has one."""
+        return self._ask("GET", f"/integrations/{_segment(integration_id)}/data-webhook", DataWebhook)
+
+    def put_data_webhook(self, integration_id: str, request: DataWebhookRequest) -> DataWebhook:
+        """Have an integration's data events sent to a URL."""
+        return self._ask("PUT", f"/integrations/{_segment(integration_id)}/data-webhook", DataWebhook, body=request)
+
+    def users(self) -> list[UserReport]:
+        """Everybody who uses the settings pages."""
+        return self._ask("GET", "/users", UserList).users
+
+    def make_sign_in_link(self, email: str) -> Invitation:
+        """Another one-time code for a user; the one before is worth nothing from then on."""
+        return self._ask("POST", f"/users/{_segment(email)}/link", Invitation)
+
+    def disable_user(self, email: str) -> UserReport:
+        """Let a user in no more; their sessions end."""
+        return self._ask("POST", f"/users/{_segment(email)}/disable", UserReport)
+
+    def enable_user(self, email: str) -> UserReport:
+        """Let a user in again."""
+        return self._ask("POST", f"/users/{_segment(email)}/enable", UserReport)
+
+    def forget_identities(self, email: str) -> UserReport:
+        """Forget whom the identity provider means by a user."""
+        return self._ask("DELETE", f"/users/{_segment(email)}/identities", UserReport)
+
+    def put_membership(self, email: str, account_id: str, edit: MembershipEdit) -> UserReport:
+        """Give a user a place in an account, or change it."""
+        path = f"/users/{_segment(email)}/memberships/{_segment(account_id)}"
+        return self._ask("PUT", path, UserReport, body=edit)
+
+    def remove_membership(self, email: str, account_id: str) -> UserReport:
+        """Take a user's place in an account away."""
+        return self._ask("DELETE", f"/users/{_segment(email)}/memberships/{_segment(account_id)}", UserReport)
 
     def set_upstream(self, account_id: str, request: UpstreamRequest) -> UpstreamCredential:
         """Store an account's upstream credential."""
@@ -248,20 +339,75 @@ class Client:
         """Seal every upstream credential with the service's first sealing key."""
         return self._ask("POST", "/upstreams/reseal", Resealed)
 
+    def webhooks(self, *, account: str | None = None) -> list[Webhook]:
+        """The webhooks of the accounts that the key reaches, or of one; never a secret."""
+        return self._ask("GET", "/webhooks", WebhookList, query={"account": account}).webhooks
+
+    def webhook(self, webhook_id: str) -> Webhook:
+        """One webhook."""
+        return self._ask("GET", f"/webhooks/{_segment(webhook_id)}", Webhook)
+
+    def create_webhook(self, request: WebhookRequest) -> Webhook:
+        """Have events sent to a URL; the request is known by its secret, so repeating it makes no second one."""
+        return self._ask("POST", "/webhooks", Webhook, body=request)
+
+    def edit_webhook(self, webhook_id: str, change: WebhookEdit) -> Webhook:
+        """Change the fields that are set in `change`."""
+        return self._ask("PATCH", f"/webhooks/{_segment(webhook_id)}", Webhook, body=change)
+
+    def delete_webhook(self, webhook_id: str) -> bool:
+        """Delete a webhook with what is still to be sent to it; False if it was gone already."""
+        try:
+            return self._ask("DELETE", f"/webhooks/{_segment(webhook_id)}", Deletion).deleted
+        except NotFound as error:
+            if error.problem != "webhook-unknown":
+                raise
+            return False
+
+    def rotate_webhook_secret(self, webhook_id: str, request: WebhookSecretRequest) -> Webhook:
+        """Have messages signed with another secret."""
+        return self._ask("POST", f"/webhooks/{_segment(webhook_id)}/secret", Webhook, body=request)
+
+    def ping_webhook(self, webhook_id: str) -> str:
+        """Send an event that tests a webhook; answers the message's id. A repetition sends another one."""
+        return self._ask("POST", f"/webhooks/{_segment(webhook_id)}/ping", Pinged).message_id
+
+    def webhook_deliveries(
+        self, webhook_id: str, *, state: str | None = None, cursor: str | None = None
+    ) -> WebhookDeliveryList:
+        """A page of what was sent to a webhook or is to be, the newest first."""
+        path = f"/webhooks/{_segment(webhook_id)}/deliveries"
+        return self._ask("GET", path, WebhookDeliveryList, query={"state": state, "cursor": cursor})
+
+    def replay_webhook(self, webhook_id: str, request: ReplayRequest) -> int:
+        """Send messages again; answers how many."""
+        return self._ask("POST", f"/webhooks/{_segment(webhook_id)}/replay", Replayed, body=request).replayed
+
     def _ask(self, method: str, path: str, model: type[Model], **parts: Any) -> Model:
         return _trying(lambda _: self._once(method, path, model, **parts))
 
-    def _once(
+    def _exported(self, query: dict[str, Any]) -> requests.Response:
+        def once(_: int) -> requests.Response:
+            answer = self._answered("GET", "/audit/export", query=query)
+            if AUDIT_CURSOR not in answer.headers:
+                raise self._not_the_service(answer)
+            return answer
+
+        return _trying(once)
+
+    def _once(self, method: str, path: str, model: type[Model], **parts: Any) -> Model:
+        return self._read(self._answered(method, path, **parts), model)
+
+    def _answered(
         self,
         method: str,
         path: str,
-        model: type[Model],
         *,
         query: dict[str, Any] | None = None,
         body: BaseModel | None = None,
         form: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
-    ) -> Model:
+    ) -> requests.Response:
         content_type = {"Content-Type": "application/json"} if body is not None else {}
         try:
             answer = self._session.request(
@@ -276,7 +422,7 @@ class Client:
         except requests.RequestException as error:
             raise _TryAgain(f"{self.url} does not answer ({_why(error)}); is the service running?") from error
         if answer.ok and answer.status_code < 300:
-            return self._read(answer, model)
+            return answer
         raise self._refusal(answer)
 
     def _read(self, answer: requests.Response, model: type[Model]) -> Model:
@@ -307,7 +453,7 @@ class _TryAgain(ServiceUnreachable):
     """No answer, or one that may be better next time."""
 
 
-def _trying(once: Callable[[int], Model]) -> Model:
+def _trying(once: Callable[[int], Value]) -> Value:
     """Call `once` with 1, 2, 3 … until it has an answer or the tries are used up."""
     for number, pause in enumerate(_PAUSES, start=1):
         try:
@@ -317,7 +463,7 @@ def _trying(once: Callable[[int], Model]) -> Model:
     return once(len(_PAUSES) + 1)
 
 
-def _session(connection: Connection) -> requests.Session:
+def _session(connection: Connection, deployment_of: str | None) -> requests.Session:
     session = requests.Session()
     adapter = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL, pool_block=True)
     session.mount("https://", adapter)
@@ -326,8 +472,12 @@ def _session(connection: Connection) -> requests.Session:
     session.trust_env = False
     session.proxies = requests.utils.get_environ_proxies(connection.url)
     session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    session.headers["Authorization"] = f"Bearer {connection.key}"
+    if connection.key:
+        session.headers["Authorization"] = f"Bearer {connection.key}"
     session.headers["Accept"] = "application/json"
+    release = version("private-integrations")
+    ours = f"private-integrations/{release}"
+    session.headers["User-Agent"] = f"{DEPLOYMENT_AGENT}{release} ({deployment_of})" if deployment_of else ours
     return session
 
 

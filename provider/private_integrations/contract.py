@@ -4,6 +4,7 @@ Field names are snake_case, instants RFC 3339 in UTC, durations whole seconds na
 Answers may gain fields; readers ignore what they don't know. Requests refuse unknown fields.
 """
 
+import base64
 import hashlib
 import re
 import secrets
@@ -19,9 +20,19 @@ API = "/private-integrations/v1"
 # The largest generation: a 32-bit number, so every store and every float carries it exactly.
 LAST_GENERATION = 2**31 - 1
 MAX_SCOPES = 200
+SHORTEST_INACTIVITY = 2 * 86_400
+"""Seconds: a token must be unused for at least so long, or there would be no day to warn of it."""
+MAX_LEAKED = 100
+"""How many tokens one report may name."""
 
 CANCELLED = "rotation cancelled"
 """Why a token ended that a cancelled rotation had issued: the one reason that programs act on."""
+
+UNUSED = "not used for "
+"""How the reason begins for which a token ended that nobody had used for so long."""
+
+LEAKED = "reported as leaked"
+"""Why a token ended that somebody who held it had reported."""
 
 TOKEN_PATTERN = re.compile(r"pit-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """The shape of a token: `pit-` and 16 random bytes as 8-4-4-4-12 lower-case hex digits."""
@@ -114,7 +125,7 @@ Description = Annotated[str, Field(max_length=1000), AfterValidator(_lines)]
 Identifier = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")]
 AccountId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 Credential = Annotated[str, Field(min_length=1, max_length=4096, repr=False), AfterValidator(_bearer_value)]
-Email = Annotated[str, Field(min_length=3, max_length=254, pattern=r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+$")]
+Email = Annotated[str, Field(min_length=3, max_length=254, pattern=r"^[^@/\s\x00-\x1f]+@[^@/\s\x00-\x1f]+$")]
 ExternalId = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_one_line)]
 Scopes = Annotated[
     list[Annotated[str, Field(max_length=100)]],
@@ -173,6 +184,31 @@ class AccountList(Answer):
     """All accounts that the key may see."""
 
     accounts: list[Account]
+
+
+InactivityRule = Literal["service", "off", "after"]
+"""When tokens that nobody uses are ended: as the service is set, never, or after a time of the account's own."""
+
+
+class InactivityRequest(Request):
+    """Say when an account's tokens that nobody uses are ended; `after_seconds` belongs to the rule `after`."""
+
+    rule: InactivityRule
+    after_seconds: Annotated[int, Field(ge=SHORTEST_INACTIVITY, le=100 * 366 * 86_400)] | None = None
+
+    @model_validator(mode="after")
+    def _one_time(self) -> "InactivityRequest":
+        if (self.rule == "after") != (self.after_seconds is not None):
+            raise ValueError('after_seconds belongs to the rule "after", and to no other')
+        return self
+
+
+class Inactivity(Answer):
+    """The account's rule, and what it comes to: after how long a token that nobody uses is ended, None for never."""
+
+    account: str
+    rule: InactivityRule
+    after_seconds: int | None
 
 
 class AccountRequest(Request):
@@ -266,16 +302,26 @@ class Secret(Answer):
     """Its last authenticated use while it was live. Only where it was asked for; else, and if no use is known, None."""
 
 
+class UnusedToken(Answer):
+    """The only token that works was not used since `since`: it is ended at `ends_at` unless somebody uses it."""
+
+    generation: int
+    since: Instant
+    ends_at: Instant
+
+
 class TokenState(Answer):
     """All that is known of an integration's tokens: the live ones and the latest ended ones.
 
-    After a cancelled rotation the schedule is not due before `held_until`.
+    After a cancelled rotation the schedule is not due before `held_until`. `unused` is there once the end of a
+    token that nobody uses was announced.
     """
 
     integration_id: str
     external_id: str
     last_generation: int
     held_until: Instant | None = None
+    unused: UnusedToken | None = None
     secrets: list[Secret]
 
     @property
@@ -353,8 +399,27 @@ class Expiry(Request):
     generations: Annotated[list[Generation], Field(min_length=1, max_length=100)]
 
 
+class LeakReport(Request):
+    """Tokens that somebody found where none should be, and where that was; whoever holds a token may report it.
+
+    What isn't shaped like a token is no error: it opens nothing anyway.
+    """
+
+    tokens: Annotated[
+        list[Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=MAX_LEAKED, repr=False)
+    ]
+    where: Annotated[str, Field(max_length=1000)] = ""
+
+
+class LeakReceipt(Answer):
+    """None of the tokens that were reported opens anything now; `ended` of them did until then."""
+
+    received: int
+    ended: int
+
+
 class AlarmReport(Answer):
-    """Something that a person should look at; it never ends a token."""
+    """Something that a person should look at; the alarm itself never ends a token."""
 
     integration_id: str
     name: str
@@ -431,12 +496,124 @@ class UserRequest(Request):
 
 
 class Invitation(Answer):
-    """A one-time code to choose a password with; it is in this answer only."""
+    """A one-time code to choose a password with; it is in this answer only. None where people sign in otherwise."""
 
     user_id: str
     email: str
-    code: str
-    expires_at: Instant
+    code: str | None = None
+    expires_at: Instant | None = None
+
+
+PermissionSource = Literal["default", "given", "taken"]
+"""Where a permission comes from: from the role, or given to this person, or taken from them."""
+
+
+class MembershipEdit(Request):
+    """A person's place in an account: what isn't given stays as it is; a new place is a user's unless said otherwise.
+
+    `own` is the permission to manage the account's private integrations, `sub_accounts`, of agencies, that to manage
+    those of its sub-accounts; by default admins have both and others none.
+    """
+
+    role: Literal["admin", "user"] | None = None
+    own: PermissionSource | None = None
+    sub_accounts: PermissionSource | None = None
+
+
+class UserPlace(Answer):
+    """Where a person belongs, as what, and where their permissions there come from."""
+
+    account: str
+    role: Literal["admin", "user"]
+    own: PermissionSource
+    sub_accounts: PermissionSource
+
+
+class UserReport(Answer):
+    """A person who uses the settings pages; never a password, a session or a code."""
+
+    id: str
+    email: str
+    name: str
+    created_at: Instant
+    disabled_at: Instant | None
+    has_password: bool
+    memberships: list[UserPlace]
+
+
+class UserList(Answer):
+    """Every person, the disabled ones too."""
+
+    users: list[UserReport]
+
+
+DEPLOYMENT_AGENT = "private-integrations-deployment/"
+"""What the agent of a deployment begins with: it says who asks to people, and opens nothing."""
+
+
+AUDIT_CURSOR = "Audit-Cursor"
+"""The header of an exported part of the audit log that asks for the rows behind it."""
+
+
+class AuditEntry(Answer):
+    """A row of the audit log: who did what, when, from where, chained to the row before (see `chain`).
+
+    `account` is None for what belongs to no account, such as management keys and users. `at` is RFC 3339 in UTC, as
+    long as nobody has tampered with the row. `agent` is what the caller's program says of itself.
+    """
+
+    account: str | None
+    sequence: int
+    at: str
+    actor: str
+    address: str
+    agent: str
+    action: str
+    integration_id: str | None
+    detail: dict[str, Any]
+    previous: str
+    hash: str
+
+    @property
+    def kind(self) -> str:
+        """What the actor is: `person`, `key`, `deployment`, or `service` for what it does by itself or for a token."""
+        if self.agent.startswith(DEPLOYMENT_AGENT):
+            return "deployment"
+        kind = self.actor.partition("/")[0]
+        return kind if kind in ("person", "key") else "service"
+
+    @property
+    def who(self) -> str:
+        """The actor without the id behind the name: `person/ada@example.com`, `key/ci`."""
+        return self.actor.rpartition("/")[0] or self.actor
+
+    @property
+    def instant(self) -> datetime | None:
+        """When it was; None where `at` is no instant."""
+        try:
+            return datetime.fromisoformat(self.at)
+        except ValueError:
+            return None
+
+    @property
+    def in_words(self) -> str:
+        """The detail in one line, without brackets and quotes; empty if there is none."""
+        return ", ".join(f"{name} {_plain(value)}" for name, value in self.detail.items())
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(_plain, value)) or "-"
+    if isinstance(value, dict):
+        return " ".join(f"{name} {_plain(item)}" for name, item in value.items())
+    return "-" if value is None else " ".join(str(value).split())
+
+
+class AuditPage(Answer):
+    """Rows of the audit log, the newest first; `cursor` asks for older ones and is empty where there are none."""
+
+    entries: list[AuditEntry]
+    cursor: str | None = None
 
 
 class UpstreamRequest(Request):
@@ -601,6 +778,211 @@ class ActivityReport(Answer):
     callers: list[CallerActivity]
     unused: list[UnusedScope]
     hints: list[Hint]
+
+
+WEBHOOK_EVENTS = (
+    "rotation.due",
+    "rotation.overdue",
+    "rotation.rotated",
+    "rotation.delivered",
+    "rotation.cancelled",
+    "token.retired",
+    "token.inactive_warning",
+    "token.expired_inactive",
+    "token.leaked",
+    "scope.refused_often",
+    "integration.created",
+    "integration.edited",
+    "integration.deleted",
+)
+"""What the service tells of; the names are stable, and more may come."""
+
+PING = "ping"
+"""The event that tests an endpoint; it is sent to one, whatever it is subscribed to."""
+
+WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of Standard Webhooks, no secret
+
+
+def new_webhook_secret() -> str:
+    """A signing secret: `whsec_` and 256 random bits in base64, as Standard Webhooks writes them."""
+    return WEBHOOK_SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+_SIGNING_SHAPE = r"^whsec_([A-Za-z0-9+/]{4}){8,21}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+
+
+def _signing_secret(value: str) -> str:
+    # The shape leaves room for a byte too much.
+    if not re.fullmatch(_SIGNING_SHAPE, value) or len(base64.b64decode(value.partition("_")[2])) > 64:
+        raise ValueError(f"must be {WEBHOOK_SECRET_PREFIX} and 24 to 64 random bytes in base64")
+    return value
+
+
+WebhookUrl = Annotated[str, Field(min_length=1, max_length=2048)]
+WebhookSecret = Annotated[
+    str, Field(repr=False, json_schema_extra={"pattern": _SIGNING_SHAPE}), AfterValidator(_signing_secret)
+]
+WebhookEvents = Annotated[
+    list[Annotated[str, Field(max_length=100)]], Field(min_length=1, max_length=100), AfterValidator(_each_once)
+]
+
+
+class WebhookRequest(Request):
+    """Have an account's events sent to a URL, signed with `secret`, which the caller makes and keeps.
+
+    `events` null means all of them, those of later releases too. With `sub_accounts`, what happens in an agency's
+    sub-accounts is sent as well.
+    """
+
+    account: Identifier
+    url: WebhookUrl
+    secret: WebhookSecret
+    events: WebhookEvents | None = None
+    description: Description = ""
+    sub_accounts: bool = False
+
+
+class WebhookEdit(Request):
+    """Change what is given, leave the rest; `events: null` means all of them. `enabled` ends or resumes sending."""
+
+    url: WebhookUrl | None = None
+    events: WebhookEvents | None = None
+    description: Description | None = None
+    sub_accounts: bool | None = None
+    enabled: bool | None = None
+
+
+class WebhookSecretRequest(Request):
+    """Sign with this secret from now on, and for the overlap with the one before it too."""
+
+    secret: WebhookSecret
+    overlap_seconds: Annotated[int, Field(ge=0, le=30 * 86_400)] = 86_400
+
+
+class Webhook(Answer):
+    """Where events are sent; never its secret.
+
+    `disabled_because` says why nothing is sent, null if it is; `failing_since` is the first failed attempt since the
+    last accepted one, `waiting` the number of messages that are still to be sent, `former_secret_until` how long the
+    secret before the present one signs too. `secret_readable` is false if the service's sealing keys don't open it.
+    """
+
+    id: str
+    account: str
+    kind: str
+    integration_id: str | None
+    url: str
+    events: list[str] | None
+    description: str
+    sub_accounts: bool
+    created_at: Instant
+    created_by: str
+    disabled_at: Instant | None
+    disabled_because: str | None
+    failing_since: Instant | None
+    former_secret_until: Instant | None
+    secret_readable: bool
+    waiting: int
+
+
+class WebhookList(Answer):
+    """Webhooks, the oldest first."""
+
+    webhooks: list[Webhook]
+
+
+class DataWebhookRequest(Request):
+    """Have the events of the data that an integration may read sent to a URL; `events` null means all of them."""
+
+    url: WebhookUrl
+    events: WebhookEvents | None = None
+    description: Description = ""
+
+
+class DataWebhook(Answer):
+    """What there is to know of an integration's data webhook; `webhook`, its id, and `url` are null without one.
+
+    `events` are those that it is told of now: its scopes count, and what it asked for. Each names the integration as
+    `appId`, and is signed with the service's Ed25519 key: `public_key` is SPKI in base64, null as long as nobody has a
+    data webhook.
+    """
+
+    integration: str
+    webhook: str | None
+    url: str | None
+    events: list[str]
+    app_id: str
+    version_id: str
+    public_key: str | None
+
+
+class WebhookAttempt(Answer):
+    """One try to send a message: what came of it, as a stable word, and the status of the answer if there was one."""
+
+    at: Instant
+    outcome: str
+    status: int | None
+    milliseconds: int
+
+    @property
+    def in_words(self) -> str:
+        """What came of it, in a few words."""
+        return {
+            "accepted": f"accepted ({self.status})",
+            "answered": f"answered {self.status}",
+            "gone": "answered 410 Gone",
+            "timed-out": "no answer in time",
+            "unreachable": "no connection, or it broke off",
+            "untrusted": "its certificate is not trusted, or is another name's",
+            "unreadable": "its answer is no HTTP",
+            "not-allowed": "its URL may not be asked",
+            "no-address": "its name has no address that may be asked",
+            "secret-sealed": "its secret can't be opened with the service's sealing keys",
+        }.get(self.outcome, self.outcome)
+
+
+class WebhookDelivery(Answer):
+    """A message for a webhook: `waiting` for its next attempt, `delivered`, or `failed` and to be replayed."""
+
+    message_id: str
+    event: str
+    created_at: Instant
+    state: Literal["waiting", "delivered", "failed"]
+    next_attempt_at: Instant | None
+    settled_at: Instant | None
+    attempts: list[WebhookAttempt]
+
+
+class WebhookDeliveryList(Answer):
+    """A page of messages, the newest first; `cursor` asks for the next page and is empty on the last."""
+
+    deliveries: list[WebhookDelivery]
+    cursor: str | None = None
+
+
+class ReplayRequest(Request):
+    """Send these messages again, under their ids, or all that failed since an instant."""
+
+    messages: Annotated[list[Identifier], Field(max_length=1000)] = []
+    failed_since: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "ReplayRequest":
+        if bool(self.messages) == (self.failed_since is not None):
+            raise ValueError("give messages or failed_since")
+        return self
+
+
+class Replayed(Answer):
+    """How many messages are sent again."""
+
+    replayed: int
+
+
+class Pinged(Answer):
+    """The message that was sent to test a webhook."""
+
+    message_id: str
 
 
 class Introspection(Answer):

@@ -1,7 +1,7 @@
 """What one engine process knows of the service: read once, in batches, and shared by all its threads."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from .client import Client
 from .connection import Connection
-from .contract import Integration, TokenState
+from .contract import AuditEntry, Integration, TokenState
 from .errors import NotFound
 
 Value = TypeVar("Value")
@@ -44,6 +44,19 @@ class Deployment:
         found = self._integrations.find(integration_id, external_id) if external_id else None
         return found or self._integration_by_id(integration_id)
 
+    def owned(self, external_id: str, account: str) -> Integration | None:
+        """The integration that this owner has in this account; None if there is none (any more)."""
+        return self._integrations.find(_owner_key(external_id, account), external_id)
+
+    def edits_of(self, integration_id: str) -> Sequence[AuditEntry]:
+        """The latest edits of an integration, the last one first; none if the service keeps no such log."""
+        try:
+            return self.client.audit(integration=integration_id, action="edit").entries
+        except NotFound as error:
+            if error.problem != "route-unknown":
+                raise
+            return []
+
     def remember_new(self, integration: Integration) -> None:
         """Note an integration made by this process, so that its tokens needn't be asked for."""
         state = TokenState(
@@ -76,39 +89,45 @@ class Deployment:
     def _integrations_below(self, stack: str) -> Iterator[tuple[str, Integration]]:
         for integration in self.client.integrations(under=stack):
             yield integration.id, integration
+            yield _owner_key(integration.external_id, integration.account), integration
 
 
 @dataclass
 class _Batch(Generic[Value]):
-    """Values by integration id, fetched a whole stack at a time; threads wait for the first fetch."""
+    """Values by integration id or owner, fetched a whole stack at a time; threads wait for the first fetch."""
 
     fetch: Callable[[str], Iterable[tuple[str, Value]]]
     _values: dict[str, Value] = field(default_factory=dict)
     _stacks: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def find(self, integration_id: str, external_id: str) -> Value | None:
+    def find(self, key: str, external_id: str) -> Value | None:
         stack = _stack_of(external_id)
         with self._lock:
-            if integration_id not in self._values and stack not in self._stacks:
+            if key not in self._values and stack not in self._stacks:
                 # What this process made itself is younger than any answer.
                 self._values = dict(self.fetch(stack)) | self._values
                 self._stacks.add(stack)
-            return self._values.get(integration_id)
+            return self._values.get(key)
 
-    def add(self, integration_id: str, value: Value) -> None:
+    def add(self, key: str, value: Value) -> None:
         with self._lock:
-            self._values[integration_id] = value
+            self._values[key] = value
 
 
 @cache
-def deployment_for(connection: Connection) -> Deployment:
-    """The one deployment of this process for a service and key.
+def deployment_for(connection: Connection, project: str) -> Deployment:
+    """The one deployment of this process, of this project, for a service and key.
 
     The engine runs one process per command with one provider object per resource type: they share
     the connection pool and what was read.
     """
-    return Deployment(Client(connection))
+    return Deployment(Client(connection, deployment_of=project))
+
+
+def _owner_key(external_id: str, account: str) -> str:
+    """No integration's id: those have no slash."""
+    return f"{account}/{external_id}"
 
 
 def _stack_of(external_id: str) -> str:

@@ -1,6 +1,6 @@
 """What the next deployment will do with a token, and what is seen of it: inputs and outputs from the service's word."""
 
-from .contract import Secret, rfc3339, token_fingerprint
+from .contract import RotationPolicy, Secret, rfc3339, token_fingerprint
 from .declaration import Properties, is_unknown
 from .deployment import Known
 from .policy import Policy, read_policy
@@ -10,6 +10,11 @@ from .rotation import Rotate, decide, status
 def declared_policy(props: Properties) -> Policy:
     """The policy that the inputs declare, every default filled in."""
     return read_policy(props.get("rotation") or {})
+
+
+def wire_policy(props: Properties) -> RotationPolicy | None:
+    """The policy that the inputs declare, as the service stores it; None if they declare none."""
+    return declared_policy(props).on_the_wire() if props.get("rotation") else None
 
 
 def refuse_plan(integration_id: str, known: Known | None, olds: Properties, checked: Properties) -> str | None:

@@ -38,6 +38,13 @@ class Policy:
             return f"schedule {self.schedule}"
         return "no schedule" if self.every is None else f"every {format_duration(self.every)}"
 
+    @property
+    def in_words(self) -> str:
+        """The whole policy in one line."""
+        early = f", early window {format_duration(self.early_window)}" if self.early_window else ""
+        paused = "" if self.enabled else ", paused"
+        return f"{self.rule}, overlap {format_duration(self.overlap)}{early}{paused}"
+
     def on_the_wire(self) -> RotationPolicy:
         """The policy as the service stores it, in whole seconds."""
         return RotationPolicy(

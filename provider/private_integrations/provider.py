@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+from pulumi import get_project
 from pulumi.dynamic import (
     CheckFailure,
     CheckResult,
@@ -24,9 +25,10 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 
 from .connection import find_account, find_connection
-from .contract import IntegrationEdit, IntegrationRequest, RotationPolicy, Secret, rfc3339
+from .contract import Integration, IntegrationEdit, IntegrationRequest, Secret, rfc3339
 from .declaration import Fault, Properties, is_unknown, normalize_integration, normalize_token
 from .deployment import Deployment, Known, deployment_for
+from .drift import EDITABLE, changed_since, in_words, left_alone, unlike
 from .errors import Conflict, PrivateIntegrationError
 from .plan import (
     declared_policy,
@@ -37,6 +39,7 @@ from .plan import (
     refuse_state,
     token_before,
     token_to_go_back_to,
+    wire_policy,
 )
 
 P = ParamSpec("P")
@@ -84,7 +87,7 @@ class _Provider(ResourceProvider):
     @_clean_errors
     def configure(self, req: ConfigureRequest) -> None:
         """Connect to the service that the environment or the stack's configuration names."""
-        self._deployment = deployment_for(find_connection(stack=req.config.get))
+        self._deployment = deployment_for(find_connection(stack=req.config.get), get_project())
         self._default_account = find_account(stack=req.config.get)
 
 
@@ -101,14 +104,21 @@ class IntegrationProvider(_Provider):
             # A renamed resource or stack keeps the identity under which the service knows it.
             declared["external_id"] = _olds["external_id"]
         checked, faults = normalize_integration(declared)
+        if not faults:
+            checked |= self._changed_elsewhere(_olds, checked)
         return CheckResult(checked, _failures(faults))
 
     @_clean_errors
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
-        """Name, description, scopes and policy change in place; another account is another integration."""
+        """Name, description, scopes and policy change in place; another account is another integration.
+
+        What counts is the service's word: what a person has brought to what is declared needs no update, what they
+        have brought away from it does.
+        """
         replaces = ["account"] if _differ(_olds, _news, ["account"]) else []
-        changes = bool(replaces) or _differ(_olds, _news, _EDITABLE)
-        return DiffResult(changes=changes, replaces=replaces)
+        live = self._owned(_olds)
+        differ = _differ(_olds, _news, EDITABLE) if live is None else bool(unlike(live, _news))
+        return DiffResult(changes=bool(replaces) or differ, replaces=replaces)
 
     @_clean_errors
     def create(self, props: Properties) -> CreateResult:
@@ -118,7 +128,7 @@ class IntegrationProvider(_Provider):
             name=props["name"],
             description=props.get("description", ""),
             scopes=props["scopes"],
-            rotation=_wire_policy(props),
+            rotation=wire_policy(props),
             claim=secrets.token_hex(16),
         )
         client, external_id = self._deployment.client, props["external_id"]
@@ -139,12 +149,13 @@ class IntegrationProvider(_Provider):
     @_clean_errors
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
         """One request with what changed, on top of what is there now; the tokens are not touched."""
-        edit = IntegrationEdit(
-            name=_news["name"],
-            description=_news.get("description", ""),
-            scopes=_news["scopes"],
-            rotation=_wire_policy(_news),
-        )
+        declared = {
+            "name": _news["name"],
+            "description": _news.get("description", ""),
+            "scopes": _news["scopes"],
+            "rotation": wire_policy(_news),
+        }
+        edit = IntegrationEdit(**_without(declared, *left_alone(_news)))
         present = self._deployment.integration(_id, _news.get("external_id"))
         version = None if present is None else present.version
         edited = self._deployment.client.edit(_id, edit, claim=_olds.get("claim"), version=version)
@@ -172,6 +183,21 @@ class IntegrationProvider(_Provider):
     def delete(self, _id: str, _props: Properties) -> None:
         """End the integration and all its tokens, unless another owner has taken it since."""
         self._deployment.client.delete(_id, claim=_props.get("claim"))
+
+    def _changed_elsewhere(self, state: Properties, declared: Properties) -> Properties:
+        """The visible input that says what others changed since the last run, and the declaration doesn't."""
+        live = self._owned(state)
+        fields = changed_since(state, declared, live) if live is not None else []
+        if live is None or not fields:
+            # Said until there is something else to say: otherwise the next update would show its removal.
+            return {"changed_elsewhere": state["changed_elsewhere"]} if "changed_elsewhere" in state else {}
+        return {"changed_elsewhere": in_words(fields, state, live, self._deployment.edits_of(live.id))}
+
+    def _owned(self, state: Properties) -> Integration | None:
+        """What the service has under this state's external id; None if nothing, or if the state has none."""
+        if "external_id" not in state:
+            return None
+        return self._deployment.owned(state["external_id"], state["account"])
 
 
 class TokenProvider(_Provider):
@@ -307,9 +333,6 @@ class TokenProvider(_Provider):
         }
 
 
-_EDITABLE = ("name", "description", "scopes", "rotation")
-
-
 def _failures(faults: Iterable[Fault]) -> list[CheckFailure]:
     return [CheckFailure(fault.field, fault.reason) for fault in faults]
 
@@ -323,10 +346,6 @@ def _taken(error: Conflict) -> Conflict:
         problem=error.problem,
         about=error.about,
     )
-
-
-def _wire_policy(props: Properties) -> RotationPolicy | None:
-    return declared_policy(props).on_the_wire() if props.get("rotation") else None
 
 
 def _differ(olds: Properties, news: Properties, keys: Iterable[str]) -> bool:

@@ -5,6 +5,7 @@ and output names. They are written into every stack's state; docs/state-format.m
 """
 
 import pickle
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -135,7 +136,11 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
             "scopes": scopes,
             "account": account,
             "external_id": None if existing else external_id,
-            **_given(rotation=(rotation._policy() or None) if rotation else None, adopt=adopt),
+            **_given(
+                rotation=(rotation._policy() or None) if rotation else None,
+                adopt=adopt,
+                ignored_changes=_ignored_changes(opts),
+            ),
         }
         with _unspoiled_pickler():
             super().__init__(IntegrationProvider(), resource_name, props, opts)
@@ -224,6 +229,12 @@ def _next_rotation_at(parts: Mapping[str, Any]) -> str | None:
     held_until = parts["held_until"] and datetime.fromisoformat(parts["held_until"])
     due = due_at(read_policy(parts["declared"]), datetime.fromisoformat(parts["rotated_at"]), held_until)
     return None if due is None else rfc3339(due)
+
+
+def _ignored_changes(opts: ResourceOptions | None) -> list[str] | None:
+    """The inputs that `ignore_changes` leaves to others: the provider sees their old values and no such option."""
+    paths = (opts and opts.ignore_changes) or []
+    return sorted({re.split(r"[.\[]", path)[0] for path in paths}) or None
 
 
 def _external_id(resource_name: str) -> str:

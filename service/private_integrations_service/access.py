@@ -27,9 +27,9 @@ def identify(connection: Connection, presented: str | None, now: datetime) -> Ma
     return key
 
 
-def actor_of(key: ManagementKey) -> Actor:
+def actor_of(key: ManagementKey, address: str, agent: str) -> Actor:
     """The key as operations know it; names may be given again once a key has ended, ids never."""
-    return Actor(f"key/{key.name}/{key.id}", key.accounts)
+    return Actor(f"key/{key.name}/{key.id}", key.accounts, address, agent)
 
 
 def refuse_method(key: ManagementKey, method: str) -> Refused | None:

@@ -2,7 +2,8 @@
 
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from anyio import to_thread
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,7 +21,10 @@ from .domain import Refused
 from .forward_auth import AUTHORIZE, ForwardAuth
 from .framing import is_chunked, refuse_framing
 from .gateway import Gateway, GatewayLimits, Upstream
+from .jobs import Job, Jobs
 from .management_api import Clock, management_api
+from .operations import deliveries, noticing
+from .operations.signing import DataSigner
 from .operations.upstreams import Credentials
 from .problems import problem_response
 from .request_body import BODY_SECONDS, Unread, read_body
@@ -32,6 +36,8 @@ from .settings_pages import settings_pages
 from .storage.activity import Activity
 from .storage.database import Database
 from .storage.usage import UsageFile
+from .storage.webhooks import Kind
+from .webhooks import Poster, Sender, Signer, StandardSigner
 
 _MANAGEMENT = API.removesuffix("/v1").encode()
 # Nobody knows where the next request on this connection would begin.
@@ -76,9 +82,23 @@ class Application:
             self._data_api = Authorizer(self._gateway, self._judge)
         self._forward_auth = ForwardAuth(self._judge)
         # Last, when nothing can fail any more: who doesn't get an application can't close it.
-        flusher = Flusher(recorder, self.activity, clock)
-        flusher.start()
-        self._closing.callback(flusher.stop)
+        self._flusher = Flusher(recorder, self.activity, clock)
+        poster = Poster(settings.destinations)
+        signers: dict[Kind, Signer] = {
+            "service": StandardSigner(settings.sealer),
+            "data": DataSigner(database, settings.sealer),
+        }
+        sender = Sender(database, poster, signers, clock)
+        self._jobs = Jobs(database.file.parent, _jobs(database, settings, sender), clock)
+        self._closing.callback(self._jobs.close)
+        # Before the lock of the jobs is given free: until then nobody else sends.
+        self._closing.callback(sender.close)
+
+    def start(self) -> None:
+        """Begin what is done beside the requests; in the process that serves them, once it is forked."""
+        self._flusher.start()
+        self._closing.callback(self._flusher.stop)
+        self._jobs.start()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand each request to the part that its path belongs to, if it can be read in one way only."""
@@ -119,6 +139,17 @@ class Application:
     def close(self) -> None:
         """Give back what the parts keep open."""
         self._closing.close()
+
+
+def _jobs(database: Database, settings: Settings, sender: Sender) -> list[Job]:
+    """What is done beside the requests."""
+    forget = partial(deliveries.forget_old, database, settings.webhook_retention)
+    return [
+        Job("send webhooks", timedelta(seconds=1), sender.run),
+        Job("tell of due rotations", timedelta(minutes=1), partial(noticing.tell_due, database)),
+        Job("tell of ended overlaps", timedelta(seconds=10), partial(noticing.tell_run_out, database)),
+        Job("forget old deliveries", timedelta(hours=1), forget),
+    ]
 
 
 def _is_management(scope: Scope) -> bool:

@@ -7,14 +7,19 @@ from typing import Literal
 from private_integrations.contract import Account
 
 MembershipRole = Literal["admin", "user"]
+Source = Literal["default", "given", "taken"]
+"""Where a permission comes from: from the role, or from an admin who gave it to this person or took it away."""
+Permission = Literal["own", "sub_accounts"]
+"""To manage an account's own private integrations; in an agency also: to manage those of its sub-accounts."""
+Admission = Literal["admitted", "switched-off", "not-allowed", "not-there"]
 
 
 @dataclass(frozen=True)
 class Membership:
     """A person's place in an account: an admin of it, or somebody who works there.
 
-    `own` is the permission to manage the account's own private integrations, `sub_accounts`, in an agency, those of
-    its sub-accounts; None: as the role has it, which is yes for admins and no for others.
+    `own` and `sub_accounts` are the two permissions; None: as the role has it, which is yes for admins and no for
+    others.
     """
 
     account_id: str
@@ -32,9 +37,106 @@ class Membership:
         """Whether they manage those of an agency's sub-accounts."""
         return self.role == "admin" if self.sub_accounts is None else self.sub_accounts
 
+    @property
+    def held(self) -> frozenset[Permission]:
+        """The permissions that they have."""
+        own: set[Permission] = {"own"} if self.manages_own else set()
+        return frozenset(own | {"sub_accounts"} if self.manages_sub_accounts else own)
 
-def managed_accounts(memberships: Sequence[Membership], accounts: Iterable[Account]) -> frozenset[str]:
-    """The ids of the accounts whose private integrations a person with these memberships manages."""
-    own = {m.account_id for m in memberships if m.manages_own}
-    agencies = {m.account_id for m in memberships if m.manages_sub_accounts}
-    return frozenset(account.id for account in accounts if account.id in own or account.agency_id in agencies)
+
+def source(setting: bool | None) -> Source:
+    """What a stored permission says."""
+    return "default" if setting is None else "given" if setting else "taken"
+
+
+def setting(wanted: Source) -> bool | None:
+    """How a permission is stored."""
+    return {"default": None, "given": True, "taken": False}[wanted]
+
+
+def managed_accounts(
+    memberships: Sequence[Membership], accounts: Iterable[Account], switched_off: frozenset[str] = frozenset()
+) -> frozenset[str]:
+    """The ids of the accounts whose private integrations a person with these memberships manages.
+
+    Those that are switched off in Labs are not among them.
+    """
+    managed = {account.id for account in accounts if _manages(memberships, account)}
+    return frozenset(managed - switched_off)
+
+
+def admission(
+    memberships: Sequence[Membership],
+    accounts: Iterable[Account],
+    switched_off: frozenset[str],
+    account_id: str | None = None,
+) -> Admission:
+    """What a page about an account is to a person, or, without an account, a page about all that they manage.
+
+    `not-there` is every account that they don't belong to; the others know that it is theirs, and may hear why not.
+    """
+    asked = [account for account in accounts if account_id in (None, account.id)]
+    managed = {account.id for account in asked if _manages(memberships, account)}
+    if managed:
+        return "admitted" if managed - switched_off else "switched-off"
+    known = account_id is None or any(_belongs(memberships, account) for account in asked)
+    return "not-allowed" if known else "not-there"
+
+
+def grantable(memberships: Sequence[Membership], account: Account) -> frozenset[Permission]:
+    """The permissions in an account that a person may give and take: an admin those that they hold themselves."""
+    if account.kind == "agency":
+        place = _admin_of(memberships, account.id)
+        return place.held if place else frozenset()
+    above, place = _admin_of(memberships, account.agency_id), _admin_of(memberships, account.id)
+    may = (above is not None and above.manages_sub_accounts) or (place is not None and place.manages_own)
+    return frozenset({"own"}) if may else frozenset()
+
+
+def administers(memberships: Sequence[Membership], account: Account) -> bool:
+    """Whether a person decides who belongs to an account and with which role, and about its Labs.
+
+    An admin from whom any of the permissions was taken doesn't: they would give it back to themselves.
+    """
+    return grantable(memberships, account) == permissions_of(account)
+
+
+def permissions_of(account: Account) -> frozenset[Permission]:
+    """The permissions that there are in an account."""
+    return frozenset({"own", "sub_accounts"} if account.kind == "agency" else {"own"})
+
+
+def refuse_change(
+    editor: Sequence[Membership], account: Account, before: Membership | None, after: Membership | None
+) -> str | None:
+    """Why a person with these memberships may not change another one's place in an account like this, or None."""
+    if (before and before.role) != (after and after.role) and not administers(editor, account):
+        return "only an admin with every permission of the account decides who belongs to it, and with which role"
+    if before is not None and after is None:
+        return None
+    moved: set[Permission] = set()
+    if (before and before.own) != (after and after.own):
+        moved.add("own")
+    if (before and before.sub_accounts) != (after and after.sub_accounts):
+        moved.add("sub_accounts")
+    if moved - permissions_of(account):
+        return "the permission for sub-accounts is one of agencies"
+    if moved - grantable(editor, account):
+        return "nobody gives or takes a permission that they don't have themselves"
+    return None
+
+
+def _manages(memberships: Sequence[Membership], account: Account) -> bool:
+    return any(
+        (m.account_id == account.id and m.manages_own) or (m.account_id == account.agency_id and m.manages_sub_accounts)
+        for m in memberships
+    )
+
+
+def _belongs(memberships: Sequence[Membership], account: Account) -> bool:
+    """A place in the account itself; or the admin's place in its agency, who sees that it is there."""
+    return any(m.account_id == account.id for m in memberships) or _admin_of(memberships, account.agency_id) is not None
+
+
+def _admin_of(memberships: Sequence[Membership], account_id: str | None) -> Membership | None:
+    return next((m for m in memberships if m.account_id == account_id and m.role == "admin"), None)

@@ -1,7 +1,7 @@
 """RFC 9457 problem details: how the management API says no."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -16,13 +16,14 @@ from private_integrations.contract import PROBLEM_PREFIX, fault_message
 from .domain import Refused
 from .storage.database import DiskFull
 from .storage.turn import StorageBusy
-from .tokens import without_secrets
+from .tokens import scrubbed, without_secrets
 
 MEDIA_TYPE = "application/problem+json"
 
 _STATUS = {
     "account-fixed": 409,
     "account-unknown": 404,
+    "account-without-admin": 409,
     "attempt-stale": 409,
     "body-malformed": 400,
     "body-too-large": 413,
@@ -37,11 +38,14 @@ _STATUS = {
     "credential-replaced": 409,
     "credential-unreadable": 409,
     "cursor-unknown": 422,
+    "data-webhooks-of-platform": 409,
+    "email-unverified": 403,
     "external-id-taken": 409,
     "fingerprint-unknown": 409,
     "generation-ended": 409,
     "generation-unknown": 422,
     "generation-used": 409,
+    "identity-other": 403,
     "integration-unknown": 404,
     "invalid-request": 422,
     "key-ended": 401,
@@ -54,19 +58,39 @@ _STATUS = {
     "key-unknown": 401,
     "key-used": 409,
     "password-weak": 422,
+    "permission-not-there": 422,
+    "permission-not-yours": 403,
+    "provider-failed": 502,
+    "reports-too-many": 429,
     "request-malformed": 400,
     "rotation-not-allowed": 422,
     "rotation-open": 409,
     "route-unknown": 404,
     "scope-not-allowed": 422,
     "sealing-keys-missing": 409,
+    "sign-in-busy": 503,
+    "sign-in-lost": 400,
     "sign-in-refused": 401,
+    "sign-in-throttled": 429,
     "storage-busy": 503,
     "storage-full": 507,
     "storage-unavailable": 503,
     "too-many-live-tokens": 409,
     "upstream-missing": 409,
+    "user-disabled": 409,
+    "user-exists": 409,
+    "user-not-invited": 403,
+    "user-unknown": 404,
     "version-old": 412,
+    "webhook-disabled": 409,
+    "webhook-event-unknown": 422,
+    "webhook-limit": 409,
+    "webhook-not-agency": 422,
+    "webhook-not-service": 409,
+    "webhook-secret-used": 409,
+    "webhook-sub-accounts": 403,
+    "webhook-unknown": 404,
+    "webhook-url-not-allowed": 422,
 }
 
 
@@ -91,9 +115,11 @@ def problem_response(refused: Refused, *, status: int | None = None) -> JSONResp
         "title": HTTPStatus(code).phrase,
         "status": code,
         "detail": without_secrets(refused.detail),
-        **_cleaned(refused.about),
+        **scrubbed(refused.about),
     }
-    headers = {"WWW-Authenticate": 'Bearer realm="private-integrations"'} if code == 401 else None
+    headers = {"WWW-Authenticate": 'Bearer realm="private-integrations"'} if code == 401 else {}
+    if "retry_after_seconds" in refused.about:
+        headers["Retry-After"] = str(refused.about["retry_after_seconds"])
     return JSONResponse(body, status_code=code, headers=headers, media_type=MEDIA_TYPE)
 
 
@@ -129,14 +155,6 @@ async def on_busy_storage(_: Request, __: StorageBusy) -> JSONResponse:
 async def on_storage_error(_: Request, __: SQLAlchemyError) -> JSONResponse:
     """Answer when the database does not: nothing was done."""
     return problem_response(Refused("storage-unavailable", "the database does not answer; nothing was changed"))
-
-
-def _cleaned(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _cleaned(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_cleaned(item) for item in value]
-    return without_secrets(value) if isinstance(value, str) else value
 
 
 def _field(location: Sequence[Any]) -> str:

@@ -187,6 +187,7 @@ def _work_forked(work: Work, database: Database, listening: Told, on_stop: OnSto
 
 def _work(database: Database, settings: Settings, host: str, port: int, listening: Told, on_stop: OnStop) -> None:
     with closing(Application(database, settings)) as app:
+        app.start()
         # What exists by now stays until the end; looking through it for garbage took a part of every request.
         gc.collect()
         gc.freeze()

@@ -1,17 +1,22 @@
 """The service's settings, read once at start: from its options and the environment (PRIVATE_INTEGRATIONS_…)."""
 
 import os
+import re
 import stat
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
+from private_integrations.contract import SHORTEST_INACTIVITY
 from private_integrations.durations import parse_duration
 from private_integrations.errors import ConfigurationError
 
+from .destinations import Destinations, Network, networks
 from .sealing import Sealer
 
 KEYS_VARIABLE = "PRIVATE_INTEGRATIONS_SEALING_KEYS"
@@ -20,11 +25,23 @@ _LARGEST = 1_000_000_000
 
 
 @dataclass(frozen=True)
+class IdentityProvider:
+    """Who vouches for people besides, or in place of, a password here (OpenID Connect)."""
+
+    issuer: str
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Settings:
     """Limits that an operator may move, and what the service stands in front of."""
 
     minimum_period: timedelta = timedelta(hours=1)
     """The shortest rotation period accepted; PRIVATE_INTEGRATIONS_MINIMUM_PERIOD."""
+    inactive_after: timedelta | None = timedelta(days=90)
+    """After how long a token that nobody uses is ended, None: never; PRIVATE_INTEGRATIONS_INACTIVE_AFTER.
+    An account may have a rule of its own."""
     superseded_tokens: int = 3
     """How many superseded tokens of an integration may live at once."""
     body_limit: int = 64 * 1024
@@ -51,6 +68,26 @@ class Settings:
     upstream_timeout: timedelta = timedelta(seconds=60)
     """How long the gateway waits for the next byte of the upstream, or of the consumer;
     PRIVATE_INTEGRATIONS_UPSTREAM_TIMEOUT."""
+    public_url: str | None = None
+    """Where browsers find the settings pages, `https://host` or with a port; None: by whatever host they name;
+    PRIVATE_INTEGRATIONS_PUBLIC_URL."""
+    identity_provider: IdentityProvider | None = None
+    """Who else vouches for people; PRIVATE_INTEGRATIONS_OIDC_…."""
+    password_sign_in: bool = True
+    """Whether people may sign in with a password; PRIVATE_INTEGRATIONS_PASSWORD_SIGN_IN is `on` or `off`."""
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """The reverse proxies whose X-Forwarded-For is believed; PRIVATE_INTEGRATIONS_TRUSTED_PROXIES."""
+    webhook_ports: frozenset[int] = frozenset({443})
+    """The ports that webhooks may be sent to; PRIVATE_INTEGRATIONS_WEBHOOK_PORTS."""
+    webhook_networks: tuple[Network, ...] = ()
+    """Networks that webhooks may be sent to although they aren't public; PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS."""
+    webhook_retention: timedelta = timedelta(days=30)
+    """How long what was sent, or was given up, is kept; PRIVATE_INTEGRATIONS_WEBHOOK_RETENTION."""
+
+    @property
+    def destinations(self) -> Destinations:
+        """Where webhooks may be sent."""
+        return Destinations(self.webhook_ports, self.webhook_networks)
 
     @classmethod
     def from_environment(
@@ -72,7 +109,7 @@ class Settings:
                 "your own with `private-integrations upstreams new-key` and give it as --sealing-keys FILE "
                 f"(or {KEYS_VARIABLE}_FILE, or the keys themselves as {KEYS_VARIABLE})"
             )
-        return cls(upstream=upstream or None, sealer=sealer, **_limits(environment))
+        return cls(upstream=upstream or None, sealer=sealer, **_limits(environment), **_sign_in(environment))
 
 
 def _limits(environment: Mapping[str, str]) -> dict[str, Any]:
@@ -87,11 +124,86 @@ def _limits(environment: Mapping[str, str]) -> dict[str, Any]:
     return given
 
 
+_OIDC = "PRIVATE_INTEGRATIONS_OIDC"
+_PUBLIC_URL = "PRIVATE_INTEGRATIONS_PUBLIC_URL"
+_PASSWORD_SIGN_IN = "PRIVATE_INTEGRATIONS_PASSWORD_SIGN_IN"  # noqa: S105 - the name of a variable
+
+
+def _sign_in(environment: Mapping[str, str]) -> dict[str, Any]:
+    """How people sign in to the settings pages."""
+    public_url = _url(environment, _PUBLIC_URL)
+    if public_url is not None and urlsplit(public_url).path:
+        raise ConfigurationError(
+            f"{_PUBLIC_URL} has a path: give the address alone, such as https://tokens.example.com"
+        )
+    provider = _identity_provider(environment)
+    if provider is not None and public_url is None:
+        raise ConfigurationError(f"{_PUBLIC_URL} must be set, so that the identity provider can lead people back")
+    passwords = environment.get(_PASSWORD_SIGN_IN) or "on"
+    if passwords not in ("on", "off"):
+        raise ConfigurationError(f'{_PASSWORD_SIGN_IN} "{passwords}" is neither "on" nor "off"')
+    if passwords == "off" and provider is None:
+        raise ConfigurationError(f"{_PASSWORD_SIGN_IN} is off and there is no {_OIDC}_ISSUER: nobody could sign in")
+    return {"public_url": public_url, "identity_provider": provider, "password_sign_in": passwords == "on"}
+
+
+def _identity_provider(environment: Mapping[str, str]) -> IdentityProvider | None:
+    issuer, client_id = _url(environment, f"{_OIDC}_ISSUER"), environment.get(f"{_OIDC}_CLIENT_ID", "").strip()
+    client_secret, file = environment.get(f"{_OIDC}_CLIENT_SECRET", ""), environment.get(f"{_OIDC}_CLIENT_SECRET_FILE")
+    if client_secret and file:
+        raise ConfigurationError(f"give {_OIDC}_CLIENT_SECRET or {_OIDC}_CLIENT_SECRET_FILE, not both")
+    secret = (_read_private(Path(file).expanduser(), "client secret") if file else client_secret).strip()
+    given = {f"{_OIDC}_ISSUER": issuer, f"{_OIDC}_CLIENT_ID": client_id, f"{_OIDC}_CLIENT_SECRET": secret}
+    if not any(given.values()):
+        return None
+    missing = [variable for variable, value in given.items() if not value]
+    if missing:
+        raise ConfigurationError(f"{' and '.join(missing)} must be set too, for people to sign in by {_OIDC}_ISSUER")
+    return IdentityProvider(issuer or "", client_id, secret)
+
+
+def _url(environment: Mapping[str, str], variable: str) -> str | None:
+    """An https URL, or http on this machine; raises ConfigurationError."""
+    text = environment.get(variable, "").strip().rstrip("/")
+    if not text:
+        return None
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host = ""
+    if not host or parts.username or parts.password or parts.query or parts.fragment or not text.isascii():
+        raise ConfigurationError(f"{variable} is no URL such as https://login.example.com")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_this_machine(host)):
+        raise ConfigurationError(f"{variable} must begin with https://; http is for this machine alone")
+    return text
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host is a loopback address or `localhost`."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _interval(text: str) -> timedelta:
     interval = parse_duration(text)
     if not timedelta(seconds=1) <= interval <= timedelta(days=1):
         raise ValueError(f'"{text}" is not between "1s" and "1d"')
     return interval
+
+
+def _inactive_after(text: str) -> timedelta | None:
+    if text.strip().lower() == "off":
+        return None
+    try:
+        after = parse_duration(text)
+    except ValueError as error:
+        raise ValueError(f'{error}, or "off"') from None
+    if after.total_seconds() < SHORTEST_INACTIVITY:
+        raise ValueError(f'"{text}" leaves no day to warn of it: write "2d" or more, or "off"')
+    return after
 
 
 def _number(text: str) -> int:
@@ -100,9 +212,24 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _ports(text: str) -> frozenset[int]:
+    given = re.split(r"[\s,]+", text.strip())
+    if not all(re.fullmatch("[0-9]{1,5}", port) and 1 <= int(port) <= 65_535 for port in given):
+        raise ValueError(f'"{text}" is not a list of ports such as "443, 8443"')
+    return frozenset(map(int, given))
+
+
+def _days(text: str) -> timedelta:
+    kept = parse_duration(text)
+    if not timedelta(days=1) <= kept <= timedelta(days=366):
+        raise ValueError(f'"{text}" is not between "1d" and "366d"')
+    return kept
+
+
 _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
     {
         "minimum_period": ("PRIVATE_INTEGRATIONS_MINIMUM_PERIOD", parse_duration),
+        "inactive_after": ("PRIVATE_INTEGRATIONS_INACTIVE_AFTER", _inactive_after),
         "rate_limit": ("PRIVATE_INTEGRATIONS_RATE_LIMIT", _number),
         "rate_interval": ("PRIVATE_INTEGRATIONS_RATE_INTERVAL", _interval),
         "daily_rate_limit": ("PRIVATE_INTEGRATIONS_DAILY_RATE_LIMIT", _number),
@@ -110,6 +237,10 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
         "streamed_body_limit": ("PRIVATE_INTEGRATIONS_STREAMED_BODY_LIMIT", _number),
         "upstream_connections": ("PRIVATE_INTEGRATIONS_UPSTREAM_CONNECTIONS", _number),
         "upstream_timeout": ("PRIVATE_INTEGRATIONS_UPSTREAM_TIMEOUT", _interval),
+        "trusted_proxies": ("PRIVATE_INTEGRATIONS_TRUSTED_PROXIES", networks),
+        "webhook_ports": ("PRIVATE_INTEGRATIONS_WEBHOOK_PORTS", _ports),
+        "webhook_networks": ("PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS", networks),
+        "webhook_retention": ("PRIVATE_INTEGRATIONS_WEBHOOK_RETENTION", _days),
     }
 )
 
@@ -124,7 +255,7 @@ def _sealer(listed: str, file: Path | None, data_dir: Path | None) -> Sealer | N
             f"{file} is inside the data folder, so that every copy of the folder would hold the credentials and the "
             "key to them; keep the sealing keys elsewhere"
         )
-    lines = (line.partition("#")[0] for line in _read_private(file).splitlines())
+    lines = (line.partition("#")[0] for line in _read_private(file, "sealing keys").splitlines())
     keys = " ".join(lines).split()
     if not keys:
         raise ConfigurationError(
@@ -133,7 +264,7 @@ def _sealer(listed: str, file: Path | None, data_dir: Path | None) -> Sealer | N
     return Sealer(keys)
 
 
-def _read_private(file: Path) -> str:
+def _read_private(file: Path, what: str) -> str:
     """The text of a file that nobody but its owner may touch: asked of the very file that is read."""
     try:
         with file.open("rb") as opened:
@@ -141,4 +272,4 @@ def _read_private(file: Path) -> str:
                 raise ConfigurationError(f"{file} can be used by others than its owner; run: chmod 600 {file}")
             return opened.read(64 * 1024).decode(errors="replace")
     except OSError as error:
-        raise ConfigurationError(f"the sealing keys can't be read from {file}: {error.strerror}") from error
+        raise ConfigurationError(f"the {what} can't be read from {file}: {error.strerror}") from error

@@ -3,7 +3,9 @@
 import re
 import secrets
 import string
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import unquote
 
 from private_integrations.contract import digest_of
@@ -16,7 +18,7 @@ _BASE62 = string.ascii_letters + string.digits
 # `Bearer ` and 40 characters: nothing longer is worth hashing.
 _LONGEST_AUTHORIZATION = 47
 # Also a part of one, in any case: what was cut off or mistyped is still most of a secret.
-_SECRET_LIKE = re.compile(r"(pit|pmk|psk)-[0-9a-f]{4}[0-9a-f-]*", re.IGNORECASE)
+_SECRET_LIKE = re.compile(r"((?:pit|pmk|psk)-)[0-9a-f]{4}[0-9a-f-]*|(whsec_)[0-9a-z+/]{4}[0-9a-z+/=]*", re.IGNORECASE)
 _PRESENTED = re.compile(rb"(?:[Bb]earer )?(pit-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 
 
@@ -61,4 +63,13 @@ def presented_token(authorization: bytes) -> bytes | None:
 def without_secrets(text: str) -> str:
     """The text with whatever looks like a token or a key of ours, percent-encoded or not, cut out."""
     decoded = unquote(text)
-    return _SECRET_LIKE.sub(r"\1-…", decoded) if _SECRET_LIKE.search(decoded) else text
+    return _SECRET_LIKE.sub(r"\1\2…", decoded) if _SECRET_LIKE.search(decoded) else text
+
+
+def scrubbed(value: Any) -> Any:
+    """The value with every text in it without secrets; mappings become dicts, sequences lists."""
+    if isinstance(value, Mapping):
+        return {key: scrubbed(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [scrubbed(item) for item in value]
+    return without_secrets(value) if isinstance(value, str) else value

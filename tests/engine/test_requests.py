@@ -28,14 +28,14 @@ def asked(proxy) -> list[str]:
     return sorted(" ".join([seen_.split(" ")[0], seen_.split("/")[1]]) for seen_ in seen)
 
 
-def test_one_request_for_all_tokens_of_a_stack(stack, proxy):
-    """An `up` of new integrations asks for each twice; every later command reads them all at once."""
+def test_two_requests_for_all_of_a_stack(stack, proxy):
+    """An `up` of new integrations asks for each twice; every later command reads them, and their tokens, at once."""
     stack.up(many)
     assert asked(proxy) == ["PUT integrations"] * 2 * COUNT
     stack.preview(expect_no_changes=True)
-    assert asked(proxy) == ["GET tokens"]
+    assert asked(proxy) == ["GET integrations", "GET tokens"]
     stack.up()
-    assert asked(proxy) == ["GET tokens"]
+    assert asked(proxy) == ["GET integrations", "GET tokens"]
     stack.refresh()
     assert asked(proxy) == ["GET integrations", "GET tokens"]
     stack.destroy()

@@ -13,12 +13,7 @@ from management import Management
 from throwaway import Service
 from visitors import Visitor, new_visitor
 
-_USUAL = {
-    "viewport": DESKTOP,
-    "timezone_id": "Europe/Berlin",
-    "locale": "en-GB",
-    "permissions": ["clipboard-read", "clipboard-write"],
-}
+_USUAL = {"viewport": DESKTOP, "timezone_id": "Europe/Berlin", "locale": "en-GB"}
 
 NewScreen = Callable[..., Screen]
 

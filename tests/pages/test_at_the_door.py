@@ -27,7 +27,7 @@ def test_a_one_time_link_leads_in_and_the_password_too(service, place, new_scree
     assert screen.open(f"/settings/welcome/{code}") == 200
     screen.look()
     screen.page.get_by_label("New password").fill(PASSWORD)
-    screen.press("Save and sign in")
+    screen.press("Sign in")
     assert screen.path == LIST
     screen.page.get_by_text(email).first.click()
     screen.look()

@@ -12,7 +12,7 @@ import pytest
 from private_integrations import errors
 from private_integrations.cli import run
 from private_integrations.cli.failures import exit_code
-from private_integrations.cli.standing import managed_by
+from private_integrations.standing import managed_by
 
 UNKNOWN_TOKEN = "pit-" + "00000000-0000-0000-0000-000000000000"
 SECRET = re.compile(r"(pit|pmk)-[0-9a-f]")

@@ -14,6 +14,7 @@ import pysqlite3.dbapi2 as sqlite
 import pytest
 import requests
 
+from private_integrations.chain import Whole, examine
 from private_integrations.contract import API, token_fingerprint
 from stored import checked_copy
 
@@ -257,10 +258,11 @@ def killed_at(point: str, case: Case, operation: Operation, done: Stored) -> Non
 
 
 def goes_on(case: Case, operation: Operation, again: Stored, answer: requests.Response) -> None:
-    """Another process rotates; the new token and every older one that lived opens the data API, and no ended one."""
+    """Another process rotates: every token that lived opens the data API, no ended one; and the audit log is whole."""
     case.integration = case.integration or answer.json()["id"]
     last = again.integrations[0][1]
     assert case.issue(last + 1, run="later").status_code == 201
     statuses = {generation: case.service.use(token).status_code for generation, token in case.tokens.items()}
     assert statuses == {generation: 401 if generation in operation.ends else 200 for generation in case.tokens}
     assert case.ask("GET", "").json()["last_generation"] == last + 1
+    assert isinstance(examine(case.service.manage("GET", "/audit/export").content.splitlines()), Whole)

@@ -1,11 +1,10 @@
 """Pages for what no page could do, on a database that really fails."""
 
-import asyncio
 import re
-from typing import Any
 
 import pytest
 
+from guests import Guest, admitted, invited
 from private_integrations_service.app import Application
 from private_integrations_service.settings import Settings
 
@@ -13,53 +12,49 @@ SIGN_IN = "/settings/sign-in"
 
 
 @pytest.fixture
-def app(database, clock):
-    """The application over the database."""
-    made = Application(database, Settings(), clock)
-    yield made
-    made.close()
+def guest(database, clock):
+    """Somebody with the cookie of a session before the application."""
+    app = Application(database, Settings(), clock)
+    yield Guest(app, cookies={"session": "anything"})
+    app.close()
 
 
-def ask(app, method, path):
-    """Status, headers and text of the answer to a browser with a session."""
-    received: list[dict[str, Any]] = []
-    scope = {
-        "type": "http",
-        "method": method,
-        "scheme": "http",
-        "server": ("localhost", 80),
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "headers": [(b"host", b"localhost"), (b"cookie", b"session=anything")],
-    }
-
-    async def receive():
-        return {"type": "http.request", "body": b""}
-
-    async def send(message):
-        received.append(message)
-
-    asyncio.run(app(scope, receive, send))
-    headers = {name.decode(): value.decode() for name, value in received[0]["headers"]}
-    return received[0]["status"], headers, b"".join(part.get("body", b"") for part in received).decode()
-
-
-def test_a_database_that_fails_is_said_in_words(app, database):
+def test_a_database_that_fails_is_said_in_words(guest, database):
     """The page has the headers of all pages, and a link to try it again where nothing was sent."""
     with database.write(database.high_water) as write:
         write.connection.exec_driver_sql("DROP TABLE sessions")
-    for method, again in (("GET", [SIGN_IN]), ("POST", [])):
-        status, headers, text = ask(app, method, SIGN_IN)
-        assert status == 503
-        assert "The database does not answer; nothing was changed." in text
-        assert re.findall(r'href="([^"]+)">Try it again', text) == again
-        assert headers["content-security-policy"].startswith("default-src 'none'")
-        assert headers["cache-control"] == "no-store"
+    for answer, again in ((guest.get(SIGN_IN), [SIGN_IN]), (guest.post(SIGN_IN), [])):
+        assert answer.status == 503
+        assert "The database does not answer; nothing was changed." in answer.text
+        assert re.findall(r'href="([^"]+)">Try it again', answer.text) == again
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+        assert answer.headers["cache-control"] == "no-store"
 
 
-def test_a_method_that_a_page_does_not_have(app):
+def test_a_method_that_a_page_does_not_have(guest):
     """It is refused on a page, too."""
-    status, _, text = ask(app, "PUT", SIGN_IN)
-    assert status == 405
-    assert "Method Not Allowed." in text
+    answer = guest.ask("PUT", SIGN_IN, {})
+    assert answer.status == 405
+    assert "Method Not Allowed." in answer.text
+
+
+def test_a_page_that_breaks(database, clock, desk, accounts):
+    """Who sees it is told no more than that; the server gets the error for its log."""
+    app, errors = Application(database, Settings(), clock), []
+
+    async def as_served(scope, receive, send):
+        try:
+            await app(scope, receive, send)
+        except Exception as error:
+            errors.append(error)
+
+    desk.integration("contacts.readonly")
+    with database.write(clock()) as write:
+        write.connection.exec_driver_sql("UPDATE integrations SET scopes = 'no JSON'")
+    invited(database, clock(), "ada@example.com", **{accounts.location: "admin"})
+    answer = admitted(as_served, database, clock(), "ada@example.com").get("/settings/private-integrations")
+    app.close()
+    assert answer.status == 500
+    assert "This page broke, which is a fault of the service; its log says why." in answer.text
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert len(errors) == 1

@@ -66,7 +66,7 @@ def test_secrets_are_found_nowhere(places):
 
 def _use(heard, service, integration_id, secret):
     """Send a secret wherever one can be sent, rightly and wrongly."""
-    admin = {"Authorization": f"Bearer {service.key}"}
+    admin = {"Authorization": f"Bearer {service.key}", "User-Agent": f"curl {secret}"}
     shapes = [secret, f"Bearer {secret}", f"bearer {secret}", f"Basic {secret}", f"Bearer {secret}0", secret.upper()]
     for value in shapes:
         headers = {"Authorization": value, "Version": "v3"}
@@ -80,6 +80,8 @@ def _use(heard, service, integration_id, secret):
             f"/integrations/{integration_id}",
             f"/integrations/{integration_id}/activity",
             "/tokens",
+            "/audit",
+            "/audit/export",
             "/nothing",
         ):
             heard.ask("GET", API + path, headers=headers)
@@ -104,6 +106,7 @@ def _use(heard, service, integration_id, secret):
         ("DELETE", f"/keys/{secret}", None),
         ("PUT", f"/keys/{secret[:100]}", {"role": "admin", "digest": secret}),
         ("PATCH", f"/integrations/{integration_id}", {secret: secret}),
+        ("PATCH", f"/integrations/{integration_id}", {"rotation": {"overlap_seconds": int(secret[4:8], 16)}}),
         ("PATCH", f"/integrations/{integration_id}", {"scopes": [secret]}),
         (
             "PUT",

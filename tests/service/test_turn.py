@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pysqlite3.dbapi2 as sqlite
 import pytest
-from sqlalchemy import insert
 
-from private_integrations_service.storage import tables
+from private_integrations_service.actor import Actor
+from private_integrations_service.storage import audit
 from private_integrations_service.storage.ballast import FILE_NAME as BALLAST
 from private_integrations_service.storage.ballast import SIZE
 from private_integrations_service.storage.database import TURN_NAME
@@ -50,8 +50,7 @@ def test_one_turn_at_a_time(database, clock):
     def store(_: int) -> int:
         with database.write(clock()) as write:
             held = write.connection.exec_driver_sql("SELECT count(*) FROM audit").scalar_one()
-            event = {"at": write.now, "actor": "", "action": "", "account_id": "", "integration_id": "", "detail": ""}
-            write.connection.execute(insert(tables.audit).values(**event))
+            audit.record_key(write, actor=Actor("test"), action="")
             return held
 
     with ThreadPoolExecutor(PLACES) as pool:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from itertools import count
 from typing import Any
 
 import pytest
@@ -82,13 +83,15 @@ def leave_pages(database: Database, account: str, more: int) -> None:
     with database.write(NOON) as write:
         pages = write.connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     set_on_writer(database, f"max_page_count={pages}")
+    rows = count(1)
     for size in (3000, 300, 30, 0):
         text = "x" * size
-        event = {"at": NOON, "actor": "", "action": "", "account_id": "", "integration_id": "", "detail": text}
+        event = {"at": NOON, "account_id": "", "detail": text}
+        event |= dict.fromkeys(("actor", "action", "integration_id", "address", "agent", "previous", "hash"), "")
         contact = {"account_id": account, "added_at": NOON, "updated_at": NOON, "fields": text}
         with suppress(DiskFull):
             while True:
-                store(database, insert(tables.audit).values(**event))
+                store(database, insert(tables.audit).values(**event, sequence=next(rows)))
         with suppress(DiskFull):
             while True:
                 store(database, insert(tables.contacts).values(id=new_id(), **contact))

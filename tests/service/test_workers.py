@@ -1,6 +1,7 @@
 """Several workers on one folder and one port: what one has answered holds for all, and they live and die together."""
 
 import itertools
+import json
 import os
 import re
 import signal
@@ -20,6 +21,9 @@ import psutil
 import pytest
 
 from lines import Line, lines, worker_pids
+from private_integrations.chain import Whole, examine
+from private_integrations.client import Client
+from private_integrations.connection import Connection
 from private_integrations.contract import digest_of
 from private_integrations_service.authorizer.grants import LiveGrants
 from private_integrations_service.storage.database import FILE_NAME
@@ -115,6 +119,17 @@ def test_after_an_end_is_answered_no_worker_accepts_the_token(two):
     assert late[401] == late.total() >= 40 * 8 * 5
     assert {line.pid for line in using} == worker_pids(two.process.pid)
     assert all(line.statuses[200] and line.statuses[401] for line in using)
+
+
+def test_changes_of_all_workers_are_one_chain(two):
+    """Whichever worker writes a row of the audit log, it follows the one that was committed before it."""
+    with desk_of(two, 4) as desk:
+        desks = [Desk(desk.url, desk.pid, desk.key, desk.account, [line]) for line in desk.lines]
+        with ThreadPoolExecutor() as pool:
+            made = list(pool.map(lambda one: [one.token("contacts.readonly")[0] for _ in range(5)], desks))
+    log = list(Client(Connection(two.url, two.key)).audit_log(account=two.account))
+    assert isinstance(examine(log), Whole)
+    assert {json.loads(line)["integration_id"] for line in log} >= set(itertools.chain(*made))
 
 
 def use_until(line: Line, token: str, account: str, ended: threading.Event) -> list[tuple[float, int]]:

@@ -30,7 +30,7 @@ _CODES: dict[type[PrivateIntegrationError], int] = {
     Conflict: 5,
     ServiceUnreachable: 6,
 }
-_SECRET = re.compile(r"\b(pit|pmk|psk)-[0-9a-f][0-9a-f-]{7,}")
+_SECRET = re.compile(r"\b((?:pit|pmk|psk)-)[0-9a-f][0-9a-f-]{7,}|\b(whsec_)[A-Za-z0-9+/=]{8,}")
 
 
 class OutputLostError(Exception):
@@ -91,4 +91,4 @@ def _with_advice(error: typer.TyperException) -> str:
 
 def _one_line(message: str) -> str:
     shown = "".join(" " if unicodedata.category(character) == "Cc" else character for character in message)
-    return _SECRET.sub(r"\1-…", " ".join(shown.split()))
+    return _SECRET.sub(r"\1\2…", " ".join(shown.split()))

@@ -6,11 +6,12 @@ from ..client import Client
 from ..connection import find_account
 from ..contract import Integration
 from ..errors import NotFound
+from ..standing import Standing, managed_by
 from .failures import note
 from .options import AccountId, AsJson, IntegrationId, connect
 from .output import Row, print_facts, print_json, print_rows, print_table, print_text
 from .schedules import policy_text
-from .standing import Standing, managed_by, standing_of, standings, when
+from .standing import standing_of, standings, when
 from .tokens import token_rows
 
 _HEADINGS = (
@@ -58,7 +59,7 @@ def standings_in(client: Client, account: str | None, under: str | None = None) 
     found: Iterable[Integration] = client.integrations(account=account, under=under)
     known = list(standings(client, found))
     if not known and account is not None:
-        _must_exist(client, account)
+        must_exist(client, account)
     return known
 
 
@@ -73,7 +74,8 @@ def print_standing(standing: Standing, as_json: bool) -> None:
         print_table(*token_rows(standing.tokens, last_used=True))
 
 
-def _must_exist(client: Client, account: str) -> None:
+def must_exist(client: Client, account: str) -> None:
+    """Raise NotFound if there is no such account, as far as the key reaches."""
     if account not in {known.id for known in client.accounts()}:
         raise NotFound(f"there is no account {account}; `private-integrations accounts` lists them")
 

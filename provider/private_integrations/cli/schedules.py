@@ -90,9 +90,7 @@ def what_did_not_fit(stored: RotationPolicy | None, given: Given, new: Policy) -
 
 def policy_text(policy: Policy) -> str:
     """A policy in one line."""
-    early = f", early window {format_duration(policy.early_window)}" if policy.early_window else ""
-    paused = "" if policy.enabled else ", paused"
-    return f"{policy.rule}, overlap {format_duration(policy.overlap)}{early}{paused}"
+    return policy.in_words
 
 
 def _parts(given: Given, kept: dict[str, Any] | None = None) -> dict[str, Any]:

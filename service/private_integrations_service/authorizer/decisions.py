@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from urllib.parse import parse_qs
 
+from private_integrations.contract import LEAKED, UNUSED
+
 from ..catalogue import Endpoint, Match
 from ..storage.grants import Grant
 from ..tokens import presented_token
@@ -34,6 +36,8 @@ TOKEN_MALFORMED = Refusal(401, "token-malformed", _NO_SUCH_TOKEN, challenge=_INV
 TOKEN_UNKNOWN = Refusal(401, "token-unknown", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
 TOKEN_EXPIRED = Refusal(401, "token-expired", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
 TOKEN_REVOKED = Refusal(401, "token-revoked", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_INACTIVE = Refusal(401, "token-inactive", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_LEAKED = Refusal(401, "token-leaked", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
 ACCOUNT_NOT_SERVED = Refusal(403, "account-not-served", "The token does not have access to this location.")
 
 
@@ -63,14 +67,18 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Presented | Refusal:
 
 
 def refuse_grant(grant: Grant | None, now: datetime) -> Refusal | None:
-    """Why the token opens nothing at `now`; expired and revoked are told only of tokens that existed."""
+    """Why the token opens nothing at `now`; how its life ended is told only of tokens that existed."""
     if grant is None:
         return TOKEN_UNKNOWN
     if grant.is_live(now):
         return None
+    because = grant.ended or ""
+    if because == LEAKED:
+        return TOKEN_LEAKED
     # A deadline that has passed says more than the bookkeeping that ended the token afterwards.
-    expired = grant.expires_at is not None and grant.expires_at <= now
-    return TOKEN_EXPIRED if expired else TOKEN_REVOKED
+    if grant.expires_at is not None and grant.expires_at <= now:
+        return TOKEN_EXPIRED
+    return TOKEN_INACTIVE if because.startswith(UNUSED) else TOKEN_REVOKED
 
 
 def cannot(method: str, path: str, reason: str = "not-found") -> Refusal:

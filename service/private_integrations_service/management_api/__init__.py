@@ -14,7 +14,20 @@ from ..settings import Settings
 from ..storage.activity import Activity
 from ..storage.database import Database, DiskFull
 from ..storage.turn import StorageBusy
-from . import accounts, activity, generations, health, integrations, keys, upstreams, users
+from . import (
+    accounts,
+    activity,
+    audit,
+    data_webhooks,
+    generations,
+    health,
+    integrations,
+    keys,
+    leaked,
+    upstreams,
+    users,
+    webhooks,
+)
 from .callers import Clock, Parts
 
 __all__ = ["Clock", "management_api"]
@@ -59,7 +72,21 @@ def management_api(
             for code, text in _PROBLEMS.items()
         },
     )
+    api.state.reports = leaked.Budget()
     api.state.parts = Parts(database, Rules(catalogue, settings), clock, recorded)
-    for part in (accounts, upstreams, integrations, generations, activity, keys, users, health):
+    for part in (
+        accounts,
+        upstreams,
+        integrations,
+        generations,
+        activity,
+        webhooks,
+        data_webhooks,
+        keys,
+        users,
+        audit,
+        health,
+        leaked,
+    ):
         api.include_router(part.router, prefix=API)
     return api

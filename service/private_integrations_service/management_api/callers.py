@@ -14,6 +14,7 @@ from ..access import actor_of, identify, refuse_administration, refuse_method
 from ..actor import Actor
 from ..domain import Refused
 from ..operations.integrations import Rules
+from ..origins import client_address, client_agent
 from ..problems import ProblemError
 from ..storage.activity import Activity
 from ..storage.database import Database
@@ -64,7 +65,9 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
     refused = None if request.url.path == f"{API}/introspect" else refuse_method(key, request.method)
     if refused is not None:
         raise ProblemError(refused)
-    return Caller(key, actor_of(key), now, parts.database, parts.rules, parts.activity)
+    address = client_address(request.scope, parts.rules.settings.trusted_proxies)
+    actor = actor_of(key, address, client_agent(request.scope))
+    return Caller(key, actor, now, parts.database, parts.rules, parts.activity)
 
 
 Asking = Annotated[Caller, Depends(_caller)]

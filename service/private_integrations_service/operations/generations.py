@@ -13,7 +13,9 @@ from private_integrations.contract import (
     IssuedToken,
     Secret,
     TokenState,
+    UnusedToken,
     fingerprint,
+    rfc3339,
 )
 
 from ..actor import Actor
@@ -27,10 +29,12 @@ from ..domain import (
     plan_first_use,
     plan_issue,
 )
+from ..inactivity import single
 from ..storage import audit, integrations
 from ..storage import tokens as stored
 from ..storage.database import Database, Write
 from ..tokens import new_token, presented_token
+from .announcements import announce, tell_delivered, tell_retired
 from .integrations import find, refuse_owner
 
 LastUsed = Callable[[Collection[int]], Mapping[int, datetime]]
@@ -96,6 +100,20 @@ def issue(
         reason=request.reason,
         changed=sorted(token.generation for token in plan.tokens),
     )
+    # Asking for the next one says that the one before was stored.
+    tell_delivered(write, integration, plan.tokens, actor=actor)
+    tell_retired(write, integration, plan.tokens, actor=actor)
+    announce(
+        write,
+        "rotation.rotated",
+        account=integration.account,
+        integration=integration,
+        actor=actor.name,
+        generation=issued.generation,
+        fingerprint=issued.fingerprint,
+        issuer=request.issuer,
+        reason=request.reason,
+    )
     return issued
 
 
@@ -107,6 +125,7 @@ def deliver(write: Write, digest: bytes) -> None:
         return
     change = plan_first_use(_tokens(write, integration), found[1], write.now)
     _apply(write, integration, change, actor=_CONSUMER, action="deliver")
+    tell_delivered(write, integration, change.tokens, actor=_CONSUMER)
 
 
 def acknowledge(
@@ -119,6 +138,7 @@ def acknowledge(
     change = plan_acknowledgement(_tokens(write, integration), generation, token_fingerprint, write.now)
     if isinstance(change, Refused):
         return change
+    tell_delivered(write, integration, change.tokens, actor=actor)
     return _apply(write, integration, change, actor=actor, action="acknowledge")
 
 
@@ -130,6 +150,7 @@ def expire(write: Write, integration_id: str, generations: Sequence[int], *, act
     change = plan_expiry(_tokens(write, integration), integration.last_generation, generations, write.now)
     if isinstance(change, Refused):
         return change
+    tell_retired(write, integration, change.tokens, actor=actor)
     return _apply(write, integration, change, actor=actor, action="expire")
 
 
@@ -147,6 +168,15 @@ def cancel(
         # A late repetition changes nothing, not even how long the schedule is held.
         integration = integration.model_copy(update={"held_until": write.now + hold})
         integrations.hold(write.connection, integration_id, write.now + hold)
+        announce(
+            write,
+            "rotation.cancelled",
+            account=integration.account,
+            integration=integration,
+            actor=actor.name,
+            generation=generation,
+            held_until=rfc3339(write.now + hold),
+        )
     return _apply(write, integration, change, actor=actor, action="cancel")
 
 
@@ -211,8 +241,16 @@ def _state(
         external_id=integration.external_id,
         last_generation=integration.last_generation,
         held_until=integration.held_until,
+        unused=_unused(tokens, now),
         secrets=[_secret(token, now, last_used.get(token.id)) for token in tokens],
     )
+
+
+def _unused(tokens: Sequence[Token], now: datetime) -> UnusedToken | None:
+    token = single(tokens, now)
+    if token is None or token.notice is None:
+        return None
+    return UnusedToken(generation=token.generation, since=token.notice.since, ends_at=token.notice.ends_at)
 
 
 def _secret(token: Token, now: datetime, last_used: datetime | None) -> Secret:

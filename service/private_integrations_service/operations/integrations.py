@@ -19,11 +19,14 @@ from private_integrations.schedules import read_schedule
 from .. import tokens
 from ..actor import Actor
 from ..catalogue import Catalogue
-from ..domain import Refused, plan_overlap
+from ..domain import OVERLAP_ENDED, Refused, plan_overlap
 from ..settings import Settings
-from ..storage import accounts, audit, integrations
+from ..storage import accounts, audit, data_endpoints, integrations
 from ..storage import tokens as stored_tokens
+from ..storage.announced import told_until
 from ..storage.database import Write
+from . import data_events
+from .announcements import announce, tell_end
 
 
 @dataclass(frozen=True)
@@ -120,9 +123,11 @@ def edit(
         return refusal
     new = new.model_copy(update={"version": old.version + 1, "updated_at": write.now})
     integrations.save_integration(write.connection, new)
-    _move_deadlines(write, old, new)
+    _move_deadlines(write, old, new, actor=actor)
+    data_events.withhold(write, new)
     changed = sorted(field for field in values if getattr(new, field) != getattr(old, field))
     audit.record(write, new, actor=actor, action="edit", changed=changed, scopes=new.scopes)
+    _tell(write, new, "integration.edited", actor=actor, changed=changed, scopes=new.scopes)
     return new
 
 
@@ -201,6 +206,7 @@ def _adopt(
     )
     integrations.save_integration(write.connection, adopted)
     integrations.add_claim(write.connection, adopted, write.now)
+    data_events.withhold(write, adopted)
     audit.record(
         write,
         adopted,
@@ -210,6 +216,9 @@ def _adopt(
         before=target.external_id,
         scopes=adopted.scopes,
     )
+    fields = ("external_id", "name", "description", "scopes", "rotation")
+    changed = sorted(field for field in fields if getattr(adopted, field) != getattr(target, field))
+    _tell(write, adopted, "integration.edited", actor=actor, changed=changed, scopes=adopted.scopes)
     return Declared(adopted, created=False)
 
 
@@ -231,10 +240,11 @@ def _create(write: Write, external_id: str, request: IntegrationRequest, *, acto
     integrations.add_integration(write.connection, integration)
     integrations.add_claim(write.connection, integration, write.now)
     audit.record(write, integration, actor=actor, action="create", external_id=external_id, scopes=integration.scopes)
+    _tell(write, integration, "integration.created", actor=actor, scopes=integration.scopes)
     return Declared(integration, created=True)
 
 
-def _move_deadlines(write: Write, old: Integration, new: Integration) -> None:
+def _move_deadlines(write: Write, old: Integration, new: Integration, *, actor: Actor) -> None:
     """Let a running overlap follow an edited one; ending the schedule, or a shorter default, cuts nobody off."""
     before, after = Policy.from_the_wire(old.rotation), Policy.from_the_wire(new.rotation)
     same_rule = (before.every, before.schedule) == (after.every, after.schedule)
@@ -243,12 +253,23 @@ def _move_deadlines(write: Write, old: Integration, new: Integration) -> None:
     tokens_now = stored_tokens.tokens_of(write.connection, [new.id])[new.id]
     change = plan_overlap(tokens_now, before.overlap, after.overlap, write.now)
     stored_tokens.save_tokens(write.connection, change.tokens)
+    told = told_until(write.connection, "token.retired")
+    for token in change.tokens:
+        # Whose time ran out since the job last looked, it tells of by itself.
+        if token.expires_at is not None and token.expires_at <= told:
+            tell_end(write, new, token, because=OVERLAP_ENDED, actor=actor)
 
 
 def _remove(write: Write, integration: Integration, *, actor: Actor, action: str) -> None:
     stored_tokens.end_all(write.connection, integration.id, write.now, "integration deleted")
     integrations.mark_deleted(write.connection, integration.id, write.now)
+    data_endpoints.remove_endpoints_of(write.connection, integration.id)
     audit.record(write, integration, actor=actor, action=action, external_id=integration.external_id)
+    _tell(write, integration, "integration.deleted", actor=actor)
+
+
+def _tell(write: Write, integration: Integration, event: str, *, actor: Actor, **data: object) -> None:
+    announce(write, event, account=integration.account, integration=integration, actor=actor.name, **data)
 
 
 def _taken(existing: Integration, *, issued: bool) -> Refused:

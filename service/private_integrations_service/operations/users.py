@@ -1,114 +1,397 @@
-"""Users of the settings pages: invite them, let them choose a password, sign them in and out."""
+"""Users of the settings pages: who they are, where they belong, and what they may there."""
 
 import secrets
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
-from argon2 import PasswordHasher
-from argon2.exceptions import Argon2Error
 from sqlalchemy import Connection
 
-from private_integrations.contract import Invitation, UserRequest, digest_of
+from private_integrations.contract import (
+    Account,
+    Invitation,
+    MembershipEdit,
+    UserPlace,
+    UserReport,
+    UserRequest,
+    digest_of,
+)
 
+from .. import permissions
 from ..actor import Actor
 from ..domain import Refused
-from ..permissions import Membership, managed_accounts
+from ..permissions import Admission, Membership
 from ..storage import accounts, audit
+from ..storage import sessions as signing_in
 from ..storage import users as stored
 from ..storage.database import Write
-from ..storage.users import Session, User
+from ..storage.users import User
 from ..tokens import new_id
 
 INVITATION = timedelta(days=3)
 """How long a one-time link is good."""
-IDLE = timedelta(hours=12)
-"""A session ends when it was not used for so long."""
-LONGEST = timedelta(days=7)
-"""And when it is so old, however much it is used."""
-SHORTEST_PASSWORD = 12
-
-_HASHER = PasswordHasher()
-_SIGN_IN_REFUSED = Refused("sign-in-refused", "this email and password don't belong together")
 
 
 @dataclass(frozen=True)
-class SignedIn:
-    """A new session; `secret` is handed to the browser and kept nowhere."""
+class Person:
+    """A user as the pages know them: their places, and the accounts that those have to do with."""
 
-    session: Session
-    secret: str = field(repr=False)
+    user: User
+    memberships: tuple[Membership, ...]
+    accounts: tuple[Account, ...]
+    switched_off: frozenset[str]
+
+    def actor(self, address: str, agent: str) -> Actor:
+        """As operations know them: reaching the accounts whose integrations they manage, and no other."""
+        reached = permissions.managed_accounts(self.memberships, self.accounts, self.switched_off)
+        return Actor(f"person/{self.user.email}/{self.user.id}", reached, address, agent)
+
+    def admission(self, account_id: str | None = None) -> Admission:
+        """What pages about an account, or about all that they manage, are to them."""
+        return permissions.admission(self.memberships, self.accounts, self.switched_off, account_id)
+
+    def may_decide_in(self, account_id: str) -> bool:
+        """Whether they decide anything about the people of an account."""
+        return any(a.id == account_id and permissions.grantable(self.memberships, a) for a in self.accounts)
+
+    def account(self, account_id: str) -> Account | Refused:
+        """An account that they have a place in, or above."""
+        return next((a for a in self.accounts if a.id == account_id), _no_account(account_id))
 
 
-def invite(write: Write, email: str, request: UserRequest, *, actor: Actor) -> Invitation | Refused:
-    """Make a user, or give one other memberships, with a one-time code to choose a password with."""
-    for place in request.memberships:
-        if accounts.account_by_id(write.connection, place.account) is None or not actor.reaches(place.account):
-            return Refused("account-unknown", f"there is no account {place.account}")
+@dataclass(frozen=True)
+class Place:
+    """Somebody's place in an account, or in the agency above it."""
+
+    user: User
+    membership: Membership
+    inherited: bool
+
+
+def person_of(connection: Connection, user: User) -> Person:
+    """What the pages must know of a user."""
+    held = tuple(stored.memberships_of(connection, user.id))
+    reached = tuple(accounts.accounts_within(connection, [place.account_id for place in held]))
+    return Person(user, held, reached, stored.switched_off(connection))
+
+
+def invite(write: Write, email: str, request: UserRequest, *, actor: Actor, links: bool = True) -> Invitation | Refused:
+    """Make a user, with a one-time code to choose a password with unless `links` are of no use.
+
+    Repeated before the code was used, it gives another one. Nothing else is changed of a user that there is.
+    """
+    wanted = {place.account: place.role for place in request.memberships}
+    for account in wanted:
+        if accounts.account_by_id(write.connection, account) is None or not actor.reaches(account):
+            return _no_account(account)
     user = stored.user_by_email(write.connection, email)
     if user is None:
         user = User(new_id("usr_"), email.lower(), request.name or email, write.now)
         stored.add_user(write.connection, user)
-    places = [Membership(place.account, place.role) for place in request.memberships]
-    stored.save_memberships(write.connection, user.id, places)
-    code = secrets.token_urlsafe(32)
-    expires = write.now + INVITATION
-    stored.add_code(write.connection, digest_of(code), user.id, expires)
-    held = [place.model_dump() for place in request.memberships]
-    audit.record_key(write, actor=actor, action="invite user", user=user.id, email=user.email, memberships=held)
+        for account, role in wanted.items():
+            stored.save_membership(write.connection, user.id, Membership(account, role))
+            audit.record_account(
+                write, account, actor=actor, action="invite user", user=user.id, email=user.email, role=role
+            )
+    elif not _is_repetition(write.connection, user, wanted):
+        return Refused("user-exists", f"there is a user {user.email} already; nothing was changed")
+    return _invitation(write, user, links=links)
+
+
+def link(write: Write, email: str, *, actor: Actor, links: bool = True) -> Invitation | Refused:
+    """Another one-time code for a user, who chooses a new password with it; until then nothing changes for them.
+
+    Without `links`, where nobody signs in with a password, there is none.
+    """
+    user = _find(write.connection, email)
+    if isinstance(user, Refused):
+        return user
+    if user.disabled_at is not None:
+        return Refused("user-disabled", f"{user.email} is disabled; enable them first")
+    if links:
+        audit.record_key(write, actor=actor, action="make sign-in link", user=user.id, email=user.email)
+    return _invitation(write, user, links=links)
+
+
+def disable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
+    """Let a user in no more: their sessions and one-time codes end now, and come back by nothing."""
+    user = _find(write.connection, email)
+    if isinstance(user, Refused):
+        return user
+    if user.disabled_at is None:
+        stored.set_disabled(write.connection, user.id, write.now)
+        signing_in.remove_sessions_of(write.connection, user.id)
+        signing_in.remove_codes_of(write.connection, user.id)
+        audit.record_key(write, actor=actor, action="disable user", user=user.id, email=user.email)
+    return _report(write.connection, replace(user, disabled_at=user.disabled_at or write.now))
+
+
+def enable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
+    """Let a user in again, with the password and the places that they had."""
+    user = _find(write.connection, email)
+    if isinstance(user, Refused):
+        return user
+    if user.disabled_at is not None:
+        stored.set_disabled(write.connection, user.id, None)
+        audit.record_key(write, actor=actor, action="enable user", user=user.id, email=user.email)
+    return _report(write.connection, replace(user, disabled_at=None))
+
+
+def forget_identities(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
+    """Forget whom a provider means by this user: the next one there whose verified address it is, is taken for them."""
+    user = _find(write.connection, email)
+    if isinstance(user, Refused):
+        return user
+    stored.remove_identities(write.connection, user.id)
+    signing_in.remove_sessions_of(write.connection, user.id)
+    audit.record_key(write, actor=actor, action="unlink identity", user=user.id, email=user.email)
+    return _report(write.connection, user)
+
+
+def listed(connection: Connection) -> list[UserReport]:
+    """Every user, by address, the disabled ones too."""
+    return [_report(connection, user) for user in stored.all_users(connection)]
+
+
+def place(write: Write, email: str, account_id: str, edit: MembershipEdit, *, actor: Actor) -> UserReport | Refused:
+    """Give a user a place in an account, or change it: what isn't given stays as it is."""
+    user, account = _find(write.connection, email), accounts.account_by_id(write.connection, account_id)
+    if isinstance(user, Refused):
+        return user
+    if account is None:
+        return _no_account(account_id)
+    if edit.sub_accounts not in (None, "default") and account.kind != "agency":
+        return Refused("permission-not-there", f"{account_id} is no agency: it has no sub-accounts to permit")
+    _save(write, user, account_id, changed(_place_in(write.connection, user, account_id), account_id, edit), actor)
+    return _report(write.connection, user)
+
+
+def displace(write: Write, email: str, account_id: str, *, actor: Actor) -> UserReport | Refused:
+    """Take a user's place in an account away; without one there is nothing to do."""
+    user = _find(write.connection, email)
+    if isinstance(user, Refused):
+        return user
+    _remove(write, user, account_id, actor)
+    return _report(write.connection, user)
+
+
+def changed(before: Membership | None, account_id: str, edit: MembershipEdit) -> Membership:
+    """A place as an edit leaves it."""
+    kept = before or Membership(account_id, edit.role or "user")
+    return Membership(
+        account_id,
+        edit.role or kept.role,
+        kept.own if edit.own is None else permissions.setting(edit.own),
+        kept.sub_accounts if edit.sub_accounts is None else permissions.setting(edit.sub_accounts),
+    )
+
+
+# What an admin does in the pages, where their own permissions say what they may.
+
+
+def people_of(connection: Connection, account: Account) -> list[Place]:
+    """Everybody who has to do with an account: its own people, then those of its agency who manage it from there."""
+    own = [Place(user, place, inherited=False) for user, place in stored.users_in(connection, [account.id])]
+    above = stored.users_in(connection, [account.agency_id] if account.agency_id else [])
+    return own + [Place(user, place, inherited=True) for user, place in above if place.manages_sub_accounts]
+
+
+def administrators_of(connection: Connection, wanted: Collection[Account]) -> list[User]:
+    """Who decides about the people of any of these accounts, by address."""
+    found: dict[str, User] = {}
+    for account in wanted:
+        for one in people_of(connection, account):
+            if one.user.disabled_at is None and permissions.administers([one.membership], account):
+                found[one.user.id] = one.user
+    return sorted(found.values(), key=lambda user: user.email)
+
+
+def invite_into(
+    write: Write,
+    account_id: str,
+    email: str,
+    name: str,
+    edit: MembershipEdit,
+    *,
+    actor: Actor,
+    editor: User,
+    links: bool = True,
+) -> Invitation | Refused:
+    """Invite somebody into an account that the editor administers.
+
+    Whoever has a place elsewhere gets one here too, but no code: it would let the inviter be them everywhere.
+    """
+    account = _administered(write.connection, account_id, editor)
+    if isinstance(account, Refused):
+        return account
+    user = stored.user_by_email(write.connection, email)
+    if user is None:
+        user = User(new_id("usr_"), email.lower(), name or email, write.now)
+        stored.add_user(write.connection, user)
+        is_new = True
+    else:
+        is_new = False
+        if user.disabled_at is not None:
+            return Refused("user-disabled", f"{user.email} was disabled by whoever runs this service; ask there")
+        if _place_in(write.connection, user, account_id) is not None:
+            return Refused("user-exists", f"{user.email} belongs to this account already")
+    stored.save_membership(write.connection, user.id, changed(None, account_id, edit))
+    role = edit.role or "user"
+    audit.record_account(
+        write, account_id, actor=actor, action="invite user", user=user.id, email=user.email, role=role
+    )
+    return _invitation(write, user, links=links and is_new)
+
+
+def change_place(
+    write: Write, account_id: str, user_id: str, edit: MembershipEdit | None, *, actor: Actor, editor: User
+) -> User | Refused:
+    """Change somebody's role and permissions in an account, or with None take their place away, as a person there."""
+    account, user = _visible(write.connection, account_id, editor), stored.user_by_id(write.connection, user_id)
+    before = None if user is None else _place_in(write.connection, user, account_id)
+    if isinstance(account, Refused):
+        return account
+    if user is None or before is None:
+        return Refused("user-unknown", "there is no such person in this account")
+    after = None if edit is None else changed(before, account_id, edit)
+    why_not = permissions.refuse_change(stored.memberships_of(write.connection, editor.id), account, before, after)
+    if why_not is not None:
+        return Refused("permission-not-yours", why_not)
+    if not _keeps_an_administrator(write.connection, account, user, after):
+        detail = "nobody would be left who decides about this account; make somebody else an admin first"
+        return Refused("account-without-admin", detail)
+    if after is None:
+        _remove(write, user, account_id, actor)
+    else:
+        _save(write, user, account_id, after, actor)
+    return user
+
+
+def link_for(
+    write: Write, account_id: str, user_id: str, *, actor: Actor, editor: User, links: bool = True
+) -> Invitation | Refused:
+    """A one-time code for somebody who belongs nowhere but to accounts that the editor administers."""
+    account, user = _administered(write.connection, account_id, editor), stored.user_by_id(write.connection, user_id)
+    if isinstance(account, Refused):
+        return account
+    if user is None or _place_in(write.connection, user, account_id) is None:
+        return Refused("user-unknown", "there is no such person in this account")
+    for place in stored.memberships_of(write.connection, user_id):
+        if isinstance(_administered(write.connection, place.account_id, editor), Refused):
+            detail = f"{user.email} belongs to other accounts too; whoever runs this service makes a new link for them"
+            return Refused("permission-not-yours", detail)
+    return link(write, user.email, actor=actor, links=links)
+
+
+def switch_labs(write: Write, account_id: str, *, on: bool, actor: Actor, editor: User) -> Account | Refused:
+    """Switch private integrations of an account on or off for people; nothing else changes by it."""
+    account = _administered(write.connection, account_id, editor)
+    if isinstance(account, Refused):
+        return account
+    if on == (account_id in stored.switched_off(write.connection)):
+        if on:
+            stored.switch_on(write.connection, account_id)
+        else:
+            stored.switch_off(write.connection, account_id, write.now)
+        audit.record_account(write, account_id, actor=actor, action=f"switch labs {'on' if on else 'off'}")
+    return account
+
+
+def _keeps_an_administrator(connection: Connection, account: Account, user: User, after: Membership | None) -> bool:
+    """Whether somebody decides about the account once this user's place is another one."""
+    if after is not None and permissions.administers([after], account):
+        return True
+    return any(
+        one.user.disabled_at is None and permissions.administers([one.membership], account)
+        for one in people_of(connection, account)
+        if one.inherited or one.user.id != user.id
+    )
+
+
+def _visible(connection: Connection, account_id: str, editor: User) -> Account | Refused:
+    """An account in which the editor may change something."""
+    person = person_of(connection, editor)
+    account = person.account(account_id)
+    if isinstance(account, Refused) or permissions.grantable(person.memberships, account):
+        return account
+    return _no_account(account_id)
+
+
+def _administered(connection: Connection, account_id: str, editor: User) -> Account | Refused:
+    person = person_of(connection, editor)
+    account = person.account(account_id)
+    if isinstance(account, Refused) or permissions.administers(person.memberships, account):
+        return account
+    if not permissions.grantable(person.memberships, account):
+        return _no_account(account_id)
+    return Refused("permission-not-yours", "only an admin with every permission of the account does this")
+
+
+def _is_repetition(connection: Connection, user: User, wanted: dict[str, permissions.MembershipRole]) -> bool:
+    held = {place.account_id: place.role for place in stored.memberships_of(connection, user.id)}
+    return held == wanted and not user.has_password and user.disabled_at is None
+
+
+def _invitation(write: Write, user: User, *, links: bool) -> Invitation:
+    if not links:
+        return Invitation(user_id=user.id, email=user.email)
+    code, expires = secrets.token_urlsafe(32), write.now + INVITATION
+    signing_in.add_code(write.connection, digest_of(code), user.id, expires)
     return Invitation(user_id=user.id, email=user.email, code=code, expires_at=expires)
 
 
-def welcome(write: Write, code: str, password: str, *, address: str, agent: str) -> SignedIn | Refused:
-    """Use up a one-time code: from now on the password is the user's, and they are signed in."""
-    user = stored.user_of_code(write.connection, digest_of(code), write.now)
-    if user is None:
-        return Refused("code-unknown", "this link was used or has expired; ask for a new one")
-    if len(password) < SHORTEST_PASSWORD:
-        return Refused("password-weak", f"a password has at least {SHORTEST_PASSWORD} characters")
-    stored.set_password(write.connection, user.id, _HASHER.hash(password))
-    stored.remove_codes_of(write.connection, user.id)
-    stored.remove_sessions_of(write.connection, user.id)
-    audit.record_key(write, actor=person(write.connection, user, address, agent), action="choose password")
-    return _signed_in(write, user)
+def _find(connection: Connection, email: str) -> User | Refused:
+    return stored.user_by_email(connection, email) or Refused("user-unknown", f"there is no user {email}")
 
 
-def sign_in(write: Write, email: str, password: str) -> SignedIn | Refused:
-    """A session for whoever knows the password; which of the two is wrong is not said."""
-    user = stored.user_by_email(write.connection, email)
-    if user is None or user.disabled_at is not None:
-        return _SIGN_IN_REFUSED
-    known = stored.password_of(write.connection, user.id)
-    if known is None:
-        return _SIGN_IN_REFUSED
-    try:
-        _HASHER.verify(known, password)
-    except Argon2Error:
-        return _SIGN_IN_REFUSED
-    return _signed_in(write, user)
-
-
-def sign_out(write: Write, session: Session) -> None:
-    """End a session."""
-    stored.remove_session(write.connection, session.digest)
-
-
-def session_of(connection: Connection, secret: str, now: datetime) -> Session | None:
-    """The live session that a browser shows, or None."""
-    session = stored.session_with_digest(connection, digest_of(secret))
-    if session is None or now >= session.seen_at + IDLE or now >= session.created_at + LONGEST:
-        return None
-    return session
-
-
-def person(connection: Connection, user: User, address: str, agent: str) -> Actor:
-    """A user as operations know them: reaching the accounts whose integrations they manage, and no other."""
+def _place_in(connection: Connection, user: User, account_id: str) -> Membership | None:
     held = stored.memberships_of(connection, user.id)
-    reached = managed_accounts(held, accounts.list_accounts(connection))
-    return Actor(f"person/{user.email}/{user.id}", reached, address, agent)
+    return next((place for place in held if place.account_id == account_id), None)
 
 
-def _signed_in(write: Write, user: User) -> SignedIn:
-    secret = secrets.token_urlsafe(32)
-    session = Session(digest_of(secret), user, secrets.token_urlsafe(32), write.now, write.now)
-    stored.add_session(write.connection, session)
-    return SignedIn(session, secret)
+def _save(write: Write, user: User, account_id: str, after: Membership, actor: Actor) -> None:
+    if _place_in(write.connection, user, account_id) == after:
+        return
+    stored.save_membership(write.connection, user.id, after)
+    audit.record_account(
+        write,
+        account_id,
+        actor=actor,
+        action="change role",
+        user=user.id,
+        email=user.email,
+        role=after.role,
+        own=permissions.source(after.own),
+        sub_accounts=permissions.source(after.sub_accounts),
+    )
+
+
+def _remove(write: Write, user: User, account_id: str, actor: Actor) -> None:
+    if _place_in(write.connection, user, account_id) is not None:
+        stored.remove_membership(write.connection, user.id, account_id)
+        audit.record_account(write, account_id, actor=actor, action="remove user", user=user.id, email=user.email)
+
+
+def _report(connection: Connection, user: User) -> UserReport:
+    places = [
+        UserPlace(
+            account=place.account_id,
+            role=place.role,
+            own=permissions.source(place.own),
+            sub_accounts=permissions.source(place.sub_accounts),
+        )
+        for place in stored.memberships_of(connection, user.id)
+    ]
+    return UserReport(
+        id=user.id,
+        email=user.email,
+        name=user.name,
+        created_at=user.created_at,
+        disabled_at=user.disabled_at,
+        has_password=user.has_password,
+        memberships=places,
+    )
+
+
+def _no_account(account_id: str) -> Refused:
+    return Refused("account-unknown", f"there is no account {account_id}")

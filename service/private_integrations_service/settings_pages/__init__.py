@@ -6,12 +6,29 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Mount, Route
 
 from ..catalogue import Catalogue
+from ..operations.identity_provider import Provider
 from ..operations.integrations import Rules
+from ..operations.passwords import Passwords
 from ..settings import Settings
 from ..storage.activity import Activity
 from ..storage.database import Database
-from . import activity, assets, integrations, sign_in
-from .failures import on_http_error, on_storage_error
+from . import (
+    activity,
+    assets,
+    audit_log,
+    creation,
+    deletion,
+    editing,
+    integration,
+    integrations,
+    labs,
+    profile,
+    roles,
+    rotation,
+    sign_in,
+    webhooks,
+)
+from .failures import on_error, on_http_error, on_storage_error
 from .rendering import templates
 from .visits import Clock, Parts
 
@@ -19,17 +36,43 @@ PREFIX = b"/settings"
 """What the paths of all pages begin with."""
 
 
+PAGES = (
+    sign_in,
+    profile,
+    integrations,
+    creation,
+    integration,
+    editing,
+    rotation,
+    deletion,
+    activity,
+    roles,
+    labs,
+    audit_log,
+    webhooks,
+)
+"""The modules of pages; each has ROUTES."""
+
+
 def settings_pages(
     database: Database, catalogue: Catalogue, settings: Settings, clock: Clock, recorded: Activity
 ) -> Starlette:
     """The settings pages over this database; `clock` gives the present instant in UTC."""
     routes: list[Route | Mount] = [Mount(assets.PATH, assets.Assets())]
-    for part in (sign_in, integrations, activity):
+    for part in PAGES:
         routes += part.ROUTES
     pages = Starlette(
         routes=routes,
-        exception_handlers={HTTPException: on_http_error, SQLAlchemyError: on_storage_error},
+        exception_handlers={HTTPException: on_http_error, SQLAlchemyError: on_storage_error, Exception: on_error},
     )
     pages.router.redirect_slashes = False
-    pages.state.parts = Parts(database, Rules(catalogue, settings), clock, templates(), recorded)
+    pages.state.parts = Parts(
+        database, Rules(catalogue, settings), clock, templates(), recorded, Passwords(), _provider(settings)
+    )
     return pages
+
+
+def _provider(settings: Settings) -> Provider | None:
+    if settings.identity_provider is None:
+        return None
+    return Provider(settings.identity_provider, f"{settings.public_url}{sign_in.BACK}")

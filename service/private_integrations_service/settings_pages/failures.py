@@ -32,7 +32,17 @@ async def on_storage_error(request: Request, error: Exception) -> Response:
     return _page(request, "refused.html", 503, detail="the database does not answer; nothing was changed", **again)
 
 
+_BROKEN = "this page broke, which is a fault of the service; its log says why"
+
+
+async def on_error(request: Request, _: Exception) -> Response:
+    """Answer when a page itself broke; the server's log has the error."""
+    return _page(
+        request, "refused.html", 500, detail="this page broke, which is a fault of the service; its log says why"
+    )
+
+
 def _page(request: Request, template: str, status: int, **values: object) -> Response:
     parts: Parts = request.app.state.parts
-    common = {"now": parts.clock(), "user": None, "form_key": "", "notice": None, "known_accounts": [], "sections": ()}
+    common = {"now": parts.clock(), "user": None, "form_key": "", "notice": None, "menu": None}
     return html(parts.templates, template, status, **common, **values)

@@ -1,16 +1,170 @@
-"""The list of private integrations."""
+"""The list of private integrations: what has access, is it in order, and who sees to it."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..storage.integrations import list_integrations
+from private_integrations.contract import Account
+from private_integrations.standing import Standing, owner_of
+
+from ..domain import Refused
+from ..operations.standings import standings
+from ..storage.accounts import list_accounts
+from .paging import PAGE, page_of
+from .scope_choice import can_write
 from .visits import Visit, signed_in
 
+LIST = "/settings/private-integrations"
 
-def _list(visit: Visit) -> Response:
+# A longer description is read on the integration's own page.
+_DESCRIPTION = 100
+
+_RANKS = {"overdue": 0, "due": 1, "pending": 2, "overlapping": 3}
+
+
+@dataclass(frozen=True)
+class Row:
+    """An integration as the list shows it."""
+
+    standing: Standing
+    account: Account
+
+    @property
+    def description(self) -> str:
+        """The first words of what it is for."""
+        text = self.standing.integration.description
+        return text if len(text) <= _DESCRIPTION else text[: _DESCRIPTION - 1] + "…"
+
+    @property
+    def managed_by(self) -> str:
+        """Who declares it: `Pulumi: project/stack`, a person, the command line."""
+        owner = owner_of(self.standing.integration.external_id)
+        return f"Pulumi: {owner.name}" if owner.kind == "pulumi" else owner.name or owner.kind
+
+    @property
+    def writes(self) -> bool:
+        """Whether any of its scopes is for changing things."""
+        return any(can_write(scope) for scope in self.standing.integration.scopes)
+
+    @property
+    def last_used(self) -> datetime | None:
+        """When one of its tokens was taken into use, the latest."""
+        return last_used(self.standing)
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether a person should look at it: an alarm, or no token that works."""
+        return needs_attention(self.standing)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What somebody wants to see of the list; empty: all."""
+
+    account: str = ""
+    managed_by: str = ""
+    unused: bool = False
+    due: bool = False
+
+    def keep(self, row: Row) -> bool:
+        """Whether the row is among it."""
+        return (
+            self.account in ("", row.account.id)
+            and self.managed_by in ("", row.managed_by)
+            and (not self.unused or row.last_used is None)
+            and (not self.due or row.standing.status in ("due", "overdue"))
+        )
+
+    def address(self, page: int) -> str:
+        """The address of a page of it."""
+        given = {
+            "account": self.account,
+            "managed_by": self.managed_by,
+            "unused": "yes" if self.unused else "",
+            "due": "yes" if self.due else "",
+            "page": str(page) if page > 1 else "",
+        }
+        query = urlencode({name: value for name, value in given.items() if value})
+        return f"{LIST}?{query}" if query else LIST
+
+
+@dataclass(frozen=True)
+class Total:
+    """How many integrations an account has, and how many of them a person should look at."""
+
+    account: Account
+    count: int
+    attention: int
+
+
+def last_used(standing: Standing) -> datetime | None:
+    """When one of the integration's tokens was taken into use, the latest; None if nobody ever used one."""
+    return max((s.delivered_at for s in standing.tokens.secrets if s.delivered_at is not None), default=None)
+
+
+def needs_attention(standing: Standing) -> bool:
+    """Whether a person should look at it: an alarm, or no token that works."""
+    return bool(standing.alarms) or not standing.live
+
+
+def urgency(standing: Standing) -> tuple[bool, int, str]:
+    """What needs attention first, then by how pressing the status is, then by name."""
+    rank = _RANKS.get(standing.status, len(_RANKS))
+    return not needs_attention(standing), rank, standing.integration.name.lower()
+
+
+def totals(rows: Iterable[Row]) -> list[Total]:
+    """The accounts that have integrations, those with something to look at first."""
+    rows = list(rows)
+    counts = Counter(row.account.id for row in rows)
+    attention = Counter(row.account.id for row in rows if row.needs_attention)
+    accounts = {row.account.id: row.account for row in rows}
+    found = [Total(account, counts[key], attention[key]) for key, account in accounts.items()]
+    return sorted(found, key=lambda total: (-total.attention, total.account.name.lower(), total.account.id))
+
+
+def _list(visit: Visit) -> Response | Refused:
     with visit.database.read() as connection:
-        found = list_integrations(connection, accounts=visit.actor.accounts, limit=1000)
-    return visit.page("integrations.html", integrations=found)
+        accounts = {account.id: account for account in list_accounts(connection, visit.actor.accounts)}
+        found = standings(connection, visit.now, visit.actor)
+    filters = _filters(visit.query)
+    if filters.account and filters.account not in accounts:
+        return Refused("account-unknown", f"there is no account {filters.account}")
+    rows = [Row(standing, accounts[standing.integration.account]) for standing in sorted(found, key=urgency)]
+    kept = [row for row in rows if filters.keep(row)]
+    page, pages = page_of(visit.query.get("page", ""), len(kept))
+    return visit.page(
+        "integrations.html",
+        account=accounts.get(filters.account),
+        accounts=accounts,
+        filters=filters,
+        total=len(rows),
+        attention=sum(row.needs_attention for row in rows),
+        kept=len(kept),
+        totals=totals(rows),
+        owners=_owners(rows),
+        rows=kept[(page - 1) * PAGE : page * PAGE],
+        page=page,
+        pages=pages,
+    )
 
 
-ROUTES = [Route("/settings/private-integrations", signed_in(_list), methods=["GET"])]
+def _filters(query: Mapping[str, str]) -> Filters:
+    return Filters(
+        account=query.get("account", ""),
+        managed_by=query.get("managed_by", ""),
+        unused=bool(query.get("unused")),
+        due=bool(query.get("due")),
+    )
+
+
+def _owners(rows: Sequence[Row]) -> list[str]:
+    return sorted({row.managed_by for row in rows})
+
+
+ROUTES = [Route(LIST, signed_in(_list), methods=["GET"])]

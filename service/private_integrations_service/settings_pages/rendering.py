@@ -4,31 +4,42 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from private_integrations.contract import instant_text, rfc3339
+from private_integrations.standing import managed_by
 
 from .assets import asset
+from .navigation import SECTIONS, SHOWN_ACCOUNTS, section_path
 
-NOTICES: Mapping[str, str] = MappingProxyType({"signed-out": "You are signed out."})
-"""What a page says after a change, by the name that the redirect's address carries: never a text from an address."""
-
-SECTIONS: Mapping[str, str] = MappingProxyType(
+NOTICES: Mapping[str, str] = MappingProxyType(
     {
-        "integrations": "Private Integrations",
-        "roles": "Roles & Permissions",
-        "labs": "Labs",
-        "webhooks": "Webhooks",
-        "audit": "Audit log",
+        "cancelled": "The rotation is cancelled: the new token is dead, and the one before is in use again.",
+        "deleted": "The integration is deleted, and its tokens are dead.",
+        "edited": "Saved.",
+        "expired": "The old token is dead.",
+        "labs-off": "Private integrations are switched off for people of this account. Nothing else has changed.",
+        "labs-on": "Private integrations are switched on for people of this account.",
+        "password-changed": "Your password is changed. You are signed out everywhere else.",
+        "person-removed": "They don't belong to this account any more.",
+        "roles-changed": "Saved. It holds from now on.",
+        "rotation-over": "There is no rotation under way any more.",
+        "scopes-edited": "Saved: the new scopes hold for every token that works.",
+        "session-ended": "That browser is signed out.",
+        "session-over": "You were signed out meanwhile; what you sent was not done. Sign in and repeat it.",
+        "signed-out": "You are signed out.",
+        "signed-out-everywhere": "You are signed out everywhere.",
+        "webhook-deleted": "The webhook is deleted.",
+        "webhook-disabled": "The webhook is disabled: nothing is sent to it.",
+        "webhook-enabled": "The webhook is enabled again. What it missed is sent when you say so.",
+        "webhook-pinged": "A test event is on its way. Reload the page to see what came of it.",
+        "webhook-replayed": "Sent again. Reload the page to see what came of it.",
+        "webhook-saved": "Saved.",
     }
 )
-"""What the settings of an account consist of: the names by which templates call a section, and what people read."""
-
-SHOWN_ACCOUNTS = 25
-"""How many accounts the switcher on each page offers; the list of integrations reaches all of them."""
+"""What a page says after a change, by the name that the redirect's address carries: never a text from an address."""
 
 HEADERS: Mapping[str, str] = MappingProxyType(
     {
@@ -55,7 +66,12 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        instant=instant_text, rfc3339=rfc3339, relative=relative, calendar=calendar, sentence=sentence
+        instant=instant_text,
+        rfc3339=rfc3339,
+        relative=relative,
+        calendar=calendar,
+        sentence=sentence,
+        maker=managed_by,
     )
     environment.globals.update(
         asset=asset, section_path=section_path, SECTIONS=SECTIONS, SHOWN_ACCOUNTS=SHOWN_ACCOUNTS, account=None
@@ -92,10 +108,3 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 def sentence(detail: str) -> str:
     """The detail of a refusal as a page says it: with a capital letter and a full stop."""
     return detail and detail[0].upper() + detail[1:] + ("" if detail.endswith((".", "?", "!")) else ".")
-
-
-def section_path(section: str, account_id: str) -> str:
-    """Where a section of an account's settings is; the list of integrations for a name that is none."""
-    if section in SECTIONS and section != "integrations":
-        return f"/settings/accounts/{quote(account_id, safe='')}/{section}"
-    return f"/settings/private-integrations?account={quote(account_id, safe='')}"

@@ -1,59 +1,141 @@
-"""Sign in, sign out, and the one-time link by which a person chooses a password."""
+"""Sign in, sign out, the way by the identity provider, and the one-time link by which a person chooses a password."""
 
-from starlette.responses import Response
+import base64
+import re
+import secrets
+
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from ..domain import Refused
-from ..operations import users
-from .visits import SIGN_IN, Visit, anybody, end_session, signed_in, start_session
+from ..operations import sign_in
+from ..operations.identity_provider import Attempt
+from . import browsers
+from .rendering import HEADERS
+from .visits import SIGN_IN, Visit, anybody, end_session, personal, start_session, when_to_repeat
 
 HOME = "/settings/private-integrations"
+BACK = "/settings/sign-in/provider/back"
+BY_PROVIDER = "here people sign in by the identity provider"
+
+# Visible ASCII without a backslash, which browsers read as a slash: a path of ours and nothing else.
+_PAGE = re.compile(r"/settings/[!-\[\]-~]*")
 
 
 def _ask(visit: Visit) -> Response:
-    return visit.page("sign_in.html", to=_back_to(visit.query.get("to", "")), email="", fault=None)
+    return _form(visit, 200, to=_back_to(visit.query.get("to", "")))
 
 
-def _sign_in(visit: Visit) -> Response:
+def _sign_in(visit: Visit) -> Response | Refused:
+    if not visit.settings.password_sign_in:
+        return Refused("sign-in-refused", BY_PROVIDER)
     email, to = visit.field("email"), _back_to(visit.field("to"))
-    with visit.database.write(visit.now, verdicts=False) as write:
-        made = users.sign_in(write, email, visit.form.get("password", [""])[-1])
+    password = visit.secret_field("password")
+    made = sign_in.sign_in(visit.database, visit.parts.passwords, email, password, visit.browser, visit.now)
     if isinstance(made, Refused):
-        return visit.page("sign_in.html", status=401, to=to, email=email, fault=made.detail)
-    return start_session(visit.to(to), visit.request, made.secret)
+        status = {"sign-in-throttled": 429, "sign-in-busy": 503}.get(made.problem, 401)
+        return when_to_repeat(_form(visit, status, to=to, email=email, fault=made.detail), made)
+    return start_session(visit, visit.to(to), made)
 
 
 def _sign_out(visit: Visit) -> Response:
     assert visit.session is not None
     with visit.database.write(visit.now, verdicts=False) as write:
-        users.sign_out(write, visit.session)
-    return end_session(visit.to(SIGN_IN, notice="signed-out"), visit.request)
+        sign_in.sign_out(write, visit.session)
+    return end_session(visit, visit.to(SIGN_IN, notice="signed-out"))
 
 
-def _greet(visit: Visit) -> Response:
-    return visit.page("welcome.html", fault=None)
+def _to_provider(visit: Visit) -> Response | Refused:
+    if visit.parts.provider is None:
+        return visit.page("not_found.html", status=404)
+    attempt, to = Attempt(secrets.token_urlsafe(32)), _back_to(visit.query.get("to", ""))
+    address = visit.parts.provider.address(attempt, visit.now)
+    if isinstance(address, Refused):
+        return address
+    response = RedirectResponse(address, 303, headers=dict(HEADERS))
+    kept = f"{attempt.secret}.{base64.urlsafe_b64encode(to.encode()).decode().rstrip('=')}"
+    browsers.keep(response, visit.request, "provider", kept, visit.settings.public_url)
+    return response
+
+
+def _from_provider(visit: Visit) -> Response | Refused:
+    if visit.parts.provider is None:
+        return visit.page("not_found.html", status=404)
+    kept = browsers.kept(visit.request, "provider", visit.settings.public_url) or ""
+    secret, _, encoded = kept.partition(".")
+    if not secret:
+        return _begin_again(visit, "this browser has no sign-in under way, or it took too long; begin again", 400)
+    claims = visit.parts.provider.claims(Attempt(secret), visit.query, visit.now)
+    if not isinstance(claims, Refused):
+        made = sign_in.sign_in_by_provider(visit.database, claims, visit.browser, visit.now)
+        if not isinstance(made, Refused):
+            response = start_session(visit, visit.to(_back_to(_decoded(encoded))), made)
+            browsers.drop(response, visit.request, "provider", visit.settings.public_url)
+            return response
+        claims = made
+    return _begin_again(visit, claims.detail, {"sign-in-lost": 400, "provider-failed": 502}.get(claims.problem, 403))
+
+
+def _greet(visit: Visit) -> Response | Refused:
+    with visit.database.read() as connection:
+        recipient = sign_in.recipient_of(connection, visit.path["code"], visit.now)
+    if isinstance(recipient, Refused):
+        return visit.page("link_over.html", status=404)
+    return visit.page("welcome.html", email=recipient.email, fault=None)
 
 
 def _welcome(visit: Visit) -> Response | Refused:
-    password = visit.form.get("password", [""])[-1]
-    with visit.database.write(visit.now, verdicts=False) as write:
-        made = users.welcome(write, visit.path["code"], password, address=visit.actor.address, agent=visit.actor.agent)
-    if isinstance(made, Refused):
-        if made.problem == "password-weak":
-            return visit.page("welcome.html", status=422, fault=made.detail)
-        return made
-    return start_session(visit.to(HOME), visit.request, made.secret)
+    if not visit.settings.password_sign_in:
+        return Refused("sign-in-refused", BY_PROVIDER)
+    password, code = visit.secret_field("password"), visit.path["code"]
+    made = sign_in.welcome(visit.database, visit.parts.passwords, code, password, visit.browser, visit.now)
+    if not isinstance(made, Refused):
+        return start_session(visit, visit.to(HOME), made)
+    if made.problem != "password-weak":
+        return visit.page("link_over.html", status=404) if made.problem == "code-unknown" else made
+    with visit.database.read() as connection:
+        recipient = sign_in.recipient_of(connection, code, visit.now)
+    email = "" if isinstance(recipient, Refused) else recipient.email
+    return visit.page("welcome.html", status=422, email=email, fault=made.detail)
+
+
+def _begin_again(visit: Visit, fault: str, status: int) -> Response:
+    response = _form(visit, status, to=HOME, fault=fault)
+    browsers.drop(response, visit.request, "provider", visit.settings.public_url)
+    return response
+
+
+def _form(visit: Visit, status: int, *, to: str, email: str = "", fault: str | None = None) -> Response:
+    return visit.page(
+        "sign_in.html",
+        status=status,
+        to=to,
+        email=email,
+        fault=fault,
+        by_password=visit.settings.password_sign_in,
+        by_provider=visit.parts.provider is not None,
+        plain_http=browsers.seems_plain(visit.request, visit.settings.public_url),
+    )
 
 
 def _back_to(path: str) -> str:
     """Where somebody was going: a page of ours, or the list."""
-    return path if path.startswith("/settings/") and "\\" not in path else HOME
+    return path if _PAGE.fullmatch(path) else HOME
+
+
+def _decoded(encoded: str) -> str:
+    try:
+        return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+    except ValueError:
+        return ""
 
 
 ROUTES = [
     Route(SIGN_IN, anybody(_ask), methods=["GET"]),
     Route(SIGN_IN, anybody(_sign_in), methods=["POST"]),
-    Route("/settings/sign-out", signed_in(_sign_out), methods=["POST"]),
+    Route("/settings/sign-in/provider", anybody(_to_provider), methods=["GET"]),
+    Route(BACK, anybody(_from_provider), methods=["GET"]),
+    Route("/settings/sign-out", personal(_sign_out), methods=["POST"]),
     Route("/settings/welcome/{code}", anybody(_greet), methods=["GET"]),
     Route("/settings/welcome/{code}", anybody(_welcome), methods=["POST"]),
 ]

@@ -2,58 +2,72 @@
 
 import hmac
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 from jinja2 import Environment
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from private_integrations.contract import Account
-
 from ..actor import Actor
 from ..domain import Refused
-from ..operations import users
+from ..operations import sign_in, users
+from ..operations.identity_provider import Provider
 from ..operations.integrations import Rules
+from ..operations.passwords import Passwords
+from ..operations.sign_in import Browser
+from ..operations.users import Person
+from ..origins import client_address, client_agent
 from ..problems import status_of
-from ..storage.accounts import list_accounts
+from ..settings import Settings
 from ..storage.activity import Activity
 from ..storage.database import Database
-from ..storage.users import Session
-from .rendering import HEADERS, NOTICES, SECTIONS, html
+from ..storage.sessions import Session
+from . import browsers
+from .navigation import Menu
+from .rendering import HEADERS, NOTICES, html
 
 Clock = Callable[[], datetime]
 
 SIGN_IN = "/settings/sign-in"
 
 # Of these there is nothing: what a person may not see and what doesn't exist are the same page.
-_NOT_THERE = frozenset({"integration-unknown", "account-unknown"})
+_NOT_THERE = frozenset({"integration-unknown", "account-unknown", "user-unknown", "code-unknown", "webhook-unknown"})
+_READING = frozenset({"GET", "HEAD"})
+_MOST_FIELDS = 1000
+
+_OLD_FORM = "this form is from another session; nothing was changed; open the page again and repeat it"
+_UNREADABLE = "this form can't be read; nothing was changed"
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What the pages were made from."""
+    """What the pages were made from; `provider` is None where nobody else vouches for people."""
 
     database: Database
     rules: Rules
     clock: Clock
     templates: Environment
     activity: Activity
+    passwords: Passwords
+    provider: Provider | None
 
 
 @dataclass(frozen=True)
 class Visit:
-    """A request and what it is answered with; `session` and `actor` are those of nobody before signing in."""
+    """A request and what it is answered with; `session`, `person` and `actor` are nobody's before signing in."""
 
     parts: Parts
     request: Request
     now: datetime
     form: Mapping[str, list[str]]
     session: Session | None
+    person: Person | None
     actor: Actor
 
     @property
@@ -72,6 +86,11 @@ class Visit:
         return self.parts.activity
 
     @property
+    def settings(self) -> Settings:
+        """The service's settings."""
+        return self.parts.rules.settings
+
+    @property
     def path(self) -> Mapping[str, str]:
         """The path's parameters."""
         return self.request.path_params
@@ -81,9 +100,19 @@ class Visit:
         """The query's parameters, the last of each name."""
         return self.request.query_params
 
+    @property
+    def browser(self) -> Browser:
+        """Where this visitor signs in from."""
+        known = browsers.kept(self.request, "known", self.settings.public_url)
+        return Browser(self.actor.address, self.actor.agent, self.session, known)
+
     def field(self, name: str) -> str:
         """A field of the form, without space around it; empty if it wasn't sent."""
-        return self.form.get(name, [""])[-1].strip()
+        return self.secret_field(name).strip()
+
+    def secret_field(self, name: str) -> str:
+        """A field of the form as it was typed: space is part of a password."""
+        return self.form.get(name, [""])[-1]
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """A page for this visitor."""
@@ -91,18 +120,10 @@ class Visit:
             "now": self.now,
             "user": self.session and self.session.user,
             "form_key": self.session.form_key if self.session else "",
-            "known_accounts": self._known_accounts(),
-            "sections": SECTIONS,
+            "menu": self.person and Menu(self.person, self.actor),
             "notice": NOTICES.get(self.query.get("notice", "")),
         }
         return html(self.parts.templates, template, status, **common | values)
-
-    def _known_accounts(self) -> list[Account]:
-        """The accounts whose integrations this person manages."""
-        if self.session is None:
-            return []
-        with self.database.read() as connection:
-            return list_accounts(connection, self.actor.accounts)
 
     def to(self, path: str, *, notice: str | None = None) -> RedirectResponse:
         """On to another page, so that going back or reloading repeats nothing; there the notice is read."""
@@ -114,104 +135,147 @@ class Visit:
         """The page that says no."""
         if refused.problem in _NOT_THERE:
             return self.page("not_found.html", status=404)
-        return self.page("refused.html", status=status_of(refused), detail=refused.detail)
+        response = self.page("refused.html", status=status_of(refused), detail=refused.detail)
+        return when_to_repeat(response, refused)
 
 
 Handler = Callable[[Visit], Response | Refused]
+_Endpoint = Callable[[Request], Any]
 
 
-def signed_in(handler: Handler) -> Callable[[Request], Any]:
-    """An endpoint for those who have signed in; others are asked to, and come back."""
+def signed_in(handler: Handler) -> _Endpoint:
+    """An endpoint for those who may manage private integrations: of the account in the path, or of any at all.
+
+    Others who have signed in are told who can let them; of accounts that aren't theirs there is nothing. Whoever has
+    not signed in is asked to, and comes back.
+    """
+
+    def handle(visit: Visit) -> Response | Refused:
+        assert visit.person is not None
+        account_id = visit.path.get("account_id")
+        admission = visit.person.admission(account_id)
+        if admission == "admitted":
+            return handler(visit)
+        return _page_of_no(visit, visit.person, admission, account_id)
+
+    return personal(handle)
+
+
+def for_administrators(handler: Handler) -> _Endpoint:
+    """An endpoint for those who decide something about the people of the account in the path, also with Labs off."""
+
+    def handle(visit: Visit) -> Response | Refused:
+        assert visit.person is not None
+        account_id = visit.path["account_id"]
+        if visit.person.may_decide_in(account_id):
+            return handler(visit)
+        admission = visit.person.admission(account_id)
+        return _page_of_no(visit, visit.person, admission, account_id)
+
+    return personal(handle)
+
+
+def personal(handler: Handler) -> _Endpoint:
+    """An endpoint for everybody who has signed in, about themselves."""
 
     def handle(visit: Visit) -> Response | Refused:
         if visit.session is None:
-            if visit.request.method != "GET":
-                return visit.to(SIGN_IN)
-            url = visit.request.url
-            return visit.to(f"{SIGN_IN}?to={quote(url.path + (f'?{url.query}' if url.query else ''), safe='')}")
+            if visit.request.method not in _READING:
+                return visit.to(SIGN_IN, notice="session-over")
+            path, query = visit.request.scope["path"], visit.request.scope["query_string"].decode("latin-1")
+            return visit.to(f"{SIGN_IN}?to={quote(path + (f'?{query}' if query else ''), safe='')}")
         sent = visit.field("form_key")
-        if visit.request.method != "GET" and not hmac.compare_digest(sent.encode(), visit.session.form_key.encode()):
+        if visit.request.method not in _READING and not hmac.compare_digest(
+            sent.encode(), visit.session.form_key.encode()
+        ):
             return visit.page("refused.html", status=403, detail=_OLD_FORM)
         return handler(visit)
 
     return anybody(handle)
 
 
-_OLD_FORM = "this form is from another session; nothing was changed; open the page again and repeat it"
-
-
-def anybody(handler: Handler) -> Callable[[Request], Any]:
+def anybody(handler: Handler) -> _Endpoint:
     """An endpoint for everybody, as long as a form was sent by a page of ours."""
 
     async def endpoint(request: Request) -> Response:
-        body = await request.body()
-        form = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=1000)
-        return await run_in_threadpool(answer, request, form)
+        return await run_in_threadpool(answer, request, await request.body())
 
-    def answer(request: Request, form: dict[str, list[str]]) -> Response:
-        visit = _visit(request, form)
-        if request.method != "GET" and not _is_own(request):
-            return visit.page("refused.html", status=403, detail="this form was sent by another site; nothing was done")
+    def answer(request: Request, body: bytes) -> Response:
+        form = _read_form(body)
+        visit = _visit(request, form or {})
+        if request.method not in _READING:
+            why_not = browsers.refuse_form(request, visit.settings.public_url)
+            if why_not is not None:
+                return visit.page("refused.html", status=403, detail=why_not)
+            if form is None:
+                return visit.page("refused.html", status=400, detail=_UNREADABLE)
         answered = handler(visit)
         return visit.refusal(answered) if isinstance(answered, Refused) else answered
 
     return endpoint
 
 
-def start_session(response: Response, request: Request, secret: str) -> Response:
-    """Hand the secret of a new session to the browser."""
-    secure = _is_secure(request)
-    response.set_cookie(
-        _cookie_name(secure), secret, path="/", secure=secure, httponly=True, samesite="lax", max_age=None
+def start_session(visit: Visit, response: Response, made: sign_in.SignedIn) -> Response:
+    """Hand the secrets of a new session to the browser."""
+    browsers.keep(response, visit.request, "session", made.secret, visit.settings.public_url)
+    browsers.keep(response, visit.request, "known", made.known, visit.settings.public_url)
+    return response
+
+
+def end_session(visit: Visit, response: Response) -> Response:
+    """Take the secret of the session away from the browser."""
+    browsers.drop(response, visit.request, "session", visit.settings.public_url)
+    return response
+
+
+def when_to_repeat(response: Response, refused: Refused) -> Response:
+    """Say in the header, too, when it is worth trying again."""
+    if "retry_after" in refused.about:
+        response.headers["Retry-After"] = str(refused.about["retry_after"])
+    return response
+
+
+def _page_of_no(visit: Visit, person: Person, admission: str, account_id: str | None) -> Response:
+    """Why somebody may not see a page of their own accounts, and who can change that; of others there is nothing."""
+    if admission == "not-there":
+        return visit.page("not_found.html", status=404)
+    own = {place.account_id for place in person.memberships}
+    asked = own if account_id is None else {account_id}
+    meant = [account for account in person.accounts if account.id in asked]
+    with visit.database.read() as connection:
+        deciding = users.administrators_of(connection, meant)
+    return visit.page(
+        "not_allowed.html",
+        status=403,
+        accounts=meant,
+        switched_off=[account for account in meant if account.id in person.switched_off],
+        deciding=deciding,
+        decides=any(user.id == person.user.id for user in deciding),
     )
-    return response
-
-
-def end_session(response: Response, request: Request) -> Response:
-    """Take the secret away from the browser."""
-    secure = _is_secure(request)
-    response.delete_cookie(_cookie_name(secure), path="/", secure=secure, httponly=True, samesite="lax")
-    return response
 
 
 def _visit(request: Request, form: Mapping[str, list[str]]) -> Visit:
     parts: Parts = request.app.state.parts
     now = max(parts.clock(), parts.database.high_water)
-    address = request.client.host if request.client else ""
-    agent = request.headers.get("user-agent", "")[:200]
-    secret = request.cookies.get(_cookie_name(_is_secure(request)))
-    session, actor = None, Actor("nobody", frozenset(), address, agent)
+    address = client_address(request.scope, parts.rules.settings.trusted_proxies)
+    agent = client_agent(request.scope)
+    secret = browsers.kept(request, "session", parts.rules.settings.public_url)
+    session, person, actor = None, None, Actor("nobody", frozenset(), address, agent)
     if secret is not None:
         with parts.database.read() as connection:
-            session = users.session_of(connection, secret, now)
+            session = sign_in.session_of(connection, secret, now)
             if session is not None:
-                actor = users.person(connection, session.user, address, agent)
-    return Visit(parts, request, now, form, session, actor)
+                person = users.person_of(connection, session.user)
+                actor = person.actor(address, agent)
+        if session is not None:
+            # A page that only reads is shown also when nothing can be stored.
+            with suppress(SQLAlchemyError):
+                sign_in.note_use(parts.database, session, now)
+    return Visit(parts, request, now, form, session, person, actor)
 
 
-def _is_own(request: Request) -> bool:
-    """Whether a page of this very site sent the form, as browsers say it."""
-    site = request.headers.get("sec-fetch-site")
-    if site is not None:
-        return site in ("same-origin", "none")
-    origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
-
-
-def _is_secure(request: Request) -> bool:
-    """Whether cookies are for TLS only: always, except on this machine, where browsers of all kinds must work."""
-    return not _is_loopback(request.url.hostname or "")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+def _read_form(body: bytes) -> dict[str, list[str]] | None:
     try:
-        return ip_address(host).is_loopback
+        return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError:
-        return False
-
-
-def _cookie_name(secure: bool) -> str:
-    # Browsers take a cookie of this name only over TLS and for this very host.
-    return "__Host-session" if secure else "session"
+        return None

@@ -18,6 +18,13 @@ def list_accounts(connection: Connection, among: Collection[str] | None = None) 
     return [_account(row) for row in rows]
 
 
+def accounts_within(connection: Connection, ids: Collection[str]) -> list[Account]:
+    """These accounts, and the sub-accounts of those of them that are agencies; agencies first, then by name."""
+    query = select(accounts).where(accounts.c.id.in_(ids) | accounts.c.agency_id.in_(ids))
+    rows = connection.execute(query.order_by(accounts.c.kind, accounts.c.name, accounts.c.id))
+    return [_account(row) for row in rows]
+
+
 def account_by_id(connection: Connection, account_id: str) -> Account | None:
     """The account with this id."""
     row = connection.execute(select(accounts).where(accounts.c.id == account_id)).one_or_none()
@@ -32,6 +39,17 @@ def add_account(connection: Connection, account: Account, now: datetime) -> None
 def rename_account(connection: Connection, account_id: str, name: str) -> None:
     """Give an account another name."""
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(name=name))
+
+
+def inactive_after(connection: Connection, account_ids: Collection[str]) -> dict[str, int | None]:
+    """The accounts' own rules: after how many seconds an unused token is ended, 0: never, None: the service's."""
+    rows = connection.execute(select(accounts.c.id, accounts.c.inactive_after).where(accounts.c.id.in_(account_ids)))
+    return {row.id: row.inactive_after for row in rows}
+
+
+def save_inactive_after(connection: Connection, account_id: str, seconds: int | None) -> None:
+    """Store the same of one account."""
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(inactive_after=seconds))
 
 
 def _account(row: Row[Any]) -> Account:

@@ -68,6 +68,8 @@ accounts = Table(
     Column("kind", String, nullable=False),
     Column("agency_id", String, ForeignKey("accounts.id")),
     Column("created_at", Instant, nullable=False),
+    # Seconds; null: as the service has it, 0: never.
+    Column("inactive_after", Integer),
     CheckConstraint("kind IN ('agency', 'sub_account')", name="kind"),
     CheckConstraint("(kind = 'agency') = (agency_id IS NULL)", name="agency"),
 )
@@ -142,6 +144,10 @@ tokens = Table(
     Column("ended_at", Instant),
     Column("ended_because", String),
     Column("superseded_by", Integer),
+    Column("unused_since", Instant),
+    Column("unused_ends_at", Instant),
+    Column("unused_warned", Integer),
+    Column("unused_seen_at", Instant),
     CheckConstraint("role IN ('pending', 'current', 'previous')", name="role"),
     CheckConstraint("role <> 'pending' OR delivered_at IS NULL", name="pending_is_undelivered"),
     CheckConstraint("role <> 'current' OR delivered_at IS NOT NULL", name="current_is_delivered"),
@@ -166,6 +172,7 @@ tokens = Table(
         sqlite_where=text("ended_at IS NULL"),
         postgresql_where=text("ended_at IS NULL"),
     ),
+    Index("ix_tokens_expires_at", "expires_at"),
     sqlite_autoincrement=True,
 )
 
@@ -179,7 +186,21 @@ audit = Table(
     Column("account_id", String),
     Column("integration_id", String),
     Column("detail", JSON, nullable=False),
+    Column("address", String, nullable=False),
+    Column("agent", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Column("previous", String, nullable=False),
+    Column("hash", String, nullable=False),
+    UniqueConstraint("account_id", "sequence"),
     Index("ix_audit_integration_id", "integration_id"),
+    # To the constraint every row without an account is another one.
+    Index(
+        "uq_audit_own_sequence",
+        "sequence",
+        unique=True,
+        sqlite_where=text("account_id IS NULL"),
+        postgresql_where=text("account_id IS NULL"),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -301,6 +322,94 @@ upstream_credentials = Table(
     CheckConstraint("(asked_at IS NULL) = (outcome IS NULL)", name="verification"),
 )
 
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("sub_accounts", Boolean, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("integration_id", String, ForeignKey("integrations.id")),
+    Column("url", String, nullable=False),
+    Column("description", String, nullable=False),
+    Column("events", JSON(none_as_null=True)),
+    Column("created_at", Instant, nullable=False),
+    Column("created_by", String, nullable=False),
+    Column("sealed", LargeBinary),
+    Column("former_sealed", LargeBinary),
+    Column("former_until", Instant),
+    Column("disabled_at", Instant),
+    Column("disabled_because", String),
+    Column("failing_since", Instant),
+    CheckConstraint("kind IN ('service', 'data')", name="kind"),
+    CheckConstraint("(kind = 'data') = (integration_id IS NOT NULL)", name="of"),
+    CheckConstraint("(kind = 'service') = (sealed IS NOT NULL)", name="secret"),
+    CheckConstraint("(former_sealed IS NULL) = (former_until IS NULL)", name="former_secret"),
+    CheckConstraint("(disabled_at IS NULL) = (disabled_because IS NULL)", name="disabled"),
+    Index("ix_webhook_endpoints_account_id", "account_id"),
+    Index("ix_webhook_endpoints_integration_id", "integration_id"),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("endpoint_id", String, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False),
+    Column("message_id", String, nullable=False),
+    Column("event", String, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", Instant),
+    Column("settled_at", Instant),
+    CheckConstraint("state IN ('waiting', 'delivered', 'failed')", name="state"),
+    CheckConstraint("(state = 'waiting') = (next_attempt_at IS NOT NULL)", name="next"),
+    CheckConstraint("(state = 'waiting') = (settled_at IS NULL)", name="settled"),
+    UniqueConstraint("endpoint_id", "message_id"),
+    Index("ix_webhook_deliveries_state_next_attempt_at", "state", "next_attempt_at"),
+    sqlite_autoincrement=True,
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("delivery_id", Integer, ForeignKey("webhook_deliveries.id", ondelete="CASCADE"), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("outcome", String, nullable=False),
+    Column("status", Integer),
+    Column("milliseconds", Integer, nullable=False),
+    Index("ix_webhook_attempts_delivery_id", "delivery_id"),
+)
+
+# What a job told already: it looks at states, and each of their occurrences is told once.
+announced = Table(
+    "announced",
+    metadata,
+    Column("integration_id", String, ForeignKey("integrations.id"), primary_key=True),
+    Column("event", String, primary_key=True),
+    Column("occurrence", Instant, nullable=False),
+)
+
+announced_until = Table(
+    "announced_until",
+    metadata,
+    Column("event", String, primary_key=True),
+    Column("until", Instant, nullable=False),
+)
+
+signing_key = Table(
+    "signing_key",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("public", String, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
 users = Table(
     "users",
     metadata,
@@ -329,10 +438,14 @@ sessions = Table(
     "sessions",
     metadata,
     Column("digest", LargeBinary, primary_key=True),
+    # What their own page calls it: a digest is nobody's business.
+    Column("id", String, nullable=False, unique=True),
     Column("user_id", String, ForeignKey("users.id"), nullable=False),
     Column("form_key", String, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
+    Column("address", String, nullable=False),
+    Column("agent", String, nullable=False),
     Index("ix_sessions_user_id", "user_id"),
 )
 
@@ -343,4 +456,42 @@ one_time_codes = Table(
     Column("user_id", String, ForeignKey("users.id"), nullable=False),
     Column("expires_at", Instant, nullable=False),
     Index("ix_one_time_codes_user_id", "user_id"),
+)
+
+known_browsers = Table(
+    "known_browsers",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("user_id", String, ForeignKey("users.id"), nullable=False),
+    Column("used_at", Instant, nullable=False),
+    Index("ix_known_browsers_user_id", "user_id"),
+)
+
+sign_in_failures = Table(
+    "sign_in_failures",
+    metadata,
+    # A digest, since what is typed as an address may be a password.
+    Column("counted", LargeBinary, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("last_at", Instant, nullable=False),
+    Column("forgotten_at", Instant, nullable=False),
+    Index("ix_sign_in_failures_forgotten_at", "forgotten_at"),
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("issuer", String, primary_key=True),
+    Column("subject", String, primary_key=True),
+    Column("user_id", String, ForeignKey("users.id"), nullable=False),
+    Column("linked_at", Instant, nullable=False),
+    UniqueConstraint("user_id", "issuer"),
+)
+
+# Accounts for which private integrations are switched off.
+labs_off = Table(
+    "labs_off",
+    metadata,
+    Column("account_id", String, ForeignKey("accounts.id"), primary_key=True),
+    Column("since", Instant, nullable=False),
 )

@@ -1,14 +1,14 @@
-"""Users, their memberships, sessions and one-time codes, as stored: secrets as digests only."""
+"""Users, where they belong, and the accounts that have Labs off, as stored."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from ..permissions import Membership
-from .tables import memberships, one_time_codes, sessions, users
+from .tables import identities, labs_off, memberships, users
 
 
 @dataclass(frozen=True)
@@ -20,23 +20,30 @@ class User:
     name: str
     created_at: datetime
     disabled_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Session:
-    """A signed-in browser; `form_key` is what its forms carry, so that no other site can send them."""
-
-    digest: bytes
-    user: User
-    form_key: str
-    created_at: datetime
-    seen_at: datetime
+    has_password: bool = False
 
 
 def user_by_email(connection: Connection, email: str) -> User | None:
     """The user with this address, in any case of its letters."""
     row = connection.execute(select(users).where(users.c.email == email.lower())).one_or_none()
-    return None if row is None else _user(row)
+    return None if row is None else user_of(row)
+
+
+def user_by_id(connection: Connection, user_id: str) -> User | None:
+    """The user with this id."""
+    row = connection.execute(select(users).where(users.c.id == user_id)).one_or_none()
+    return None if row is None else user_of(row)
+
+
+def all_users(connection: Connection) -> list[User]:
+    """Every user, by address, the disabled ones too."""
+    return [user_of(row) for row in connection.execute(select(users).order_by(users.c.email))]
+
+
+def users_in(connection: Connection, account_ids: Collection[str]) -> list[tuple[User, Membership]]:
+    """Everybody with a place in one of these accounts, with that place, by address."""
+    query = select(users, memberships).join(memberships).where(memberships.c.account_id.in_(account_ids))
+    return [(user_of(row), _membership(row)) for row in connection.execute(query.order_by(users.c.email))]
 
 
 def password_of(connection: Connection, user_id: str) -> str | None:
@@ -46,7 +53,7 @@ def password_of(connection: Connection, user_id: str) -> str | None:
 
 
 def add_user(connection: Connection, user: User) -> None:
-    """Store a new user, who can't sign in before they have a password."""
+    """Store a new user, who can't sign in before they have a password or an identity."""
     connection.execute(insert(users).values(id=user.id, email=user.email, name=user.name, created_at=user.created_at))
 
 
@@ -55,86 +62,81 @@ def set_password(connection: Connection, user_id: str, password: str) -> None:
     connection.execute(update(users).where(users.c.id == user_id).values(password=password))
 
 
+def set_disabled(connection: Connection, user_id: str, at: datetime | None) -> None:
+    """Note since when a user may not sign in; None: they may."""
+    connection.execute(update(users).where(users.c.id == user_id).values(disabled_at=at))
+
+
 def memberships_of(connection: Connection, user_id: str) -> list[Membership]:
-    """A user's places in accounts."""
-    rows = connection.execute(select(memberships).where(memberships.c.user_id == user_id))
-    return [Membership(row.account_id, row.role, row.own, row.sub_accounts) for row in rows]
+    """A user's places in accounts, by account."""
+    found = select(memberships).where(memberships.c.user_id == user_id)
+    rows = connection.execute(found.order_by(memberships.c.account_id))
+    return [_membership(row) for row in rows]
 
 
-def save_memberships(connection: Connection, user_id: str, held: Iterable[Membership]) -> None:
-    """Store a user's places in accounts, instead of those they had."""
-    connection.execute(delete(memberships).where(memberships.c.user_id == user_id))
-    for place in held:
-        connection.execute(
-            insert(memberships).values(
-                user_id=user_id,
-                account_id=place.account_id,
-                role=place.role,
-                own=place.own,
-                sub_accounts=place.sub_accounts,
-            )
-        )
-
-
-def session_with_digest(connection: Connection, digest: bytes) -> Session | None:
-    """The session with this digest, of a user who is not disabled."""
-    found = select(sessions, users).join(users).where(sessions.c.digest == digest, users.c.disabled_at.is_(None))
-    row = connection.execute(found.set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL)).one_or_none()
-    if row is None:
-        return None
-    user = User(row.users_id, row.users_email, row.users_name, row.users_created_at)
-    return Session(row.sessions_digest, user, row.sessions_form_key, row.sessions_created_at, row.sessions_seen_at)
-
-
-def add_session(connection: Connection, session: Session) -> None:
-    """Store a new session."""
+def save_membership(connection: Connection, user_id: str, place: Membership) -> None:
+    """Store a user's place in an account, instead of the one they had there."""
+    remove_membership(connection, user_id, place.account_id)
     connection.execute(
-        insert(sessions).values(
-            digest=session.digest,
-            user_id=session.user.id,
-            form_key=session.form_key,
-            created_at=session.created_at,
-            seen_at=session.seen_at,
+        insert(memberships).values(
+            user_id=user_id,
+            account_id=place.account_id,
+            role=place.role,
+            own=place.own,
+            sub_accounts=place.sub_accounts,
         )
     )
 
 
-def touch_session(connection: Connection, digest: bytes, now: datetime) -> None:
-    """Note that a session is in use."""
-    connection.execute(update(sessions).where(sessions.c.digest == digest).values(seen_at=now))
-
-
-def remove_session(connection: Connection, digest: bytes) -> None:
-    """Forget a session."""
-    connection.execute(delete(sessions).where(sessions.c.digest == digest))
-
-
-def remove_sessions_of(connection: Connection, user_id: str) -> None:
-    """Forget all sessions of a user."""
-    connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
-
-
-def add_code(connection: Connection, digest: bytes, user_id: str, expires_at: datetime) -> None:
-    """Store a one-time code, by its digest; the user's former ones are worth nothing from now on."""
-    connection.execute(delete(one_time_codes).where(one_time_codes.c.user_id == user_id))
-    connection.execute(insert(one_time_codes).values(digest=digest, user_id=user_id, expires_at=expires_at))
-
-
-def user_of_code(connection: Connection, digest: bytes, now: datetime) -> User | None:
-    """Whose one-time code this is, if it is still good."""
-    found = (
-        select(users)
-        .join(one_time_codes)
-        .where(one_time_codes.c.digest == digest, one_time_codes.c.expires_at > now, users.c.disabled_at.is_(None))
+def remove_membership(connection: Connection, user_id: str, account_id: str) -> None:
+    """Forget a user's place in an account."""
+    connection.execute(
+        delete(memberships).where(memberships.c.user_id == user_id, memberships.c.account_id == account_id)
     )
+
+
+def user_of_identity(connection: Connection, issuer: str, subject: str) -> User | None:
+    """The user that a provider's subject was linked to."""
+    found = select(users).join(identities).where(identities.c.issuer == issuer, identities.c.subject == subject)
     row = connection.execute(found).one_or_none()
-    return None if row is None else _user(row)
+    return None if row is None else user_of(row)
 
 
-def remove_codes_of(connection: Connection, user_id: str) -> None:
-    """Forget a user's one-time codes."""
-    connection.execute(delete(one_time_codes).where(one_time_codes.c.user_id == user_id))
+def has_identity(connection: Connection, user_id: str, issuer: str) -> bool:
+    """Whether a user was linked to a subject of this provider."""
+    found = select(identities.c.subject).where(identities.c.user_id == user_id, identities.c.issuer == issuer)
+    return connection.execute(found).one_or_none() is not None
 
 
-def _user(row: Row[Any]) -> User:
-    return User(row.id, row.email, row.name, row.created_at, row.disabled_at)
+def add_identity(connection: Connection, issuer: str, subject: str, user_id: str, now: datetime) -> None:
+    """Link a provider's subject to a user."""
+    connection.execute(insert(identities).values(issuer=issuer, subject=subject, user_id=user_id, linked_at=now))
+
+
+def remove_identities(connection: Connection, user_id: str) -> None:
+    """Forget which subjects a user was linked to."""
+    connection.execute(delete(identities).where(identities.c.user_id == user_id))
+
+
+def switched_off(connection: Connection) -> frozenset[str]:
+    """The ids of all accounts that have private integrations switched off in Labs."""
+    return frozenset(connection.execute(select(labs_off.c.account_id)).scalars())
+
+
+def switch_off(connection: Connection, account_id: str, now: datetime) -> None:
+    """Switch private integrations of an account off in Labs."""
+    connection.execute(insert(labs_off).values(account_id=account_id, since=now))
+
+
+def switch_on(connection: Connection, account_id: str) -> None:
+    """Switch them on."""
+    connection.execute(delete(labs_off).where(labs_off.c.account_id == account_id))
+
+
+def user_of(row: Row[Any]) -> User:
+    """The user in a row of their table."""
+    return User(row.id, row.email, row.name, row.created_at, row.disabled_at, row.password is not None)
+
+
+def _membership(row: Row[Any]) -> Membership:
+    return Membership(row.account_id, row.role, row.own, row.sub_accounts)

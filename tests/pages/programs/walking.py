@@ -30,7 +30,10 @@ def create(screen: Screen, name: str, *scopes: str, description: str = "") -> st
 
 def choose(screen: Screen, scope: str) -> None:
     """Check (or uncheck) the box of a scope."""
-    screen.page.locator(f'input[type=checkbox][value="{scope}"]').click()
+    box = screen.page.locator(f'input[type=checkbox][value="{scope}"]')
+    if not box.is_visible():
+        screen.page.locator("details.area", has=box).locator("summary").first.click()
+    box.click()
 
 
 def shown_token(screen: Screen) -> str:

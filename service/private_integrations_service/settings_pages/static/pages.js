@@ -54,51 +54,17 @@ addEventListener("pageshow", () => {
   }
 });
 
-// A search field over what is on the page: <input data-filter="id">, over the [data-words] in that element; a
-// [data-group] without any hides too. It comes with the script.
-for (const input of document.querySelectorAll("[data-filter]")) {
-  const list = document.getElementById(input.dataset.filter);
-  const said = document.getElementById(`${input.dataset.filter}-found`);
-  const filter = () => {
-    const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let found = 0;
-    for (const item of list.querySelectorAll("[data-words]")) {
-      const words = item.dataset.words.toLowerCase();
-      item.hidden = !wanted.every((word) => words.includes(word));
-      found += !item.hidden;
-    }
-    for (const group of list.querySelectorAll("[data-group]"))
-      group.hidden = !group.querySelector("[data-words]:not([hidden])");
-    if (said) said.textContent = wanted.length ? `${found} found` : "";
-  };
-  (input.closest("[hidden]") ?? input).hidden = false;
-  input.addEventListener("input", filter);
-  input.addEventListener("keydown", (event) => event.key === "Enter" && event.preventDefault());
-  filter();
+// The page with a token: reloading leads to the integration, and doesn't send the form again. A browser that keeps
+// pages in memory keeps none of it.
+const after = document.querySelector("[data-after]");
+if (after) {
+  history.replaceState(null, "", after.dataset.after);
+  addEventListener("pagehide", () => document.getElementById("main").replaceChildren());
+  addEventListener("pageshow", (event) => event.persisted && location.reload());
 }
 
-// The running choice: <output data-chosen="name" data-none="…"> lists the checked boxes of that name, which share a form.
-for (const output of document.querySelectorAll("[data-chosen]")) {
-  const show = () => {
-    const boxes = output.closest("form").querySelectorAll(`input[name="${output.dataset.chosen}"]:checked`);
-    const chosen = [...new Set([...boxes].map((box) => box.value))];
-    output.textContent = chosen.length ? `${chosen.length} chosen: ${chosen.join(", ")}` : output.dataset.none;
-  };
-  output.closest("form").addEventListener("change", show);
-  addEventListener("pageshow", show);
-  show();
-}
-
-// Presets: <button type="button" data-choose="a b c" data-of="name"> checks these boxes and no others of that name.
-for (const button of document.querySelectorAll("[data-choose]")) {
-  button.hidden = false;
-  button.addEventListener("click", () => {
-    const wanted = new Set(button.dataset.choose.split(" "));
-    const form = button.closest("form");
-    for (const box of form.querySelectorAll(`input[name="${button.dataset.of}"]`)) box.checked = wanted.has(box.value);
-    form.dispatchEvent(new Event("change"));
-  });
-}
+// The section that is open is in sight, also where the row of sections is wider than the screen.
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 // Menus close when one looks elsewhere.
 for (const menu of document.querySelectorAll("details.menu")) {

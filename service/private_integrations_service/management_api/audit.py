@@ -1,0 +1,68 @@
+"""Routes of the audit log."""
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import AwareDatetime
+
+from private_integrations.contract import AUDIT_CURSOR, AccountId, AuditPage, Identifier
+
+from ..access import refuse_administration
+from ..operations import audit
+from ..problems import ProblemError
+from ..storage.audit import Search
+from .callers import Asking
+
+router = APIRouter()
+
+_LINES = "application/jsonl"
+
+_Place = Annotated[int | None, Query(ge=0, le=2**63 - 1)]
+_Text = Annotated[str | None, Query(min_length=1, max_length=400)]
+_JSON_LINES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A row a line; the header asks for those behind them",
+        "content": {_LINES: {"schema": {"type": "string"}}},
+        "headers": {AUDIT_CURSOR: {"schema": {"type": "integer"}}},
+    }
+}
+
+
+def _reached(asking: Asking, account: AccountId | None = None, own: bool = False) -> Search:
+    """An account's rows, with `own` those of no account, else all that the key may see."""
+    refused = refuse_administration(asking.key, "the service's own audit log")
+    if own and account is None:
+        if refused is not None:
+            raise ProblemError(refused)
+        return Search(accounts=(), own=True)
+    return audit.within(Search(own=refused is None), asking.actor, account)
+
+
+_Reached = Annotated[Search, Depends(_reached)]
+
+
+@router.get("/audit")
+def list_audit(
+    asking: Asking,
+    reached: _Reached,
+    integration: Identifier | None = None,
+    actor: _Text = None,
+    action: _Text = None,
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
+    cursor: _Place = None,
+) -> AuditPage:
+    """Rows of the audit log, the newest first; `actor` is whole or a beginning of one, or `deployment`."""
+    search = replace(reached, integration=integration, actor=actor, action=action, since=since, until=until)
+    with asking.database.read() as connection:
+        return audit.listed(connection, search, before=cursor)
+
+
+@router.get("/audit/export", response_class=Response, responses=_JSON_LINES)
+def export_audit(asking: Asking, reached: _Reached, cursor: _Place = None) -> Response:
+    """Rows of the audit log as lines of JSON, the oldest first, each with its hash; none where there are no more."""
+    with asking.database.read() as connection:
+        page = audit.exported(connection, reached, after=cursor or 0)
+    body = "".join(f"{line}\n" for line in page.lines)
+    return Response(body, media_type=_LINES, headers={AUDIT_CURSOR: str(page.cursor)})

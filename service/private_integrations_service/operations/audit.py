@@ -1,0 +1,78 @@
+"""Read the audit log, as far as an actor reaches: to look something up, or row by row to take it away."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from private_integrations.chain import canonical
+from private_integrations.contract import AuditEntry, AuditPage
+
+from ..actor import Actor
+from ..domain import Refused
+from ..storage import audit as stored
+from ..storage.accounts import account_by_id
+from ..storage.audit import Search
+from ..storage.database import Database
+from .integrations import find
+
+PAGE = 100
+"""How many rows are looked at at once."""
+EXPORTED = 1000
+"""How many rows are exported at once."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Rows as lines of JSON, the oldest first; `cursor` asks for those behind them."""
+
+    lines: list[str]
+    cursor: int
+
+
+def within(search: Search, actor: Actor, account: str | None = None) -> Search:
+    """The search in the accounts that the actor reaches, or in one of them; the service's own log is not theirs."""
+    if account is not None:
+        return replace(search, accounts=[account] if actor.reaches(account) else [], own=False)
+    return replace(search, accounts=actor.accounts, own=search.own and actor.accounts is None)
+
+
+def listed(connection: Connection, search: Search, *, before: int | None = None, limit: int = PAGE) -> AuditPage:
+    """The newest rows, the last one first; with `before`, the cursor of a page, the next older ones."""
+    found = stored.latest(connection, search, before=before, limit=limit)
+    return AuditPage(entries=[row.entry for row in found], cursor=str(found[-1].id) if len(found) == limit else None)
+
+
+def exported(connection: Connection, search: Search, *, after: int = 0) -> Exported:
+    """The rows behind a cursor, as they are hashed."""
+    found = stored.following(connection, search, after=after, limit=EXPORTED)
+    return Exported([canonical(row.written) for row in found], found[-1].id if found else after)
+
+
+def whole_log(database: Database, account: str, *, actor: Actor) -> Iterator[str] | Refused:
+    """Every line of an account's log. No transaction is open between two of them, however slowly they are taken."""
+    with database.read() as connection:
+        if account_by_id(connection, account) is None or not actor.reaches(account):
+            return Refused("account-unknown", f"there is no account {account}")
+    return _lines(database, within(Search(), actor, account))
+
+
+def of_integration(
+    connection: Connection, integration_id: str, *, actor: Actor, limit: int = 20
+) -> list[AuditEntry] | Refused:
+    """The newest rows about one integration, the last one first."""
+    integration = find(connection, integration_id, actor)
+    if isinstance(integration, Refused):
+        return integration
+    return listed(connection, within(Search(integration=integration_id), actor), limit=limit).entries
+
+
+def _lines(database: Database, search: Search) -> Iterator[str]:
+    cursor = 0
+    while True:
+        with database.read() as connection:
+            page = exported(connection, search, after=cursor)
+        if not page.lines:
+            return
+        yield from page.lines
+        cursor = page.cursor

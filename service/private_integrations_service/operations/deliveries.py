@@ -1,0 +1,92 @@
+"""What becomes of a webhook's delivery: the next one to send, what came of an attempt, and for how long it is kept."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from ..actor import Actor
+from ..redelivery import Settled, Tried, after
+from ..storage import audit, outbox
+from ..storage.database import Database, Write
+from ..storage.outbox import Attempt, Delivery
+from ..storage.webhooks import Endpoint, endpoint_by_id, save_endpoint
+
+MOST_KEPT = 10_000
+"""So many settled deliveries of an endpoint are kept at most."""
+
+_AT_ONCE = 500
+
+_SERVICE = Actor("service")
+
+
+@dataclass(frozen=True)
+class Due:
+    """A message that is to be sent, and where."""
+
+    endpoint: Endpoint
+    delivery: Delivery
+
+
+def next_due(connection: Connection, endpoint_id: str, now: datetime) -> Due | None:
+    """What is to be sent to an endpoint now, if there is anything and the endpoint isn't disabled."""
+    endpoint = endpoint_by_id(connection, endpoint_id)
+    if endpoint is None or endpoint.disabled_at is not None:
+        return None
+    delivery = outbox.next_due(connection, endpoint_id, now)
+    return None if delivery is None else Due(endpoint, delivery)
+
+
+def record(write: Write, delivery_id: int, tried: Tried, jitter: float) -> None:
+    """Note what came of an attempt and what follows; `jitter` is a random number from 0 to 1.
+
+    Nothing is noted if the endpoint was deleted meanwhile.
+    """
+    delivery = outbox.delivery_by_id(write.connection, delivery_id)
+    if delivery is None:
+        return
+    endpoint = endpoint_by_id(write.connection, delivery.endpoint_id)
+    assert endpoint is not None, "the schema has seen to that"
+    attempt = Attempt(write.now, tried.outcome, tried.status, tried.milliseconds)
+    outbox.add_attempt(write.connection, delivery.id, attempt)
+    attempts = delivery.attempts + 1
+    follows = after(tried, attempts, write.now, failing_since=endpoint.failing_since, jitter=jitter)
+    endpoint = _with_health(write, endpoint, tried)
+    if not isinstance(follows, Settled):
+        if delivery.state == "waiting":
+            outbox.keep_waiting(write.connection, delivery.id, attempts, follows.at)
+        return
+    outbox.settle(write.connection, delivery.id, "delivered" if follows.delivered else "failed", attempts, write.now)
+    if follows.disable is not None and endpoint.disabled_at is None:
+        disable(write, endpoint, follows.disable, actor=_SERVICE)
+
+
+def disable(write: Write, endpoint: Endpoint, because: str, *, actor: Actor) -> Endpoint:
+    """Send nothing to an endpoint any more; what waits for it, and what comes, is kept as failed, to be replayed."""
+    disabled = replace(endpoint, disabled_at=write.now, disabled_because=because)
+    save_endpoint(write.connection, disabled)
+    outbox.fail_waiting(write.connection, endpoint.id, write.now)
+    audit.record_account(
+        write, endpoint.account_id, actor=actor, action="disable webhook", webhook=endpoint.id, because=because
+    )
+    return disabled
+
+
+def forget_old(database: Database, kept: timedelta, now: datetime) -> None:
+    """Forget the deliveries that were settled longer ago than they are `kept`, and more than `MOST_KEPT` of them."""
+    while True:
+        with database.read() as connection:
+            old = outbox.forgettable(connection, now - kept, MOST_KEPT, _AT_ONCE)
+        if not old:
+            return
+        with database.write(now, verdicts=False) as write:
+            outbox.forget(write.connection, old)
+
+
+def _with_health(write: Write, endpoint: Endpoint, tried: Tried) -> Endpoint:
+    failing_since = None if tried.outcome == "accepted" else endpoint.failing_since or write.now
+    if failing_since == endpoint.failing_since:
+        return endpoint
+    noted = replace(endpoint, failing_since=failing_since)
+    save_endpoint(write.connection, noted)
+    return noted

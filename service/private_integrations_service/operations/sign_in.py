@@ -1,0 +1,288 @@
+"""Sign in and out: passwords, one-time links, a provider's word, sessions."""
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from private_integrations.contract import digest_of
+
+from ..actor import Actor
+from ..domain import Refused
+from ..storage import audit
+from ..storage import sessions as stored
+from ..storage import users as people
+from ..storage.database import Database, Write
+from ..storage.sessions import Session
+from ..storage.users import User
+from ..tokens import new_id
+from . import throttle
+from .passwords import Passwords, TooManySignInsError, refuse_password
+
+IDLE = timedelta(hours=12)
+"""A session ends when it was not used for so long."""
+LONGEST = timedelta(days=7)
+"""And when it is so old, however much it is used."""
+SEEN_EVERY = timedelta(minutes=5)
+"""That it is used is stored once in so long."""
+BROWSER = timedelta(days=180)
+"""How long a browser is remembered in which nobody signs in."""
+
+_REFUSED = Refused("sign-in-refused", "this email and password don't belong together")
+_BUSY = Refused("sign-in-busy", "too many people sign in at this moment; try it again")
+_CODE_UNKNOWN = Refused("code-unknown", "this link was used or has expired; ask for a new one")
+
+
+@dataclass(frozen=True)
+class Browser:
+    """Where a person signs in from: the secrets of their session and of former sign-ins, if it holds any."""
+
+    address: str
+    agent: str
+    session: Session | None = None
+    known: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """A new session; the secrets are handed to the browser and kept nowhere."""
+
+    session: Session
+    secret: str = field(repr=False)
+    known: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a provider says of somebody, once it is verified that it says so; `email` only if it vouches for it."""
+
+    issuer: str
+    subject: str
+    email: str | None
+
+
+def session_of(connection: Connection, secret: str, now: datetime) -> Session | None:
+    """The live session that a browser shows, or None."""
+    session = stored.session_with_digest(connection, digest_of(secret))
+    return None if session is None or not is_live(session, now) else session
+
+
+def is_live(session: Session, now: datetime) -> bool:
+    """Whether a session was used lately and is not too old."""
+    return now < session.seen_at + IDLE and now < session.created_at + LONGEST
+
+
+def live_sessions(connection: Connection, user: User, now: datetime) -> list[Session]:
+    """A user's sessions, the one used last first."""
+    return [session for session in stored.sessions_of(connection, user.id) if is_live(session, now)]
+
+
+def note_use(database: Database, session: Session, now: datetime) -> None:
+    """Store that a session is in use, if that wasn't stored lately."""
+    if now >= session.seen_at + SEEN_EVERY:
+        with database.write(now, verdicts=False) as write:
+            stored.touch_session(write.connection, session.digest, write.now)
+
+
+def sign_in(
+    database: Database, passwords: Passwords, email: str, password: str, browser: Browser, now: datetime
+) -> SignedIn | Refused:
+    """A session for whoever knows the password; which of the two is wrong is neither said nor shown by the time."""
+    with database.read() as connection:
+        user = people.user_by_email(connection, email)
+        counted = _counted(connection, user, email, browser)
+        refused = throttle.refuse(connection, counted, now)
+        known = None if user is None else people.password_of(connection, user.id)
+    if refused is not None:
+        return refused
+    with database.write(now, verdicts=False) as write:
+        refused = throttle.refuse(write.connection, counted, write.now)
+        if refused is not None:
+            return refused
+        throttle.count(write, counted)
+    try:
+        fits = passwords.fits(password, known)
+        better = passwords.hash(password) if fits and known and passwords.is_outdated(known) else known
+    except TooManySignInsError:
+        with database.write(now, verdicts=False) as write:
+            throttle.forgive(write, counted)
+        return _BUSY
+    if not fits or user is None:
+        return _REFUSED
+    with database.write(now, verdicts=False) as write:
+        present = people.user_by_id(write.connection, user.id)
+        if present is None or present.disabled_at or people.password_of(write.connection, user.id) != known:
+            return _REFUSED
+        throttle.forgive(write, counted)
+        if better is not None and better != known:
+            people.set_password(write.connection, user.id, better)
+        audit.record_key(write, actor=actor_of(present, browser), action="sign in")
+        return _signed_in(write, present, browser)
+
+
+def recipient_of(connection: Connection, code: str, now: datetime) -> User | Refused:
+    """Whom a one-time code lets choose a password."""
+    return stored.user_of_code(connection, digest_of(code), now) or _CODE_UNKNOWN
+
+
+def welcome(
+    database: Database, passwords: Passwords, code: str, password: str, browser: Browser, now: datetime
+) -> SignedIn | Refused:
+    """Use up a one-time code: from now on the password is the user's, and they are signed in, here only."""
+    with database.read() as connection:
+        user = recipient_of(connection, code, now)
+    if isinstance(user, Refused):
+        return user
+    hashed = _hashed(passwords, password, user)
+    if isinstance(hashed, Refused):
+        return hashed
+    with database.write(now, verdicts=False) as write:
+        present = recipient_of(write.connection, code, write.now)
+        return present if isinstance(present, Refused) else _with_password(write, present, hashed, browser)
+
+
+def change_password(
+    database: Database, passwords: Passwords, session: Session, present: str, new: str, browser: Browser, now: datetime
+) -> SignedIn | Refused:
+    """Another password for whoever knows the present one; every session ends, and this browser gets a new one."""
+    counted = throttle.of_browser(session.digest)
+    with database.write(now, verdicts=False) as write:
+        refused = throttle.refuse(write.connection, counted, write.now)
+        if refused is not None:
+            return refused
+        throttle.count(write, counted)
+        known = people.password_of(write.connection, session.user.id)
+    try:
+        fits = passwords.fits(present, known)
+    except TooManySignInsError:
+        return _BUSY
+    if not fits:
+        return Refused("sign-in-refused", "the present password is another one")
+    hashed = _hashed(passwords, new, session.user)
+    if isinstance(hashed, Refused):
+        return hashed
+    with database.write(now, verdicts=False) as write:
+        throttle.forgive(write, counted)
+        if people.password_of(write.connection, session.user.id) != known:
+            return Refused("sign-in-refused", "the password was changed meanwhile")
+        return _with_password(write, session.user, hashed, browser)
+
+
+def sign_in_by_provider(database: Database, claims: Claims, browser: Browser, now: datetime) -> SignedIn | Refused:
+    """A session for whom a provider vouches for: a user who was invited, known from then on by the subject.
+
+    An address that is somebody else's at the provider one day opens nothing: the user's subject is another one.
+    """
+    with database.write(now, verdicts=False) as write:
+        known = people.user_of_identity(write.connection, claims.issuer, claims.subject)
+        user = known or _linked(write, claims, browser)
+        if isinstance(user, Refused):
+            return user
+        if user.disabled_at is not None:
+            return _not_invited(claims)
+        audit.record_key(write, actor=actor_of(user, browser), action="sign in", provider=claims.issuer)
+        return _signed_in(write, user, browser)
+
+
+def sign_out(write: Write, session: Session) -> None:
+    """End a session."""
+    stored.remove_session(write.connection, session.digest)
+
+
+def end_session(write: Write, user: User, session_id: str, *, actor: Actor) -> None:
+    """End one of a user's sessions; one that has ended is no error."""
+    if stored.remove_session_with_id(write.connection, user.id, session_id):
+        audit.record_key(write, actor=actor, action="end session", session=session_id)
+
+
+def sign_out_everywhere(write: Write, user: User, *, actor: Actor) -> None:
+    """End all sessions of a user."""
+    stored.remove_sessions_of(write.connection, user.id)
+    audit.record_key(write, actor=actor, action="end all sessions")
+
+
+def actor_of(user: User, browser: Browser) -> Actor:
+    """A user who signs in: nothing is reached yet."""
+    return Actor(f"person/{user.email}/{user.id}", frozenset(), browser.address, browser.agent)
+
+
+def _counted(connection: Connection, user: User | None, email: str, browser: Browser) -> tuple[throttle.Counted, ...]:
+    if user is not None and browser.known is not None:
+        digest = digest_of(browser.known)
+        if stored.user_id_of_browser(connection, digest) == user.id:
+            return throttle.of_browser(digest)
+    return throttle.of_strangers(email, browser.address)
+
+
+def _hashed(passwords: Passwords, password: str, user: User) -> str | Refused:
+    refused = refuse_password(password, user.email)
+    if refused is not None:
+        return refused
+    try:
+        return passwords.hash(password)
+    except TooManySignInsError:
+        return _BUSY
+
+
+def _with_password(write: Write, user: User, hashed: str, browser: Browser) -> SignedIn:
+    people.set_password(write.connection, user.id, hashed)
+    stored.remove_codes_of(write.connection, user.id)
+    stored.remove_sessions_of(write.connection, user.id)
+    throttle.forgive(write, throttle.of_strangers(user.email, browser.address)[:1])
+    audit.record_key(write, actor=actor_of(user, browser), action="choose password")
+    return _signed_in(write, user, browser)
+
+
+def _linked(write: Write, claims: Claims, browser: Browser) -> User | Refused:
+    if claims.email is None:
+        return Refused("email-unverified", "the provider doesn't vouch for your email address")
+    user = people.user_by_email(write.connection, claims.email)
+    if user is None or user.disabled_at is not None:
+        return _not_invited(claims)
+    if people.has_identity(write.connection, user.id, claims.issuer):
+        detail = f"{user.email} belongs to another person at the provider than here; ask whoever runs this service"
+        return Refused("identity-other", detail)
+    people.add_identity(write.connection, claims.issuer, claims.subject, user.id, write.now)
+    # The link that came with the invitation is not needed any more.
+    stored.remove_codes_of(write.connection, user.id)
+    audit.record_key(write, actor=actor_of(user, browser), action="link identity", issuer=claims.issuer)
+    return user
+
+
+def _not_invited(claims: Claims) -> Refused:
+    who = "you" if claims.email is None else claims.email
+    return Refused("user-not-invited", f"nobody has invited {who}; ask an admin of your account")
+
+
+def _signed_in(write: Write, user: User, browser: Browser) -> SignedIn:
+    stored.purge(
+        write.connection, write.now, seen=write.now - IDLE, created=write.now - LONGEST, browsers=write.now - BROWSER
+    )
+    if browser.session is not None:
+        stored.remove_session(write.connection, browser.session.digest)
+    secret = secrets.token_urlsafe(32)
+    session = Session(
+        digest=digest_of(secret),
+        id=new_id("ses_"),
+        user=user,
+        form_key=secrets.token_urlsafe(32),
+        created_at=write.now,
+        seen_at=write.now,
+        address=browser.address,
+        agent=browser.agent,
+    )
+    stored.add_session(write.connection, session)
+    return SignedIn(session, secret, _remembered(write, user, browser))
+
+
+def _remembered(write: Write, user: User, browser: Browser) -> str:
+    """The secret by which this browser is known to be the user's from now on."""
+    if browser.known is not None:
+        digest = digest_of(browser.known)
+        if stored.user_id_of_browser(write.connection, digest) == user.id:
+            stored.touch_browser(write.connection, digest, write.now)
+            return browser.known
+    known = secrets.token_urlsafe(32)
+    stored.add_browser(write.connection, digest_of(known), user.id, write.now)
+    return known

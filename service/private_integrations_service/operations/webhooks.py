@@ -1,0 +1,318 @@
+"""Webhooks as people and deployments manage them: make, edit, delete, give another secret, test, list and replay."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection
+
+from private_integrations.contract import (
+    PING,
+    WEBHOOK_EVENTS,
+    Account,
+    ReplayRequest,
+    Webhook,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEdit,
+    WebhookRequest,
+    WebhookSecretRequest,
+    rfc3339,
+)
+
+from ..actor import Actor
+from ..destinations import Destination, Destinations, destination
+from ..domain import Refused
+from ..sealing import Sealer
+from ..storage import accounts, audit, outbox
+from ..storage import webhooks as stored
+from ..storage.database import Write
+from ..storage.outbox import Delivery, State
+from ..storage.webhooks import Endpoint, Kind
+from ..tokens import new_id
+from .data_events import DATA_EVENTS
+from .deliveries import disable
+from .webhook_secrets import has_secret, is_readable, seal
+
+MOST = 20
+"""So many webhooks an account may have."""
+
+EVENTS: Mapping[Kind, Sequence[str]] = MappingProxyType({"service": WEBHOOK_EVENTS, "data": tuple(DATA_EVENTS)})
+"""What webhooks of each kind may be subscribed to."""
+
+_EDITABLE = ("url", "description", "sub_accounts", "events", "disabled_at")
+
+NO_SEALING_KEYS = Refused(
+    "sealing-keys-missing", "the service runs without sealing keys; start it with --sealing-keys FILE"
+)
+
+
+@dataclass(frozen=True)
+class Made:
+    """The webhook that a request leads to, and whether it is new."""
+
+    endpoint: Endpoint
+    created: bool
+
+
+def make(
+    write: Write, request: WebhookRequest, sealer: Sealer | None, allowed: Destinations, *, actor: Actor
+) -> Made | Refused:
+    """Make a webhook, or answer the repetition of that, which is known by its secret."""
+    if sealer is None:
+        return NO_SEALING_KEYS
+    account = accounts.account_by_id(write.connection, request.account)
+    if account is None or not actor.reaches(account.id):
+        return Refused("account-unknown", f"there is no account {request.account}")
+    goal = _goal(request.url, allowed)
+    if isinstance(goal, Refused):
+        return goal
+    refused = _refuse_events("service", request.events)
+    if refused is None and request.sub_accounts:
+        refused = _refuse_sub_accounts(write.connection, account, actor)
+    if refused is not None:
+        return refused
+    present = stored.all_endpoints(write.connection, [account.id])
+    repeated = next((found for found in present if has_secret(found, request.secret, sealer)), None)
+    if repeated is not None:
+        same = (repeated.url, repeated.sub_accounts) == (request.url, request.sub_accounts)
+        return Made(repeated, created=False) if same else _secret_used()
+    if len(present) >= MOST:
+        return Refused("webhook-limit", f"account {account.id} has {MOST} webhooks already; delete one first")
+    endpoint_id = new_id("whk_")
+    endpoint = Endpoint(
+        id=endpoint_id,
+        account_id=account.id,
+        kind="service",
+        url=request.url,
+        created_at=write.now,
+        created_by=actor.name,
+        events=None if request.events is None else tuple(request.events),
+        description=request.description,
+        sub_accounts=request.sub_accounts,
+        sealed=seal(request.secret, sealer, endpoint_id, account.id),
+    )
+    stored.add_endpoint(write.connection, endpoint)
+    _record(write, endpoint, actor, "create webhook", host=goal.host, events=request.events)
+    return Made(endpoint, created=True)
+
+
+def edit(
+    write: Write, endpoint_id: str, change: WebhookEdit, allowed: Destinations, *, actor: Actor
+) -> Endpoint | Refused:
+    """Change what is given; whoever enables a webhook, or gives it another URL, gives it a new chance too."""
+    old = find(write.connection, endpoint_id, actor)
+    if isinstance(old, Refused):
+        return old
+    refused = _refuse_edit(write.connection, old, change, allowed, actor)
+    if refused is not None:
+        return refused
+    new = _edited(old, change)
+    if new != old:
+        stored.save_endpoint(write.connection, new)
+        changed = sorted(name for name in _EDITABLE if getattr(new, name) != getattr(old, name))
+        _record(write, new, actor, "edit webhook", changed=changed, host=urlsplit(new.url).hostname, events=new.events)
+    if change.enabled is False and old.disabled_at is None:
+        return disable(write, new, "disabled on request", actor=actor)
+    return new
+
+
+def delete(write: Write, endpoint_id: str, *, actor: Actor) -> bool | Refused:
+    """Delete a webhook with all that is still to be sent to it."""
+    endpoint = find(write.connection, endpoint_id, actor)
+    if isinstance(endpoint, Refused):
+        return endpoint
+    stored.remove_endpoint(write.connection, endpoint_id)
+    _record(write, endpoint, actor, "delete webhook")
+    return True
+
+
+def rotate_secret(
+    write: Write, endpoint_id: str, request: WebhookSecretRequest, sealer: Sealer | None, *, actor: Actor
+) -> Endpoint | Refused:
+    """Sign with another secret, and for the overlap with the present one beside it; a former one before that ends."""
+    old = _find_service(write.connection, endpoint_id, actor)
+    if isinstance(old, Refused):
+        return old
+    if sealer is None:
+        return NO_SEALING_KEYS
+    if has_secret(old, request.secret, sealer):
+        return old
+    overlap = timedelta(seconds=request.overlap_seconds)
+    new = replace(
+        old,
+        sealed=seal(request.secret, sealer, old.id, old.account_id),
+        former_sealed=old.sealed if overlap else None,
+        former_until=write.now + overlap if overlap else None,
+    )
+    stored.save_endpoint(write.connection, new)
+    _record(write, new, actor, "rotate webhook secret", overlap_seconds=request.overlap_seconds)
+    return new
+
+
+def ping(write: Write, endpoint_id: str, *, actor: Actor) -> str | Refused:
+    """Send an event that only tests the webhook; answers the message's id."""
+    endpoint = _find_service(write.connection, endpoint_id, actor)
+    if isinstance(endpoint, Refused):
+        return endpoint
+    if endpoint.disabled_at is not None:
+        return _disabled(endpoint)
+    data = {"account": endpoint.account_id, "webhook_id": endpoint.id, "actor": actor.name}
+    payload = {"type": PING, "timestamp": rfc3339(write.now), "data": data}
+    message_id = new_id("msg_")
+    outbox.add_delivery(write, endpoint, message_id, PING, json.dumps(payload, separators=(",", ":")).encode())
+    return message_id
+
+
+def replay(write: Write, endpoint_id: str, request: ReplayRequest, *, actor: Actor) -> int | Refused:
+    """Send messages again, under the ids that they have; answers how many."""
+    endpoint = find(write.connection, endpoint_id, actor)
+    if isinstance(endpoint, Refused):
+        return endpoint
+    if endpoint.disabled_at is not None:
+        return _disabled(endpoint)
+    count = outbox.replay(
+        write.connection, endpoint_id, write.now, messages=request.messages, failed_since=request.failed_since
+    )
+    _record(write, endpoint, actor, "replay webhook", messages=count)
+    return count
+
+
+def find(connection: Connection, endpoint_id: str, actor: Actor) -> Endpoint | Refused:
+    """The webhook with this id; one in an account that the actor doesn't reach is not there for them."""
+    found = stored.endpoint_by_id(connection, endpoint_id, actor.accounts)
+    return found or Refused("webhook-unknown", f"there is no webhook {endpoint_id}")
+
+
+def listed(connection: Connection, sealer: Sealer | None, *, account: str | None = None, actor: Actor) -> list[Webhook]:
+    """The webhooks of the accounts that the actor reaches, or of one of them."""
+    reached = actor.accounts if account is None else [account] if actor.reaches(account) else []
+    found = stored.all_endpoints(connection, reached)
+    waiting = outbox.count_waiting(connection, [endpoint.id for endpoint in found])
+    return [_shown(endpoint, sealer, waiting[endpoint.id]) for endpoint in found]
+
+
+def shown(connection: Connection, endpoint: Endpoint, sealer: Sealer | None) -> Webhook:
+    """A webhook as it is answered; never its secret."""
+    return _shown(endpoint, sealer, outbox.count_waiting(connection, [endpoint.id])[endpoint.id])
+
+
+def deliveries(
+    connection: Connection, endpoint: Endpoint, *, state: State | None = None, before: int | None = None, limit: int
+) -> tuple[list[WebhookDelivery], int | None]:
+    """Messages for a webhook, the newest first, and the number that the next page begins behind, if there is one."""
+    found = outbox.deliveries_of(connection, endpoint.id, state=state, before=before, limit=limit + 1)
+    page = found[:limit]
+    attempts = outbox.attempts_of(connection, [delivery.id for delivery in page])
+    answered = [
+        _delivery(delivery, [WebhookAttempt(**vars(attempt)) for attempt in attempts[delivery.id]]) for delivery in page
+    ]
+    return answered, page[-1].id if len(found) > limit else None
+
+
+def _find_service(connection: Connection, endpoint_id: str, actor: Actor) -> Endpoint | Refused:
+    found = find(connection, endpoint_id, actor)
+    if isinstance(found, Endpoint) and found.kind != "service":
+        return Refused("webhook-not-service", f"{endpoint_id} is a webhook of data, which has no secret of its own")
+    return found
+
+
+def _goal(url: str, allowed: Destinations) -> Destination | Refused:
+    goal = destination(url, allowed)
+    return goal if isinstance(goal, Destination) else Refused("webhook-url-not-allowed", goal)
+
+
+def _refuse_events(kind: Kind, events: Sequence[str] | None) -> Refused | None:
+    unknown = sorted(set(events or ()) - set(EVENTS[kind]))
+    if not unknown:
+        return None
+    return Refused("webhook-event-unknown", f"there is no event {unknown[0]}; there are {', '.join(EVENTS[kind])}")
+
+
+def _refuse_sub_accounts(connection: Connection, account: Account, actor: Actor) -> Refused | None:
+    if account.kind != "agency":
+        return Refused("webhook-not-agency", f"{account.id} is no agency and has no sub-accounts")
+    below = [found.id for found in accounts.list_accounts(connection) if found.agency_id == account.id]
+    if all(actor.reaches(found) for found in below):
+        return None
+    return Refused("webhook-sub-accounts", f"not all sub-accounts of {account.id} are yours to hear of")
+
+
+def _refuse_edit(
+    connection: Connection, old: Endpoint, change: WebhookEdit, allowed: Destinations, actor: Actor
+) -> Refused | None:
+    if change.url is not None and change.url != old.url:
+        goal = _goal(change.url, allowed)
+        if isinstance(goal, Refused):
+            return goal
+    if change.sub_accounts and not old.sub_accounts:
+        account = accounts.account_by_id(connection, old.account_id)
+        assert account is not None, "the schema has seen to that"
+        refused = _refuse_sub_accounts(connection, account, actor)
+        if refused is not None:
+            return refused
+    return _refuse_events(old.kind, change.events)
+
+
+def _edited(old: Endpoint, change: WebhookEdit) -> Endpoint:
+    new = replace(
+        old,
+        url=old.url if change.url is None else change.url,
+        description=old.description if change.description is None else change.description,
+        sub_accounts=old.sub_accounts if change.sub_accounts is None else change.sub_accounts,
+    )
+    if "events" in change.model_fields_set:
+        new = replace(new, events=None if change.events is None else tuple(change.events))
+    if new.url != old.url:
+        new = replace(new, failing_since=None)
+    if change.enabled:
+        new = replace(new, disabled_at=None, disabled_because=None, failing_since=None)
+    return new
+
+
+def _disabled(endpoint: Endpoint) -> Refused:
+    return Refused("webhook-disabled", f"{endpoint.id} is disabled: {endpoint.disabled_because}; enable it first")
+
+
+def _secret_used() -> Refused:
+    return Refused("webhook-secret-used", "this secret is or was a webhook's of this account; make a new one")
+
+
+def _shown(endpoint: Endpoint, sealer: Sealer | None, waiting: int) -> Webhook:
+    return Webhook(
+        id=endpoint.id,
+        account=endpoint.account_id,
+        kind=endpoint.kind,
+        integration_id=endpoint.integration_id,
+        url=endpoint.url,
+        events=None if endpoint.events is None else list(endpoint.events),
+        description=endpoint.description,
+        sub_accounts=endpoint.sub_accounts,
+        created_at=endpoint.created_at,
+        created_by=endpoint.created_by,
+        disabled_at=endpoint.disabled_at,
+        disabled_because=endpoint.disabled_because,
+        failing_since=endpoint.failing_since,
+        former_secret_until=endpoint.former_until,
+        secret_readable=is_readable(endpoint, sealer),
+        waiting=waiting,
+    )
+
+
+def _delivery(delivery: Delivery, attempts: list[WebhookAttempt]) -> WebhookDelivery:
+    return WebhookDelivery(
+        message_id=delivery.message_id,
+        event=delivery.event,
+        created_at=delivery.created_at,
+        state=delivery.state,
+        next_attempt_at=delivery.next_attempt_at,
+        settled_at=delivery.settled_at,
+        attempts=attempts,
+    )
+
+
+def _record(write: Write, endpoint: Endpoint, actor: Actor, action: str, **detail: object) -> None:
+    audit.record_account(write, endpoint.account_id, actor=actor, action=action, webhook=endpoint.id, **detail)

@@ -1,0 +1,106 @@
+"""The audit log of an account: looked at, filtered, and taken away as lines of JSON."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
+
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from ..domain import Refused
+from ..operations import audit
+from ..storage.accounts import account_by_id
+from ..storage.audit import Search, head
+from .rendering import HEADERS
+from .visits import Visit, signed_in
+
+_KINDS = ("person", "key", "deployment")
+_LATEST_CURSOR = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class _Filter:
+    """What the form of the page says, as it was typed."""
+
+    who: str
+    action: str
+    integration: str
+    since: str
+    until: str
+
+    @property
+    def search(self) -> Search:
+        """The rows that are meant; `until` is a day, and included. Raises ValueError for what is no day."""
+        return Search(
+            actor=self.who or None,
+            action=self.action or None,
+            integration=self.integration or None,
+            since=_day(self.since),
+            until=_day(self.until, timedelta(days=1)),
+        )
+
+    def address(self, path: str, **more: str) -> str:
+        """The address of a page with this filter."""
+        given = {name: value for name, value in vars(self).items() if value}
+        return f"{path}?{urlencode(given | more)}"
+
+
+def _show(visit: Visit) -> Response | Refused:
+    chosen = _Filter(*(visit.query.get(name, "").strip()[:200] for name in _Filter.__dataclass_fields__))
+    account_id, fault, search = visit.path["account_id"], None, Search()
+    try:
+        search = chosen.search
+    except (ValueError, OverflowError):
+        fault = "a day is written like 2026-11-21"
+    with visit.database.read() as connection:
+        account = account_by_id(connection, account_id)
+        if account is None or not visit.actor.reaches(account_id):
+            return Refused("account-unknown", f"there is no account {account_id}")
+        within = audit.within(search, visit.actor, account_id)
+        page = audit.listed(connection, within, before=_cursor(visit.query.get("cursor", "")))
+        last = head(connection, account_id)
+    path = _path(account_id)
+    older = page.cursor and chosen.address(path, cursor=page.cursor)
+    return visit.page(
+        "audit_log.html",
+        status=200 if fault is None else 422,
+        account=account,
+        entries=[] if fault else page.entries,
+        older=None if fault else older,
+        filter=chosen,
+        kinds=_KINDS,
+        fault=fault,
+        head=last,
+        path=path,
+    )
+
+
+def _export(visit: Visit) -> Response | Refused:
+    account_id = visit.path["account_id"]
+    lines = audit.whole_log(visit.database, account_id, actor=visit.actor)
+    if isinstance(lines, Refused):
+        return lines
+    attached = {"Content-Disposition": f'attachment; filename="audit-{account_id}.jsonl"'}
+    return StreamingResponse(
+        (f"{line}\n" for line in lines), media_type="application/jsonl", headers=dict(HEADERS) | attached
+    )
+
+
+def _path(account_id: str) -> str:
+    return f"/settings/accounts/{account_id}/audit"
+
+
+def _day(text: str, later: timedelta = timedelta(0)) -> datetime | None:
+    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) + later if text else None
+
+
+def _cursor(text: str) -> int | None:
+    """The place in the log that an address names; one that is none is the newest."""
+    known = text.isascii() and text.isdecimal() and len(text) < len(str(_LATEST_CURSOR))
+    return int(text) if known else None
+
+
+ROUTES = [
+    Route(_path("{account_id}"), signed_in(_show), methods=["GET"]),
+    Route(_path("{account_id}") + "/export", signed_in(_export), methods=["GET"]),
+]

@@ -1,0 +1,206 @@
+"""Create New Integration, in three steps with an address each; what was entered travels in the addresses.
+
+Nothing is stored before the last step, so that going back, reloading or leaving costs nothing. `mark` is made when
+the first step is opened and stays through all of them: it is the claim of the one integration that may come of it.
+"""
+
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from private_integrations.contract import Account, IntegrationRequest
+
+from ..domain import Refused
+from ..operations import by_hand
+from ..problems import status_of
+from ..storage.accounts import list_accounts
+from ..storage.integrations import integration_by_external_id
+from .fields import faults_in, query_of, text
+from .integrations import LIST
+from .scope_choice import picker
+from .tokens import Handover, token_page
+from .visits import Visit, signed_in
+
+NEW = f"{LIST}/new"
+
+_MARK = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What was entered so far."""
+
+    account: str
+    name: str
+    description: str
+    scopes: tuple[str, ...]
+    mark: str
+
+    def address(self, step: str = "") -> str:
+        """The address of a step with all that was entered."""
+        given = [("account", self.account), ("name", self.name), ("description", self.description)]
+        given += [("mark", self.mark), *(("scope", scope) for scope in self.scopes)]
+        return f"{NEW}{step}?{urlencode([(name, value) for name, value in given if value])}"
+
+
+def _basics(visit: Visit) -> Response:
+    accounts = _accounts(visit)
+    return _basics_page(visit, _draft(query_of(visit.request), accounts), accounts, {})
+
+
+def _scopes(visit: Visit) -> Response:
+    given, accounts = query_of(visit.request), _accounts(visit)
+    draft = _draft(given, accounts)
+    faults = _basic_faults(draft, accounts)
+    if faults:
+        return _basics_page(visit, draft, accounts, faults, status=422)
+    return _scopes_page(visit, draft, accounts[draft.account], given)
+
+
+def _token(visit: Visit) -> Response:
+    given, accounts = query_of(visit.request), _accounts(visit)
+    draft = _draft(given, accounts)
+    refusal = _refuse_step(visit, draft, accounts, given)
+    if refusal is not None:
+        return refusal
+    made = _made_before(visit, draft)
+    if made is not None:
+        return made
+    return _token_step(visit, draft, accounts[draft.account])
+
+
+def _generate(visit: Visit) -> Response | Refused:
+    accounts = _accounts(visit)
+    draft = _draft(visit.form, accounts)
+    refusal = _refuse_step(visit, draft, accounts, visit.form)
+    if refusal is not None:
+        return refusal
+    assert visit.session is not None
+    request = IntegrationRequest(
+        account=draft.account,
+        name=draft.name,
+        description=draft.description,
+        scopes=list(draft.scopes),
+        claim=draft.mark,
+    )
+    with visit.database.write(visit.now) as write:
+        made = by_hand.create(write, visit.session.user.email, request, visit.rules, actor=visit.actor)
+    if isinstance(made, Refused):
+        return _refused(visit, draft, accounts[draft.account], made)
+    account = accounts[draft.account]
+    return token_page(visit, Handover(made.integration, account, made.issued, "created", ""))
+
+
+def _refused(visit: Visit, draft: Draft, account: Account, refused: Refused) -> Response | Refused:
+    """What was entered, with the reason why nothing was made of it."""
+    if refused.problem == "claim-used":
+        return _made_before(visit, draft) or _token_step(
+            visit, replace(draft, mark=_new_mark()), account, fault=_USED, status=409
+        )
+    if refused.problem == "account-unknown":
+        return refused
+    return _token_step(visit, draft, account, fault=refused.detail, status=status_of(refused))
+
+
+_USED = (
+    "This form was used before, and nothing more was created. To create another integration, press the button again."
+)
+
+
+def _refuse_step(
+    visit: Visit, draft: Draft, accounts: Mapping[str, Account], given: Mapping[str, Sequence[str]]
+) -> Response | None:
+    """The earlier step to which something is missing or wrong, if any."""
+    faults = _basic_faults(draft, accounts)
+    if faults:
+        return _basics_page(visit, draft, accounts, faults, status=422)
+    account = accounts[draft.account]
+    fault = faults_in(scopes=list(draft.scopes)).get("scopes")
+    if fault is None:
+        refused = visit.rules.refuse(account.kind, draft.scopes, None)
+        fault = None if refused is None else refused.detail
+    return None if fault is None else _scopes_page(visit, draft, account, given, fault=fault, status=422)
+
+
+def _made_before(visit: Visit, draft: Draft) -> Response | None:
+    """The page for a form that has made its integration already: its token is never shown again."""
+    assert visit.session is not None
+    external_id = by_hand.own_name(visit.session.user.email, draft.mark)
+    with visit.database.read() as connection:
+        found = integration_by_external_id(connection, draft.account, external_id)
+    return None if found is None else visit.page("creation_done.html", integration=found)
+
+
+def _basics_page(
+    visit: Visit, draft: Draft, accounts: Mapping[str, Account], faults: Mapping[str, str], status: int = 200
+) -> Response:
+    return visit.page(
+        "creation_basics.html",
+        status=status,
+        draft=draft,
+        account=accounts.get(draft.account),
+        accounts=accounts,
+        faults=faults,
+    )
+
+
+def _scopes_page(
+    visit: Visit,
+    draft: Draft,
+    account: Account,
+    given: Mapping[str, Sequence[str]],
+    fault: str | None = None,
+    status: int = 200,
+) -> Response:
+    shown = picker(visit.rules.catalogue, account.kind, given)
+    # What was chosen for an account of the other kind is named, and left out.
+    kept = replace(draft, scopes=tuple(offer.name for offer in shown.chosen))
+    return visit.page("creation_scopes.html", status=status, draft=kept, account=account, picker=shown, fault=fault)
+
+
+def _token_step(visit: Visit, draft: Draft, account: Account, fault: str | None = None, status: int = 200) -> Response:
+    shown = picker(visit.rules.catalogue, account.kind, {"scope": draft.scopes})
+    return visit.page("creation_token.html", status=status, draft=draft, account=account, picker=shown, fault=fault)
+
+
+def _basic_faults(draft: Draft, accounts: Mapping[str, Account]) -> dict[str, str]:
+    faults = faults_in(name=draft.name, description=draft.description)
+    return faults if draft.account in accounts else faults | {"account": "Choose one of the accounts."}
+
+
+def _accounts(visit: Visit) -> dict[str, Account]:
+    with visit.database.read() as connection:
+        return {account.id: account for account in list_accounts(connection, visit.actor.accounts)}
+
+
+def _draft(given: Mapping[str, Sequence[str]], accounts: Mapping[str, Account]) -> Draft:
+    """What a form or an address says; where there is one account only, that is meant unless another one is named."""
+
+    def last(name: str) -> str:
+        return text((given.get(name) or [""])[-1])
+
+    mark = last("mark")
+    return Draft(
+        account=last("account") or (next(iter(accounts)) if len(accounts) == 1 else ""),
+        name=last("name"),
+        description=last("description"),
+        scopes=tuple(sorted(set(given.get("scope", ())))),
+        mark=mark if _MARK.fullmatch(mark) else _new_mark(),
+    )
+
+
+def _new_mark() -> str:
+    return secrets.token_hex(16)
+
+
+ROUTES = [
+    Route(NEW, signed_in(_basics), methods=["GET"]),
+    Route(f"{NEW}/scopes", signed_in(_scopes), methods=["GET"]),
+    Route(f"{NEW}/token", signed_in(_token), methods=["GET"]),
+    Route(f"{NEW}/token", signed_in(_generate), methods=["POST"]),
+]

@@ -1,0 +1,41 @@
+"""Delete an integration: the one action that asks for its name to be typed."""
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ..domain import Refused
+from ..operations import integrations
+from ..storage.database import Write
+from .integration import ONE, Shown, shown
+from .integrations import LIST
+from .visits import Visit, signed_in
+
+
+def _ask(visit: Visit) -> Response | Refused:
+    found = shown(visit)
+    return found if isinstance(found, Refused) else _page(visit, found)
+
+
+def _delete(visit: Visit) -> Response | Refused:
+    found = shown(visit)
+    if isinstance(found, Refused):
+        return found
+    typed = visit.field("name")
+    if typed != found.integration.name.strip():
+        return _page(visit, found, typed=typed, fault="This is not its name; nothing was deleted.", status=422)
+
+    def delete(write: Write) -> bool | Refused:
+        return integrations.delete(write, found.integration.id, None, actor=visit.actor)
+
+    deleted = visit.database.ending(visit.now, delete)
+    return deleted if isinstance(deleted, Refused) else visit.to(LIST, notice="deleted")
+
+
+def _page(visit: Visit, found: Shown, typed: str = "", fault: str | None = None, status: int = 200) -> Response:
+    return visit.page("delete.html", status=status, shown=found, account=found.account, typed=typed, fault=fault)
+
+
+ROUTES = [
+    Route(f"{ONE}/delete", signed_in(_ask), methods=["GET"]),
+    Route(f"{ONE}/delete", signed_in(_delete), methods=["POST"]),
+]

@@ -1,0 +1,60 @@
+"""The first request that somebody makes with a new token: one that its scopes open and that changes nothing."""
+
+import re
+import shlex
+from collections.abc import Collection
+from urllib.parse import quote
+
+from private_integrations.contract import Account
+
+from ..catalogue import Catalogue, Endpoint
+
+VARIABLE = "PRIVATE_INTEGRATION_TOKEN"
+"""What the token is called in the `.env` line and in the request."""
+
+# These are told of the account by two parameters of their own.
+_ALTERNATIVE = ("/invoices/", "/payments/", "/products/")
+_USUAL_VERSION = "2021-07-28"
+
+
+def first_request(catalogue: Catalogue, account: Account, scopes: Collection[str], address: str) -> str | None:
+    """A `curl` line to paste, with the service's own `address`; None if the scopes open nothing that is that plain."""
+    plain = [
+        e
+        for e in catalogue.endpoints
+        if e.scope in scopes and account.kind in e.account_kinds and _is_plain(e, account)
+    ]
+    if not plain:
+        return None
+    endpoint = min(plain, key=_simplest)
+    url = f"{address}{_target(endpoint, account)}"
+    return f'curl -H "Authorization: Bearer ${VARIABLE}" -H "Version: {_version(endpoint)}" {shlex.quote(url)}'
+
+
+def _is_plain(endpoint: Endpoint, account: Account) -> bool:
+    known = "companyId" if account.kind == "agency" else "locationId"
+    return endpoint.method == "GET" and {name for _, name in endpoint.parameters} <= {known}
+
+
+def _simplest(endpoint: Endpoint) -> tuple[bool, bool, bool, int, str]:
+    """Contacts, then the location itself, then whole collections, then whatever is shortest."""
+    path = endpoint.path
+    return path != "/contacts/", path != "/locations/{locationId}", not path.endswith("/"), len(path), path
+
+
+def _target(endpoint: Endpoint, account: Account) -> str:
+    account_id = quote(account.id, safe="")
+    path = re.sub(r"\{[^}]+\}", account_id, endpoint.path)
+    if endpoint.parameters:
+        return path
+    if account.kind == "agency":
+        return f"{path}?companyId={account_id}"
+    if path.startswith(_ALTERNATIVE):
+        return f"{path}?altId={account_id}&altType=location"
+    return f"{path}?locationId={account_id}"
+
+
+def _version(endpoint: Endpoint) -> str:
+    if endpoint.v3_only:
+        return "v3"
+    return _USUAL_VERSION if _USUAL_VERSION in endpoint.versions or not endpoint.versions else endpoint.versions[0]

@@ -1,0 +1,169 @@
+"""One integration: how it stands, its tokens, and the ways to change it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from private_integrations.contract import Account, Integration, Secret
+from private_integrations.durations import format_duration
+from private_integrations.policy import DEFAULT_OVERLAP
+from private_integrations.standing import Owner, Standing, managed_by, owner_of
+
+from ..domain import Refused
+from ..operations.standings import standing_of
+from ..storage.accounts import account_by_id
+from .integrations import LIST, last_used, needs_attention
+from .scope_choice import Picker, picker
+from .visits import Visit, signed_in
+
+ONE = LIST + "/{integration_id}"
+
+
+@dataclass(frozen=True)
+class OpenRotation:
+    """A rotation that isn't over: the new token waits for its first use, or older ones still work."""
+
+    new: Secret
+    old: tuple[Secret, ...]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether nobody has used the new token yet."""
+        return self.new.role == "pending"
+
+    @property
+    def in_use(self) -> Secret | None:
+        """The token that is in use while the new one waits; None if the new one is the only one or is in use."""
+        return next((secret for secret in self.old if secret.role == "current"), None)
+
+    @property
+    def overlap(self) -> timedelta:
+        """How long the old token works on after the new one's first use."""
+        return timedelta(seconds=self.new.overlap_seconds)
+
+    @property
+    def can_be_cancelled(self) -> bool:
+        """Whether there is a token to go back to."""
+        return self.in_use is not None if self.waiting else bool(self.old)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An integration as its pages show it."""
+
+    standing: Standing
+    account: Account
+
+    @property
+    def integration(self) -> Integration:
+        """The integration."""
+        return self.standing.integration
+
+    @property
+    def address(self) -> str:
+        """Where its page is."""
+        return f"{LIST}/{self.integration.id}"
+
+    @property
+    def owner(self) -> Owner:
+        """Who declares it."""
+        return owner_of(self.integration.external_id)
+
+    @property
+    def in_pulumi(self) -> bool:
+        """Whether a Pulumi program declares it."""
+        return self.owner.kind == "pulumi"
+
+    @property
+    def managed_by(self) -> str:
+        """The same in a few words."""
+        return managed_by(self.integration.external_id)
+
+    @property
+    def resource(self) -> str:
+        """The logical name that a Pulumi program gives it."""
+        return self.integration.external_id.split("/", maxsplit=3)[-1]
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether a person should look at it."""
+        return needs_attention(self.standing)
+
+    @property
+    def last_used(self) -> datetime | None:
+        """When one of its tokens was taken into use, the latest."""
+        return last_used(self.standing)
+
+    @property
+    def rotation(self) -> OpenRotation | None:
+        """The rotation that isn't over, if any."""
+        newest = self.standing.newest
+        if newest is None:
+            return None
+        old = tuple(secret for secret in self.standing.live if secret is not newest)
+        return OpenRotation(newest, old) if old or newest.role == "pending" else None
+
+    @property
+    def policy(self) -> str:
+        """When it rotates, in words."""
+        policy = self.standing.policy
+        if policy.period is None and policy.enabled:
+            return "when a person rotates it"
+        paused = "" if policy.enabled else ", paused"
+        return f"{policy.rule}; the old token works on for {format_duration(policy.overlap)}{paused}"
+
+    @property
+    def overlap(self) -> timedelta:
+        """How long an old token works on after a rotation: as declared, else a week."""
+        return self.standing.policy.overlap or DEFAULT_OVERLAP
+
+    @property
+    def tokens(self) -> list[Secret]:
+        """The tokens that are known, the newest first."""
+        return sorted(self.standing.tokens.secrets, key=lambda s: (s.generation, s.issued_at), reverse=True)
+
+    @property
+    def ended(self) -> Secret | None:
+        """The token that ended last, if none works any more."""
+        return None if self.standing.live else next(iter(self.tokens), None)
+
+
+def shown(visit: Visit) -> Shown | Refused:
+    """The integration that the address means, if the visitor manages its account."""
+    with visit.database.read() as connection:
+        standing = standing_of(connection, visit.path["integration_id"], visit.now, visit.actor)
+        if isinstance(standing, Refused):
+            return standing
+        account = account_by_id(connection, standing.integration.account)
+    assert account is not None, "the schema has seen to that"
+    return Shown(standing, account)
+
+
+def scopes_of(visit: Visit, found: Shown, scopes: Sequence[str] | None = None) -> Picker:
+    """The scopes of an integration, or those given, and what they open in its account."""
+    names = found.integration.scopes if scopes is None else scopes
+    return picker(visit.rules.catalogue, found.account.kind, {"scope": names})
+
+
+def in_days(duration: timedelta) -> str:
+    """A duration for a sentence: `7 days`, `1 hour`; as it is declared where that is no round number."""
+    for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
+        if duration and not duration % length:
+            count = duration // length
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return format_duration(duration)
+
+
+def _show(visit: Visit) -> Response | Refused:
+    found = shown(visit)
+    if isinstance(found, Refused):
+        return found
+    return visit.page(
+        "integration.html", shown=found, account=found.account, picker=scopes_of(visit, found), in_days=in_days
+    )
+
+
+ROUTES = [Route(ONE, signed_in(_show), methods=["GET"])]

@@ -1,0 +1,44 @@
+"""Labs: private integrations of an account switched on or off for people."""
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from .. import permissions
+from ..domain import Refused
+from ..operations import users
+from ..storage.integrations import list_integrations
+from .visits import Visit, for_administrators
+
+_PAGE = "/settings/accounts/{account_id}/labs"
+
+
+def _show(visit: Visit) -> Response | Refused:
+    assert visit.person is not None
+    account = visit.person.account(visit.path["account_id"])
+    if isinstance(account, Refused):
+        return account
+    with visit.database.read() as connection:
+        living = len(list_integrations(connection, accounts={account.id}, limit=1000))
+    return visit.page(
+        "labs.html",
+        account=account,
+        living=living,
+        switched_on=account.id not in visit.person.switched_off,
+        administers=permissions.administers(visit.person.memberships, account),
+    )
+
+
+def _switch(visit: Visit) -> Response | Refused:
+    assert visit.person is not None
+    account_id, on = visit.path["account_id"], visit.field("private_integrations") == "on"
+    with visit.database.write(visit.now, verdicts=False) as write:
+        switched = users.switch_labs(write, account_id, on=on, actor=visit.actor, editor=visit.person.user)
+    if isinstance(switched, Refused):
+        return switched
+    return visit.to(_PAGE.replace("{account_id}", account_id), notice="labs-on" if on else "labs-off")
+
+
+ROUTES = [
+    Route(_PAGE, for_administrators(_show), methods=["GET"]),
+    Route(_PAGE, for_administrators(_switch), methods=["POST"]),
+]

@@ -1,0 +1,11 @@
+"""Long lists are shown page by page, so that each stays small."""
+
+PAGE = 50
+"""Rows of one page: with hostile names, too, it stays below 100 KB."""
+
+
+def page_of(wanted: str, count: int, size: int = PAGE) -> tuple[int, int]:
+    """Which of the pages of `count` rows an address asks for, from 1, and how many there are; nonsense is the first."""
+    pages = max(1, -(-count // size))
+    number = int(wanted) if wanted.isascii() and wanted.isdecimal() and len(wanted) < 10 else 1
+    return min(max(1, number), pages), pages

@@ -1,0 +1,71 @@
+"""A person's own page: where they belong, their password, and where they are signed in."""
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ..domain import Refused
+from ..operations import sign_in
+from .sign_in import BY_PROVIDER
+from .visits import SIGN_IN, Visit, end_session, personal, start_session, when_to_repeat
+
+ME = "/settings/me"
+
+
+def _show(visit: Visit) -> Response:
+    return _page(visit, 200)
+
+
+def _change_password(visit: Visit) -> Response | Refused:
+    assert visit.session is not None
+    if not visit.settings.password_sign_in:
+        return Refused("sign-in-refused", BY_PROVIDER)
+    present, new = visit.secret_field("present"), visit.secret_field("password")
+    made = sign_in.change_password(
+        visit.database, visit.parts.passwords, visit.session, present, new, visit.browser, visit.now
+    )
+    if isinstance(made, Refused):
+        status = {"sign-in-throttled": 429, "sign-in-busy": 503}.get(made.problem, 422)
+        return when_to_repeat(_page(visit, status, fault=made.detail), made)
+    return start_session(visit, visit.to(ME, notice="password-changed"), made)
+
+
+def _end_session(visit: Visit) -> Response:
+    assert visit.session is not None
+    with visit.database.write(visit.now, verdicts=False) as write:
+        sign_in.end_session(write, visit.session.user, visit.path["session_id"], actor=visit.actor)
+    if visit.path["session_id"] == visit.session.id:
+        return end_session(visit, visit.to(SIGN_IN, notice="signed-out"))
+    return visit.to(ME, notice="session-ended")
+
+
+def _sign_out_everywhere(visit: Visit) -> Response:
+    assert visit.session is not None
+    with visit.database.write(visit.now, verdicts=False) as write:
+        sign_in.sign_out_everywhere(write, visit.session.user, actor=visit.actor)
+    return end_session(visit, visit.to(SIGN_IN, notice="signed-out-everywhere"))
+
+
+def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response:
+    assert visit.session is not None
+    assert visit.person is not None
+    with visit.database.read() as connection:
+        sessions = sign_in.live_sessions(connection, visit.session.user, visit.now)
+    by_id = {account.id: account for account in visit.person.accounts}
+    return visit.page(
+        "me.html",
+        status=status,
+        places=[(by_id[place.account_id], place) for place in visit.person.memberships],
+        decided=[account for account in visit.person.accounts if visit.person.may_decide_in(account.id)],
+        sessions=sessions,
+        present=visit.session,
+        by_password=visit.settings.password_sign_in and visit.session.user.has_password,
+        fault=fault,
+    )
+
+
+ROUTES = [
+    Route(ME, personal(_show), methods=["GET"]),
+    Route(f"{ME}/password", personal(_change_password), methods=["POST"]),
+    Route(f"{ME}/sessions/{{session_id}}/end", personal(_end_session), methods=["POST"]),
+    Route(f"{ME}/sign-out-everywhere", personal(_sign_out_everywhere), methods=["POST"]),
+]

@@ -1,0 +1,52 @@
+"""What a person writes into a Pulumi program in place of doing it on a page."""
+
+import json
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+from private_integrations.durations import format_duration
+from private_integrations.policy import Policy, read_policy
+
+
+def details_line(name: str, description: str) -> str:
+    """The arguments of a name and a description."""
+    return f"name={_text(name)}, description={_text(description)}"
+
+
+def scopes_line(scopes: Iterable[str]) -> str:
+    """The argument of scopes."""
+    return f"scopes=[{', '.join(_text(scope) for scope in sorted(scopes))}]"
+
+
+def rotation_line(policy: Policy, trigger: str, overlap: timedelta | None = None) -> str:
+    """The argument that rotates once more, for `trigger`; but for the `overlap` given, the policy stays as it is."""
+    said = _rule(policy) | _margins(policy)
+    if overlap is not None:
+        said["overlap"] = format_duration(overlap)
+    said["trigger"] = trigger
+    arguments = [f"{name}={_text(value)}" for name, value in said.items()]
+    return f"rotation=pi.Rotation({', '.join(arguments + ([] if policy.enabled else ['enabled=False']))})"
+
+
+def _rule(policy: Policy) -> dict[str, str]:
+    if policy.schedule is not None:
+        zone = policy.schedule.timezone
+        return {"schedule": policy.schedule.expression} | ({} if zone == "UTC" else {"timezone": zone})
+    return {} if policy.every is None else {"every": format_duration(policy.every)}
+
+
+def _margins(policy: Policy) -> dict[str, str]:
+    """The overlap and the early window where they aren't what the rule has by itself."""
+    usual = read_policy(_rule(policy))
+    given: dict[str, Any] = {}
+    if policy.overlap != usual.overlap:
+        given["overlap"] = format_duration(policy.overlap)
+    if policy.early_window != usual.early_window:
+        given["early_window"] = format_duration(policy.early_window)
+    return given
+
+
+def _text(value: str) -> str:
+    # A JSON text is one of Python's as well.
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,172 @@
+"""Roles & Permissions of an account: its people, what each may, and where that comes from."""
+
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from starlette.responses import Response
+from starlette.routing import Route
+
+from private_integrations.contract import Email, Invitation, MembershipEdit, Name, fault_reason
+
+from .. import permissions
+from ..domain import Refused
+from ..operations import users
+from ..operations.users import Place
+from ..problems import status_of
+from ..storage.users import User
+from .paging import page_of
+from .sign_in import HOME
+from .visits import Visit, for_administrators
+
+_PAGE = "/settings/accounts/{account_id}/roles"
+# Rows of one page: each has forms.
+_PEOPLE = 30
+_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+
+
+def _show(visit: Visit) -> Response | Refused:
+    return _page(visit, 200)
+
+
+def _invite(visit: Visit) -> Response | Refused:
+    try:
+        email, name = _EMAIL.validate_python(visit.field("email")), visit.field("name")
+        name = _NAME.validate_python(name) if name else email
+        edit = MembershipEdit(role=_chosen(visit, "role"))
+    except ValidationError as error:
+        return _page(visit, 422, fault=f"this invitation is not complete: {fault_reason(error.errors()[0])}")
+    with visit.database.write(visit.now, verdicts=False) as write:
+        made = users.invite_into(
+            write,
+            visit.path["account_id"],
+            email,
+            name,
+            edit,
+            actor=visit.actor,
+            editor=_editor(visit),
+            links=visit.settings.password_sign_in,
+        )
+    return _handed_over(visit, made)
+
+
+def _change(visit: Visit) -> Response | Refused:
+    try:
+        edit = MembershipEdit(
+            role=_chosen(visit, "role"), own=_chosen(visit, "own"), sub_accounts=_chosen(visit, "sub_accounts")
+        )
+    except ValidationError:
+        return _page(visit, 422, fault="this is no role or permission that there is")
+    return _changed(visit, edit)
+
+
+def _remove(visit: Visit) -> Response | Refused:
+    return _changed(visit, None)
+
+
+def _link(visit: Visit) -> Response | Refused:
+    with visit.database.write(visit.now, verdicts=False) as write:
+        made = users.link_for(
+            write,
+            visit.path["account_id"],
+            visit.path["user_id"],
+            actor=visit.actor,
+            editor=_editor(visit),
+            links=visit.settings.password_sign_in,
+        )
+    return _handed_over(visit, made)
+
+
+def _changed(visit: Visit, edit: MembershipEdit | None) -> Response | Refused:
+    with visit.database.write(visit.now, verdicts=False) as write:
+        changed = users.change_place(
+            write, visit.path["account_id"], visit.path["user_id"], edit, actor=visit.actor, editor=_editor(visit)
+        )
+    if isinstance(changed, Refused):
+        return _refused(visit, changed)
+    if changed.id == _editor(visit).id and edit is None:
+        return visit.to(HOME)
+    return visit.to(_address(visit), notice="roles-changed" if edit else "person-removed")
+
+
+def _handed_over(visit: Visit, made: Invitation | Refused) -> Response | Refused:
+    """The page with the one-time link, which is on no other one."""
+    if isinstance(made, Refused):
+        return _refused(visit, made)
+    return visit.page("invited.html", made=made, link=_link_with(visit, made), back=_address(visit))
+
+
+def _link_with(visit: Visit, made: Invitation) -> str | None:
+    if made.code is None:
+        return None
+    # Without a public address: that of the page's own form, which was compared with the host before.
+    base = (
+        visit.settings.public_url or visit.request.headers.get("origin") or f"https://{visit.request.headers['host']}"
+    )
+    return f"{base}/settings/welcome/{made.code}"
+
+
+def _refused(visit: Visit, refused: Refused) -> Response | Refused:
+    if refused.problem in ("account-unknown", "user-unknown"):
+        return refused
+    return _page(visit, status_of(refused), fault=refused.detail)
+
+
+def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response | Refused:
+    assert visit.person is not None
+    account = visit.person.account(visit.path["account_id"])
+    if isinstance(account, Refused):
+        return account
+    with visit.database.read() as connection:
+        places = users.people_of(connection, account)
+    held = visit.person.memberships
+    page, pages = page_of(visit.query.get("page", ""), len(places), _PEOPLE)
+    return visit.page(
+        "roles.html",
+        status=status,
+        account=account,
+        people=[_row(place) for place in places[(page - 1) * _PEOPLE : page * _PEOPLE]],
+        total=len(places),
+        page=page,
+        pages=pages,
+        grantable=permissions.grantable(held, account),
+        administers=permissions.administers(held, account),
+        switched_off=account.id in visit.person.switched_off,
+        fault=fault,
+    )
+
+
+def _row(place: Place) -> dict[str, Any]:
+    member = place.membership
+    return {
+        "user": place.user,
+        "role": member.role,
+        "inherited": place.inherited,
+        "manages": member.manages_sub_accounts if place.inherited else member.manages_own,
+        "source": permissions.source(member.sub_accounts if place.inherited else member.own),
+        "manages_sub_accounts": member.manages_sub_accounts,
+        "sub_accounts_source": permissions.source(member.sub_accounts),
+    }
+
+
+def _chosen(visit: Visit, field: str) -> Any:
+    """What was chosen, checked by the model that it goes into; what the form didn't have stays as it is."""
+    return visit.field(field) or None
+
+
+def _editor(visit: Visit) -> User:
+    assert visit.person is not None
+    return visit.person.user
+
+
+def _address(visit: Visit) -> str:
+    return _PAGE.replace("{account_id}", visit.path["account_id"])
+
+
+ROUTES = [
+    Route(_PAGE, for_administrators(_show), methods=["GET"]),
+    Route(f"{_PAGE}/invite", for_administrators(_invite), methods=["POST"]),
+    Route(f"{_PAGE}/{{user_id}}", for_administrators(_change), methods=["POST"]),
+    Route(f"{_PAGE}/{{user_id}}/remove", for_administrators(_remove), methods=["POST"]),
+    Route(f"{_PAGE}/{{user_id}}/link", for_administrators(_link), methods=["POST"]),
+]

@@ -1,0 +1,257 @@
+"""Rotate, cancel, say that a new token is stored, end old ones; and the ways of a lost and of a leaked token."""
+
+import re
+import secrets
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from private_integrations.contract import LAST_GENERATION, TokenState
+
+from ..domain import Refused
+from ..operations import by_hand, generations
+from ..problems import status_of
+from ..storage.database import Write
+from .integration import ONE, Shown, in_days, shown
+from .pulumi import rotation_line
+from .tokens import Handover, token_page
+from .visits import Visit, signed_in
+
+HOLD = timedelta(days=7)
+"""How long a schedule waits after a cancelled rotation, as on the command line."""
+
+REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "rotated": "rotated on the settings page",
+        "lost": "token lost, rotated on the settings page",
+        "leaked": "token leaked, rotated on the settings page",
+        "ended": "no token worked, rotated on the settings page",
+    }
+)
+"""Why a person rotates, by the name that forms carry, as the audit log has it."""
+
+_MARK = re.compile(r"[0-9a-f]{32}")
+
+
+def _choose(visit: Visit) -> Response | Refused:
+    found = shown(visit)
+    return found if isinstance(found, Refused) else _choices(visit, found)
+
+
+def _lost(visit: Visit) -> Response | Refused:
+    found = shown(visit)
+    return found if isinstance(found, Refused) else _form(visit, "token_lost.html", found, trigger=": token lost")
+
+
+def _leaked(visit: Visit) -> Response | Refused:
+    found = shown(visit)
+    if isinstance(found, Refused):
+        return found
+    return _form(visit, "token_leaked.html", found, trigger=": token leaked", overlap=timedelta(0))
+
+
+def _choices(visit: Visit, found: Shown, fault: str | None = None, status: int = 200) -> Response:
+    return _form(visit, "rotate.html", found, fault=fault, status=status)
+
+
+def _form(
+    visit: Visit,
+    template: str,
+    found: Shown,
+    *,
+    trigger: str = "",
+    overlap: timedelta | None = None,
+    fault: str | None = None,
+    status: int = 200,
+) -> Response:
+    """A page that rotates; `trigger` and `overlap` are for the line that does it in a Pulumi program."""
+    return visit.page(
+        template,
+        status=status,
+        shown=found,
+        account=found.account,
+        generation=found.standing.tokens.last_generation + 1,
+        mark=secrets.token_hex(16),
+        line=rotation_line(found.standing.policy, visit.now.date().isoformat() + trigger, overlap),
+        in_days=in_days,
+        fault=fault,
+    )
+
+
+def _rotate(visit: Visit) -> Response | Refused:
+    found = shown(visit)
+    if isinstance(found, Refused):
+        return found
+    now, later = visit.field("how") == "now", visit.field("how") == "later"
+    generation, mark = _generation(visit.field("generation")), visit.field("mark")
+    if not (now or later) or generation is None or not _MARK.fullmatch(mark):
+        return _choices(visit, found, fault="Choose one of the two ways; nothing was done yet.", status=422)
+    because = visit.field("because") if visit.field("because") in REASONS else "rotated"
+    assert visit.session is not None
+    with visit.database.write(visit.now) as write:
+        issued = by_hand.rotate(
+            write,
+            found.integration.id,
+            generation,
+            email=visit.session.user.email,
+            action=mark,
+            overlap=timedelta(0) if now else found.overlap,
+            reason=REASONS[because],
+            rules=visit.rules,
+            actor=visit.actor,
+        )
+    if isinstance(issued, Refused):
+        return _not_rotated(visit, generation, mark, issued)
+    return token_page(visit, Handover(found.integration, found.account, issued, because, _of_the_old(found, now)))
+
+
+def _not_rotated(visit: Visit, generation: int, mark: str, refused: Refused) -> Response | Refused:
+    """Say why nothing was issued, from how it stands by now; a form that was sent twice has done its work."""
+    found = shown(visit)
+    if isinstance(found, Refused):
+        return found
+    assert visit.session is not None
+    name = by_hand.own_name(visit.session.user.email, mark)
+    if any(s.generation == generation and s.issuer == name for s in found.standing.tokens.secrets):
+        return visit.page("rotated_before.html", shown=found, account=found.account, generation=generation)
+    if refused.problem == "generation-used":
+        fault = "Somebody rotated this integration since you opened the page: look at it again, then choose."
+        return _choices(visit, found, fault=fault, status=409)
+    return _choices(visit, found, fault=f"Nothing was issued: {refused.detail}.", status=status_of(refused))
+
+
+def _of_the_old(found: Shown, now: bool) -> str:
+    """What becomes of the tokens from before, for the page of the new one."""
+    if not found.standing.live:
+        return ""
+    if now:
+        return "Every older token is dead: its programs are refused until they have this one."
+    if found.standing.tokens.in_role("current") is None:
+        return "The token from before, which nobody had used, is dead."
+    return f"The old token works on until {in_days(found.overlap)} after the first use of this one."
+
+
+def _rotated(visit: Visit) -> Response | Refused:
+    found = shown(visit)
+    if isinstance(found, Refused):
+        return found
+    because = visit.query.get("because", "")
+    return visit.page(
+        "rotated.html",
+        shown=found,
+        account=found.account,
+        because=because,
+        in_days=in_days,
+    )
+
+
+def _ask_stored(visit: Visit) -> Response | Refused:
+    return _ask(visit, "stored.html")
+
+
+def _ask_cancel(visit: Visit) -> Response | Refused:
+    return _ask(visit, "cancel.html")
+
+
+def _ask_expire(visit: Visit) -> Response | Refused:
+    return _ask(visit, "expire.html")
+
+
+def _ask(visit: Visit, template: str, fault: str | None = None, status: int = 200) -> Response | Refused:
+    """A page that says what will happen; where no rotation is open, the integration's own."""
+    found = shown(visit)
+    if isinstance(found, Refused):
+        return found
+    if found.rotation is None:
+        return visit.to(found.address, notice="rotation-over")
+    hold_until = visit.now + HOLD
+    return visit.page(
+        template,
+        status=status,
+        shown=found,
+        account=found.account,
+        rotation=found.rotation,
+        deadline=visit.now + found.rotation.overlap,
+        hold_until=hold_until if found.standing.policy.period else None,
+        in_days=in_days,
+        fault=fault,
+    )
+
+
+def _stored(visit: Visit) -> Response | Refused:
+    generation, fingerprint = _generation(visit.field("generation")), visit.field("fingerprint")
+    if generation is None:
+        return _ask(visit, "stored.html", fault=_UNREADABLE, status=422)
+    integration_id = visit.path["integration_id"]
+    with visit.database.write(visit.now) as write:
+        state = generations.acknowledge(write, integration_id, generation, fingerprint, actor=visit.actor)
+    if isinstance(state, Refused):
+        return _ask_unless_gone(visit, "stored.html", state)
+    because = visit.field("because") if visit.field("because") in (*REASONS, "created") else "rotated"
+    return visit.to(f"{ONE.format(integration_id=integration_id)}/rotated?because={because}")
+
+
+def _cancel(visit: Visit) -> Response | Refused:
+    generation = _generation(visit.field("generation"))
+    if generation is None:
+        return _ask(visit, "cancel.html", fault=_UNREADABLE, status=422)
+    integration_id = visit.path["integration_id"]
+
+    def cancel(write: Write) -> TokenState | Refused:
+        return generations.cancel(write, integration_id, generation, HOLD, actor=visit.actor)
+
+    state = visit.database.ending(visit.now, cancel)
+    if isinstance(state, Refused):
+        return _ask_unless_gone(visit, "cancel.html", state)
+    return visit.to(ONE.format(integration_id=integration_id), notice="cancelled")
+
+
+def _expire(visit: Visit) -> Response | Refused:
+    wanted = [_generation(value) for value in visit.form.get("generation", [])]
+    ending = [generation for generation in wanted if generation is not None]
+    if not ending or len(ending) < len(wanted) or len(ending) > _MOST:
+        return _ask(visit, "expire.html", fault=_UNREADABLE, status=422)
+    integration_id = visit.path["integration_id"]
+
+    def expire(write: Write) -> TokenState | Refused:
+        return generations.expire(write, integration_id, ending, actor=visit.actor)
+
+    state = visit.database.ending(visit.now, expire)
+    if isinstance(state, Refused):
+        return _ask_unless_gone(visit, "expire.html", state)
+    return visit.to(ONE.format(integration_id=integration_id), notice="expired")
+
+
+_MOST = 100
+_UNREADABLE = "This form can't be read; nothing was done. Open the page again."
+
+
+def _ask_unless_gone(visit: Visit, template: str, refused: Refused) -> Response | Refused:
+    if refused.problem == "integration-unknown":
+        return refused
+    return _ask(visit, template, fault=f"Nothing was done: {refused.detail}.", status=status_of(refused))
+
+
+def _generation(value: str) -> int | None:
+    """The number of a generation in a form; None if it can't be one."""
+    if not (value.isascii() and value.isdecimal() and len(value) <= 10):
+        return None
+    return int(value) if 1 <= int(value) <= LAST_GENERATION else None
+
+
+ROUTES = [
+    Route(f"{ONE}/rotate", signed_in(_choose), methods=["GET"]),
+    Route(f"{ONE}/rotate", signed_in(_rotate), methods=["POST"]),
+    Route(f"{ONE}/lost", signed_in(_lost), methods=["GET"]),
+    Route(f"{ONE}/leaked", signed_in(_leaked), methods=["GET"]),
+    Route(f"{ONE}/rotated", signed_in(_rotated), methods=["GET"]),
+    Route(f"{ONE}/stored", signed_in(_ask_stored), methods=["GET"]),
+    Route(f"{ONE}/stored", signed_in(_stored), methods=["POST"]),
+    Route(f"{ONE}/cancel", signed_in(_ask_cancel), methods=["GET"]),
+    Route(f"{ONE}/cancel", signed_in(_cancel), methods=["POST"]),
+    Route(f"{ONE}/expire", signed_in(_ask_expire), methods=["GET"]),
+    Route(f"{ONE}/expire", signed_in(_expire), methods=["POST"]),
+]

@@ -1,0 +1,50 @@
+"""The page that shows a new token, once, and what it says beside it."""
+
+import re
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from private_integrations.contract import Account, Integration, IssuedToken
+
+from .first_request import VARIABLE, first_request
+from .visits import Visit
+
+
+@dataclass(frozen=True)
+class Handover:
+    """A new token and where it comes from: `because` is what its rotation was for, "created" for the first one."""
+
+    integration: Integration
+    account: Account
+    issued: IssuedToken
+    because: str
+    of_the_old: str
+
+
+def token_page(visit: Visit, handover: Handover) -> Response:
+    """The only page that ever shows this token."""
+    integration, account = handover.integration, handover.account
+    address = visit.settings.public_url or own_address(visit.request)
+    request = first_request(visit.rules.catalogue, account, integration.scopes, address)
+    return visit.page(
+        "token.html",
+        handover=handover,
+        account=account,
+        integration=integration,
+        issued=handover.issued,
+        variable=VARIABLE,
+        first_request=request,
+        file_name=_file_name(integration.name),
+    )
+
+
+def own_address(request: Request) -> str:
+    """Where this service is for whoever sent a form: as their browser says, for a proxy may have ended its TLS."""
+    origin, host = request.headers.get("origin", ""), request.url.netloc
+    return origin if origin.partition("://")[2] == host else f"{request.url.scheme}://{host}"
+
+
+def _file_name(name: str) -> str:
+    return (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "integration") + ".env"

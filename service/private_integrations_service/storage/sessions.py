@@ -1,0 +1,182 @@
+"""How users sign in, as stored: sessions, one-time codes, browsers they used, failures. Secrets are digests only."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, Row, delete, insert, select, update
+
+from .tables import known_browsers, one_time_codes, sessions, sign_in_failures, users
+from .users import User, user_of
+
+
+@dataclass(frozen=True)
+class Session:
+    """A signed-in browser; `form_key` is what its forms carry, so that no other site can send them."""
+
+    digest: bytes
+    id: str
+    user: User
+    form_key: str
+    created_at: datetime
+    seen_at: datetime
+    address: str
+    agent: str
+
+
+@dataclass(frozen=True)
+class Failures:
+    """How often signing in failed, and when last."""
+
+    count: int
+    last_at: datetime
+
+
+def session_with_digest(connection: Connection, digest: bytes) -> Session | None:
+    """The session with this digest, of a user who is not disabled."""
+    found = select(sessions, users).join(users).where(sessions.c.digest == digest, users.c.disabled_at.is_(None))
+    row = connection.execute(found.set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL)).one_or_none()
+    return None if row is None else _session(row)
+
+
+def sessions_of(connection: Connection, user_id: str) -> list[Session]:
+    """A user's sessions, the one seen last first."""
+    found = select(sessions, users).join(users).where(sessions.c.user_id == user_id)
+    ordered = found.order_by(sessions.c.seen_at.desc()).set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL)
+    return [_session(row) for row in connection.execute(ordered)]
+
+
+def add_session(connection: Connection, session: Session) -> None:
+    """Store a new session."""
+    connection.execute(
+        insert(sessions).values(
+            digest=session.digest,
+            id=session.id,
+            user_id=session.user.id,
+            form_key=session.form_key,
+            created_at=session.created_at,
+            seen_at=session.seen_at,
+            address=session.address,
+            agent=session.agent,
+        )
+    )
+
+
+def touch_session(connection: Connection, digest: bytes, now: datetime) -> None:
+    """Note that a session is in use."""
+    connection.execute(update(sessions).where(sessions.c.digest == digest).values(seen_at=now))
+
+
+def remove_session(connection: Connection, digest: bytes) -> None:
+    """Forget a session."""
+    connection.execute(delete(sessions).where(sessions.c.digest == digest))
+
+
+def remove_session_with_id(connection: Connection, user_id: str, session_id: str) -> bool:
+    """Forget a session of this user; whether there was one."""
+    gone = connection.execute(delete(sessions).where(sessions.c.user_id == user_id, sessions.c.id == session_id))
+    return gone.rowcount > 0
+
+
+def remove_sessions_of(connection: Connection, user_id: str, *, but: bytes | None = None) -> None:
+    """Forget all sessions of a user, or all but the one with a digest."""
+    gone = delete(sessions).where(sessions.c.user_id == user_id)
+    connection.execute(gone if but is None else gone.where(sessions.c.digest != but))
+
+
+def add_code(connection: Connection, digest: bytes, user_id: str, expires_at: datetime) -> None:
+    """Store a one-time code, by its digest; the user's former ones are worth nothing from now on."""
+    remove_codes_of(connection, user_id)
+    connection.execute(insert(one_time_codes).values(digest=digest, user_id=user_id, expires_at=expires_at))
+
+
+def user_of_code(connection: Connection, digest: bytes, now: datetime) -> User | None:
+    """Whose one-time code this is, if it is still good."""
+    found = (
+        select(users)
+        .join(one_time_codes)
+        .where(one_time_codes.c.digest == digest, one_time_codes.c.expires_at > now, users.c.disabled_at.is_(None))
+    )
+    row = connection.execute(found).one_or_none()
+    return None if row is None else user_of(row)
+
+
+def remove_codes_of(connection: Connection, user_id: str) -> None:
+    """Forget a user's one-time codes."""
+    connection.execute(delete(one_time_codes).where(one_time_codes.c.user_id == user_id))
+
+
+def user_id_of_browser(connection: Connection, digest: bytes) -> str | None:
+    """Who signed in before with the browser that holds this secret."""
+    found = select(known_browsers.c.user_id).where(known_browsers.c.digest == digest)
+    return connection.execute(found).scalar_one_or_none()
+
+
+def add_browser(connection: Connection, digest: bytes, user_id: str, now: datetime) -> None:
+    """Remember the browser that somebody signed in with, by the digest of a secret that it holds."""
+    connection.execute(insert(known_browsers).values(digest=digest, user_id=user_id, used_at=now))
+
+
+def touch_browser(connection: Connection, digest: bytes, now: datetime) -> None:
+    """Note that a browser was signed in with again."""
+    connection.execute(update(known_browsers).where(known_browsers.c.digest == digest).values(used_at=now))
+
+
+def failures(connection: Connection, counted: Collection[bytes], now: datetime) -> Mapping[bytes, Failures]:
+    """What is remembered of failures, by what they are counted for."""
+    found = select(sign_in_failures).where(
+        sign_in_failures.c.counted.in_(counted), sign_in_failures.c.forgotten_at > now
+    )
+    return {row.counted: Failures(row.failures, row.last_at) for row in connection.execute(found)}
+
+
+def save_failures(connection: Connection, counted: bytes, known: Failures, forgotten_at: datetime) -> None:
+    """Remember failures until an instant."""
+    forget_failures(connection, counted)
+    connection.execute(
+        insert(sign_in_failures).values(
+            counted=counted, failures=known.count, last_at=known.last_at, forgotten_at=forgotten_at
+        )
+    )
+
+
+def forget_failures(connection: Connection, counted: bytes) -> None:
+    """Forget failures."""
+    connection.execute(delete(sign_in_failures).where(sign_in_failures.c.counted == counted))
+
+
+def purge_failures(connection: Connection, now: datetime) -> None:
+    """Remove the failures whose time is over."""
+    connection.execute(delete(sign_in_failures).where(sign_in_failures.c.forgotten_at <= now))
+
+
+def purge(connection: Connection, now: datetime, *, seen: datetime, created: datetime, browsers: datetime) -> None:
+    """Remove what is good for nothing any more.
+
+    Codes whose time is over; sessions not seen since `seen` or made before `created`; browsers not used since then.
+    """
+    connection.execute(delete(sessions).where((sessions.c.seen_at <= seen) | (sessions.c.created_at <= created)))
+    connection.execute(delete(one_time_codes).where(one_time_codes.c.expires_at <= now))
+    connection.execute(delete(known_browsers).where(known_browsers.c.used_at <= browsers))
+
+
+def _session(row: Row[Any]) -> Session:
+    user = User(
+        row.users_id,
+        row.users_email,
+        row.users_name,
+        row.users_created_at,
+        row.users_disabled_at,
+        row.users_password is not None,
+    )
+    return Session(
+        row.sessions_digest,
+        row.sessions_id,
+        user,
+        row.sessions_form_key,
+        row.sessions_created_at,
+        row.sessions_seen_at,
+        row.sessions_address,
+        row.sessions_agent,
+    )

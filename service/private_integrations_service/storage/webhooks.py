@@ -1,0 +1,116 @@
+"""Webhook endpoints as stored: where an account's events are sent, with their secrets sealed."""
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+
+from .tables import accounts, webhook_deliveries, webhook_endpoints
+
+Kind = Literal["service", "data"]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where events of an account are sent; `events` None means all of them.
+
+    A `service` endpoint has a secret of its own; with `sub_accounts` an agency's gets what happens in its
+    sub-accounts too. A `data` endpoint belongs to an `integration_id` and has no secret. Until `former_until` the
+    secret before the present one signs too. `failing_since` is the first failed attempt since the last accepted one.
+    """
+
+    id: str
+    account_id: str
+    kind: Kind
+    url: str
+    created_at: datetime
+    created_by: str
+    events: tuple[str, ...] | None = None
+    description: str = ""
+    sub_accounts: bool = False
+    integration_id: str | None = None
+    sealed: bytes | None = field(default=None, repr=False)
+    former_sealed: bytes | None = field(default=None, repr=False)
+    former_until: datetime | None = None
+    disabled_at: datetime | None = None
+    disabled_because: str | None = None
+    failing_since: datetime | None = None
+
+    def wants(self, event: str) -> bool:
+        """Whether this event is sent to it."""
+        return self.events is None or event in self.events
+
+
+def add_endpoint(connection: Connection, endpoint: Endpoint) -> None:
+    """Store a new endpoint."""
+    connection.execute(insert(webhook_endpoints).values(**asdict(endpoint)))
+
+
+def save_endpoint(connection: Connection, endpoint: Endpoint) -> None:
+    """Store an endpoint as it is now."""
+    connection.execute(
+        update(webhook_endpoints).where(webhook_endpoints.c.id == endpoint.id).values(**asdict(endpoint))
+    )
+
+
+def remove_endpoint(connection: Connection, endpoint_id: str) -> None:
+    """Forget an endpoint, and with it all its deliveries."""
+    connection.execute(delete(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id))
+
+
+def endpoint_by_id(
+    connection: Connection, endpoint_id: str, accounts: Collection[str] | None = None
+) -> Endpoint | None:
+    """The endpoint with this id, within these accounts if any are given."""
+    query = select(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id)
+    if accounts is not None:
+        query = query.where(webhook_endpoints.c.account_id.in_(accounts))
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _endpoint(row)
+
+
+def all_endpoints(
+    connection: Connection, accounts: Collection[str] | None = None, *, kind: Kind | None = None
+) -> list[Endpoint]:
+    """Every endpoint, the oldest first; only those in these accounts, and of this kind, if given."""
+    query = select(webhook_endpoints)
+    if accounts is not None:
+        query = query.where(webhook_endpoints.c.account_id.in_(accounts))
+    if kind is not None:
+        query = query.where(webhook_endpoints.c.kind == kind)
+    rows = connection.execute(query.order_by(webhook_endpoints.c.created_at, webhook_endpoints.c.id))
+    return [_endpoint(row) for row in rows]
+
+
+def subscribed(connection: Connection, account_id: str, kind: Kind, event: str) -> list[Endpoint]:
+    """The endpoints of this kind that an event in this account goes to, its agency's among them, disabled ones too."""
+    of_agency = select(accounts.c.agency_id).where(accounts.c.id == account_id).scalar_subquery()
+    query = select(webhook_endpoints).where(
+        webhook_endpoints.c.kind == kind,
+        or_(
+            webhook_endpoints.c.account_id == account_id,
+            and_(webhook_endpoints.c.account_id == of_agency, webhook_endpoints.c.sub_accounts),
+        ),
+    )
+    found = [_endpoint(row) for row in connection.execute(query.order_by(webhook_endpoints.c.id))]
+    return [endpoint for endpoint in found if endpoint.wants(event)]
+
+
+def endpoints_with_due(connection: Connection, now: datetime) -> list[Endpoint]:
+    """The endpoints for which a delivery is due, those that have waited longest first; none that is disabled."""
+    due = (
+        select(webhook_deliveries.c.endpoint_id, func.min(webhook_deliveries.c.next_attempt_at).label("since"))
+        .where(webhook_deliveries.c.state == "waiting", webhook_deliveries.c.next_attempt_at <= now)
+        .group_by(webhook_deliveries.c.endpoint_id)
+        .subquery()
+    )
+    query = select(webhook_endpoints).join(due).where(webhook_endpoints.c.disabled_at.is_(None))
+    return [_endpoint(row) for row in connection.execute(query.order_by(due.c.since, webhook_endpoints.c.id))]
+
+
+def _endpoint(row: Row[Any]) -> Endpoint:
+    columns = dict(row._mapping)
+    events = columns.pop("events")
+    return Endpoint(**columns, events=None if events is None else tuple(events))
