@@ -8,6 +8,7 @@ import sys
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from types import SimpleNamespace
 from typing import Any
 
@@ -177,22 +178,34 @@ def test_of_a_token_the_latest_twenty_callers_are_kept(recorded, desk, clock, at
             assert connection.exec_driver_sql("SELECT max(id) FROM callers").scalar_one() < 40
 
 
-def test_a_gateways_checks_count_like_requests(recorded, desk):
-    """What a gateway asks about is recorded, and the refusal of an account that it doesn't serve."""
+def test_a_proxy_that_is_trusted_names_the_caller(recorded, desk):
+    """Anybody else's X-Forwarded-For is not believed."""
     integration = desk.integration(READ)
     token = desk.token(integration)
+    forwarded = (("x-forwarded-for", "198.51.100.7"),)
+    for trusted in ([], [ip_network("203.0.113.7/32")]):
+        recorded.api.app = Authorizer(recorded.api.app._app, recorded.judge, trusted)
+        recorded.contacts(token, headers=forwarded)
+    assert {caller.address for caller in recorded.report(integration).callers} == {"203.0.113.7", "198.51.100.7"}
+
+
+def test_a_gateways_checks_count_like_requests(recorded, desk):
+    """What a gateway asks about is recorded, for the client that it names, and the refusal of a foreign account."""
+    integration = desk.integration(READ)
+    token = desk.token(integration)
+    app = ForwardAuth(recorded.judge, [ip_network("192.0.2.1/32")])
     for query in (b"", b"account=another"):
-        asyncio.run(check(ForwardAuth(recorded.judge), token, f"/contacts/?locationId={desk.account}", query))
+        asyncio.run(check(app, token, f"/contacts/?locationId={desk.account}", query))
     report = recorded.report(integration)
     assert sum(report.requests) == 1
     assert [(row.reason, row.scope) for row in report.refusals] == [("account-not-served", READ)]
-    assert [(caller.address, caller.agent) for caller in report.callers] == [("192.0.2.1", "curl/8.5")]
+    assert [(caller.address, caller.agent) for caller in report.callers] == [("198.51.100.7", "curl/8.5")]
 
 
 async def check(app, token, target, query):
     """Ask as nginx does."""
     headers = {"authorization": token, "version": "v3", "user-agent": "curl/8.5"}
-    headers |= {"x-original-method": "GET", "x-original-uri": target}
+    headers |= {"x-original-method": "GET", "x-original-uri": target, "x-forwarded-for": "10.0.0.1, 198.51.100.7"}
     scope = {
         "method": "GET",
         "raw_path": b"/private-integrations/v1/authorize/nginx",

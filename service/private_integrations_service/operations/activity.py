@@ -22,6 +22,7 @@ from private_integrations.contract import (
     UnusedScope,
     instant_text,
 )
+from private_integrations.standing import in_pulumi
 
 from .. import advice
 from ..storage import activity as stored
@@ -320,9 +321,8 @@ def _to_drop(integration: Integration, unused: Sequence[UnusedScope]) -> list[Hi
 
 
 def _change(integration: Integration, scopes: Sequence[str]) -> list[str]:
-    # organization/project/stack/name, as a Pulumi program declares it.
-    in_code = integration.external_id.count("/") >= 3
-    return advice.change_of_scopes(integration.id, integration.scopes, sorted(scopes), in_code=in_code)
+    before, after = integration.scopes, sorted(scopes)
+    return advice.change_of_scopes(integration.id, before, after, in_code=in_pulumi(integration))
 
 
 def _caller(generation: int, caller: Caller) -> CallerActivity:
