@@ -24,6 +24,8 @@ from .gateway import Gateway, GatewayLimits, Upstream
 from .jobs import Job, Jobs
 from .management_api import Clock, management_api
 from .operations import deliveries, noticing
+from .operations.activity import refused_scopes
+from .operations.inactivity import sweep
 from .operations.signing import DataSigner
 from .operations.upstreams import Credentials
 from .problems import problem_response
@@ -89,7 +91,7 @@ class Application:
             "data": DataSigner(database, settings.sealer),
         }
         sender = Sender(database, poster, signers, clock)
-        self._jobs = Jobs(database.file.parent, _jobs(database, settings, sender), clock)
+        self._jobs = Jobs(database.file.parent, _jobs(database, self.activity, settings, sender), clock)
         self._closing.callback(self._jobs.close)
         # Before the lock of the jobs is given free: until then nobody else sends.
         self._closing.callback(sender.close)
@@ -141,15 +143,27 @@ class Application:
         self._closing.close()
 
 
-def _jobs(database: Database, settings: Settings, sender: Sender) -> list[Job]:
+def _jobs(database: Database, activity: Activity, settings: Settings, sender: Sender) -> list[Job]:
     """What is done beside the requests."""
     forget = partial(deliveries.forget_old, database, settings.webhook_retention)
     return [
         Job("send webhooks", timedelta(seconds=1), sender.run),
         Job("tell of due rotations", timedelta(minutes=1), partial(noticing.tell_due, database)),
         Job("tell of ended overlaps", timedelta(seconds=10), partial(noticing.tell_run_out, database)),
+        Job("tell of scopes that are lacked", timedelta(minutes=1), partial(_tell_refused, database, activity)),
+        # Not by the hour: after a start nothing is recorded yet, and the first look finds nothing out.
+        Job("end unused tokens", timedelta(minutes=10), partial(_end_unused, database, activity, settings)),
         Job("forget old deliveries", timedelta(hours=1), forget),
     ]
+
+
+def _tell_refused(database: Database, activity: Activity, now: datetime) -> None:
+    found = refused_scopes(activity, now - timedelta(days=1), noticing.OFTEN)
+    noticing.tell_refused_often(database, ((one.integration_id, one.scope, one.requests) for one in found), now)
+
+
+def _end_unused(database: Database, activity: Activity, settings: Settings, now: datetime) -> None:
+    sweep(database, activity, settings, now)
 
 
 def _is_management(scope: Scope) -> bool:

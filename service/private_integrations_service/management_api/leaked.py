@@ -11,6 +11,7 @@ from private_integrations.contract import LeakReceipt, LeakReport, Problem
 from ..actor import Actor
 from ..domain import Refused
 from ..operations import leaks
+from ..origins import client_address, client_agent
 from ..problems import MEDIA_TYPE, ProblemError
 from .callers import Parts
 
@@ -19,7 +20,6 @@ router = APIRouter()
 # A report costs a few milliseconds of a thread and names up to a hundred tokens.
 PER_SECOND = 8
 BURST = 24
-_LONGEST_AGENT = 200
 
 
 class Budget:
@@ -65,10 +65,7 @@ def report_leaked(request: Request, body: LeakReport, parts: Annotated[Parts, De
 
     Asks for no key: who holds a token could use it as well. Unknown tokens are no error (RFC 7009, section 2.2).
     """
-    reporter = Actor(
-        "leak report",
-        address=request.client.host if request.client else "",
-        agent=request.headers.get("user-agent", "")[:_LONGEST_AGENT],
-    )
+    address = client_address(request.scope, parts.rules.settings.trusted_proxies)
+    reporter = Actor("leak report", address=address, agent=client_agent(request.scope))
     now = max(parts.clock(), parts.database.high_water)
     return leaks.report(parts.database, body, now, actor=reporter)
