@@ -73,7 +73,7 @@ def test_what_needs_attention_comes_first(service, management, ada):
     age(service, forgotten, timedelta(days=3))
     page = Page(ada.get(LIST).text)
     attention = ["Z overdue", "X without a token", "W waiting for long"]
-    assert names(page) == attention + ["Y due", "B waiting", "A in order"]
+    assert names(page) == [*attention, "Y due", "B waiting", "A in order"]
     said = {row[0]: " ".join(row[1:]) for row in page.rows[1:]}
     assert "rotation overdue" in said["Z overdue"]
     assert "10 days ago" in said["Z overdue"]
