@@ -140,7 +140,7 @@ def test_an_operator_unlinks_somebody(app, provider, database):
         ({"email": "ada@example.com", "email_verified": "true"}, 403, "vouch"),
         ({"email": ["ada@example.com"], "email_verified": True}, 403, "vouch"),
         ({"email_verified": True}, 403, "vouch"),
-        ({"email": "eve@example.com", "email_verified": True}, 403, "nobody has invited eve@example.com"),
+        ({"email": "eve@example.com", "email_verified": True}, 403, "Nobody has invited eve@example.com"),
         ({**ADA, "nonce": "another one"}, 502, AMISS),
         ({**ADA, "nonce": None}, 502, AMISS),
         ({**ADA, "iss": "https://evil.example"}, 502, AMISS),
@@ -213,7 +213,7 @@ def test_a_person_who_says_no_there_is_back_at_the_sign_in(app, provider):
     address = browser.get(START).location
     state = parse_qs(urlsplit(address).query)["state"][0]
     shown = browser.get(f"{START}/back?error=access_denied&error_description=<b>no</b>&state={state}")
-    assert (shown.status, shown.alert) == (502, "the identity provider did not sign you in; begin again")
+    assert (shown.status, shown.alert) == (502, "The identity provider did not sign you in; begin again.")
     assert "no</b>" not in shown.text
     assert START in shown.text
 
@@ -267,7 +267,7 @@ def test_a_provider_that_makes_no_sense_is_a_calm_page(database, catalogue, answ
     """One line for the operator, none of the provider's words for the person, no secret in either."""
     with answering(lambda _: answer) as issuer, caplog.at_level(logging.WARNING):
         shown = browser_of(pages_with(database, catalogue, issuer)).get(START)
-    assert (shown.status, shown.alert) == (502, "the identity provider can&#39;t be asked; try it again later")
+    assert (shown.status, shown.alert) == (502, "The identity provider can't be asked; try it again later.")
     assert len(caplog.records) == 1
     assert SECRET not in caplog.text
 

@@ -15,11 +15,19 @@ from sqlalchemy import select
 
 from guests import OPERATOR, Guest, admitted, invited, user_id
 from management import API
-from private_integrations.contract import GenerationRequest, IntegrationRequest, MembershipEdit
+from private_integrations.contract import (
+    GenerationRequest,
+    IntegrationRequest,
+    MembershipEdit,
+    WebhookRequest,
+    new_sealing_key,
+    new_webhook_secret,
+)
 from private_integrations_service.catalogue import Catalogue
 from private_integrations_service.management_api import management_api
-from private_integrations_service.operations import generations, integrations, users
+from private_integrations_service.operations import generations, integrations, users, webhooks
 from private_integrations_service.operations.integrations import Rules
+from private_integrations_service.sealing import Sealer
 from private_integrations_service.settings import Settings
 from private_integrations_service.settings_pages import PAGES, settings_pages
 from private_integrations_service.storage import tables
@@ -52,6 +60,7 @@ MISSING = {
     "integration_id": "int_nothing",
     "user_id": "usr_nothing",
     "session_id": "ses_nothing",
+    "webhook_id": "whk_nothing",
     "generation": "2147483647",
 }
 
@@ -64,6 +73,8 @@ class House:
     database: object
     names: dict[str, str]
     guests: dict[str, Guest]
+    homes: dict[str, str]
+    """The accounts that some of them manage."""
 
     def ask(self, who, method, path, names=None):
         """One request; a form says the same of accounts as the path."""
@@ -103,6 +114,15 @@ def _integration(database, catalogue, account):
     return declared.integration.id
 
 
+def _webhook(database, account):
+    """A webhook of the account."""
+    sealer = Sealer([new_sealing_key()])
+    request = WebhookRequest(account=account, url="https://hooks.example.com/mine", secret=new_webhook_secret())
+    with database.write(NOON) as write:
+        made = webhooks.make(write, request, sealer, Settings().destinations, actor=OPERATOR)
+    return made.endpoint.id
+
+
 @pytest.fixture(scope="module")
 def house(database, catalogue, accounts):
     """Everybody who may come to an account, a sub-account of an agency."""
@@ -134,9 +154,11 @@ def house(database, catalogue, accounts):
         "integration_id": integration,
         "user_id": user_id(database, "plain@example.com"),
         "session_id": session,
+        "webhook_id": _webhook(database, accounts.location),
         "generation": "1",
     }
-    return House(app, database, names, guests)
+    homes = {"elsewhere": accounts.stranger, "sister": accounts.sister, "half": accounts.agency}
+    return House(app, database, names, guests, homes)
 
 
 @pytest.fixture
@@ -208,6 +230,21 @@ def test_what_is_anothers_is_not_there(house, who):
         assert _told(there, path, house.names) == _told(nowhere, path, missing), (method, path)
         # A plain user manages nothing; where no account is named they hear that of their own one.
         assert there.status == (403 if who == "worker" and "{account_id}" not in path else 404), (method, path)
+    assert house.rows() == before
+
+
+@pytest.mark.parametrize("who", ["elsewhere", "sister", "half"])
+def test_what_is_anothers_is_not_there_below_ones_own_account_either(house, who):
+    """An address of one's own account with somebody else's id in it opens nothing of theirs."""
+    before = house.rows()
+    own = house.names | {"account_id": house.homes[who]}
+    missing = own | {name: value for name, value in MISSING.items() if name != "account_id"}
+    for method, path in GUARDED:
+        if "{account_id}" in path and len(NAMED.findall(path)) > 1:
+            there, nowhere = house.ask(who, method, path, own), house.ask(who, method, path, missing)
+            assert _told(there, path, own) == _told(nowhere, path, missing), (method, path)
+            # Half an agency's admin invites nobody, whoever is meant.
+            assert there.status in ((403, 404) if who == "half" else (404,)), (method, path)
     assert house.rows() == before
 
 

@@ -146,6 +146,9 @@ def change_password(
     database: Database, passwords: Passwords, session: Session, present: str, new: str, browser: Browser, now: datetime
 ) -> SignedIn | Refused:
     """Another password for whoever knows the present one; every session ends, and this browser gets a new one."""
+    weak = refuse_password(new, session.user.email)
+    if weak is not None:
+        return weak
     counted = throttle.of_browser(session.digest)
     with database.write(now, verdicts=False) as write:
         refused = throttle.refuse(write.connection, counted, write.now)

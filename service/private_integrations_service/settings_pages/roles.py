@@ -99,10 +99,8 @@ def _handed_over(visit: Visit, made: Invitation | Refused) -> Response | Refused
 def _link_with(visit: Visit, made: Invitation) -> str | None:
     if made.code is None:
         return None
-    # Without a public address: that of the page's own form, which was compared with the host before.
-    base = (
-        visit.settings.public_url or visit.request.headers.get("origin") or f"https://{visit.request.headers['host']}"
-    )
+    # Without a public address: where the form was, as the browser says it.
+    base = visit.settings.public_url or visit.request.headers.get("origin", "")
     return f"{base}/settings/welcome/{made.code}"
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from dataclasses import dataclass, field
+from html import unescape
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -41,7 +42,7 @@ class Shown:
     def alert(self) -> str:
         """What the page says went wrong."""
         found = re.search(r'role="alert"[^>]*>([^<]*)<', self.text)
-        return found[1].strip() if found else ""
+        return unescape(found[1]).strip() if found else ""
 
 
 @dataclass
