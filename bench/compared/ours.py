@@ -18,9 +18,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from private_integrations_service.app import utc_now
 from private_integrations_service.authorizer import GRANTED, Authorizer
 from private_integrations_service.authorizer.judge import Granted, Judge
+from private_integrations_service.authorizer.recording import Flusher, Recorder
 from private_integrations_service.catalogue import Catalogue
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.sandbox.limits import Limits, RateLimits
+from private_integrations_service.storage.activity import Activity
 from private_integrations_service.storage.database import Database, open_database
 from private_integrations_service.storage.grants import Grant
 from private_integrations_service.storage.usage import UsageFile
@@ -45,7 +47,7 @@ def without_authorization(app: ASGIApp, catalogue: Catalogue) -> ASGIApp:
     account = "benchAccount00000001"
     match = catalogue.match("GET", f"/locations/{account}")
     assert match is not None
-    grant = Grant(1, 1, "current", True, None, False, "int_1", "bench", frozenset(), account, "sub_account")
+    grant = Grant(1, 1, "current", True, None, None, "int_1", "bench", frozenset(), account, "sub_account")
     granted = Granted(grant, match, utc_now())
     return opened
 
@@ -85,8 +87,12 @@ def main() -> None:
     options = arguments.parse_args()
     catalogue = Catalogue.load()
     with closing(open_database(options.data_dir)) as database:
-        judge = Judge(database, catalogue, utc_now, options.cached_grants)
-        with closing(judge):
+        # What a request costs includes that it is recorded.
+        recorder = Recorder()
+        judge = Judge(database, catalogue, utc_now, options.cached_grants, recorder)
+        activity = Activity(options.data_dir, database.run)
+        with closing(judge), closing(activity):
+            Flusher(recorder, activity, utc_now).start()
             server = Server(
                 contender(options.endpoint, database, judge, catalogue, is_open=options.is_open),
                 address="127.0.0.1",

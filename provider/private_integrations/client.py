@@ -22,11 +22,16 @@ from .contract import (
     Account,
     AccountList,
     AccountRequest,
+    ActivityReport,
     AuditPage,
+    DataWebhook,
+    DataWebhookRequest,
     Deletion,
     Expiry,
     GenerationRequest,
     Health,
+    Inactivity,
+    InactivityRequest,
     Integration,
     IntegrationEdit,
     IntegrationList,
@@ -37,7 +42,10 @@ from .contract import (
     Key,
     KeyList,
     KeyRequest,
+    LeakReceipt,
+    LeakReport,
     MembershipEdit,
+    Period,
     Pinged,
     Problem,
     Replayed,
@@ -91,7 +99,7 @@ _REFUSALS: dict[int, type[ServiceRefused]] = {
 
 
 class Client:
-    """Talks to one service with one key.
+    """Talks to one service with one key, or with none where none is needed.
 
     Every method raises ServiceUnreachable when there is no answer of the service's after a few tries,
     and the ServiceRefused that fits when the answer is no. Every request may be repeated safely.
@@ -109,6 +117,14 @@ class Client:
     def put_account(self, account_id: str, request: AccountRequest) -> Account:
         """Make an account known under its id on the platform, or change its name."""
         return self._ask("PUT", f"/accounts/{_segment(account_id)}", Account, body=request)
+
+    def inactivity(self, account_id: str) -> Inactivity:
+        """When an account's tokens that nobody uses are ended."""
+        return self._ask("GET", f"/accounts/{_segment(account_id)}/inactivity", Inactivity)
+
+    def set_inactivity(self, account_id: str, request: InactivityRequest) -> Inactivity:
+        """Say when an account's tokens that nobody uses are ended."""
+        return self._ask("PUT", f"/accounts/{_segment(account_id)}/inactivity", Inactivity, body=request)
 
     def declare(self, external_id: str, request: IntegrationRequest) -> Integration:
         """Create an integration, or get the one that this very request created before."""
@@ -154,11 +170,20 @@ class Client:
             yield page
             cursor = page.cursor
 
-    def tokens_of(self, integration_ids: Sequence[str]) -> Iterator[TokenStates]:
-        """The state of the tokens of these integrations; those that are gone are missing from the answer."""
+    def tokens_of(self, integration_ids: Sequence[str], *, last_used: bool = False) -> Iterator[TokenStates]:
+        """The state of the tokens of these integrations; those that are gone are missing from the answer.
+
+        With `last_used` also when each was last used.
+        """
         for start in range(0, len(integration_ids), _IDS_PER_REQUEST):
             ids = list(integration_ids[start : start + _IDS_PER_REQUEST])
-            yield self._ask("GET", "/tokens", TokenStates, query={"integration": ids})
+            query = {"integration": ids, "last_used": "true" if last_used else None}
+            yield self._ask("GET", "/tokens", TokenStates, query=query)
+
+    def activity(self, integration_id: str, period: Period) -> ActivityReport:
+        """What an integration's tokens were used for in a period that ends now."""
+        path = f"/integrations/{_segment(integration_id)}/activity"
+        return self._ask("GET", path, ActivityReport, query={"period": period})
 
     def issue(
         self,
@@ -215,6 +240,10 @@ class Client:
         """What a token opens; asking is no use of it."""
         return self._ask("POST", "/introspect", Introspection, form={"token": token})
 
+    def report_leaked(self, report: LeakReport) -> LeakReceipt:
+        """End tokens that leaked; no key is needed, holding them is enough. `ended` counts those of the last try."""
+        return self._ask("POST", "/leaked", LeakReceipt, body=report)
+
     def health(self) -> Health:
         """The rotations that a person should look at."""
         return self._ask("GET", "/health", Health)
@@ -256,6 +285,14 @@ class Client:
     def invite_user(self, email: str, request: UserRequest) -> Invitation:
         """Make a user of the settings pages; the one-time code is in this answer only."""
         return self._ask("PUT", f"/users/{_segment(email)}", Invitation, body=request)
+
+    def data_webhook(self, integration_id: str) -> DataWebhook:
+        """What there is to know of an integration's data webhook, also before it has one."""
+        return self._ask("GET", f"/integrations/{_segment(integration_id)}/data-webhook", DataWebhook)
+
+    def put_data_webhook(self, integration_id: str, request: DataWebhookRequest) -> DataWebhook:
+        """Have an integration's data events sent to a URL."""
+        return self._ask("PUT", f"/integrations/{_segment(integration_id)}/data-webhook", DataWebhook, body=request)
 
     def users(self) -> list[UserReport]:
         """Everybody who uses the settings pages."""
@@ -435,7 +472,8 @@ def _session(connection: Connection, deployment_of: str | None) -> requests.Sess
     session.trust_env = False
     session.proxies = requests.utils.get_environ_proxies(connection.url)
     session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-    session.headers["Authorization"] = f"Bearer {connection.key}"
+    if connection.key:
+        session.headers["Authorization"] = f"Bearer {connection.key}"
     session.headers["Accept"] = "application/json"
     release = version("private-integrations")
     ours = f"private-integrations/{release}"

@@ -17,10 +17,10 @@ StackConfig = Callable[[str], str | None]
 
 @dataclass(frozen=True)
 class Connection:
-    """A service's address and a management key for it."""
+    """A service's address and a management key for it; the key is empty for what everybody may ask."""
 
     url: str
-    key: str = field(repr=False)
+    key: str = field(default="", repr=False)
 
 
 def _no_stack(_: str) -> None:
@@ -39,6 +39,11 @@ def find_connection(environment: Mapping[str, str] = os.environ, stack: StackCon
             "the management key has characters that no key has; copy it again, without line breaks"
         )
     return Connection(_checked(url), key)
+
+
+def find_service(environment: Mapping[str, str] = os.environ) -> Connection:
+    """The connection without a key, for what everybody may ask; raises ConfigurationError as `find_connection` does."""
+    return Connection(_checked(_find(URL_VARIABLE, "url", environment, _no_stack)))
 
 
 def find_account(environment: Mapping[str, str] = os.environ, stack: StackConfig = _no_stack) -> str | None:

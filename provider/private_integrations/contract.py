@@ -20,9 +20,19 @@ API = "/private-integrations/v1"
 # The largest generation: a 32-bit number, so every store and every float carries it exactly.
 LAST_GENERATION = 2**31 - 1
 MAX_SCOPES = 200
+SHORTEST_INACTIVITY = 2 * 86_400
+"""Seconds: a token must be unused for at least so long, or there would be no day to warn of it."""
+MAX_LEAKED = 100
+"""How many tokens one report may name."""
 
 CANCELLED = "rotation cancelled"
 """Why a token ended that a cancelled rotation had issued: the one reason that programs act on."""
+
+UNUSED = "not used for "
+"""How the reason begins for which a token ended that nobody had used for so long."""
+
+LEAKED = "reported as leaked"
+"""Why a token ended that somebody who held it had reported."""
 
 TOKEN_PATTERN = re.compile(r"pit-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """The shape of a token: `pit-` and 16 random bytes as 8-4-4-4-12 lower-case hex digits."""
@@ -176,6 +186,31 @@ class AccountList(Answer):
     accounts: list[Account]
 
 
+InactivityRule = Literal["service", "off", "after"]
+"""When tokens that nobody uses are ended: as the service is set, never, or after a time of the account's own."""
+
+
+class InactivityRequest(Request):
+    """Say when an account's tokens that nobody uses are ended; `after_seconds` belongs to the rule `after`."""
+
+    rule: InactivityRule
+    after_seconds: Annotated[int, Field(ge=SHORTEST_INACTIVITY, le=100 * 366 * 86_400)] | None = None
+
+    @model_validator(mode="after")
+    def _one_time(self) -> "InactivityRequest":
+        if (self.rule == "after") != (self.after_seconds is not None):
+            raise ValueError('after_seconds belongs to the rule "after", and to no other')
+        return self
+
+
+class Inactivity(Answer):
+    """The account's rule, and what it comes to: after how long a token that nobody uses is ended, None for never."""
+
+    account: str
+    rule: InactivityRule
+    after_seconds: int | None
+
+
 class AccountRequest(Request):
     """Make an account known under the id that it has on the platform, or change its name.
 
@@ -263,18 +298,30 @@ class Secret(Answer):
     ended_at: Instant | None
     ended_because: str | None = None
     overlap_seconds: int
+    last_used_at: Instant | None = None
+    """Its last authenticated use while it was live. Only where it was asked for; else, and if no use is known, None."""
+
+
+class UnusedToken(Answer):
+    """The only token that works was not used since `since`: it is ended at `ends_at` unless somebody uses it."""
+
+    generation: int
+    since: Instant
+    ends_at: Instant
 
 
 class TokenState(Answer):
     """All that is known of an integration's tokens: the live ones and the latest ended ones.
 
-    After a cancelled rotation the schedule is not due before `held_until`.
+    After a cancelled rotation the schedule is not due before `held_until`. `unused` is there once the end of a
+    token that nobody uses was announced.
     """
 
     integration_id: str
     external_id: str
     last_generation: int
     held_until: Instant | None = None
+    unused: UnusedToken | None = None
     secrets: list[Secret]
 
     @property
@@ -352,8 +399,27 @@ class Expiry(Request):
     generations: Annotated[list[Generation], Field(min_length=1, max_length=100)]
 
 
+class LeakReport(Request):
+    """Tokens that somebody found where none should be, and where that was; whoever holds a token may report it.
+
+    What isn't shaped like a token is no error: it opens nothing anyway.
+    """
+
+    tokens: Annotated[
+        list[Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=MAX_LEAKED, repr=False)
+    ]
+    where: Annotated[str, Field(max_length=1000)] = ""
+
+
+class LeakReceipt(Answer):
+    """None of the tokens that were reported opens anything now; `ended` of them did until then."""
+
+    received: int
+    ended: int
+
+
 class AlarmReport(Answer):
-    """Something that a person should look at; it never ends a token."""
+    """Something that a person should look at; the alarm itself never ends a token."""
 
     integration_id: str
     name: str
@@ -615,6 +681,105 @@ class Resealed(Answer):
     unreadable: list[str]
 
 
+Period = Literal["day", "week", "month"]
+"""What an activity is asked for: 24 hours, 168 hours, or 30 days in UTC; the last one is the current one."""
+
+
+class ScopeActivity(Answer):
+    """What was asked of a scope: `requests` let through by the period's parts, and how many were refused.
+
+    `granted`: the integration holds it. `last_used_at` is the last request let through, also before the period.
+    """
+
+    scope: str
+    granted: bool
+    requests: list[int]
+    refused: int
+    last_used_at: Instant | None = None
+
+
+class GenerationActivity(Answer):
+    """What was asked with the token of a generation: `requests` let through by the period's parts, and refusals.
+
+    `role` is `ended` too where the token is no more among those that are shown. `last_used_at` is its last
+    authenticated use while it was live, whatever was answered.
+    """
+
+    generation: int
+    role: Literal["pending", "current", "previous", "ended"]
+    requests: list[int]
+    refused: int
+    last_used_at: Instant | None = None
+
+
+class RefusalActivity(Answer):
+    """Requests refused for one reason, and what helps; `scope` is the one that was needed, empty if none is known."""
+
+    reason: str
+    scope: str
+    requests: int
+    last_at: Instant
+    remedy: str
+
+
+class CallerActivity(Answer):
+    """Who used the token of a generation: an address and the program that it named; empty where unknown.
+
+    Counted since `first_at`, not since the period's beginning.
+    """
+
+    generation: int
+    address: str
+    agent: str
+    requests: int
+    first_at: Instant
+    last_at: Instant
+
+
+class UnusedScope(Answer):
+    """A scope that was granted and not used in 90 days, all of them observed; `observed_since` is since when."""
+
+    scope: str
+    last_used_at: Instant | None
+    observed_since: Instant
+
+
+class Hint(Answer):
+    """What the activity asks somebody to do, in a sentence; `change` is what to do it with, line by line, if known.
+
+    `scopes-unused`, `scope-missing`: the line of the Pulumi program as it is (`-`) and as it should be (`+`), or a
+    command. `previous-in-use`: a superseded token that still works. `ended-in-use`: one that does not.
+    """
+
+    kind: Literal["scopes-unused", "scope-missing", "previous-in-use", "ended-in-use"]
+    text: str
+    change: list[str] = []
+
+
+class ActivityReport(Answer):
+    """What an integration's tokens were used for in a period, in equal parts of it, and what that says.
+
+    `recorded_until` is None while nothing is recorded; `observed_since` is since when there is no gap.
+    """
+
+    integration_id: str
+    now: Instant
+    period: Period
+    since: Instant
+    part_seconds: int
+    requests: list[int]
+    """Let through, by the period's parts, the oldest first."""
+    refused: list[int]
+    recorded_until: Instant | None
+    observed_since: Instant | None
+    scopes: list[ScopeActivity]
+    generations: list[GenerationActivity]
+    refusals: list[RefusalActivity]
+    callers: list[CallerActivity]
+    unused: list[UnusedScope]
+    hints: list[Hint]
+
+
 WEBHOOK_EVENTS = (
     "rotation.due",
     "rotation.overdue",
@@ -724,6 +889,31 @@ class WebhookList(Answer):
     """Webhooks, the oldest first."""
 
     webhooks: list[Webhook]
+
+
+class DataWebhookRequest(Request):
+    """Have the events of the data that an integration may read sent to a URL; `events` null means all of them."""
+
+    url: WebhookUrl
+    events: WebhookEvents | None = None
+    description: Description = ""
+
+
+class DataWebhook(Answer):
+    """What there is to know of an integration's data webhook; `webhook`, its id, and `url` are null without one.
+
+    `events` are those that it is told of now: its scopes count, and what it asked for. Each names the integration as
+    `appId`, and is signed with the service's Ed25519 key: `public_key` is SPKI in base64, null as long as nobody has a
+    data webhook.
+    """
+
+    integration: str
+    webhook: str | None
+    url: str | None
+    events: list[str]
+    app_id: str
+    version_id: str
+    public_key: str | None
 
 
 class WebhookAttempt(Answer):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from .contract import CANCELLED, Secret, TokenState, instant_text
+from .contract import CANCELLED, LEAKED, UNUSED, Secret, TokenState, UnusedToken, instant_text
 from .durations import format_duration
 from .policy import Policy
 
@@ -15,7 +15,7 @@ from .policy import Policy
 _PATIENCE = timedelta(days=2)
 
 Status = Literal["off", "ok", "due", "overdue", "pending", "overlapping", "paused"]
-AlarmKind = Literal["overdue", "unused"]
+AlarmKind = Literal["overdue", "unused", "inactive"]
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,9 @@ def due_since(policy: Policy, token: TokenState, now: datetime) -> datetime | No
 
 
 def alarms(policy: Policy, token: TokenState, now: datetime) -> list[Alarm]:
-    """What a person should look at: a rotation that no deployment carried out, a new token that nobody used.
+    """What a person should look at: a late rotation, a new token that nobody used, one that is ended if nobody does.
 
-    An alarm never ends a token: it works on.
+    An alarm never ends a token; what it tells of may.
     """
     found = []
     due = due_since(policy, token, now)
@@ -143,7 +143,20 @@ def alarms(policy: Policy, token: TokenState, now: datetime) -> list[Alarm]:
     if waiting is not None and now >= waiting.issued_at + _PATIENCE:
         text = f"generation {waiting.generation} was issued at {instant_text(waiting.issued_at)} and nobody has used it"
         found.append(Alarm("unused", waiting.issued_at, text))
+    if token.unused is not None:
+        found.append(Alarm("inactive", token.unused.since, _unused_text(token.unused, now)))
     return found
+
+
+def days_left(ends_at: datetime, now: datetime) -> int:
+    """The days until then, one that has begun counted whole; 0 if it is past."""
+    return max(0, -((now - ends_at) // timedelta(days=1)))
+
+
+def in_days(ends_at: datetime, now: datetime) -> str:
+    """The same in words: "in 7 days", "within a day", "now"."""
+    left = days_left(ends_at, now)
+    return f"in {left} days" if left > 1 else "within a day" if left else "now"
 
 
 def _by_rule(policy: Policy, mine: Secret, following: int, now: datetime, held_until: datetime | None) -> Decision:
@@ -185,6 +198,13 @@ def _lives(secret: Secret, now: datetime) -> bool:
     return is_live(ended=secret.role == "ended", expires_at=secret.expires_at, now=now)
 
 
+def _unused_text(unused: UnusedToken, now: datetime) -> str:
+    return (
+        f"generation {unused.generation} was not used since {instant_text(unused.since)} and is ended "
+        f"{in_days(unused.ends_at, now)}, at {instant_text(unused.ends_at)}, unless somebody uses it"
+    )
+
+
 def _cancelled(held: int, back_to: int, held_until: datetime | None) -> str:
     hold = f"; schedule held until {instant_text(held_until)}" if held_until else ""
     return f"rotation to {held} was cancelled: back to generation {back_to}{hold}"
@@ -195,4 +215,7 @@ def _why_dead(mine: Secret) -> str:
     since = f" at {instant_text(ended)}" if ended else ""
     if ended == mine.expires_at:
         return f"generation {mine.generation} was superseded and ended{since}"
+    because = mine.ended_because or ""
+    if because == LEAKED or because.startswith(UNUSED):
+        return f"ended in the service{since}: {because}"
     return f"revoked in the service{since}"

@@ -5,9 +5,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
-from .contract import Integration, Secret, TokenState, instant_text, rfc3339
+from .contract import LEAKED, UNUSED, Integration, Secret, TokenState, instant_text, rfc3339
 from .policy import Policy
-from .rotation import Alarm, Decision, Status, alarms, decide, due_at, status
+from .rotation import Alarm, Decision, Status, alarms, decide, due_at, in_days, status
 
 _WORDS: dict[Status, str] = {
     "off": "no schedule",
@@ -46,6 +46,11 @@ class Standing:
         """When the newest token was issued."""
         return None if self.newest is None else self.newest.issued_at
 
+    @property
+    def last_used_at(self) -> datetime | None:
+        """The last use of any token that is shown; None if none is known."""
+        return max((secret.last_used_at for secret in self.tokens.secrets if secret.last_used_at), default=None)
+
     @cached_property
     def next_rotation_at(self) -> datetime | None:
         """When the rule asks for a rotation, not before the end of a hold; None without a rule."""
@@ -77,10 +82,19 @@ class Standing:
     def in_words(self) -> str:
         """The status for people."""
         if not self.live:
-            return "no token"
+            return "no token" if self.ended_because is None else f"no token: {self.ended_because}"
+        if self.tokens.unused is not None:
+            return f"unused, ends {in_days(self.tokens.unused.ends_at, self.now)}"
         if self.policy.enabled and self.status == "paused" and self.held_until:
             return f"held until {instant_text(self.held_until)}"
         return _WORDS[self.status]
+
+    @property
+    def ended_because(self) -> str | None:
+        """Why the last token ended, if nobody used it or it leaked, and none works since."""
+        last = None if self.live else self.tokens.of_generation(self.tokens.last_generation)
+        because = (last and last.ended_because) or ""
+        return because if because == LEAKED or because.startswith(UNUSED) else None
 
     @cached_property
     def policy(self) -> Policy:
@@ -88,13 +102,15 @@ class Standing:
         return Policy.from_the_wire(self.integration.rotation)
 
     def as_json(self) -> dict[str, Any]:
-        """The integration as on the wire, with `status`, `alarms`, `rotated_at`, `next_rotation_at` and `secrets`."""
+        """The integration as on the wire, and how it stands: status, alarms, rotations, last use, announced end."""
         return {
             **self.integration.model_dump(mode="json"),
             "status": self.status,
             "alarms": [{"kind": a.kind, "since": rfc3339(a.since), "detail": a.text} for a in self.alarms],
             "rotated_at": self.rotated_at and rfc3339(self.rotated_at),
             "next_rotation_at": self.next_rotation_at and rfc3339(self.next_rotation_at),
+            "last_used_at": self.last_used_at and rfc3339(self.last_used_at),
+            "unused": self.tokens.unused and self.tokens.unused.model_dump(mode="json"),
             "secrets": [secret.model_dump(mode="json") for secret in self.tokens.secrets],
         }
 

@@ -14,6 +14,7 @@ from private_integrations.contract import API
 
 from .authorizer import Authorizer
 from .authorizer.judge import Judge
+from .authorizer.recording import Flusher, Recorder
 from .authorizer.replies import Refusal, send_reply
 from .catalogue import Catalogue
 from .domain import Refused
@@ -23,6 +24,9 @@ from .gateway import Gateway, GatewayLimits, Upstream
 from .jobs import Job, Jobs
 from .management_api import Clock, management_api
 from .operations import deliveries, noticing
+from .operations.activity import refused_scopes
+from .operations.inactivity import sweep
+from .operations.signing import DataSigner
 from .operations.upstreams import Credentials
 from .problems import problem_response
 from .request_body import BODY_SECONDS, Unread, read_body
@@ -31,9 +35,11 @@ from .sandbox.limits import Limits, RateLimits
 from .settings import Settings
 from .settings_pages import PREFIX as PAGES
 from .settings_pages import settings_pages
+from .storage.activity import Activity
 from .storage.database import Database
 from .storage.usage import UsageFile
-from .webhooks import Poster, Sender, StandardSigner
+from .storage.webhooks import Kind
+from .webhooks import Poster, Sender, Signer, StandardSigner
 
 _MANAGEMENT = API.removesuffix("/v1").encode()
 # Nobody knows where the next request on this connection would begin.
@@ -53,11 +59,16 @@ class Application:
 
     def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now) -> None:
         catalogue = Catalogue.load()
-        self._health = _health(database)
-        self._management = _limited(management_api(database, catalogue, settings, clock), settings.body_limit)
-        self._pages = _limited(settings_pages(database, catalogue, settings, clock), settings.body_limit)
         self._closing = ExitStack()
-        self._judge = Judge(database, catalogue, clock, settings.cached_grants)
+        self.activity = Activity(database.file.parent, database.run)
+        self._closing.callback(self.activity.close)
+        self._health = _health(database)
+        self._management = _limited(
+            management_api(database, catalogue, settings, clock, self.activity), settings.body_limit
+        )
+        self._pages = _limited(settings_pages(database, catalogue, settings, clock, self.activity), settings.body_limit)
+        recorder = Recorder()
+        self._judge = Judge(database, catalogue, clock, settings.cached_grants, recorder)
         self._closing.callback(self._judge.close)
         self._gateway: Gateway | None = None
         if settings.upstream is None:
@@ -72,15 +83,23 @@ class Application:
             self._gateway = Gateway(self._judge, upstream, credentials.of, GatewayLimits.of(settings))
             self._data_api = Authorizer(self._gateway, self._judge)
         self._forward_auth = ForwardAuth(self._judge)
+        # Last, when nothing can fail any more: who doesn't get an application can't close it.
+        self._flusher = Flusher(recorder, self.activity, clock)
         poster = Poster(settings.destinations)
-        sender = Sender(database, poster, {"service": StandardSigner(settings.sealer)}, clock)
-        self._jobs = Jobs(database.file.parent, _jobs(database, settings, sender), clock)
+        signers: dict[Kind, Signer] = {
+            "service": StandardSigner(settings.sealer),
+            "data": DataSigner(database, settings.sealer),
+        }
+        sender = Sender(database, poster, signers, clock)
+        self._jobs = Jobs(database.file.parent, _jobs(database, self.activity, settings, sender), clock)
         self._closing.callback(self._jobs.close)
         # Before the lock of the jobs is given free: until then nobody else sends.
         self._closing.callback(sender.close)
 
     def start(self) -> None:
         """Begin what is done beside the requests; in the process that serves them, once it is forked."""
+        self._flusher.start()
+        self._closing.callback(self._flusher.stop)
         self._jobs.start()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,15 +143,27 @@ class Application:
         self._closing.close()
 
 
-def _jobs(database: Database, settings: Settings, sender: Sender) -> list[Job]:
+def _jobs(database: Database, activity: Activity, settings: Settings, sender: Sender) -> list[Job]:
     """What is done beside the requests."""
     forget = partial(deliveries.forget_old, database, settings.webhook_retention)
     return [
         Job("send webhooks", timedelta(seconds=1), sender.run),
         Job("tell of due rotations", timedelta(minutes=1), partial(noticing.tell_due, database)),
         Job("tell of ended overlaps", timedelta(seconds=10), partial(noticing.tell_run_out, database)),
+        Job("tell of scopes that are lacked", timedelta(minutes=1), partial(_tell_refused, database, activity)),
+        # Not by the hour: after a start nothing is recorded yet, and the first look finds nothing out.
+        Job("end unused tokens", timedelta(minutes=10), partial(_end_unused, database, activity, settings)),
         Job("forget old deliveries", timedelta(hours=1), forget),
     ]
+
+
+def _tell_refused(database: Database, activity: Activity, now: datetime) -> None:
+    found = refused_scopes(activity, now - timedelta(days=1), noticing.OFTEN)
+    noticing.tell_refused_often(database, ((one.integration_id, one.scope, one.requests) for one in found), now)
+
+
+def _end_unused(database: Database, activity: Activity, settings: Settings, now: datetime) -> None:
+    sweep(database, activity, settings, now)
 
 
 def _is_management(scope: Scope) -> bool:

@@ -10,13 +10,27 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from private_integrations.contract import CANCELLED, GenerationRequest, instant_text
+from private_integrations.contract import CANCELLED, LEAKED, GenerationRequest, instant_text
 from private_integrations.rotation import is_live
 
 Role = Literal["pending", "current", "previous"]
 
 OVERLAP_ENDED = "overlap ended"
 """Why a token ended whose time ran out."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """The announced end of a token that nobody uses (inactivity.py).
+
+    Unused `since`, ended at `ends_at`; `warned` is the last of the warnings, in days, that was given; `seen_at` when
+    it was last found that nothing has changed.
+    """
+
+    since: datetime
+    ends_at: datetime
+    warned: int
+    seen_at: datetime
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,7 @@ class Token:
     ended_at: datetime | None = None
     ended_because: str | None = None
     superseded_by: int | None = None
+    notice: Notice | None = None
 
     def is_live(self, now: datetime) -> bool:
         """Whether the token opens anything at `now`."""
@@ -142,6 +157,14 @@ def plan_expiry(
             if token.generation in generations and token.is_live(now)
         )
     )
+
+
+def plan_leak(tokens: Sequence[Token], token_id: int, now: datetime) -> Change:
+    """Decide on a report that this token leaked: it alone ends, whatever its role; what has ended already stays so."""
+    reported = next((token for token in tokens if token.id == token_id and token.ended_at is None), None)
+    if reported is None:
+        return Change()
+    return Change((_ended(reported, now, LEAKED) if reported.is_live(now) else _retired(reported),))
 
 
 def plan_cancellation(

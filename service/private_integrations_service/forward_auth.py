@@ -17,6 +17,7 @@ from private_integrations.contract import API, rfc3339
 
 from .authorizer.decisions import cannot, read_query
 from .authorizer.judge import Granted, Judge, Verdict
+from .authorizer.recording import address_of
 from .authorizer.replies import Refusal, Reply, send_reply
 
 AUTHORIZE = f"{API}/authorize/".encode()
@@ -44,7 +45,6 @@ _NOT_CACHED = (b"cache-control", b"no-store")
 CHECK_MALFORMED = Refusal(400, "check-malformed", "The gateway does not say which request it asks about")
 TARGET_MALFORMED = Refusal(400, "target-malformed", "The request target is malformed")
 HEADER_NOT_ALLOWED = Refusal(400, "header-not-allowed", "Headers that begin with X-PIT- are the gateway's own")
-ACCOUNT_NOT_SERVED = Refusal(403, "account-not-served", "The token does not have access to this location.")
 
 
 class Asked(NamedTuple):
@@ -54,10 +54,6 @@ class Asked(NamedTuple):
     raw_path: bytes
     query: bytes
     accounts: frozenset[str] | None = None
-
-    def serves(self, account_id: str) -> bool:
-        """Whether tokens of this account are good at the gateway."""
-        return self.accounts is None or account_id in self.accounts
 
 
 class ForwardAuth:
@@ -88,11 +84,9 @@ class ForwardAuth:
         foreign = [name for name, _ in scope["headers"] if name.startswith(_OWN_PREFIX) and name not in IDENTITY]
         if foreign:
             return Verdict(HEADER_NOT_ALLOWED)
-        verdict = await self._judge.judge(asked.method, asked.raw_path, asked.query, scope["headers"])
-        decided = verdict.decided
-        if isinstance(decided, Granted) and not asked.serves(decided.grant.account_id):
-            return Verdict(ACCOUNT_NOT_SERVED)
-        return verdict
+        return await self._judge.judge(
+            asked.method, asked.raw_path, asked.query, scope["headers"], address_of(scope), asked.accounts
+        )
 
 
 def _asked_in_headers(scope: Scope, method_name: bytes, target_name: bytes) -> Asked | Refusal:

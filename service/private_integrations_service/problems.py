@@ -38,6 +38,7 @@ _STATUS = {
     "credential-replaced": 409,
     "credential-unreadable": 409,
     "cursor-unknown": 422,
+    "data-webhooks-of-platform": 409,
     "email-unverified": 403,
     "external-id-taken": 409,
     "fingerprint-unknown": 409,
@@ -60,6 +61,7 @@ _STATUS = {
     "permission-not-there": 422,
     "permission-not-yours": 403,
     "provider-failed": 502,
+    "reports-too-many": 429,
     "request-malformed": 400,
     "rotation-not-allowed": 422,
     "rotation-open": 409,
@@ -115,7 +117,9 @@ def problem_response(refused: Refused, *, status: int | None = None) -> JSONResp
         "detail": without_secrets(refused.detail),
         **scrubbed(refused.about),
     }
-    headers = {"WWW-Authenticate": 'Bearer realm="private-integrations"'} if code == 401 else None
+    headers = {"WWW-Authenticate": 'Bearer realm="private-integrations"'} if code == 401 else {}
+    if "retry_after_seconds" in refused.about:
+        headers["Retry-After"] = str(refused.about["retry_after_seconds"])
     return JSONResponse(body, status_code=code, headers=headers, media_type=MEDIA_TYPE)
 
 

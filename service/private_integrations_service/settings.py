@@ -6,12 +6,13 @@ import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
+from private_integrations.contract import SHORTEST_INACTIVITY
 from private_integrations.durations import parse_duration
 from private_integrations.errors import ConfigurationError
 
@@ -38,6 +39,9 @@ class Settings:
 
     minimum_period: timedelta = timedelta(hours=1)
     """The shortest rotation period accepted; PRIVATE_INTEGRATIONS_MINIMUM_PERIOD."""
+    inactive_after: timedelta | None = timedelta(days=90)
+    """After how long a token that nobody uses is ended, None: never; PRIVATE_INTEGRATIONS_INACTIVE_AFTER.
+    An account may have a rule of its own."""
     superseded_tokens: int = 3
     """How many superseded tokens of an integration may live at once."""
     body_limit: int = 64 * 1024
@@ -190,21 +194,22 @@ def _interval(text: str) -> timedelta:
     return interval
 
 
+def _inactive_after(text: str) -> timedelta | None:
+    if text.strip().lower() == "off":
+        return None
+    try:
+        after = parse_duration(text)
+    except ValueError as error:
+        raise ValueError(f'{error}, or "off"') from None
+    if after.total_seconds() < SHORTEST_INACTIVITY:
+        raise ValueError(f'"{text}" leaves no day to warn of it: write "2d" or more, or "off"')
+    return after
+
+
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 1 <= int(text) <= _LARGEST):
         raise ValueError(f'"{text}" is not a whole number between 1 and {_LARGEST}')
     return int(text)
-
-
-def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    return tuple(_network(part) for part in text.replace(",", " ").split())
-
-
-def _network(text: str) -> IPv4Network | IPv6Network:
-    try:
-        return ip_network(text)
-    except ValueError:
-        raise ValueError(f'"{text}" is neither an address nor a network such as 10.0.0.0/8') from None
 
 
 def _ports(text: str) -> frozenset[int]:
@@ -224,6 +229,7 @@ def _days(text: str) -> timedelta:
 _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
     {
         "minimum_period": ("PRIVATE_INTEGRATIONS_MINIMUM_PERIOD", parse_duration),
+        "inactive_after": ("PRIVATE_INTEGRATIONS_INACTIVE_AFTER", _inactive_after),
         "rate_limit": ("PRIVATE_INTEGRATIONS_RATE_LIMIT", _number),
         "rate_interval": ("PRIVATE_INTEGRATIONS_RATE_INTERVAL", _interval),
         "daily_rate_limit": ("PRIVATE_INTEGRATIONS_DAILY_RATE_LIMIT", _number),
@@ -231,7 +237,7 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
         "streamed_body_limit": ("PRIVATE_INTEGRATIONS_STREAMED_BODY_LIMIT", _number),
         "upstream_connections": ("PRIVATE_INTEGRATIONS_UPSTREAM_CONNECTIONS", _number),
         "upstream_timeout": ("PRIVATE_INTEGRATIONS_UPSTREAM_TIMEOUT", _interval),
-        "trusted_proxies": ("PRIVATE_INTEGRATIONS_TRUSTED_PROXIES", _networks),
+        "trusted_proxies": ("PRIVATE_INTEGRATIONS_TRUSTED_PROXIES", networks),
         "webhook_ports": ("PRIVATE_INTEGRATIONS_WEBHOOK_PORTS", _ports),
         "webhook_networks": ("PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS", networks),
         "webhook_retention": ("PRIVATE_INTEGRATIONS_WEBHOOK_RETENTION", _days),

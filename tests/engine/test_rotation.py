@@ -1,5 +1,6 @@
 """Rotation on the real engine beyond the plain case: cancelled, due, paused, in another's hands, from an old state."""
 
+import re
 import time
 
 import pulumi
@@ -8,7 +9,7 @@ from pulumi import automation as auto
 
 import private_integrations as pi
 from integrations import contacts, declare
-from private_integrations.contract import KeyRequest, digest_of, new_management_key
+from private_integrations.contract import KeyRequest, LeakReport, digest_of, new_management_key
 
 
 def rotated(stack, service, **rotation):
@@ -137,14 +138,14 @@ def test_one_number_for_two_tokens(stack, service, client):
     assert contacts(service, stack.output("token")) == 200
 
 
-def test_a_revoked_token_is_repaired_in_place(stack, service, client):
-    """An `expire` elsewhere previews as a rotation with its instant; id and integration stay."""
+def test_a_leaked_token_is_repaired_in_place(stack, service, client):
+    """A token that somebody reported previews as a rotation that says so; id and integration stay."""
     stack.up(declare())
     integration_id = stack.output("id")
-    client.expire(integration_id, [1])
+    client.report_leaked(LeakReport(tokens=[stack.output("token")]))
     preview = stack.preview(diff=True)
     assert preview.changes == {"Token crm": "update", "Consumer consumer": "update"}
-    assert '=> "revoked in the service at ' in preview.text
+    assert re.search(r'=> "ended in the service at [^"]+Z: reported as leaked"', preview.text)
     stack.up()
     assert (stack.output("id"), stack.output("generation")) == (integration_id, 2)
     assert contacts(service, stack.output("token")) == 200

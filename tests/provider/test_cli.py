@@ -112,13 +112,14 @@ def test_list_shows_a_line_for_each(cli):
     integration = cli.create("Listed", "--scope", "contacts.write", "--every", "90d")["integration"]
     listed = cli("list", COLUMNS="40")
     assert listed.code == 0
-    headings = ["ID", "NAME", "ACCOUNT", "SCOPES", "STATUS", "GENERATION", "ROTATED", "NEXT ROTATION"]
+    headings = ["ID", "NAME", "ACCOUNT", "SCOPES", "STATUS", "GENERATION", "LAST USED", "ROTATED", "NEXT ROTATION"]
     assert re.split(r"  +", listed.out.splitlines()[0]) == [*headings, "ROTATION", "MANAGED BY"]
     cells = _line_of(listed.out, integration["id"])
     assert cells[:6] == [integration["id"], "Listed", integration["account"], "2", "not used yet", "1"]
-    assert re.fullmatch(INSTANT, cells[6])
+    assert cells[6] == "-"
     assert re.fullmatch(INSTANT, cells[7])
-    assert cells[8:] == ["every 90d, overlap 7d, early window 1h", "command line"]
+    assert re.fullmatch(INSTANT, cells[8])
+    assert cells[9:] == ["every 90d, overlap 7d, early window 1h", "command line"]
     assert next(line for line in listed.out.splitlines() if integration["id"] in line).isascii()
 
 
@@ -153,7 +154,7 @@ def test_show_has_the_integration_and_its_tokens(cli, use):
     assert "\nheld until     -\n" in facts
     assert "\nmanaged by     command line\n" in facts
     assert "\ndescription    First\n               second\n" in facts
-    assert tokens.splitlines()[0].split() == ["GENERATION", "ROLE", "FINGERPRINT", "ISSUED", "UNTIL"]
+    assert tokens.splitlines()[0].split() == ["GENERATION", "ROLE", "FINGERPRINT", "ISSUED", "UNTIL", "LAST", "USED"]
     assert _line_of(tokens, "1")[:3] == ["1", "current", created["fingerprint"]]
     assert cli("show", integration_id, "--json").json["secrets"][0]["fingerprint"] == created["fingerprint"]
 
@@ -537,8 +538,8 @@ def test_delete_asks_on_a_terminal(cli):
     assert cli("show", integration_id).code == 4
 
 
-def test_a_narrow_terminal_gets_four_lines_for_each(cli_of_a_new_service):
-    """At 80 columns each integration is four lines, none longer than the terminal is wide."""
+def test_a_narrow_terminal_gets_five_lines_for_each(cli_of_a_new_service):
+    """At 80 columns each integration is five lines, none longer than the terminal is wide."""
     cli = cli_of_a_new_service
     integration = cli.create("Narrow", "--every", "90d")["integration"]
     shown = cli.on_terminal("list", columns=80)
@@ -546,8 +547,8 @@ def test_a_narrow_terminal_gets_four_lines_for_each(cli_of_a_new_service):
     first = lines.index(f"{integration['id']}  Narrow")
     assert lines[first + 1] == f"  not used yet, scopes 1, account {integration['account']}, by command line"
     assert re.fullmatch(f"  generation 1, rotated {INSTANT}, next {INSTANT}", lines[first + 2])
-    assert lines[first + 3] == "  every 90d, overlap 7d, early window 1h"
-    assert max(map(len, lines[first : first + 4])) <= 80
+    assert lines[first + 3 : first + 5] == ["  every 90d, overlap 7d, early window 1h", "  last used -"]
+    assert max(map(len, lines[first : first + 5])) <= 80
     assert "ID  " in cli.on_terminal("list", columns=300, NO_COLOR="1").out
 
 

@@ -280,7 +280,7 @@ def test_create_with_a_calendar_rule(cli):
     assert shown.facts["rotation"] == [in_words]
     following = shown.facts["next rotation"][0]
     assert datetime.fromisoformat(following).isoweekday() == 1
-    assert _line_of(cli("list").out, integration["id"])[7:9] == [following, in_words]
+    assert _line_of(cli("list").out, integration["id"])[8:10] == [following, in_words]
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from private_integrations.contract import CANCELLED, Secret, TokenState
+from private_integrations.contract import CANCELLED, LEAKED, Secret, TokenState, UnusedToken
 from private_integrations.policy import Policy, canonical_policy, read_policy, refuse_policy
-from private_integrations.rotation import Alarm, Keep, Rotate, alarms, decide, due_at, status
+from private_integrations.rotation import Alarm, Keep, Rotate, alarms, days_left, decide, due_at, in_days, status
 from private_integrations.schedules import Schedule
 
 T0 = datetime(2026, 8, 22, tzinfo=UTC)
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 US = "organization/p/dev/crm"
 
 
@@ -89,6 +89,21 @@ FIRST_MONDAY = datetime(2026, 9, 7, 1, tzinfo=UTC)
             3,
             {},
             Rotate(4, "revoked in the service at 2026-11-18T09:12Z"),
+        ),
+        (
+            tokens(secret(3, "ended", ended_at=T0 + 88 * DAY, because="not used for 90 days")),
+            3,
+            EVERY_90D,
+            Rotate(4, "ended in the service at 2026-11-18T00:00Z: not used for 90 days"),
+        ),
+        (
+            tokens(
+                secret(2, "previous", expires_at=T0 + DAY),
+                secret(3, "ended", ended_at=T0 + 88 * DAY, because=LEAKED),
+            ),
+            3,
+            {},
+            Rotate(4, "ended in the service at 2026-11-18T00:00Z: reported as leaked"),
         ),
         (tokens(secret(2)), 5, {}, Rotate(6, "generation 5 is not known to the service")),
         (tokens(secret(3)), 3, {"trigger_changed": True}, Rotate(4, "trigger changed")),
@@ -293,6 +308,25 @@ def test_alarms_word_for_word():
     ]
     assert alarms(Policy(), waiting, T0 + 2 * DAY - timedelta.resolution) == []
     assert alarms(Policy(every=DAY, enabled=False), tokens(secret(1)), T0 + 92 * DAY) == []
+    unused = tokens(secret(1)).model_copy(update={"unused": UnusedToken(generation=1, since=T0, ends_at=T0 + 90 * DAY)})
+    assert alarms(Policy(), unused, T0 + 89 * DAY) == [
+        Alarm(
+            "inactive",
+            T0,
+            "generation 1 was not used since 2026-08-22T00:00Z and is ended within a day, at 2026-11-20T00:00Z, "
+            "unless somebody uses it",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("hours", "days", "words"),
+    [(-1, 0, "now"), (0, 0, "now"), (1, 1, "within a day"), (24, 1, "within a day"), (25, 2, "in 2 days")],
+)
+def test_days_left(hours, days, words):
+    """A day that has begun counts whole, and what is past is no day."""
+    ends_at = T0 + hours * HOUR
+    assert (days_left(ends_at, T0), in_days(ends_at, T0)) == (days, words)
     assert alarms(Policy(every=DAY), tokens(), T0 + 92 * DAY) == []
 
 

@@ -140,6 +140,7 @@ class DataApi:
     app: Authorizer
     token: str | None = None
     version: str | None = "2021-07-28"
+    address: str = "203.0.113.7"
 
     def ask(
         self,
@@ -165,6 +166,7 @@ class DataApi:
             "raw_path": path.encode(),
             "query_string": query.encode(),
             "headers": [(name.encode(), value.encode()) for name, value in sent],
+            "client": (self.address, 50_000),
         }
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         return asyncio.run(_ask(self.app, scope, content))

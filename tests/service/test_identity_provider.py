@@ -18,8 +18,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, RSAKey
 from sqlalchemy import select
 
+from guests import OPERATOR, Guest, admitted, invited, path_of, user_id
 from oidc_provider import running_provider
-from pages import OPERATOR, Guest, admitted, invited, path_of, user_id
 from private_integrations.errors import ConfigurationError
 from private_integrations_service.operations import users
 from private_integrations_service.operations.identity_provider import verified_claims
@@ -476,8 +476,15 @@ def test_with_passwords_off_none_is_taken(database, catalogue, provider, account
     browser, back = sign_in(app, provider)
     assert back.location == LIST
     assert 'type="password"' not in browser.get("/settings/me").text
-    made = browser.post(f"/settings/accounts/{accounts.location}/roles/invite", email="new@example.com", role="user")
-    assert "<code" not in made.text
+    roles = f"/settings/accounts/{accounts.location}/roles"
+    made = browser.post(f"{roles}/invite", email="new@example.com", role="user")
+    again = browser.post(f"{roles}/{user_id(database, 'new@example.com')}/link")
+    for answer in (made, again):
+        assert answer.status == 200
+        assert "/settings/welcome/" not in answer.text
+    with database.read() as connection:
+        assert connection.execute(select(tables.one_time_codes)).all() == []
+    assert browser.post("/settings/me/password", present="x" * 12, password="seven quiet harbours").status == 401
 
 
 def test_without_a_provider_there_is_no_such_page(database, catalogue, clock, accounts):

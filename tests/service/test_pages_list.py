@@ -66,11 +66,14 @@ def test_what_needs_attention_comes_first(service, management, ada):
     late = made(management, "Z overdue", rotation=EVERY)
     due = made(management, "Y due", rotation=EVERY)
     made(management, "B waiting", used=False)
+    forgotten = made(management, "W waiting for long", used=False)
     management.integration(name="X without a token")
     age(service, late, timedelta(days=40))
     age(service, due, timedelta(days=30))
+    age(service, forgotten, timedelta(days=3))
     page = Page(ada.get(LIST).text)
-    assert names(page) == ["Z overdue", "X without a token", "Y due", "B waiting", "A in order"]
+    attention = ["Z overdue", "X without a token", "W waiting for long"]
+    assert names(page) == [*attention, "Y due", "B waiting", "A in order"]
     said = {row[0]: " ".join(row[1:]) for row in page.rows[1:]}
     assert "rotation overdue" in said["Z overdue"]
     assert "10 days ago" in said["Z overdue"]
@@ -79,7 +82,7 @@ def test_what_needs_attention_comes_first(service, management, ada):
     assert "not used yet" in said["B waiting"]
     assert "never" in said["B waiting"]
     assert "in 29 days" in said["A in order"]
-    assert "2 to look at" in page.text
+    assert "3 to look at" in page.text
 
 
 def test_what_it_may_do_and_who_sees_to_it(management, ada):

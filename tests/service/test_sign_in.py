@@ -532,6 +532,20 @@ def test_a_form_sent_too_late_says_so(app):
     assert Guest(app).post("/settings/me/password").location == "/settings/sign-in?notice=session-over"
 
 
+def test_a_page_that_came_over_plain_http_says_so(app, database, catalogue, clock):
+    """Before a password is typed; a proxy with TLS is recognized by what browsers send over it, or by what it says."""
+
+    def warned(host, made=app, **headers):
+        return "plain http" in Guest(made, host=host).get("/settings/sign-in", **headers).text
+
+    assert warned("tokens.example.com")
+    assert not warned("127.0.0.1:8750")
+    assert not warned("tokens.example.com", **{"sec-fetch-site": "none"})
+    assert not warned("tokens.example.com", **{"x-forwarded-proto": "https"})
+    public = Settings(public_url="https://tokens.example.com")
+    assert not warned("tokens.example.com", pages_over(database, catalogue, clock, public))
+
+
 def test_any_host_header_is_answered(app):
     """None of them makes the service fail."""
     for host in ("[", "]:", "a:b:c", "", "::1", "user@host", "h" * 3000, "exa mple"):

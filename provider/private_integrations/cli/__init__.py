@@ -4,8 +4,9 @@ Data goes to stdout, everything said about it to stderr. Exit codes, for scripts
 
 0    done
 1    the answer is no: `verify` of a token that opens nothing, a deletion that was not confirmed,
-     `scopes` of what no token opens; of `due`: something is due; of `upstreams verify`: anything but accepted;
-     of `audit verify`: the log is not whole
+     `scopes` of what no token opens, `leaked` of a text without a token; of `due`: something is due; of
+     `upstreams verify`: anything but accepted; of `audit verify`: the log is not whole; of `scopes suggest`: no scope
+     is needed, or some requests are open to no private integration
 2    wrong usage or configuration, or values that are refused
 3    not authorized
 4    not found
@@ -23,10 +24,13 @@ import typer
 
 from . import (
     accounts,
+    activity,
     audit,
+    data_webhooks,
     due,
     integrations,
     keys,
+    leaked,
     overview,
     rotations,
     scopes,
@@ -53,6 +57,7 @@ app = typer.Typer(
 )
 app.command("list")(overview.list_)
 app.command()(overview.show)
+app.command("activity")(activity.activity)
 app.command()(due.due)
 app.command()(integrations.create)
 app.command()(integrations.edit)
@@ -61,12 +66,14 @@ app.command()(rotations.cancel)
 app.command()(tokens.expire)
 app.command()(integrations.delete)
 app.command()(tokens.verify)
-app.command()(scopes.scopes)
+app.command()(leaked.leaked)
+app.add_typer(scopes.app, name="scopes")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(upstreams.app, name="upstreams")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
+webhooks.app.command("data")(data_webhooks.data)
 app.add_typer(webhooks.app, name="webhooks")
 app.command()(service.serve)
 

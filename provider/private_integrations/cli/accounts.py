@@ -1,15 +1,17 @@
 """The accounts that integrations live in: `accounts` lists them, `accounts add` makes one known."""
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 import typer
 
 from ..client import Client
-from ..contract import Account, AccountRequest
+from ..contract import SHORTEST_INACTIVITY, Account, AccountRequest, Inactivity, InactivityRequest
+from ..durations import format_duration
 from ..errors import NotFound
 from .failures import note, usage
-from .options import AsJson, connect, identifier, optional_identifier, valid
-from .output import print_json, print_table
+from .options import AsJson, connect, duration, identifier, optional_identifier, valid
+from .output import print_json, print_table, print_text
 
 app = typer.Typer(
     help="List the accounts that integrations can live in, or add one under the id that it has on the platform.",
@@ -57,6 +59,47 @@ def add(
     note(f"{kind} {account.id} ({account.name}) is known")
     if as_json:
         print_json(account.model_dump(mode="json"))
+
+
+@app.command("inactive-after")
+def inactive_after(
+    account_id: Annotated[str, typer.Argument(metavar="ID", callback=identifier, help="The account's id.")],
+    time: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[90d|off|default]",
+            help="A duration of two days or more; off: never; default: as the service is set. Without it: show.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show or set after how long a token that nobody uses is ended.
+
+    It is announced first, 15, 7 and 1 days before; a shorter time leaves as much notice as any other.
+    """
+    client = connect()
+    rule = client.inactivity(account_id) if time is None else client.set_inactivity(account_id, _request(time))
+    if as_json:
+        print_json(rule.model_dump(mode="json"))
+    else:
+        print_text(_in_words(rule))
+
+
+def _request(time: str) -> InactivityRequest:
+    if time in ("off", "default"):
+        return InactivityRequest(rule="off" if time == "off" else "service")
+    seconds = int(duration(time, "TIME").total_seconds())
+    if seconds < SHORTEST_INACTIVITY:
+        raise usage(f'"{time}" leaves no day to warn of it: give "2d" or more, or "off"')
+    return InactivityRequest(rule="after", after_seconds=seconds)
+
+
+def _in_words(rule: Inactivity) -> str:
+    whose = "the service's setting" if rule.rule == "service" else "set for this account"
+    if rule.after_seconds is None:
+        return f"tokens that nobody uses work on ({whose})"
+    after = format_duration(timedelta(seconds=rule.after_seconds))
+    return f"a token is ended when nobody has used it for {after} ({whose})"
 
 
 def _put(client: Client, account_id: str, request: AccountRequest) -> Account:

@@ -11,7 +11,7 @@ import typer
 from pydantic import BaseModel, ValidationError
 
 from ..client import Client
-from ..connection import KEY_VARIABLE, URL_VARIABLE, find_connection
+from ..connection import KEY_VARIABLE, URL_VARIABLE, find_connection, find_service
 from ..contract import KEY_PREFIX, SEALING_KEY_PREFIX, TOKEN_PATTERN, fault_reason
 from ..durations import parse_duration
 from ..errors import ConfigurationError, InvalidRequest
@@ -33,6 +33,13 @@ def connect() -> Client:
             "and the key that it wrote to admin.key"
         )
     return Client(find_connection())
+
+
+def connect_without_key() -> Client:
+    """A client for what everybody may ask of the service; raises ConfigurationError saying what to set."""
+    if not os.environ.get(URL_VARIABLE, "").strip():
+        raise ConfigurationError(f"{URL_VARIABLE} must be set: the address of the service that the tokens belong to")
+    return Client(find_service())
 
 
 def is_interactive() -> bool:

@@ -21,6 +21,7 @@ _HEADINGS = (
     "scopes",
     "status",
     "generation",
+    "last used",
     "rotated",
     "next rotation",
     "rotation",
@@ -70,7 +71,7 @@ def print_standing(standing: Standing, as_json: bool) -> None:
     print_facts(_facts(standing))
     if standing.tokens.secrets:
         print_text("")
-        print_table(*token_rows(standing.tokens))
+        print_table(*token_rows(standing.tokens, last_used=True))
 
 
 def must_exist(client: Client, account: str) -> None:
@@ -88,6 +89,7 @@ def _row(standing: Standing) -> Row:
         str(len(integration.scopes)),
         standing.in_words,
         str(newest.generation) if newest else "-",
+        when(standing.last_used_at),
         when(standing.rotated_at),
         when(standing.next_rotation_at),
         policy_text(standing.policy),
@@ -96,13 +98,14 @@ def _row(standing: Standing) -> Row:
 
 
 def _narrow(row: Row) -> str:
-    """The row on four lines, for a terminal that is too narrow for one."""
-    integration_id, name, account, scopes, status, generation, rotated, following, policy, owner = row
+    """The row on five lines, for a terminal that is too narrow for one."""
+    integration_id, name, account, scopes, status, generation, used, rotated, following, policy, owner = row
     return (
         f"{integration_id}  {name}\n"
         f"  {status}, scopes {scopes}, account {account}, by {owner}\n"
         f"  generation {generation}, rotated {rotated}, next {following}\n"
-        f"  {policy}"
+        f"  {policy}\n"
+        f"  last used {used}"
     )
 
 
@@ -117,6 +120,7 @@ def _facts(standing: Standing) -> list[tuple[str, str]]:
         ("rotation", policy_text(standing.policy)),
         ("status", standing.in_words),
         ("alarms", "\n".join(alarm.text for alarm in standing.alarms) or "-"),
+        ("last used", when(standing.last_used_at)),
         ("next rotation", when(standing.next_rotation_at)),
         ("held until", when(standing.held_until)),
         ("managed by", managed_by(integration.external_id)),

@@ -35,6 +35,7 @@ def rotate(
     given = None if overlap is None else duration(overlap, "--overlap")
     client = connect()
     integration = client.integration(integration_id)
+    standing = standing_of(client, integration)
     shared = Policy.from_the_wire(integration.rotation).overlap if given is None else given
     try:
         issued = issue(
@@ -48,7 +49,11 @@ def rotate(
         note(f"whether generation {number} was issued, `private-integrations show {integration.id}` tells")
         raise
     hand_over(integration, issued, as_json=as_json, token_only=token_only)
-    note(_what_of_the_old(shared, replace_pending))
+    if standing.live:
+        note(_what_of_the_old(shared, replace_pending))
+    elif standing.ended_because is not None:
+        last = standing.tokens.last_generation
+        note(f"generation {last} was ended: {standing.ended_because}; {integration.id} has a token that works again")
     if in_pulumi(integration):
         owner = managed_by(integration.external_id)
         note(f"{owner} declares this integration: its next `pulumi up` rotates again, to hold a token it knows")

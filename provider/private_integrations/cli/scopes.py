@@ -1,4 +1,4 @@
-"""`scopes`: what a scope opens, and what a request needs; answered from the catalogue, without asking any service."""
+"""`scopes`: what a scope opens, and what requests need; answered from the catalogue, without asking any service."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import typer
+from typer.core import TyperGroup
 
 from private_integrations_service.catalogue import Catalogue, Endpoint, Scope
 
@@ -14,6 +15,7 @@ from ..scopes import no_such_scope
 from .failures import ANSWER_IS_NO, note, usage
 from .options import AsJson, complete_scope, refuse_secret
 from .output import Row, print_facts, print_json, print_rows, print_table
+from .suggest import suggest_scopes
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _HOLDERS = {"agency": "agencies", "sub_account": "sub-accounts"}
@@ -25,6 +27,24 @@ ScopeName = Annotated[
 ]
 
 
+class _ShownUnlessNamed(TyperGroup):
+    """A group whose command `show` needn't be named: `scopes contacts.readonly` shows what that scope opens."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the arguments, with `show` before them unless they begin with a command's name or ask for help."""
+        named = args and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if named else ["show", *args])
+
+
+app = typer.Typer(
+    cls=_ShownUnlessNamed,
+    help="What scopes open and what requests need. Asks no service. `show` is what it does without a command's name.",
+    rich_markup_mode=None,
+)
+app.command("suggest")(suggest_scopes)
+
+
+@app.command("show")
 def scopes(
     name: ScopeName = None,
     search: Annotated[

@@ -12,7 +12,7 @@ from ..standing import Standing
 def standings(client: Client, integrations: Iterable[Integration]) -> Iterator[Standing]:
     """How it stands with each of these, in their order; those that are gone by now are left out."""
     by_id = {integration.id: integration for integration in integrations}
-    for page in client.tokens_of(list(by_id)):
+    for page in client.tokens_of(list(by_id), last_used=True):
         found = {state.integration_id: state for state in page.tokens}
         for integration_id in [known for known in by_id if known in found]:
             yield Standing(by_id[integration_id], found[integration_id], page.now)

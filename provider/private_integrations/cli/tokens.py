@@ -106,14 +106,17 @@ def print_state(state: TokenState, as_json: bool) -> None:
         print_table(*token_rows(state))
 
 
-def token_rows(state: TokenState) -> tuple[Row, Sequence[Row]]:
-    """Headings and rows for the tokens of an integration, the newest first."""
+def token_rows(state: TokenState, *, last_used: bool = False) -> tuple[Row, Sequence[Row]]:
+    """Headings and rows for the tokens of an integration, the newest first; with their last uses if they are known."""
     newest_first = sorted(state.secrets, key=lambda secret: secret.generation, reverse=True)
     rows = [
         (str(s.generation), s.role, s.fingerprint, when(s.issued_at), when(s.ended_at or s.expires_at))
         for s in newest_first
     ]
-    return ("generation", "role", "fingerprint", "issued", "until"), rows
+    headings = ("generation", "role", "fingerprint", "issued", "until")
+    if not last_used:
+        return headings, rows
+    return (*headings, "last used"), [(*row, when(s.last_used_at)) for row, s in zip(rows, newest_first, strict=True)]
 
 
 def _print_issued(integration: Integration, issued: IssuedToken, *, as_json: bool, token_only: bool) -> None:

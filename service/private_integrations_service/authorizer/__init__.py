@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from private_integrations.contract import rfc3339
 
 from .judge import Judge
+from .recording import address_of
 from .replies import Refusal, send_reply
 
 GRANTED = "private_integrations"
@@ -22,7 +23,9 @@ class Authorizer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request over HTTP."""
-        verdict = await self.judge.judge(scope["method"], scope["raw_path"], scope["query_string"], scope["headers"])
+        verdict = await self.judge.judge(
+            scope["method"], scope["raw_path"], scope["query_string"], scope["headers"], address_of(scope)
+        )
         if verdict.token_expires_at is not None:
             send = _announcing(send, verdict.token_expires_at)
         if isinstance(verdict.decided, Refusal):

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from urllib.parse import parse_qs
 
+from private_integrations.contract import LEAKED, UNUSED
+
 from ..catalogue import Endpoint, Match
 from ..storage.grants import Grant
 from ..tokens import presented_token
@@ -34,15 +36,19 @@ TOKEN_MALFORMED = Refusal(401, "token-malformed", _NO_SUCH_TOKEN, challenge=_INV
 TOKEN_UNKNOWN = Refusal(401, "token-unknown", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
 TOKEN_EXPIRED = Refusal(401, "token-expired", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
 TOKEN_REVOKED = Refusal(401, "token-revoked", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_INACTIVE = Refusal(401, "token-inactive", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_LEAKED = Refusal(401, "token-leaked", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+ACCOUNT_NOT_SERVED = Refusal(403, "account-not-served", "The token does not have access to this location.")
 
 
-Presented = tuple[bytes, str | None]
-"""What a request shows of itself: its token's digest and its `Version`, None if it sent none."""
+Presented = tuple[bytes, str | None, bytes]
+"""What a request shows of itself: its token's digest, its `Version`, None if it sent none, and its `User-Agent`."""
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Presented | Refusal:
-    """The token and the version in ASGI headers (lower-case names); exactly one `Authorization` may be there."""
+    """The token, version and agent in ASGI headers (lower-case names); exactly one `Authorization` may be there."""
     authorization = version = None
+    agent = b""
     for name, value in headers:
         if name == b"authorization":
             if authorization is not None:
@@ -50,23 +56,29 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Presented | Refusal:
             authorization = value
         elif name == b"version":
             version = value if version is None else version + b", " + value
+        elif name == b"user-agent":
+            agent = value
     if authorization is None:
         return TOKEN_MISSING
     digest = presented_token(authorization)
     if digest is None:
         return TOKEN_MALFORMED
-    return digest, None if version is None else version.decode("latin-1").strip()
+    return digest, None if version is None else version.decode("latin-1").strip(), agent
 
 
 def refuse_grant(grant: Grant | None, now: datetime) -> Refusal | None:
-    """Why the token opens nothing at `now`; expired and revoked are told only of tokens that existed."""
+    """Why the token opens nothing at `now`; how its life ended is told only of tokens that existed."""
     if grant is None:
         return TOKEN_UNKNOWN
     if grant.is_live(now):
         return None
+    because = grant.ended or ""
+    if because == LEAKED:
+        return TOKEN_LEAKED
     # A deadline that has passed says more than the bookkeeping that ended the token afterwards.
-    expired = grant.expires_at is not None and grant.expires_at <= now
-    return TOKEN_EXPIRED if expired else TOKEN_REVOKED
+    if grant.expires_at is not None and grant.expires_at <= now:
+        return TOKEN_EXPIRED
+    return TOKEN_INACTIVE if because.startswith(UNUSED) else TOKEN_REVOKED
 
 
 def cannot(method: str, path: str, reason: str = "not-found") -> Refusal:

@@ -18,6 +18,7 @@ from ..storage.turn import StorageBusy
 from . import decisions
 from .grants import LiveGrants
 from .pacing import Pacing
+from .recording import Recorder
 from .replies import BUSY, UNAVAILABLE, Refusal
 
 STORAGE_ERRORS = (sqlite.Error, SQLAlchemyError)
@@ -49,11 +50,17 @@ class Judge:
     """Decides on requests; used by one thread, the event loop's.
 
     `clock` gives the present instant in UTC; `cached_grants` bounds the memory for live tokens. If the
-    database does not answer, nothing passes (503).
+    database does not answer, nothing passes (503). What is decided on a known token is told to the `recorder`, if
+    there is one.
     """
 
     def __init__(
-        self, database: Database, catalogue: Catalogue, clock: Callable[[], datetime], cached_grants: int
+        self,
+        database: Database,
+        catalogue: Catalogue,
+        clock: Callable[[], datetime],
+        cached_grants: int,
+        recorder: Recorder | None = None,
     ) -> None:
         self._database = database
         self.catalogue = catalogue
@@ -61,15 +68,25 @@ class Judge:
         self._reader = GrantReader(database)
         self._grants = LiveGrants(self._reader, database.revision, cached_grants)
         self._pacing = Pacing()
+        self._record = (recorder or Recorder()).record
 
     async def judge(
-        self, method: str, raw_path: bytes, query_string: bytes, headers: Iterable[tuple[bytes, bytes]]
+        self,
+        method: str,
+        raw_path: bytes,
+        query_string: bytes,
+        headers: Iterable[tuple[bytes, bytes]],
+        address: str = "",
+        serving: Collection[str] | None = None,
     ) -> Verdict:
-        """Decide on a request as it was sent: percent-encoded path, query without `?`, headers in lower case."""
+        """Decide on a request as it was sent: percent-encoded path, query without `?`, headers in lower case.
+
+        `address` is where it came from; `serving` are the accounts that whoever asks serves, None for all.
+        """
         presented = decisions.read_headers(headers)
         if isinstance(presented, Refusal):
             return Verdict(await self._paced(presented))
-        digest, version = presented
+        digest, version, agent = presented
         try:
             now = self._now()
             grant = self._grants.find(digest, now)
@@ -77,15 +94,24 @@ class Judge:
                 grant, now = await self._first_use(digest, now)
             refusal = decisions.refuse_grant(grant, now)
             if grant is None or refusal is not None:
-                return Verdict(await self._turned_away(grant, now, refusal or decisions.TOKEN_UNKNOWN))
+                refusal = refusal or decisions.TOKEN_UNKNOWN
+                if grant is not None:
+                    self._record(grant, "", refusal.reason, address, agent, now)
+                return Verdict(await self._turned_away(grant, now, refusal))
             match = self._open(method, raw_path, version, grant)
             if isinstance(match, Refusal):
+                self._record(grant, str(match.about.get("requiredScope", "")), match.reason, address, agent, now)
                 return Verdict(match, grant.expires_at)
             named = decisions.named_locations(match, query_string)
             refusal = await self.refuse_locations(match.endpoint, grant, named) if named else None
         except STORAGE_ERRORS as error:
             return Verdict(refuse_storage(error))
-        return Verdict(refusal or Granted(grant, match, now), grant.expires_at)
+        unserved = refusal is None and serving is not None and grant.account_id not in serving
+        refusal = decisions.ACCOUNT_NOT_SERVED if unserved else refusal
+        self._record(grant, match.endpoint.scope or "", refusal.reason if refusal else "", address, agent, now)
+        if refusal is not None:
+            return Verdict(refusal, None if unserved else grant.expires_at)
+        return Verdict(Granted(grant, match, now), grant.expires_at)
 
     async def refuse_locations(self, endpoint: Endpoint, grant: Grant, locations: Collection[str]) -> Refusal | None:
         """Why the token doesn't reach all of these locations, wherever the request named them."""

@@ -11,15 +11,19 @@ from .. import problems
 from ..catalogue import Catalogue
 from ..operations.integrations import Rules
 from ..settings import Settings
+from ..storage.activity import Activity
 from ..storage.database import Database, DiskFull
 from ..storage.turn import StorageBusy
 from . import (
     accounts,
+    activity,
     audit,
+    data_webhooks,
     generations,
     health,
     integrations,
     keys,
+    leaked,
     upstreams,
     users,
     webhooks,
@@ -43,7 +47,9 @@ _PROBLEMS: dict[int | str, str] = {
 }
 
 
-def management_api(database: Database, catalogue: Catalogue, settings: Settings, clock: Clock) -> FastAPI:
+def management_api(
+    database: Database, catalogue: Catalogue, settings: Settings, clock: Clock, recorded: Activity
+) -> FastAPI:
     """The management API over this database; `clock` gives the present instant in UTC."""
     api = FastAPI(
         title="Private integrations",
@@ -66,7 +72,21 @@ def management_api(database: Database, catalogue: Catalogue, settings: Settings,
             for code, text in _PROBLEMS.items()
         },
     )
-    api.state.parts = Parts(database, Rules(catalogue, settings), clock)
-    for part in (accounts, upstreams, integrations, generations, keys, users, audit, health, webhooks):
+    api.state.reports = leaked.Budget()
+    api.state.parts = Parts(database, Rules(catalogue, settings), clock, recorded)
+    for part in (
+        accounts,
+        upstreams,
+        integrations,
+        generations,
+        activity,
+        webhooks,
+        data_webhooks,
+        keys,
+        users,
+        audit,
+        health,
+        leaked,
+    ):
         api.include_router(part.router, prefix=API)
     return api

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
-from private_integrations.contract import Account, AccountId, AccountList, AccountRequest
+from private_integrations.contract import Account, AccountId, AccountList, AccountRequest, Inactivity, InactivityRequest
 
-from ..operations import accounts
+from ..operations import accounts, inactivity
 from ..storage.accounts import list_accounts as stored_accounts
 from .callers import Asking, Caller, administrator, unless_refused
 
@@ -29,3 +29,16 @@ def put_account(account_id: AccountId, body: AccountRequest, asking: Administeri
         known = unless_refused(accounts.put(write, account_id, body, actor=asking.actor))
     response.status_code = 201 if known.created else 200
     return known.account
+
+
+@router.get("/accounts/{account_id}/inactivity")
+def read_inactivity(account_id: AccountId, asking: Asking) -> Inactivity:
+    """When tokens of the account that nobody uses are ended."""
+    return unless_refused(inactivity.rule_of(asking.database, account_id, asking.rules.settings, actor=asking.actor))
+
+
+@router.put("/accounts/{account_id}/inactivity")
+def put_inactivity(account_id: AccountId, body: InactivityRequest, asking: Administering) -> Inactivity:
+    """Say when tokens of the account that nobody uses are ended; they are warned of first, whatever is said here."""
+    with asking.database.write(asking.now, verdicts=False) as write:
+        return unless_refused(inactivity.set_rule(write, account_id, body, asking.rules.settings, actor=asking.actor))

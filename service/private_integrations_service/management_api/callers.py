@@ -16,6 +16,7 @@ from ..domain import Refused
 from ..operations.integrations import Rules
 from ..origins import client_address, client_agent
 from ..problems import ProblemError
+from ..storage.activity import Activity
 from ..storage.database import Database
 from ..storage.keys import ManagementKey
 
@@ -31,6 +32,7 @@ class Parts:
     database: Database
     rules: Rules
     clock: Clock
+    activity: Activity
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Caller:
     now: datetime
     database: Database
     rules: Rules
+    activity: Activity
 
 
 def unless_refused(answer: Value | Refused) -> Value:
@@ -64,7 +67,7 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
         raise ProblemError(refused)
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
     actor = actor_of(key, address, client_agent(request.scope))
-    return Caller(key, actor, now, parts.database, parts.rules)
+    return Caller(key, actor, now, parts.database, parts.rules, parts.activity)
 
 
 Asking = Annotated[Caller, Depends(_caller)]

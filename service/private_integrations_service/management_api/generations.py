@@ -1,6 +1,7 @@
 """Routes of tokens: their state, their generations, and what one opens."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Path, Query, Response
@@ -17,7 +18,7 @@ from private_integrations.contract import (
     TokenStates,
 )
 
-from ..operations import generations
+from ..operations import activity, generations
 from ..storage.database import Write
 from ..storage.integrations import list_integrations as stored_integrations
 from .callers import Asking, unless_refused
@@ -36,8 +37,12 @@ def read_tokens(
     under: str | None = None,
     integration: Annotated[list[Identifier] | None, Query(max_length=PAGE)] = None,
     cursor: str = "",
+    last_used: bool = False,
 ) -> TokenStates:
-    """The state of tokens below a path of external ids, or of the integrations named; and the service's clock."""
+    """The state of tokens below a path of external ids, or of the integrations named; and the service's clock.
+
+    With `last_used` also when each was last used, as far as that is recorded and can be read.
+    """
     with asking.database.read() as connection:
         found = stored_integrations(
             connection,
@@ -47,7 +52,8 @@ def read_tokens(
             after=cursor,
             limit=PAGE,
         )
-        states = generations.token_states(connection, found, asking.now)
+        uses = partial(activity.last_used_if_readable, asking.activity) if last_used else None
+        states = generations.token_states(connection, found, asking.now, uses)
     return TokenStates(now=asking.now, tokens=states, cursor=next_page(found))
 
 

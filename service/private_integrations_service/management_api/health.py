@@ -14,7 +14,7 @@ router = APIRouter()
 
 @router.get("/health")
 def read_health(asking: Asking) -> Health:
-    """The rotations that a person should look at: overdue ones, and new tokens that nobody has used."""
+    """What a person should look at: late rotations, new tokens that nobody has used, tokens that are to end unused."""
     with asking.database.read() as connection:
         found = health.examine(connection, asking.now, asking.actor).alarms
     return Health(status="attention" if found else "ok", now=asking.now, alarms=found)

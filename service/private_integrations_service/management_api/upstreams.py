@@ -12,7 +12,7 @@ from private_integrations.contract import (
 )
 
 from ..domain import Refused
-from ..operations import upstreams, webhook_secrets
+from ..operations import signing, upstreams, webhook_secrets
 from ..operations.verification import verify
 from ..problems import ProblemError
 from ..sealing import Sealer
@@ -34,17 +34,20 @@ def list_upstreams(asking: Asking, response: Response) -> UpstreamCredentialList
 
 @router.post("/upstreams/reseal")
 def reseal_upstreams(asking: Administering, response: Response) -> Resealed:
-    """Seal every upstream credential and every webhook's secret with the first sealing key."""
+    """Seal every upstream credential, every webhook's secret and the signing key with the first sealing key."""
     response.headers["Cache-Control"] = "no-store"
     sealer = _sealer(asking)
     with asking.database.write(asking.now) as write:
-        done = upstreams.reseal(write, sealer, actor=asking.actor)
-        secrets = webhook_secrets.reseal(write, sealer, actor=asking.actor)
+        done = (
+            upstreams.reseal(write, sealer, actor=asking.actor),
+            webhook_secrets.reseal(write, sealer, actor=asking.actor),
+            signing.reseal(write, sealer),
+        )
     return Resealed(
         sealed_with=sealer.first_key,
-        resealed=done.resealed + secrets.resealed,
-        unchanged=done.unchanged + secrets.unchanged,
-        unreadable=done.unreadable + secrets.unreadable,
+        resealed=sum(part.resealed for part in done),
+        unchanged=sum(part.unchanged for part in done),
+        unreadable=[name for part in done for name in part.unreadable],
     )
 
 

@@ -45,8 +45,9 @@ def invite_user(email: Email, body: UserRequest, asking: Administering) -> Invit
 @router.post("/users/{email}/link")
 def make_sign_in_link(email: Email, asking: Administering) -> Invitation:
     """Another one-time code, for whoever forgot their password or lost the first one."""
+    links = asking.rules.settings.password_sign_in
     with asking.database.write(asking.now, verdicts=False) as write:
-        return unless_refused(users.link(write, email, actor=asking.actor))
+        return unless_refused(users.link(write, email, actor=asking.actor, links=links))
 
 
 @router.post("/users/{email}/disable")

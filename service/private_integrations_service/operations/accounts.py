@@ -9,6 +9,7 @@ from ..domain import Refused
 from ..storage import accounts as stored
 from ..storage import audit
 from ..storage.database import Write
+from .data_events import tell
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ def put(write: Write, account_id: str, request: AccountRequest, *, actor: Actor)
             return Refused("account-unknown", f"there is no agency {wanted.agency_id}")
     stored.add_account(write.connection, wanted, write.now)
     audit.record_account(write, account_id, actor=actor, action="add account", **wanted.model_dump(exclude={"id"}))
+    _tell_agency(write, "LocationCreate", wanted)
     return Known(wanted, created=True)
 
 
@@ -40,7 +42,13 @@ def _rename(write: Write, present: Account, wanted: Account, *, actor: Actor) ->
     if present.name != wanted.name:
         stored.rename_account(write.connection, present.id, wanted.name)
         audit.record_account(write, present.id, actor=actor, action="rename account", name=wanted.name)
+        _tell_agency(write, "LocationUpdate", wanted)
     return Known(wanted, created=False)
+
+
+def _tell_agency(write: Write, event: str, account: Account) -> None:
+    if account.agency_id is not None:
+        tell(write, event, account.agency_id, {"id": account.id, "name": account.name})
 
 
 def _described(account: Account) -> str:

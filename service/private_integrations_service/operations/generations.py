@@ -1,7 +1,8 @@
 """Issue, deliver, acknowledge and end the tokens of an integration."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from sqlalchemy import Connection
 
@@ -12,6 +13,7 @@ from private_integrations.contract import (
     IssuedToken,
     Secret,
     TokenState,
+    UnusedToken,
     fingerprint,
     rfc3339,
 )
@@ -27,6 +29,7 @@ from ..domain import (
     plan_first_use,
     plan_issue,
 )
+from ..inactivity import single
 from ..storage import audit, integrations
 from ..storage import tokens as stored
 from ..storage.database import Database, Write
@@ -34,13 +37,20 @@ from ..tokens import new_token, presented_token
 from .announcements import announce, tell_delivered, tell_retired
 from .integrations import find, refuse_owner
 
+LastUsed = Callable[[Collection[int]], Mapping[int, datetime]]
+"""Answers when the tokens with these ids were last used; those of which no use is known are missing."""
+
 _CONSUMER = Actor("first use")
+_UNASKED: Mapping[int, datetime] = MappingProxyType({})
 
 
-def token_states(connection: Connection, found: Sequence[Integration], now: datetime) -> list[TokenState]:
-    """The state of the tokens of these integrations at `now`, in the same order."""
+def token_states(
+    connection: Connection, found: Sequence[Integration], now: datetime, last_used: LastUsed | None = None
+) -> list[TokenState]:
+    """The state of the tokens of these integrations at `now`, in the same order; with their last uses if asked for."""
     tokens = stored.tokens_of(connection, [integration.id for integration in found])
-    return [_state(integration, tokens[integration.id], now) for integration in found]
+    used = last_used([token.id for of in tokens.values() for token in of]) if last_used else {}
+    return [_state(integration, tokens[integration.id], now, used) for integration in found]
 
 
 def issue(
@@ -223,17 +233,27 @@ def _tokens(write: Write, integration: Integration) -> list[Token]:
     return stored.tokens_of(write.connection, [integration.id])[integration.id]
 
 
-def _state(integration: Integration, tokens: Sequence[Token], now: datetime) -> TokenState:
+def _state(
+    integration: Integration, tokens: Sequence[Token], now: datetime, last_used: Mapping[int, datetime] = _UNASKED
+) -> TokenState:
     return TokenState(
         integration_id=integration.id,
         external_id=integration.external_id,
         last_generation=integration.last_generation,
         held_until=integration.held_until,
-        secrets=[_secret(token, now) for token in tokens],
+        unused=_unused(tokens, now),
+        secrets=[_secret(token, now, last_used.get(token.id)) for token in tokens],
     )
 
 
-def _secret(token: Token, now: datetime) -> Secret:
+def _unused(tokens: Sequence[Token], now: datetime) -> UnusedToken | None:
+    token = single(tokens, now)
+    if token is None or token.notice is None:
+        return None
+    return UnusedToken(generation=token.generation, since=token.notice.since, ends_at=token.notice.ends_at)
+
+
+def _secret(token: Token, now: datetime, last_used: datetime | None) -> Secret:
     live = token.is_live(now)
     return Secret(
         generation=token.generation,
@@ -246,4 +266,5 @@ def _secret(token: Token, now: datetime) -> Secret:
         ended_at=None if live else (token.ended_at or token.expires_at),
         ended_because=token.ended_because,
         overlap_seconds=int(token.overlap.total_seconds()),
+        last_used_at=last_used,
     )

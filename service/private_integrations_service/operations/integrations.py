@@ -21,10 +21,11 @@ from ..actor import Actor
 from ..catalogue import Catalogue
 from ..domain import OVERLAP_ENDED, Refused, plan_overlap
 from ..settings import Settings
-from ..storage import accounts, audit, integrations
+from ..storage import accounts, audit, data_endpoints, integrations
 from ..storage import tokens as stored_tokens
 from ..storage.announced import told_until
 from ..storage.database import Write
+from . import data_events
 from .announcements import announce, tell_end
 
 
@@ -123,6 +124,7 @@ def edit(
     new = new.model_copy(update={"version": old.version + 1, "updated_at": write.now})
     integrations.save_integration(write.connection, new)
     _move_deadlines(write, old, new, actor=actor)
+    data_events.withhold(write, new)
     changed = sorted(field for field in values if getattr(new, field) != getattr(old, field))
     audit.record(write, new, actor=actor, action="edit", changed=changed, scopes=new.scopes)
     _tell(write, new, "integration.edited", actor=actor, changed=changed, scopes=new.scopes)
@@ -204,6 +206,7 @@ def _adopt(
     )
     integrations.save_integration(write.connection, adopted)
     integrations.add_claim(write.connection, adopted, write.now)
+    data_events.withhold(write, adopted)
     audit.record(
         write,
         adopted,
@@ -260,6 +263,7 @@ def _move_deadlines(write: Write, old: Integration, new: Integration, *, actor: 
 def _remove(write: Write, integration: Integration, *, actor: Actor, action: str) -> None:
     stored_tokens.end_all(write.connection, integration.id, write.now, "integration deleted")
     integrations.mark_deleted(write.connection, integration.id, write.now)
+    data_endpoints.remove_endpoints_of(write.connection, integration.id)
     audit.record(write, integration, actor=actor, action=action, external_id=integration.external_id)
     _tell(write, integration, "integration.deleted", actor=actor)
 

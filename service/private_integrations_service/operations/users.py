@@ -98,15 +98,19 @@ def invite(write: Write, email: str, request: UserRequest, *, actor: Actor, link
     return _invitation(write, user, links=links)
 
 
-def link(write: Write, email: str, *, actor: Actor) -> Invitation | Refused:
-    """Another one-time code for a user, who chooses a new password with it; until then nothing changes for them."""
+def link(write: Write, email: str, *, actor: Actor, links: bool = True) -> Invitation | Refused:
+    """Another one-time code for a user, who chooses a new password with it; until then nothing changes for them.
+
+    Without `links`, where nobody signs in with a password, there is none.
+    """
     user = _find(write.connection, email)
     if isinstance(user, Refused):
         return user
     if user.disabled_at is not None:
         return Refused("user-disabled", f"{user.email} is disabled; enable them first")
-    audit.record_key(write, actor=actor, action="make sign-in link", user=user.id, email=user.email)
-    return _invitation(write, user, links=True)
+    if links:
+        audit.record_key(write, actor=actor, action="make sign-in link", user=user.id, email=user.email)
+    return _invitation(write, user, links=links)
 
 
 def disable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
@@ -203,7 +207,15 @@ def administrators_of(connection: Connection, wanted: Collection[Account]) -> li
 
 
 def invite_into(
-    write: Write, account_id: str, email: str, name: str, edit: MembershipEdit, *, actor: Actor, editor: User
+    write: Write,
+    account_id: str,
+    email: str,
+    name: str,
+    edit: MembershipEdit,
+    *,
+    actor: Actor,
+    editor: User,
+    links: bool = True,
 ) -> Invitation | Refused:
     """Invite somebody into an account that the editor administers.
 
@@ -228,7 +240,7 @@ def invite_into(
     audit.record_account(
         write, account_id, actor=actor, action="invite user", user=user.id, email=user.email, role=role
     )
-    return _invitation(write, user, links=is_new)
+    return _invitation(write, user, links=links and is_new)
 
 
 def change_place(
@@ -255,7 +267,9 @@ def change_place(
     return user
 
 
-def link_for(write: Write, account_id: str, user_id: str, *, actor: Actor, editor: User) -> Invitation | Refused:
+def link_for(
+    write: Write, account_id: str, user_id: str, *, actor: Actor, editor: User, links: bool = True
+) -> Invitation | Refused:
     """A one-time code for somebody who belongs nowhere but to accounts that the editor administers."""
     account, user = _administered(write.connection, account_id, editor), stored.user_by_id(write.connection, user_id)
     if isinstance(account, Refused):
@@ -266,7 +280,7 @@ def link_for(write: Write, account_id: str, user_id: str, *, actor: Actor, edito
         if isinstance(_administered(write.connection, place.account_id, editor), Refused):
             detail = f"{user.email} belongs to other accounts too; whoever runs this service makes a new link for them"
             return Refused("permission-not-yours", detail)
-    return link(write, user.email, actor=actor)
+    return link(write, user.email, actor=actor, links=links)
 
 
 def switch_labs(write: Write, account_id: str, *, on: bool, actor: Actor, editor: User) -> Account | Refused:

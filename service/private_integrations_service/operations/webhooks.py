@@ -33,13 +33,14 @@ from ..storage.database import Write
 from ..storage.outbox import Delivery, State
 from ..storage.webhooks import Endpoint, Kind
 from ..tokens import new_id
+from .data_events import DATA_EVENTS
 from .deliveries import disable
 from .webhook_secrets import has_secret, is_readable, seal
 
 MOST = 20
 """So many webhooks an account may have."""
 
-EVENTS: Mapping[Kind, Sequence[str]] = MappingProxyType({"service": WEBHOOK_EVENTS, "data": ()})
+EVENTS: Mapping[Kind, Sequence[str]] = MappingProxyType({"service": WEBHOOK_EVENTS, "data": tuple(DATA_EVENTS)})
 """What webhooks of each kind may be subscribed to."""
 
 _EDITABLE = ("url", "description", "sub_accounts", "events", "disabled_at")

@@ -7,8 +7,9 @@ from typing import Any
 
 from ..authorizer.replies import Refusal, Reply
 from ..storage.businesses import business_by_id
-from ..storage.contacts import contact_by_id, save_contact
+from ..storage.contacts import contact_by_id
 from ..storage.database import Write
+from . import contact_changes
 from .answers import SUCCEEDED, not_found
 from .bodies import Check, at_most, flag, invalid, one_of, required_text, text, texts
 from .contact_sets import Change, added, change_contact, removed
@@ -64,9 +65,10 @@ def _moved(write: Write, account_id: str, contact_ids: list[str], business_id: s
         contact = contact_by_id(write.connection, account_id, contact_id)
         if contact is None:
             return not_found("Contact", contact_id)
-        contacts.append(replace(contact, business_id=business_id, updated_at=write.now))
+        contacts.append(contact)
     for contact in contacts:
-        save_contact(write.connection, contact)
+        moved = replace(contact, business_id=business_id, updated_at=write.now)
+        contact_changes.save(write, contact, moved)
     return None
 
 

@@ -7,9 +7,11 @@ from typing import Any
 from sqlalchemy import Table
 
 from ..authorizer.replies import Refusal, Reply
+from ..operations.data_events import tell
 from ..storage import contact_items as stored
 from ..storage.contact_items import Item
 from ..storage.contacts import contact_by_id
+from ..storage.database import Write
 from ..tokens import new_id
 from .answers import SUCCEEDED, not_found
 from .bodies import Check
@@ -20,8 +22,8 @@ from .requests import Handler, Request
 class Kind:
     """A kind of items: its `noun` as in "Note", where it is stored, its fields, and how a stored one is shown.
 
-    `parameter` is its id's name in paths, `required` are the fields that it can't be without, and
-    `normal` brings checked fields into the form that is stored.
+    `parameter` is its id's name in paths, `required` are the fields that it can't be without, `normal` brings checked
+    fields into the form that is stored, and `changed` says which event, if any, tells of a change.
     """
 
     noun: str
@@ -31,6 +33,7 @@ class Kind:
     required: frozenset[str]
     shown: Callable[[Item], dict[str, object]]
     normal: Callable[[dict[str, Any]], dict[str, Any]]
+    changed: Callable[[Item, Item], str | None]
 
     def handlers(self) -> dict[tuple[str, str], Handler]:
         """The kind's operations by method and path."""
@@ -64,6 +67,7 @@ class Kind:
                 return not_found("Contact", contact_id)
             item = Item(new_id(), request.account_id, contact_id, _without_nulls(self.normal(given)), write.now)
             stored.add_item(write.connection, self.table, item)
+            self._tell(write, f"{self.noun}Create", item)
         return self._reply(201, item)
 
     def read(self, request: Request) -> Reply | Refusal:
@@ -92,8 +96,11 @@ class Kind:
             if item is None:
                 return not_found(self.noun, item_id)
             kept = {name: value for name, value in given.items() if value is not None or name not in self.required}
-            item = replace(item, fields=_without_nulls({**item.fields, **self.normal(kept)}))
+            before, item = item, replace(item, fields=_without_nulls({**item.fields, **self.normal(kept)}))
             stored.save_item(write.connection, self.table, item)
+            event = self.changed(before, item)
+            if event is not None:
+                self._tell(write, event, item)
         return self._reply(200, item)
 
     def delete(self, request: Request) -> Reply | Refusal:
@@ -102,8 +109,15 @@ class Kind:
         with request.database.write(request.now, verdicts=False) as write:
             if contact_by_id(write.connection, request.account_id, contact_id) is None:
                 return not_found("Contact", contact_id)
-            removed = stored.remove_item(write.connection, self.table, request.account_id, contact_id, item_id)
-        return Reply(200, SUCCEEDED) if removed else not_found(self.noun, item_id)
+            item = stored.item_by_id(write.connection, self.table, request.account_id, contact_id, item_id)
+            if item is None:
+                return not_found(self.noun, item_id)
+            stored.remove_item(write.connection, self.table, request.account_id, contact_id, item_id)
+            self._tell(write, f"{self.noun}Delete", item)
+        return Reply(200, SUCCEEDED)
+
+    def _tell(self, write: Write, event: str, item: Item) -> None:
+        tell(write, event, item.account_id, self.shown(item))
 
     @property
     def _plural(self) -> str:

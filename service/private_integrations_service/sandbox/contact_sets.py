@@ -6,8 +6,9 @@ from types import MappingProxyType
 from typing import Any
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage.contacts import Contact, contact_by_id, save_contact
+from ..storage.contacts import Contact, contact_by_id
 from ..storage.database import Write
+from . import contact_changes
 from .answers import not_found
 from .bodies import texts
 from .requests import Request
@@ -50,7 +51,7 @@ def change_contact(write: Write, contact: Contact, name: str, given: Sequence[st
     before: list[str] = contact.fields.get(name, [])
     after = change(before, given)
     changed = replace(contact, fields={**contact.fields, name: after}, updated_at=write.now)
-    save_contact(write.connection, changed)
+    contact_changes.save(write, contact, changed)
     return Changed(before, after)
 
 

@@ -12,6 +12,7 @@ from ..storage import contacts as stored
 from ..storage.contacts import Contact, Selection
 from ..storage.database import Write
 from ..tokens import new_id
+from . import contact_changes
 from .answers import SUCCEEDED, not_found
 from .bodies import flag, required_text
 from .contact_fields import CHECKS, merged, normal_email, normal_phone, shown, shown_alone
@@ -57,7 +58,7 @@ def create_contact(request: Request) -> Reply | Refusal:
         duplicate = _refuse_duplicate(write.connection, contact)
         if duplicate is not None:
             return duplicate
-        stored.add_contact(write.connection, contact)
+        contact_changes.add(write, contact)
     return Reply(201, {"contact": shown_alone(contact)})
 
 
@@ -75,12 +76,12 @@ def upsert_contact(request: Request) -> Reply | Refusal:
         found = contact_alike(write.connection, request.account_id, given.get("email"), given.get("phone"))
         if found is None:
             contact = _new_contact(write, request.account_id, given)
-            stored.add_contact(write.connection, contact)
+            contact_changes.add(write, contact)
         else:
             contact = _updated(write, found.contact, given)
             if contact_alike(write.connection, request.account_id, None, contact.phone, other_than=contact.id):
                 contact = _updated(write, found.contact, {**given, "phone": found.contact.phone})
-            stored.save_contact(write.connection, contact)
+            contact_changes.save(write, found.contact, contact)
     return Reply(200, {"new": found is None, "contact": shown_alone(contact), "traceId": new_trace_id()})
 
 
@@ -106,7 +107,7 @@ def update_contact(request: Request) -> Reply | Refusal:
         duplicate = _refuse_duplicate(write.connection, contact)
         if duplicate is not None:
             return duplicate
-        stored.save_contact(write.connection, contact)
+        contact_changes.save(write, old, contact)
     return Reply(200, {**SUCCEEDED, "contact": shown_alone(contact)})
 
 
@@ -114,8 +115,11 @@ def delete_contact(request: Request) -> Reply | Refusal:
     """Answer `DELETE /contacts/{contactId}`; a body is not looked at."""
     contact_id = request.parameter("contactId")
     with request.database.write(request.now, verdicts=False) as write:
-        removed = stored.remove_contact(write.connection, request.account_id, contact_id)
-    return Reply(200, SUCCEEDED) if removed else not_found("Contact", contact_id)
+        contact = stored.contact_by_id(write.connection, request.account_id, contact_id)
+        if contact is None:
+            return not_found("Contact", contact_id)
+        contact_changes.remove(write, contact)
+    return Reply(200, SUCCEEDED)
 
 
 @dataclass(frozen=True)

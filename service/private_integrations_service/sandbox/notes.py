@@ -28,6 +28,7 @@ NOTES = Kind(
     required=frozenset({"body"}),
     shown=_shown,
     normal=dict,
+    changed=lambda before, after: "NoteUpdate" if before.fields != after.fields else None,
 )
 
 HANDLERS = MappingProxyType(NOTES.handlers())

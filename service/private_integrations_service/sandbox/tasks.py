@@ -28,6 +28,12 @@ def _normal(given: dict[str, Any]) -> dict[str, Any]:
     return given if due is None else {**given, "dueDate": rfc3339(due)}
 
 
+def _changed(before: Item, after: Item) -> str | None:
+    """The platform has no event for other changes of a task."""
+    done = after.fields["completed"] and not before.fields["completed"]
+    return "TaskComplete" if done else None
+
+
 TASKS = Kind(
     noun="Task",
     table=tasks,
@@ -38,6 +44,7 @@ TASKS = Kind(
     required=frozenset({"title", "dueDate", "completed"}),
     shown=_shown,
     normal=_normal,
+    changed=_changed,
 )
 
 HANDLERS = MappingProxyType(

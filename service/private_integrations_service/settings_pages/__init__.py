@@ -10,8 +10,10 @@ from ..operations.identity_provider import Provider
 from ..operations.integrations import Rules
 from ..operations.passwords import Passwords
 from ..settings import Settings
+from ..storage.activity import Activity
 from ..storage.database import Database
 from . import (
+    activity,
     assets,
     audit_log,
     creation,
@@ -43,6 +45,7 @@ PAGES = (
     editing,
     rotation,
     deletion,
+    activity,
     roles,
     labs,
     audit_log,
@@ -51,7 +54,9 @@ PAGES = (
 """The modules of pages; each has ROUTES."""
 
 
-def settings_pages(database: Database, catalogue: Catalogue, settings: Settings, clock: Clock) -> Starlette:
+def settings_pages(
+    database: Database, catalogue: Catalogue, settings: Settings, clock: Clock, recorded: Activity
+) -> Starlette:
     """The settings pages over this database; `clock` gives the present instant in UTC."""
     routes: list[Route | Mount] = [Mount(assets.PATH, assets.Assets())]
     for part in PAGES:
@@ -62,7 +67,7 @@ def settings_pages(database: Database, catalogue: Catalogue, settings: Settings,
     )
     pages.router.redirect_slashes = False
     pages.state.parts = Parts(
-        database, Rules(catalogue, settings), clock, templates(), Passwords(), _provider(settings)
+        database, Rules(catalogue, settings), clock, templates(), recorded, Passwords(), _provider(settings)
     )
     return pages
 

@@ -45,6 +45,15 @@ def refuse_form(request: Request, public_url: str | None) -> str | None:
     return None if own or (origin is not None and origin == public_url) else _FOREIGN
 
 
+def seems_plain(request: Request, public_url: str | None) -> bool:
+    """Whether a page was likely opened over plain http: browsers of these days send `Sec-Fetch-Site` over TLS only.
+
+    Behind a proxy nothing else tells before a form is sent, and then the password was on the way.
+    """
+    told = "sec-fetch-site" in request.headers or request.headers.get("x-forwarded-proto") == "https"
+    return public_url is None and not told and not is_this_machine(_name(_host(request)))
+
+
 def kept(request: Request, what: Kept, public_url: str | None) -> str | None:
     """A secret that the browser keeps for us."""
     secret = request.cookies.get(_cookie(what, secure=True))

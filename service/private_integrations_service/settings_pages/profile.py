@@ -5,6 +5,7 @@ from starlette.routing import Route
 
 from ..domain import Refused
 from ..operations import sign_in
+from .sign_in import BY_PROVIDER
 from .visits import SIGN_IN, Visit, end_session, personal, start_session, when_to_repeat
 
 ME = "/settings/me"
@@ -14,8 +15,10 @@ def _show(visit: Visit) -> Response:
     return _page(visit, 200)
 
 
-def _change_password(visit: Visit) -> Response:
+def _change_password(visit: Visit) -> Response | Refused:
     assert visit.session is not None
+    if not visit.settings.password_sign_in:
+        return Refused("sign-in-refused", BY_PROVIDER)
     present, new = visit.secret_field("present"), visit.secret_field("password")
     made = sign_in.change_password(
         visit.database, visit.parts.passwords, visit.session, present, new, visit.browser, visit.now

@@ -38,7 +38,14 @@ def _invite(visit: Visit) -> Response | Refused:
         return _page(visit, 422, fault=f"this invitation is not complete: {fault_reason(error.errors()[0])}")
     with visit.database.write(visit.now, verdicts=False) as write:
         made = users.invite_into(
-            write, visit.path["account_id"], email, name, edit, actor=visit.actor, editor=_editor(visit)
+            write,
+            visit.path["account_id"],
+            email,
+            name,
+            edit,
+            actor=visit.actor,
+            editor=_editor(visit),
+            links=visit.settings.password_sign_in,
         )
     return _handed_over(visit, made)
 
@@ -60,7 +67,12 @@ def _remove(visit: Visit) -> Response | Refused:
 def _link(visit: Visit) -> Response | Refused:
     with visit.database.write(visit.now, verdicts=False) as write:
         made = users.link_for(
-            write, visit.path["account_id"], visit.path["user_id"], actor=visit.actor, editor=_editor(visit)
+            write,
+            visit.path["account_id"],
+            visit.path["user_id"],
+            actor=visit.actor,
+            editor=_editor(visit),
+            links=visit.settings.password_sign_in,
         )
     return _handed_over(visit, made)
 
@@ -85,7 +97,7 @@ def _handed_over(visit: Visit, made: Invitation | Refused) -> Response | Refused
 
 
 def _link_with(visit: Visit, made: Invitation) -> str | None:
-    if made.code is None or not visit.settings.password_sign_in:
+    if made.code is None:
         return None
     # Without a public address: that of the page's own form, which was compared with the host before.
     base = (

@@ -16,6 +16,7 @@ from .visits import SIGN_IN, Visit, anybody, end_session, personal, start_sessio
 
 HOME = "/settings/private-integrations"
 BACK = "/settings/sign-in/provider/back"
+BY_PROVIDER = "here people sign in by the identity provider"
 
 # Visible ASCII without a backslash, which browsers read as a slash: a path of ours and nothing else.
 _PAGE = re.compile(r"/settings/[!-\[\]-~]*")
@@ -27,7 +28,7 @@ def _ask(visit: Visit) -> Response:
 
 def _sign_in(visit: Visit) -> Response | Refused:
     if not visit.settings.password_sign_in:
-        return Refused("sign-in-refused", "here people sign in by the identity provider")
+        return Refused("sign-in-refused", BY_PROVIDER)
     email, to = visit.field("email"), _back_to(visit.field("to"))
     password = visit.secret_field("password")
     made = sign_in.sign_in(visit.database, visit.parts.passwords, email, password, visit.browser, visit.now)
@@ -85,7 +86,7 @@ def _greet(visit: Visit) -> Response | Refused:
 
 def _welcome(visit: Visit) -> Response | Refused:
     if not visit.settings.password_sign_in:
-        return Refused("sign-in-refused", "here people sign in by the identity provider")
+        return Refused("sign-in-refused", BY_PROVIDER)
     password, code = visit.secret_field("password"), visit.path["code"]
     made = sign_in.welcome(visit.database, visit.parts.passwords, code, password, visit.browser, visit.now)
     if not isinstance(made, Refused):
@@ -113,6 +114,7 @@ def _form(visit: Visit, status: int, *, to: str, email: str = "", fault: str | N
         fault=fault,
         by_password=visit.settings.password_sign_in,
         by_provider=visit.parts.provider is not None,
+        plain_http=browsers.seems_plain(visit.request, visit.settings.public_url),
     )
 
 

@@ -25,6 +25,7 @@ from ..operations.users import Person
 from ..origins import client_address, client_agent
 from ..problems import status_of
 from ..settings import Settings
+from ..storage.activity import Activity
 from ..storage.database import Database
 from ..storage.sessions import Session
 from . import browsers
@@ -52,6 +53,7 @@ class Parts:
     rules: Rules
     clock: Clock
     templates: Environment
+    activity: Activity
     passwords: Passwords
     provider: Provider | None
 
@@ -77,6 +79,11 @@ class Visit:
     def rules(self) -> Rules:
         """The catalogue of scopes and the limits in force."""
         return self.parts.rules
+
+    @property
+    def activity(self) -> Activity:
+        """What is recorded of the tokens' uses."""
+        return self.parts.activity
 
     @property
     def settings(self) -> Settings:

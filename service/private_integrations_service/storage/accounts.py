@@ -41,5 +41,16 @@ def rename_account(connection: Connection, account_id: str, name: str) -> None:
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(name=name))
 
 
+def inactive_after(connection: Connection, account_ids: Collection[str]) -> dict[str, int | None]:
+    """The accounts' own rules: after how many seconds an unused token is ended, 0: never, None: the service's."""
+    rows = connection.execute(select(accounts.c.id, accounts.c.inactive_after).where(accounts.c.id.in_(account_ids)))
+    return {row.id: row.inactive_after for row in rows}
+
+
+def save_inactive_after(connection: Connection, account_id: str, seconds: int | None) -> None:
+    """Store the same of one account."""
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(inactive_after=seconds))
+
+
 def _account(row: Row[Any]) -> Account:
     return Account(id=row.id, name=row.name, kind=row.kind, agency_id=row.agency_id)

@@ -82,6 +82,16 @@ def head(connection: Connection, account_id: str | None) -> Head:
     return Head(0, BEGINNING) if row is None else Head(row.sequence, row.hash)
 
 
+def scopes_over_time(connection: Connection, integration_id: str) -> list[tuple[datetime, list[str]]]:
+    """Which scopes an integration was given and when, the oldest first."""
+    query = (
+        select(audit.c.at, audit.c.detail)
+        .where(audit.c.integration_id == integration_id, audit.c.action.in_(("create", "adopt", "edit")))
+        .order_by(audit.c.id)
+    )
+    return [(row.at, row.detail["scopes"]) for row in connection.execute(query)]
+
+
 def _add(
     write: Write,
     actor: Actor,

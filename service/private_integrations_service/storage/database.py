@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -50,11 +51,13 @@ class Database:
     """Engines for one writer and several readers over one file.
 
     `revision` moves with every change that verdicts depend on. Processes forked from the one that opened
-    the database share it, the clock's high-water mark and the writers' turn; connections never cross a fork.
+    the database share it, the clock's high-water mark, the writers' turn and the name of this `run` of the service;
+    connections never cross a fork.
     """
 
     def __init__(self, file: Path, lock: int) -> None:
         self.file = file
+        self.run = secrets.token_hex(8)
         numbers = shared_numbers(2)
         self.revision = Revision(numbers[:1])
         self._high_water = HighWater(numbers[1:])

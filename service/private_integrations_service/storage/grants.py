@@ -19,18 +19,23 @@ JOIN integrations ON integrations.id = tokens.integration_id
 JOIN accounts ON accounts.id = integrations.account_id
 WHERE tokens.digest = ?
 """
+# Asked of dead tokens only, so that those in use don't pay for it.
+_WHY_ENDED = "SELECT ended_because FROM tokens WHERE id = ?"
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A token's integration, account and scopes, and the facts that its life depends on."""
+    """A token's integration, account and scopes, and the facts that its life depends on.
+
+    `ended` says why it was ended; None: it wasn't.
+    """
 
     token_id: int
     generation: int
     role: str
     delivered: bool
     expires_at: datetime | None
-    ended: bool
+    ended: str | None
     integration_id: str
     integration_name: str
     scopes: frozenset[str]
@@ -39,7 +44,7 @@ class Grant:
 
     def is_live(self, now: datetime) -> bool:
         """Whether the token opens anything at `now`."""
-        return is_live(ended=self.ended, expires_at=self.expires_at, now=now)
+        return is_live(ended=self.ended is not None, expires_at=self.expires_at, now=now)
 
 
 class GrantReader:
@@ -60,7 +65,7 @@ class GrantReader:
             role=sys.intern(role),
             delivered=delivered is not None,
             expires_at=None if expires is None else from_milliseconds(expires),
-            ended=ended is not None,
+            ended=None if ended is None else self._why_ended(token_id),
             integration_id=integration,
             integration_name=name,
             scopes=_scope_set(scopes),
@@ -68,6 +73,10 @@ class GrantReader:
             account_id=sys.intern(account),
             account_kind=sys.intern(kind),
         )
+
+    def _why_ended(self, token_id: int) -> str:
+        (because,) = self._connection.execute(_WHY_ENDED, (token_id,)).fetchone()
+        return because or ""
 
     def close(self) -> None:
         """Close the connection."""

@@ -68,6 +68,8 @@ accounts = Table(
     Column("kind", String, nullable=False),
     Column("agency_id", String, ForeignKey("accounts.id")),
     Column("created_at", Instant, nullable=False),
+    # Seconds; null: as the service has it, 0: never.
+    Column("inactive_after", Integer),
     CheckConstraint("kind IN ('agency', 'sub_account')", name="kind"),
     CheckConstraint("(kind = 'agency') = (agency_id IS NULL)", name="agency"),
 )
@@ -142,6 +144,10 @@ tokens = Table(
     Column("ended_at", Instant),
     Column("ended_because", String),
     Column("superseded_by", Integer),
+    Column("unused_since", Instant),
+    Column("unused_ends_at", Instant),
+    Column("unused_warned", Integer),
+    Column("unused_seen_at", Instant),
     CheckConstraint("role IN ('pending', 'current', 'previous')", name="role"),
     CheckConstraint("role <> 'pending' OR delivered_at IS NULL", name="pending_is_undelivered"),
     CheckConstraint("role <> 'current' OR delivered_at IS NOT NULL", name="current_is_delivered"),
@@ -392,6 +398,16 @@ announced_until = Table(
     metadata,
     Column("event", String, primary_key=True),
     Column("until", Instant, nullable=False),
+)
+
+signing_key = Table(
+    "signing_key",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("public", String, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("made_at", Instant, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
 )
 
 users = Table(

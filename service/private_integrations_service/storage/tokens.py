@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, up
 
 from private_integrations.contract import GenerationRequest, fingerprint
 
-from ..domain import Token
+from ..domain import Notice, Token
 from ..tokens import HASH_VERSION
 from .tables import integrations, tokens
 
@@ -71,6 +71,27 @@ def save_tokens(connection: Connection, changed: Iterable[Token]) -> None:
         )
 
 
+def save_notice(connection: Connection, token: Token) -> None:
+    """Store the announced end of a token, or that there is none."""
+    notice = token.notice
+    connection.execute(
+        update(tokens)
+        .where(tokens.c.id == token.id)
+        .values(
+            unused_since=notice and notice.since,
+            unused_ends_at=notice and notice.ends_at,
+            unused_warned=notice and notice.warned,
+            unused_seen_at=notice and notice.seen_at,
+        )
+    )
+
+
+def confirm_notices(connection: Connection, token_ids: Sequence[int], now: datetime) -> None:
+    """Note that nothing has changed about these announced ends."""
+    query = update(tokens).where(tokens.c.id.in_(bindparam("ids", expanding=True)), tokens.c.unused_seen_at < now)
+    connection.execute(query.values(unused_seen_at=now), {"ids": list(token_ids)})
+
+
 def add_token(
     connection: Connection,
     integration_id: str,
@@ -117,6 +138,15 @@ def integration_of_digest(connection: Connection, digest: bytes) -> tuple[str, i
     return None if row is None else (row.integration_id, row.id)
 
 
+def tokens_of_digests(connection: Connection, digests: Sequence[bytes]) -> list[tuple[str, int]]:
+    """The ids of integration and token for those of the digests whose token is not recorded as ended."""
+    query = select(tokens.c.integration_id, tokens.c.id).where(
+        tokens.c.digest.in_(bindparam("digests", expanding=True)), tokens.c.ended_at.is_(None)
+    )
+    rows = connection.execute(query.order_by(tokens.c.id), {"digests": list(digests)})
+    return [(row.integration_id, row.id) for row in rows]
+
+
 def _token(row: Row[Any]) -> Token:
     return Token(
         id=row.id,
@@ -133,4 +163,9 @@ def _token(row: Row[Any]) -> Token:
         ended_at=row.ended_at,
         ended_because=row.ended_because,
         superseded_by=row.superseded_by,
+        notice=None if row.unused_ends_at is None else _notice(row),
     )
+
+
+def _notice(row: Row[Any]) -> Notice:
+    return Notice(row.unused_since, row.unused_ends_at, row.unused_warned, row.unused_seen_at)

@@ -88,8 +88,9 @@ ENDING: dict[str, Change] = {
     "expire": lambda world: world.manage("POST", f"/integrations/{world.ids['rotating']}/expire", {"generations": [1]}),
     "cancel": lambda world: world.manage("DELETE", f"/integrations/{world.ids['rotated']}/generations/2"),
     "delete": lambda world: world.manage("DELETE", f"/integrations/{world.ids['resting']}"),
+    "report": lambda world: world.send("POST", f"{API}/leaked", {}, {"tokens": [world.tokens["rotated 1"]]}),
 }
-ENDED = {"expire": "rotating 1", "cancel": "rotated 2", "delete": "resting 1"}
+ENDED = {"expire": "rotating 1", "cancel": "rotated 2", "delete": "resting 1", "report": "rotated 1"}
 """The token that is dead afterwards."""
 DATA: dict[str, Change] = {
     "first use": lambda world: world.ask("new 1"),

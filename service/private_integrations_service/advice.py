@@ -1,0 +1,98 @@
+"""What recorded uses say about an integration, and what to do about it: pure decisions, in words for people."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+UNUSED_AFTER = timedelta(days=90)
+"""How long a granted scope may rest before it is called unused."""
+
+_SHOWN = 3
+
+_REMEDIES = {
+    "version-missing": "send the header Version, such as Version: 2021-07-28",
+    "version-unknown": "send a Version that was published, such as 2021-07-28 or v3",
+    "version-malformed": "send a Version such as 2021-07-28 or v3",
+    "version-too-old": "this endpoint is there with Version: v3 only",
+    "not-found": "there is no such endpoint: look at method and path",
+    "endpoint-closed": "no private integration may use this endpoint",
+    "class-not-allowed": "this endpoint is for the other kind of account: an agency's, or a sub-account's",
+    "location-not-allowed": "the request names a location that the integration's account does not reach",
+    "account-not-served": "the gateway that asked does not serve this account",
+}
+
+
+@dataclass(frozen=True)
+class Resting:
+    """A granted scope that nobody used for so long, and since when that is known."""
+
+    scope: str
+    last_used: datetime | None
+    observed_since: datetime
+
+
+@dataclass(frozen=True)
+class Presence:
+    """Somebody who uses a token: an address and the program that it named; either may be empty."""
+
+    address: str
+    agent: str
+    last_at: datetime
+
+    def __str__(self) -> str:
+        """As in a sentence."""
+        who = self.address or "an unknown address"
+        return f"{who} ({self.agent})" if self.agent else who
+
+
+def remedy(reason: str, scope: str) -> str:
+    """What helps against a refusal."""
+    if reason == "scope-missing":
+        return f"add {scope} to the integration's scopes if these requests are meant"
+    if reason.startswith("token-"):
+        return "the token is dead: give whoever sends it the integration's present one"
+    return _REMEDIES.get(reason, "")
+
+
+def granted_since(history: Sequence[tuple[datetime, Collection[str]]], scope: str) -> datetime | None:
+    """Since when a scope is granted without a break; `history` is what was granted from which instant on, by time."""
+    since = None
+    for at, scopes in history:
+        since = (since or at) if scope in scopes else None
+    return since
+
+
+def resting(
+    granted: Mapping[str, datetime], last_used: Mapping[str, datetime], observed_since: datetime | None, now: datetime
+) -> list[Resting]:
+    """The scopes, each granted since some instant, of which it is known that nobody used them for `UNUSED_AFTER`."""
+    if observed_since is None:
+        return []
+    found = []
+    for scope, since in sorted(granted.items()):
+        observed, last = max(since, observed_since), last_used.get(scope)
+        if max(observed, last or observed) + UNUSED_AFTER <= now:
+            found.append(Resting(scope, last, observed))
+    return found
+
+
+def change_of_scopes(integration_id: str, before: Sequence[str], after: Sequence[str], *, in_code: bool) -> list[str]:
+    """How to give an integration these scopes: the line of the Pulumi program twice, or a command; nothing for none."""
+    if not after:
+        return []
+    if in_code:
+        return [f"- {_argument(before)}", f"+ {_argument(after)}"]
+    return [" ".join(["private-integrations edit", integration_id, *(f"--scope {scope}" for scope in after)])]
+
+
+def among(callers: Collection[Presence]) -> str:
+    """The callers in a sentence, the latest first, no more than three by name."""
+    latest = sorted(callers, key=lambda caller: caller.last_at, reverse=True)
+    named = ", ".join(str(caller) for caller in latest[:_SHOWN])
+    more = len(latest) - _SHOWN
+    return f"{named} and {more} more" if more > 0 else named
+
+
+def _argument(scopes: Sequence[str]) -> str:
+    listed = ", ".join(f'"{scope}"' for scope in scopes)
+    return f"scopes=[{listed}],"

@@ -1,0 +1,28 @@
+"""Routes of an integration's data webhook; list, test and delete it with the other webhooks, by its id."""
+
+from fastapi import APIRouter, Response
+
+from private_integrations.contract import DataWebhook, DataWebhookRequest
+
+from ..operations import data_webhooks, integrations
+from .callers import Asking, unless_refused
+
+router = APIRouter()
+
+
+@router.get("/integrations/{integration_id}/data-webhook")
+def read_data_webhook(integration_id: str, asking: Asking) -> DataWebhook:
+    """What a receiver of an integration's events has to know: the events, the ids in them and the public key."""
+    with asking.database.read() as connection:
+        integration = unless_refused(integrations.find(connection, integration_id, asking.actor))
+        return data_webhooks.described(connection, integration)
+
+
+@router.put("/integrations/{integration_id}/data-webhook", responses={201: {"model": DataWebhook}})
+def put_data_webhook(integration_id: str, body: DataWebhookRequest, asking: Asking, response: Response) -> DataWebhook:
+    """Have the integration's events sent to a URL (201), or change where and which (200)."""
+    settings = asking.rules.settings
+    with asking.database.write(asking.now, verdicts=False) as write:
+        put = unless_refused(data_webhooks.put(write, integration_id, body, settings, actor=asking.actor))
+    response.status_code = 201 if put.created else 200
+    return put.webhook

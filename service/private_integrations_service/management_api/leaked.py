@@ -1,0 +1,71 @@
+"""The one route that asks for no key: whoever holds a token that leaked may end it."""
+
+import asyncio
+import math
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+
+from private_integrations.contract import LeakReceipt, LeakReport, Problem
+
+from ..actor import Actor
+from ..domain import Refused
+from ..operations import leaks
+from ..origins import client_address, client_agent
+from ..problems import MEDIA_TYPE, ProblemError
+from .callers import Parts
+
+router = APIRouter()
+
+# A report costs a few milliseconds of a thread and names up to a hundred tokens.
+PER_SECOND = 8
+BURST = 24
+
+
+class Budget:
+    """How many reports a process takes: BURST at once, and PER_SECOND as they go on.
+
+    Counted for all reporters together, since addresses behind a proxy are one: a storm of reports keeps other reports
+    waiting, and takes nothing from anybody else. Used by one thread.
+    """
+
+    def __init__(self) -> None:
+        self._turn = 0.0
+
+    def seconds_short(self, now: float) -> float:
+        """0 if a report may be taken, which is counted; else in how many seconds one may.
+
+        `now` is in seconds of a clock that never steps.
+        """
+        turn = max(self._turn, now - (BURST - 1) / PER_SECOND)
+        if turn > now:
+            return turn - now
+        self._turn = turn + 1 / PER_SECOND
+        return 0.0
+
+
+async def _within_budget(request: Request) -> Parts:
+    """What the request works with; runs on the event loop, so that what is refused takes no thread."""
+    budget: Budget = request.app.state.reports
+    short = budget.seconds_short(asyncio.get_running_loop().time())
+    if short:
+        seconds = math.ceil(short)
+        detail = f"too many leak reports at the moment; send this one again in {seconds} s"
+        raise ProblemError(Refused("reports-too-many", detail, {"retry_after_seconds": seconds}))
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+@router.post(
+    "/leaked",
+    responses={429: {"model": Problem, "description": "Too many reports", "content": {MEDIA_TYPE: {}}}},
+)
+def report_leaked(request: Request, body: LeakReport, parts: Annotated[Parts, Depends(_within_budget)]) -> LeakReceipt:
+    """End tokens that were found where none should be: none of them opens anything once this is answered with 200.
+
+    Asks for no key: who holds a token could use it as well. Unknown tokens are no error (RFC 7009, section 2.2).
+    """
+    address = client_address(request.scope, parts.rules.settings.trusted_proxies)
+    reporter = Actor("leak report", address=address, agent=client_agent(request.scope))
+    now = max(parts.clock(), parts.database.high_water)
+    return leaks.report(parts.database, body, now, actor=reporter)

@@ -1,0 +1,335 @@
+"""What tokens were used for: when last, how often, by whom, and what that says about them."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from private_integrations.contract import (
+    ActivityReport,
+    CallerActivity,
+    GenerationActivity,
+    Hint,
+    Integration,
+    Period,
+    RefusalActivity,
+    ScopeActivity,
+    Secret,
+    TokenState,
+    UnusedScope,
+    instant_text,
+)
+
+from .. import advice
+from ..storage import activity as stored
+from ..storage import audit
+from ..storage.activity import DEAD, Activity, Caller, Counted, LastUse
+from .generations import token_states
+
+BEHIND = timedelta(minutes=1)
+"""How old the watermark may be before nothing is concluded from what isn't there: far more than it ever is."""
+
+_HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
+_PARTS: dict[Period, tuple[int, timedelta]] = {"day": (24, _HOUR), "week": (168, _HOUR), "month": (30, _DAY)}
+
+
+@dataclass(frozen=True)
+class RefusedScope:
+    """A scope that an integration lacks, and how many requests were refused for it."""
+
+    integration_id: str
+    scope: str
+    requests: int
+
+
+def last_used(activity: Activity, token_ids: Collection[int]) -> dict[int, datetime]:
+    """When each token (`tokens.id`) was last used while it was live, whatever was answered.
+
+    A token that is missing was not used since `observed_since`. Raises SQLAlchemyError, like all of this module.
+    """
+    with activity.read() as connection:
+        return stored.last_uses(connection, token_ids)
+
+
+def last_used_if_readable(activity: Activity, token_ids: Collection[int]) -> dict[int, datetime]:
+    """The same, and nothing where the file can't be read: for lists that say other things too."""
+    try:
+        return last_used(activity, token_ids)
+    except SQLAlchemyError:
+        return {}
+
+
+def watermark(activity: Activity, now: datetime) -> datetime | None:
+    """Up to when every use is recorded: the oldest of the live workers' last flushes, and never in the future.
+
+    None: nothing was recorded since the service has started.
+    """
+    flushes = activity.flushes()
+    return min(*flushes, now) if flushes else None
+
+
+def is_behind(activity: Activity, now: datetime) -> bool:
+    """Whether uses may be missing, so that nobody must conclude anything from their absence."""
+    recorded = watermark(activity, now)
+    return recorded is None or now - recorded > BEHIND
+
+
+def observed_since(activity: Activity) -> datetime | None:
+    """Since when uses are recorded without a gap; before that a token may have been used without a trace."""
+    with activity.read() as connection:
+        return stored.observed_since(connection)
+
+
+def callers_of(activity: Activity, token_ids: Collection[int], since: datetime) -> dict[int, list[Caller]]:
+    """Who used each token since then, the latest first; tokens that nobody used are missing."""
+    with activity.read() as connection:
+        return stored.callers(connection, token_ids, since)
+
+
+def refused_scopes(activity: Activity, since: datetime, at_least: int) -> list[RefusedScope]:
+    """The scopes whose lack refused so many requests or more since the hour of this instant."""
+    with activity.read() as connection:
+        return [RefusedScope(*found) for found in stored.refused_scopes(connection, since, at_least)]
+
+
+def unused_scopes(
+    activity: Activity, connection: Connection, integration: Integration, now: datetime
+) -> list[UnusedScope]:
+    """The integration's scopes that were granted and observed for 90 days, and not used in them."""
+    with activity.read() as recorded:
+        uses, since = stored.uses_of(recorded, integration.id), stored.observed_since(recorded)
+    return _unused(connection, integration, uses, since, now)
+
+
+def usage_of(
+    activity: Activity, connection: Connection, integration: Integration, period: Period, now: datetime
+) -> ActivityReport:
+    """What the integration's tokens were used for in the period that ends at `now`, and what that says.
+
+    `connection` reads the main database.
+    """
+    parts, width = _PARTS[period]
+    since = _start_of(now, width) - (parts - 1) * width
+    with activity.read() as recorded:
+        counted = stored.counted(recorded, integration.id, since, width)
+        uses = stored.uses_of(recorded, integration.id)
+        callers = stored.callers_of(recorded, integration.id, since)
+        observed = stored.observed_since(recorded)
+    (state,) = token_states(connection, [integration], now)
+    unused = _unused(connection, integration, uses, observed, now)
+    whole = _Tally(since, width, parts)
+    by_scope: dict[str, _Tally] = defaultdict(whole.empty)
+    by_generation: dict[int, _Tally] = defaultdict(whole.empty)
+    for row in counted:
+        for tally in (whole, by_scope[row.scope], by_generation[row.generation]):
+            tally.add(row)
+    return ActivityReport(
+        integration_id=integration.id,
+        now=now,
+        period=period,
+        since=since,
+        part_seconds=int(width.total_seconds()),
+        requests=whole.requests,
+        refused=whole.refused,
+        recorded_until=watermark(activity, now),
+        observed_since=observed,
+        scopes=_by_scope(integration, by_scope, uses),
+        generations=_by_generation(state, by_generation, uses),
+        refusals=_refusals(counted, uses),
+        callers=[_caller(generation, caller) for generation, caller in callers],
+        unused=unused,
+        hints=[
+            *_previous_in_use(state, callers),
+            *_ended_in_use(state, callers),
+            *_missing(integration, counted),
+            *_to_drop(integration, unused),
+        ],
+    )
+
+
+class _Tally:
+    """Requests by the parts of a period."""
+
+    def __init__(self, since: datetime, width: timedelta, parts: int) -> None:
+        self._since = since
+        self._width = width
+        self.requests = [0] * parts
+        self.refused = [0] * parts
+
+    def empty(self) -> "_Tally":
+        """One for the same period without any request."""
+        return _Tally(self._since, self._width, len(self.requests))
+
+    def add(self, row: Counted) -> None:
+        """Count a row."""
+        # A clock that was set back has counted in what is the future now.
+        part = min((row.start - self._since) // self._width, len(self.requests) - 1)
+        (self.refused if row.reason else self.requests)[part] += row.requests
+
+
+def _by_scope(integration: Integration, tallies: dict[str, _Tally], uses: Sequence[LastUse]) -> list[ScopeActivity]:
+    """The granted scopes, then those that were asked for and are not granted."""
+    last = _last_by_scope(uses)
+    asked = tallies.keys() - {"", *integration.scopes}
+    return [
+        ScopeActivity(
+            scope=scope,
+            granted=scope in integration.scopes,
+            requests=tallies[scope].requests,
+            refused=sum(tallies[scope].refused),
+            last_used_at=last.get(scope),
+        )
+        for scope in [*integration.scopes, *sorted(asked)]
+    ]
+
+
+def _by_generation(state: TokenState, tallies: dict[int, _Tally], uses: Sequence[LastUse]) -> list[GenerationActivity]:
+    """The generations that are shown or were used in the period, the newest first."""
+    last: dict[int, datetime] = {}
+    for use in uses:
+        if not use.reason.startswith(DEAD):
+            last[use.generation] = max(use.at, last.get(use.generation, use.at))
+    found = []
+    for generation in sorted({secret.generation for secret in state.secrets} | tallies.keys(), reverse=True):
+        secret = state.of_generation(generation)
+        found.append(
+            GenerationActivity(
+                generation=generation,
+                role=secret.role if secret else "ended",
+                requests=tallies[generation].requests,
+                refused=sum(tallies[generation].refused),
+                last_used_at=last.get(generation),
+            )
+        )
+    return found
+
+
+def _refusals(counted: Sequence[Counted], uses: Sequence[LastUse]) -> list[RefusalActivity]:
+    """The period's refusals, the most frequent first."""
+    numbers: dict[tuple[str, str], int] = {}
+    for row in counted:
+        if row.reason:
+            numbers[row.reason, row.scope] = numbers.get((row.reason, row.scope), 0) + row.requests
+    return [
+        RefusalActivity(
+            reason=reason,
+            scope=scope,
+            requests=requests,
+            last_at=max(use.at for use in uses if (use.reason, use.scope) == (reason, scope)),
+            remedy=advice.remedy(reason, scope),
+        )
+        for (reason, scope), requests in sorted(numbers.items(), key=lambda found: (-found[1], found[0]))
+    ]
+
+
+def _unused(
+    connection: Connection, integration: Integration, uses: Sequence[LastUse], observed: datetime | None, now: datetime
+) -> list[UnusedScope]:
+    history = audit.scopes_over_time(connection, integration.id)
+    granted = {scope: advice.granted_since(history, scope) or integration.updated_at for scope in integration.scopes}
+    return [
+        UnusedScope(scope=found.scope, last_used_at=found.last_used, observed_since=found.observed_since)
+        for found in advice.resting(granted, _last_by_scope(uses), observed, now)
+    ]
+
+
+def _last_by_scope(uses: Iterable[LastUse]) -> dict[str, datetime]:
+    """When a request that needed the scope was last let through."""
+    last: dict[str, datetime] = {}
+    for use in uses:
+        if not use.reason:
+            last[use.scope] = max(use.at, last.get(use.scope, use.at))
+    return last
+
+
+def _previous_in_use(state: TokenState, callers: Sequence[tuple[int, Caller]]) -> list[Hint]:
+    """Superseded tokens that work on, and who has used them since another one was in use."""
+    present = state.in_role("current")
+    found = []
+    for secret in state.secrets:
+        if secret.role != "previous" or present is None or present.delivered_at is None or secret.expires_at is None:
+            continue
+        using = _using(secret, present.delivered_at, callers)
+        if using:
+            text = (
+                f"the token of generation {secret.generation} is superseded and still in use by {advice.among(using)}; "
+                f"it works until {instant_text(secret.expires_at)}: give them the token of generation "
+                f"{present.generation} before"
+            )
+            found.append(Hint(kind="previous-in-use", text=text))
+    return found
+
+
+def _ended_in_use(state: TokenState, callers: Sequence[tuple[int, Caller]]) -> list[Hint]:
+    """Tokens that open nothing any more, and who sends them all the same."""
+    found = []
+    for secret in state.secrets:
+        using = [] if secret.ended_at is None else _using(secret, secret.ended_at, callers)
+        if using:
+            text = f"the token of generation {secret.generation} is dead and still sent by {advice.among(using)}"
+            present = f": give them that of generation {state.present.generation}" if state.present else ""
+            found.append(Hint(kind="ended-in-use", text=text + present))
+    return found
+
+
+def _using(secret: Secret, since: datetime, callers: Sequence[tuple[int, Caller]]) -> list[advice.Presence]:
+    return [
+        advice.Presence(caller.address, caller.agent, caller.last_at)
+        for generation, caller in callers
+        if generation == secret.generation and caller.last_at > since
+    ]
+
+
+def _missing(integration: Integration, counted: Sequence[Counted]) -> list[Hint]:
+    """Scopes for whose lack requests were refused, and that are not granted by now."""
+    numbers: dict[str, int] = {}
+    for row in counted:
+        if row.reason == "scope-missing" and row.scope not in integration.scopes:
+            numbers[row.scope] = numbers.get(row.scope, 0) + row.requests
+    found = []
+    for scope, requests in sorted(numbers.items()):
+        some = "1 request was" if requests == 1 else f"{requests} requests were"
+        text = f"{some} refused for the missing scope {scope}: add it if they are meant"
+        found.append(Hint(kind="scope-missing", text=text, change=_change(integration, [*integration.scopes, scope])))
+    return found
+
+
+def _to_drop(integration: Integration, unused: Sequence[UnusedScope]) -> list[Hint]:
+    """One hint for all unused scopes, since they are dropped by one edit."""
+    if not unused:
+        return []
+    dropped = {found.scope for found in unused}
+    kept = [scope for scope in integration.scopes if scope not in dropped]
+    days = advice.UNUSED_AFTER.days
+    named = ", ".join(sorted(dropped))
+    if not kept:
+        text = f"no scope was used in {days} days ({named}): delete the integration if nobody needs it"
+    else:
+        text = f"granted and not used in {days} days: {named}; drop {'it' if len(dropped) == 1 else 'them'}"
+    return [Hint(kind="scopes-unused", text=text, change=_change(integration, kept))]
+
+
+def _change(integration: Integration, scopes: Sequence[str]) -> list[str]:
+    # organization/project/stack/name, as a Pulumi program declares it.
+    in_code = integration.external_id.count("/") >= 3
+    return advice.change_of_scopes(integration.id, integration.scopes, sorted(scopes), in_code=in_code)
+
+
+def _caller(generation: int, caller: Caller) -> CallerActivity:
+    return CallerActivity(
+        generation=generation,
+        address=caller.address,
+        agent=caller.agent,
+        requests=caller.requests,
+        first_at=caller.first_at,
+        last_at=caller.last_at,
+    )
+
+
+def _start_of(now: datetime, width: timedelta) -> datetime:
+    start = now.replace(minute=0, second=0, microsecond=0)
+    return start if width == _HOUR else start.replace(hour=0)

@@ -1,0 +1,115 @@
+"""Events of an account's data, told to the integrations that may read it, in the platform's own envelope.
+
+An integration's data endpoint is sent an event if the integration holds the event's scope when it happens; what
+waits or could be replayed is forgotten when the scope is taken away.
+"""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from private_integrations.contract import Integration, rfc3339
+
+from ..storage import webhooks as stored
+from ..storage.data_endpoints import has_data_endpoint, remove_deliveries
+from ..storage.database import Write
+from ..storage.integrations import integration_by_id
+from ..storage.outbox import add_delivery
+
+
+@dataclass(frozen=True)
+class DataEvent:
+    """What an integration needs to be told: a scope; with `of_agency` the event belongs to an agency."""
+
+    scope: str
+    of_agency: bool = False
+
+
+DATA_EVENTS: Mapping[str, DataEvent] = MappingProxyType(
+    {
+        "ContactCreate": DataEvent("contacts.readonly"),
+        "ContactDelete": DataEvent("contacts.readonly"),
+        "ContactDndUpdate": DataEvent("contacts.readonly"),
+        "ContactTagUpdate": DataEvent("contacts.readonly"),
+        "ContactUpdate": DataEvent("contacts.readonly"),
+        "LocationCreate": DataEvent("locations.readonly", of_agency=True),
+        "LocationUpdate": DataEvent("locations.readonly", of_agency=True),
+        "NoteCreate": DataEvent("contacts.readonly"),
+        "NoteDelete": DataEvent("contacts.readonly"),
+        "NoteUpdate": DataEvent("contacts.readonly"),
+        "TaskComplete": DataEvent("contacts.readonly"),
+        "TaskCreate": DataEvent("contacts.readonly"),
+        "TaskDelete": DataEvent("contacts.readonly"),
+    }
+)
+"""The events that this service sends: `webhook_events` of the catalogue as far as the sandbox has what they tell of."""
+
+
+def tell(write: Write, event: str, account_id: str, entity: Mapping[str, object]) -> None:
+    """Store an event of this account for each of its integrations that listens and holds the scope at this moment.
+
+    `entity` is what it happened to, as the API shows it, with its `id`.
+    """
+    if not has_data_endpoint(write.connection, account_id):
+        return
+    webhook_id = str(uuid.uuid4())
+    for endpoint in stored.all_endpoints(write.connection, [account_id], kind="data"):
+        integration = integration_by_id(write.connection, endpoint.integration_id or "", [account_id])
+        if integration is not None and endpoint.wants(event) and DATA_EVENTS[event].scope in integration.scopes:
+            add_delivery(write, endpoint, webhook_id, event, _envelope(write, event, integration, entity, webhook_id))
+
+
+def events_for(integration: Integration, account_kind: str) -> list[str]:
+    """The events that an integration with these scopes, of an account of this kind, can be told of; sorted."""
+    of_agency = account_kind == "agency"
+    return sorted(
+        name
+        for name, event in DATA_EVENTS.items()
+        if event.scope in integration.scopes and event.of_agency == of_agency
+    )
+
+
+def withhold(write: Write, integration: Integration) -> None:
+    """Forget what was stored for the integration and needs a scope that it holds no longer."""
+    withheld = [name for name, event in DATA_EVENTS.items() if event.scope not in integration.scopes]
+    remove_deliveries(write.connection, integration.id, withheld)
+
+
+def app_id(integration_id: str) -> str:
+    """The integration as its events name it: 24 hexadecimal digits, always the same.
+
+    The platform's own client takes an event only if its `appId` is the client id that it was configured with.
+    """
+    return _object_id("app", integration_id)
+
+
+def version_id(integration_id: str) -> str:
+    """The `versionId` of the integration's events: 24 hexadecimal digits, always the same."""
+    return _object_id("version", integration_id)
+
+
+def _object_id(of: str, integration_id: str) -> str:
+    return hashlib.sha256(f"{of} of {integration_id}".encode()).hexdigest()[:24]
+
+
+def _envelope(
+    write: Write, event: str, integration: Integration, entity: Mapping[str, object], webhook_id: str
+) -> bytes:
+    """The event as it is sent: flat, its keys in the platform's order, compact (docs/platform.md).
+
+    The envelope's own keys win: a contact's `type`, such as "lead", has no place in it.
+    """
+    owner = "companyId" if DATA_EVENTS[event].of_agency else "locationId"
+    before = {
+        "type": event,
+        owner: integration.account,
+        "versionId": version_id(integration.id),
+        "appId": app_id(integration.id),
+        "id": entity["id"],
+    }
+    after = {"timestamp": rfc3339(write.now), "webhookId": webhook_id}
+    about = {name: value for name, value in entity.items() if name not in before and name not in after}
+    return json.dumps({**before, **about, **after}, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,121 @@
+"""The data webhook of an integration: where the events of what it may read are sent. It has one at most."""
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+
+from private_integrations.contract import DataWebhook, DataWebhookRequest, Integration
+
+from ..actor import Actor
+from ..destinations import Destination, Destinations, destination
+from ..domain import Refused
+from ..settings import Settings
+from ..storage import audit
+from ..storage import webhooks as stored
+from ..storage.accounts import account_by_id
+from ..storage.database import Write
+from ..storage.signing_key import read_key
+from ..storage.webhooks import Endpoint
+from ..tokens import new_id
+from . import integrations, signing
+from .data_events import DATA_EVENTS, app_id, events_for, version_id
+from .webhooks import MOST, NO_SEALING_KEYS
+
+_OF_THE_PLATFORM = Refused(
+    "data-webhooks-of-platform", "this service is a gateway: the data is the platform's, which tells of it itself"
+)
+
+
+@dataclass(frozen=True)
+class Put:
+    """The data webhook that a request leads to, and whether it is new."""
+
+    webhook: DataWebhook
+    created: bool
+
+
+def put(
+    write: Write, integration_id: str, request: DataWebhookRequest, settings: Settings, *, actor: Actor
+) -> Put | Refused:
+    """Make an integration's data webhook, or change it; its first one makes the key that all are signed with.
+
+    Another URL is given a new chance: what failed at the former one is none of its business.
+    """
+    integration = integrations.find(write.connection, integration_id, actor)
+    if isinstance(integration, Refused):
+        return integration
+    if settings.upstream is not None:
+        return _OF_THE_PLATFORM
+    if settings.sealer is None:
+        return NO_SEALING_KEYS
+    goal = _goal(request, settings.destinations)
+    if isinstance(goal, Refused):
+        return goal
+    present = _endpoint_of(write.connection, integration)
+    if present is None and len(stored.all_endpoints(write.connection, [integration.account])) >= MOST:
+        return Refused("webhook-limit", f"account {integration.account} has {MOST} webhooks already; delete one first")
+    signing.ensure_key(write, settings.sealer)
+    wanted = _wanted(write, present, integration, request, actor)
+    if present is None:
+        stored.add_endpoint(write.connection, wanted)
+    elif wanted != present:
+        stored.save_endpoint(write.connection, wanted)
+    if wanted != present:
+        audit.record(
+            write,
+            integration,
+            actor=actor,
+            action="set data webhook",
+            webhook=wanted.id,
+            host=goal.host,
+            events=request.events,
+        )
+    return Put(described(write.connection, integration), created=present is None)
+
+
+def described(connection: Connection, integration: Integration) -> DataWebhook:
+    """What there is to know of an integration's data webhook, also before it has one."""
+    account, key = account_by_id(connection, integration.account), read_key(connection)
+    assert account is not None, "the schema has seen to that"
+    endpoint = _endpoint_of(connection, integration)
+    possible = events_for(integration, account.kind)
+    return DataWebhook(
+        integration=integration.id,
+        webhook=None if endpoint is None else endpoint.id,
+        url=None if endpoint is None else endpoint.url,
+        events=[event for event in possible if endpoint is None or endpoint.wants(event)],
+        app_id=app_id(integration.id),
+        version_id=version_id(integration.id),
+        public_key=None if key is None else key.public,
+    )
+
+
+def _goal(request: DataWebhookRequest, allowed: Destinations) -> Destination | Refused:
+    unknown = sorted(set(request.events or ()) - DATA_EVENTS.keys())
+    if unknown:
+        return Refused("webhook-event-unknown", f"there is no event {unknown[0]}; there are {', '.join(DATA_EVENTS)}")
+    goal = destination(request.url, allowed)
+    return goal if isinstance(goal, Destination) else Refused("webhook-url-not-allowed", goal)
+
+
+def _endpoint_of(connection: Connection, integration: Integration) -> Endpoint | None:
+    found = stored.all_endpoints(connection, [integration.account], kind="data")
+    return next((endpoint for endpoint in found if endpoint.integration_id == integration.id), None)
+
+
+def _wanted(
+    write: Write, present: Endpoint | None, integration: Integration, request: DataWebhookRequest, actor: Actor
+) -> Endpoint:
+    """The endpoint as it is to be."""
+    base = present or Endpoint(
+        id=new_id("whk_"),
+        account_id=integration.account,
+        kind="data",
+        url=request.url,
+        created_at=write.now,
+        created_by=actor.name,
+        integration_id=integration.id,
+    )
+    events = None if request.events is None else tuple(request.events)
+    wanted = replace(base, url=request.url, events=events, description=request.description)
+    return wanted if wanted.url == base.url else replace(wanted, failing_since=None)

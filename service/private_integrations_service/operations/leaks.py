@@ -1,0 +1,58 @@
+"""End tokens that somebody found where none should be; holding one is all that it takes to report it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from private_integrations.contract import LEAKED, LeakReceipt, LeakReport
+
+from ..actor import Actor
+from ..domain import plan_leak
+from ..storage import audit, integrations
+from ..storage import tokens as stored
+from ..storage.database import Database, Write
+from ..tokens import presented_token, without_secrets
+from .announcements import announce
+
+
+def report(database: Database, found: LeakReport, now: datetime, *, actor: Actor) -> LeakReceipt:
+    """End those of the reported tokens that work, and tell their owners; of all others nothing is written or said.
+
+    Raises as `Database.ending` does: then the tokens may work on. A report of tokens that are unknown or dead does not
+    take the writers' turn.
+    """
+    presented = {presented_token(token.strip().encode()) for token in found.tokens}
+    digests = [digest for digest in presented if digest is not None]
+    with database.read() as connection:
+        known = stored.tokens_of_digests(connection, digests)
+    ended = database.ending(now, lambda write: _end(write, digests, _shown(found.where), actor)) if known else 0
+    return LeakReceipt(received=len(found.tokens), ended=ended)
+
+
+def _end(write: Write, digests: Sequence[bytes], where: str, actor: Actor) -> int:
+    ended = 0
+    for integration_id, token_id in stored.tokens_of_digests(write.connection, digests):
+        integration = integrations.integration_by_id(write.connection, integration_id)
+        assert integration is not None, "a deleted one has no token that hasn't ended"
+        tokens = stored.tokens_of(write.connection, [integration_id])[integration_id]
+        for token in plan_leak(tokens, token_id, write.now).tokens:
+            stored.save_tokens(write.connection, [token])
+            if token.ended_because != LEAKED:
+                continue
+            ended += 1
+            about = {"generation": token.generation, "fingerprint": token.fingerprint, "where": where}
+            audit.record(write, integration, actor=actor, action="report leaked", **about)
+            announce(
+                write,
+                "token.leaked",
+                account=integration.account,
+                integration=integration,
+                actor=actor.name,
+                **about,
+            )
+    return ended
+
+
+def _shown(where: str) -> str:
+    """What a stranger says of the place, on one line, without control characters and without the token itself."""
+    printable = "".join(character if character.isprintable() else " " for character in without_secrets(where))
+    return " ".join(printable.split())

@@ -1,0 +1,78 @@
+"""Signatures of data webhooks as the platform makes them: Ed25519 over the body as it is sent, in standard base64.
+
+The header is `X-GHL-Signature`; the legacy `X-WH-Signature` (RSA) is not sent. Verifiers take the public key from their
+configuration: it is the service's own, never the platform's (docs/platform.md).
+"""
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from private_integrations.contract import Resealed
+
+from ..sealing import SealBroken, Sealer, key_of
+from ..storage import signing_key as stored
+from ..storage.database import Database, Write
+from ..storage.signing_key import SigningKey
+from ..storage.webhooks import Endpoint
+
+HEADER = "x-ghl-signature"
+
+_PURPOSE = "data-webhook-signing"
+# The key is the service's, no account's.
+_ACCOUNT = ""
+
+
+def ensure_key(write: Write, sealer: Sealer) -> SigningKey:
+    """The service's signing key; made when it is asked for the first time."""
+    present = stored.read_key(write.connection)
+    if present is not None:
+        return present
+    private = Ed25519PrivateKey.generate()
+    spki = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    sealed = sealer.seal(private.private_bytes_raw().hex(), purpose=_PURPOSE, account=_ACCOUNT)
+    made = SigningKey(base64.b64encode(spki).decode(), sealed, write.now)
+    stored.add_key(write.connection, made)
+    return made
+
+
+def reseal(write: Write, sealer: Sealer) -> Resealed:
+    """Seal the signing key with the first sealing key; if it can't be opened it stays, and is named."""
+    present, resealed, unreadable = stored.read_key(write.connection), 0, []
+    if present is not None and key_of(present.sealed) != sealer.first_key:
+        try:
+            value = sealer.open(present.sealed, purpose=_PURPOSE, account=_ACCOUNT)
+            stored.put_sealed(write.connection, sealer.seal(value, purpose=_PURPOSE, account=_ACCOUNT))
+            resealed = 1
+        except SealBroken:
+            unreadable = ["signing key"]
+    unchanged = int(present is not None) - resealed - len(unreadable)
+    return Resealed(sealed_with=sealer.first_key, resealed=resealed, unchanged=unchanged, unreadable=unreadable)
+
+
+class DataSigner:
+    """Signs the bodies of data webhooks; reads the key when it signs first."""
+
+    def __init__(self, database: Database, sealer: Sealer | None) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._key: Ed25519PrivateKey | None = None
+
+    def __call__(self, endpoint: Endpoint, message_id: str, timestamp: datetime, body: bytes) -> Mapping[str, str]:
+        """The signature's header for this body; raises SealBroken where the key can't be opened."""
+        if self._key is None:
+            self._key = self._read()
+        return {HEADER: base64.b64encode(self._key.sign(body)).decode()}
+
+    def _read(self) -> Ed25519PrivateKey:
+        if self._sealer is None:
+            raise SealBroken("the service runs without sealing keys")
+        with self._database.read() as connection:
+            present = stored.read_key(connection)
+        if present is None:
+            raise SealBroken("there is no signing key")
+        opened = self._sealer.open(present.sealed, purpose=_PURPOSE, account=_ACCOUNT)
+        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(opened))

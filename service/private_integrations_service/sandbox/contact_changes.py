@@ -1,0 +1,41 @@
+"""Contacts added, saved and removed: stored, and told to the integrations that listen, in one transaction."""
+
+from ..operations.data_events import tell
+from ..storage import contacts as stored
+from ..storage.contacts import Contact
+from ..storage.database import Write
+from .contact_fields import shown_alone
+
+_DND = frozenset({"dnd", "dndSettings", "inboundDndSettings"})
+_TAGS = frozenset({"tags"})
+
+
+def add(write: Write, contact: Contact) -> None:
+    """Store a new contact."""
+    stored.add_contact(write.connection, contact)
+    tell(write, "ContactCreate", contact.account_id, shown_alone(contact))
+
+
+def save(write: Write, before: Contact, contact: Contact) -> None:
+    """Store a contact as it is now; tags and do-not-disturb have events of their own."""
+    stored.save_contact(write.connection, contact)
+    changed = _changed(before, contact)
+    for event, told in (
+        ("ContactUpdate", changed - _TAGS - _DND),
+        ("ContactTagUpdate", changed & _TAGS),
+        ("ContactDndUpdate", changed & _DND),
+    ):
+        if told:
+            tell(write, event, contact.account_id, shown_alone(contact))
+
+
+def remove(write: Write, contact: Contact) -> None:
+    """Remove a contact with what it has, which is not told one by one."""
+    stored.remove_contact(write.connection, contact.account_id, contact.id)
+    tell(write, "ContactDelete", contact.account_id, shown_alone(contact))
+
+
+def _changed(before: Contact, after: Contact) -> set[str]:
+    """The names of the fields that differ."""
+    names = {name for name in {*before.fields, *after.fields} if before.fields.get(name) != after.fields.get(name)}
+    return names | {"businessId"} if before.business_id != after.business_id else names

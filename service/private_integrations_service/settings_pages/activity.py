@@ -1,0 +1,105 @@
+"""The page of what an integration's tokens were used for: small charts, each with a table behind it, and advice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import get_args
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from private_integrations.contract import ActivityReport, Period
+
+from ..domain import Refused
+from ..operations import activity, integrations
+from ..storage.accounts import account_by_id
+from .visits import Visit, signed_in
+
+PERIODS = {"day": "24 hours", "week": "7 days", "month": "30 days"}
+
+# Width and height in a chart's own units: the stylesheet decides how large it is shown.
+_LARGE = (360, 60)
+_SMALL = (120, 20)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A part of the period in which something happened, and where its bar stands in the chart."""
+
+    start: datetime
+    requests: int
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The parts of a period as bars, and what they say in words."""
+
+    total: int
+    bars: tuple[Bar, ...]
+    label: str
+    width: int
+    height: int
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it stands in a row of a table."""
+        return (self.width, self.height) == _SMALL
+
+
+def _show(visit: Visit) -> Response | Refused:
+    period = _period(visit.query.get("period"))
+    with visit.database.read() as connection:
+        integration = integrations.find(connection, visit.path["integration_id"], visit.actor)
+        if isinstance(integration, Refused):
+            return integration
+        report = activity.usage_of(visit.activity, connection, integration, period, visit.now)
+        account = account_by_id(connection, integration.account)
+    return visit.page(
+        "activity.html",
+        account=account,
+        integration=integration,
+        report=report,
+        periods=PERIODS,
+        let_through=chart(report, report.requests, "let through"),
+        refused=chart(report, report.refused, "refused"),
+        by_scope=[(row, chart(report, row.requests, "let through", _SMALL)) for row in report.scopes],
+        by_generation=[(row, chart(report, row.requests, "let through", _SMALL)) for row in report.generations],
+        unused={found.scope for found in report.unused},
+        is_behind=activity.is_behind(visit.activity, visit.now),
+    )
+
+
+def chart(report: ActivityReport, numbers: Sequence[int], what: str, size: tuple[int, int] = _LARGE) -> Chart:
+    """The numbers of a report's parts as bars; the highest one is as high as the chart, and no request is invisible."""
+    width, height = size
+    part, highest, total = width / len(numbers), max(numbers), sum(numbers)
+    bars = []
+    for place, requests in enumerate(numbers):
+        if requests:
+            high = max(height / 20, height * requests / highest)
+            start = report.since + place * timedelta(seconds=report.part_seconds)
+            # Narrower than its part: bars that touch would be one.
+            bars.append(
+                Bar(
+                    start,
+                    requests,
+                    round(place * part, 2),
+                    round(height - high, 2),
+                    round(part * 0.8, 2),
+                    round(high, 2),
+                )
+            )
+    some = "1 request" if total == 1 else f"{total} requests"
+    most = f", at most {highest} in one {'hour' if report.part_seconds == 3600 else 'day'}" if total > 1 else ""
+    return Chart(total, tuple(bars), f"{some} {what} in {PERIODS[report.period]}{most}", width, height)
+
+
+def _period(asked: str | None) -> Period:
+    return next((period for period in get_args(Period) if period == asked), "week")
+
+
+ROUTES = [Route("/settings/private-integrations/{integration_id}/activity", signed_in(_show), methods=["GET"])]
