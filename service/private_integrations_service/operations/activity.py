@@ -91,6 +91,15 @@ def callers_of(activity: Activity, token_ids: Collection[int], since: datetime) 
         return stored.callers(connection, token_ids, since)
 
 
+def callers_if_readable(activity: Activity, integration_id: str, since: datetime) -> list[CallerActivity] | None:
+    """Who used the integration's tokens since then; None where the file can't be read, for pages that end a token."""
+    try:
+        with activity.read() as connection:
+            return [_caller(*found) for found in stored.callers_of(connection, integration_id, since)]
+    except SQLAlchemyError:
+        return None
+
+
 def refused_scopes(activity: Activity, since: datetime, at_least: int) -> list[RefusedScope]:
     """The scopes whose lack refused so many requests or more since the hour of this instant."""
     with activity.read() as connection:

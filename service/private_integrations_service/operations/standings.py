@@ -9,18 +9,21 @@ from private_integrations.standing import Standing
 from ..actor import Actor
 from ..domain import Refused
 from ..storage import integrations
-from .generations import token_states
+from .generations import LastUsed, token_states
 from .integrations import find
 
 _PAGE = 1000
 
 
-def standings(connection: Connection, now: datetime, actor: Actor) -> list[Standing]:
-    """How it stands with every one of them at `now`, by id; two statements for each thousand."""
+def standings(connection: Connection, now: datetime, actor: Actor, last_used: LastUsed | None = None) -> list[Standing]:
+    """How it stands with every one of them at `now`, by id; two statements for each thousand.
+
+    With `last_used` also when their tokens were.
+    """
     found: list[Standing] = []
     after = ""
     while page := integrations.list_integrations(connection, accounts=actor.accounts, after=after, limit=_PAGE):
-        states = token_states(connection, page, now)
+        states = token_states(connection, page, now, last_used)
         found += [Standing(integration, state, now) for integration, state in zip(page, states, strict=True)]
         after = page[-1].id
         if len(page) < _PAGE:
@@ -28,10 +31,12 @@ def standings(connection: Connection, now: datetime, actor: Actor) -> list[Stand
     return found
 
 
-def standing_of(connection: Connection, integration_id: str, now: datetime, actor: Actor) -> Standing | Refused:
+def standing_of(
+    connection: Connection, integration_id: str, now: datetime, actor: Actor, last_used: LastUsed | None = None
+) -> Standing | Refused:
     """How it stands with this one; one in an account that the actor doesn't reach is not there for them."""
     found = find(connection, integration_id, actor)
     if isinstance(found, Refused):
         return found
-    [state] = token_states(connection, [found], now)
+    [state] = token_states(connection, [found], now, last_used)
     return Standing(found, state, now)

@@ -13,13 +13,17 @@ from private_integrations.policy import DEFAULT_OVERLAP
 from private_integrations.standing import Owner, Standing, managed_by, owner_of
 
 from ..domain import Refused
+from ..operations import audit
 from ..operations.standings import standing_of
 from ..storage.accounts import account_by_id
-from .integrations import LIST, last_used, needs_attention
+from .integrations import LIST, last_used, needs_attention, uses
 from .scope_choice import Picker, picker
 from .visits import Visit, signed_in
 
 ONE = LIST + "/{integration_id}"
+
+# The others are in the account's log.
+_CHANGES = 5
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class Shown:
 
     @property
     def last_used(self) -> datetime | None:
-        """When one of its tokens was taken into use, the latest."""
+        """When one of its tokens was last used."""
         return last_used(self.standing)
 
     @property
@@ -134,7 +138,7 @@ class Shown:
 def shown(visit: Visit) -> Shown | Refused:
     """The integration that the address means, if the visitor manages its account."""
     with visit.database.read() as connection:
-        standing = standing_of(connection, visit.path["integration_id"], visit.now, visit.actor)
+        standing = standing_of(connection, visit.path["integration_id"], visit.now, visit.actor, uses(visit))
         if isinstance(standing, Refused):
             return standing
         account = account_by_id(connection, standing.integration.account)
@@ -161,8 +165,17 @@ def _show(visit: Visit) -> Response | Refused:
     found = shown(visit)
     if isinstance(found, Refused):
         return found
+    with visit.database.read() as connection:
+        changes = audit.of_integration(connection, found.integration.id, actor=visit.actor, limit=_CHANGES)
+    if isinstance(changes, Refused):
+        return changes
     return visit.page(
-        "integration.html", shown=found, account=found.account, picker=scopes_of(visit, found), in_days=in_days
+        "integration.html",
+        shown=found,
+        account=found.account,
+        picker=scopes_of(visit, found),
+        changes=changes,
+        in_days=in_days,
     )
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from urllib.parse import urlencode
 
 from starlette.responses import Response
@@ -13,6 +14,8 @@ from private_integrations.contract import Account
 from private_integrations.standing import Standing, owner_of
 
 from ..domain import Refused
+from ..operations import activity
+from ..operations.generations import LastUsed
 from ..operations.standings import standings
 from ..storage.accounts import list_accounts
 from .paging import PAGE, page_of
@@ -53,7 +56,7 @@ class Row:
 
     @property
     def last_used(self) -> datetime | None:
-        """When one of its tokens was taken into use, the latest."""
+        """When one of its tokens was last used."""
         return last_used(self.standing)
 
     @property
@@ -103,8 +106,17 @@ class Total:
 
 
 def last_used(standing: Standing) -> datetime | None:
-    """When one of the integration's tokens was taken into use, the latest; None if nobody ever used one."""
-    return max((s.delivered_at for s in standing.tokens.secrets if s.delivered_at is not None), default=None)
+    """When one of the integration's tokens was last used; None if nobody ever used one.
+
+    A token that was taken into use before uses were recorded is known by that.
+    """
+    taken_up = (s.delivered_at for s in standing.tokens.secrets if s.delivered_at is not None)
+    return standing.last_used_at or max(taken_up, default=None)
+
+
+def uses(visit: Visit) -> LastUsed:
+    """When tokens were last used, as far as that is recorded."""
+    return partial(activity.last_used_if_readable, visit.activity)
 
 
 def needs_attention(standing: Standing) -> bool:
@@ -131,7 +143,7 @@ def totals(rows: Iterable[Row]) -> list[Total]:
 def _list(visit: Visit) -> Response | Refused:
     with visit.database.read() as connection:
         accounts = {account.id: account for account in list_accounts(connection, visit.actor.accounts)}
-        found = standings(connection, visit.now, visit.actor)
+        found = standings(connection, visit.now, visit.actor, last_used=uses(visit))
     filters = _filters(visit.query)
     if filters.account and filters.account not in accounts:
         return Refused("account-unknown", f"there is no account {filters.account}")
