@@ -97,12 +97,14 @@ def test_the_download_is_the_whole_log(service, ada, page, edited):
 
 
 def test_strangers_find_no_log(service, ada, page, edited):
-    """For an admin of another account, a plain user and nobody there is no such page."""
+    """For an admin of another account there is no such page; a plain user of this one hears who decides."""
     management = Management(service.url, service.key, service.account)
     other = next(a["id"] for a in management.ask("GET", "/accounts").json()["accounts"] if a["id"] != service.account)
     plain = new_visitor(service.url, service.key, service.account, role="user")
     for path in (page, f"{page}/export"):
-        assert plain.get(path).status_code == 404
+        refused = plain.get(path)
+        assert refused.status_code == 403
+        assert edited not in refused.text
         missing = path.replace(service.account, "nobody")
         assert ada.get(missing).status_code == 404
         assert ada.get(path.replace(service.account, other)).text == ada.get(missing).text
