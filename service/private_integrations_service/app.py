@@ -74,15 +74,15 @@ class Application:
         if settings.upstream is None:
             limits = RateLimits(UsageFile(database.file.parent), Limits.of(settings))
             self._closing.callback(limits.close)
-            self._data_api = Authorizer(Sandbox(database, limits), self._judge)
+            self._data_api = Authorizer(Sandbox(database, limits), self._judge, settings.trusted_proxies)
         else:
             upstream = Upstream.parse(settings.upstream)
             assert settings.sealer is not None, "the settings have seen to that"
             credentials = Credentials(database, settings.sealer)
             self._closing.callback(credentials.close)
             self._gateway = Gateway(self._judge, upstream, credentials.of, GatewayLimits.of(settings))
-            self._data_api = Authorizer(self._gateway, self._judge)
-        self._forward_auth = ForwardAuth(self._judge)
+            self._data_api = Authorizer(self._gateway, self._judge, settings.trusted_proxies)
+        self._forward_auth = ForwardAuth(self._judge, settings.trusted_proxies)
         # Last, when nothing can fail any more: who doesn't get an application can't close it.
         self._flusher = Flusher(recorder, self.activity, clock)
         poster = Poster(settings.destinations)

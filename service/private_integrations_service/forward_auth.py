@@ -19,6 +19,7 @@ from .authorizer.decisions import cannot, read_query
 from .authorizer.judge import Granted, Judge, Verdict
 from .authorizer.recording import address_of
 from .authorizer.replies import Refusal, Reply, send_reply
+from .origins import Networks
 
 AUTHORIZE = f"{API}/authorize/".encode()
 """What the raw path of every check begins with."""
@@ -57,10 +58,14 @@ class Asked(NamedTuple):
 
 
 class ForwardAuth:
-    """Answers the checks of gateways: 200 and who it is, or the refusal; a check is a use of the token."""
+    """Answers the checks of gateways: 200 and who it is, or the refusal; a check is a use of the token.
 
-    def __init__(self, judge: Judge) -> None:
+    A gateway among the `trusted` proxies is believed whom it asks for.
+    """
+
+    def __init__(self, judge: Judge, trusted: Networks = ()) -> None:
         self._judge = judge
+        self._trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a check over HTTP; its body, if there is one, is not read."""
@@ -85,7 +90,12 @@ class ForwardAuth:
         if foreign:
             return Verdict(HEADER_NOT_ALLOWED)
         return await self._judge.judge(
-            asked.method, asked.raw_path, asked.query, scope["headers"], address_of(scope), asked.accounts
+            asked.method,
+            asked.raw_path,
+            asked.query,
+            scope["headers"],
+            address_of(scope, self._trusted),
+            asked.accounts,
         )
 
 

@@ -61,13 +61,10 @@ def new_screen(service: Service, chromium: Browser) -> Iterator[NewScreen]:
     screens: list[Screen] = []
 
     def opened(visitor: Visitor | None = None, **options: Any) -> Screen:
-        context = chromium.new_context(
-            **{"viewport": DESKTOP, "timezone_id": "Europe/Berlin", "locale": "en-GB"} | options
-        )
+        context = chromium.new_context(**_USUAL | options)
         if visitor is not None:
-            context.add_cookies(
-                [{"name": name, "value": value, "url": service.url} for name, value in visitor.cookies.items()]
-            )
+            cookies = [{"name": name, "value": value, "url": service.url} for name, value in visitor.cookies.items()]
+            context.add_cookies(cookies)
         screens.append(Screen(context.new_page(), service.url))
         return screens[-1]
 

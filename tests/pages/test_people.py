@@ -106,3 +106,20 @@ def test_ones_own_page(screen):
     assert screen.path.startswith("/settings/sign-in")
     screen.open(LIST)
     assert screen.path.startswith("/settings/sign-in")
+
+
+def test_an_agency_goes_from_account_to_account(service, place, new_screen):
+    """Its admin sees all accounts at first, chooses one, and stays in the same section in the next."""
+    screen = new_screen(new_visitor(service.url, service.key, place.agency))
+    screen.open(LIST)
+    switcher = screen.page.locator(".top details.menu:not(.person) > summary")
+    assert switcher.inner_text().endswith("All accounts")
+    switcher.click()
+    screen.look()
+    go(screen, "Aurora Dental")
+    assert screen.path == f"{LIST}?account={place.account}"
+    go(screen, "Roles & Permissions")
+    switcher.click()
+    screen.press("Northwind Agency agency", role="link")
+    assert screen.path == f"/settings/accounts/{place.agency}/roles"
+    screen.look()

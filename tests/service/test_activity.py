@@ -8,6 +8,7 @@ import sys
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,11 +16,14 @@ import pysqlite3.dbapi2 as sqlite
 import pytest
 from sqlalchemy.exc import DatabaseError
 
+from private_integrations.contract import GenerationRequest
+from private_integrations_service.actor import Actor
 from private_integrations_service.authorizer import Authorizer, recording
 from private_integrations_service.authorizer.judge import Judge
 from private_integrations_service.authorizer.recording import Flusher, Recorder
 from private_integrations_service.forward_auth import ForwardAuth
 from private_integrations_service.operations import activity as operations
+from private_integrations_service.operations import generations
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.storage.activity import FILE_NAME, Activity, Batch, hour_of
 from private_integrations_service.storage.integrations import integration_by_id
@@ -115,8 +119,8 @@ def test_periods_are_whole_hours_and_days(recorded, desk, clock):
     clock.move(hours=23, minutes=59)
     assert recorded.report(integration).requests == [1] + [0] * 23
     clock.move(minutes=1)
-    assert sum(recorded.report(integration).requests) == 0
-    assert recorded.report(integration, "week").requests[-25] == 1
+    assert (sum(recorded.report(integration).requests), recorded.report(integration).callers) == (0, [])
+    assert recorded.report(integration, "week").requests[-25] == len(recorded.report(integration, "week").callers) == 1
     assert recorded.report(integration, "month").requests[-2:] == [1, 0]
 
 
@@ -174,22 +178,34 @@ def test_of_a_token_the_latest_twenty_callers_are_kept(recorded, desk, clock, at
             assert connection.exec_driver_sql("SELECT max(id) FROM callers").scalar_one() < 40
 
 
-def test_a_gateways_checks_count_like_requests(recorded, desk):
-    """What a gateway asks about is recorded, and the refusal of an account that it doesn't serve."""
+def test_a_proxy_that_is_trusted_names_the_caller(recorded, desk):
+    """Anybody else's X-Forwarded-For is not believed."""
     integration = desk.integration(READ)
     token = desk.token(integration)
+    forwarded = (("x-forwarded-for", "198.51.100.7"),)
+    for trusted in ([], [ip_network("203.0.113.7/32")]):
+        recorded.api.app = Authorizer(recorded.api.app._app, recorded.judge, trusted)
+        recorded.contacts(token, headers=forwarded)
+    assert {caller.address for caller in recorded.report(integration).callers} == {"203.0.113.7", "198.51.100.7"}
+
+
+def test_a_gateways_checks_count_like_requests(recorded, desk):
+    """What a gateway asks about is recorded, for the client that it names, and the refusal of a foreign account."""
+    integration = desk.integration(READ)
+    token = desk.token(integration)
+    app = ForwardAuth(recorded.judge, [ip_network("192.0.2.1/32")])
     for query in (b"", b"account=another"):
-        asyncio.run(check(ForwardAuth(recorded.judge), token, f"/contacts/?locationId={desk.account}", query))
+        asyncio.run(check(app, token, f"/contacts/?locationId={desk.account}", query))
     report = recorded.report(integration)
     assert sum(report.requests) == 1
     assert [(row.reason, row.scope) for row in report.refusals] == [("account-not-served", READ)]
-    assert [(caller.address, caller.agent) for caller in report.callers] == [("192.0.2.1", "curl/8.5")]
+    assert [(caller.address, caller.agent) for caller in report.callers] == [("198.51.100.7", "curl/8.5")]
 
 
 async def check(app, token, target, query):
     """Ask as nginx does."""
     headers = {"authorization": token, "version": "v3", "user-agent": "curl/8.5"}
-    headers |= {"x-original-method": "GET", "x-original-uri": target}
+    headers |= {"x-original-method": "GET", "x-original-uri": target, "x-forwarded-for": "10.0.0.1, 198.51.100.7"}
     scope = {
         "method": "GET",
         "raw_path": b"/private-integrations/v1/authorize/nginx",
@@ -275,13 +291,15 @@ def test_what_waits_to_be_stored_is_bounded(recorded, desk, clock, monkeypatch):
     recorded.flusher.flush()
     monkeypatch.setattr(recording, "_MOST_WAITING", 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
-    for token in (tokens[0], tokens[1], tokens[0]):
+    for number, token in enumerate((tokens[0], tokens[1], tokens[0])):
+        recorded.api.address = f"192.0.2.{number}"
         recorded.contacts(token)
         recorded.flusher.flush()
     monkeypatch.undo()
     clock.move(minutes=1)
     report = recorded.report(first)
     assert (sum(report.requests), report.observed_since) == (2, clock())
+    assert [caller.address for caller in report.callers] == ["192.0.2.0"]
     assert sum(recorded.report(second).requests) == 0
 
 
@@ -375,7 +393,11 @@ def test_scopes_that_nobody_uses_are_named_with_what_drops_them(recorded, desk, 
     with desk.database.read() as connection:
         found = integration_by_id(connection, integration)
         assert operations.unused_scopes(recorded.activity, connection, found, clock()) == report.unused
-    clock.move(days=90)
+    behind = clock() + timedelta(days=90)
+    with desk.database.read() as connection:
+        assert operations.unused_scopes(recorded.activity, connection, found, behind) == []
+        assert operations.usage_of(recorded.activity, connection, found, "day", behind).unused == []
+    clock.now = behind
     (hint,) = recorded.report(integration).hints
     assert hint.text.startswith("no scope was used in 90 days (contacts.readonly, contacts.write, locations.readonly)")
     assert hint.change == []
@@ -428,6 +450,18 @@ def test_old_tokens_in_use_are_named_with_their_users(recorded, desk, clock):
         "ended-in-use",
         "the token of generation 1 is dead and still sent by 192.0.2.9 (curl/8.5): give them that of generation 2",
     )
+
+
+def test_a_try_whose_answer_was_lost_has_no_users(recorded, desk, database):
+    """Its token is dead, but whoever uses its generation has the other one."""
+    integration = desk.integration(READ)
+    for attempt in (1, 2):
+        request = GenerationRequest(issuer="test", run="run", attempt=attempt, overlap_seconds=60)
+        with database.write(NOON) as write:
+            issued = generations.issue(write, integration, 1, request, 3, actor=Actor("test"))
+    desk.clock.move(minutes=1)
+    assert recorded.contacts(issued.token).status == 200
+    assert recorded.report(integration).hints == []
 
 
 def test_recording_goes_on_by_itself_and_ends_with_a_flush(recorded, desk):

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import time
+import uuid
 from contextlib import closing
 from datetime import UTC, datetime
 
@@ -110,15 +111,18 @@ def test_a_page_without_requests(service):
 
 
 def test_strangers_find_no_page(service, used):
-    """Whoever doesn't manage the account, and an id that isn't there, get the same page."""
-    agency = next(a.id for a in Client(Connection(service.url, service.key)).accounts() if a.kind == "agency")
-    worker = new_visitor(service.url, service.key, service.account, role="user")
-    admin = new_visitor(service.url, service.key, service.account)
-    above = new_visitor(service.url, service.key, agency)
+    """An admin of another account is told what they are told of an id that isn't there; one of the agency sees it."""
+    management = Management(service.url, service.key, service.account)
+    accounts = Client(Connection(service.url, service.key)).accounts()
+    agency = next(found.agency_id for found in accounts if found.id == service.account)
+    elsewhere = uuid.uuid4().hex[:20]
+    assert management.ask("PUT", f"/accounts/{elsewhere}", {"name": "Elsewhere", "agency_id": agency}).ok
+    stranger = new_visitor(service.url, service.key, elsewhere)
     path = f"/settings/private-integrations/{used.integration_id}/activity"
-    assert worker.get(path).status_code == 404
-    assert admin.get("/settings/private-integrations/int_nothing/activity").status_code == 404
-    assert above.get(path).status_code == 200
+    foreign, missing = stranger.get(path), stranger.get("/settings/private-integrations/int_nothing/activity")
+    assert (foreign.status_code, foreign.text) == (404, missing.text)
+    assert new_visitor(service.url, service.key, agency).get(path).status_code == 200
+    assert new_visitor(service.url, service.key, service.account, role="user").get(path).status_code == 403
 
 
 def test_the_list_of_tokens_has_last_uses_where_they_are_asked_for(service, used):

@@ -23,7 +23,8 @@ def test_a_database_that_fails_is_said_in_words(guest, database):
     """The page has the headers of all pages, and a link to try it again where nothing was sent."""
     with database.write(database.high_water) as write:
         write.connection.exec_driver_sql("DROP TABLE sessions")
-    for answer, again in ((guest.get(SIGN_IN), [SIGN_IN]), (guest.post(SIGN_IN), [])):
+    asked = SIGN_IN + "?to=x"
+    for answer, again in ((guest.get(asked), [asked]), (guest.post(SIGN_IN), [])):
         assert answer.status == 503
         assert "The database does not answer; nothing was changed." in answer.text
         assert re.findall(r'href="([^"]+)">Try it again', answer.text) == again

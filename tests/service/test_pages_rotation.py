@@ -131,6 +131,16 @@ def test_somebody_else_was_faster(consumer):
     assert "Somebody rotated this integration since you opened the page" in said.text
     assert "which other had issued and nobody has used, is dead at once" in said.text
     assert (consumer.use(1), consumer.use(2)) == (200, 200)
+    page = consumer.open("/leaked")
+    consumer.token(3, issuer="other")
+    answer = consumer.ada.press(page, "Rotate and expire now")
+    assert (answer.status_code, Page(answer.text).form(f"{consumer.path}/rotate").fields["because"]) == (
+        409,
+        ["leaked"],
+    )
+    assert consumer.use(1) == 200
+    assert TOKEN_PATTERN.search(consumer.ada.press(answer, "Rotate and expire now").text)
+    assert (consumer.use(1), consumer.use(2), consumer.use(3)) == (401, 401, 401)
 
 
 def test_an_unused_token_gives_way(consumer):

@@ -78,6 +78,7 @@ def _use(heard, service, integration_id, secret):
             "/metrics",
             "/keys",
             f"/integrations/{integration_id}",
+            f"/integrations/{integration_id}/activity",
             "/tokens",
             "/audit",
             "/audit/export",
@@ -91,6 +92,7 @@ def _use(heard, service, integration_id, secret):
         "Version": secret,
         "X-Api-Key": secret,
         "Cookie": f"token={secret}",
+        "User-Agent": f"robot {secret}",
     }
     for path in (f"/contacts/{secret}", f"/{secret}", f"/contacts/?locationId={secret}", f"/contacts/?token={secret}"):
         heard.ask("GET", path, headers=data_api)

@@ -6,6 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from private_integrations.contract import rfc3339
 
+from ..origins import Networks
 from .judge import Judge
 from .recording import address_of
 from .replies import Refusal, send_reply
@@ -15,16 +16,24 @@ GRANTED = "private_integrations"
 
 
 class Authorizer:
-    """Lets authorized requests through to `app`, with `scope["private_integrations"]` saying what was granted."""
+    """Lets authorized requests through to `app`, with `scope["private_integrations"]` saying what was granted.
 
-    def __init__(self, app: ASGIApp, judge: Judge) -> None:
+    `trusted` are the proxies in front that are believed whom they speak for.
+    """
+
+    def __init__(self, app: ASGIApp, judge: Judge, trusted: Networks = ()) -> None:
         self._app = app
         self.judge = judge
+        self._trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request over HTTP."""
         verdict = await self.judge.judge(
-            scope["method"], scope["raw_path"], scope["query_string"], scope["headers"], address_of(scope)
+            scope["method"],
+            scope["raw_path"],
+            scope["query_string"],
+            scope["headers"],
+            address_of(scope, self._trusted),
         )
         if verdict.token_expires_at is not None:
             send = _announcing(send, verdict.token_expires_at)

@@ -9,6 +9,7 @@ from heapq import nlargest
 import pysqlite3.dbapi2 as sqlite
 from starlette.types import Scope
 
+from ..origins import Networks, client_address
 from ..storage.activity import CALLERS_KEPT, Activity, Batch, NoRoom, hour_of
 from ..storage.grants import Grant
 from ..storage.tables import to_milliseconds
@@ -33,8 +34,11 @@ _Key = tuple[int, str, str, str, bytes]
 _Seen = tuple[int, int, int]
 
 
-def address_of(scope: Scope) -> str:
-    """Where a request came from: the address of the connection's other end, empty if the server doesn't know it."""
+def address_of(scope: Scope, trusted: Networks) -> str:
+    """Where a request came from, believing the `trusted` proxies; empty if the server doesn't know it."""
+    if trusted:
+        return client_address(scope, trusted)
+    # As it is: reading an address would take longer than all else that is recorded.
     client = scope.get("client")
     return client[0] if client else ""
 

@@ -22,11 +22,12 @@ from private_integrations.contract import (
     UnusedScope,
     instant_text,
 )
+from private_integrations.standing import in_pulumi
 
 from .. import advice
 from ..storage import activity as stored
 from ..storage import audit
-from ..storage.activity import DEAD, Activity, Caller, Counted, LastUse
+from ..storage.activity import DEAD, HOURS_KEPT, Activity, Caller, Counted, LastUse
 from .generations import token_states
 
 BEHIND = timedelta(minutes=1)
@@ -102,7 +103,7 @@ def unused_scopes(
     """The integration's scopes that were granted and observed for 90 days, and not used in them."""
     with activity.read() as recorded:
         uses, since = stored.uses_of(recorded, integration.id), stored.observed_since(recorded)
-    return _unused(connection, integration, uses, since, now)
+    return [] if is_behind(activity, now) else _unused(connection, integration, uses, since, now)
 
 
 def usage_of(
@@ -117,10 +118,10 @@ def usage_of(
     with activity.read() as recorded:
         counted = stored.counted(recorded, integration.id, since, width)
         uses = stored.uses_of(recorded, integration.id)
-        callers = stored.callers_of(recorded, integration.id, since)
+        callers = stored.callers_of(recorded, integration.id, now - HOURS_KEPT)
         observed = stored.observed_since(recorded)
     (state,) = token_states(connection, [integration], now)
-    unused = _unused(connection, integration, uses, observed, now)
+    unused = [] if is_behind(activity, now) else _unused(connection, integration, uses, observed, now)
     whole = _Tally(since, width, parts)
     by_scope: dict[str, _Tally] = defaultdict(whole.empty)
     by_generation: dict[int, _Tally] = defaultdict(whole.empty)
@@ -140,7 +141,7 @@ def usage_of(
         scopes=_by_scope(integration, by_scope, uses),
         generations=_by_generation(state, by_generation, uses),
         refusals=_refusals(counted, uses),
-        callers=[_caller(generation, caller) for generation, caller in callers],
+        callers=[_caller(generation, caller) for generation, caller in callers if caller.last_at >= since],
         unused=unused,
         hints=[
             *_previous_in_use(state, callers),
@@ -250,7 +251,7 @@ def _previous_in_use(state: TokenState, callers: Sequence[tuple[int, Caller]]) -
     """Superseded tokens that work on, and who has used them since another one was in use."""
     present = state.in_role("current")
     found = []
-    for secret in state.secrets:
+    for secret in _by_number(state):
         if secret.role != "previous" or present is None or present.delivered_at is None or secret.expires_at is None:
             continue
         using = _using(secret, present.delivered_at, callers)
@@ -267,13 +268,19 @@ def _previous_in_use(state: TokenState, callers: Sequence[tuple[int, Caller]]) -
 def _ended_in_use(state: TokenState, callers: Sequence[tuple[int, Caller]]) -> list[Hint]:
     """Tokens that open nothing any more, and who sends them all the same."""
     found = []
-    for secret in state.secrets:
+    for secret in _by_number(state):
         using = [] if secret.ended_at is None else _using(secret, secret.ended_at, callers)
         if using:
             text = f"the token of generation {secret.generation} is dead and still sent by {advice.among(using)}"
             present = f": give them that of generation {state.present.generation}" if state.present else ""
             found.append(Hint(kind="ended-in-use", text=text + present))
     return found
+
+
+def _by_number(state: TokenState) -> list[Secret]:
+    """One secret of each generation: an earlier try, whose answer was lost, has no users of its own."""
+    secrets = (state.of_generation(generation) for generation in sorted({each.generation for each in state.secrets}))
+    return [secret for secret in secrets if secret is not None]
 
 
 def _using(secret: Secret, since: datetime, callers: Sequence[tuple[int, Caller]]) -> list[advice.Presence]:
@@ -314,9 +321,8 @@ def _to_drop(integration: Integration, unused: Sequence[UnusedScope]) -> list[Hi
 
 
 def _change(integration: Integration, scopes: Sequence[str]) -> list[str]:
-    # organization/project/stack/name, as a Pulumi program declares it.
-    in_code = integration.external_id.count("/") >= 3
-    return advice.change_of_scopes(integration.id, integration.scopes, sorted(scopes), in_code=in_code)
+    before, after = integration.scopes, sorted(scopes)
+    return advice.change_of_scopes(integration.id, before, after, in_code=in_pulumi(integration))
 
 
 def _caller(generation: int, caller: Caller) -> CallerActivity:

@@ -4,8 +4,6 @@ Nothing is stored before the last step, so that going back, reloading or leaving
 the first step is opened and stays through all of them: it is the claim of the one integration that may come of it.
 """
 
-import re
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
@@ -20,15 +18,13 @@ from ..operations import by_hand
 from ..problems import status_of
 from ..storage.accounts import list_accounts
 from ..storage.integrations import integration_by_external_id
-from .fields import faults_in, query_of, text
+from .fields import faults_in, is_mark, new_mark, query_of, text
 from .integrations import LIST
 from .scope_choice import picker
 from .tokens import Handover, token_page
 from .visits import Visit, signed_in
 
 NEW = f"{LIST}/new"
-
-_MARK = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,7 @@ def _refused(visit: Visit, draft: Draft, account: Account, refused: Refused) -> 
     """What was entered, with the reason why nothing was made of it."""
     if refused.problem == "claim-used":
         return _made_before(visit, draft) or _token_step(
-            visit, replace(draft, mark=_new_mark()), account, fault=_USED, status=409
+            visit, replace(draft, mark=new_mark()), account, fault=_USED, status=409
         )
     if refused.problem == "account-unknown":
         return refused
@@ -190,12 +186,8 @@ def _draft(given: Mapping[str, Sequence[str]], accounts: Mapping[str, Account]) 
         name=last("name"),
         description=last("description"),
         scopes=tuple(sorted(set(given.get("scope", ())))),
-        mark=mark if _MARK.fullmatch(mark) else _new_mark(),
+        mark=mark if is_mark(mark) else new_mark(),
     )
-
-
-def _new_mark() -> str:
-    return secrets.token_hex(16)
 
 
 ROUTES = [

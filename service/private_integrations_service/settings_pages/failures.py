@@ -23,7 +23,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 async def on_storage_error(request: Request, error: Exception) -> Response:
     """Answer when nothing could be stored or read: nothing was changed."""
     # A form is sent again from its own page: going back still has what was entered.
-    again = {"again": request.url.path} if request.method == "GET" else {}
+    again = {"again": f"{request.url.path}?{request.url.query}".rstrip("?")} if request.method == "GET" else {}
     if isinstance(error, DiskFull):
         return _page(request, "refused.html", 507, detail="the disk is full; nothing was changed", **again)
     if isinstance(error, StorageBusy):
@@ -37,9 +37,7 @@ _BROKEN = "this page broke, which is a fault of the service; its log says why"
 
 async def on_error(request: Request, _: Exception) -> Response:
     """Answer when a page itself broke; the server's log has the error."""
-    return _page(
-        request, "refused.html", 500, detail="this page broke, which is a fault of the service; its log says why"
-    )
+    return _page(request, "refused.html", 500, detail=_BROKEN)
 
 
 def _page(request: Request, template: str, status: int, **values: object) -> Response:

@@ -1,5 +1,7 @@
 """What people enter, read as the wire models do, and what is wrong with it in a sentence for each field."""
 
+import re
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +11,16 @@ from starlette.requests import Request
 from private_integrations.contract import MAX_SCOPES, IntegrationEdit, fault_message
 
 _NAMES = {"name": "A name", "description": "A description"}
+
+
+def new_mark() -> str:
+    """The mark of one action of a person, which its form carries: sent again, it is known as the same action."""
+    return secrets.token_hex(16)
+
+
+def is_mark(value: str) -> bool:
+    """Whether a form's mark is one that we made."""
+    return re.fullmatch("[0-9a-f]{32}", value) is not None
 
 
 def query_of(request: Request) -> dict[str, list[str]]:

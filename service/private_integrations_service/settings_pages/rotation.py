@@ -1,7 +1,5 @@
 """Rotate, cancel, say that a new token is stored, end old ones; and the ways of a lost and of a leaked token."""
 
-import re
-import secrets
 from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
@@ -15,6 +13,7 @@ from ..domain import Refused
 from ..operations import by_hand, generations
 from ..problems import status_of
 from ..storage.database import Write
+from .fields import is_mark, new_mark
 from .integration import ONE, Shown, in_days, shown
 from .pulumi import rotation_line
 from .tokens import Handover, token_page
@@ -28,54 +27,43 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "rotated": "rotated on the settings page",
         "lost": "token lost, rotated on the settings page",
         "leaked": "token leaked, rotated on the settings page",
-        "ended": "no token worked, rotated on the settings page",
     }
 )
 """Why a person rotates, by the name that forms carry, as the audit log has it."""
 
-_MARK = re.compile(r"[0-9a-f]{32}")
+_TEMPLATES: Mapping[str, str] = MappingProxyType(
+    {"rotated": "rotate.html", "lost": "token_lost.html", "leaked": "token_leaked.html"}
+)
 
 
 def _choose(visit: Visit) -> Response | Refused:
-    found = shown(visit)
-    return found if isinstance(found, Refused) else _choices(visit, found)
+    return _ask_to_rotate(visit, "rotated")
 
 
 def _lost(visit: Visit) -> Response | Refused:
-    found = shown(visit)
-    return found if isinstance(found, Refused) else _form(visit, "token_lost.html", found, trigger=": token lost")
+    return _ask_to_rotate(visit, "lost")
 
 
 def _leaked(visit: Visit) -> Response | Refused:
+    return _ask_to_rotate(visit, "leaked")
+
+
+def _ask_to_rotate(visit: Visit, because: str, fault: str | None = None, status: int = 200) -> Response | Refused:
+    """The page that rotates for this reason, from how it stands now."""
     found = shown(visit)
     if isinstance(found, Refused):
         return found
-    return _form(visit, "token_leaked.html", found, trigger=": token leaked", overlap=timedelta(0))
-
-
-def _choices(visit: Visit, found: Shown, fault: str | None = None, status: int = 200) -> Response:
-    return _form(visit, "rotate.html", found, fault=fault, status=status)
-
-
-def _form(
-    visit: Visit,
-    template: str,
-    found: Shown,
-    *,
-    trigger: str = "",
-    overlap: timedelta | None = None,
-    fault: str | None = None,
-    status: int = 200,
-) -> Response:
-    """A page that rotates; `trigger` and `overlap` are for the line that does it in a Pulumi program."""
+    today = visit.now.date().isoformat()
+    trigger = today if because == "rotated" else f"{today}: token {because}"
+    overlap = timedelta(0) if because == "leaked" else None
     return visit.page(
-        template,
+        _TEMPLATES[because],
         status=status,
         shown=found,
         account=found.account,
         generation=found.standing.tokens.last_generation + 1,
-        mark=secrets.token_hex(16),
-        line=rotation_line(found.standing.policy, visit.now.date().isoformat() + trigger, overlap),
+        mark=new_mark(),
+        line=rotation_line(found.standing.policy, trigger, overlap),
         in_days=in_days,
         fault=fault,
     )
@@ -87,9 +75,9 @@ def _rotate(visit: Visit) -> Response | Refused:
         return found
     now, later = visit.field("how") == "now", visit.field("how") == "later"
     generation, mark = _generation(visit.field("generation")), visit.field("mark")
-    if not (now or later) or generation is None or not _MARK.fullmatch(mark):
-        return _choices(visit, found, fault="Choose one of the two ways; nothing was done yet.", status=422)
     because = visit.field("because") if visit.field("because") in REASONS else "rotated"
+    if not (now or later) or generation is None or not is_mark(mark):
+        return _ask_to_rotate(visit, because, _UNREADABLE, status=422)
     assert visit.session is not None
     with visit.database.write(visit.now) as write:
         issued = by_hand.rotate(
@@ -104,11 +92,11 @@ def _rotate(visit: Visit) -> Response | Refused:
             actor=visit.actor,
         )
     if isinstance(issued, Refused):
-        return _not_rotated(visit, generation, mark, issued)
+        return _not_rotated(visit, generation, mark, because, issued)
     return token_page(visit, Handover(found.integration, found.account, issued, because, _of_the_old(found, now)))
 
 
-def _not_rotated(visit: Visit, generation: int, mark: str, refused: Refused) -> Response | Refused:
+def _not_rotated(visit: Visit, generation: int, mark: str, because: str, refused: Refused) -> Response | Refused:
     """Say why nothing was issued, from how it stands by now; a form that was sent twice has done its work."""
     found = shown(visit)
     if isinstance(found, Refused):
@@ -118,9 +106,11 @@ def _not_rotated(visit: Visit, generation: int, mark: str, refused: Refused) -> 
     if any(s.generation == generation and s.issuer == name for s in found.standing.tokens.secrets):
         return visit.page("rotated_before.html", shown=found, account=found.account, generation=generation)
     if refused.problem == "generation-used":
-        fault = "Somebody rotated this integration since you opened the page: look at it again, then choose."
-        return _choices(visit, found, fault=fault, status=409)
-    return _choices(visit, found, fault=f"Nothing was issued: {refused.detail}.", status=status_of(refused))
+        return _ask_to_rotate(visit, because, _ROTATED_MEANWHILE, status=409)
+    return _ask_to_rotate(visit, because, f"Nothing was issued: {refused.detail}.", status=status_of(refused))
+
+
+_ROTATED_MEANWHILE = "Somebody rotated this integration since you opened the page: look at it again, then choose."
 
 
 def _of_the_old(found: Shown, now: bool) -> str:
