@@ -18,13 +18,12 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, RSAKey
 from sqlalchemy import select
 
-from guests import OPERATOR, Guest, admitted, invited, path_of, user_id
+from guests import OPERATOR, Guest, admitted, invited, pages_over, path_of, user_id
 from oidc_provider import running_provider
 from private_integrations.errors import ConfigurationError
 from private_integrations_service.operations import users
 from private_integrations_service.operations.identity_provider import verified_claims
 from private_integrations_service.settings import IdentityProvider, Settings
-from private_integrations_service.settings_pages import settings_pages
 from private_integrations_service.storage import tables
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -48,7 +47,7 @@ def pages_with(database, catalogue, issuer, **settings):
     """The pages as they are with a provider; its clock is the real one, and so is ours."""
     made = IdentityProvider(issuer, "our-client", SECRET)
     settings = Settings(public_url=PUBLIC, identity_provider=made, **settings)
-    return settings_pages(database, catalogue, settings, lambda: datetime.now(UTC))
+    return pages_over(database, catalogue, settings, lambda: datetime.now(UTC))
 
 
 @pytest.fixture
@@ -490,7 +489,7 @@ def test_with_passwords_off_none_is_taken(database, catalogue, provider, account
 def test_without_a_provider_there_is_no_such_page(database, catalogue, clock, accounts):
     """And nothing of it on the sign-in page."""
     invited(database, clock(), ADA["email"], **{accounts.location: "admin"})
-    app = settings_pages(database, catalogue, Settings(), clock)
+    app = pages_over(database, catalogue, Settings(), clock)
     assert START not in Guest(app).get("/settings/sign-in").text
     assert Guest(app).get(START).status == 404
     assert Guest(app).get(f"{START}/back?code=x&state=y").status == 404

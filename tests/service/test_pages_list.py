@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import event
 
-from guests import admitted, invited
+from guests import admitted, invited, pages_over
 from management import Management, new_external_id
 from pages import Page
 from private_integrations.contract import GenerationRequest, IntegrationRequest
@@ -13,7 +13,6 @@ from private_integrations_service.actor import Actor
 from private_integrations_service.operations import generations, integrations
 from private_integrations_service.operations.integrations import Rules
 from private_integrations_service.settings import Settings
-from private_integrations_service.settings_pages import settings_pages
 from throwaway import age
 from visitors import new_account, new_agency, new_visitor
 
@@ -154,7 +153,7 @@ def test_five_hundred_integrations(database, catalogue, accounts, clock):
     """Every one is on some page, no page has 100 KB, and the number of statements doesn't grow with them."""
     rules = Rules(catalogue, Settings())
     invited(database, clock(), "ada@example.com", **{accounts.location: "admin"})
-    ada = admitted(settings_pages(database, catalogue, Settings(), clock), database, clock(), "ada@example.com")
+    ada = admitted(pages_over(database, catalogue, Settings(), clock), database, clock(), "ada@example.com")
     fill(database, rules, accounts.location, clock, range(5))
     few = statements(database, ada)
     fill(database, rules, accounts.location, clock, range(5, 500))

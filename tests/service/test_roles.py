@@ -6,14 +6,13 @@ from itertools import product
 import pytest
 from sqlalchemy import select
 
-from guests import OPERATOR, Guest, admitted, invited, user_id
+from guests import OPERATOR, Guest, admitted, invited, pages_over, user_id
 from private_integrations.contract import Account, MembershipEdit, UserRequest
 from private_integrations_service import permissions
 from private_integrations_service.domain import Refused
 from private_integrations_service.operations import users
 from private_integrations_service.permissions import Membership
 from private_integrations_service.settings import Settings
-from private_integrations_service.settings_pages import settings_pages
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import users as stored_users
 
@@ -95,7 +94,7 @@ def test_nobody_gives_what_they_have_not():
 @pytest.fixture
 def app(database, catalogue, clock):
     """The pages over a fresh database."""
-    return settings_pages(database, catalogue, Settings(), clock)
+    return pages_over(database, catalogue, Settings(), clock)
 
 
 @pytest.fixture

@@ -9,12 +9,11 @@ import pytest
 from argon2 import Parameters, PasswordHasher, Type
 from sqlalchemy import func, select
 
-from guests import HOST, OPERATOR, Guest, admitted, invited, user_id
+from guests import HOST, OPERATOR, Guest, admitted, invited, pages_over, user_id
 from private_integrations_service.domain import Refused
 from private_integrations_service.operations import passwords, users
 from private_integrations_service.operations.passwords import Passwords, TooManySignInsError, refuse_password
 from private_integrations_service.settings import Settings
-from private_integrations_service.settings_pages import settings_pages
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import users as stored_users
 
@@ -27,12 +26,12 @@ HOME = "/settings/private-integrations"
 @pytest.fixture
 def app(database, catalogue, clock):
     """The pages over a fresh database, with the settings as they are by default."""
-    return pages_over(database, catalogue, clock)
+    return cheap_pages(database, catalogue, clock)
 
 
-def pages_over(database, catalogue, clock, settings=None):
+def cheap_pages(database, catalogue, clock, settings=None):
     """Pages whose passwords are hashed at a price that a test can pay often."""
-    made = settings_pages(database, catalogue, settings or Settings(), clock)
+    made = pages_over(database, catalogue, settings or Settings(), clock)
     made.state.parts = replace(made.state.parts, passwords=Passwords(CHEAP))
     return made
 
@@ -83,7 +82,7 @@ def test_what_a_password_must_be(password, good):
 
 def test_a_password_is_hashed_by_argon2id_with_the_parameters_of_the_rfc(database, catalogue, clock):
     """64 MiB, three passes, four lanes, a salt of its own: as the pages have it when nothing else is said."""
-    hashes = settings_pages(database, catalogue, Settings(), clock).state.parts.passwords
+    hashes = pages_over(database, catalogue, Settings(), clock).state.parts.passwords
     first, second = hashes.hash(PASSWORD), hashes.hash(PASSWORD)
     assert first.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
     assert first != second
@@ -249,7 +248,7 @@ def test_the_cookie_is_for_this_host_and_no_script(ada, app):
 
 def test_a_public_address_decides_alone(ada, database, catalogue, clock):
     """With one, cookies are as it says, and forms are taken from it only."""
-    app = pages_over(database, catalogue, clock, Settings(public_url="https://tokens.example.com"))
+    app = cheap_pages(database, catalogue, clock, Settings(public_url="https://tokens.example.com"))
     browser = Guest(app, host=HOST, origin="https://tokens.example.com")
     assert try_to_sign_in(browser, PASSWORD).location == HOME
     assert set(browser.cookies) == {"__Host-session", "__Host-known"}
@@ -431,8 +430,8 @@ def test_many_tries_at_once_are_many(ada, app):
 def test_counts_survive_a_restart_and_hold_for_every_worker(ada, database, catalogue, clock):
     """They are in the database; after a day without a failure nothing of them is left."""
     for _ in range(5):
-        try_to_sign_in(Guest(pages_over(database, catalogue, clock)), "guess")
-    again = pages_over(database, catalogue, clock)
+        try_to_sign_in(Guest(cheap_pages(database, catalogue, clock)), "guess")
+    again = cheap_pages(database, catalogue, clock)
     assert try_to_sign_in(Guest(again), PASSWORD).status == 429
     clock.move(days=1)
     assert try_to_sign_in(Guest(again), "guess", "nobody@example.com").status == 401
@@ -544,7 +543,7 @@ def test_a_page_that_came_over_plain_http_says_so(app, database, catalogue, cloc
     assert not warned("tokens.example.com", **{"sec-fetch-site": "none"})
     assert not warned("tokens.example.com", **{"x-forwarded-proto": "https"})
     public = Settings(public_url="https://tokens.example.com")
-    assert not warned("tokens.example.com", pages_over(database, catalogue, clock, public))
+    assert not warned("tokens.example.com", cheap_pages(database, catalogue, clock, public))
 
 
 def test_any_host_header_is_answered(app):

@@ -10,8 +10,12 @@ from urllib.parse import urlencode, urlsplit
 
 from private_integrations.contract import UserRequest
 from private_integrations_service.actor import Actor
+from private_integrations_service.catalogue import Catalogue
 from private_integrations_service.operations import sign_in, users
+from private_integrations_service.settings import Settings
+from private_integrations_service.settings_pages import settings_pages
 from private_integrations_service.storage import users as stored_users
+from private_integrations_service.storage.activity import Activity
 from private_integrations_service.storage.database import Database
 
 HOST = "127.0.0.1:8750"
@@ -120,6 +124,11 @@ async def _ask(app: Any, scope: dict[str, Any], content: bytes) -> Shown:
     body = b"".join(message.get("body", b"") for message in received[1:])
     cookies = tuple(value for name, value in headers if name == "set-cookie")
     return Shown(received[0]["status"], dict(headers), body.decode(), cookies)
+
+
+def pages_over(database: Database, catalogue: Catalogue, settings: Settings, clock: Any) -> Any:
+    """The settings pages over a database, with an empty activity beside it."""
+    return settings_pages(database, catalogue, settings, clock, Activity(database.file.parent, "test"))
 
 
 def invited(database: Database, now: Any, email: str, **roles: str) -> str:
