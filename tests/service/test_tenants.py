@@ -188,7 +188,8 @@ def test_lists_have_nothing_foreign(home, path):
     queries = ["", f"?account={home.account}", f"?under={home.external_id}", f"?integration={home.integration}"]
     for query in [*queries, "?cursor=int_", f"?account={home.account}&under=organization&cursor=0"]:
         answer = ask("GET", path.removeprefix(API) + query)
-        assert answer.status_code in (200, 403)
+        # Where cursors are numbers, that of another list is refused.
+        assert answer.status_code in ((200, 403, 422) if query == "?cursor=int_" else (200, 403))
         for foreign in (home.account, home.integration, home.external_id, "Mine alone"):
             assert foreign not in answer.text
 
