@@ -1,17 +1,21 @@
 """The pictures in the documentation: taken of real pages, small, and without a real token."""
 
+import time
 import uuid
+from contextlib import closing
 from datetime import timedelta
 
+import pysqlite3.dbapi2 as sqlite
 import pytest
 
 from chromium import PHONE, picture
+from private_integrations_service.storage.activity import FILE_NAME
 from throwaway import REPOSITORY, age
 from visitors import new_visitor
 from walking import LIST, answer, begin, choose, create, go, shown_token
 
 IMAGES = REPOSITORY / "docs" / "images"
-PICTURES = ("integration", "list", "phone", "rotate", "scopes", "token")
+PICTURES = ("activity", "integration", "list", "phone", "rotate", "scopes", "token")
 
 QUARTERLY = {"every_seconds": 90 * 86_400, "overlap_seconds": 7 * 86_400}
 
@@ -26,6 +30,19 @@ def declared(place, name, description, *scopes, age_of=timedelta(0), service=Non
     if age_of:
         age(service, made["id"], age_of)
     return made["id"]
+
+
+def a_day_of(service, integration_id):
+    """Repeat what was recorded of an integration for each of the hours before, as if it had been going on for a day."""
+    with closing(sqlite.connect(str(service.data_dir / FILE_NAME), isolation_level=None)) as activity:
+        activity.execute("PRAGMA busy_timeout=5000")
+        for hours in range(1, 24):
+            copied = "SELECT token_id, hour - ?, scope, reason, requests * ? FROM requests JOIN tokens USING (token_id)"
+            lately = "WHERE integration_id = ? AND hour > (SELECT max(hour) FROM requests) - 1"
+            many = 1 + hours % 5 + (4 if 8 < hours < 16 else 0)
+            activity.execute(
+                f"INSERT OR IGNORE INTO requests {copied} {lately}", (hours * 3_600_000, many, integration_id)
+            )
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -62,9 +79,22 @@ def test_taking_the_pictures(service, place, new_screen, tmp_path, request):
     picture(screen, folder / "token.png")
     assert shown_token(screen) != token
     answer(screen, token, place.account)
+    answer(screen, token, place.account, "POST")
+    answer(screen, token, place.account, path="/locations/" + place.account)
 
     screen.open(LIST)
-    go(screen, "CRM sync", "Rotate…")
+    go(screen, "CRM sync")
+    integration = screen.path.rpartition("/")[2]
+    deadline = time.monotonic() + 20
+    while "2 let through" not in screen.text():
+        assert time.monotonic() < deadline
+        screen.open(f"{LIST}/{integration}/activity")
+    a_day_of(service, integration)
+    screen.open(f"{LIST}/{integration}/activity?period=day")
+    picture(screen, folder / "activity.png")
+
+    screen.open(f"{LIST}/{integration}")
+    go(screen, "Rotate…")
     picture(screen, folder / "rotate.png")
     screen.press("Rotate and expire later")
     screen.open(LIST)
