@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """`--write-…` rewrites what documentation shows; `--kills 100` kills a service so often."""
     parser.addoption("--write-transcripts", action="store_true", help="write the previews in docs/rotation.md anew")
     parser.addoption("--write-screenshots", action="store_true", help="take the pictures in docs/images anew")
-    parser.addoption("--kills", type=int, default=10, help="how often the service is killed while it sends webhooks")
+    parser.addoption("--kills", type=int, default=6, help="how often the service is killed while it sends webhooks")
 
 
 def pytest_configure() -> None:

@@ -1,6 +1,7 @@
-"""The command line as people and scripts run it: in a process of its own, piped or on a terminal."""
+"""The command line as people and scripts run it, piped or on a terminal."""
 
 import fcntl
+import io
 import json
 import os
 import pty
@@ -12,7 +13,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +24,7 @@ import pytest
 import requests
 
 import throwaway
+from private_integrations.cli import run
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 
@@ -58,8 +60,19 @@ class CommandLine:
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
 
-    def __call__(self, *arguments: str, stdin: str = "", stdout: int = subprocess.PIPE, **environment: str) -> Finished:
-        """Run a command with pipes for input and output."""
+    def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> Finished:
+        """Run a command in this process: to start one takes longer than most commands do. `serve` needs `process`."""
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        given = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
+        with pytest.MonkeyPatch.context() as here, redirect_stdout(out), redirect_stderr(err):
+            here.setattr(sys, "stdin", given)
+            for name, value in (self.environment | environment).items():
+                here.setenv(name, value)
+            code = run(arguments)
+        return Finished(code, *(stream.buffer.getvalue().decode() for stream in (out, err)))
+
+    def process(self, *arguments: str, stdin: str = "", stdout: int = subprocess.PIPE, **environment: str) -> Finished:
+        """Run a command in a process of its own, with pipes for input and output."""
         done = subprocess.run(
             [*COMMAND, *arguments],
             input=stdin,

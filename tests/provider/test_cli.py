@@ -31,7 +31,7 @@ def _line_of(out: str, integration_id: str) -> list[str]:
 
 def test_create_prints_the_token_once_and_says_so(cli):
     """The table has all that identifies the integration and its token, and stderr says that it is shown once."""
-    created = cli("create", "CRM sync [red]", "--scope", "locations.readonly", "--scope", "contacts.readonly")
+    created = cli.process("create", "CRM sync [red]", "--scope", "locations.readonly", "--scope", "contacts.readonly")
     assert (created.code, created.err) == (0, STORE_IT)
     assert list(created.facts) == ["id", "name", "account", "scopes", "generation", "token"]
     assert created.facts["name"] == ["CRM sync [red]"]
@@ -44,7 +44,7 @@ def test_create_prints_the_token_once_and_says_so(cli):
 def test_the_created_token_works(cli):
     """What `create` printed opens what was asked for, as `verify` says."""
     created = cli.create("A token that works", "--scope", "locations.readonly")
-    verified = cli("verify", stdin=created["token"] + "\n")
+    verified = cli.process("verify", stdin=created["token"] + "\n")
     assert (verified.code, verified.err) == (0, "")
     assert verified.facts == {
         "integration": [f"A token that works ({created['integration']['id']})"],
@@ -110,7 +110,7 @@ def test_create_takes_the_only_account(cli):
 def test_list_shows_a_line_for_each(cli):
     """Piped, an integration is one line with nothing cut off, whatever the terminal's width is said to be."""
     integration = cli.create("Listed", "--scope", "contacts.write", "--every", "90d")["integration"]
-    listed = cli("list", COLUMNS="40")
+    listed = cli.process("list", COLUMNS="40")
     assert listed.code == 0
     headings = ["ID", "NAME", "ACCOUNT", "SCOPES", "STATUS", "GENERATION", "LAST USED", "ROTATED", "NEXT ROTATION"]
     assert re.split(r"  +", listed.out.splitlines()[0]) == [*headings, "ROTATION", "MANAGED BY"]
@@ -452,7 +452,7 @@ def test_a_rotation_without_an_answer_is_not_silent(cli, without_issuing):
 def test_a_token_that_can_not_be_printed_is_not_lost_in_silence(cli):
     """7: when stdout takes no token, the generation that nobody has seen is named with the way out."""
     with open("/dev/full", "w") as full:
-        done = cli("create", "To a full disk", "--scope", "contacts.readonly", stdout=full.fileno())
+        done = cli.process("create", "To a full disk", "--scope", "contacts.readonly", stdout=full.fileno())
     assert done.code == 7
     integration_id = re.findall("int_[A-Za-z0-9]+", done.err)[0]
     assert done.err == (
@@ -467,8 +467,8 @@ def test_a_reader_that_goes_away(cli):
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        listed = cli("list", "--json", stdout=writing)
-        created = cli("create", "To nobody", "--scope", "contacts.readonly", stdout=writing)
+        listed = cli.process("list", "--json", stdout=writing)
+        created = cli.process("create", "To nobody", "--scope", "contacts.readonly", stdout=writing)
     finally:
         os.close(writing)
     assert (listed.code, listed.err) == (141, "")
@@ -562,7 +562,7 @@ def test_colour_is_for_terminals_that_want_it(cli):
     """Bold headings appear on a terminal, and neither in a pipe nor with NO_COLOR."""
     assert "\x1b[1m" in cli.on_terminal("accounts").out
     assert "\x1b" not in cli.on_terminal("accounts", NO_COLOR="1").out
-    assert "\x1b" not in cli("accounts", FORCE_COLOR="1").out
+    assert "\x1b" not in cli.process("accounts", FORCE_COLOR="1").out
 
 
 def test_a_token_typed_on_a_terminal_is_not_shown(cli):
@@ -636,7 +636,7 @@ def test_serve_without_its_extra_says_what_to_install():
 
 def test_serve_refuses_a_folder_in_use(cli, service):
     """Two servers on one folder would be two truths: the second one is told which process has it."""
-    done = cli("serve", "--data-dir", str(service.data_dir), "--port", "0")
+    done = cli.process("serve", "--data-dir", str(service.data_dir), "--port", "0")
     assert done.code == 2
     assert done.err.startswith(f"private-integrations: data folder {service.data_dir} is in use by another server")
 

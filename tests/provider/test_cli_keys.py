@@ -212,7 +212,7 @@ def test_a_key_without_an_answer_is_not_silent(without_keys):
 def test_a_key_that_can_not_be_printed_is_not_lost_in_silence(cli):
     """7: when stdout takes no key, it is named with the way to end it, which works."""
     with open("/dev/full", "w") as full:
-        done = cli("keys", "create", "unseen", "--role", "viewer", stdout=full.fileno())
+        done = cli.process("keys", "create", "unseen", "--role", "viewer", stdout=full.fileno())
     key_id = re.findall("key_[A-Za-z0-9]+", done.err)[0]
     assert (done.code, done.err) == (
         7,

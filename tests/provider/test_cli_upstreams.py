@@ -235,7 +235,9 @@ def test_a_sealing_key_is_rotated(cli, tmp_path):
 def test_a_start_without_keys_is_refused(cli, tmp_path):
     """2: an upstream without a sealing key is one line that says what to do, and makes no data folder."""
     data_dir = tmp_path / "data"
-    refused = cli("serve", "--upstream", "https://services.example.com", "--port", "0", "--data-dir", str(data_dir))
+    refused = cli.process(
+        "serve", "--upstream", "https://services.example.com", "--port", "0", "--data-dir", str(data_dir)
+    )
     assert refused.code == 2
     assert refused.err.startswith("private-integrations: --upstream needs a sealing key")
     assert "`private-integrations upstreams new-key`" in refused.err
@@ -246,7 +248,7 @@ def test_a_start_with_what_is_no_upstream_is_refused(cli, tmp_path):
     """2: over plain http the credential could be read on its way; no data folder is made either."""
     data_dir = tmp_path / "data"
     options = ["--upstream", "http://services.example.com", "--port", "0", "--data-dir", str(data_dir)]
-    refused = cli("serve", *options, PRIVATE_INTEGRATIONS_SEALING_KEYS=KEY)
+    refused = cli.process("serve", *options, PRIVATE_INTEGRATIONS_SEALING_KEYS=KEY)
     assert (refused.code, refused.err) == (
         2,
         "private-integrations: upstream 'http://services.example.com' must be https: the credential would be sent "

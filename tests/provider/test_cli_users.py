@@ -147,6 +147,6 @@ def test_people_are_an_admins(users, viewer_key, monkeypatch):
 def test_the_output_that_nobody_saw_is_said(cli, email, account):
     """Where a link could not be printed, another one is to be made."""
     with open("/dev/full", "wb") as full:
-        made = cli("users", "create", email, "--account", account, stdout=full.fileno())
+        made = cli.process("users", "create", email, "--account", account, stdout=full.fileno())
     assert made.code == 7
     assert f"nobody has seen the link; `private-integrations users link {email}` makes another one" in made.err

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from certificates import make_certificates
 from management import Management
 from private_integrations.contract import Account, GenerationRequest, Integration, IntegrationEdit, IntegrationRequest
 from private_integrations_service.actor import Actor
@@ -27,7 +28,9 @@ from private_integrations_service.storage.database import Database, open_databas
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.usage import UsageFile
 from private_integrations_service.tokens import new_id
+from receivers import Receiver, receiving
 from throwaway import Service
+from visitors import Visitor, new_account, new_visitor
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -287,3 +290,30 @@ def create(api: DataApi, accounts: Accounts) -> Callable[..., dict[str, Any]]:
 def management(service: Service) -> Management:
     """The management API of the running service with the admin's key."""
     return Management(service.url, service.key, service.account)
+
+
+@pytest.fixture(scope="module")
+def account(service: Service) -> str:
+    """A sub-account of the running service that only the module's tests know."""
+    return new_account(service.url, service.key)
+
+
+@pytest.fixture(scope="module")
+def ada(service: Service, account: str) -> Visitor:
+    """An admin of it on the settings pages."""
+    return new_visitor(service.url, service.key, account)
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Certificates of `hooks.test` and `other.test` by an authority of our own."""
+    folder = tmp_path_factory.mktemp("certificates")
+    make_certificates(folder, "hooks.test", "other.test")
+    return folder
+
+
+@pytest.fixture
+def receiver(certificates: Path) -> Iterator[Receiver]:
+    """The receiver of webhooks `hooks.test`."""
+    with receiving(certificates, "hooks.test") as made:
+        yield made

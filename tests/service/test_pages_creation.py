@@ -21,21 +21,9 @@ GUIDE = (Path(__file__).parents[2] / "docs" / "scopes.md").read_text()
 
 
 @pytest.fixture(scope="module")
-def account(service):
-    """A sub-account of these tests."""
-    return new_account(service.url, service.key)
-
-
-@pytest.fixture(scope="module")
 def management(service, account):
-    """The management API, for it."""
+    """The management API, for these tests' account."""
     return Management(service.url, service.key, account)
-
-
-@pytest.fixture(scope="module")
-def ada(service, account):
-    """An admin of it."""
-    return new_visitor(service.url, service.key, account)
 
 
 @pytest.fixture

@@ -7,27 +7,14 @@ import requests
 
 from management import Management, new_external_id
 from pages import Page
-from visitors import new_account, new_visitor
 
 LIST = "/settings/private-integrations"
 
 
 @pytest.fixture(scope="module")
-def account(service):
-    """A sub-account of these tests."""
-    return new_account(service.url, service.key)
-
-
-@pytest.fixture(scope="module")
 def management(service, account):
-    """The management API, for it."""
+    """The management API, for these tests' account."""
     return Management(service.url, service.key, account)
-
-
-@pytest.fixture(scope="module")
-def ada(service, account):
-    """An admin of it."""
-    return new_visitor(service.url, service.key, account)
 
 
 @pytest.fixture

@@ -23,21 +23,9 @@ EVERY = {"every_seconds": 30 * 86_400, "overlap_seconds": 7 * 86_400, "early_win
 
 
 @pytest.fixture(scope="module")
-def account(service):
-    """A sub-account of these tests."""
-    return new_account(service.url, service.key)
-
-
-@pytest.fixture(scope="module")
 def management(service, account):
-    """The management API, for it."""
+    """The management API, for these tests' account."""
     return Management(service.url, service.key, account)
-
-
-@pytest.fixture(scope="module")
-def ada(service, account):
-    """An admin of it."""
-    return new_visitor(service.url, service.key, account)
 
 
 class Consumer:

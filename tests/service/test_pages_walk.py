@@ -1,15 +1,11 @@
 """What an admin does on the settings pages, from an empty account to a deleted integration, without JavaScript."""
 
-import uuid
-
 import pytest
 import requests
 
 from pages import Page
-from private_integrations.client import Client
-from private_integrations.connection import Connection
-from private_integrations.contract import TOKEN_PATTERN, AccountRequest
-from visitors import new_visitor
+from private_integrations.contract import TOKEN_PATTERN
+from visitors import new_account, new_visitor
 
 LIST = "/settings/private-integrations"
 
@@ -17,11 +13,7 @@ LIST = "/settings/private-integrations"
 @pytest.fixture
 def account(service):
     """A sub-account of its own."""
-    client = Client(Connection(service.url, service.key))
-    agency = client.accounts()[0].id
-    account_id = uuid.uuid4().hex[:20]
-    client.put_account(account_id, AccountRequest(name="Dental", agency_id=agency))
-    return account_id
+    return new_account(service.url, service.key)
 
 
 @pytest.fixture

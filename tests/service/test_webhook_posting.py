@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import pytest
 
-from certificates import make_certificates
 from private_integrations_service.destinations import Destinations, networks
 from private_integrations_service.redelivery import Tried
 from private_integrations_service.webhooks import Limits, Poster
@@ -19,25 +18,10 @@ LOOPBACK = networks("127.0.0.0/8")
 QUICK = Limits(connect=5, total=1, farewell=0.2)
 
 
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    """Certificates of `hooks.test` and `other.test` by an authority of our own."""
-    folder = tmp_path_factory.mktemp("certificates")
-    make_certificates(folder, "hooks.test", "other.test")
-    return folder
-
-
 @pytest.fixture
 def trusted(certificates, monkeypatch):
     """The authority is trusted as an operator has it trusted."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.crt"))
-
-
-@pytest.fixture
-def receiver(certificates):
-    """The receiver `hooks.test`."""
-    with receiving(certificates, "hooks.test") as made:
-        yield made
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import pytest
 from sqlalchemy import select
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from certificates import make_certificates
 from private_integrations.contract import (
     IntegrationEdit,
     IntegrationRequest,
@@ -38,21 +37,6 @@ from receivers import ACCEPT, answer, receiving, says
 
 ADA = Actor("person/ada@example.com/usr_1")
 WHOLE_DAY = timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    """Certificates of the receivers."""
-    folder = tmp_path_factory.mktemp("certificates")
-    make_certificates(folder, "hooks.test", "other.test")
-    return folder
-
-
-@pytest.fixture
-def receiver(certificates):
-    """The receiver `hooks.test`."""
-    with receiving(certificates, "hooks.test") as made:
-        yield made
 
 
 @pytest.fixture
