@@ -18,7 +18,7 @@ from private_integrations.chain import Fault, Head, Whole, examine
 from private_integrations_service.actor import Actor
 from private_integrations_service.operations.audit import exported, listed, of_integration, whole_log, within
 from private_integrations_service.storage import tables
-from private_integrations_service.storage.audit import Search, head, record_account, record_key
+from private_integrations_service.storage.audit import Search, head, record_account, record_service
 from private_integrations_service.storage.database import open_database
 
 ADA = Actor("person/ada@example.com/usr_1", address="203.0.113.9", agent="Mozilla/5.0 (é)")
@@ -31,7 +31,7 @@ def write(database, clock, account, *actions, actor=ADA, **detail):
     for action in actions:
         with database.write(clock(), verdicts=False) as change:
             if account is None:
-                record_key(change, actor=actor, action=action, **detail)
+                record_service(change, actor=actor, action=action, **detail)
             else:
                 record_account(change, account, actor=actor, action=action, **detail)
 

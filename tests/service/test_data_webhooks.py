@@ -170,7 +170,7 @@ def test_the_key_can_be_sealed_anew(database, clock, signed):
 
     def reseal(*keys):
         with database.write(clock()) as write:
-            done = signing.reseal(write, Sealer(keys))
+            done = signing.reseal(write, Sealer(keys), actor=Actor("test"))
         return done.resealed, done.unchanged, done.unreadable
 
     assert reseal(old) == (0, 0, [])

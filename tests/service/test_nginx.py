@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from recording_api import RecordingApi, recording_api
 from throwaway import REPOSITORY, Service, running_service
 
 SHIPPED = REPOSITORY / "examples" / "gateways" / "nginx.conf"
+FORGED = "X-Forwarded-For: 203.0.113.9"
 NEVER_ISSUED = "pit-" + "00000000-0000-0000-0000-000000000000"
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
@@ -386,6 +388,25 @@ def test_nothing_passes_without_the_database(folder, api, tmp_path):
         503,
         {"statusCode": 503, "message": "Service Unavailable", "reason": "storage-unavailable"},
     )
+
+
+def test_consumers_do_not_say_themselves_where_they_are(folder, api, tmp_path):
+    """What a consumer puts into X-Forwarded-For is not believed, although nginx is."""
+    own = folder / uuid.uuid4().hex[:8]
+    own.mkdir()
+    with running_service(tmp_path, PRIVATE_INTEGRATIONS_TRUSTED_PROXIES="127.0.0.1") as service:
+        management = Management(service.url, service.key, service.account)
+        made = management.integration()
+        token = management.issue(made["id"], 1).json()["token"]
+        wanted = changes(folder, service.url.removeprefix("http://"), api, service.account)
+        with running_nginx(own, folder / "ca.crt", wanted) as door:
+            Gateway(door, api).arrived("GET", f"/contacts/?locationId={service.account}", token, FORGED)
+        deadline = time.monotonic() + 20
+        callers = []
+        while not callers and time.monotonic() < deadline:
+            time.sleep(0.1)
+            callers = management.ask("GET", f"/integrations/{made['id']}/activity").json()["callers"]
+    assert [caller["address"] for caller in callers] == ["127.0.0.1"]
 
 
 def test_an_api_that_is_not_the_one_meant_gets_nothing(folder, api, service, token, contacts):

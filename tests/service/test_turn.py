@@ -50,7 +50,7 @@ def test_one_turn_at_a_time(database, clock):
     def store(_: int) -> int:
         with database.write(clock()) as write:
             held = write.connection.exec_driver_sql("SELECT count(*) FROM audit").scalar_one()
-            audit.record_key(write, actor=Actor("test"), action="")
+            audit.record_service(write, actor=Actor("test"), action="")
             return held
 
     with ThreadPoolExecutor(PLACES) as pool:

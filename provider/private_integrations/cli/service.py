@@ -38,8 +38,8 @@ def serve(
         typer.Option(
             metavar="FILE",
             envvar="PRIVATE_INTEGRATIONS_SEALING_KEYS_FILE",
-            help="The keys that upstream credentials are sealed with, the newest on the first line; "
-            "or PRIVATE_INTEGRATIONS_SEALING_KEYS has the keys themselves.",
+            help="The keys that upstream credentials and webhooks' secrets are sealed with, the newest on the first "
+            "line; or PRIVATE_INTEGRATIONS_SEALING_KEYS has the keys themselves.",
         ),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="How many processes serve; more than one: Linux.")] = 1,

@@ -41,7 +41,7 @@ def reseal_upstreams(asking: Administering, response: Response) -> Resealed:
         done = (
             upstreams.reseal(write, sealer, actor=asking.actor),
             webhook_secrets.reseal(write, sealer, actor=asking.actor),
-            signing.reseal(write, sealer),
+            signing.reseal(write, sealer, actor=asking.actor),
         )
     return Resealed(
         sealed_with=sealer.first_key,

@@ -47,7 +47,7 @@ def make(write: Write, name: str, request: KeyRequest, *, actor: Actor) -> Made 
         expires_at=None if lifetime is None else write.now + timedelta(seconds=lifetime),
     )
     stored.add_key(write.connection, key)
-    audit.record_key(
+    audit.record_service(
         write, actor=actor, action="create key", key=key.id, name=name, role=key.role, accounts=request.accounts
     )
     return Made(_shown(key), created=True)
@@ -68,7 +68,7 @@ def revoke(write: Write, key_id: str, *, actor: Actor) -> Key | Refused:
         if not any(other.role == "admin" and other.is_live(write.now) for other in every if other is not key):
             return Refused("key-last-admin", f"{key.name} is the last admin key; make another one first")
         stored.mark_revoked(write.connection, key_id, write.now)
-        audit.record_key(write, actor=actor, action="revoke key", key=key.id, name=key.name)
+        audit.record_service(write, actor=actor, action="revoke key", key=key.id, name=key.name)
         key = replace(key, revoked_at=write.now)
     return _shown(key)
 

@@ -117,7 +117,7 @@ def sign_in(
         throttle.forgive(write, counted)
         if better is not None and better != known:
             people.set_password(write.connection, user.id, better)
-        audit.record_key(write, actor=actor_of(present, browser), action="sign in")
+        audit.record_service(write, actor=actor_of(present, browser), action="sign in")
         return _signed_in(write, present, browser)
 
 
@@ -184,7 +184,7 @@ def sign_in_by_provider(database: Database, claims: Claims, browser: Browser, no
             return user
         if user.disabled_at is not None:
             return _not_invited(claims)
-        audit.record_key(write, actor=actor_of(user, browser), action="sign in", provider=claims.issuer)
+        audit.record_service(write, actor=actor_of(user, browser), action="sign in", provider=claims.issuer)
         return _signed_in(write, user, browser)
 
 
@@ -196,13 +196,13 @@ def sign_out(write: Write, session: Session) -> None:
 def end_session(write: Write, user: User, session_id: str, *, actor: Actor) -> None:
     """End one of a user's sessions; one that has ended is no error."""
     if stored.remove_session_with_id(write.connection, user.id, session_id):
-        audit.record_key(write, actor=actor, action="end session", session=session_id)
+        audit.record_service(write, actor=actor, action="end session", session=session_id)
 
 
 def sign_out_everywhere(write: Write, user: User, *, actor: Actor) -> None:
     """End all sessions of a user."""
     stored.remove_sessions_of(write.connection, user.id)
-    audit.record_key(write, actor=actor, action="end all sessions")
+    audit.record_service(write, actor=actor, action="end all sessions")
 
 
 def actor_of(user: User, browser: Browser) -> Actor:
@@ -233,7 +233,7 @@ def _with_password(write: Write, user: User, hashed: str, browser: Browser) -> S
     stored.remove_codes_of(write.connection, user.id)
     stored.remove_sessions_of(write.connection, user.id)
     throttle.forgive(write, throttle.of_strangers(user.email, browser.address)[:1])
-    audit.record_key(write, actor=actor_of(user, browser), action="choose password")
+    audit.record_service(write, actor=actor_of(user, browser), action="choose password")
     return _signed_in(write, user, browser)
 
 
@@ -249,7 +249,7 @@ def _linked(write: Write, claims: Claims, browser: Browser) -> User | Refused:
     people.add_identity(write.connection, claims.issuer, claims.subject, user.id, write.now)
     # The link that came with the invitation is not needed any more.
     stored.remove_codes_of(write.connection, user.id)
-    audit.record_key(write, actor=actor_of(user, browser), action="link identity", issuer=claims.issuer)
+    audit.record_service(write, actor=actor_of(user, browser), action="link identity", issuer=claims.issuer)
     return user
 
 

@@ -13,7 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from private_integrations.contract import Resealed
 
+from ..actor import Actor
 from ..sealing import SealBroken, Sealer, key_of
+from ..storage import audit
 from ..storage import signing_key as stored
 from ..storage.database import Database, Write
 from ..storage.signing_key import SigningKey
@@ -39,13 +41,14 @@ def ensure_key(write: Write, sealer: Sealer) -> SigningKey:
     return made
 
 
-def reseal(write: Write, sealer: Sealer) -> Resealed:
+def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
     """Seal the signing key with the first sealing key; if it can't be opened it stays, and is named."""
     present, resealed, unreadable = stored.read_key(write.connection), 0, []
     if present is not None and key_of(present.sealed) != sealer.first_key:
         try:
             value = sealer.open(present.sealed, purpose=_PURPOSE, account=_ACCOUNT)
             stored.put_sealed(write.connection, sealer.seal(value, purpose=_PURPOSE, account=_ACCOUNT))
+            audit.record_service(write, actor=actor, action="reseal signing key", sealed_with=sealer.first_key)
             resealed = 1
         except SealBroken:
             unreadable = ["signing key"]

@@ -109,7 +109,7 @@ def link(write: Write, email: str, *, actor: Actor, links: bool = True) -> Invit
     if user.disabled_at is not None:
         return Refused("user-disabled", f"{user.email} is disabled; enable them first")
     if links:
-        audit.record_key(write, actor=actor, action="make sign-in link", user=user.id, email=user.email)
+        audit.record_service(write, actor=actor, action="make sign-in link", user=user.id, email=user.email)
     return _invitation(write, user, links=links)
 
 
@@ -122,7 +122,7 @@ def disable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
         stored.set_disabled(write.connection, user.id, write.now)
         signing_in.remove_sessions_of(write.connection, user.id)
         signing_in.remove_codes_of(write.connection, user.id)
-        audit.record_key(write, actor=actor, action="disable user", user=user.id, email=user.email)
+        audit.record_service(write, actor=actor, action="disable user", user=user.id, email=user.email)
     return _report(write.connection, replace(user, disabled_at=user.disabled_at or write.now))
 
 
@@ -133,7 +133,7 @@ def enable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
         return user
     if user.disabled_at is not None:
         stored.set_disabled(write.connection, user.id, None)
-        audit.record_key(write, actor=actor, action="enable user", user=user.id, email=user.email)
+        audit.record_service(write, actor=actor, action="enable user", user=user.id, email=user.email)
     return _report(write.connection, replace(user, disabled_at=None))
 
 
@@ -144,7 +144,7 @@ def forget_identities(write: Write, email: str, *, actor: Actor) -> UserReport |
         return user
     stored.remove_identities(write.connection, user.id)
     signing_in.remove_sessions_of(write.connection, user.id)
-    audit.record_key(write, actor=actor, action="unlink identity", user=user.id, email=user.email)
+    audit.record_service(write, actor=actor, action="unlink identity", user=user.id, email=user.email)
     return _report(write.connection, user)
 
 

@@ -22,8 +22,8 @@ def record(write: Write, integration: Integration, *, actor: Actor, action: str,
     _add(write, actor, action, detail, account_id=integration.account, integration_id=integration.id)
 
 
-def record_key(write: Write, *, actor: Actor, action: str, **detail: object) -> None:
-    """Write down who did what to which management key; `detail` never holds a key."""
+def record_service(write: Write, *, actor: Actor, action: str, **detail: object) -> None:
+    """Write down who did what to a key, a user or the service, which belong to no account; never with a secret."""
     _add(write, actor, action, detail)
 
 
