@@ -81,7 +81,6 @@ def test_the_setting_names_addresses_and_networks():
     for wrong in ("proxy.example.com", "10.0.0.1/8", "10.0.0.0/99"):
         with pytest.raises(ConfigurationError) as told:
             Settings.from_environment({"PRIVATE_INTEGRATIONS_TRUSTED_PROXIES": wrong})
-        assert str(told.value).startswith(
-            "PRIVATE_INTEGRATIONS_TRUSTED_PROXIES is not a list of networks such as 10.1.0.0/16: "
+        assert str(told.value) == (
+            f'PRIVATE_INTEGRATIONS_TRUSTED_PROXIES "{wrong}" is neither an address nor a network such as 10.0.0.0/8'
         )
-        assert wrong in str(told.value)
