@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlencode
 
 import pytest
 
@@ -167,9 +168,11 @@ def test_the_services_minimum_holds_here_too(database, catalogue, accounts, cloc
     guest = admitted(app, database, clock(), "ada@example.com")
     page = f"{LIST}/{desk.integration('contacts.readonly')}/schedule"
     for entered in ({"rule": "every", "every": "30m"}, {"rule": "calendar", "schedule": "*/5 * * * *", "overlap": "0"}):
-        answer = guest.post(page, version=1, **entered)
-        assert answer.status == 422
-        assert "below the service&#39;s minimum of 1h." in answer.text
+        answers = (guest.get(f"{page}/review?{urlencode(entered)}"), guest.post(page, version=1, **entered))
+        for answer in answers:
+            assert answer.status == 422
+            said = Page(answer.text).ids["every-fault" if "every" in entered else "schedule-fault"]
+            assert said.endswith("below the service's minimum of 1h.")
 
 
 def test_two_people_edit_at_once(management, ada, crm):
@@ -205,6 +208,8 @@ def test_the_same_in_other_words_is_no_change(management, ada, crm):
     assert "there is nothing to save" in Page(answer.text).text
     ada.post(f"{LIST}/{crm}/schedule", version="2", rule="every", every="90")
     assert read(management, crm)["version"] == 2
+    patch(management, crm, rotation={"overlap_seconds": 7 * DAY})
+    assert "there is nothing to save" in Page(review(ada, crm).text).text
 
 
 def test_a_running_overlap_follows_and_the_review_says_so(management, ada, crm):
