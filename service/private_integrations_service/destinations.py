@@ -106,10 +106,14 @@ def refuse_addresses(found: Sequence[str], allowed: Destinations) -> str | None:
 
 def networks(text: str) -> tuple[Network, ...]:
     """Networks as an operator lists them: `10.1.0.0/16, fd00::/8`; raises ValueError."""
+    return tuple(_network(part) for part in re.split(r"[\s,]+", text.strip()))
+
+
+def _network(text: str) -> Network:
     try:
-        return tuple(ip_network(part) for part in re.split(r"[\s,]+", text.strip()))
-    except ValueError as error:
-        raise ValueError(f"is not a list of networks such as 10.1.0.0/16: {error}") from None
+        return ip_network(text)
+    except ValueError:
+        raise ValueError(f'"{text}" is neither an address nor a network such as 10.0.0.0/8') from None
 
 
 def _refuse_parts(parts: SplitResult, host: str, port: int, allowed: Destinations) -> str | None:

@@ -1,0 +1,103 @@
+"""What an integration's tokens are used for."""
+
+from typing import Literal
+
+from .values import Answer, Instant
+
+Period = Literal["day", "week", "month"]
+"""What an activity is asked for: 24 hours, 168 hours, or 30 days in UTC; the last one is the current one."""
+
+
+class ScopeActivity(Answer):
+    """What was asked of a scope: `requests` let through by the period's parts, and how many were refused.
+
+    `granted`: the integration holds it. `last_used_at` is the last request let through, also before the period.
+    """
+
+    scope: str
+    granted: bool
+    requests: list[int]
+    refused: int
+    last_used_at: Instant | None = None
+
+
+class GenerationActivity(Answer):
+    """What was asked with the token of a generation: `requests` let through by the period's parts, and refusals.
+
+    `role` is `ended` too where the token is no more among those that are shown. `last_used_at` is its last
+    authenticated use while it was live, whatever was answered.
+    """
+
+    generation: int
+    role: Literal["pending", "current", "previous", "ended"]
+    requests: list[int]
+    refused: int
+    last_used_at: Instant | None = None
+
+
+class RefusalActivity(Answer):
+    """Requests refused for one reason, and what helps; `scope` is the one that was needed, empty if none is known."""
+
+    reason: str
+    scope: str
+    requests: int
+    last_at: Instant
+    remedy: str
+
+
+class CallerActivity(Answer):
+    """Who used the token of a generation: an address and the program that it named; empty where unknown.
+
+    Counted since `first_at`, not since the period's beginning.
+    """
+
+    generation: int
+    address: str
+    agent: str
+    requests: int
+    first_at: Instant
+    last_at: Instant
+
+
+class UnusedScope(Answer):
+    """A scope that was granted and not used in 90 days, all of them observed; `observed_since` is since when."""
+
+    scope: str
+    last_used_at: Instant | None
+    observed_since: Instant
+
+
+class Hint(Answer):
+    """What the activity asks somebody to do, in a sentence; `change` is what to do it with, line by line, if known.
+
+    `scopes-unused`, `scope-missing`: the line of the Pulumi program as it is (`-`) and as it should be (`+`), or a
+    command. `previous-in-use`: a superseded token that still works. `ended-in-use`: one that does not.
+    """
+
+    kind: Literal["scopes-unused", "scope-missing", "previous-in-use", "ended-in-use"]
+    text: str
+    change: list[str] = []
+
+
+class ActivityReport(Answer):
+    """What an integration's tokens were used for in a period, in equal parts of it, and what that says.
+
+    `recorded_until` is None while nothing is recorded; `observed_since` is since when there is no gap.
+    """
+
+    integration_id: str
+    now: Instant
+    period: Period
+    since: Instant
+    part_seconds: int
+    requests: list[int]
+    """Let through, by the period's parts, the oldest first."""
+    refused: list[int]
+    recorded_until: Instant | None
+    observed_since: Instant | None
+    scopes: list[ScopeActivity]
+    generations: list[GenerationActivity]
+    refusals: list[RefusalActivity]
+    callers: list[CallerActivity]
+    unused: list[UnusedScope]
+    hints: list[Hint]

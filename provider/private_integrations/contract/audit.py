@@ -1,0 +1,73 @@
+"""The audit log."""
+
+from datetime import datetime
+from typing import Any
+
+from .values import Answer
+
+DEPLOYMENT_AGENT = "private-integrations-deployment/"
+"""What the agent of a deployment begins with: it says who asks to people, and opens nothing."""
+
+AUDIT_CURSOR = "Audit-Cursor"
+"""The header of an exported part of the audit log that asks for the rows behind it."""
+
+
+class AuditEntry(Answer):
+    """A row of the audit log: who did what, when, from where, chained to the row before (see `chain`).
+
+    `account` is None for what belongs to no account, such as management keys and users. `at` is RFC 3339 in UTC, as
+    long as nobody has tampered with the row. `agent` is what the caller's program says of itself.
+    """
+
+    account: str | None
+    sequence: int
+    at: str
+    actor: str
+    address: str
+    agent: str
+    action: str
+    integration_id: str | None
+    detail: dict[str, Any]
+    previous: str
+    hash: str
+
+    @property
+    def kind(self) -> str:
+        """What the actor is: `person`, `key`, `deployment`, or `service` for what it does by itself or for a token."""
+        if self.agent.startswith(DEPLOYMENT_AGENT):
+            return "deployment"
+        kind = self.actor.partition("/")[0]
+        return kind if kind in ("person", "key") else "service"
+
+    @property
+    def who(self) -> str:
+        """The actor without the id behind the name: `person/ada@example.com`, `key/ci`."""
+        return self.actor.rpartition("/")[0] or self.actor
+
+    @property
+    def instant(self) -> datetime | None:
+        """When it was; None where `at` is no instant."""
+        try:
+            return datetime.fromisoformat(self.at)
+        except ValueError:
+            return None
+
+    @property
+    def in_words(self) -> str:
+        """The detail in one line, without brackets and quotes; empty if there is none."""
+        return ", ".join(f"{name} {_plain(value)}" for name, value in self.detail.items())
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(_plain, value)) or "-"
+    if isinstance(value, dict):
+        return " ".join(f"{name} {_plain(item)}" for name, item in value.items())
+    return "-" if value is None else " ".join(str(value).split())
+
+
+class AuditPage(Answer):
+    """Rows of the audit log, the newest first; `cursor` asks for older ones and is empty where there are none."""
+
+    entries: list[AuditEntry]
+    cursor: str | None = None

@@ -1,0 +1,88 @@
+"""Integrations, and the rotation that they declare."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+
+from .values import Answer, Description, Identifier, Instant, Name, Request, Scopes, Seconds, one_line
+
+
+class RotationPolicy(Request):
+    """When the token is to be rotated, as declared; the service only warns, a deployment rotates.
+
+    `schedule` is a five-field cron expression in the IANA zone `timezone`; with it there is no `every_seconds`.
+    """
+
+    every_seconds: Annotated[int, Field(ge=1, le=100 * 366 * 86_400)] | None = None
+    schedule: Annotated[str, Field(max_length=200), AfterValidator(one_line)] | None = None
+    timezone: Annotated[str, Field(max_length=100)] | None = None
+    overlap_seconds: Seconds
+    early_window_seconds: Seconds = 0
+    enabled: bool = True
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> "RotationPolicy":
+        if self.schedule is not None and self.every_seconds is not None:
+            raise ValueError("give every_seconds or schedule, not both")
+        if self.timezone is not None and self.schedule is None:
+            raise ValueError("timezone is only used with schedule")
+        return self
+
+
+class IntegrationRequest(Request):
+    """Create an integration, replace the remains of an interrupted creation, or adopt one.
+
+    `claim` is the owner's mark: a random value made for one creation. `replaces` names an
+    integration that never had a token asked for; `adopts` one to take over as it is, tokens and all,
+    from the owner whose claim is `adopts_from`, so that a late adoption takes nothing from a newer one.
+    """
+
+    account: Identifier
+    name: Name
+    description: Description = ""
+    scopes: Scopes
+    rotation: RotationPolicy | None = None
+    claim: Identifier
+    replaces: Identifier | None = None
+    adopts: Identifier | None = None
+    adopts_from: Identifier | None = None
+
+
+class IntegrationEdit(Request):
+    """Change what is given, leave the rest; `rotation: null` ends the schedule."""
+
+    name: Name | None = None
+    description: Description | None = None
+    scopes: Scopes | None = None
+    rotation: RotationPolicy | None = None
+
+
+class Integration(Answer):
+    """An integration as the service knows it; never a secret, never a digest."""
+
+    id: str
+    account: str
+    external_id: str
+    name: str
+    description: str
+    scopes: list[str]
+    rotation: RotationPolicy | None
+    claim: str
+    version: int
+    last_generation: int
+    held_until: Instant | None = None
+    created_at: Instant
+    updated_at: Instant
+
+
+class IntegrationList(Answer):
+    """A page of integrations; `cursor` asks for the next one and is empty on the last."""
+
+    integrations: list[Integration]
+    cursor: str | None = None
+
+
+class Deletion(Answer):
+    """Whether something was deleted; not, when it was gone, or the claim given is not the present owner's."""
+
+    deleted: bool

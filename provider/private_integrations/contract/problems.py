@@ -1,0 +1,30 @@
+"""What the service answers in place of what was asked for."""
+
+from typing import Any
+
+from pydantic import ConfigDict
+
+from .values import Answer
+
+PROBLEM_PREFIX = "urn:private-integrations:problem:"
+
+
+class Problem(Answer):
+    """RFC 9457 problem details; `type` is stable, everything beyond `detail` belongs to the type."""
+
+    model_config = ConfigDict(extra="allow", defer_build=True)
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+    @property
+    def slug(self) -> str:
+        """The problem's stable short name, such as `external-id-taken`."""
+        return self.type.removeprefix(PROBLEM_PREFIX)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """The members beyond the standard ones."""
+        return dict(self.model_extra or {})

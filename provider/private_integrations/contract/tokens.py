@@ -1,0 +1,186 @@
+"""Tokens: issuing them, what is known of them, ending them, and asking what one opens."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from .values import (
+    LAST_GENERATION,
+    Answer,
+    ExternalId,
+    Generation,
+    Identifier,
+    Instant,
+    Request,
+    Seconds,
+    lines,
+)
+
+MAX_LEAKED = 100
+"""How many tokens one report may name."""
+
+CANCELLED = "rotation cancelled"
+"""Why a token ended that a cancelled rotation had issued: the one reason that programs act on."""
+
+UNUSED = "not used for "
+"""How the reason begins for which a token ended that nobody had used for so long."""
+
+LEAKED = "reported as leaked"
+"""Why a token ended that somebody who held it had reported."""
+
+TOKEN_PATTERN = re.compile(r"pit-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""The shape of a token: `pit-` and 16 random bytes as 8-4-4-4-12 lower-case hex digits."""
+
+
+class Secret(Answer):
+    """One token of an integration, without its value.
+
+    `pending` works already but was not used yet; `current` is in use; `previous` was superseded and
+    lives until `expires_at`; `ended` opens nothing any more.
+    """
+
+    generation: int
+    role: Literal["pending", "current", "previous", "ended"]
+    fingerprint: str
+    issuer: str
+    issued_at: Instant
+    delivered_at: Instant | None
+    expires_at: Instant | None
+    ended_at: Instant | None
+    ended_because: str | None = None
+    overlap_seconds: int
+    last_used_at: Instant | None = None
+    """Its last authenticated use while it was live. Only where it was asked for; else, and if no use is known, None."""
+
+
+class UnusedToken(Answer):
+    """The only token that works was not used since `since`: it is ended at `ends_at` unless somebody uses it."""
+
+    generation: int
+    since: Instant
+    ends_at: Instant
+
+
+class TokenState(Answer):
+    """All that is known of an integration's tokens: the live ones and the latest ended ones.
+
+    After a cancelled rotation the schedule is not due before `held_until`. `unused` is there once the end of a
+    token that nobody uses was announced.
+    """
+
+    integration_id: str
+    external_id: str
+    last_generation: int
+    held_until: Instant | None = None
+    unused: UnusedToken | None = None
+    secrets: list[Secret]
+
+    @property
+    def present(self) -> Secret | None:
+        """The secret in use, else the one that waits for its first use."""
+        return self.in_role("current") or self.in_role("pending")
+
+    @property
+    def newest(self) -> Secret | None:
+        """The secret that a rule counts from: the one that waits for its first use, else the one in use."""
+        return self.in_role("pending") or self.in_role("current")
+
+    def in_role(self, role: str) -> Secret | None:
+        """The newest secret in this role."""
+        found = [secret for secret in self.secrets if secret.role == role]
+        return max(found, key=lambda secret: secret.generation, default=None)
+
+    def of_generation(self, generation: int) -> Secret | None:
+        """The secret of this generation: the live one, else the last that was issued for it."""
+        found = [secret for secret in reversed(self.secrets) if secret.generation == generation]
+        return max(found, key=lambda secret: (secret.role != "ended", secret.issued_at), default=None)
+
+
+class TokenStates(Answer):
+    """The tokens asked for and the service's clock, the only one that decides."""
+
+    now: Instant
+    tokens: list[TokenState]
+    cursor: str | None = None
+
+
+class GenerationRequest(Request):
+    """Make a generation exist.
+
+    `issuer` says who asks, `run` which process, `attempt` counts within the run (an answer may be
+    lost), `holding` is the generation that the sender has stored safely. With `replace_pending` a
+    person ends what somebody else has issued and nobody has used yet. `owner` is the external id that
+    the sender acts for: a former owner's request is refused, however late it arrives.
+    """
+
+    issuer: ExternalId
+    run: Identifier
+    attempt: Generation
+    holding: Annotated[int, Field(ge=0, le=LAST_GENERATION)] | None = None
+    replace_pending: bool = False
+    owner: ExternalId | None = None
+    overlap_seconds: Seconds
+    reason: Annotated[str, Field(max_length=500), AfterValidator(lines)] = ""
+
+
+class IssuedToken(Answer):
+    """The only answer that carries a token, and it is given once."""
+
+    token: str
+    generation: int
+    fingerprint: str
+    issued_at: Instant
+
+
+class Acknowledgement(Request):
+    """The token with this fingerprint is safely stored."""
+
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+
+
+class Expiry(Request):
+    """The generations to end at once."""
+
+    generations: Annotated[list[Generation], Field(min_length=1, max_length=100)]
+
+
+class LeakReport(Request):
+    """Tokens that somebody found where none should be, and where that was; whoever holds a token may report it.
+
+    What isn't shaped like a token is no error: it opens nothing anyway.
+    """
+
+    tokens: Annotated[
+        list[Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=MAX_LEAKED, repr=False)
+    ]
+    where: Annotated[str, Field(max_length=1000)] = ""
+
+
+class LeakReceipt(Answer):
+    """None of the tokens that were reported opens anything now; `ended` of them did until then."""
+
+    received: int
+    ended: int
+
+
+class Introspection(Answer):
+    """What a token opens (RFC 7662); anything that isn't live is `{"active": false}` and nothing more.
+
+    `client_id` is the integration, `sub` the account, instants are whole seconds since 1970 in UTC. An answer
+    may be used again until `cache_until`, at most a second later: revoking holds at once only for those who ask.
+    """
+
+    active: bool
+    client_id: str | None = None
+    sub: str | None = None
+    token_type: Literal["Bearer"] | None = None
+    iat: int | None = None
+    cache_until: int | None = None
+    integration_id: str | None = None
+    integration: str | None = None
+    account: str | None = None
+    scope: str | None = None
+    generation: int | None = None
+    role: str | None = None
+    exp: int | None = None

@@ -1,0 +1,103 @@
+"""What all wire models are made of: the values in their fields, and how instants and digests are written."""
+
+import hashlib
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+
+API = "/private-integrations/v1"
+
+# The largest generation: a 32-bit number, so every store and every float carries it exactly.
+LAST_GENERATION = 2**31 - 1
+MAX_SCOPES = 200
+
+
+def instant_text(value: datetime) -> str:
+    """An instant for people: `2026-11-20T00:00Z`, with seconds only where they aren't zero."""
+    utc = value.astimezone(UTC)
+    return utc.strftime("%Y-%m-%dT%H:%M:%SZ" if utc.second else "%Y-%m-%dT%H:%MZ")
+
+
+def rfc3339(value: datetime) -> str:
+    """An instant for programs: UTC with milliseconds, as in `2026-11-20T00:00:00.000Z`."""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def fault_message(fault: Mapping[str, Any]) -> str:
+    """What is wrong with a value, from one of pydantic's errors; never the value."""
+    return str(fault["msg"]).removeprefix("Value error, ")
+
+
+def fault_reason(fault: Mapping[str, Any]) -> str:
+    """The same, to go on within a sentence."""
+    message = fault_message(fault)
+    return message[:1].lower() + message[1:]
+
+
+def digest_of(value: str | bytes) -> bytes:
+    """The 32 bytes that are stored in place of a token or key."""
+    return hashlib.sha256(value.encode() if isinstance(value, str) else value).digest()
+
+
+def fingerprint(digest: bytes) -> str:
+    """The first 12 hex digits of a token's SHA-256 digest: enough to tell tokens apart, useless to forge one."""
+    return digest.hex()[:12]
+
+
+def token_fingerprint(token: str) -> str:
+    """The fingerprint of a token given in clear."""
+    return fingerprint(digest_of(token))
+
+
+def one_line(value: str) -> str:
+    """The value, if it isn't blank and has no control characters, which line ends are too; ValueError if not."""
+    if not value.strip():
+        raise ValueError("must not be blank")
+    return _without_controls(value, allowed="")
+
+
+def lines(value: str) -> str:
+    """The value, if its only control characters are line feeds and tabs; ValueError if not."""
+    return _without_controls(value, allowed="\n\t")
+
+
+def _without_controls(value: str, *, allowed: str) -> str:
+    if any(unicodedata.category(character) == "Cc" and character not in allowed for character in value):
+        raise ValueError("must not contain control characters")
+    return value
+
+
+def each_once(value: list[str]) -> list[str]:
+    """The values in order, none of them twice."""
+    return sorted(set(value))
+
+
+Instant = Annotated[AwareDatetime, PlainSerializer(rfc3339, return_type=str, when_used="json")]
+Name = Annotated[str, Field(min_length=1, max_length=100), AfterValidator(one_line)]
+Description = Annotated[str, Field(max_length=1000), AfterValidator(lines)]
+Identifier = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")]
+AccountId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+ExternalId = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(one_line)]
+Scopes = Annotated[
+    list[Annotated[str, Field(max_length=100)]],
+    Field(min_length=1, max_length=MAX_SCOPES),
+    AfterValidator(each_once),
+]
+Generation = Annotated[int, Field(ge=1, le=LAST_GENERATION)]
+Seconds = Annotated[int, Field(ge=0, le=100 * 366 * 86_400)]
+
+
+class Request(BaseModel):
+    """A body that somebody sends us: unknown fields are a mistake."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Answer(BaseModel):
+    """A body that the service sends: unknown fields are from a newer service."""
+
+    # Built when first used: a provider's process starts with every engine command and reads two or three of them.
+    model_config = ConfigDict(extra="ignore", defer_build=True)
