@@ -64,7 +64,8 @@ def test_made_once_and_then_shown(database, desk, accounts, visiting, described)
     assert log == f"/settings/accounts/{accounts.location}/webhooks/{made.webhook}"
     assert ada.get(log).status == 200
     # The same form once more, as a person who is in doubt sends it.
-    assert ada.post(page, **form).status == 303
+    assert ada.post(page, **form | {"event": "ContactCreate"}).status == 303
+    assert described(crm) == made
     with database.read() as connection:
         assert len(webhooks.all_endpoints(connection, kind="data")) == 1
     rows = Page(ada.get(f"/settings/accounts/{accounts.location}/audit").text).rows

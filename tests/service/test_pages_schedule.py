@@ -281,6 +281,14 @@ def test_the_form_and_the_line_mean_what_is_stored(declared):
     assert read_policy(rotation._policy()) == policy
 
 
+def test_a_stored_policy_that_nobody_could_enter_is_shown_all_the_same(management, ada, crm):
+    """The management API takes a time a little longer than a duration can be written."""
+    patch(management, crm, rotation={"every_seconds": 36_600 * DAY, "overlap_seconds": 0})
+    fields = Page(ada.get(f"{LIST}/{crm}/schedule").text).form(f"{LIST}/{crm}/schedule/review").fields
+    assert (fields["every"], fields["overlap"], fields["early_window"]) == (["36600d"], ["0s"], ["0s"])
+    assert ada.get(f"{LIST}/{crm}/rotate").status_code == 200
+
+
 def test_without_a_rule_there_is_nothing_to_declare():
     """The line that takes a schedule away."""
     assert policy_line(Policy()) == "rotation=None"

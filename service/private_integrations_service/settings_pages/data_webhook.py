@@ -70,11 +70,13 @@ def _make(visit: Visit) -> Response | Refused:
 
 
 def _put(write: Write, visit: Visit, integration: Integration, request: DataWebhookRequest) -> Put | Refused:
-    """Make it; where there is another one by now, nothing is put in its place unseen."""
+    """Make it; where there is one by now, nothing is put in its place unseen, and a repetition changes nothing."""
     present = data_webhooks.described(write.connection, integration)
-    if present.url not in (None, request.url):
-        return Refused("version-old", "somebody gave it a data webhook meanwhile, which is shown below")
-    return data_webhooks.put(write, integration.id, request, visit.rules.settings, actor=visit.actor)
+    if present.url is None:
+        return data_webhooks.put(write, integration.id, request, visit.rules.settings, actor=visit.actor)
+    if present.url == request.url:
+        return Put(present, created=False)
+    return Refused("version-old", "somebody gave it a data webhook meanwhile, which is shown below")
 
 
 ROUTES = [

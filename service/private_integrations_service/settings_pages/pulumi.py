@@ -3,10 +3,9 @@
 import json
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
 
 from private_integrations.durations import format_duration
-from private_integrations.policy import Policy, read_policy
+from private_integrations.policy import Policy, rule_alone
 
 
 def details_line(name: str, description: str) -> str:
@@ -52,8 +51,8 @@ def _rule(policy: Policy) -> dict[str, str]:
 
 def _margins(policy: Policy) -> dict[str, str]:
     """The overlap and the early window where they aren't what the rule has by itself."""
-    usual = read_policy(_rule(policy))
-    given: dict[str, Any] = {}
+    usual = rule_alone(policy)
+    given: dict[str, str] = {}
     if policy.overlap != usual.overlap:
         given["overlap"] = format_duration(policy.overlap)
     if policy.early_window != usual.early_window:
