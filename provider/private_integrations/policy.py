@@ -4,7 +4,7 @@ An impossible or contradictory declaration is refused with the arithmetic, befor
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -97,6 +97,12 @@ def read_policy(declared: Mapping[str, Any]) -> Policy:
     if refusal is not None:
         raise ValueError(refusal)
     return policy
+
+
+def rule_alone(policy: Policy) -> Policy:
+    """The policy that declares the same rule and leaves everything else out."""
+    rule = Policy(every=policy.every, schedule=policy.schedule)
+    return replace(rule, overlap=_default_overlap(rule), early_window=_default_early_window(rule))
 
 
 def refuse_policy(policy: Policy) -> str | None:

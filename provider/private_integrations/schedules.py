@@ -48,7 +48,7 @@ def read_schedule(expression: str, timezone: str = "UTC") -> Schedule:
     if len(fields) != 5:
         raise ValueError(f'schedule "{expression}" must have five fields: minute hour day month weekday')
     schedule = Schedule(" ".join(fields), timezone)
-    if timezone not in _zone_names():
+    if timezone not in zone_names():
         raise ValueError(f'timezone "{timezone}" is not an IANA name')
     try:
         next(_ticks(schedule, _SPAN[0]))
@@ -102,7 +102,8 @@ def _shortest_gap(schedule: Schedule) -> timedelta:
 
 
 @cache
-def _zone_names() -> frozenset[str]:
+def zone_names() -> frozenset[str]:
+    """The time zones that a rule can be in, by their IANA names."""
     # As we bring them along: a machine's own list has `localtime` too, which is another zone on the next machine.
     return frozenset(files("tzdata").joinpath("zones").read_text(encoding="ascii").split())
 

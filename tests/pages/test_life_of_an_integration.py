@@ -100,6 +100,25 @@ def test_editing_issues_no_token(screen, place):
     assert [answer(screen, token, place.account, method) for method in ("GET", "POST")] == [200, 201]
 
 
+def test_when_it_is_rotated(screen):
+    """A fault is said at its field, the review what the calendar means, and the integration's page what was saved."""
+    create(screen, "CRM sync", "contacts.readonly")
+    screen.open(LIST)
+    go(screen, "CRM sync", "Edit rotation")
+    screen.look()
+    screen.page.get_by_label("By the calendar").first.check()
+    screen.page.get_by_label("Cron expression").fill("0 3 * * MON#1")
+    screen.page.get_by_label("Time zone").fill("Berlin")
+    screen.press("Review the change")
+    screen.look()
+    screen.page.get_by_label("Time zone").fill("Europe/Berlin")
+    screen.press("Review the change")
+    screen.look()
+    assert screen.page.locator("main code", has_text="Z").count() == 3
+    screen.press("Save")
+    assert 'schedule "0 3 * * MON#1" in Europe/Berlin' in screen.text()
+
+
 def test_a_lost_token(screen, place):
     """A new one is shown, nothing stops, and the page says what remains to be done."""
     lost = create(screen, "CRM sync", "contacts.readonly")

@@ -80,6 +80,20 @@ def test_labs_switch_the_pages_off_and_on(place, screen):
     assert screen.open(LIST) == 200
 
 
+def test_tokens_that_nobody_uses(place, screen):
+    """The account's own time for them, with a fault on the way."""
+    screen.open(f"/settings/accounts/{place.account}/labs")
+    go(screen, "Tokens that nobody uses")
+    screen.look()
+    screen.page.get_by_label("After a time").check()
+    screen.page.get_by_label("Days", exact=True).fill("1")
+    screen.press("Save")
+    screen.look()
+    screen.page.get_by_label("Days", exact=True).fill("30")
+    screen.press("Save")
+    assert "Ended after 30 days without use" in screen.text()
+
+
 def test_the_audit_log_says_who_did_it(place, screen):
     """A creation is in the log with the person; a filter that fits nothing says so."""
     create(screen, "CRM sync", "contacts.readonly")

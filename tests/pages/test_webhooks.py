@@ -7,7 +7,7 @@ from certificates import make_certificates
 from private_integrations.contract import new_sealing_key
 from receivers import receiving
 from throwaway import running_service
-from walking import LIST, go
+from walking import LIST, create, go
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +71,23 @@ def test_the_life_of_a_webhook(screen, receiver):
     go(screen, "Pager")
     screen.press("Delete this webhook")
     assert "No webhooks yet" in screen.text()
+
+
+def test_the_data_webhook_of_an_integration(screen, receiver):
+    """Its page has the events and, once there is one, the public key and the way to its log."""
+    create(screen, "CRM sync", "contacts.readonly")
+    screen.open(LIST)
+    go(screen, "CRM sync", "Events of the data that it reads")
+    screen.look()
+    screen.page.get_by_label("URL").fill("http://example.com/")
+    screen.press("Send its events there")
+    screen.look()
+    assert screen.page.get_by_role("alert").count() == 1
+    screen.page.get_by_label("URL").fill(receiver[0].url)
+    screen.press("Send its events there")
+    screen.look()
+    key = screen.page.locator("#public-key").inner_text()
+    screen.page.get_by_role("button", name="Copy").click()
+    assert screen.pasted() == key
+    go(screen, "Log, edit, delete")
+    screen.look()

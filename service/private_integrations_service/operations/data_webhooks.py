@@ -9,6 +9,7 @@ from private_integrations.contract import DataWebhook, DataWebhookRequest, Integ
 from ..actor import Actor
 from ..destinations import Destination, Destinations, destination
 from ..domain import Refused
+from ..sealing import Sealer
 from ..settings import Settings
 from ..storage import audit
 from ..storage import webhooks as stored
@@ -44,17 +45,16 @@ def put(
     integration = integrations.find(write.connection, integration_id, actor)
     if isinstance(integration, Refused):
         return integration
-    if settings.upstream is not None:
-        return _OF_THE_PLATFORM
-    if settings.sealer is None:
-        return NO_SEALING_KEYS
+    sealer = sealer_of(settings)
+    if isinstance(sealer, Refused):
+        return sealer
     goal = _goal(request, settings.destinations)
     if isinstance(goal, Refused):
         return goal
     present = _endpoint_of(write.connection, integration)
     if present is None and len(stored.all_endpoints(write.connection, [integration.account])) >= MOST:
         return Refused("webhook-limit", f"account {integration.account} has {MOST} webhooks already; delete one first")
-    signing.ensure_key(write, settings.sealer)
+    signing.ensure_key(write, sealer)
     wanted = _wanted(write, present, integration, request, actor)
     if present is None:
         stored.add_endpoint(write.connection, wanted)
@@ -71,6 +71,13 @@ def put(
             events=request.events,
         )
     return Put(described(write.connection, integration), created=present is None)
+
+
+def sealer_of(settings: Settings) -> Sealer | Refused:
+    """What data webhooks are made with, or why no integration of a service that is set like this can have one."""
+    if settings.upstream is not None:
+        return _OF_THE_PLATFORM
+    return settings.sealer or NO_SEALING_KEYS
 
 
 def described(connection: Connection, integration: Integration) -> DataWebhook:

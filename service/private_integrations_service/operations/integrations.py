@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -19,7 +20,7 @@ from private_integrations.schedules import read_schedule
 from .. import tokens
 from ..actor import Actor
 from ..catalogue import Catalogue
-from ..domain import OVERLAP_ENDED, Refused, plan_overlap
+from ..domain import OVERLAP_ENDED, Refused, Token, plan_overlap
 from ..settings import Settings
 from ..storage import accounts, audit, data_endpoints, integrations
 from ..storage import tokens as stored_tokens
@@ -159,6 +160,19 @@ def _impossible(rotation: RotationPolicy | None) -> str | None:
     return refuse_policy(Policy.from_the_wire(rotation))
 
 
+def moved_deadlines(connection: Connection, old: Integration, new: Integration, now: datetime) -> Sequence[Token]:
+    """The tokens to which an edited policy gives another overlap or deadline, as they are to be stored.
+
+    A running overlap follows an edited one; ending the schedule, or a shorter default, cuts nobody off.
+    """
+    before, after = Policy.from_the_wire(old.rotation), Policy.from_the_wire(new.rotation)
+    same_rule = (before.every, before.schedule) == (after.every, after.schedule)
+    if new.rotation is None or after.overlap == before.overlap or (after.overlap < before.overlap and not same_rule):
+        return ()
+    tokens_now = stored_tokens.tokens_of(connection, [new.id])[new.id]
+    return plan_overlap(tokens_now, before.overlap, after.overlap, now).tokens
+
+
 def refuse_owner(integration: Integration, owner: str | None) -> Refused | None:
     """Why somebody who acts as the owner of this external id may not, or None."""
     return None if owner is None or owner == integration.external_id else _taken_over(integration)
@@ -245,16 +259,12 @@ def _create(write: Write, external_id: str, request: IntegrationRequest, *, acto
 
 
 def _move_deadlines(write: Write, old: Integration, new: Integration, *, actor: Actor) -> None:
-    """Let a running overlap follow an edited one; ending the schedule, or a shorter default, cuts nobody off."""
-    before, after = Policy.from_the_wire(old.rotation), Policy.from_the_wire(new.rotation)
-    same_rule = (before.every, before.schedule) == (after.every, after.schedule)
-    if new.rotation is None or after.overlap == before.overlap or (after.overlap < before.overlap and not same_rule):
+    moved = moved_deadlines(write.connection, old, new, write.now)
+    if not moved:
         return
-    tokens_now = stored_tokens.tokens_of(write.connection, [new.id])[new.id]
-    change = plan_overlap(tokens_now, before.overlap, after.overlap, write.now)
-    stored_tokens.save_tokens(write.connection, change.tokens)
+    stored_tokens.save_tokens(write.connection, moved)
     told = told_until(write.connection, "token.retired")
-    for token in change.tokens:
+    for token in moved:
         # Whose time ran out since the job last looked, it tells of by itself.
         if token.expires_at is not None and token.expires_at <= told:
             tell_end(write, new, token, because=OVERLAP_ENDED, actor=actor)

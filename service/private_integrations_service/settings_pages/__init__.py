@@ -17,6 +17,7 @@ from . import (
     assets,
     audit_log,
     creation,
+    data_webhook,
     deletion,
     editing,
     integration,
@@ -25,7 +26,9 @@ from . import (
     profile,
     roles,
     rotation,
+    schedule,
     sign_in,
+    unused_tokens,
     webhooks,
 )
 from .failures import on_error, on_http_error, on_storage_error
@@ -43,11 +46,14 @@ PAGES = (
     creation,
     integration,
     editing,
+    schedule,
+    data_webhook,
     rotation,
     deletion,
     activity,
     roles,
     labs,
+    unused_tokens,
     audit_log,
     webhooks,
 )

@@ -43,14 +43,14 @@ def _save_details(visit: Visit) -> Response | Refused:
     if isinstance(found, Refused):
         return found
     name, description = text(visit.field("name")), text(visit.field("description"))
-    version = _version(visit.field("version"))
+    version = read_version(visit.field("version"))
     faults = faults_in(name=name, description=description)
     if faults or version is None:
         faults = faults or {"version": "This form can't be read; look at it again and save."}
         return _details_page(
             visit, found, name, description, version or found.integration.version, faults=faults, status=422
         )
-    edited = _edit(visit, found, IntegrationEdit(name=name, description=description), version)
+    edited = save(visit, found, IntegrationEdit(name=name, description=description), version)
     if isinstance(edited, Refused):
         return _details_refused(visit, edited, name, description)
     return visit.to(found.address, notice="edited")
@@ -154,11 +154,11 @@ def _save_scopes(visit: Visit) -> Response | Refused:
         return found
     chosen = scopes_of(visit, found, visit.form.get("scope", []))
     fault = faults_in(scopes=sorted(chosen.names)).get("scopes")
-    version = _version(visit.field("version"))
+    version = read_version(visit.field("version"))
     if fault is not None or version is None:
         fault = fault or "This form can't be read; look at your choice again."
         return _scopes_page(visit, found, chosen, str(found.integration.version), fault, status=422)
-    edited = _edit(visit, found, IntegrationEdit(scopes=sorted(chosen.names)), version)
+    edited = save(visit, found, IntegrationEdit(scopes=sorted(chosen.names)), version)
     if isinstance(edited, Refused):
         return _scopes_refused(visit, edited, chosen)
     return visit.to(found.address, notice="scopes-edited")
@@ -169,17 +169,19 @@ def _scopes_refused(visit: Visit, refused: Refused, chosen: Picker) -> Response 
     found = shown(visit)
     if isinstance(found, Refused):
         return found
-    fault = _CHANGED_MEANWHILE if refused.problem == "version-old" else refused.detail
+    fault = CHANGED_MEANWHILE if refused.problem == "version-old" else refused.detail
     version = str(found.integration.version)
     return _review_page(visit, found, chosen, version, fault=fault, status=status_of(refused))
 
 
-_CHANGED_MEANWHILE = (
+CHANGED_MEANWHILE = (
     "Somebody changed this integration since you opened the page. Below is what your choice does to it as it is now."
 )
+"""What a review says that is shown once more because the integration has another version by now."""
 
 
-def _edit(visit: Visit, found: Shown, change: IntegrationEdit, version: int) -> Integration | Refused:
+def save(visit: Visit, found: Shown, change: IntegrationEdit, version: int) -> Integration | Refused:
+    """Change an integration that nobody changed since its page was shown in this version."""
     with visit.database.write(visit.now) as write:
         return integrations.edit(
             write, found.integration.id, change, visit.rules, actor=visit.actor, expected_version=version
@@ -194,7 +196,8 @@ def _change(visit: Visit, found: Shown, chosen: Picker) -> ScopeChange:
     )
 
 
-def _version(value: str) -> int | None:
+def read_version(value: str) -> int | None:
+    """The version in a form; None if it can't be one."""
     return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else None
 
 

@@ -36,6 +36,11 @@ def text(value: str) -> str:
     return value.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
+def duration_text(value: str) -> str:
+    """A duration as it was entered, of which a number without a unit is days."""
+    return f"{value}d" if value.isascii() and value.isdecimal() else value
+
+
 def faults_in(**entered: Any) -> dict[str, str]:
     """What is wrong with a name, a description or scopes, by field; empty if nothing is."""
     try:

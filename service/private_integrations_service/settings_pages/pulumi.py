@@ -3,10 +3,9 @@
 import json
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
 
 from private_integrations.durations import format_duration
-from private_integrations.policy import Policy, read_policy
+from private_integrations.policy import Policy, rule_alone
 
 
 def details_line(name: str, description: str) -> str:
@@ -19,14 +18,28 @@ def scopes_line(scopes: Iterable[str]) -> str:
     return f"scopes=[{', '.join(_text(scope) for scope in sorted(scopes))}]"
 
 
+def policy_line(policy: Policy) -> str:
+    """The argument that declares this policy."""
+    return f"rotation={_rotation(declared(policy), enabled=policy.enabled)}"
+
+
 def rotation_line(policy: Policy, trigger: str, overlap: timedelta | None = None) -> str:
     """The argument that rotates once more, for `trigger`; but for the `overlap` given, the policy stays as it is."""
-    said = _rule(policy) | _margins(policy)
+    said = declared(policy)
     if overlap is not None:
         said["overlap"] = format_duration(overlap)
     said["trigger"] = trigger
-    arguments = [f"{name}={_text(value)}" for name, value in said.items()]
-    return f"rotation=pi.Rotation({', '.join(arguments + ([] if policy.enabled else ['enabled=False']))})"
+    return f"rotation={_rotation(said, enabled=policy.enabled)}"
+
+
+def declared(policy: Policy) -> dict[str, str]:
+    """The policy as people declare it: without what each rule has by itself, and without `enabled`."""
+    return _rule(policy) | _margins(policy)
+
+
+def _rotation(said: dict[str, str], *, enabled: bool) -> str:
+    arguments = [f"{name}={_text(value)}" for name, value in said.items()] + ([] if enabled else ["enabled=False"])
+    return f"pi.Rotation({', '.join(arguments)})" if arguments else "None"
 
 
 def _rule(policy: Policy) -> dict[str, str]:
@@ -38,8 +51,8 @@ def _rule(policy: Policy) -> dict[str, str]:
 
 def _margins(policy: Policy) -> dict[str, str]:
     """The overlap and the early window where they aren't what the rule has by itself."""
-    usual = read_policy(_rule(policy))
-    given: dict[str, Any] = {}
+    usual = rule_alone(policy)
+    given: dict[str, str] = {}
     if policy.overlap != usual.overlap:
         given["overlap"] = format_duration(policy.overlap)
     if policy.early_window != usual.early_window:

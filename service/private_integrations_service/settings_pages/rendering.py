@@ -17,6 +17,7 @@ from .navigation import SECTIONS, SHOWN_ACCOUNTS, section_path
 NOTICES: Mapping[str, str] = MappingProxyType(
     {
         "cancelled": "The rotation is cancelled: the new token is dead, and the one before is in use again.",
+        "data-webhook-made": "Its events are sent from now on.",
         "deleted": "The integration is deleted, and its tokens are dead.",
         "edited": "Saved.",
         "expired": "The old token is dead.",
@@ -26,11 +27,13 @@ NOTICES: Mapping[str, str] = MappingProxyType(
         "person-removed": "They don't belong to this account any more.",
         "roles-changed": "Saved. It holds from now on.",
         "rotation-over": "There is no rotation under way any more.",
+        "schedule-edited": "Saved. No token was issued.",
         "scopes-edited": "Saved: the new scopes hold for every token that works.",
         "session-ended": "That browser is signed out.",
         "session-over": "You were signed out meanwhile; what you sent was not done. Sign in and repeat it.",
         "signed-out": "You are signed out.",
         "signed-out-everywhere": "You are signed out everywhere.",
+        "unused-rule-saved": "Saved. No token ends before its end was announced.",
         "webhook-deleted": "The webhook is deleted.",
         "webhook-disabled": "The webhook is disabled: nothing is sent to it.",
         "webhook-enabled": "The webhook is enabled again. What it missed is sent when you say so.",

@@ -45,12 +45,12 @@ def _create(visit: Visit) -> Response | Refused:
             url=visit.field("url"),
             # Made for the form: sent twice, it is the same webhook.
             secret=visit.field("secret"),
-            events=_chosen(visit),
+            events=chosen_events(visit),
             description=visit.field("description"),
             sub_accounts=bool(visit.field("sub_accounts")),
         )
     except ValidationError as error:
-        return _list_page(visit, Refused("invalid-request", _fault(error)))
+        return _list_page(visit, Refused("invalid-request", fault_of(error)))
     with visit.database.write(visit.now, verdicts=False) as write:
         made = webhooks.make(write, request, settings.sealer, settings.destinations, actor=visit.actor)
     if isinstance(made, Refused):
@@ -66,12 +66,12 @@ def _edit(visit: Visit) -> Response | Refused:
     try:
         change = WebhookEdit(
             url=visit.field("url"),
-            events=_chosen(visit),
+            events=chosen_events(visit),
             description=visit.field("description"),
             sub_accounts=bool(visit.field("sub_accounts")),
         )
     except ValidationError as error:
-        return _webhook_page(visit, Refused("invalid-request", _fault(error)))
+        return _webhook_page(visit, Refused("invalid-request", fault_of(error)))
     return _changed(visit, change, "webhook-saved")
 
 
@@ -99,7 +99,7 @@ def _rotate_secret(visit: Visit) -> Response | Refused:
     try:
         request = WebhookSecretRequest(secret=visit.field("secret"), overlap_seconds=seconds)
     except ValidationError as error:
-        return _webhook_page(visit, Refused("invalid-request", _fault(error)))
+        return _webhook_page(visit, Refused("invalid-request", fault_of(error)))
     with visit.database.write(visit.now, verdicts=False) as write:
         found = _found(write.connection, visit)
         if isinstance(found, Refused):
@@ -224,7 +224,7 @@ def _found(connection: Connection, visit: Visit) -> Endpoint | Refused:
     return found
 
 
-def _chosen(visit: Visit) -> list[str] | None:
+def chosen_events(visit: Visit) -> list[str] | None:
     """The events of a form; None for all of them."""
     return visit.form.get("event", []) if visit.field("which") == "some" else None
 
@@ -234,12 +234,13 @@ def _form(visit: Visit) -> dict[str, object]:
     return {
         "url": visit.field("url"),
         "description": visit.field("description"),
-        "events": _chosen(visit),
+        "events": chosen_events(visit),
         "sub_accounts": bool(visit.field("sub_accounts")),
     }
 
 
-def _fault(error: ValidationError) -> str:
+def fault_of(error: ValidationError) -> str:
+    """What is wrong with what was entered, as the detail of a refusal."""
     first = error.errors()[0]
     field = str(first["loc"][0]) if first["loc"] else ""
     if field == "events":

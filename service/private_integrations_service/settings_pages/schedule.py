@@ -1,0 +1,233 @@
+"""When an integration is to be rotated: its policy, edited; what that does is said before it is saved."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Self
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from private_integrations.contract import IntegrationEdit, RotationPolicy, Secret
+from private_integrations.policy import Policy, read_policy
+from private_integrations.schedules import read_schedule, zone_names
+from private_integrations.standing import Standing
+
+from ..domain import Refused, Token
+from ..operations import integrations
+from ..problems import status_of
+from .editing import CHANGED_MEANWHILE, read_version, save
+from .fields import duration_text, query_of
+from .integration import ONE, Shown, in_days, shown
+from .pulumi import declared, policy_line
+from .visits import Visit, signed_in
+
+_PAGE = f"{ONE}/schedule"
+_TICKS = 3
+_LONGEST_FIELD = 200
+_FIELDS = ("every", "schedule", "timezone", "overlap", "early_window")
+_UNREADABLE = "This form can't be read; look at it again and review it."
+
+
+@dataclass(frozen=True)
+class Entered:
+    """A policy as a form has it; `rule` says which of `every` and `schedule` counts: `none`, `every` or `calendar`."""
+
+    rule: str
+    every: str = ""
+    schedule: str = ""
+    timezone: str = ""
+    overlap: str = ""
+    early_window: str = ""
+    paused: str = ""
+
+    @classmethod
+    def read(cls, given: Mapping[str, Sequence[str]]) -> Self:
+        """Every field of the form, without space around it."""
+        return cls(**{name: "".join(given.get(name, ())[-1:]).strip() for name in cls.__dataclass_fields__})
+
+    @classmethod
+    def of(cls, policy: Policy) -> Self:
+        """What a form says of a policy."""
+        rule = "calendar" if policy.schedule is not None else "every" if policy.every is not None else "none"
+        return cls(rule, **declared(policy), paused="" if policy.enabled else "yes")
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The fields that say something, as a form or an address carries them."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    def policy(self) -> Policy | Refused:
+        """The policy that is meant, or what is wrong with it."""
+        too_long = next((name for name, value in self.fields.items() if len(value) > _LONGEST_FIELD), None)
+        if too_long is not None:
+            return Refused("rotation-not-allowed", f"{too_long} has more than {_LONGEST_FIELD} characters")
+        if self.rule not in _MARGINS:
+            return Refused("rotation-not-allowed", "say when it is to be rotated")
+        try:
+            return read_policy(self._declared())
+        except ValueError as error:
+            return Refused("rotation-not-allowed", str(error))
+
+    def ticks(self, now: datetime) -> list[datetime]:
+        """The next instants of a rule by the calendar; none if it can't be, or is another one."""
+        if self.rule != "calendar":
+            return []
+        try:
+            schedule = read_schedule(self.schedule, self.timezone or "UTC")
+        except ValueError:
+            return []
+        ticks = [now]
+        for _ in range(_TICKS):
+            ticks.append(schedule.next_after(ticks[-1]))
+        return ticks[1:]
+
+    def _declared(self) -> dict[str, Any]:
+        said: dict[str, Any] = {"enabled": not self.paused}
+        if self.rule == "every":
+            said["every"] = duration_text(self.every)
+        if self.rule == "calendar":
+            said |= {"schedule": self.schedule, "timezone": self.timezone or "UTC"}
+        margins = {name: duration_text(getattr(self, name)) for name in _MARGINS[self.rule]}
+        return said | {name: value for name, value in margins.items() if value}
+
+
+# What a form says of the other rules is not asked for, and no mistake.
+_MARGINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"none": ("overlap",), "every": ("overlap", "early_window"), "calendar": ("overlap", "early_window")}
+)
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What saving a policy does: the integration as it will be, and the tokens that get another overlap or end."""
+
+    after: Shown
+    moved: tuple[Token, ...]
+
+    @property
+    def ends(self) -> list[tuple[Secret, datetime]]:
+        """The old tokens that work, each with the end that it will have."""
+        moved = {token.fingerprint: token.expires_at for token in self.moved}
+        ending = [(secret, secret.expires_at) for secret in self.after.standing.live if secret.expires_at]
+        return [(secret, moved.get(secret.fingerprint) or end) for secret, end in ending]
+
+    @property
+    def overlap(self) -> timedelta | None:
+        """How long the token in use will work on after the first use of the new one; None if no new one waits."""
+        rotation = self.after.rotation
+        if rotation is None or not rotation.waiting:
+            return None
+        return next((token.overlap for token in self.moved if token.role == "pending"), rotation.overlap)
+
+    @property
+    def due_at_once(self) -> bool:
+        """Whether the new rule asks for a rotation already."""
+        standing = self.after.standing
+        due = standing.next_rotation_at
+        return due is not None and due - standing.policy.early_window <= standing.now
+
+
+def _form(visit: Visit) -> Response | Refused:
+    found = shown(visit)
+    if isinstance(found, Refused):
+        return found
+    given = query_of(visit.request)
+    if "version" in given:
+        return _form_page(visit, found, Entered.read(given), given["version"][-1])
+    return _form_page(visit, found, Entered.of(found.standing.policy), str(found.integration.version))
+
+
+def _form_page(visit: Visit, found: Shown, entered: Entered, version: str, refused: Refused | None = None) -> Response:
+    return visit.page(
+        "schedule.html",
+        status=200 if refused is None else 422,
+        shown=found,
+        account=found.account,
+        entered=entered,
+        version=version,
+        ticks=entered.ticks(visit.now),
+        zones=zone_names(),
+        faults={} if refused is None else _faults(refused),
+    )
+
+
+def _review(visit: Visit) -> Response | Refused:
+    found = shown(visit)
+    if isinstance(found, Refused):
+        return found
+    given = query_of(visit.request)
+    return _checked(visit, found, Entered.read(given), "".join(given.get("version", ())[-1:]))
+
+
+def _checked(visit: Visit, found: Shown, entered: Entered, version: str, refused: Refused | None = None) -> Response:
+    """What a policy does to the integration as it is, or the form again with what is wrong with it."""
+    wanted = _wanted(visit, found, entered)
+    if isinstance(wanted, Refused):
+        return _form_page(visit, found, entered, version, wanted)
+    changed_meanwhile = version != str(found.integration.version)
+    return visit.page(
+        "schedule_review.html",
+        status=200 if refused is None else status_of(refused),
+        shown=found,
+        account=found.account,
+        entered=entered,
+        effect=None if wanted == found.integration.rotation else _effect(visit, found, wanted),
+        ticks=entered.ticks(visit.now),
+        line=policy_line(Policy.from_the_wire(wanted)),
+        in_days=in_days,
+        fault=CHANGED_MEANWHILE if changed_meanwhile else refused and refused.detail,
+    )
+
+
+def _save(visit: Visit) -> Response | Refused:
+    found = shown(visit)
+    if isinstance(found, Refused):
+        return found
+    entered, version = Entered.read(visit.form), read_version(visit.field("version"))
+    if version is None:
+        unreadable = Refused("invalid-request", _UNREADABLE)
+        return _form_page(visit, found, entered, str(found.integration.version), unreadable)
+    wanted = _wanted(visit, found, entered)
+    if isinstance(wanted, Refused):
+        return _form_page(visit, found, entered, str(version), wanted)
+    edited = save(visit, found, IntegrationEdit(rotation=wanted), version)
+    if isinstance(edited, Refused):
+        by_now = shown(visit)
+        return by_now if isinstance(by_now, Refused) else _checked(visit, by_now, entered, str(version), edited)
+    return visit.to(found.address, notice="schedule-edited")
+
+
+def _wanted(visit: Visit, found: Shown, entered: Entered) -> RotationPolicy | Refused | None:
+    """The policy to be stored; the one that the integration has, if it is the same in other words."""
+    policy = entered.policy()
+    if isinstance(policy, Refused):
+        return policy
+    if policy == found.standing.policy:
+        return found.integration.rotation
+    wanted = None if policy == Policy() else policy.on_the_wire()
+    return visit.rules.refuse(found.account.kind, found.integration.scopes, wanted) or wanted
+
+
+def _effect(visit: Visit, found: Shown, wanted: RotationPolicy | None) -> Effect:
+    old, tokens = found.integration, found.standing.tokens
+    new = old.model_copy(update={"rotation": wanted})
+    with visit.database.read() as connection:
+        moved = integrations.moved_deadlines(connection, old, new, visit.now)
+    return Effect(Shown(Standing(new, tokens, visit.now), found.account), tuple(moved))
+
+
+def _faults(refused: Refused) -> dict[str, str]:
+    """What is wrong, by the field that the sentence begins with; else of the whole."""
+    field, detail = refused.detail.partition(" ")[0], refused.detail
+    if field == "early_window":
+        detail = detail.replace("_", " ", 1)
+    return {field if field in _FIELDS else "rule": detail}
+
+
+ROUTES = [
+    Route(_PAGE, signed_in(_form), methods=["GET"]),
+    Route(_PAGE, signed_in(_save), methods=["POST"]),
+    Route(f"{_PAGE}/review", signed_in(_review), methods=["GET"]),
+]

@@ -1,0 +1,98 @@
+"""What becomes of an account's tokens that nobody uses: as the service is set, after a time of its own, or nothing."""
+
+from datetime import timedelta
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from private_integrations.contract import SHORTEST_INACTIVITY, Inactivity, InactivityRequest
+from private_integrations.durations import format_duration, parse_duration
+
+from .. import permissions
+from ..domain import Refused
+from ..inactivity import LONGEST_NOTICE, WARNINGS
+from ..operations import inactivity
+from ..problems import status_of
+from .fields import duration_text
+from .integration import in_days
+from .visits import Visit, for_administrators
+
+_PAGE = "/settings/accounts/{account_id}/labs/unused-tokens"
+_LONGEST_FIELD = 100
+
+
+def _show(visit: Visit) -> Response | Refused:
+    return _page(visit)
+
+
+def _page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
+    assert visit.person is not None
+    account = visit.person.account(visit.path["account_id"])
+    if isinstance(account, Refused):
+        return account
+    rule = inactivity.rule_of(visit.database, account.id, visit.settings, actor=visit.actor)
+    if isinstance(rule, Refused):
+        # Whoever may be here manages the account's integrations, but for Labs.
+        return visit.page("unused_tokens.html", account=account, rule=None)
+    service, after = visit.settings.inactive_after, rule.after_seconds
+    return visit.page(
+        "unused_tokens.html",
+        status=200 if refused is None else status_of(refused),
+        account=account,
+        rule=rule,
+        administers=permissions.administers(visit.person.memberships, account),
+        chosen=visit.field("rule") or rule.rule,
+        entered=visit.field("after") or _own(rule),
+        time=None if after is None else in_days(timedelta(seconds=after)),
+        service=None if service is None else in_days(service),
+        warnings=WARNINGS,
+        notice_of=in_days(LONGEST_NOTICE),
+        fault=refused and refused.detail,
+    )
+
+
+def _set(visit: Visit) -> Response | Refused:
+    assert visit.person is not None
+    account = visit.person.account(visit.path["account_id"])
+    if isinstance(account, Refused):
+        return account
+    if not permissions.administers(visit.person.memberships, account):
+        return Refused("permission-not-yours", "only an admin with every permission of the account does this")
+    request = _request(visit.field("rule"), visit.field("after"))
+    if isinstance(request, Refused):
+        return _page(visit, request)
+    with visit.database.write(visit.now, verdicts=False) as write:
+        rule = inactivity.set_rule(write, account.id, request, visit.settings, actor=visit.actor)
+    if isinstance(rule, Refused):
+        return rule
+    return visit.to(_PAGE.format(account_id=account.id), notice="unused-rule-saved")
+
+
+def _request(rule: str, after: str) -> InactivityRequest | Refused:
+    """What was entered; the time counts only where it is asked for."""
+    if rule == "service":
+        return InactivityRequest(rule="service")
+    if rule == "off":
+        return InactivityRequest(rule="off")
+    if rule != "after" or len(after) > _LONGEST_FIELD:
+        return Refused("invalid-request", "this form can't be read; look at it again and save")
+    try:
+        seconds = int(parse_duration(duration_text(after)).total_seconds())
+    except ValueError as error:
+        return Refused("invalid-request", str(error))
+    if seconds < SHORTEST_INACTIVITY:
+        return Refused("invalid-request", f'"{after}" leaves no day to warn of it: give 2 days or more')
+    return InactivityRequest(rule="after", after_seconds=seconds)
+
+
+def _own(rule: Inactivity) -> str:
+    """The account's own time, as it is entered."""
+    if rule.rule != "after" or rule.after_seconds is None:
+        return ""
+    return format_duration(timedelta(seconds=rule.after_seconds)).removesuffix("d")
+
+
+ROUTES = [
+    Route(_PAGE, for_administrators(_show), methods=["GET"]),
+    Route(_PAGE, for_administrators(_set), methods=["POST"]),
+]
