@@ -427,6 +427,29 @@ def test_many_tries_at_once_are_many(ada, app):
     assert sorted(answers) == [401] * 5 + [429] * 15
 
 
+def test_a_try_that_nobody_looked_at_clears_nothing(ada, app, monkeypatch):
+    """Whoever keeps every hash busy gets no free guesses by it: such a try takes back itself, and none before it."""
+    app.state.parts = replace(app.state.parts, passwords=Passwords(CHEAP, at_once=1, waiting=0))
+    assert [try_to_sign_in(Guest(app), "guess").status for _ in range(4)] == [401] * 4
+    going, release = threading.Event(), threading.Event()
+    verify = passwords.PasswordHasher.verify
+
+    def slow(hasher, known, password):
+        going.set()
+        release.wait(10)
+        return verify(hasher, known, password)
+
+    with monkeypatch.context() as patched, ThreadPoolExecutor(1) as pool:
+        patched.setattr(passwords.PasswordHasher, "verify", slow)
+        other = pool.submit(try_to_sign_in, Guest(app), "guess", "nobody@example.com")
+        assert going.wait(10)
+        assert try_to_sign_in(Guest(app), "guess").status == 503
+        assert ada.post("/settings/me/password", present="guess", password=PASSWORD).status == 503
+        release.set()
+        assert other.result().status == 401
+    assert [try_to_sign_in(Guest(app), "guess").status for _ in range(2)] == [401, 429]
+
+
 def test_counts_survive_a_restart_and_hold_for_every_worker(ada, database, catalogue, clock):
     """They are in the database; after a day without a failure nothing of them is left."""
     for _ in range(5):

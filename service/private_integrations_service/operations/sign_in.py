@@ -105,9 +105,7 @@ def sign_in(
         fits = passwords.fits(password, known)
         better = passwords.hash(password) if fits and known and passwords.is_outdated(known) else known
     except TooManySignInsError:
-        with database.write(now, verdicts=False) as write:
-            throttle.forgive(write, counted)
-        return _BUSY
+        return _not_looked_at(database, counted, now)
     if not fits or user is None:
         return _REFUSED
     with database.write(now, verdicts=False) as write:
@@ -158,13 +156,11 @@ def change_password(
         known = people.password_of(write.connection, session.user.id)
     try:
         fits = passwords.fits(present, known)
+        hashed = passwords.hash(new) if fits else ""
     except TooManySignInsError:
-        return _BUSY
+        return _not_looked_at(database, counted, now)
     if not fits:
         return Refused("sign-in-refused", "the present password is another one")
-    hashed = _hashed(passwords, new, session.user)
-    if isinstance(hashed, Refused):
-        return hashed
     with database.write(now, verdicts=False) as write:
         throttle.forgive(write, counted)
         if people.password_of(write.connection, session.user.id) != known:
@@ -216,6 +212,13 @@ def _counted(connection: Connection, user: User | None, email: str, browser: Bro
         if stored.user_id_of_browser(connection, digest) == user.id:
             return throttle.of_browser(digest)
     return throttle.of_strangers(email, browser.address)
+
+
+def _not_looked_at(database: Database, counted: tuple[throttle.Counted, ...], now: datetime) -> Refused:
+    """Nothing was learnt by the try: it is not counted, and clears nothing."""
+    with database.write(now, verdicts=False) as write:
+        throttle.take_back(write, counted)
+    return _BUSY
 
 
 def _hashed(passwords: Passwords, password: str, user: User) -> str | Refused:
