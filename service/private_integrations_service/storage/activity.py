@@ -21,7 +21,7 @@ FILE_NAME = "activity.db"
 HOURS_KEPT = timedelta(days=35)
 """How long requests are known by the hour: more than the longest period that is shown."""
 USES_KEPT = timedelta(days=400)
-"""How long a last use and a caller are known."""
+"""How long a last use and a caller are known: longer than any token may be unused, or it would seem never used."""
 CALLERS_KEPT = 20
 """How many callers of a token are known, the latest; the schema says so too."""
 
