@@ -63,11 +63,11 @@ class Application:
         self.activity = Activity(database.file.parent, database.run)
         self._closing.callback(self.activity.close)
         self._health = _health(database)
+        recorder = Recorder()
         self._management = _limited(
-            management_api(database, catalogue, settings, clock, self.activity), settings.body_limit
+            management_api(database, catalogue, settings, clock, self.activity, recorder), settings.body_limit
         )
         self._pages = _limited(settings_pages(database, catalogue, settings, clock, self.activity), settings.body_limit)
-        recorder = Recorder()
         self._judge = Judge(database, catalogue, clock, settings.cached_grants, recorder)
         self._closing.callback(self._judge.close)
         self._gateway: Gateway | None = None

@@ -24,7 +24,7 @@ from private_integrations_service.storage import tables
 from throwaway import running_service
 
 CATALOGUE = Catalogue.load()
-DOCUMENT = management_api(None, CATALOGUE, Settings(), None, None).openapi()
+DOCUMENT = management_api(None, CATALOGUE, Settings(), None, None, None).openapi()
 ROUTES = [(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item]
 # Whoever holds a token may end it: reporting a leak asks for no key (docs/leaked-tokens.md). No other route is open.
 OPEN = [("POST", f"{API}/leaked")]

@@ -337,7 +337,7 @@ def test_what_a_form_can_t_be_is_said_beside_what_was_typed(ada, pages, receiver
     assert ada.get(own).text.count("checked") == 3
     assert "<b>Hooks" not in ada.get(own).text + ada.get(pages).text
     wrong = ada.post(own, url="https://169.254.169.254/", which="all", description="")
-    assert (wrong.status_code, "webhooks are sent to port" in wrong.text) == (422, True)
+    assert (wrong.status_code, "Webhooks are sent to port" in wrong.text) == (422, True)
     saved = ada.post(own, url=receiver.url + "/new", which="all", description="Mine")
     assert "Saved." in saved.text
     assert saved.text.count("checked") == 1

@@ -18,6 +18,7 @@ from private_integrations.contract import (
     TokenStates,
 )
 
+from ..authorizer.recording import Known
 from ..operations import activity, generations
 from ..storage.database import Write
 from ..storage.integrations import list_integrations as stored_integrations
@@ -119,6 +120,15 @@ def introspect(
     response: Response,
     token_type_hint: Annotated[str | None, Form()] = None,
 ) -> Introspection:
-    """What a token opens (RFC 7662); asking is no use of it. There is one type of token: a hint changes nothing."""
+    """What a token opens (RFC 7662); asking delivers none. There is one type of token: a hint changes nothing.
+
+    A live one counts as used, or what only a gateway of one's own asks about would be ended as unused.
+    """
     response.headers["Cache-Control"] = "no-store"
-    return generations.introspect(asking.database, token, asking.now, actor=asking.actor)
+    actor = asking.actor
+
+    def note(token_id: int, integration_id: str, generation: int) -> None:
+        known = Known(token_id, integration_id, generation)
+        asking.recorder.record(known, "", "", actor.address, actor.agent.encode(), asking.now)
+
+    return generations.introspect(asking.database, token, asking.now, actor=actor, note=note)
