@@ -66,14 +66,18 @@ def issue_generation(
     asking: Asking,
     response: Response,
 ) -> IssuedToken:
-    """Make a generation exist; the token is in this answer and nowhere else."""
+    """Make a generation exist; the token is in this answer and nowhere else. Without overlap the others are dead."""
     response.headers["Cache-Control"] = "no-store"
+    limit = asking.rules.settings.superseded_tokens
+
+    def issue(write: Write) -> IssuedToken:
+        return unless_refused(generations.issue(write, integration_id, generation, body, limit, actor=asking.actor))
+
+    if body.overlap_seconds == 0 and generation > 1:
+        # It ends tokens, so it must not fail for want of room.
+        return asking.database.ending(asking.now, issue)
     with asking.database.write(asking.now) as write:
-        return unless_refused(
-            generations.issue(
-                write, integration_id, generation, body, asking.rules.settings.superseded_tokens, actor=asking.actor
-            )
-        )
+        return issue(write)
 
 
 @router.post("/integrations/{integration_id}/generations/{generation}/ack")
