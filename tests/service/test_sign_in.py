@@ -290,6 +290,24 @@ def test_a_password_is_changed_by_whoever_knows_it(ada):
     assert ada.get("/settings/me").status == 200
 
 
+def test_whoever_is_disabled_while_their_password_is_hashed_stays_out(ada, app, database, clock, monkeypatch):
+    """The new password isn't taken, and no session waits for them to be enabled again."""
+    hashed = passwords.PasswordHasher.hash
+
+    def interrupted(hasher, password):
+        with database.write(clock(), verdicts=False) as write:
+            users.disable(write, EMAIL, actor=OPERATOR)
+        return hashed(hasher, password)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(passwords.PasswordHasher, "hash", interrupted)
+        ada.post("/settings/me/password", present=PASSWORD, password="nine loud mountains")
+    assert sessions_in(database) == 0
+    with database.write(clock(), verdicts=False) as write:
+        users.enable(write, EMAIL, actor=OPERATOR)
+    assert try_to_sign_in(Guest(app), PASSWORD).location == HOME
+
+
 def test_own_sessions_are_seen_and_ended(ada, app, database):
     """One's own page has them by browser and address; ending one is for its owner, all of them are ended at once."""
     other = Guest(app, address="198.51.100.3")

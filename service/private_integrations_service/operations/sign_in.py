@@ -163,8 +163,10 @@ def change_password(
         return Refused("sign-in-refused", "the present password is another one")
     with database.write(now, verdicts=False) as write:
         throttle.forgive(write, counted)
-        if people.password_of(write.connection, session.user.id) != known:
-            return Refused("sign-in-refused", "the password was changed meanwhile")
+        # Nobody gets a new session for one that was ended while this was hashed, such as by being disabled.
+        lives = stored.session_with_digest(write.connection, session.digest) is not None
+        if not lives or people.password_of(write.connection, session.user.id) != known:
+            return Refused("sign-in-refused", "you were signed out or the password was changed meanwhile")
         return _with_password(write, session.user, hashed, browser)
 
 
@@ -245,6 +247,9 @@ def _linked(write: Write, claims: Claims, browser: Browser) -> User | Refused:
         return Refused("email-unverified", "the provider doesn't vouch for your email address")
     user = people.user_by_email(write.connection, claims.email)
     if user is None or user.disabled_at is not None:
+        return _not_invited(claims)
+    # The Kelvin sign in lower case is a k, here, and another letter to whom the provider has verified.
+    if claims.email.isascii() != user.email.isascii():
         return _not_invited(claims)
     if people.has_identity(write.connection, user.id, claims.issuer):
         detail = f"{user.email} belongs to another person at the provider than here; ask whoever runs this service"
