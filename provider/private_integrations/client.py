@@ -237,7 +237,7 @@ class Client:
         return self._ask("POST", f"/integrations/{_segment(integration_id)}/expire", TokenState, body=body)
 
     def introspect(self, token: str) -> Introspection:
-        """What a token opens; asking is no use of it."""
+        """What a token opens; asking delivers none, but a live one counts as used."""
         return self._ask("POST", "/introspect", Introspection, form={"token": token})
 
     def report_leaked(self, report: LeakReport) -> LeakReceipt:

@@ -65,8 +65,12 @@ def granted_since(history: Sequence[tuple[datetime, Collection[str]]], scope: st
 def resting(
     granted: Mapping[str, datetime], last_used: Mapping[str, datetime], observed_since: datetime | None, now: datetime
 ) -> list[Resting]:
-    """The scopes, each granted since some instant, of which it is known that nobody used them for `UNUSED_AFTER`."""
-    if observed_since is None:
+    """The scopes, each granted since some instant, of which it is known that nobody used them for `UNUSED_AFTER`.
+
+    None is known where the token was used without any (`""`), as by a gateway that asks about it and decides by itself.
+    """
+    unknown = last_used.get("")
+    if observed_since is None or (unknown is not None and unknown + UNUSED_AFTER > now):
         return []
     found = []
     for scope, since in sorted(granted.items()):

@@ -63,11 +63,11 @@ class Application:
         self.activity = Activity(database.file.parent, database.run)
         self._closing.callback(self.activity.close)
         self._health = _health(database)
+        recorder = Recorder()
         self._management = _limited(
-            management_api(database, catalogue, settings, clock, self.activity), settings.body_limit
+            management_api(database, catalogue, settings, clock, self.activity, recorder), settings.body_limit
         )
         self._pages = _limited(settings_pages(database, catalogue, settings, clock, self.activity), settings.body_limit)
-        recorder = Recorder()
         self._judge = Judge(database, catalogue, clock, settings.cached_grants, recorder)
         self._closing.callback(self._judge.close)
         self._gateway: Gateway | None = None
@@ -152,18 +152,14 @@ def _jobs(database: Database, activity: Activity, settings: Settings, sender: Se
         Job("tell of ended overlaps", timedelta(seconds=10), partial(noticing.tell_run_out, database)),
         Job("tell of scopes that are lacked", timedelta(minutes=1), partial(_tell_refused, database, activity)),
         # Not by the hour: after a start nothing is recorded yet, and the first look finds nothing out.
-        Job("end unused tokens", timedelta(minutes=10), partial(_end_unused, database, activity, settings)),
+        Job("end unused tokens", timedelta(minutes=10), partial(sweep, database, activity, settings)),
         Job("forget old deliveries", timedelta(hours=1), forget),
     ]
 
 
 def _tell_refused(database: Database, activity: Activity, now: datetime) -> None:
-    found = refused_scopes(activity, now - timedelta(days=1), noticing.OFTEN)
-    noticing.tell_refused_often(database, ((one.integration_id, one.scope, one.requests) for one in found), now)
-
-
-def _end_unused(database: Database, activity: Activity, settings: Settings, now: datetime) -> None:
-    sweep(database, activity, settings, now)
+    refused = refused_scopes(activity, now - timedelta(days=1), noticing.OFTEN)
+    noticing.tell_refused_often(database, refused, now)
 
 
 def _is_management(scope: Scope) -> bool:

@@ -36,7 +36,7 @@ class Job:
 
     name: str
     every: timedelta
-    run: Callable[[datetime], None]
+    run: Callable[[datetime], object]
 
 
 class Jobs:

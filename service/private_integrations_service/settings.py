@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from private_integrations.contract import SHORTEST_INACTIVITY
+from private_integrations.contract import LONGEST_INACTIVITY, SHORTEST_INACTIVITY
 from private_integrations.durations import parse_duration
 from private_integrations.errors import ConfigurationError
 
@@ -203,6 +203,8 @@ def _inactive_after(text: str) -> timedelta | None:
         raise ValueError(f'{error}, or "off"') from None
     if after.total_seconds() < SHORTEST_INACTIVITY:
         raise ValueError(f'"{text}" leaves no day to warn of it: write "2d" or more, or "off"')
+    if after.total_seconds() > LONGEST_INACTIVITY:
+        raise ValueError(f'"{text}" is longer than uses are remembered: write "366d" or less, or "off"')
     return after
 
 

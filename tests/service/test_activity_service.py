@@ -136,6 +136,17 @@ def test_the_list_of_tokens_has_last_uses_where_they_are_asked_for(service, used
     assert None not in last.values()
 
 
+def test_a_token_that_others_only_ask_about_is_in_use(service):
+    """A gateway that decides by itself asks about each use (RFC 7662): nothing else says that the token is needed."""
+    client = Client(Connection(service.url, service.key))
+    management = Management(service.url, service.key, service.account)
+    made = management.integration()["id"]
+    assert client.introspect(management.issue(made, 1).json()["token"]).active
+    report = awaited(lambda: client.activity(made, "day"), lambda report: sum(report.requests) == 1)
+    assert [(row.role, row.requests[-1]) for row in report.generations] == [("pending", 1)]
+    assert report.generations[0].last_used_at is not None
+
+
 def test_an_unknown_period_is_refused(service, used):
     """With the ones that there are."""
     management = Management(service.url, service.key, service.account)

@@ -43,6 +43,13 @@ def test_unused_is_what_was_granted_watched_and_not_used_for_90_days(granted, ob
     assert found == ([Resting("contacts.readonly", last, max(granted, observed))] if is_unused else [])
 
 
+def test_nothing_is_unused_where_uses_without_a_scope_are_known():
+    """A gateway that only asks about the token doesn't say what for."""
+    granted = {"contacts.readonly": LONG_AGO}
+    assert resting(granted, {"": TOO_SHORT}, LONG_AGO, NOW) == []
+    assert len(resting(granted, {"": JUST_LONG_ENOUGH}, LONG_AGO, NOW)) == 1
+
+
 def test_a_scope_is_granted_since_it_was_last_added():
     """An edit that leaves it where it is changes nothing; one that takes it away begins anew."""
     first, second, third, fourth = (NOW + timedelta(days=day) for day in range(4))

@@ -165,6 +165,15 @@ def test_whoever_the_provider_does_not_vouch_for_stays_out(app, provider, databa
         assert connection.execute(select(tables.sessions)).all() == []
 
 
+def test_an_address_of_other_letters_is_somebody_elses(app, provider, database, accounts):
+    """What becomes an invited address only by being put into lower case was verified as another one."""
+    invited(database, NOW, "kim@example.com", **{accounts.location: "admin"})
+    _, back = sign_in(app, provider, claims={"email": "\u212aim@example.com", "email_verified": True})
+    assert back.status == 403
+    _, back = sign_in(app, provider, claims={"email": "Kim@example.com", "email_verified": True})
+    assert back.status == 303
+
+
 def test_whoever_is_disabled_stays_out(app, provider, database):
     """Linked or not."""
     for _ in range(2):

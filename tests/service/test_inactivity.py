@@ -14,7 +14,7 @@ from sqlalchemy import select
 from private_integrations import rotation
 from private_integrations.client import Client
 from private_integrations.connection import Connection
-from private_integrations.contract import InactivityRequest
+from private_integrations.contract import LONGEST_INACTIVITY, InactivityRequest
 from private_integrations.errors import ConfigurationError
 from private_integrations.policy import Policy
 from private_integrations_service.actor import Actor
@@ -33,7 +33,7 @@ from private_integrations_service.operations import generations
 from private_integrations_service.operations.inactivity import Swept, rule_of, set_rule, sweep
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
-from private_integrations_service.storage.activity import Activity, Batch
+from private_integrations_service.storage.activity import USES_KEPT, Activity, Batch
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.tables import to_milliseconds
 from throwaway import running_service
@@ -482,9 +482,22 @@ def test_what_happens_between_look_and_deed_counts(desk, database, clock, sweepe
     assert {role for role, _ in desk.secrets(integration).values()} == {"pending", "current"}
 
 
-@pytest.mark.parametrize(("text", "after"), [("off", None), ("OFF", None), ("2d", 2 * DAY), ("1w", 7 * DAY)])
+def test_the_longest_time_counts_from_a_use_that_is_still_remembered(desk, database, clock, sweeper, accounts):
+    """A token that was used lives as long after it as was said, however long that may be."""
+    desk.token(desk.integration("contacts.readonly"))
+    put(database, clock, accounts.location, rule="after", after_seconds=LONGEST_INACTIVITY)
+    clock.move(days=100)
+    (row,) = rows(database, tables.tokens)
+    sweeper.use(row.id)
+    clock.move(days=366 - 16)
+    assert sweeper.sweep() == Swept()
+    assert len(sweeper.days(2)) == 1
+    assert timedelta(seconds=LONGEST_INACTIVITY) + 15 * DAY <= USES_KEPT
+
+
+@pytest.mark.parametrize(("text", "after"), [("off", None), ("OFF", None), ("2d", 2 * DAY), ("366d", 366 * DAY)])
 def test_the_services_setting(text, after):
-    """A duration of two days or more, or off."""
+    """A duration from two days to a year, or off."""
     assert Settings.from_environment({"PRIVATE_INTEGRATIONS_INACTIVE_AFTER": text}).inactive_after == after
 
 
@@ -492,6 +505,7 @@ def test_the_services_setting(text, after):
     ("text", "said"),
     [
         ("1d", '"1d" leaves no day to warn of it: write "2d" or more, or "off"'),
+        ("367d", '"367d" is longer than uses are remembered: write "366d" or less, or "off"'),
         ("90", '"90" has no unit: write "90d" for days, or "off"'),
         ("never", '"never" is not a duration: write one like "90d", "12h" or "30m", or "off"'),
     ],

@@ -48,7 +48,7 @@ DECIDING = re.compile(r"/settings/accounts/\{account_id\}/(roles|labs)(/.*)?")
 
 GUARDED = [route for route in ROUTES if route[1] not in OPEN and not OWN.fullmatch(route[1])]
 READ = [route for route in GUARDED if route[0] == "GET"]
-DOCUMENT = management_api(None, Catalogue.load(), Settings(), None, None).openapi()
+DOCUMENT = management_api(None, Catalogue.load(), Settings(), None, None, None).openapi()
 # Those that ask for a key; which don't, test_tenants.py says.
 SERVICE_ROUTES = [
     (method.upper(), path)
@@ -331,7 +331,7 @@ def test_ones_own_pages_are_ones_own(house):
 
 def test_a_session_opens_no_route_of_the_management_api(house, catalogue):
     """Keys do; a browser's cookie is none, whosever it is."""
-    api = management_api(house.database, catalogue, Settings(), lambda: NOON, None)
+    api = management_api(house.database, catalogue, Settings(), lambda: NOON, None, None)
     before = house.rows()
     for who in ("agency", "admin", "plain"):
         browser = Guest(api, cookies=house.guests[who].cookies)

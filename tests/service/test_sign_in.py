@@ -290,6 +290,24 @@ def test_a_password_is_changed_by_whoever_knows_it(ada):
     assert ada.get("/settings/me").status == 200
 
 
+def test_whoever_is_disabled_while_their_password_is_hashed_stays_out(ada, app, database, clock, monkeypatch):
+    """The new password isn't taken, and no session waits for them to be enabled again."""
+    hashed = passwords.PasswordHasher.hash
+
+    def interrupted(hasher, password):
+        with database.write(clock(), verdicts=False) as write:
+            users.disable(write, EMAIL, actor=OPERATOR)
+        return hashed(hasher, password)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(passwords.PasswordHasher, "hash", interrupted)
+        ada.post("/settings/me/password", present=PASSWORD, password="nine loud mountains")
+    assert sessions_in(database) == 0
+    with database.write(clock(), verdicts=False) as write:
+        users.enable(write, EMAIL, actor=OPERATOR)
+    assert try_to_sign_in(Guest(app), PASSWORD).location == HOME
+
+
 def test_own_sessions_are_seen_and_ended(ada, app, database):
     """One's own page has them by browser and address; ending one is for its owner, all of them are ended at once."""
     other = Guest(app, address="198.51.100.3")
@@ -425,6 +443,29 @@ def test_many_tries_at_once_are_many(ada, app):
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda n: try_to_sign_in(Guest(app), f"guess {n}").status, range(20)))
     assert sorted(answers) == [401] * 5 + [429] * 15
+
+
+def test_a_try_that_nobody_looked_at_clears_nothing(ada, app, monkeypatch):
+    """Whoever keeps every hash busy gets no free guesses by it: such a try takes back itself, and none before it."""
+    app.state.parts = replace(app.state.parts, passwords=Passwords(CHEAP, at_once=1, waiting=0))
+    assert [try_to_sign_in(Guest(app), "guess").status for _ in range(4)] == [401] * 4
+    going, release = threading.Event(), threading.Event()
+    verify = passwords.PasswordHasher.verify
+
+    def slow(hasher, known, password):
+        going.set()
+        release.wait(10)
+        return verify(hasher, known, password)
+
+    with monkeypatch.context() as patched, ThreadPoolExecutor(1) as pool:
+        patched.setattr(passwords.PasswordHasher, "verify", slow)
+        other = pool.submit(try_to_sign_in, Guest(app), "guess", "nobody@example.com")
+        assert going.wait(10)
+        assert try_to_sign_in(Guest(app), "guess").status == 503
+        assert ada.post("/settings/me/password", present="guess", password=PASSWORD).status == 503
+        release.set()
+        assert other.result().status == 401
+    assert [try_to_sign_in(Guest(app), "guess").status for _ in range(2)] == [401, 429]
 
 
 def test_counts_survive_a_restart_and_hold_for_every_worker(ada, database, catalogue, clock):

@@ -27,6 +27,7 @@ from private_integrations_service.actor import Actor
 from private_integrations_service.destinations import Destinations, networks
 from private_integrations_service.domain import Refused
 from private_integrations_service.operations import deliveries, generations, integrations, noticing, webhooks
+from private_integrations_service.operations.activity import RefusedScope
 from private_integrations_service.operations.webhook_secrets import reseal
 from private_integrations_service.sealing import Sealer
 from private_integrations_service.storage import outbox, tables
@@ -283,6 +284,20 @@ def test_whoever_reaches_the_agency_alone_does_not_hear_of_its_sub_accounts(post
         whole = frozenset({accounts.agency, accounts.location, accounts.sister})
         edited = webhooks.edit(write, made.endpoint.id, change, post.allowed, actor=Actor("key/all/key_2", whole))
         assert edited.sub_accounts
+        elsewhere = WebhookEdit(url=receiver.url + "/mine")
+        for change in (elsewhere, WebhookEdit(events=["token.leaked"])):
+            refused = webhooks.edit(write, made.endpoint.id, change, post.allowed, actor=agency_only)
+            assert refused.problem == "webhook-sub-accounts", change
+        secret = WebhookSecretRequest(secret=new_webhook_secret(), overlap_seconds=0)
+        refused = webhooks.rotate_secret(write, made.endpoint.id, secret, post.sealer, actor=agency_only)
+        assert refused.problem == "webhook-sub-accounts"
+        # To be told less is everybody's right; to begin anew is not.
+        off = webhooks.edit(write, made.endpoint.id, WebhookEdit(enabled=False), post.allowed, actor=agency_only)
+        assert off.disabled_at is not None
+        refused = webhooks.edit(write, made.endpoint.id, WebhookEdit(enabled=True), post.allowed, actor=agency_only)
+        assert refused.problem == "webhook-sub-accounts"
+        less = WebhookEdit(url=receiver.url + "/mine", sub_accounts=False)
+        assert not webhooks.edit(write, made.endpoint.id, less, post.allowed, actor=agency_only).sub_accounts
         sub_account = WebhookRequest(account=accounts.location, url=receiver.url, secret=new_webhook_secret(),
                                      sub_accounts=True)  # fmt: skip
         assert webhooks.make(write, sub_account, post.sealer, post.allowed, actor=ADA).problem == "webhook-not-agency"
@@ -738,7 +753,11 @@ def test_a_scope_that_is_lacked_is_told_once_a_day(post, desk, database, clock, 
     endpoint, _ = post.make(receiver.url, "scope.refused_often")
     integration, gone = desk.integration("contacts.readonly"), desk.integration("contacts.readonly")
     desk.delete(gone)
-    refused = [(integration, "contacts.write", 25), (integration, "locations.readonly", 40), (gone, "x", 99)]
+    refused = [
+        RefusedScope(integration, "contacts.write", 25),
+        RefusedScope(integration, "locations.readonly", 40),
+        RefusedScope(gone, "x", 99),
+    ]
     for _ in range(2):
         noticing.tell_refused_often(database, refused, clock())
     told = [(event, data["integration_id"], data["scope"], data["requests"]) for event, data in post.told(endpoint)]

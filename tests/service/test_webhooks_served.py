@@ -320,13 +320,13 @@ def test_what_a_form_can_t_be_is_said_beside_what_was_typed(ada, pages, receiver
     """The page comes back with the fault and the values, and nothing was made or changed."""
     refused = create(ada, pages, "http://hooks.test/", description="<b>Hooks</b>")
     assert refused.status_code == 422
-    assert 'role="alert" class="fault">a webhook&#39;s URL begins with https://</p>' in refused.text
+    assert 'role="alert" class="fault">A webhook&#39;s URL begins with https://.</p>' in refused.text
     assert 'value="http://hooks.test/"' in refused.text
     assert 'value="&lt;b&gt;Hooks&lt;/b&gt;"' in refused.text
     none = ada.post(pages, url=receiver.url, secret=hidden(refused, "secret"), which="some")
-    assert (none.status_code, "Choose at least one event, or all of them" in none.text) == (422, True)
+    assert (none.status_code, "Choose at least one event, or all of them." in none.text) == (422, True)
     unknown = ada.post(pages, url=receiver.url, secret=hidden(none, "secret"), which="some", event=["a", "b"])
-    assert (unknown.status_code, "There is no event a" in unknown.text) == (422, True)
+    assert (unknown.status_code, "There is no event a;" in unknown.text) == (422, True)
     weak = ada.post(pages, url=receiver.url, secret="whsec_", which="all")
     assert (weak.status_code, "24 to 64 random bytes" in weak.text) == (422, True)
 

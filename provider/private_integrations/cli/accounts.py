@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from ..client import Client
-from ..contract import SHORTEST_INACTIVITY, Account, AccountRequest, Inactivity, InactivityRequest
+from ..contract import LONGEST_INACTIVITY, SHORTEST_INACTIVITY, Account, AccountRequest, Inactivity, InactivityRequest
 from ..durations import format_duration
 from ..errors import NotFound
 from .failures import note, usage
@@ -91,6 +91,8 @@ def _request(time: str) -> InactivityRequest:
     seconds = int(duration(time, "TIME").total_seconds())
     if seconds < SHORTEST_INACTIVITY:
         raise usage(f'"{time}" leaves no day to warn of it: give "2d" or more, or "off"')
+    if seconds > LONGEST_INACTIVITY:
+        raise usage(f'"{time}" is longer than uses are remembered: give "366d" or less, or "off"')
     return InactivityRequest(rule="after", after_seconds=seconds)
 
 

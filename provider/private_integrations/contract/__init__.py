@@ -5,6 +5,7 @@ Answers may gain fields; readers ignore what they don't know. Requests refuse un
 """
 
 from .accounts import (
+    LONGEST_INACTIVITY,
     SHORTEST_INACTIVITY,
     Account,
     AccountList,
@@ -120,6 +121,7 @@ __all__ = [
     "KEY_PREFIX",
     "LAST_GENERATION",
     "LEAKED",
+    "LONGEST_INACTIVITY",
     "MAX_LEAKED",
     "MAX_SCOPES",
     "PING",

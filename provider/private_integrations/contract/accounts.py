@@ -8,6 +8,8 @@ from .values import AccountId, Answer, Name, Request
 
 SHORTEST_INACTIVITY = 2 * 86_400
 """Seconds: a token must be unused for at least so long, or there would be no day to warn of it."""
+LONGEST_INACTIVITY = 366 * 86_400
+"""Seconds: for so long at most, since last uses are not remembered for ever."""
 
 
 class Account(Answer):
@@ -33,7 +35,7 @@ class InactivityRequest(Request):
     """Say when an account's tokens that nobody uses are ended; `after_seconds` belongs to the rule `after`."""
 
     rule: InactivityRule
-    after_seconds: Annotated[int, Field(ge=SHORTEST_INACTIVITY, le=100 * 366 * 86_400)] | None = None
+    after_seconds: Annotated[int, Field(ge=SHORTEST_INACTIVITY, le=LONGEST_INACTIVITY)] | None = None
 
     @model_validator(mode="after")
     def _one_time(self) -> "InactivityRequest":

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from heapq import nlargest
+from typing import NamedTuple
 
 import pysqlite3.dbapi2 as sqlite
 from starlette.types import Scope
@@ -43,19 +44,27 @@ def address_of(scope: Scope, trusted: Networks) -> str:
     return client[0] if client else ""
 
 
+class Known(NamedTuple):
+    """Whose token was used, where there is no grant: somebody asked about it."""
+
+    token_id: int
+    integration_id: str
+    generation: int
+
+
 class _Use:
     """Requests of one kind since the last flush."""
 
     __slots__ = ("first", "grant", "last", "requests")
 
-    def __init__(self, grant: Grant, now: datetime) -> None:
+    def __init__(self, grant: Grant | Known, now: datetime) -> None:
         self.grant = grant
         self.first = self.last = now
         self.requests = 1
 
 
 class Recorder:
-    """What happened since the last flush: recorded by the event loop's thread, taken by another one."""
+    """What happened since the last flush: recorded by any thread, mostly the event loop's, and taken by another one."""
 
     def __init__(self) -> None:
         self._uses: dict[_Key, _Use] = {}
@@ -63,7 +72,7 @@ class Recorder:
         self._acquire, self._release = lock.acquire, lock.release
         self._is_gapless = True
 
-    def record(self, grant: Grant, scope: str, reason: str, address: str, agent: bytes, now: datetime) -> None:
+    def record(self, grant: Grant | Known, scope: str, reason: str, address: str, agent: bytes, now: datetime) -> None:
         """Note a request with a known token, live or dead: `reason` is empty if it was let through.
 
         `scope` is the one that its endpoint needs, empty where none is known; `agent` is the `User-Agent` as sent.
@@ -91,7 +100,7 @@ class Recorder:
             self._release()
         return uses, is_gapless
 
-    def _begin(self, key: _Key, grant: Grant, now: datetime) -> None:
+    def _begin(self, key: _Key, grant: Grant | Known, now: datetime) -> None:
         if len(self._uses) < _MOST_USES:
             self._uses[key] = _Use(grant, now)
             return

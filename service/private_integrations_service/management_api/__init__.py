@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from private_integrations.contract import API, Problem
 
 from .. import problems
+from ..authorizer.recording import Recorder
 from ..catalogue import Catalogue
 from ..operations.integrations import Rules
 from ..settings import Settings
@@ -48,9 +49,17 @@ _PROBLEMS: dict[int | str, str] = {
 
 
 def management_api(
-    database: Database, catalogue: Catalogue, settings: Settings, clock: Clock, recorded: Activity
+    database: Database,
+    catalogue: Catalogue,
+    settings: Settings,
+    clock: Clock,
+    recorded: Activity,
+    recorder: Recorder,
 ) -> FastAPI:
-    """The management API over this database; `clock` gives the present instant in UTC."""
+    """The management API over this database; `clock` gives the present instant in UTC.
+
+    What is asked about a live token is told to the `recorder`.
+    """
     api = FastAPI(
         title="Private integrations",
         version="1",
@@ -73,7 +82,7 @@ def management_api(
         },
     )
     api.state.reports = leaked.Budget()
-    api.state.parts = Parts(database, Rules(catalogue, settings), clock, recorded)
+    api.state.parts = Parts(database, Rules(catalogue, settings), clock, recorded, recorder)
     for part in (
         accounts,
         upstreams,

@@ -12,6 +12,7 @@ from private_integrations.contract import API
 
 from ..access import actor_of, identify, refuse_administration, refuse_method
 from ..actor import Actor
+from ..authorizer.recording import Recorder
 from ..domain import Refused
 from ..operations.integrations import Rules
 from ..origins import client_address, client_agent
@@ -33,6 +34,7 @@ class Parts:
     rules: Rules
     clock: Clock
     activity: Activity
+    recorder: Recorder
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Caller:
     database: Database
     rules: Rules
     activity: Activity
+    recorder: Recorder
 
 
 def unless_refused(answer: Value | Refused) -> Value:
@@ -67,7 +70,7 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
         raise ProblemError(refused)
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
     actor = actor_of(key, address, client_agent(request.scope))
-    return Caller(key, actor, now, parts.database, parts.rules, parts.activity)
+    return Caller(key, actor, now, parts.database, parts.rules, parts.activity, parts.recorder)
 
 
 Asking = Annotated[Caller, Depends(_caller)]

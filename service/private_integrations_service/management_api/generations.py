@@ -18,6 +18,7 @@ from private_integrations.contract import (
     TokenStates,
 )
 
+from ..authorizer.recording import Known
 from ..operations import activity, generations
 from ..storage.database import Write
 from ..storage.integrations import list_integrations as stored_integrations
@@ -65,14 +66,18 @@ def issue_generation(
     asking: Asking,
     response: Response,
 ) -> IssuedToken:
-    """Make a generation exist; the token is in this answer and nowhere else."""
+    """Make a generation exist; the token is in this answer and nowhere else. Without overlap the others are dead."""
     response.headers["Cache-Control"] = "no-store"
+    limit = asking.rules.settings.superseded_tokens
+
+    def issue(write: Write) -> IssuedToken:
+        return unless_refused(generations.issue(write, integration_id, generation, body, limit, actor=asking.actor))
+
+    if body.overlap_seconds == 0 and generation > 1:
+        # It ends tokens, so it must not fail for want of room.
+        return asking.database.ending(asking.now, issue)
     with asking.database.write(asking.now) as write:
-        return unless_refused(
-            generations.issue(
-                write, integration_id, generation, body, asking.rules.settings.superseded_tokens, actor=asking.actor
-            )
-        )
+        return issue(write)
 
 
 @router.post("/integrations/{integration_id}/generations/{generation}/ack")
@@ -119,6 +124,15 @@ def introspect(
     response: Response,
     token_type_hint: Annotated[str | None, Form()] = None,
 ) -> Introspection:
-    """What a token opens (RFC 7662); asking is no use of it. There is one type of token: a hint changes nothing."""
+    """What a token opens (RFC 7662); asking delivers none. There is one type of token: a hint changes nothing.
+
+    A live one counts as used, or what only a gateway of one's own asks about would be ended as unused.
+    """
     response.headers["Cache-Control"] = "no-store"
-    return generations.introspect(asking.database, token, asking.now, actor=asking.actor)
+    actor = asking.actor
+
+    def note(token_id: int, integration_id: str, generation: int) -> None:
+        known = Known(token_id, integration_id, generation)
+        asking.recorder.record(known, "", "", actor.address, actor.agent.encode(), asking.now)
+
+    return generations.introspect(asking.database, token, asking.now, actor=actor, note=note)

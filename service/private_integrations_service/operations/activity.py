@@ -85,12 +85,6 @@ def observed_since(activity: Activity) -> datetime | None:
         return stored.observed_since(connection)
 
 
-def callers_of(activity: Activity, token_ids: Collection[int], since: datetime) -> dict[int, list[Caller]]:
-    """Who used each token since then, the latest first; tokens that nobody used are missing."""
-    with activity.read() as connection:
-        return stored.callers(connection, token_ids, since)
-
-
 def callers_if_readable(activity: Activity, integration_id: str, since: datetime) -> list[CallerActivity] | None:
     """Who used the integration's tokens since then; None where the file can't be read, for pages that end a token."""
     try:
@@ -104,15 +98,6 @@ def refused_scopes(activity: Activity, since: datetime, at_least: int) -> list[R
     """The scopes whose lack refused so many requests or more since the hour of this instant."""
     with activity.read() as connection:
         return [RefusedScope(*found) for found in stored.refused_scopes(connection, since, at_least)]
-
-
-def unused_scopes(
-    activity: Activity, connection: Connection, integration: Integration, now: datetime
-) -> list[UnusedScope]:
-    """The integration's scopes that were granted and observed for 90 days, and not used in them."""
-    with activity.read() as recorded:
-        uses, since = stored.uses_of(recorded, integration.id), stored.observed_since(recorded)
-    return [] if is_behind(activity, now) else _unused(connection, integration, uses, since, now)
 
 
 def usage_of(

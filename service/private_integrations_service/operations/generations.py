@@ -40,6 +40,9 @@ from .integrations import find, refuse_owner
 LastUsed = Callable[[Collection[int]], Mapping[int, datetime]]
 """Answers when the tokens with these ids were last used; those of which no use is known are missing."""
 
+NoteUse = Callable[[int, str, int], None]
+"""Is told of a live token that somebody asks about: its id, its integration's, and its generation."""
+
 _CONSUMER = Actor("first use")
 _UNASKED: Mapping[int, datetime] = MappingProxyType({})
 
@@ -180,7 +183,9 @@ def cancel(
     return _apply(write, integration, change, actor=actor, action="cancel")
 
 
-def introspect(database: Database, token: str, now: datetime, *, actor: Actor) -> Introspection:
+def introspect(
+    database: Database, token: str, now: datetime, *, actor: Actor, note: NoteUse | None = None
+) -> Introspection:
     """What a token opens at `now`; one that isn't live, or isn't known to the actor, is only "not active".
 
     That a deadline has passed is stored before it is said: what was dead once is dead for every later question.
@@ -188,6 +193,8 @@ def introspect(database: Database, token: str, now: datetime, *, actor: Actor) -
     with database.read() as connection:
         integration, secret = _known(connection, token, actor)
     if integration is not None and secret is not None and secret.is_live(now):
+        if note is not None:
+            note(secret.id, integration.id, secret.generation)
         expires = int(secret.expires_at.timestamp()) if secret.expires_at else None
         soon = int(now.timestamp()) + 1
         return Introspection(

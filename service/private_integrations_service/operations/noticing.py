@@ -18,6 +18,7 @@ from ..domain import OVERLAP_ENDED
 from ..storage import announced, integrations, tokens, webhooks
 from ..storage.accounts import list_accounts
 from ..storage.database import Database, Write
+from .activity import RefusedScope
 from .announcements import announce, tell_end
 from .generations import token_states
 
@@ -62,10 +63,10 @@ def tell_run_out(database: Database, now: datetime) -> None:
         announced.note_until(write.connection, _RETIRED, write.now)
 
 
-def tell_refused_often(database: Database, refused: Iterable[tuple[str, str, int]], now: datetime) -> None:
-    """Tell of scopes that are lacked: (integration, scope, requests refused of late), each once a day in UTC."""
+def tell_refused_often(database: Database, refused: Iterable[RefusedScope], now: datetime) -> None:
+    """Tell of scopes for whose lack so many requests were refused of late, each once a day in UTC."""
     today = max(now, database.high_water).replace(hour=0, minute=0, second=0, microsecond=0)
-    found = [(integration_id, scope, f"{_REFUSED} {scope}", count) for integration_id, scope, count in refused]
+    found = [(one.integration_id, one.scope, f"{_REFUSED} {one.scope}", one.requests) for one in refused]
     with database.read() as connection:
         told = announced.told_occurrences(connection, [integration_id for integration_id, *_ in found])
     fresh = [one for one in found if told.get((one[0], one[2])) != today]

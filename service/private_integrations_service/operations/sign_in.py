@@ -105,9 +105,7 @@ def sign_in(
         fits = passwords.fits(password, known)
         better = passwords.hash(password) if fits and known and passwords.is_outdated(known) else known
     except TooManySignInsError:
-        with database.write(now, verdicts=False) as write:
-            throttle.forgive(write, counted)
-        return _BUSY
+        return _not_looked_at(database, counted, now)
     if not fits or user is None:
         return _REFUSED
     with database.write(now, verdicts=False) as write:
@@ -158,17 +156,17 @@ def change_password(
         known = people.password_of(write.connection, session.user.id)
     try:
         fits = passwords.fits(present, known)
+        hashed = passwords.hash(new) if fits else ""
     except TooManySignInsError:
-        return _BUSY
+        return _not_looked_at(database, counted, now)
     if not fits:
         return Refused("sign-in-refused", "the present password is another one")
-    hashed = _hashed(passwords, new, session.user)
-    if isinstance(hashed, Refused):
-        return hashed
     with database.write(now, verdicts=False) as write:
         throttle.forgive(write, counted)
-        if people.password_of(write.connection, session.user.id) != known:
-            return Refused("sign-in-refused", "the password was changed meanwhile")
+        # Nobody gets a new session for one that was ended while this was hashed, such as by being disabled.
+        lives = stored.session_with_digest(write.connection, session.digest) is not None
+        if not lives or people.password_of(write.connection, session.user.id) != known:
+            return Refused("sign-in-refused", "you were signed out or the password was changed meanwhile")
         return _with_password(write, session.user, hashed, browser)
 
 
@@ -218,6 +216,13 @@ def _counted(connection: Connection, user: User | None, email: str, browser: Bro
     return throttle.of_strangers(email, browser.address)
 
 
+def _not_looked_at(database: Database, counted: tuple[throttle.Counted, ...], now: datetime) -> Refused:
+    """Nothing was learnt by the try: it is not counted, and clears nothing."""
+    with database.write(now, verdicts=False) as write:
+        throttle.take_back(write, counted)
+    return _BUSY
+
+
 def _hashed(passwords: Passwords, password: str, user: User) -> str | Refused:
     refused = refuse_password(password, user.email)
     if refused is not None:
@@ -242,6 +247,9 @@ def _linked(write: Write, claims: Claims, browser: Browser) -> User | Refused:
         return Refused("email-unverified", "the provider doesn't vouch for your email address")
     user = people.user_by_email(write.connection, claims.email)
     if user is None or user.disabled_at is not None:
+        return _not_invited(claims)
+    # The Kelvin sign in lower case is a k, here, and another letter to whom the provider has verified.
+    if claims.email.isascii() != user.email.isascii():
         return _not_invited(claims)
     if people.has_identity(write.connection, user.id, claims.issuer):
         detail = f"{user.email} belongs to another person at the provider than here; ask whoever runs this service"

@@ -107,10 +107,10 @@ def edit(
     old = find(write.connection, endpoint_id, actor)
     if isinstance(old, Refused):
         return old
-    refused = _refuse_edit(write.connection, old, change, allowed, actor)
+    new = _edited(old, change)
+    refused = _refuse_edit(write.connection, old, new, allowed, actor)
     if refused is not None:
         return refused
-    new = _edited(old, change)
     if new != old:
         stored.save_endpoint(write.connection, new)
         changed = sorted(name for name in _EDITABLE if getattr(new, name) != getattr(old, name))
@@ -141,6 +141,9 @@ def rotate_secret(
         return NO_SEALING_KEYS
     if has_secret(old, request.secret, sealer):
         return old
+    refused = _refuse_hearing(write.connection, old, actor)
+    if refused is not None:
+        return refused
     overlap = timedelta(seconds=request.overlap_seconds)
     new = replace(
         old,
@@ -242,19 +245,27 @@ def _refuse_sub_accounts(connection: Connection, account: Account, actor: Actor)
 
 
 def _refuse_edit(
-    connection: Connection, old: Endpoint, change: WebhookEdit, allowed: Destinations, actor: Actor
+    connection: Connection, old: Endpoint, new: Endpoint, allowed: Destinations, actor: Actor
 ) -> Refused | None:
-    if change.url is not None and change.url != old.url:
-        goal = _goal(change.url, allowed)
+    if new.url != old.url:
+        goal = _goal(new.url, allowed)
         if isinstance(goal, Refused):
             return goal
-    if change.sub_accounts and not old.sub_accounts:
-        account = accounts.account_by_id(connection, old.account_id)
-        assert account is not None, "the schema has seen to that"
-        refused = _refuse_sub_accounts(connection, account, actor)
+    # Also one that hears of sub-accounts already: to send it elsewhere is to hear of them.
+    if any(getattr(new, name) != getattr(old, name) for name in ("url", "sub_accounts", "events", "disabled_at")):
+        refused = _refuse_hearing(connection, new, actor)
         if refused is not None:
             return refused
-    return _refuse_events(old.kind, change.events)
+    return None if new.events == old.events else _refuse_events(new.kind, new.events)
+
+
+def _refuse_hearing(connection: Connection, endpoint: Endpoint, actor: Actor) -> Refused | None:
+    """Why the actor may not decide who learns what this webhook is told of."""
+    if not endpoint.sub_accounts:
+        return None
+    account = accounts.account_by_id(connection, endpoint.account_id)
+    assert account is not None, "the schema has seen to that"
+    return _refuse_sub_accounts(connection, account, actor)
 
 
 def _edited(old: Endpoint, change: WebhookEdit) -> Endpoint:

@@ -27,7 +27,7 @@ def _delete(visit: Visit) -> Response | Refused:
     def delete(write: Write) -> bool | Refused:
         return integrations.delete(write, found.integration.id, None, actor=visit.actor)
 
-    deleted = visit.database.ending(visit.now, delete)
+    deleted = visit.ending(delete)
     return deleted if isinstance(deleted, Refused) else visit.to(LIST, notice="deleted")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from types import MappingProxyType
 
 from starlette.responses import Response
@@ -83,18 +84,22 @@ def _rotate(visit: Visit) -> Response | Refused:
     if not (now or later) or generation is None or not is_mark(mark):
         return _ask_to_rotate(visit, because, _UNREADABLE, status=422)
     assert visit.session is not None
-    with visit.database.write(visit.now) as write:
-        issued = by_hand.rotate(
-            write,
-            found.integration.id,
-            generation,
-            email=visit.session.user.email,
-            action=mark,
-            overlap=timedelta(0) if now else found.overlap,
-            reason=REASONS[because],
-            rules=visit.rules,
-            actor=visit.actor,
-        )
+    rotate = partial(
+        by_hand.rotate,
+        integration_id=found.integration.id,
+        generation=generation,
+        email=visit.session.user.email,
+        action=mark,
+        overlap=timedelta(0) if now else found.overlap,
+        reason=REASONS[because],
+        rules=visit.rules,
+        actor=visit.actor,
+    )
+    if now:
+        issued = visit.ending(rotate)
+    else:
+        with visit.database.write(visit.now) as write:
+            issued = rotate(write)
     if isinstance(issued, Refused):
         return _not_rotated(visit, generation, mark, because, issued)
     return token_page(visit, Handover(found.integration, found.account, issued, because, _of_the_old(found, now)))
@@ -203,7 +208,7 @@ def _cancel(visit: Visit) -> Response | Refused:
     def cancel(write: Write) -> TokenState | Refused:
         return generations.cancel(write, integration_id, generation, HOLD, actor=visit.actor)
 
-    state = visit.database.ending(visit.now, cancel)
+    state = visit.ending(cancel)
     if isinstance(state, Refused):
         return _ask_unless_gone(visit, "cancel.html", state)
     return visit.to(ONE.format(integration_id=integration_id), notice="cancelled")
@@ -219,7 +224,7 @@ def _expire(visit: Visit) -> Response | Refused:
     def expire(write: Write) -> TokenState | Refused:
         return generations.expire(write, integration_id, ending, actor=visit.actor)
 
-    state = visit.database.ending(visit.now, expire)
+    state = visit.ending(expire)
     if isinstance(state, Refused):
         return _ask_unless_gone(visit, "expire.html", state)
     return visit.to(ONE.format(integration_id=integration_id), notice="expired")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, quote
 
 from jinja2 import Environment
@@ -23,16 +23,17 @@ from ..operations.passwords import Passwords
 from ..operations.sign_in import Browser
 from ..operations.users import Person
 from ..origins import client_address, client_agent
-from ..problems import status_of
+from ..problems import ProblemError, status_of
 from ..settings import Settings
 from ..storage.activity import Activity
-from ..storage.database import Database
+from ..storage.database import Database, Write
 from ..storage.sessions import Session
 from . import browsers
 from .navigation import Menu
 from .rendering import HEADERS, NOTICES, html
 
 Clock = Callable[[], datetime]
+Answer = TypeVar("Answer")
 
 SIGN_IN = "/settings/sign-in"
 
@@ -113,6 +114,20 @@ class Visit:
     def secret_field(self, name: str) -> str:
         """A field of the form as it was typed: space is part of a password."""
         return self.form.get(name, [""])[-1]
+
+    def ending(self, operation: Callable[[Write], Answer | Refused]) -> Answer | Refused:
+        """Run an operation that ends tokens, on a full disk too; a refusal spends nothing of the room kept for that."""
+
+        def unless_refused(write: Write) -> Answer:
+            answer = operation(write)
+            if isinstance(answer, Refused):
+                raise ProblemError(answer)
+            return answer
+
+        try:
+            return self.database.ending(self.now, unless_refused)
+        except ProblemError as error:
+            return error.refused
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """A page for this visitor."""

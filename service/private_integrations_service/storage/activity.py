@@ -21,7 +21,7 @@ FILE_NAME = "activity.db"
 HOURS_KEPT = timedelta(days=35)
 """How long requests are known by the hour: more than the longest period that is shown."""
 USES_KEPT = timedelta(days=400)
-"""How long a last use and a caller are known."""
+"""How long a last use and a caller are known: longer than any token may be unused, or it would seem never used."""
 CALLERS_KEPT = 20
 """How many callers of a token are known, the latest; the schema says so too."""
 
@@ -247,16 +247,6 @@ def last_uses(connection: Connection, token_ids: Collection[Token]) -> dict[Toke
     return {token: from_milliseconds(last) for token, last in rows}
 
 
-def callers(connection: Connection, token_ids: Collection[Token], since: datetime) -> dict[Token, list[Caller]]:
-    """Who used each token since then, the latest first; tokens that nobody used are missing."""
-    rows = connection.exec_driver_sql(_CALLERS, (json.dumps(list(token_ids)), to_milliseconds(since)))
-    found: dict[Token, list[Caller]] = {}
-    for token, address, agent, requests, first, last in rows:
-        caller = Caller(address, agent, requests, from_milliseconds(first), from_milliseconds(last))
-        found.setdefault(token, []).append(caller)
-    return found
-
-
 @dataclass(frozen=True)
 class Counted:
     """Requests with the tokens of one generation, that needed `scope` and ended with `reason`; either may be empty."""
@@ -314,11 +304,6 @@ _LAST_USES = """
 SELECT token_id, max(last_at) FROM uses
 WHERE token_id IN (SELECT value FROM json_each(?)) AND reason NOT LIKE 'token-%'
 GROUP BY token_id
-"""
-_CALLERS = """
-SELECT token_id, address, agent, requests, first_at, last_at FROM callers
-WHERE token_id IN (SELECT value FROM json_each(?)) AND last_at >= ?
-ORDER BY last_at DESC, id DESC
 """
 _COUNTED = """
 SELECT generation, hour - hour % ? AS start, scope, reason, sum(requests)

@@ -79,10 +79,9 @@ def remove_session_with_id(connection: Connection, user_id: str, session_id: str
     return gone.rowcount > 0
 
 
-def remove_sessions_of(connection: Connection, user_id: str, *, but: bytes | None = None) -> None:
-    """Forget all sessions of a user, or all but the one with a digest."""
-    gone = delete(sessions).where(sessions.c.user_id == user_id)
-    connection.execute(gone if but is None else gone.where(sessions.c.digest != but))
+def remove_sessions_of(connection: Connection, user_id: str) -> None:
+    """Forget all sessions of a user."""
+    connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
 
 
 def add_code(connection: Connection, digest: bytes, user_id: str, expires_at: datetime) -> None:

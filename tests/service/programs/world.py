@@ -39,9 +39,9 @@ class World:
         body = {"account": self.account, "name": name, "scopes": scopes, "claim": f"claim-of-{name}"}
         return self.manage("PUT", f"/integrations/by-external-id/test/{name}", body)
 
-    def issue(self, name: str, generation: int) -> Answer:
+    def issue(self, name: str, generation: int, overlap: int = 3600) -> Answer:
         """Ask for a generation of an integration."""
-        body = {"issuer": "us", "run": f"r{generation}", "attempt": 1, "holding": 1, "overlap_seconds": 3600}
+        body = {"issuer": "us", "run": f"r{generation}", "attempt": 1, "holding": 1, "overlap_seconds": overlap}
         return self.manage("PUT", f"/integrations/{self.ids[name]}/generations/{generation}", body)
 
     def furnish(self) -> None:
@@ -51,6 +51,7 @@ class World:
             ("rotating", 2, 1),
             ("rotated", 2, 2),
             ("resting", 1, 1),
+            ("leaked", 1, 1),
             ("new", 1, 0),
         ):
             self.ids[name] = self.declare(name)[1]["id"]
@@ -89,8 +90,15 @@ ENDING: dict[str, Change] = {
     "cancel": lambda world: world.manage("DELETE", f"/integrations/{world.ids['rotated']}/generations/2"),
     "delete": lambda world: world.manage("DELETE", f"/integrations/{world.ids['resting']}"),
     "report": lambda world: world.send("POST", f"{API}/leaked", {}, {"tokens": [world.tokens["rotated 1"]]}),
+    "rotate and expire": lambda world: world.issue("leaked", 2, overlap=0),
 }
-ENDED = {"expire": "rotating 1", "cancel": "rotated 2", "delete": "resting 1", "report": "rotated 1"}
+ENDED = {
+    "expire": "rotating 1",
+    "cancel": "rotated 2",
+    "delete": "resting 1",
+    "report": "rotated 1",
+    "rotate and expire": "leaked 1",
+}
 """The token that is dead afterwards."""
 DATA: dict[str, Change] = {
     "first use": lambda world: world.ask("new 1"),
