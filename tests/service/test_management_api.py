@@ -42,6 +42,24 @@ ROUTES = [
     ("POST", "/upstreams/acc_0/verify"),
     ("GET", "/audit"),
     ("GET", "/audit/export"),
+    ("GET", "/integrations/int_0/activity"),
+    ("GET", "/users"),
+    ("PUT", "/users/a@b.c"),
+    ("POST", "/users/a@b.c/link"),
+    ("POST", "/users/a@b.c/disable"),
+    ("POST", "/users/a@b.c/enable"),
+    ("DELETE", "/users/a@b.c/identities"),
+    ("PUT", "/users/a@b.c/memberships/acc_0"),
+    ("DELETE", "/users/a@b.c/memberships/acc_0"),
+    ("GET", "/webhooks"),
+    ("POST", "/webhooks"),
+    ("GET", "/webhooks/whk_0"),
+    ("PATCH", "/webhooks/whk_0"),
+    ("DELETE", "/webhooks/whk_0"),
+    ("POST", "/webhooks/whk_0/secret"),
+    ("POST", "/webhooks/whk_0/ping"),
+    ("GET", "/webhooks/whk_0/deliveries"),
+    ("POST", "/webhooks/whk_0/replay"),
 ]
 # Whoever holds a token may end it: no key is asked for (docs/leaked-tokens.md).
 OPEN = {("POST", "/leaked")}
@@ -60,7 +78,9 @@ def test_the_list_of_routes_is_complete(management):
             .replace("/1", "/{generation}")
             .replace("/ci", "/{name}")
             .replace("key_0", "{key_id}")
-            .replace("acc_0", "{account_id}"),
+            .replace("acc_0", "{account_id}")
+            .replace("a@b.c", "{email}")
+            .replace("whk_0", "{webhook_id}"),
         )
         for method, path in ROUTES
     }
