@@ -113,7 +113,8 @@ def test_a_viewer_may_be_bound_to_accounts(management, agency):
     bound, _ = make(management, "viewer", management.account)
     free, _ = make(management, "viewer")
     assert accounts(management, key=bound) == {management.account}
-    assert accounts(management, key=free) == {management.account, agency}
+    # Other tests make accounts too.
+    assert accounts(management, key=free) >= {management.account, agency}
 
 
 @pytest.mark.parametrize("role", ["deployer", "viewer"])

@@ -29,6 +29,7 @@ from private_integrations_service.domain import Refused
 from private_integrations_service.operations import deliveries, generations, integrations, noticing, webhooks
 from private_integrations_service.operations.activity import RefusedScope
 from private_integrations_service.operations.webhook_secrets import reseal
+from private_integrations_service.redelivery import Tried
 from private_integrations_service.sealing import Sealer
 from private_integrations_service.storage import outbox, tables
 from private_integrations_service.storage.webhooks import endpoint_by_id
@@ -388,6 +389,22 @@ def test_a_failed_attempt_is_repeated_when_it_is_due_and_not_before(post, clock,
     assert {received.headers["webhook-id"] for received in got} == {message_id}
     assert len({received.headers["webhook-signature"] for received in got}) == 3
     assert post.endpoint(endpoint).failing_since is None
+
+
+def test_what_failed_at_a_former_url_is_not_the_new_ones_fault(post, clock, receiver, other):
+    """Gone there, and given another URL in the same moment, the webhook lives: the message goes to the new one."""
+    endpoint, _ = post.make(receiver.url)
+    post.ping(endpoint)
+    with post.database.read() as connection:
+        due = deliveries.next_due(connection, endpoint, clock())
+    post.edit(endpoint, url=other.url)
+    with post.database.write(clock()) as write:
+        deliveries.record(write, due, Tried("gone", 410), 0.5)
+    stored = post.endpoint(endpoint)
+    assert (stored.disabled_at, stored.failing_since) == (None, None)
+    post.send(1)
+    assert other.got.get(timeout=5)
+    assert post.log(endpoint)[0].state == "delivered"
 
 
 def test_gone_disables_and_what_comes_is_kept_to_be_replayed(post, desk, clock, receiver):

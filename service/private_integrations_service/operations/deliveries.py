@@ -37,12 +37,13 @@ def next_due(connection: Connection, endpoint_id: str, now: datetime) -> Due | N
     return None if delivery is None else Due(endpoint, delivery)
 
 
-def record(write: Write, delivery_id: int, tried: Tried, jitter: float) -> None:
+def record(write: Write, due: Due, tried: Tried, jitter: float) -> None:
     """Note what came of an attempt and what follows; `jitter` is a random number from 0 to 1.
 
-    Nothing is noted if the endpoint was deleted meanwhile.
+    Nothing is noted if the endpoint was deleted meanwhile; if it has another URL by now, what failed at the former one
+    is none of its business, and goes there next.
     """
-    delivery = outbox.delivery_by_id(write.connection, delivery_id)
+    delivery = outbox.delivery_by_id(write.connection, due.delivery.id)
     if delivery is None:
         return
     endpoint = endpoint_by_id(write.connection, delivery.endpoint_id)
@@ -50,6 +51,8 @@ def record(write: Write, delivery_id: int, tried: Tried, jitter: float) -> None:
     attempt = Attempt(write.now, tried.outcome, tried.status, tried.milliseconds)
     outbox.add_attempt(write.connection, delivery.id, attempt)
     attempts = delivery.attempts + 1
+    if endpoint.url != due.endpoint.url and tried.outcome != "accepted":
+        return
     follows = after(tried, attempts, write.now, failing_since=endpoint.failing_since, jitter=jitter)
     endpoint = _with_health(write, endpoint, tried)
     if not isinstance(follows, Settled):

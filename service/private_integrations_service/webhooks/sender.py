@@ -122,7 +122,7 @@ class Sender:
             self._slow.discard(endpoint_id)
         # One at a time waits for the writers' turn: the places to wait are for those who make changes.
         with self._recording, self._database.write(self._clock(), verdicts=False) as write:
-            record(write, due.delivery.id, tried, random.random())  # noqa: S311 - spreads attempts, guards nothing
+            record(write, due, tried, random.random())  # noqa: S311 - spreads attempts, guards nothing
         return tried.outcome == "accepted"
 
     def _try(self, due: Due, now: datetime) -> Tried:
