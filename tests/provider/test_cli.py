@@ -101,10 +101,11 @@ def test_token_only_prints_nothing_else(cli):
 
 def test_create_takes_the_only_account(cli):
     """Where no account is given and the key sees one sub-account, that one is taken."""
-    created = cli(
-        "create", "Of the only one", "--scope", "contacts.readonly", "--json", PRIVATE_INTEGRATIONS_ACCOUNT=""
-    )
-    assert created.json["integration"]["account"] == cli.environment["PRIVATE_INTEGRATIONS_ACCOUNT"]
+    account = cli.environment["PRIVATE_INTEGRATIONS_ACCOUNT"]
+    bound = cli("keys", "create", "of-one", "--role", "deployer", "--account", account, "--key-only").out.strip()
+    environment = {"PRIVATE_INTEGRATIONS_ACCOUNT": "", "PRIVATE_INTEGRATIONS_KEY": bound}
+    created = cli("create", "Of the only one", "--scope", "contacts.readonly", "--json", **environment)
+    assert created.json["integration"]["account"] == account
 
 
 def test_list_shows_a_line_for_each(cli):

@@ -123,4 +123,6 @@ def test_this_repository_trips_neither():
     texts = [file for folder in folders for kind in ("py", "md") for file in folder.rglob(f"*.{kind}")]
     assert len(texts) > 100
     assert plugin_finds([*texts, *REPOSITORY.glob("*.md")]) == []
-    assert [found for folder in folders for found in gitleaks(folder)[1]] == []
+    # Python joins the literals that it compiles.
+    found = [leak for folder in folders for leak in gitleaks(folder)[1] if "__pycache__" not in leak["File"]]
+    assert found == []

@@ -28,7 +28,7 @@ NAMED = {
 }
 # Whoever holds a token may end it: no key is asked for (docs/leaked-tokens.md).
 OPEN = {("POST", "/leaked")}
-DOCUMENT = management_api(None, Catalogue.load(), Settings(), None, None).openapi()
+DOCUMENT = management_api(None, Catalogue.load(), Settings(), None, None, None).openapi()
 ROUTES = [
     (method.upper(), path.removeprefix(API).format(**NAMED))
     for path, item in DOCUMENT["paths"].items()
