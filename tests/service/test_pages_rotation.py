@@ -182,7 +182,8 @@ def test_who_is_cut_off_is_named(consumer, question):
     deadline = time.monotonic() + 20
     while "Used in the last 24 hours by:" not in Page(consumer.open(question).text).text:
         assert time.monotonic() < deadline
-    assert "python-requests/" in Page(consumer.open(question).text).text
+    who = re.findall(r"python-requests/[0-9.]+( with generation \d)?", Page(consumer.open(question).text).text)
+    assert set(who) == ({""} if question == "/cancel" else {" with generation 1", " with generation 2"})
 
 
 def test_a_cancellation_that_comes_too_late_says_so(consumer):
