@@ -25,7 +25,11 @@ def test_changes_are_listed_with_who_and_from_where(cli, changed):
     assert listed[0]["actor"].startswith("key/admin/key_")
     assert listed[0]["address"] == "127.0.0.1"
     assert listed[0]["agent"].startswith("private-integrations/")
-    assert listed[0]["detail"] == {"changed": ["scopes"], "scopes": ["contacts.readonly", "contacts.write"]}
+    assert listed[0]["detail"] == {
+        "name": "Audited",
+        "changed": ["scopes"],
+        "scopes": ["contacts.readonly", "contacts.write"],
+    }
     shown = cli("audit", "list", "--integration", integration, "--action", "edit", "--actor", "key/admin")
     assert shown.out.splitlines()[0].split() == ["WHEN", "WHO", "WHAT", "INTEGRATION", "ACCOUNT", "FROM", "DETAIL"]
     assert shown.out.endswith("changed scopes, scopes contacts.readonly contacts.write\n")

@@ -90,6 +90,14 @@ def test_the_first_admin_comes_in_by_a_link(users, email, account):
     assert visitor.get("/settings/private-integrations").status_code == 200
 
 
+def test_another_link_is_in_the_audit_log(users, cli, email, account):
+    """Whoever holds a link can be that person: one that the same command makes again is written down like any other."""
+    links = [users("create", email, "--account", account).facts["link"] for _ in range(2)]
+    assert links[0] != links[1]
+    entries = cli("audit", "list", "--own", "--action", "make sign-in link", "--json").json["entries"]
+    assert [entry["action"] for entry in entries if entry["detail"]["email"] == email] == ["make sign-in link"]
+
+
 def test_a_person_is_disabled_and_comes_back(users, email, account):
     """At once out of every browser; enabled again, with a new link, nothing that they had is lost."""
     made = users("create", email, "--account", account, "--role", "user", "--json").json

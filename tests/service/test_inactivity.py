@@ -294,11 +294,13 @@ def rows(database, table):
         return connection.execute(select(table)).all()
 
 
-def state_of(database, integration, now):
-    """The state of an integration's tokens as the API says it."""
+def state_of(database, integration, now, used=None):
+    """The state of an integration's tokens as the API says it, where its last use was `used` if that is known."""
+    last_used = (lambda ids: dict.fromkeys(ids, used)) if used else None
     with database.read() as connection:
-        (state,) = generations.token_states(connection, [integration_by_id(connection, integration)], now)
-    return state
+        (state,) = generations.token_states(connection, [integration_by_id(connection, integration)], now, last_used)
+    secrets = [secret.model_copy(update={"last_used_at": None}) for secret in state.secrets]
+    return state.model_copy(update={"secrets": secrets})
 
 
 def test_a_token_that_nobody_uses_ends_and_is_brought_back_by_a_rotation(api, desk, database, clock, sweeper):
@@ -311,6 +313,8 @@ def test_a_token_that_nobody_uses_ends_and_is_brought_back_by_a_rotation(api, de
     assert sweeper.days(2) == [Swept(warned=(integration,))]
     unused = state_of(database, integration, clock()).unused
     assert (unused.generation, unused.since, unused.ends_at) == (1, NOON, NOON + AFTER)
+    assert state_of(database, integration, clock(), used=NOON) == state_of(database, integration, clock())
+    assert state_of(database, integration, clock(), used=clock()).unused is None
     (alarm,) = rotation.alarms(Policy(), state_of(database, integration, clock()), clock())
     assert (alarm.kind, alarm.since) == ("inactive", NOON)
     assert alarm.text == (

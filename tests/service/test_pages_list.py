@@ -80,7 +80,7 @@ def test_what_needs_attention_comes_first(service, management, ada):
     assert "rotation due" in said["Y due"]
     assert "not used yet" in said["B waiting"]
     assert "never" in said["B waiting"]
-    assert "in 29 days" in said["A in order"]
+    assert "in 30 days" in said["A in order"]
     assert "3 to look at" in page.text
 
 

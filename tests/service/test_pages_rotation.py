@@ -1,6 +1,7 @@
 """Rotation on the pages: both ways of it, the ways back, and a lost or leaked token to its good end."""
 
 import re
+import time
 import uuid
 from dataclasses import replace
 from datetime import timedelta
@@ -86,7 +87,7 @@ def test_rotate_later(consumer):
     assert (consumer.use(1), consumer.use(2)) == (200, 200)
     page = Page(consumer.open().text)
     assert "The old token still works" in page.headings
-    assert re.search(r"works until [^.]+ \(in 6 days\)", page.text)
+    assert re.search(r"works until [^.]+ \(in 7 days\)", page.text)
 
 
 def test_rotate_now(consumer):
@@ -165,11 +166,24 @@ def test_cancelling_twice_changes_nothing(consumer):
     consumer.rotate("/rotate", "Rotate and expire later")
     consumer.use(2)
     page = consumer.open("/cancel")
+    assert re.search(r"The token from before, \w+ \(generation 1\), is the one in use again", Page(page.text).text)
     consumer.ada.press(page, "Cancel rotation")
     answer = consumer.ada.press(page, "Cancel rotation")
     assert answer.status_code == 200
     assert consumer.roles == {1: "current", 2: "ended"}
     assert "There is no rotation under way any more." in Page(consumer.open("/cancel").text).text
+
+
+@pytest.mark.parametrize("question", ["/cancel", "/delete", "/rotate"])
+def test_who_is_cut_off_is_named(consumer, question):
+    """Before a token dies, its page names the programs that have used it in the last day."""
+    consumer.rotate("/rotate", "Rotate and expire later")
+    assert consumer.use(2) == 200
+    deadline = time.monotonic() + 20
+    while "Used in the last 24 hours by:" not in Page(consumer.open(question).text).text:
+        assert time.monotonic() < deadline
+    who = re.findall(r"python-requests/[0-9.]+( with generation \d)?", Page(consumer.open(question).text).text)
+    assert set(who) == ({""} if question == "/cancel" else {" with generation 1", " with generation 2"})
 
 
 def test_a_cancellation_that_comes_too_late_says_so(consumer):
@@ -191,7 +205,7 @@ def test_a_schedule_is_held_after_a_cancellation(management, ada):
     consumer.use(1)
     consumer.rotate("/rotate", "Rotate and expire later")
     said = Page(consumer.open("/cancel").text).text
-    assert re.search(r"The rotation that the rule asks for waits until [^.]+ \(in [67] days\)\.", said)
+    assert re.search(r"The rotation that the rule asks for waits until [^.]+ \(in 7 days\)\.", said)
     answer = consumer.ada.press(consumer.open("/cancel"), "Cancel rotation")
     assert "held until" in Page(answer.text).text
 
@@ -203,7 +217,7 @@ def test_i_have_stored_it(consumer):
     page = Page(answer.text)
     assert "Done" in page.headings
     assert "is the token in use." in page.text
-    assert re.search(r"works until [^.]+ \(in 6 days\) and then ends by itself\.", page.text)
+    assert re.search(r"works until [^.]+ \(in 7 days\) and then ends by itself\.", page.text)
     assert consumer.roles == {1: "previous", 2: "current"}
 
 

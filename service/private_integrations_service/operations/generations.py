@@ -248,14 +248,17 @@ def _state(
         external_id=integration.external_id,
         last_generation=integration.last_generation,
         held_until=integration.held_until,
-        unused=_unused(tokens, now),
+        unused=_unused(tokens, now, last_used),
         secrets=[_secret(token, now, last_used.get(token.id)) for token in tokens],
     )
 
 
-def _unused(tokens: Sequence[Token], now: datetime) -> UnusedToken | None:
+def _unused(tokens: Sequence[Token], now: datetime, last_used: Mapping[int, datetime]) -> UnusedToken | None:
     token = single(tokens, now)
     if token is None or token.notice is None:
+        return None
+    # The next sweep takes the announcement back; whoever looks before it must not read "unused" beside a use.
+    if last_used.get(token.id, token.notice.since) > token.notice.since:
         return None
     return UnusedToken(generation=token.generation, since=token.notice.since, ends_at=token.notice.ends_at)
 

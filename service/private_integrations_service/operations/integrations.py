@@ -127,7 +127,7 @@ def edit(
     _move_deadlines(write, old, new, actor=actor)
     data_events.withhold(write, new)
     changed = sorted(field for field in values if getattr(new, field) != getattr(old, field))
-    audit.record(write, new, actor=actor, action="edit", changed=changed, scopes=new.scopes)
+    audit.record(write, new, actor=actor, action="edit", name=new.name, changed=changed, scopes=new.scopes)
     _tell(write, new, "integration.edited", actor=actor, changed=changed, scopes=new.scopes)
     return new
 
@@ -253,7 +253,15 @@ def _create(write: Write, external_id: str, request: IntegrationRequest, *, acto
     )
     integrations.add_integration(write.connection, integration)
     integrations.add_claim(write.connection, integration, write.now)
-    audit.record(write, integration, actor=actor, action="create", external_id=external_id, scopes=integration.scopes)
+    audit.record(
+        write,
+        integration,
+        actor=actor,
+        action="create",
+        name=integration.name,
+        external_id=external_id,
+        scopes=integration.scopes,
+    )
     _tell(write, integration, "integration.created", actor=actor, scopes=integration.scopes)
     return Declared(integration, created=True)
 
@@ -274,7 +282,9 @@ def _remove(write: Write, integration: Integration, *, actor: Actor, action: str
     stored_tokens.end_all(write.connection, integration.id, write.now, "integration deleted")
     integrations.mark_deleted(write.connection, integration.id, write.now)
     data_endpoints.remove_endpoints_of(write.connection, integration.id)
-    audit.record(write, integration, actor=actor, action=action, external_id=integration.external_id)
+    audit.record(
+        write, integration, actor=actor, action=action, name=integration.name, external_id=integration.external_id
+    )
     _tell(write, integration, "integration.deleted", actor=actor)
 
 

@@ -95,6 +95,8 @@ def invite(write: Write, email: str, request: UserRequest, *, actor: Actor, link
             )
     elif not _is_repetition(write.connection, user, wanted):
         return Refused("user-exists", f"there is a user {user.email} already; nothing was changed")
+    elif links:
+        audit.record_service(write, actor=actor, action="make sign-in link", user=user.id, email=user.email)
     return _invitation(write, user, links=links)
 
 

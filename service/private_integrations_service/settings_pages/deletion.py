@@ -6,7 +6,7 @@ from starlette.routing import Route
 from ..domain import Refused
 from ..operations import integrations
 from ..storage.database import Write
-from .integration import ONE, Shown, shown
+from .integration import ONE, Shown, callers_lately, shown
 from .integrations import LIST
 from .visits import Visit, signed_in
 
@@ -32,7 +32,15 @@ def _delete(visit: Visit) -> Response | Refused:
 
 
 def _page(visit: Visit, found: Shown, typed: str = "", fault: str | None = None, status: int = 200) -> Response:
-    return visit.page("delete.html", status=status, shown=found, account=found.account, typed=typed, fault=fault)
+    return visit.page(
+        "delete.html",
+        status=status,
+        shown=found,
+        account=found.account,
+        callers=callers_lately(visit, found),
+        typed=typed,
+        fault=fault,
+    )
 
 
 ROUTES = [

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import Account, Integration, Secret
+from private_integrations.contract import Account, CallerActivity, Integration, Secret
 from private_integrations.durations import format_duration
 from private_integrations.policy import DEFAULT_OVERLAP
 from private_integrations.standing import Owner, Standing, managed_by, owner_of
 
 from ..domain import Refused
-from ..operations import audit
+from ..operations import activity, audit
 from ..operations.standings import standing_of
 from ..storage.accounts import account_by_id
 from .integrations import LIST, last_used, needs_attention, uses
@@ -24,6 +24,9 @@ ONE = LIST + "/{integration_id}"
 
 # The others are in the account's log.
 _CHANGES = 5
+
+# Of the callers that a page names before it ends their token.
+_LATELY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,13 @@ class OpenRotation:
         return next((secret for secret in self.old if secret.role == "current"), None)
 
     @property
+    def before(self) -> Secret | None:
+        """The token that is in use once the rotation is cancelled; None if there is none to go back to."""
+        if self.waiting:
+            return self.in_use
+        return max(self.old, key=lambda secret: secret.generation, default=None)
+
+    @property
     def overlap(self) -> timedelta:
         """How long the old token works on after the new one's first use."""
         return timedelta(seconds=self.new.overlap_seconds)
@@ -51,7 +61,7 @@ class OpenRotation:
     @property
     def can_be_cancelled(self) -> bool:
         """Whether there is a token to go back to."""
-        return self.in_use is not None if self.waiting else bool(self.old)
+        return self.before is not None
 
 
 @dataclass(frozen=True)
@@ -144,6 +154,11 @@ def shown(visit: Visit) -> Shown | Refused:
         account = account_by_id(connection, standing.integration.account)
     assert account is not None, "the schema has seen to that"
     return Shown(standing, account)
+
+
+def callers_lately(visit: Visit, found: Shown) -> list[CallerActivity] | None:
+    """Who used the tokens in the last day, the latest first; None if that can't be read at the moment."""
+    return activity.callers_if_readable(visit.activity, found.integration.id, visit.now - _LATELY)
 
 
 def scopes_of(visit: Visit, found: Shown, scopes: Sequence[str] | None = None) -> Picker:

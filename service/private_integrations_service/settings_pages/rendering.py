@@ -1,11 +1,13 @@
 """Templates and what they can say: instants, numbers of things, and the notice after a change."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from private_integrations.contract import instant_text, rfc3339
@@ -74,6 +76,7 @@ def templates() -> Environment:
         relative=relative,
         calendar=calendar,
         sentence=sentence,
+        with_times=with_times,
         maker=managed_by,
     )
     environment.globals.update(
@@ -91,8 +94,8 @@ def relative(instant: datetime, now: datetime) -> str:
     """How far an instant is away, in one rounded unit: `in 3 days`, `2 hours ago`, `now`."""
     seconds = (instant - now).total_seconds()
     for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
-        count = int(abs(seconds) // length)
-        if count:
+        if abs(seconds) >= length:
+            count = round(abs(seconds) / length)
             some = f"{count} {unit}{'' if count == 1 else 's'}"
             return f"in {some}" if seconds > 0 else f"{some} ago"
     return "now"
@@ -111,3 +114,21 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 def sentence(detail: str) -> str:
     """The detail of a refusal as a page says it: with a capital letter and a full stop."""
     return detail and detail[0].upper() + detail[1:] + ("" if detail.endswith((".", "?", "!")) else ".")
+
+
+def with_times(text: str) -> Markup:
+    """A sentence that the command line says too, escaped; its instants are in the reader's zone, as all of a page."""
+    parts = _INSTANT.split(text)
+    return Markup().join(_time(part) if number % 2 else part for number, part in enumerate(parts))
+
+
+# As `instant_text` writes them.
+_INSTANT = re.compile(r"\b([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(?::[0-9]{2})?Z)(?![0-9A-Za-z])")
+
+
+def _time(said: str) -> Markup | str:
+    try:
+        instant = datetime.fromisoformat(said)
+    except ValueError:
+        return said
+    return Markup('<time class="at" datetime="{}" title="{}">{}</time>').format(said, said, calendar(instant))

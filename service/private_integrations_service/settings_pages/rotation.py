@@ -8,20 +8,17 @@ from types import MappingProxyType
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import LAST_GENERATION, CallerActivity, TokenState
+from private_integrations.contract import LAST_GENERATION, TokenState
 
 from ..domain import Refused
-from ..operations import activity, by_hand, generations
+from ..operations import by_hand, generations
 from ..problems import status_of
 from ..storage.database import Write
 from .fields import is_mark, new_mark
-from .integration import ONE, Shown, in_days, shown
+from .integration import ONE, Shown, callers_lately, in_days, shown
 from .pulumi import rotation_line
 from .tokens import Handover, token_page
 from .visits import Visit, signed_in
-
-# Of the callers that a page names before it ends their token.
-_LATELY = timedelta(days=1)
 
 HOLD = timedelta(days=7)
 """How long a schedule waits after a cancelled rotation, as on the command line."""
@@ -68,7 +65,7 @@ def _ask_to_rotate(visit: Visit, because: str, fault: str | None = None, status:
         generation=found.standing.tokens.last_generation + 1,
         mark=new_mark(),
         line=rotation_line(found.standing.policy, trigger, overlap),
-        callers=_callers(visit, found),
+        callers=callers_lately(visit, found),
         in_days=in_days,
         fault=fault,
     )
@@ -103,11 +100,6 @@ def _rotate(visit: Visit) -> Response | Refused:
     if isinstance(issued, Refused):
         return _not_rotated(visit, generation, mark, because, issued)
     return token_page(visit, Handover(found.integration, found.account, issued, because, _of_the_old(found, now)))
-
-
-def _callers(visit: Visit, found: Shown) -> list[CallerActivity] | None:
-    """Who used the tokens in the last day, the latest first; None if that can't be read at the moment."""
-    return activity.callers_if_readable(visit.activity, found.integration.id, visit.now - _LATELY)
 
 
 def _not_rotated(visit: Visit, generation: int, mark: str, because: str, refused: Refused) -> Response | Refused:
@@ -178,7 +170,7 @@ def _ask(visit: Visit, template: str, fault: str | None = None, status: int = 20
         shown=found,
         account=found.account,
         rotation=found.rotation,
-        callers=_callers(visit, found),
+        callers=callers_lately(visit, found),
         deadline=visit.now + found.rotation.overlap,
         hold_until=hold_until if found.standing.policy.period else None,
         in_days=in_days,
