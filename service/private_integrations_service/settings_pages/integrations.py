@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from urllib.parse import urlencode
 
@@ -23,6 +23,9 @@ from .scope_choice import can_write
 from .visits import Visit, signed_in
 
 LIST = "/settings/private-integrations"
+
+UNUSED = timedelta(days=30)
+"""What nobody has used for so long is found by the list's filter."""
 
 # A longer description is read on the integration's own page.
 _DESCRIPTION = 100
@@ -60,6 +63,11 @@ class Row:
         return last_used(self.standing)
 
     @property
+    def is_unused(self) -> bool:
+        """Whether nobody used it in UNUSED, or ever."""
+        return self.last_used is None or self.standing.now - self.last_used >= UNUSED
+
+    @property
     def needs_attention(self) -> bool:
         """Whether a person should look at it: an alarm, or no token that works."""
         return needs_attention(self.standing)
@@ -79,7 +87,7 @@ class Filters:
         return (
             self.account in ("", row.account.id)
             and self.managed_by in ("", row.managed_by)
-            and (not self.unused or row.last_used is None)
+            and (not self.unused or row.is_unused)
             and (not self.due or row.standing.status in ("due", "overdue"))
         )
 
