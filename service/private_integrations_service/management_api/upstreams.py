@@ -14,6 +14,7 @@ from private_integrations.contract import (
 from ..domain import Refused
 from ..operations import signing, upstreams, webhook_secrets
 from ..operations.verification import verify
+from ..operations.webhooks import NO_SEALING_KEYS
 from ..problems import ProblemError
 from ..sealing import Sealer
 from ..storage.database import Write
@@ -96,9 +97,7 @@ def verify_upstream(account_id: AccountId, asking: Administering, response: Resp
 def _sealer(asking: Caller) -> Sealer:
     sealer = asking.rules.settings.sealer
     if sealer is None:
-        raise ProblemError(
-            Refused("sealing-keys-missing", "the service runs without sealing keys; start it with --sealing-keys FILE")
-        )
+        raise ProblemError(NO_SEALING_KEYS)
     return sealer
 
 
