@@ -60,14 +60,14 @@ class Application:
     def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now) -> None:
         catalogue = Catalogue.load()
         self._closing = ExitStack()
-        self.activity = Activity(database.file.parent, database.run)
-        self._closing.callback(self.activity.close)
+        activity = Activity(database.file.parent, database.run)
+        self._closing.callback(activity.close)
         self._health = _health(database)
         recorder = Recorder()
         self._management = _limited(
-            management_api(database, catalogue, settings, clock, self.activity, recorder), settings.body_limit
+            management_api(database, catalogue, settings, clock, activity, recorder), settings.body_limit
         )
-        self._pages = _limited(settings_pages(database, catalogue, settings, clock, self.activity), settings.body_limit)
+        self._pages = _limited(settings_pages(database, catalogue, settings, clock, activity), settings.body_limit)
         self._judge = Judge(database, catalogue, clock, settings.cached_grants, recorder)
         self._closing.callback(self._judge.close)
         self._gateway: Gateway | None = None
@@ -84,14 +84,14 @@ class Application:
             self._data_api = Authorizer(self._gateway, self._judge, settings.trusted_proxies)
         self._forward_auth = ForwardAuth(self._judge, settings.trusted_proxies)
         # Last, when nothing can fail any more: who doesn't get an application can't close it.
-        self._flusher = Flusher(recorder, self.activity, clock)
+        self._flusher = Flusher(recorder, activity, clock)
         poster = Poster(settings.destinations)
         signers: dict[Kind, Signer] = {
             "service": StandardSigner(settings.sealer),
             "data": DataSigner(database, settings.sealer),
         }
         sender = Sender(database, poster, signers, clock)
-        self._jobs = Jobs(database.file.parent, _jobs(database, self.activity, settings, sender), clock)
+        self._jobs = Jobs(database.file.parent, _jobs(database, activity, settings, sender), clock)
         self._closing.callback(self._jobs.close)
         # Before the lock of the jobs is given free: until then nobody else sends.
         self._closing.callback(sender.close)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pysqlite3.dbapi2 as sqlite
 from starlette.types import Scope
 
-from ..origins import Networks, client_address
+from ..origins import LONGEST_AGENT, Networks, client_address
 from ..storage.activity import CALLERS_KEPT, Activity, Batch, NoRoom, hour_of
 from ..storage.grants import Grant
 from ..storage.tables import to_milliseconds
@@ -26,8 +26,6 @@ _SECONDS = 1.0
 _IDLE = timedelta(seconds=15)
 # A file that can't be written for a moment alarms nobody.
 _TROUBLE = timedelta(minutes=1)
-
-_LONGEST_AGENT = 200
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +75,7 @@ class Recorder:
 
         `scope` is the one that its endpoint needs, empty where none is known; `agent` is the `User-Agent` as sent.
         """
-        key = (grant.token_id, scope, reason, address, agent[:_LONGEST_AGENT])
+        key = (grant.token_id, scope, reason, address, agent[:LONGEST_AGENT])
         # Not `with`, which takes three times as long; the other thread holds the lock for an exchange of two names.
         self._acquire()
         try:

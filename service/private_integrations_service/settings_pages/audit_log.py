@@ -11,11 +11,13 @@ from ..domain import Refused
 from ..operations import audit
 from ..storage.accounts import account_by_id
 from ..storage.audit import Search, head
+from .fields import whole_number
 from .rendering import HEADERS
 from .visits import Visit, signed_in
 
 _KINDS = ("person", "key", "deployment")
-_LATEST_CURSOR = 2**63 - 1
+# Fewer than the largest number that the database knows has.
+_CURSOR_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,7 @@ def _day(text: str, later: timedelta = timedelta(0)) -> datetime | None:
 
 def _cursor(text: str) -> int | None:
     """The place in the log that an address names; one that is none is the newest."""
-    known = text.isascii() and text.isdecimal() and len(text) < len(str(_LATEST_CURSOR))
-    return int(text) if known else None
+    return whole_number(text, _CURSOR_DIGITS)
 
 
 ROUTES = [

@@ -10,7 +10,7 @@ from private_integrations.contract import Integration, IntegrationEdit
 from ..domain import Refused
 from ..operations import integrations
 from ..problems import status_of
-from .fields import faults_in, query_of, text
+from .fields import faults_in, query_of, text, whole_number
 from .integration import ONE, Shown, scopes_of, shown
 from .pulumi import details_line, scopes_line
 from .scope_choice import Offer, Picker, picker
@@ -198,7 +198,7 @@ def _change(visit: Visit, found: Shown, chosen: Picker) -> ScopeChange:
 
 def read_version(value: str) -> int | None:
     """The version in a form; None if it can't be one."""
-    return int(value) if value.isascii() and value.isdecimal() and len(value) < 10 else None
+    return whole_number(value, 9)
 
 
 ROUTES = [

@@ -36,6 +36,11 @@ def text(value: str) -> str:
     return value.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
+def whole_number(value: str, digits: int) -> int | None:
+    """A number of at most so many ASCII digits; None if it is none: what Python takes for digits else is nobody's."""
+    return int(value) if value.isascii() and value.isdecimal() and len(value) <= digits else None
+
+
 def duration_text(value: str) -> str:
     """A duration as it was entered, of which a number without a unit is days."""
     return f"{value}d" if value.isascii() and value.isdecimal() else value

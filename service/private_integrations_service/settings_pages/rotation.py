@@ -14,7 +14,7 @@ from ..domain import Refused
 from ..operations import by_hand, generations
 from ..problems import status_of
 from ..storage.database import Write
-from .fields import is_mark, new_mark
+from .fields import is_mark, new_mark, whole_number
 from .integration import ONE, Shown, callers_lately, in_days, shown
 from .pulumi import rotation_line
 from .tokens import Handover, token_page
@@ -234,9 +234,8 @@ def _ask_unless_gone(visit: Visit, template: str, refused: Refused) -> Response 
 
 def _generation(value: str) -> int | None:
     """The number of a generation in a form; None if it can't be one."""
-    if not (value.isascii() and value.isdecimal() and len(value) <= 10):
-        return None
-    return int(value) if 1 <= int(value) <= LAST_GENERATION else None
+    number = whole_number(value, 10)
+    return number if number is not None and 1 <= number <= LAST_GENERATION else None
 
 
 ROUTES = [
