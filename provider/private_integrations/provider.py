@@ -207,7 +207,7 @@ class TokenProvider(_Provider):
     def check(self, _olds: Properties, news: Properties) -> CheckResult:
         """Compute the visible inputs `generation` and `rotation_reason`, which are what a preview shows."""
         # Once adopted, the token that was given is of no more use, and is kept nowhere.
-        declared = _without(news, "__provider", *(["adopt_token"] if _olds else []))
+        declared = _without(news, "__provider", *(["adopt_token", "adopt_rotate"] if _olds else []))
         if "external_id" in _olds:
             declared["external_id"] = _olds["external_id"]
         checked, faults = normalize_token(declared)
@@ -273,13 +273,13 @@ class TokenProvider(_Provider):
         return planned_generation(olds, checked, known)
 
     def _adopted(self, props: Properties) -> Properties | None:
-        if "adopt" not in props:
+        if "adopt" not in props or props.get("adopt_rotate"):
             return None
         known = self._known(props)
         secret = known.state.of_generation(int(props["generation"])) if known else None
         if known is None or secret is None or secret.role == "ended":
             return None
-        held = {**_without(props, "adopt_token", "__provider"), "token": props.get("adopt_token")}
+        held = {**_without(props, "adopt_token", "adopt_rotate", "__provider"), "token": props.get("adopt_token")}
         return held | {"fingerprint": secret.fingerprint, "previous_token": None} | observed(held, known)
 
     def _known(self, props: Properties) -> Known | None:
@@ -307,7 +307,7 @@ class TokenProvider(_Provider):
         """The state's own previous token in its old place."""
         secret, known = self._secret_to_go_back_to(state, planned), self._known(planned)
         assert known is not None
-        held = {**_without(planned, "adopt_token", "__provider"), "token": state["previous_token"]}
+        held = {**_without(planned, "adopt_token", "adopt_rotate", "__provider"), "token": state["previous_token"]}
         return held | {"fingerprint": secret.fingerprint, "previous_token": None} | observed(held, known)
 
     def _issued(self, props: Properties, *, held: int, previous: str | None) -> Properties:
@@ -322,7 +322,7 @@ class TokenProvider(_Provider):
             reason=props["rotation_reason"],
         )
         return {
-            **_without(props, "adopt_token", "__provider"),
+            **_without(props, "adopt_token", "adopt_rotate", "__provider"),
             "token": issued.token,
             "previous_token": previous if policy.overlap else None,
             "fingerprint": issued.fingerprint,

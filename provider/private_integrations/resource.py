@@ -93,7 +93,7 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
     external_id: Output[str]
     """organization/project/stack/logical name: how the service knows the owner."""
     token: Output[str | None]
-    """Secret. The token in use; empty only after `adopt` without `adopt_token`."""
+    """Secret. The token in use; empty only after `adopt` without `adopt_token` or `adopt_rotate`."""
     previous_token: Output[str | None]
     """Secret. The token before, while it may still work."""
     generation: Output[int | None]
@@ -118,6 +118,7 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
         rotation: Rotation | None = None,
         adopt: Input[str] | None = None,
         adopt_token: Input[str] | None = None,
+        adopt_rotate: bool = False,
         opts: ResourceOptions | None = None,
     ) -> None:
         """Declare an integration.
@@ -127,7 +128,14 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
         account: default: PRIVATE_INTEGRATIONS_ACCOUNT or the stack's private-integrations:account.
         adopt: the id (`int_…`) of an existing integration to take over without rotating its token.
         adopt_token: that integration's present token, so that `token` is known from the first `up`.
+        adopt_rotate: True issues a token in the `up` that adopts, for when you don't have the present one; that one
+            works on for the overlap, counted from the new token's first use.
+
+        Raises pulumi.RunError, which ends the program without a traceback, for `import_` in `opts` (adopt the integration
+        instead), and for `adopt_rotate` without `adopt` or together with `adopt_token`.
         """
+        _refuse_import(opts)
+        _check_adopt_rotate(adopt_rotate, adopt, adopt_token)
         existing = opts is not None and opts.id is not None
         external_id = _external_id(resource_name)
         props: dict[str, Any] = {
@@ -145,7 +153,11 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
         with _unspoiled_pickler():
             super().__init__(IntegrationProvider(), resource_name, props, opts)
         # Another stack owns an integration that is only looked up: a child here would rotate its token.
-        self._token = None if existing else Token(resource_name, self, external_id, rotation, adopt, adopt_token)
+        self._token = (
+            None
+            if existing
+            else Token(resource_name, self, external_id, rotation, adopt, adopt_token, adopt_rotate=adopt_rotate)
+        )
         for output in _TOKEN_OUTPUTS:
             setattr(self, output, getattr(self._token, output) if self._token else Output.from_input(None))
 
@@ -183,6 +195,8 @@ class Token(Resource, module="private_integrations", name="Token"):
         rotation: Rotation | None,
         adopt: Input[str] | None,
         adopt_token: Input[str] | None,
+        *,
+        adopt_rotate: bool,
     ) -> None:
         self._declared = (rotation._with_trigger() or None) if rotation else None
         props: dict[str, Any] = {
@@ -192,6 +206,7 @@ class Token(Resource, module="private_integrations", name="Token"):
                 rotation=self._declared,
                 adopt=adopt,
                 adopt_token=None if adopt_token is None else Output.secret(adopt_token),
+                adopt_rotate=adopt_rotate or None,
             ),
             # An output becomes an attribute only if it is named here.
             **dict.fromkeys((*_TOKEN_OUTPUTS, "held_until")),
@@ -216,6 +231,25 @@ _TOKEN_OUTPUTS = (
     "previous_token_expires_at",
     "status",
 )
+
+
+def _refuse_import(opts: ResourceOptions | None) -> None:
+    """Refuse the option that the engine fails on with a traceback: it knows no Python provider of a resource to import."""
+    if opts is not None and opts.import_ is not None:
+        raise pulumi.RunError(
+            'a private integration can\'t be imported; declare PrivateIntegration(…, adopt="int_…") to take it over'
+        )
+
+
+def _check_adopt_rotate(adopt_rotate: bool, adopt: Input[str] | None, adopt_token: Input[str] | None) -> None:
+    if not isinstance(adopt_rotate, bool):
+        raise pulumi.RunError("adopt_rotate must be True or False")
+    if adopt_rotate and adopt is None:
+        raise pulumi.RunError("adopt_rotate goes with adopt: name the integration to take over")
+    if adopt_rotate and adopt_token is not None:
+        raise pulumi.RunError(
+            "give adopt_token to keep the present token, or adopt_rotate=True to issue another: not both"
+        )
 
 
 def _given(**inputs: Any) -> dict[str, Any]:
