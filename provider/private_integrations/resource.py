@@ -131,8 +131,8 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
         adopt_rotate: True issues a token in the `up` that adopts, for when you don't have the present one; that one
             works on for the overlap, counted from the new token's first use.
 
-        Raises pulumi.RunError, which ends the program without a traceback, for `import_` in `opts` (adopt the integration
-        instead), and for `adopt_rotate` without `adopt` or together with `adopt_token`.
+        Raises pulumi.RunError, which ends the program without a traceback, for `import_` in `opts` (adopt the
+        integration instead), and for `adopt_rotate` without `adopt` or together with `adopt_token`.
         """
         _refuse_import(opts)
         _check_adopt_rotate(adopt_rotate, adopt, adopt_token)
@@ -234,7 +234,7 @@ _TOKEN_OUTPUTS = (
 
 
 def _refuse_import(opts: ResourceOptions | None) -> None:
-    """Refuse the option that the engine fails on with a traceback: it knows no Python provider of a resource to import."""
+    """Refuse the option that the engine fails on with a traceback: an import has no Python class to ask."""
     if opts is not None and opts.import_ is not None:
         raise pulumi.RunError(
             'a private integration can\'t be imported; declare PrivateIntegration(…, adopt="int_…") to take it over'
@@ -248,7 +248,7 @@ def _check_adopt_rotate(adopt_rotate: bool, adopt: Input[str] | None, adopt_toke
         raise pulumi.RunError("adopt_rotate goes with adopt: name the integration to take over")
     if adopt_rotate and adopt_token is not None:
         raise pulumi.RunError(
-            "give adopt_token to keep the present token, or adopt_rotate=True to issue another: not both"
+            "give adopt_token to keep the present token or adopt_rotate=True for another one, not both"
         )
 
 
