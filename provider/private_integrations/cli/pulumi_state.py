@@ -68,7 +68,8 @@ def import_file(resources: Iterable[Resource]) -> dict[str, Any]:
 
 def _with_ancestors(resource: Resource, by_urn: Mapping[str, Resource]) -> list[Resource]:
     """Find the resource and the components above it, up to the stack, the nearest first."""
-    found, current = [], resource
+    found: list[Resource] = []
+    current: Resource | None = resource
     while current is not None and current["type"] != _STACK_TYPE and current not in found:
         found.append(current)
         current = by_urn.get(current.get("parent", ""))
