@@ -22,7 +22,7 @@ def refuse_plan(integration_id: str, known: Known | None, olds: Properties, chec
     if known is None:
         return f"{integration_id} is not in the service any more; run pulumi refresh"
     owner = known.state.external_id
-    if olds and owner != checked["external_id"]:
+    if (olds or "adopt" not in checked) and owner != checked["external_id"]:
         return f"{integration_id} was taken over by {owner}; remove it from this stack with pulumi state delete"
     given = checked.get("adopt_token")
     if given is None or is_unknown(given):

@@ -207,13 +207,13 @@ def test_a_key_can_ask_who_it_is(management, deployer, viewer_key):
     """A pipeline learns its key's name, role, end and the accounts that it reaches, with their class; never the key."""
     every = management.ask("GET", "/accounts").json()["accounts"]
     mine = deployer.ask("GET", "/whoami").json()
-    assert (mine["role"], mine["expires_at"]) == ("deployer", None)
+    assert (mine["role"], mine["expires_at"], mine["bound"]) == ("deployer", None, True)
     assert mine["accounts"] == [account for account in every if account["id"] == deployer.account]
     assert {account["kind"] for account in mine["accounts"]} == {"sub_account"}
     [listed] = [key for key in management.ask("GET", "/keys").json()["keys"] if key["id"] == mine["id"]]
     assert mine["name"] == listed["name"]
     reader = management.ask("GET", "/whoami", key=viewer_key)
-    assert (reader.json()["name"], reader.json()["role"]) == ("reader", "viewer")
+    assert (reader.json()["name"], reader.json()["role"], reader.json()["bound"]) == ("reader", "viewer", False)
     assert reader.json()["accounts"] == every
     assert viewer_key not in reader.text
 

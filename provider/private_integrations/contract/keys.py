@@ -72,7 +72,8 @@ class KeyList(Answer):
 class Principal(Answer):
     """Describe the caller of the management API: its key, and the accounts that the key reaches, with their class.
 
-    `now` is the service's clock, which `expires_at` is compared with.
+    `bound` tells whether the key reaches only these accounts, or every account that there is and will be. `now` is the
+    service's clock, which `expires_at` is compared with.
     """
 
     now: Instant
@@ -80,4 +81,5 @@ class Principal(Answer):
     name: str
     role: Role
     expires_at: Instant | None
+    bound: bool
     accounts: list[Account]

@@ -50,5 +50,11 @@ def read_principal(asking: Asking) -> Principal:
         reached = list_accounts(connection, asking.actor.accounts)
     key = asking.key
     return Principal(
-        now=asking.now, id=key.id, name=key.name, role=key.role, expires_at=key.expires_at, accounts=reached
+        now=asking.now,
+        id=key.id,
+        name=key.name,
+        role=key.role,
+        expires_at=key.expires_at,
+        bound=key.accounts is not None,
+        accounts=reached,
     )
