@@ -155,9 +155,7 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
             super().__init__(IntegrationProvider(), resource_name, props, opts)
         # Another stack owns an integration that is only looked up: a child here would rotate its token.
         self._token = (
-            None
-            if existing
-            else Token(resource_name, self, rotation, adopt, adopt_token, adopt_rotate=adopt_rotate)
+            None if existing else Token(resource_name, self, rotation, adopt, adopt_token, adopt_rotate=adopt_rotate)
         )
         for output in _TOKEN_OUTPUTS:
             setattr(self, output, getattr(self._token, output) if self._token else Output.from_input(None))
