@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from starlette.types import Scope
@@ -12,7 +13,11 @@ from ..authorizer.decisions import read_query, refuse_location
 from ..authorizer.judge import Granted
 from ..authorizer.replies import Refusal, Reply
 from ..storage.database import Database
-from .bodies import Check, read_fields, refuse_fields
+from .bodies import Check, read_fields, refuse_fields, required_text
+from .shapes import Generation, OperationShapes, operation_shapes
+
+_V3 = b"v3"
+_NO_CHECKS: Mapping[str, Check] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,51 @@ class Request:
         """Where the client reached the API, by its own word: for links in answers to itself."""
         host = next((value for name, value in self.scope["headers"] if name == b"host"), b"localhost")
         return f"{self.scope.get('scheme', 'http')}://{host.decode('latin-1')}"
+
+    @property
+    def generation(self) -> Generation:
+        """Tell by the `Version` header which specification the client was written for."""
+        version = next((value for name, value in self.scope["headers"] if name == b"version"), b"")
+        return "v3" if version.strip() == _V3 else "v2"
+
+    @cached_property
+    def shapes(self) -> OperationShapes:
+        """Look up what the operation takes in the client's generation."""
+        endpoint = self.granted.match.endpoint
+        return operation_shapes(endpoint.method, endpoint.path, self.generation)
+
+    def body_fields(
+        self,
+        refined: Mapping[str, Check] = _NO_CHECKS,
+        *,
+        also: Mapping[str, Check] = _NO_CHECKS,
+        optional: Collection[str] = (),
+    ) -> dict[str, Any] | Refusal:
+        """Read the body's fields, and check them against the operation's shape.
+
+        Args:
+            refined: checks that say more of a documented field than its type; of other fields they are left out,
+                so that operations of one resource can share them.
+            also: fields that the platform takes though its specification doesn't name them.
+            optional: fields that it calls required, and the platform doesn't.
+
+        """
+        shape = self.shapes.body
+        checks = {name: refined.get(name, check) for name, check in shape.checks.items()}
+        return self.fields({**checks, **also}, shape.required - set(optional))
+
+    def query_faults(self, also: Collection[str] = ()) -> list[str]:
+        """Find parameters that the operation doesn't take, and required ones that are missing or empty.
+
+        Args:
+            also: parameters that the platform takes though its specification doesn't name them.
+
+        """
+        shape = self.shapes.query
+        faults = [f"property {name} should not exist" for name in self.query if name not in {*shape.checks, *also}]
+        for name in sorted(shape.required):
+            faults += required_text(name, next(iter(self.query.get(name, ())), None))
+        return faults
 
     def fields(self, checks: Mapping[str, Check], required: Collection[str] = ()) -> dict[str, Any] | Refusal:
         """The body's fields, or why they don't pass; a location among them must be one that the token reaches."""
