@@ -9,6 +9,8 @@ from typing import Any
 
 from starlette.types import Scope
 
+from private_integrations.contract import rfc3339
+
 from ..authorizer.decisions import read_query, refuse_location
 from ..authorizer.judge import Granted
 from ..authorizer.replies import Refusal, Reply
@@ -38,6 +40,18 @@ class Request:
     def now(self) -> datetime:
         """The instant at which the request was authorized."""
         return self.granted.now
+
+    @property
+    def author(self) -> dict[str, str]:
+        """Describe who makes something with this request: the integration, as the platform describes an app."""
+        grant = self.granted.grant
+        return {
+            "source": "INTEGRATION",
+            "channel": "OAUTH",
+            "sourceId": grant.integration_id,
+            "sourceName": grant.integration_name,
+            "timestamp": rfc3339(self.now),
+        }
 
     def parameter(self, name: str) -> str:
         """The value of a path parameter."""
@@ -71,6 +85,7 @@ class Request:
         refined: Mapping[str, Check] = _NO_CHECKS,
         *,
         also: Mapping[str, Check] = _NO_CHECKS,
+        also_required: Collection[str] = (),
         optional: Collection[str] = (),
     ) -> dict[str, Any] | Refusal:
         """Read the body's fields, and check them against the operation's shape.
@@ -79,12 +94,21 @@ class Request:
             refined: checks that say more of a documented field than its type; of other fields they are left out,
                 so that operations of one resource can share them.
             also: fields that the platform takes though its specification doesn't name them.
-            optional: fields that it calls required, and the platform doesn't.
+            also_required: fields that it requires though its specification doesn't say so.
+            optional: fields that its specification calls required, and the platform doesn't.
 
         """
         shape = self.shapes.body
-        checks = {name: refined.get(name, check) for name, check in shape.checks.items()}
-        return self.fields({**checks, **also}, shape.required - set(optional))
+        checks = {**{name: refined.get(name, check) for name, check in shape.checks.items()}, **also}
+        given = read_fields(self.body)
+        if isinstance(given, Refusal):
+            return given
+        location = given.get("locationId") if "locationId" in checks else None
+        refusal = None
+        if isinstance(location, str) and location:
+            refusal = refuse_location(self.granted.match.endpoint, self.granted.grant, location, None)
+        required = (shape.required - set(optional)) | set(also_required)
+        return refusal or refuse_fields(given, checks, required) or given
 
     def query_faults(self, also: Collection[str] = ()) -> list[str]:
         """Find parameters that the operation doesn't take, and required ones that are missing or empty.
@@ -98,17 +122,6 @@ class Request:
         for name in sorted(shape.required):
             faults += required_text(name, next(iter(self.query.get(name, ())), None))
         return faults
-
-    def fields(self, checks: Mapping[str, Check], required: Collection[str] = ()) -> dict[str, Any] | Refusal:
-        """The body's fields, or why they don't pass; a location among them must be one that the token reaches."""
-        given = read_fields(self.body)
-        if isinstance(given, Refusal):
-            return given
-        location = given.get("locationId") if "locationId" in checks else None
-        refusal = None
-        if isinstance(location, str) and location:
-            refusal = refuse_location(self.granted.match.endpoint, self.granted.grant, location, None)
-        return refusal or refuse_fields(given, checks, required) or given
 
 
 Handler = Callable[[Request], Reply | Refusal]

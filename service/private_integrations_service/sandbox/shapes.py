@@ -61,18 +61,17 @@ def _read_shapes() -> Mapping[str, Mapping[str, OperationShapes]]:
     )
 
 
-def _shape(fields: Any) -> Shape:
-    """Make the shape of named types; the specification leaves some bodies untyped, which name no field."""
+def _shape(fields: Any, required: Check = required_text) -> Shape:
+    """Make the shape of named types, whose required texts pass `required`; an untyped body names no field."""
     if not isinstance(fields, dict):
         return Shape()
+    names = {name: name.removesuffix(_REQUIRED) for name in fields}
     return Shape(
         checks={
-            name.removesuffix(_REQUIRED): required_text
-            if name.endswith(_REQUIRED) and type_ == "string"
-            else _check(type_)
+            names[name]: required if type_ == "string" and name != names[name] else _check(type_)
             for name, type_ in fields.items()
         },
-        required=frozenset(name.removesuffix(_REQUIRED) for name in fields if name.endswith(_REQUIRED)),
+        required=frozenset(plain for name, plain in names.items() if name != plain),
     )
 
 
@@ -80,7 +79,7 @@ def _check(type_: Any) -> Check:
     if isinstance(type_, list):
         return _array_of(type_[0])
     if isinstance(type_, dict):
-        return _any_of(type_[_CHOICE]) if _CHOICE in type_ else _object_of(_shape(type_))
+        return _any_of(type_[_CHOICE]) if _CHOICE in type_ else _object_of(_shape(type_, text))
     name, _, values = type_.partition(" ")
     return _one_of(values.split("|")) if values else _CHECKS[name]
 
