@@ -59,6 +59,34 @@ def test_contacts_of_an_older_release_are_kept():
     assert rows[0].fields == {"firstName": "ÉLODIE", "city": "Lyon"}
 
 
+def test_tags_of_an_older_release_are_kept_in_lower_case():
+    """Stored tags are written in lower case, each once; of a location's tags that become one, one stays."""
+    migrations = importlib.resources.files("private_integrations_service") / "migrations"
+    older = create_engine("sqlite://", module=sqlite)
+    with older.connect() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(migrations))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0011")
+        for account in "ab":
+            connection.exec_driver_sql(
+                "INSERT INTO accounts (id, name, kind, created_at) VALUES (?, 'Agency', 'agency', 0)", (account,)
+            )
+        for id_, fields in (("c1", '{"tags": ["VIP", "\\u00c9t\\u00e9", "vip"], "city": "Lyon"}'), ("c2", "{}")):
+            connection.exec_driver_sql(
+                "INSERT INTO contacts (id, account_id, fields, added_at, updated_at) VALUES (?, 'a', ?, 5, 6)",
+                (id_, fields),
+            )
+        for id_, account, name in (("t1", "a", "VIP"), ("t2", "a", "vip"), ("t3", "b", "VIP"), ("t4", "a", "Lead")):
+            connection.exec_driver_sql("INSERT INTO location_tags VALUES (?, ?, ?)", (id_, account, name))
+        command.upgrade(config, "head")
+        rows = connection.execute(select(tables.contacts).order_by(tables.contacts.c.id)).all()
+        tags = connection.execute(select(tables.location_tags).order_by(tables.location_tags.c.id)).all()
+    older.dispose()
+    assert [row.fields for row in rows] == [{"tags": ["vip", "été"], "city": "Lyon"}, {}]
+    assert [tuple(tag) for tag in tags] == [("t2", "a", "vip"), ("t3", "b", "vip"), ("t4", "a", "lead")]
+
+
 def test_a_database_is_opened_again(tmp_path):
     """Opening migrates what is missing, which is nothing the second time."""
     open_database(tmp_path).close()
