@@ -235,7 +235,8 @@ class Owner:
 
     def ask(self, method, path, body=None):
         """One request, under a version that every endpoint is served under."""
-        return self._api.ask(method, path, body, token=self._token, version="v3")
+        version = "2021-07-28" if path.partition("?")[0].endswith("/campaigns/removeAll") else "v3"
+        return self._api.ask(method, path, body, token=self._token, version=version)
 
     def path(self, template, ids):
         """The path of a template, at this owner's location, with these ids in place of made ones."""
