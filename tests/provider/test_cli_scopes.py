@@ -81,6 +81,10 @@ def test_a_scope_of_little_use(scopes, name, said):
             ("DELETE", "/contacts/c/campaigns/remove-all"),
             ["DELETE /contacts/{contactId}/campaigns/remove-all", "contacts.write", "sub-accounts", "v3"],
         ),
+        (
+            ("DELETE", "/contacts/c/campaigns/removeAll"),
+            ["DELETE /contacts/{contactId}/campaigns/removeAll", "contacts.write", "sub-accounts", "before v3"],
+        ),
     ],
 )
 def test_what_a_request_needs(scopes, request_, needed):

@@ -595,6 +595,7 @@ def test_seeded_contacts_pass_the_apis_own_rules(api, database, accounts, clock)
     contacts = api.ask("GET", f"/contacts/?locationId={accounts.location}").body["contacts"]
     assert len({contact["dateAdded"] for contact in contacts}) == 5
     for contact in contacts:
+        assert (contact["contactName"], contact["createdBy"]["timestamp"]) == (contact["name"], contact["dateAdded"])
         same = {name: contact[name] for name in ("name", "email", "phone", "tags")}
         assert api.ask("PUT", f"/contacts/{contact['id']}", same).status == 200
         upsert = {**same, "companyName": contact["companyName"], "locationId": accounts.location}

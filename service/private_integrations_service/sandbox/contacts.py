@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
+from private_integrations.contract import rfc3339
+
 from ..authorizer.replies import Refusal, Reply, new_trace_id
 from ..storage import contacts as stored
 from ..storage.contacts import Contact, Selection
@@ -149,8 +151,16 @@ def contact_alike(
 def seed(write: Write, account_id: str) -> None:
     """Store a handful of contacts, so that a first request shows something."""
     for days, (name, email, phone, company, tags) in enumerate(_DEMO, start=1):
-        given = {"name": name, "email": email, "phone": phone, "companyName": company, "tags": tags}
         added_at = write.now - timedelta(days=days)
+        author = {"source": "WEB_USER", "channel": "APP", "sourceName": "Demo", "timestamp": rfc3339(added_at)}
+        given = {
+            "name": name,
+            "email": email,
+            "phone": phone,
+            "companyName": company,
+            "tags": tags,
+            "createdBy": author,
+        }
         contact = replace(_new_contact(write, account_id, given), added_at=added_at, updated_at=added_at)
         stored.add_contact(write.connection, contact)
 
