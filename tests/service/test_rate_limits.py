@@ -248,7 +248,13 @@ def test_settings_that_make_no_sense(variable, text, message):
 
 # Answers.
 
-SCOPES = ("contacts.readonly", "contacts.write", "locations/tags.readonly", "locations.readonly", "calendars.readonly", "calendars/groups.readonly")
+SCOPES = (
+    "contacts.readonly",
+    "contacts.write",
+    "locations/tags.readonly",
+    "locations.readonly",
+    "calendars/groups.readonly",
+)
 
 
 @pytest.fixture
