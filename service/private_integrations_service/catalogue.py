@@ -17,6 +17,14 @@ _KIND_NAMES = {"agency": "agencies", "sub_account": "sub-accounts"}
 # How alike names must be (difflib's ratio) for one to be a likely slip for the other.
 _NEAR = 0.85
 
+# Endpoints that the v3 specifications lack and v3 serves (docs/platform.md §3): third parties measured the first three;
+# the others have a parameter of another name there, or one in the place of a platform's name.
+_KEPT_IN_V3 = re.compile(
+    r"GET /contacts/|GET /users/|[A-Z]+ /emails/builder.*"
+    r"|[A-Z]+ /ad-publishing/facebook/adsets/\{adsetId}.*"
+    r"|[A-Z]+ /social-media-posting/oauth/(.*/)?[a-z-]+/(start|accounts/\{accountId})"
+)
+
 # A slash, a backslash or a control character inside a segment means another path to somebody behind us.
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
 
@@ -27,7 +35,8 @@ class Endpoint:
 
     `account_kinds` are the kinds of accounts (`agency`, `sub_account`) whose tokens it accepts; empty
     means that no private integration token opens it. `parameters` are positions and names of the
-    path's variable segments, the empty one before its first slash counted.
+    path's variable segments, the empty one before its first slash counted. An endpoint is `removed_in_v3` if the
+    platform refuses its path to clients of v3.
     """
 
     method: str
@@ -37,6 +46,7 @@ class Endpoint:
     closed_because: str | None
     versions: tuple[str, ...]
     v3_only: bool
+    removed_in_v3: bool
     parameters: tuple[tuple[int, str], ...]
 
 
@@ -75,12 +85,12 @@ class Catalogue:
     @classmethod
     def load(cls) -> "Catalogue":
         """Read the catalogue that comes with the package (its format: docs/platform.md §9)."""
-        text = resources.files(__package__).joinpath("data/scopes.json").read_text("utf-8")
-        data = json.loads(text)
+        published, additions = _data("scopes.json"), _data("additions.json")
         scopes = {
-            entry["name"]: Scope(_account_kinds(entry["access"]), entry["pit_refused"]) for entry in data["scopes"]
+            entry["name"]: Scope(_account_kinds(entry["access"]), entry["pit_refused"]) for entry in published["scopes"]
         }
-        endpoints = tuple(_endpoint(entry, scopes) for entry in data["endpoints"])
+        entries = sorted([*published["endpoints"], *additions["endpoints"]], key=_place)
+        endpoints = tuple(_endpoint(entry, scopes) for entry in entries)
         return cls(endpoints, MappingProxyType(scopes), _trees(endpoints))
 
     def refuse_scope(self, scope: str, account_kind: str) -> str | None:
@@ -134,6 +144,15 @@ class Catalogue:
         return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
+def _data(name: str) -> Any:
+    return json.loads(resources.files(__package__).joinpath("data", name).read_text("utf-8"))
+
+
+def _place(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """Sort by path, then by method, as the published data is."""
+    return entry["path"], entry["method"]
+
+
 def _endpoint(entry: Mapping[str, Any], scopes: Mapping[str, Scope]) -> Endpoint:
     scope = entry["scopes"][0] if entry["scopes"] else None
     kinds = _accepted_kinds(entry, None if scope is None else scopes[scope])
@@ -145,6 +164,7 @@ def _endpoint(entry: Mapping[str, Any], scopes: Mapping[str, Scope]) -> Endpoint
         closed_because=None if kinds else _reason_to_close(entry),
         versions=tuple(entry["versions"]),
         v3_only=entry["versions"] == ["v3"] and entry["gen"] == ["v3"],
+        removed_in_v3=entry["gen"] == ["v2"] and not _KEPT_IN_V3.fullmatch(f"{entry['method']} {entry['path']}"),
         parameters=tuple(
             (position, segment[1:-1])
             for position, segment in enumerate(_segments(entry["path"]))

@@ -135,6 +135,49 @@ def test_v3_only_endpoints(api, desk):
     assert api.ask("DELETE", path, token=token, version="v3").body["reason"] == "contact-not-found"
 
 
+def removed(method, path):
+    """The answer of an endpoint that v3 dropped to a client of v3."""
+    text = f"Endpoint {method} {path} not available in API version v3. This endpoint was removed in version v3."
+    return {
+        "statusCode": 400,
+        "message": f"{text} Please use a version before v3.",
+        "error": "Bad Request",
+        "reason": "version-too-new",
+    }
+
+
+def test_endpoints_that_v3_dropped(api, desk, catalogue):
+    """Each is a 400 under v3, whatever the token's class and scopes are, and what it was under the older versions."""
+    token = desk.token_with("contacts.write")
+    dropped = [endpoint for endpoint in catalogue.endpoints if endpoint.removed_in_v3]
+    assert len(dropped) == 12
+    for endpoint in dropped:
+        path = endpoint.path.replace("{", "").replace("}", "")
+        answer = api.ask(endpoint.method, path, token=token, version="v3")
+        assert (answer.status, answer.body) == (400, removed(endpoint.method, path))
+        assert api.ask(endpoint.method, path, token=token).body["reason"] != "version-too-new"
+    answer = api.ask("DELETE", "/contacts/c1/campaigns/removeAll", token=NEVER_ISSUED, version="v3")
+    assert (answer.status, answer.body["reason"]) == (401, "token-unknown")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/contacts/"),
+        ("GET", "/users/"),
+        ("GET", "/emails/builder"),
+        ("POST", "/emails/builder"),
+        ("POST", "/emails/builder/data"),
+        ("DELETE", "/emails/builder/{location}/t1"),
+    ],
+)
+def test_endpoints_that_v3_only_forgot(api, desk, accounts, method, path):
+    """What third parties measured to answer under v3 is served there, though the v3 specifications lack it."""
+    token = desk.token_with("contacts.readonly", "users.readonly", "emails/builder.readonly", "emails/builder.write")
+    target = f"{path.format(location=accounts.location)}?locationId={accounts.location}"
+    assert api.ask(method, target, token=token, version="v3").status in (200, 501)
+
+
 def test_a_missing_scope_is_named(api, desk, reading):
     """A scope that the token lacks is a 401, as on the platform, and the answer says which one."""
     answer = api.ask("POST", "/contacts/", {}, token=desk.token(reading))

@@ -142,6 +142,14 @@ def test_granted(gateways, desk, integration, accounts, contacts, dialect):
     assert desk.secrets(integration) == {1: ("current", None)}
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_v3_dropped_is_left_to_the_platform(gateways, desk, dialect):
+    """A check lets a client of v3 ask for it: the platform behind the gateway knows what it still serves."""
+    gateways.token = desk.token_with("contacts.write")
+    gateways.version = "v3"
+    assert getattr(gateways, dialect)("DELETE", "/contacts/c1/campaigns/removeAll").status == 200
+
+
 def test_a_name_is_safe_in_a_header(gateways, desk, database, clock, integration, contacts):
     """Whatever characters a name has, its header is ASCII without space, comma or control characters."""
     change = IntegrationEdit(name='Zürich\u2028 ☃, 50 % \u00a0;="')

@@ -74,6 +74,16 @@ def test_contacts_through_the_gateway(pair):
     assert "X-PIT-Problem" not in gone.headers
 
 
+def test_the_platform_itself_refuses_what_v3_dropped(pair):
+    """The gateway passes such a request on: third parties found that the platform still serves some of them."""
+    answer = pair.gateway.ask("DELETE", "/contacts/c1/campaigns/removeAll", headers={"Version": "v3"})
+    assert (answer.status, answer.json["message"].partition(" not ")[0]) == (
+        400,
+        "Endpoint DELETE /contacts/c1/campaigns/removeAll",
+    )
+    assert "X-PIT-Problem" not in answer.headers
+
+
 def test_an_official_client_works_unchanged(pair):
     """It is given another base URL and a token of the gateway's, and notices nothing."""
     client = AuthenticatedClient(base_url=pair.gateway.url, token=pair.gateway.token)

@@ -62,8 +62,17 @@ def absent(noun, id_):
     return {"statusCode": 400, "message": f"{noun} with id {id_} not found", "reason": f"{noun.lower()}-not-found"}
 
 
-def test_a_businesss_life(api, accounts, clock):
-    """Created with 201 under both spellings, read, listed, changed in part and deleted."""
+def test_a_businesss_life(api, accounts, clock, desk):
+    """Created with 201 under both spellings, read, listed, changed in part and deleted, and shown with who did it."""
+    integration = desk.integration(*SCOPES)
+    api.token = desk.token(integration)
+    author = {
+        "source": "INTEGRATION",
+        "channel": "OAUTH",
+        "sourceId": integration,
+        "sourceName": "CRM sync",
+        "timestamp": NOW,
+    }
     answer = api.ask("POST", "/businesses/", {"locationId": accounts.location, **FIELDS})
     business = answer.body["buiseness"]
     assert ID.fullmatch(business["id"])
@@ -71,6 +80,8 @@ def test_a_businesss_life(api, accounts, clock):
         "id": business["id"],
         "locationId": accounts.location,
         **FIELDS,
+        "createdBy": author,
+        "updatedBy": author,
         "createdAt": NOW,
         "updatedAt": NOW,
     }
@@ -81,7 +92,8 @@ def test_a_businesss_life(api, accounts, clock):
     clock.move(minutes=1)
     answer = api.ask("PUT", path, {"city": "Lyon", "phone": None, "name": None})
     del business["phone"]
-    business.update(city="Lyon", updatedAt="2026-11-20T12:01:00.000Z")
+    later = "2026-11-20T12:01:00.000Z"
+    business.update(city="Lyon", updatedAt=later, updatedBy={**author, "timestamp": later})
     assert (answer.status, answer.body) == (200, {"success": True, "buiseness": business, "business": business})
     answer = api.ask("GET", f"/businesses/?locationId={accounts.location}")
     assert (answer.status, answer.body) == (200, {"businesses": [business]})
@@ -97,10 +109,10 @@ def test_a_businesss_life(api, accounts, clock):
             "POST",
             {"name": None, "locationId": None},
             [
-                "locationId must be a string",
-                "locationId should not be empty",
                 "name must be a string",
                 "name should not be empty",
+                "locationId must be a string",
+                "locationId should not be empty",
             ],
         ),
         ("POST", {"name": "", "city": 1}, ["name should not be empty", "city must be a string"]),

@@ -19,8 +19,10 @@ def _writer(api, desk):
     api.token = desk.token_with("contacts.readonly", "contacts.write")
 
 
-def test_create(create, accounts):
+def test_create(create, accounts, desk, api):
     """A contact is created with 201 and shown as single contacts are."""
+    integration = desk.integration("contacts.write")
+    api.token = desk.token(integration)
     contact = create(
         firstName="Rosan",
         lastName="Deo",
@@ -50,7 +52,46 @@ def test_create(create, accounts):
         "source": "public api",
         "dateAdded": NOW,
         "dateUpdated": NOW,
+        "firstNameLowerCase": "rosan",
+        "lastNameLowerCase": "deo",
+        "fullNameLowerCase": "rosan deo",
+        "additionalEmails": [],
+        "additionalPhones": [],
+        "createdBy": {
+            "source": "INTEGRATION",
+            "channel": "OAUTH",
+            "sourceId": integration,
+            "sourceName": "CRM sync",
+            "timestamp": NOW,
+        },
+        "birthMonth": 9,
+        "birthDay": 25,
+        "deleted": False,
+        "bounceEmail": False,
+        "unsubscribeEmail": False,
+        "offers": [],
+        "products": [],
     }
+
+
+def in_list(contact):
+    """A contact as lists show it, from how it is shown alone."""
+    only_alone = {"deleted", "bounceEmail", "unsubscribeEmail", "offers", "products", "birthMonth", "birthDay"}
+    shown = {name: value for name, value in contact.items() if name not in only_alone}
+    named = {"contactName": contact["name"]} if "name" in contact else {}
+    return {**shown, **named, "attributions": []}
+
+
+def test_a_change_keeps_who_created_a_contact(api, create, desk, clock):
+    """What another integration changes was created by the one that created it."""
+    contact = create(firstName="Ada")
+    api.token = desk.token_with("contacts.readonly", "contacts.write")
+    clock.move(minutes=1)
+    changed = api.ask("PUT", f"/contacts/{contact['id']}", {"firstName": "ADA"}).body["contact"]
+    assert changed["createdBy"] == contact["createdBy"]
+    assert (changed["firstName"], changed["firstNameLowerCase"], changed["fullNameLowerCase"]) == ("ADA", "ada", "ada")
+    answer = api.ask("PUT", f"/contacts/{contact['id']}", {"createdBy": {"source": "x"}})
+    assert answer.body["message"] == ["property createdBy should not exist"]
 
 
 def test_only_the_location_is_required(api, create):
@@ -89,7 +130,21 @@ def test_a_name_and_its_parts(api, create):
         ({"\udfff": 1}, ["property \udfff should not exist"]),
         ({"dnd": "yes"}, ["dnd must be a boolean value"]),
         ({"dndSettings": []}, ["dndSettings must be an object"]),
-        ({"dndSettings": {"a": {"\ud800": 1}}}, ["dndSettings must be an object"]),
+        ({"dndSettings": {"a": {}}}, ["dndSettings.property a should not exist"]),
+        (
+            {"dndSettings": {"Call": {"status": "on", "code": 5, "\ud800": 1}}},
+            [
+                "dndSettings.Call.property \ud800 should not exist",
+                "dndSettings.Call.status must be one of the following values: active, inactive, permanent",
+                "dndSettings.Call.code must be a string",
+            ],
+        ),
+        (
+            {"inboundDndSettings": {"all": {}}},
+            ["inboundDndSettings.all.status must be one of the following values: active, inactive"],
+        ),
+        ({"customFields": [{"id": 5, "key": "k"}]}, ["customFields.0.id must be a string"]),
+        ({"customFields": [{"id": "f", "key": 5}]}, ["customFields.0.key must be a string"]),
         ({"tags": "a"}, ["tags must be an array"]),
         ({"tags": ["a", 1]}, ["each value in tags must be a string"]),
         ({"dateOfBirth": "1990-02-30"}, ["dateOfBirth must be a valid ISO 8601 date string"]),
@@ -121,9 +176,10 @@ def test_numbers_that_nothing_carries(api, accounts, number):
 def test_values_nested_without_end(api, accounts):
     """A value deeper than twenty levels is refused while it can still be read."""
     value = b"[" * 200 + b"]" * 200
-    body = b'{"locationId":"%s","dndSettings":{"a":%s}}' % (accounts.location.encode(), value)
+    body = b'{"locationId":"%s","customFields":[{"id":"f","field_value":%s}]}' % (accounts.location.encode(), value)
     answer = api.ask("POST", "/contacts/", body)
-    assert (answer.status, answer.body) == (422, {**INVALID, "message": ["dndSettings must be an object"]})
+    text = "customFields.0.field_value must be a string, a finite number, an array or an object"
+    assert (answer.status, answer.body) == (422, {**INVALID, "message": [text]})
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"  "])
@@ -274,8 +330,8 @@ def test_upsert_without_a_match_in_the_account(api, create, desk, accounts):
             {"email": "x", "new": True, "createNewIfDuplicateAllowed": 1},
             [
                 "property new should not exist",
-                "createNewIfDuplicateAllowed must be a boolean value",
                 "email must be an email",
+                "createNewIfDuplicateAllowed must be a boolean value",
             ],
         ),
     ],
@@ -370,7 +426,7 @@ def test_one_page_exactly(api, create, accounts):
     answer = api.ask("GET", f"/contacts?locationId={accounts.location}")
     assert len(answer.body.pop("traceId")) == 36
     assert answer.body == {
-        "contacts": [{**contact, "dateOfBirth": "1815-12-10"}],
+        "contacts": [{**in_list(contact), "dateOfBirth": "1815-12-10"}],
         "count": 1,
         "meta": {
             "total": 1,
@@ -403,6 +459,76 @@ def test_the_cursor_as_repeated_keys(api, create, clock, accounts):
     assert [contact["id"] for contact in api.ask("GET", target).body["contacts"]] == [older["id"]]
 
 
+@pytest.mark.parametrize(
+    ("sorting", "expected"),
+    [
+        ("", "cba"),
+        ("&sortBy=date_added", "cba"),
+        ("&sortBy=date_added&order=asc", "abc"),
+        ("&order=asc", "abc"),
+        ("&sortBy=date_updated&order=desc", "acb"),
+        ("&sortBy=dateUpdated", "acb"),
+        ("&sortBy=date_updated&order=asc", "bca"),
+    ],
+)
+def test_the_list_is_sorted_as_asked(api, create, clock, accounts, sorting, expected):
+    """`sortBy` and `order` sort the list by when contacts were added or updated, and every page of it."""
+    ids = {}
+    for name in "abc":
+        ids[name] = create(firstName=name)["id"]
+        clock.move(seconds=1)
+    assert api.ask("PUT", f"/contacts/{ids['a']}", {"city": "x"}).status == 200
+    target, found = f"/contacts/?locationId={accounts.location}&limit=1{sorting}", ""
+    while target:
+        body = api.ask("GET", target).body
+        assert body["meta"]["currentPage"] == len(found) + 1
+        found += "".join(contact["firstName"] for contact in body["contacts"])
+        target = (body["meta"]["nextPageUrl"] or "").removeprefix("http://crm.test")
+    assert found == expected
+
+
+def test_tags_are_kept_in_lower_case(api, create, accounts):
+    """Create, update and upsert keep tags in lower case and each once, like the location's own."""
+    contact = create(tags=["VIP", "vip", "Lead"], email="ada@example.com")
+    assert contact["tags"] == ["vip", "lead"]
+    changed = api.ask("PUT", f"/contacts/{contact['id']}", {"tags": ["Été", "ÉTÉ"]}).body["contact"]
+    assert changed["tags"] == ["été"]
+    upsert = {"locationId": accounts.location, "email": "ada@example.com", "tags": ["New", "NEW"]}
+    assert api.ask("POST", "/contacts/upsert", upsert).body["contact"]["tags"] == ["new"]
+
+
+def test_channels_of_dnd_settings_are_spelled_as_the_generation_does(api, create):
+    """A setting given in one generation is shown in the spelling of the other, and each takes its own alone."""
+    contact = create(dndSettings={"SMS": {"status": "active"}, "WhatsApp": {"status": "inactive", "message": "no"}})
+    path = f"/contacts/{contact['id']}"
+    shown = api.ask("GET", path, version="v3").body["contact"]["dndSettings"]
+    assert shown == {"sms": {"status": "active"}, "whatsApp": {"status": "inactive", "message": "no"}}
+    answer = api.ask("PUT", path, {"dndSettings": {"call": {"status": "permanent"}}}, version="v3")
+    assert answer.body["contact"]["dndSettings"] == {"call": {"status": "permanent"}}
+    assert api.ask("GET", path).body["contact"]["dndSettings"] == {"Call": {"status": "permanent"}}
+    for version, channel in (("v3", "Call"), ("2021-07-28", "call")):
+        body = {"dndSettings": {channel: {"status": "active"}}}
+        answer = api.ask("PUT", path, body, version=version)
+        assert (answer.status, answer.body["message"]) == (422, [f"dndSettings.property {channel} should not exist"])
+
+
+@pytest.mark.parametrize("name", ["companyName", "gender", "locationId", "createNewIfDuplicateAllowed"])
+def test_an_update_takes_no_field_of_create_or_upsert_alone(api, create, accounts, name):
+    """What only another operation of contacts takes doesn't exist in an update, and nothing is stored."""
+    contact = create()
+    value = {"locationId": accounts.location, "createNewIfDuplicateAllowed": True}.get(name, "x")
+    answer = api.ask("PUT", f"/contacts/{contact['id']}", {"city": "Berlin", name: value})
+    assert (answer.status, answer.body["message"]) == (422, [f"property {name} should not exist"])
+    assert api.ask("GET", f"/contacts/{contact['id']}").body == {"contact": contact}
+
+
+def test_a_create_takes_no_field_of_upsert_alone(api, accounts):
+    """Only an upsert may say what it does about duplicates."""
+    body = {"locationId": accounts.location, "createNewIfDuplicateAllowed": True}
+    answer = api.ask("POST", "/contacts/", body)
+    assert answer.body["message"] == ["property createNewIfDuplicateAllowed should not exist"]
+
+
 def test_search_in_the_list(api, database, accounts, clock):
     """`query` finds parts of names, e-mails, phones and companies in any case; wildcards mean themselves."""
     with database.write(clock()) as write:
@@ -424,8 +550,8 @@ def test_numbers_with_a_zero_behind_the_point(api, create, accounts):
     """Whole numbers may be sent as the client `gohighlevel-api` does."""
     contact = create()
     target = f"/contacts/?locationId={accounts.location}&limit=20.0"
-    assert api.ask("GET", target).body["contacts"] == [contact]
-    assert api.ask("GET", f"{target}&startAfter=1795176000001.0").body["contacts"] == [contact]
+    assert api.ask("GET", target).body["contacts"] == [in_list(contact)]
+    assert api.ask("GET", f"{target}&startAfter=1795176000001.0").body["contacts"] == [in_list(contact)]
     assert api.ask("GET", f"{target}&startAfter=1795175999999.0").body["contacts"] == []
 
 
@@ -445,6 +571,13 @@ def test_numbers_with_a_zero_behind_the_point(api, create, accounts):
         ("{at}&startAfter=" + "9" * 30, ["startAfter must be a number conforming to the specified constraints"]),
         ("{at}&startAfterId=x", ["startAfter should not be empty"]),
         ("{at}&page=2", ["property page should not exist"]),
+        (
+            "{at}&sortBy=name&order=up",
+            [
+                "sortBy must be one of the following values: date_added, date_updated, dateAdded, dateUpdated",
+                "order must be one of the following values: desc, asc",
+            ],
+        ),
         ("{at}&query=%00", ["query must be a string"]),
         ("{at}&query=" + "x" * 1001, ["query must be shorter than or equal to 1000 characters"]),
     ],
@@ -462,19 +595,22 @@ def test_seeded_contacts_pass_the_apis_own_rules(api, database, accounts, clock)
     contacts = api.ask("GET", f"/contacts/?locationId={accounts.location}").body["contacts"]
     assert len({contact["dateAdded"] for contact in contacts}) == 5
     for contact in contacts:
-        same = {name: contact[name] for name in ("name", "email", "phone", "companyName", "tags")}
+        assert (contact["contactName"], contact["createdBy"]["timestamp"]) == (contact["name"], contact["dateAdded"])
+        same = {name: contact[name] for name in ("name", "email", "phone", "tags")}
         assert api.ask("PUT", f"/contacts/{contact['id']}", same).status == 200
+        upsert = {**same, "companyName": contact["companyName"], "locationId": accounts.location}
+        assert api.ask("POST", "/contacts/upsert", upsert).body["new"] is False
 
 
 def test_what_the_sandbox_lacks(api, desk, accounts):
     """Operations of the catalogue that the sandbox lacks are 501, after authorization."""
-    token = desk.token_with("calendars.readonly")
-    answer = api.ask("GET", f"/calendars/?locationId={accounts.location}", token=token)
+    token = desk.token_with("calendars/groups.readonly")
+    answer = api.ask("GET", f"/calendars/groups?locationId={accounts.location}", token=token)
     assert (answer.status, answer.body) == (
         501,
         {
             "statusCode": 501,
-            "message": "The sandbox has no GET /calendars/",
+            "message": "The sandbox has no GET /calendars/groups",
             "reason": "not-implemented",
         },
     )

@@ -73,6 +73,71 @@ def test_create_with_everything(api, fields, create):
     assert api.ask("GET", f"{fields}/{field['id']}").body == {"customField": field}
 
 
+def test_create_takes_a_folder_a_key_and_a_description(api, fields, create):
+    """A custom field may say its folder, its key and what it is for, and is read back with them."""
+    field = create("Body state", parentId="folder1", fieldKey="bii_body_state", description="How a body is")
+    expected = ("contact.bii_body_state", "folder1", "How a body is")
+    assert (field["fieldKey"], field["parentId"], field["description"]) == expected
+    assert api.ask("GET", f"{fields}/contact.bii_body_state").body == {"customField": field}
+    whole = create("Price", fieldKey="opportunity.Asking Price", model="opportunity")
+    assert whole["fieldKey"] == "opportunity.asking_price"
+    answer = api.ask("POST", fields, {"name": "x", "dataType": "TEXT", "fieldKey": "Bii body-state"})
+    assert (answer.status, answer.body["reason"]) == (400, "duplicate-custom-field")
+
+
+@pytest.mark.parametrize("data_type", ["RADIO", "CHECKBOX", "SINGLE_OPTIONS", "MULTIPLE_OPTIONS"])
+def test_fields_to_choose_from_have_options(api, fields, create, data_type):
+    """A field of which one chooses is created with options, and read back with them as `picklistOptions`."""
+    field = create(dataType=data_type, options=["a", "b"])
+    assert field["picklistOptions"] == ["a", "b"]
+    assert "options" not in field
+    assert api.ask("GET", f"{fields}/{field['id']}").body == {"customField": field}
+    for missing in ({}, {"options": []}, {"options": None}, {"textBoxListOptions": [{"label": "a"}]}):
+        answer = api.ask("POST", fields, {"name": "other", "dataType": data_type, **missing})
+        assert (answer.status, answer.body) == (
+            400,
+            {
+                "statusCode": 400,
+                "message": "Either options or picklistOptionsImage should exists and should not be empty",
+                "error": "Bad Request",
+                "reason": "options-missing",
+            },
+        )
+    pictured = create("Pictured", dataType=data_type, picklistOptionsImage=["https://example.com/a.png"])
+    assert pictured["picklistImageOptions"] == ["https://example.com/a.png"]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"dataType": "EMAILS"}, None),
+        ({"dataType": "text"}, None),
+        ({"dataType": 5}, "dataType must be a string"),
+        ({"options": "a"}, "options must be an array"),
+        ({"options": [{"key": "a", "label": "A"}]}, "each value in options must be a string"),
+        ({"parentId": 1}, "parentId must be a string"),
+        ({"description": []}, "description must be a string"),
+        ({"fieldKey": "?"}, "fieldKey must contain a letter or a digit"),
+    ],
+)
+def test_what_create_takes_is_checked(api, fields, change, text):
+    """An unknown type, and a wrong one of what the specification doesn't name, are refused; nothing is stored."""
+    answer = api.ask("POST", fields, {"name": "x", "dataType": "TEXT", **change})
+    assert answer.status == 422
+    (message,) = answer.body["message"]
+    assert message == text or message.startswith("dataType must be one of the following values: TEXT, LARGE_TEXT, ")
+    assert api.ask("GET", fields).body == {"customFields": []}
+
+
+@pytest.mark.parametrize("name", ["parentId", "fieldKey", "description", "options", "picklistOptionsImage", "dataType"])
+def test_an_update_takes_no_field_of_create_alone(api, fields, create, name):
+    """What only create takes doesn't exist in an update."""
+    field = create()
+    answer = api.ask("PUT", f"{fields}/{field['id']}", {"name": "x", name: ["a"] if "ptions" in name else "TEXT"})
+    assert (answer.status, answer.body["message"]) == (422, [f"property {name} should not exist"])
+    assert api.ask("GET", fields).body == {"customFields": [field]}
+
+
 def test_read_by_id_or_key(api, fields, create):
     """A custom field is read by its id and by its key."""
     field = create()
@@ -183,7 +248,7 @@ def test_keys_are_unique(api, fields, create):
                 "textBoxListOptions.0.label must be a string",
             ],
         ),
-        ({"options": []}, ["property options should not exist"]),
+        ({"objectKey": "contact"}, ["property objectKey should not exist"]),
     ],
 )
 def test_invalid_bodies(api, fields, create, change, texts):

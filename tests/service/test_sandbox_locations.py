@@ -2,6 +2,16 @@
 
 import pytest
 
+SOCIAL = dict.fromkeys(
+    (
+        *("facebookUrl", "googlePlus", "linkedIn", "foursquare", "twitter", "yelp", "instagram", "youtube"),
+        *("pinterest", "blogRss", "googlePlacesId"),
+    ),
+    "",
+)
+SETTINGS = dict.fromkeys(
+    ("allowDuplicateContact", "allowDuplicateOpportunity", "allowFacebookNameMerge", "disableContactTimezone"), False
+)
 INVALID = {"statusCode": 422, "error": "Unprocessable Entity", "reason": "invalid-request"}
 
 
@@ -25,9 +35,19 @@ def test_a_location_is_shown_with_every_documented_field(api, desk, accounts):
             "lastName": "",
             "email": "",
             "phone": "",
-            "business": {"name": "Location"},
-            "social": {},
-            "settings": {},
+            "business": {
+                "name": "Location",
+                "address": "",
+                "city": "",
+                "state": "",
+                "postalCode": "",
+                "website": "",
+                "logoUrl": "",
+                "country": "US",
+                "timezone": "UTC",
+            },
+            "social": SOCIAL,
+            "settings": SETTINGS,
             "reseller": {},
         }
     }
@@ -109,8 +129,8 @@ def test_what_a_search_shows(api, desk, accounts):
         "postalCode": "",
         "website": "",
         "timezone": "UTC",
-        "settings": {},
-        "social": {},
+        "settings": SETTINGS,
+        "social": SOCIAL,
     }
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from private_integrations_service.storage import tables
 
+TRACE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ID = re.compile(r"[A-Za-z0-9]{20}")
 INVALID = {"statusCode": 422, "error": "Unprocessable Entity", "reason": "invalid-request"}
 NOW = "2026-11-20T12:00:00.000Z"
@@ -71,6 +72,7 @@ def test_a_tasks_life(api, contact):
     task = answer.body["task"]
     assert ID.fullmatch(task["id"])
     expected = {**CREATED["tasks"], "id": task["id"], "contactId": contact.removeprefix("/contacts/")}
+    assert TRACE_ID.fullmatch(answer.body.pop("traceId"))
     assert (answer.status, answer.body) == (201, {"task": expected})
     path = f"{contact}/tasks/{task['id']}"
     assert api.ask("GET", path).body == {"task": task}

@@ -14,8 +14,12 @@ from sqlalchemy import create_engine, exc, insert, select
 from private_integrations_service.actor import Actor
 from private_integrations_service.storage import tables
 from private_integrations_service.storage.audit import record
+from private_integrations_service.storage.calendars import list_calendars
+from private_integrations_service.storage.campaigns import list_campaigns
 from private_integrations_service.storage.database import FILE_NAME, open_database
+from private_integrations_service.storage.furniture import furnish
 from private_integrations_service.storage.integrations import integration_by_id
+from private_integrations_service.storage.pipelines import list_pipelines
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -57,6 +61,65 @@ def test_contacts_of_an_older_release_are_kept():
         ("c2", "", "", None),
     ]
     assert rows[0].fields == {"firstName": "ÉLODIE", "city": "Lyon"}
+
+
+def test_tags_of_an_older_release_are_kept_in_lower_case():
+    """Stored tags are written in lower case, each once; of a location's tags that become one, one stays."""
+    migrations = importlib.resources.files("private_integrations_service") / "migrations"
+    older = create_engine("sqlite://", module=sqlite)
+    with older.connect() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(migrations))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0011")
+        for account in "ab":
+            connection.exec_driver_sql(
+                "INSERT INTO accounts (id, name, kind, created_at) VALUES (?, 'Agency', 'agency', 0)", (account,)
+            )
+        for id_, fields in (("c1", '{"tags": ["VIP", "\\u00c9t\\u00e9", "vip"], "city": "Lyon"}'), ("c2", "{}")):
+            connection.exec_driver_sql(
+                "INSERT INTO contacts (id, account_id, fields, added_at, updated_at) VALUES (?, 'a', ?, 5, 6)",
+                (id_, fields),
+            )
+        for id_, account, name in (("t1", "a", "VIP"), ("t2", "a", "vip"), ("t3", "b", "VIP"), ("t4", "a", "Lead")):
+            connection.exec_driver_sql("INSERT INTO location_tags VALUES (?, ?, ?)", (id_, account, name))
+        command.upgrade(config, "head")
+        rows = connection.execute(select(tables.contacts).order_by(tables.contacts.c.id)).all()
+        tags = connection.execute(select(tables.location_tags).order_by(tables.location_tags.c.id)).all()
+    older.dispose()
+    assert [row.fields for row in rows] == [{"tags": ["vip", "été"], "city": "Lyon"}, {}]
+    assert [tuple(tag) for tag in tags] == [("t2", "a", "vip"), ("t3", "b", "vip"), ("t4", "a", "lead")]
+
+
+def test_locations_of_an_older_release_get_a_pipeline():
+    """The migration that adds pipelines gives every location that is there one, with a calendar and a campaign."""
+    migrations = importlib.resources.files("private_integrations_service") / "migrations"
+    older = create_engine("sqlite://", module=sqlite)
+    with older.connect() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(migrations))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.exec_driver_sql("INSERT INTO accounts VALUES ('a', 'Agency', 'agency', NULL, 0)")
+        for id_ in ("l1", "l2"):
+            connection.exec_driver_sql(f"INSERT INTO accounts VALUES ('{id_}', 'Location', 'sub_account', 'a', 0)")
+        command.upgrade(config, "head")
+        kept = {location: _begins_with(connection, location) for location in ("a", "l1", "l2")}
+        furnish(connection, "new")
+        fresh = _begins_with(connection, "new")
+        ids = [row.id for row in connection.execute(select(tables.pipelines))]
+    older.dispose()
+    assert kept == {"a": ([], [], []), "l1": fresh, "l2": fresh}
+    assert len(set(ids)) == len(ids) == 3
+    assert {len(id_) for id_ in ids} == {20}
+
+
+def _begins_with(connection, location):
+    """What a location has, but for the ids."""
+    pipelines = [(found.name, [stage.name for stage in found.stages]) for found in list_pipelines(connection, location)]
+    calendars = [(found.name, found.active, found.fields) for found in list_calendars(connection, location)]
+    campaigns = [(found.name, found.status) for found in list_campaigns(connection, location)]
+    return pipelines, calendars, campaigns
 
 
 def test_a_database_is_opened_again(tmp_path):

@@ -198,7 +198,9 @@ def _kinds(account_kinds: Iterable[str]) -> str:
 
 
 def _version(endpoint: Endpoint) -> str:
-    return "v3" if endpoint.v3_only else "any"
+    if endpoint.v3_only:
+        return "v3"
+    return "before v3" if endpoint.removed_in_v3 else "any"
 
 
 def _scope_as_json(name: str, scope: Scope) -> dict[str, Any]:

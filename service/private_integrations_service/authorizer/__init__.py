@@ -18,13 +18,15 @@ GRANTED = "private_integrations"
 class Authorizer:
     """Lets authorized requests through to `app`, with `scope["private_integrations"]` saying what was granted.
 
-    `trusted` are the proxies in front that are believed whom they speak for.
+    `trusted` are the proxies in front that are believed whom they speak for. `is_platform` says that `app` answers in
+    the platform's place, as the sandbox does, and doesn't ask it.
     """
 
-    def __init__(self, app: ASGIApp, judge: Judge, trusted: Networks = ()) -> None:
+    def __init__(self, app: ASGIApp, judge: Judge, trusted: Networks = (), *, is_platform: bool = True) -> None:
         self._app = app
         self.judge = judge
         self._trusted = trusted
+        self._is_platform = is_platform
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request over HTTP."""
@@ -34,6 +36,7 @@ class Authorizer:
             scope["query_string"],
             scope["headers"],
             address_of(scope, self._trusted),
+            is_platform=self._is_platform,
         )
         if verdict.token_expires_at is not None:
             send = _announcing(send, verdict.token_expires_at)

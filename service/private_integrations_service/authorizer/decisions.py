@@ -100,6 +100,16 @@ def refuse_version(endpoint: Endpoint, version: str | None, path: str) -> Refusa
     return None
 
 
+def refuse_removed(endpoint: Endpoint, version: str | None, path: str) -> Refusal | None:
+    """Refuse an endpoint that generation v3 dropped to a client of v3."""
+    if not endpoint.removed_in_v3 or version != "v3":
+        return None
+    text = (
+        f"Endpoint {endpoint.method} {path} not available in API version v3. This endpoint was removed in version v3."
+    )
+    return Refusal(400, "version-too-new", f"{text} Please use a version before v3.", {"error": "Bad Request"})
+
+
 def refuse_scope(endpoint: Endpoint, grant: Grant) -> Refusal | None:
     """Why the token's class or scopes don't open the endpoint."""
     if grant.account_kind not in endpoint.account_kinds:

@@ -78,10 +78,13 @@ class Judge:
         headers: Iterable[tuple[bytes, bytes]],
         address: str = "",
         serving: Collection[str] | None = None,
+        *,
+        is_platform: bool = False,
     ) -> Verdict:
         """Decide on a request as it was sent: percent-encoded path, query without `?`, headers in lower case.
 
-        `address` is where it came from; `serving` are the accounts that whoever asks serves, None for all.
+        `address` is where it came from; `serving` are the accounts that the caller serves, None for all. `is_platform`
+        says that the answer is made here: otherwise the platform itself refuses the endpoints that v3 dropped.
         """
         presented = decisions.read_headers(headers)
         if isinstance(presented, Refusal):
@@ -98,7 +101,7 @@ class Judge:
                 if grant is not None:
                     self._record(grant, "", refusal.reason, address, agent, now)
                 return Verdict(await self._turned_away(grant, now, refusal))
-            match = self._open(method, raw_path, version, grant)
+            match = self._open(method, raw_path, version, grant, is_platform)
             if isinstance(match, Refusal):
                 self._record(grant, str(match.about.get("requiredScope", "")), match.reason, address, agent, now)
                 return Verdict(match, grant.expires_at)
@@ -152,14 +155,19 @@ class Judge:
         await asyncio.sleep(self._pacing.wait(asyncio.get_running_loop().time()))
         return refusal
 
-    def _open(self, method: str, raw_path: bytes, version: str | None, grant: Grant) -> Match | Refusal:
+    def _open(
+        self, method: str, raw_path: bytes, version: str | None, grant: Grant, is_platform: bool
+    ) -> Match | Refusal:
         """What the token opens by this route, or why it doesn't; whose data is asked for is another question."""
         path = raw_path.decode("utf-8", "backslashreplace")
         match = self.catalogue.match(method, path)
         if match is None:
             return decisions.cannot(method, path)
         endpoint = match.endpoint
-        return decisions.refuse_version(endpoint, version, path) or decisions.refuse_scope(endpoint, grant) or match
+        refusal = decisions.refuse_version(endpoint, version, path)
+        if refusal is None and is_platform:
+            refusal = decisions.refuse_removed(endpoint, version, path)
+        return refusal or decisions.refuse_scope(endpoint, grant) or match
 
     def _deliver(self, digest: bytes, now: datetime) -> None:
         with self._database.write(now) as write:

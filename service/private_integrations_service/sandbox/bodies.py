@@ -82,25 +82,6 @@ def texts(name: str, value: object) -> list[str]:
     return [] if all(_is_text(item) for item in value) else [f"each value in {name} must be a string"]
 
 
-def texts_by_name(names: Collection[str], required: Collection[str] = ()) -> Check:
-    """An array of objects that have strings under these names, and nothing else."""
-
-    def checked(name: str, value: object) -> list[str]:
-        if not isinstance(value, list):
-            return [f"{name} must be an array"]
-        if not all(isinstance(item, dict) for item in value):
-            return [f"each value in nested property {name} must be either object or array"]
-        faults = []
-        for position, item in enumerate(value):
-            place = f"{name}.{position}"
-            faults += [f"{place}.property {key} should not exist" for key in item if key not in names]
-            present = [key for key in names if key in item or key in required]
-            faults += [fault for key in present for fault in text(f"{place}.{key}", item.get(key))]
-        return faults
-
-    return checked
-
-
 def searched(longest: int) -> Check:
     """A text to search for, of at most so many characters."""
 

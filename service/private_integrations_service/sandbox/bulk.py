@@ -11,23 +11,20 @@ from ..storage.contacts import contact_by_id
 from ..storage.database import Write
 from . import contact_changes
 from .answers import SUCCEEDED, not_found
-from .bodies import Check, at_most, flag, invalid, one_of, required_text, text, texts
+from .bodies import Check, at_most, invalid, one_of, text, texts
+from .contact_fields import normal_tags
 from .contact_sets import Change, added, change_contact, removed
 from .requests import Request
 
-_TAG_CHECKS: Mapping[str, Check] = MappingProxyType(
-    {"contacts": at_most(500, texts), "tags": texts, "locationId": required_text, "removeAllTags": flag}
-)
+_TAG_CHECKS: Mapping[str, Check] = MappingProxyType({"contacts": at_most(500, texts)})
 # The platform's OpenAPI spec names 50 for a business (maxLength of ContactsBusinessUpdate.ids, apps/contacts.json).
-_BUSINESS_CHECKS: Mapping[str, Check] = MappingProxyType(
-    {"locationId": required_text, "ids": at_most(50, texts), "businessId": text}
-)
+_BUSINESS_CHECKS: Mapping[str, Check] = MappingProxyType({"ids": at_most(50, texts), "businessId": text})
 _CHANGES: Mapping[str, Change] = MappingProxyType({"add": added, "remove": removed})
 
 
 def update_tags(request: Request) -> Reply | Refusal:
     """Answer `POST /contacts/bulk/tags/update/{type}`: 201 with what became of each contact."""
-    given = request.fields(_TAG_CHECKS, required=("contacts", "tags", "locationId"))
+    given = request.body_fields(_TAG_CHECKS)
     if isinstance(given, Refusal):
         return given
     change, all_tags = _CHANGES.get(request.parameter("type")), given.get("removeAllTags") is True
@@ -35,9 +32,10 @@ def update_tags(request: Request) -> Reply | Refusal:
         return invalid(one_of("type", request.parameter("type"), _CHANGES))
     if all_tags and change is added:
         return invalid(["removeAllTags can only be used with remove type"])
+    tags = normal_tags(given["tags"])
     with request.database.write(request.now, verdicts=False) as write:
         responses = [
-            _tagged(write, request.account_id, contact_id, given["tags"], _none_left if all_tags else change)
+            _tagged(write, request.account_id, contact_id, tags, _none_left if all_tags else change)
             for contact_id in given["contacts"]
         ]
     errors = sum(response["type"] == "error" for response in responses)
@@ -46,7 +44,7 @@ def update_tags(request: Request) -> Reply | Refusal:
 
 def change_business(request: Request) -> Reply | Refusal:
     """Answer `POST /contacts/bulk/business`: all contacts belong to the business, or with null to none; or nothing."""
-    given = request.fields(_BUSINESS_CHECKS, required=("locationId", "ids"))
+    given = request.body_fields(_BUSINESS_CHECKS, optional=("businessId",))
     if isinstance(given, Refusal):
         return given
     if "businessId" not in given:

@@ -14,23 +14,21 @@ from ..storage.businesses import Business
 from ..storage.contacts import Selection
 from ..tokens import new_object_id
 from .answers import not_found
-from .bodies import Check, required_text, text
-from .contact_fields import shown as shown_contact
-from .contact_list import LARGEST_LIMIT
+from .bodies import Check, required_text
+from .contact_fields import shown_in_list
+from .contact_list import LARGEST_LIMIT, read_cursor
 from .queries import read_slice
 from .requests import Request
 
 _LIMIT = 100
 _CONTACTS_LIMIT = 25
 
-_OPTIONAL = ("phone", "email", "website", "address", "city", "postalCode", "state", "country", "description")
-_CHECKS: Mapping[str, Check] = MappingProxyType({"name": required_text, **dict.fromkeys(_OPTIONAL, text)})
-_CREATE_CHECKS: Mapping[str, Check] = MappingProxyType({"locationId": required_text, **_CHECKS})
+_CHECKS: Mapping[str, Check] = MappingProxyType({"name": required_text})
 
 
 def list_businesses(request: Request) -> Reply | Refusal:
     """Answer `GET /businesses/`: newest first."""
-    part = read_slice(request.query, {"limit", "skip"}, limit=_LIMIT, largest=_LIMIT)
+    part = read_slice(request.query, request.query_faults(), limit=_LIMIT, largest=_LIMIT)
     if isinstance(part, Refusal):
         return part
     with request.database.read() as connection:
@@ -40,12 +38,12 @@ def list_businesses(request: Request) -> Reply | Refusal:
 
 def create_business(request: Request) -> Reply | Refusal:
     """Answer `POST /businesses/`: 201."""
-    given = request.fields(_CREATE_CHECKS, required=("locationId", "name"))
+    given = request.body_fields()
     if isinstance(given, Refusal):
         return given
     del given["locationId"]
     with request.database.write(request.now, verdicts=False) as write:
-        fields = _merged({}, given)
+        fields = _merged({}, {**given, "createdBy": request.author, "updatedBy": request.author})
         business = Business(new_object_id(), request.account_id, fields, created_at=write.now, updated_at=write.now)
         stored.add_business(write.connection, business)
     return _written(201, business)
@@ -62,14 +60,16 @@ def read_business(request: Request) -> Reply | Refusal:
 def update_business(request: Request) -> Reply | Refusal:
     """Answer `PUT /businesses/{businessId}`: what is given replaces what was, null takes it away; a name stays."""
     business_id = request.parameter("businessId")
-    given = request.fields(_CHECKS)
+    given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
     with request.database.write(request.now, verdicts=False) as write:
         old = stored.business_by_id(write.connection, request.account_id, business_id)
         if old is None:
             return not_found("Business", business_id)
-        business = replace(old, fields=_merged(old.fields, given), updated_at=write.now)
+        business = replace(
+            old, fields=_merged(old.fields, {**given, "updatedBy": request.author}), updated_at=write.now
+        )
         stored.save_business(write.connection, business)
     return _written(200, business)
 
@@ -86,16 +86,19 @@ def delete_business(request: Request) -> Reply | Refusal:
 def list_contacts(request: Request) -> Reply | Refusal:
     """Answer `GET /contacts/business/{businessId}`: newest first; `count` is everything found, not the page."""
     business_id = request.parameter("businessId")
-    part = read_slice(request.query, {"limit", "skip", "query"}, limit=_CONTACTS_LIMIT, largest=LARGEST_LIMIT)
+    after = read_cursor(request.query)
+    faults = [*request.query_faults(), *([after] if isinstance(after, str) else [])]
+    part = read_slice(request.query, faults, limit=_CONTACTS_LIMIT, largest=LARGEST_LIMIT)
     if isinstance(part, Refusal):
         return part
+    assert not isinstance(after, str), "such a fault was refused"
     selection = Selection(request.account_id, part.text, business_id)
     with request.database.read() as connection:
         if stored.business_by_id(connection, request.account_id, business_id) is None:
             return not_found("Business", business_id)
-        found = contacts.list_contacts(connection, selection, skip=part.skip, limit=part.limit)
+        found = contacts.list_contacts(connection, selection, after=after, skip=part.skip, limit=part.limit)
         count = contacts.count_contacts(connection, selection)
-    return Reply(200, {"contacts": [shown_contact(contact) for contact in found], "count": count})
+    return Reply(200, {"contacts": [shown_in_list(contact, request.generation) for contact in found], "count": count})
 
 
 def _merged(stored_fields: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ _TAGS = frozenset({"tags"})
 def add(write: Write, contact: Contact) -> None:
     """Store a new contact."""
     stored.add_contact(write.connection, contact)
-    tell(write, "ContactCreate", contact.account_id, shown_alone(contact))
+    tell(write, "ContactCreate", contact.account_id, shown_alone(contact, "v2"))
 
 
 def save(write: Write, before: Contact, contact: Contact) -> None:
@@ -26,13 +26,13 @@ def save(write: Write, before: Contact, contact: Contact) -> None:
         ("ContactDndUpdate", changed & _DND),
     ):
         if told:
-            tell(write, event, contact.account_id, shown_alone(contact))
+            tell(write, event, contact.account_id, shown_alone(contact, "v2"))
 
 
 def remove(write: Write, contact: Contact) -> None:
     """Remove a contact with what it has, which is not told one by one."""
     stored.remove_contact(write.connection, contact.account_id, contact.id)
-    tell(write, "ContactDelete", contact.account_id, shown_alone(contact))
+    tell(write, "ContactDelete", contact.account_id, {**shown_alone(contact, "v2"), "deleted": True})
 
 
 def _changed(before: Contact, after: Contact) -> set[str]:

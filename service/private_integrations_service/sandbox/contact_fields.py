@@ -1,7 +1,7 @@
 """What a contact is made of: the fields that may be written, and how a stored one is shown."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from types import MappingProxyType
 from typing import Any
@@ -9,7 +9,8 @@ from typing import Any
 from private_integrations.contract import rfc3339
 
 from ..storage.contacts import Contact
-from .bodies import Check, flag, is_carriable, mapping, text, texts
+from .bodies import Check, is_carriable, text
+from .shapes import Generation
 
 # As strict as is useful: something@domain.tld, nothing that could break a line or a list.
 _WORD = r"[^@.,;<>\s\x00-\x1f\x7f\ud800-\udfff]+"
@@ -18,6 +19,11 @@ _LONGEST_EMAIL = 254
 _PHONE = re.compile(r"\+?[0-9() ./-]{7,40}")
 _DATE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(T[0-9:.]{5,15}(Z|[+-][0-9]{2}:?[0-9]{2})?)?")
 _CUSTOM_FIELD_KEYS = frozenset({"id", "key", "field_value", "fieldValue"})
+_LOWER_CASE = (("firstName", "firstNameLowerCase"), ("lastName", "lastNameLowerCase"), ("name", "fullNameLowerCase"))
+
+# The channels of `dndSettings` are spelled in two ways; v2's is stored.
+_V3_CHANNELS = {"Call": "call", "Email": "email", "SMS": "sms", "WhatsApp": "whatsApp", "GMB": "gmb", "FB": "fb"}
+_V2_CHANNELS = {v3: v2 for v2, v3 in _V3_CHANNELS.items()}
 
 
 def email(name: str, value: object) -> list[str]:
@@ -39,45 +45,18 @@ def day(name: str, value: object) -> list[str]:
 
 
 def custom_fields(name: str, value: object) -> list[str]:
-    """Custom fields as v2 (`field_value`) and v3 (`fieldValue`) write them, each by `id` or `key`."""
+    """Check custom fields as v2 (`field_value`) and v3 (`fieldValue`) write them, each by `id` or `key`."""
     if not isinstance(value, list):
         return [f"{name} must be an array"]
-    found: list[str] = []
-    for position, item in enumerate(value):
-        if isinstance(item, dict):
-            found += _custom_field(f"{name}.{position}", item)
-        else:
-            found.append(f"each value in nested property {name} must be either object or array")
-    return found
+    if not all(isinstance(item, dict) for item in value):
+        return [f"each value in nested property {name} must be either object or array"]
+    return [fault for position, item in enumerate(value) for fault in _custom_field(f"{name}.{position}", item)]
 
 
 CHECKS: Mapping[str, Check] = MappingProxyType(
-    {
-        "firstName": text,
-        "lastName": text,
-        "name": text,
-        "email": email,
-        "gender": text,
-        "phone": phone,
-        "address1": text,
-        "city": text,
-        "state": text,
-        "postalCode": text,
-        "website": text,
-        "timezone": text,
-        "dnd": flag,
-        "dndSettings": mapping,
-        "inboundDndSettings": mapping,
-        "tags": texts,
-        "customFields": custom_fields,
-        "source": text,
-        "dateOfBirth": day,
-        "country": text,
-        "companyName": text,
-        "assignedTo": text,
-    }
+    {"email": email, "phone": phone, "customFields": custom_fields, "dateOfBirth": day}
 )
-"""The writable fields (CreateContactDto and UpdateContactDto of the platform's OpenAPI spec, apps/contacts.json)."""
+"""What must be true of a contact's fields beyond the types that the platform's specification gives them."""
 
 
 def merged(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,6 +64,11 @@ def merged(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
     fields = {**stored, **{name: _normal(name, value) for name, value in given.items()}}
     kept = {name: value for name, value in fields.items() if value is not None}
     return {**kept, **_names(kept, given)}
+
+
+def normal_tags(tags: Iterable[str]) -> list[str]:
+    """Write tags as the platform keeps them: in lower case, each once, in the order given."""
+    return list(dict.fromkeys(tag.lower() for tag in tags))
 
 
 def normal_email(value: str | None) -> str | None:
@@ -104,8 +88,35 @@ def normal_phone(value: str) -> str | None:
     return "+" + digits if 7 <= len(digits) <= 15 else None
 
 
-def shown(contact: Contact) -> dict[str, object]:
-    """A contact as lists show it; fields without a value are left out."""
+def shown_in_list(contact: Contact, generation: Generation) -> dict[str, object]:
+    """Show a contact as lists do; fields without a value are left out."""
+    fields = _shown(contact, generation)
+    named = {"contactName": fields["name"]} if "name" in fields else {}
+    return {**fields, **named, "attributions": []}
+
+
+def shown_alone(contact: Contact, generation: Generation) -> dict[str, object]:
+    """Show a contact as single answers do: there a date of birth is an instant."""
+    fields = {
+        **_shown(contact, generation),
+        "deleted": False,
+        "bounceEmail": False,
+        "unsubscribeEmail": False,
+        "offers": [],
+        "products": [],
+    }
+    born = contact.fields.get("dateOfBirth")
+    if born is not None:
+        _, month, day_of_month = born.split("-")
+        fields |= {
+            "dateOfBirth": f"{born}T00:00:00.000Z",
+            "birthMonth": int(month),
+            "birthDay": int(day_of_month),
+        }
+    return fields
+
+
+def _shown(contact: Contact, generation: Generation) -> dict[str, object]:
     known: dict[str, object] = {
         "id": contact.id,
         "locationId": contact.account_id,
@@ -114,28 +125,26 @@ def shown(contact: Contact) -> dict[str, object]:
         "tags": [],
         "followers": [],
         "customFields": [],
+        "additionalEmails": [],
+        "additionalPhones": [],
         "businessId": contact.business_id,
         "type": "lead",
         "source": "public api",
         "dateAdded": rfc3339(contact.added_at),
         "dateUpdated": rfc3339(contact.updated_at),
         **contact.fields,
+        **{lower: contact.fields[name].lower() for name, lower in _LOWER_CASE if contact.fields.get(name)},
     }
+    if generation == "v3" and "dndSettings" in contact.fields:
+        known["dndSettings"] = {_V3_CHANNELS.get(name, name): on for name, on in contact.fields["dndSettings"].items()}
     return {name: value for name, value in known.items() if value is not None}
-
-
-def shown_alone(contact: Contact) -> dict[str, object]:
-    """A contact as single answers show it: there a date of birth is an instant."""
-    fields = shown(contact)
-    if "dateOfBirth" in fields:
-        fields["dateOfBirth"] = f"{fields['dateOfBirth']}T00:00:00.000Z"
-    return fields
 
 
 def _custom_field(name: str, item: Mapping[str, object]) -> list[str]:
     found = [f"{name}.property {key} should not exist" for key in item if key not in _CUSTOM_FIELD_KEYS]
-    identifier = item.get("id", item.get("key"))
-    found += text(f"{name}.id", identifier)
+    named = [key for key in ("id", "key") if item.get(key) is not None]
+    for key in named or ("id",):
+        found += text(f"{name}.{key}", item.get(key))
     for key in ("field_value", "fieldValue"):
         if not is_carriable(item.get(key)):
             found.append(f"{name}.{key} must be a string, a finite number, an array or an object")
@@ -150,10 +159,12 @@ def _normal(name: str, value: Any) -> Any:
     if name == "dateOfBirth":
         return _day_of(value)
     if name == "tags":
-        return list(dict.fromkeys(value))
+        return normal_tags(value)
+    if name == "dndSettings":
+        return {_V2_CHANNELS.get(channel, channel): setting for channel, setting in value.items()}
     if name == "customFields":
         return [
-            {"id": item.get("id", item.get("key")), "value": item.get("field_value", item.get("fieldValue"))}
+            {"id": item.get("id") or item.get("key"), "value": item.get("field_value", item.get("fieldValue"))}
             for item in value
         ]
     return value

@@ -43,8 +43,8 @@ _BOUNDS = ("gt", "gte", "lt", "lte")
 _DIRECTIONS = ("asc", "desc")
 
 
-def filters(name: str, value: object) -> list[str]:
-    """Filters, `{field, operator, value}`, and groups of them, `{group: "AND" or "OR", filters: […]}`."""
+def filter_faults(name: str, value: object) -> list[str]:
+    """Check filters, `{field, operator, value}`, and groups of them, `{group: "AND" or "OR", filters: […]}`."""
     faults = _list_faults(name, value, depth=0)
     if not faults and isinstance(value, list) and _count(value) > _MOST_FILTERS:
         return [f"{name} must contain no more than {_MOST_FILTERS} elements, those of groups included"]
@@ -64,11 +64,19 @@ def orders(name: str, value: object) -> list[str]:
     return faults if isinstance(value, list) else [f"{name} must be an array"]
 
 
-def unknown_field(items: Sequence[Mapping[str, Any]]) -> str | None:
-    """The first field among checked filters that can't be filtered by."""
+def unknown_field(items: object, depth: int = 0) -> str | None:
+    """Find the first field among filters, whatever else is wrong with them, that can't be filtered by."""
+    if not isinstance(items, list) or depth > _DEEPEST_GROUP:
+        return None
     for item in items:
-        field = unknown_field(item["filters"]) if "group" in item else item["field"]
-        if field is not None and ("group" in item or _operators(field) is None):
+        if not isinstance(item, dict):
+            continue
+        if "group" in item or "filters" in item:
+            field = unknown_field(item.get("filters"), depth + 1)
+        else:
+            field = item.get("field")
+            field = field if isinstance(field, str) and _operators(field) is None else None
+        if field is not None:
             return field
     return None
 
@@ -163,6 +171,8 @@ def _as_stored(field: str, operator: str, value: str) -> str:
     """A value in the form in which the field is stored."""
     if field == "email":
         return normal_email(value) or ""
+    if field == "tags":
+        return value.lower()
     if field == "phone" and operator.endswith("eq"):
         return normal_phone(value) or value
     return value.lower() if field.endswith("LowerCase") else value

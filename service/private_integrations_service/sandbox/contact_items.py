@@ -59,7 +59,7 @@ class Kind:
     def create(self, request: Request) -> Reply | Refusal:
         """Give the contact a new one: 201."""
         contact_id = request.parameter("contactId")
-        given = request.fields(self.checks, self.required)
+        given = request.body_fields(self.checks)
         if isinstance(given, Refusal):
             return given
         with request.database.write(request.now, verdicts=False) as write:
@@ -81,12 +81,8 @@ class Kind:
 
     def update(self, request: Request) -> Reply | Refusal:
         """Replace what is given; null takes a field away that isn't required."""
-        return self.change(request, self.checks, required=())
-
-    def change(self, request: Request, checks: Mapping[str, Check], required: tuple[str, ...]) -> Reply | Refusal:
-        """Replace what is given of the fields that the checks name."""
         contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
-        given = request.fields(checks, required)
+        given = request.body_fields(self.checks)
         if isinstance(given, Refusal):
             return given
         with request.database.write(request.now, verdicts=False) as write:

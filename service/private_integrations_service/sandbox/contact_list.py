@@ -1,29 +1,38 @@
 """The list of contacts: which page a request asks for, and where the next one begins."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
 from urllib.parse import urlencode
 
 from ..authorizer.replies import Refusal
-from ..storage.contacts import Contact, Position
+from ..storage.contacts import NEWEST_FIRST, Contact, ListOrder, Position
 from ..storage.tables import from_milliseconds, to_milliseconds
-from .bodies import invalid
+from .bodies import invalid, one_of
 from .instants import LAST_MILLISECOND
-from .queries import last, location_faults, name_faults, number_faults, query_text, whole_number
+from .queries import last, number_faults, query_text, whole_number
 
 _DEFAULT_LIMIT = 20
 LARGEST_LIMIT = 100
 """Contacts in a page of a list."""
-_NAMES = frozenset({"locationId", "limit", "startAfter", "startAfterId", "query"})
+SORTING = ("sortBy", "order")
+"""Parameters that clients send to the platform though its specification doesn't name them."""
+_INSTANTS: Mapping[str, Literal["added_at", "updated_at"]] = MappingProxyType(
+    {"date_added": "added_at", "date_updated": "updated_at", "dateAdded": "added_at", "dateUpdated": "updated_at"}
+)
+_DIRECTIONS = ("desc", "asc")
 
 
 @dataclass(frozen=True)
 class Page:
-    """At most `limit` contacts behind `after`, those that contain `query`."""
+    """At most `limit` contacts behind `after`, those that contain `query`; `sorting` is how the client asked."""
 
     limit: int
     after: Position | None
     query: str
+    order: ListOrder = NEWEST_FIRST
+    sorting: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -35,20 +44,23 @@ class Found:
     behind: int
 
 
-def read_page(query: Mapping[str, Sequence[str]]) -> Page | Refusal:
-    """Read the query of `GET /contacts/`; the location itself was checked by the authorizer.
+def read_page(query: Mapping[str, Sequence[str]], faults: Sequence[str]) -> Page | Refusal:
+    """Read the query of `GET /contacts/`; `faults` are those known already.
 
     `startAfter` (epoch milliseconds) and `startAfterId` name the last contact of the page before;
     some clients send both as `startAfter=1700000000000&startAfter=id`.
     """
     limit = whole_number(last(query, "limit"), _DEFAULT_LIMIT)
-    after = _cursor(query)
+    after = read_cursor(query)
     text = last(query, "query")
-    faults = [*name_faults(query, _NAMES), *location_faults(query), *number_faults("limit", limit, 1, LARGEST_LIMIT)]
-    faults += [*([after] if isinstance(after, str) else []), *query_text("query", text)]
-    if faults or limit is None or isinstance(after, str):
-        return invalid(faults)
-    return Page(limit, after, text)
+    sorting = {name: last(query, name) for name in SORTING if last(query, name)}
+    by, direction = sorting.get("sortBy", "date_added"), sorting.get("order", "desc")
+    found = [*faults, *number_faults("limit", limit, 1, LARGEST_LIMIT)]
+    found += [*([after] if isinstance(after, str) else []), *query_text("query", text)]
+    found += [*one_of("sortBy", by, _INSTANTS), *one_of("order", direction, _DIRECTIONS)]
+    if found or limit is None or isinstance(after, str):
+        return invalid(found)
+    return Page(limit, after, text, ListOrder(_INSTANTS[by], descending=direction == "desc"), sorting)
 
 
 def meta(page: Page, found: Found, url: str, location_id: str) -> dict[str, object]:
@@ -57,8 +69,10 @@ def meta(page: Page, found: Found, url: str, location_id: str) -> dict[str, obje
     end = shown[-1] if shown else None
     more = len(found.contacts) > page.limit
     number = (found.total - found.behind) // page.limit + 1
-    cursor = {} if end is None else {"startAfter": to_milliseconds(end.added_at), "startAfterId": end.id}
+    instant = None if end is None else to_milliseconds(getattr(end, page.order.by))
+    cursor = {} if end is None else {"startAfter": instant, "startAfterId": end.id}
     asked = {"locationId": location_id, "limit": page.limit, **({"query": page.query} if page.query else {})}
+    asked |= page.sorting
     return {
         "total": found.total,
         "nextPageUrl": f"{url}?{urlencode({**asked, **cursor})}" if more else None,
@@ -70,8 +84,8 @@ def meta(page: Page, found: Found, url: str, location_id: str) -> dict[str, obje
     }
 
 
-def _cursor(query: Mapping[str, Sequence[str]]) -> Position | str | None:
-    """Behind which contact the page begins, wherever its id was sent, or what is wrong with that."""
+def read_cursor(query: Mapping[str, Sequence[str]]) -> Position | str | None:
+    """Find behind which contact a page begins, wherever the client sent its id, or what is wrong with that."""
     instants = [value for value in query.get("startAfter", ()) if value]
     ids = [value for value in query.get("startAfterId", ()) if value]
     if len(instants) == 2 and not ids:

@@ -8,11 +8,12 @@ from ..authorizer.replies import Refusal, Reply, new_trace_id
 from ..storage.contact_search import Hit, Search, count_found, search_contacts
 from ..storage.contacts import Selection
 from .bodies import Check, invalid, required_text, searched, text, whole_number
-from .contact_fields import shown, shown_alone
-from .contact_filters import LONGEST_TEXT, filters, group_of, orders, orders_of, unknown_field
+from .contact_fields import shown_alone, shown_in_list
+from .contact_filters import LONGEST_TEXT, filter_faults, group_of, orders, orders_of, unknown_field
 from .contacts import contact_alike
-from .queries import last, location_faults, name_faults
+from .queries import last
 from .requests import Request
+from .shapes import Generation
 
 _LARGEST_LIMIT = 500
 _LAST_CONTACT = 10_000  # in counted pages; behind it the place of the last contact leads on
@@ -23,12 +24,13 @@ _NEWEST_FIRST = ({"field": "dateAdded", "direction": "desc"},)
 
 def search(request: Request) -> Reply | Refusal:
     """Answer `POST /contacts/search`: newest first unless `sort` says otherwise; `total` is everything found."""
-    given = request.fields(_CHECKS, required=("locationId", "pageLimit"))
+    given = request.body_fields(also=_CHECKS, also_required=("locationId", "pageLimit"))
     if isinstance(given, Refusal):
         return given
+    refusal = _refuse_filters(given.get("filters") or [])
+    if refusal is not None:
+        return refusal
     asked = _asked(request.account_id, given)
-    if isinstance(asked, Refusal):
-        return asked
     refusal = _refuse_place(given, asked)
     if refusal is not None:
         return refusal
@@ -37,18 +39,20 @@ def search(request: Request) -> Reply | Refusal:
         after = given.get("searchAfter") or ()
         hits = search_contacts(connection, asked, after=after, skip=(page - 1) * limit, limit=limit)
         total = count_found(connection, asked)
-    return Reply(200, {"contacts": [_shown(hit) for hit in hits], "total": total, "traceId": new_trace_id()})
+    return Reply(
+        200, {"contacts": [_shown(hit, request.generation) for hit in hits], "total": total, "traceId": new_trace_id()}
+    )
 
 
 def find_duplicate(request: Request) -> Reply | Refusal:
     """Answer `GET /contacts/search/duplicate`: the contact with this e-mail, or else with this number, or null."""
     query = request.query
-    faults = [*name_faults(query, {"locationId", "email", "number"}), *location_faults(query)]
+    faults = request.query_faults()
     if faults:
         return invalid(faults)
     with request.database.read() as connection:
         found = contact_alike(connection, request.account_id, last(query, "email"), last(query, "number"))
-    return Reply(200, {"contact": None if found is None else shown_alone(found.contact)})
+    return Reply(200, {"contact": None if found is None else shown_alone(found.contact, request.generation)})
 
 
 def _array(name: str, value: object) -> list[str]:
@@ -62,20 +66,24 @@ _CHECKS: Mapping[str, Check] = MappingProxyType(
         "pageLimit": whole_number(1, _LARGEST_LIMIT),
         "searchAfter": _array,
         "query": searched(LONGEST_TEXT),
-        "filters": filters,
+        "filters": _array,
         "sort": orders,
     }
 )
 
 
-def _asked(account_id: str, given: Mapping[str, Any]) -> Search | Refusal:
-    """The search that checked fields mean; a filter on an unknown field has an answer of its own."""
-    asked_filters = given.get("filters") or []
-    unknown = unknown_field(asked_filters)
+def _refuse_filters(given: Sequence[Any]) -> Refusal | None:
+    """Refuse filters; the platform looks at their fields before it looks at operators and values."""
+    unknown = unknown_field(given)
     if unknown is not None:
         return Refusal(400, "filter-unknown", f"Invalid field {unknown}", {"error": "Bad Request"}, traced=True)
+    faults = filter_faults("filters", given)
+    return invalid(faults) if faults else None
+
+
+def _asked(account_id: str, given: Mapping[str, Any]) -> Search:
     selection = Selection(account_id, given.get("query") or "")
-    return Search(selection, group_of(asked_filters), orders_of(given.get("sort") or _NEWEST_FIRST))
+    return Search(selection, group_of(given.get("filters") or []), orders_of(given.get("sort") or _NEWEST_FIRST))
 
 
 def _refuse_place(given: Mapping[str, Any], asked: Search) -> Refusal | None:
@@ -104,18 +112,14 @@ def _place_faults(place: Sequence[object], asked: Search) -> list[str]:
     return faults
 
 
-def _shown(hit: Hit) -> dict[str, object]:
+def _shown(hit: Hit, generation: Generation) -> dict[str, object]:
     """A contact as searches show it: the street has another name, and its place leads to the next page."""
-    fields = shown(hit.contact)
+    fields = shown_in_list(hit.contact, generation)
     street = fields.pop("address1", None)
     known: dict[str, object] = {
         **fields,
         "address": street,
         "businessName": hit.business_name,
-        "firstNameLowerCase": str(fields.get("firstName", "")).lower() or None,
-        "lastNameLowerCase": str(fields.get("lastName", "")).lower() or None,
-        "additionalEmails": [],
-        "additionalPhones": [],
         "opportunities": [],
         "searchAfter": list(hit.place),
     }

@@ -10,7 +10,7 @@ from ..storage.contacts import Contact, contact_by_id
 from ..storage.database import Write
 from . import contact_changes
 from .answers import not_found
-from .bodies import texts
+from .contact_fields import normal_tags
 from .requests import Request
 
 Change = Callable[[Sequence[str], Sequence[str]], list[str]]
@@ -85,14 +85,15 @@ def remove_followers(request: Request) -> Reply | Refusal:
 
 def _change(request: Request, name: str, change: Change) -> Changed | Refusal:
     contact_id = request.parameter("contactId")
-    given: dict[str, Any] | Refusal = request.fields({name: texts}, required=(name,))
+    given: dict[str, Any] | Refusal = request.body_fields()
     if isinstance(given, Refusal):
         return given
     with request.database.write(request.now, verdicts=False) as write:
         contact = contact_by_id(write.connection, request.account_id, contact_id)
         if contact is None:
             return not_found("Contact", contact_id)
-        return change_contact(write, contact, name, given[name], change)
+        values = normal_tags(given[name]) if name == "tags" else given[name]
+        return change_contact(write, contact, name, values, change)
 
 
 HANDLERS = MappingProxyType(

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
+from private_integrations.contract import rfc3339
+
 from ..authorizer.replies import Refusal, Reply, new_trace_id
 from ..storage import contacts as stored
 from ..storage.contacts import Contact, Selection
@@ -14,32 +16,32 @@ from ..storage.database import Write
 from ..tokens import new_id
 from . import contact_changes
 from .answers import SUCCEEDED, not_found
-from .bodies import flag, required_text
-from .contact_fields import CHECKS, merged, normal_email, normal_phone, shown, shown_alone
-from .contact_list import Found, meta, read_page
+from .contact_fields import CHECKS, merged, normal_email, normal_phone, shown_alone, shown_in_list
+from .contact_list import SORTING, Found, meta, read_page
 from .requests import Request
 
-_CREATE_CHECKS = MappingProxyType({"locationId": required_text, **CHECKS})
-# The account allows no duplicates, so a new contact for one is never asked for in vain; the flag changes nothing.
-_UPSERT_CHECKS = MappingProxyType({"createNewIfDuplicateAllowed": flag, **_CREATE_CHECKS})
+# What is no field of a contact. The account allows no duplicates, so the second changes nothing.
+_NOT_KEPT = ("locationId", "createNewIfDuplicateAllowed")
 
 
 def list_contacts(request: Request) -> Reply | Refusal:
-    """Answer `GET /contacts/`: newest first, with the way to the next page in `meta`."""
-    page = read_page(request.query)
+    """Answer `GET /contacts/`: newest first unless `sortBy` and `order` say otherwise, with the next page in `meta`."""
+    page = read_page(request.query, request.query_faults(also=SORTING))
     if isinstance(page, Refusal):
         return page
     selection = Selection(request.account_id, page.query)
     with request.database.read() as connection:
         found = Found(
-            contacts=stored.list_contacts(connection, selection, after=page.after, limit=page.limit + 1),
+            contacts=stored.list_contacts(
+                connection, selection, after=page.after, order=page.order, limit=page.limit + 1
+            ),
             total=stored.count_contacts(connection, selection),
-            behind=stored.count_contacts(connection, selection, after=page.after),
+            behind=stored.count_contacts(connection, selection, after=page.after, order=page.order),
         )
     return Reply(
         200,
         {
-            "contacts": [shown(contact) for contact in found.contacts[: page.limit]],
+            "contacts": [shown_in_list(contact, request.generation) for contact in found.contacts[: page.limit]],
             "count": found.total,
             "meta": meta(page, found, f"{request.base_url}/contacts/", request.account_id),
             "traceId": new_trace_id(),
@@ -49,17 +51,16 @@ def list_contacts(request: Request) -> Reply | Refusal:
 
 def create_contact(request: Request) -> Reply | Refusal:
     """Answer `POST /contacts/`: 201 with the contact, or the duplicate that stands against it."""
-    given = request.fields(_CREATE_CHECKS, required=("locationId",))
+    given = request.body_fields(CHECKS)
     if isinstance(given, Refusal):
         return given
-    del given["locationId"]
     with request.database.write(request.now, verdicts=False) as write:
-        contact = _new_contact(write, request.account_id, given)
+        contact = _new_contact(write, request.account_id, {**given, "createdBy": request.author})
         duplicate = _refuse_duplicate(write.connection, contact)
         if duplicate is not None:
             return duplicate
         contact_changes.add(write, contact)
-    return Reply(201, {"contact": shown_alone(contact)})
+    return Reply(201, {"contact": shown_alone(contact, request.generation)})
 
 
 def upsert_contact(request: Request) -> Reply | Refusal:
@@ -67,22 +68,22 @@ def upsert_contact(request: Request) -> Reply | Refusal:
 
     A phone that another contact has is left out then, as the platform does.
     """
-    given = request.fields(_UPSERT_CHECKS, required=("locationId",))
+    given = request.body_fields(CHECKS)
     if isinstance(given, Refusal):
         return given
-    for name in _UPSERT_CHECKS.keys() - CHECKS.keys():
-        given.pop(name, None)
     with request.database.write(request.now, verdicts=False) as write:
         found = contact_alike(write.connection, request.account_id, given.get("email"), given.get("phone"))
         if found is None:
-            contact = _new_contact(write, request.account_id, given)
+            contact = _new_contact(write, request.account_id, {**given, "createdBy": request.author})
             contact_changes.add(write, contact)
         else:
             contact = _updated(write, found.contact, given)
             if contact_alike(write.connection, request.account_id, None, contact.phone, other_than=contact.id):
                 contact = _updated(write, found.contact, {**given, "phone": found.contact.phone})
             contact_changes.save(write, found.contact, contact)
-    return Reply(200, {"new": found is None, "contact": shown_alone(contact), "traceId": new_trace_id()})
+    return Reply(
+        200, {"new": found is None, "contact": shown_alone(contact, request.generation), "traceId": new_trace_id()}
+    )
 
 
 def read_contact(request: Request) -> Reply | Refusal:
@@ -90,13 +91,17 @@ def read_contact(request: Request) -> Reply | Refusal:
     contact_id = request.parameter("contactId")
     with request.database.read() as connection:
         contact = stored.contact_by_id(connection, request.account_id, contact_id)
-    return not_found("Contact", contact_id) if contact is None else Reply(200, {"contact": shown_alone(contact)})
+    return (
+        not_found("Contact", contact_id)
+        if contact is None
+        else Reply(200, {"contact": shown_alone(contact, request.generation)})
+    )
 
 
 def update_contact(request: Request) -> Reply | Refusal:
     """Answer `PUT /contacts/{contactId}`: what is given replaces what was, `tags` as a whole."""
     contact_id = request.parameter("contactId")
-    given = request.fields(CHECKS)
+    given = request.body_fields(CHECKS)
     if isinstance(given, Refusal):
         return given
     with request.database.write(request.now, verdicts=False) as write:
@@ -108,7 +113,7 @@ def update_contact(request: Request) -> Reply | Refusal:
         if duplicate is not None:
             return duplicate
         contact_changes.save(write, old, contact)
-    return Reply(200, {**SUCCEEDED, "contact": shown_alone(contact)})
+    return Reply(200, {**SUCCEEDED, "contact": shown_alone(contact, request.generation)})
 
 
 def delete_contact(request: Request) -> Reply | Refusal:
@@ -146,8 +151,16 @@ def contact_alike(
 def seed(write: Write, account_id: str) -> None:
     """Store a handful of contacts, so that a first request shows something."""
     for days, (name, email, phone, company, tags) in enumerate(_DEMO, start=1):
-        given = {"name": name, "email": email, "phone": phone, "companyName": company, "tags": tags}
         added_at = write.now - timedelta(days=days)
+        author = {"source": "WEB_USER", "channel": "APP", "sourceName": "Demo", "timestamp": rfc3339(added_at)}
+        given = {
+            "name": name,
+            "email": email,
+            "phone": phone,
+            "companyName": company,
+            "tags": tags,
+            "createdBy": author,
+        }
         contact = replace(_new_contact(write, account_id, given), added_at=added_at, updated_at=added_at)
         stored.add_contact(write.connection, contact)
 
@@ -168,7 +181,7 @@ def _new_contact(write: Write, account_id: str, given: dict[str, Any]) -> Contac
 
 
 def _with_fields(contact: Contact, given: dict[str, Any]) -> Contact:
-    fields = merged(contact.fields, given)
+    fields = merged(contact.fields, {name: value for name, value in given.items() if name not in _NOT_KEPT})
     return replace(contact, fields=fields, email=normal_email(fields.get("email")), phone=fields.get("phone"))
 
 

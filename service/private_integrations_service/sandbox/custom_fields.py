@@ -10,18 +10,18 @@ from ..storage import custom_fields as stored
 from ..storage.custom_fields import CustomField
 from ..tokens import new_id
 from .answers import CUSTOM_FIELD_TAKEN, SUCCEEDED, not_found
-from .bodies import Check, flag, invalid, number, one_of, required_text, text, texts, texts_by_name
+from .bodies import Check, invalid, one_of, required_text, text, texts
 from .keys import key_of, named
-from .queries import last, name_faults
+from .queries import last
 from .requests import Request
 
-_MODELS = ("contact", "opportunity")
+_MODELS = ("contact", "opportunity", "all")
 
 
 def list_custom_fields(request: Request) -> Reply | Refusal:
     """Answer `GET /locations/{locationId}/customFields`: those of `model`, or all."""
     model = last(request.query, "model") or "all"
-    faults = [*name_faults(request.query, ("model",)), *one_of("model", model, (*_MODELS, "all"))]
+    faults = [*request.query_faults(), *one_of("model", model, _MODELS)]
     if faults:
         return invalid(faults)
     with request.database.read() as connection:
@@ -31,11 +31,13 @@ def list_custom_fields(request: Request) -> Reply | Refusal:
 
 def create_custom_field(request: Request) -> Reply | Refusal:
     """Answer `POST /locations/{locationId}/customFields`: 201, with a key made of model and name."""
-    given = request.fields(_CREATE_CHECKS, required=("name", "dataType"))
+    given = request.body_fields(_CHECKS, also=_CREATE_CHECKS)
     if isinstance(given, Refusal):
         return given
+    if given["dataType"] in _CHOOSING and not (given.get("options") or given.get("picklistOptionsImage")):
+        return _NO_OPTIONS
     model = given.get("model") or "contact"
-    key = f"{model}.{key_of(given['name'])}"
+    key = f"{model}.{key_of((given.pop('fieldKey', None) or given['name']).removeprefix(f'{model}.'))}"
     with request.database.write(request.now, verdicts=False) as write:
         field = CustomField(new_id(), request.account_id, model, key, _merged({}, given), added_at=write.now)
         if stored.custom_field_by_key(write.connection, field.account_id, key) is not None:
@@ -57,7 +59,7 @@ def read_custom_field(request: Request) -> Reply | Refusal:
 def update_custom_field(request: Request) -> Reply | Refusal:
     """Answer `PUT /locations/{locationId}/customFields/{id}`; key and model stay, which contacts and forms know."""
     field_id = request.parameter("id")
-    given = request.fields(_UPDATE_CHECKS, required=("name",))
+    given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
     with request.database.write(request.now, verdicts=False) as write:
@@ -79,28 +81,39 @@ def delete_custom_field(request: Request) -> Reply | Refusal:
     return Reply(200, SUCCEEDED) if removed else not_found("Custom field", field_id)
 
 
-def _model(name: str, value: object) -> list[str]:
-    return one_of(name, value, _MODELS)
+def _data_type(name: str, value: object) -> list[str]:
+    return required_text(name, value) or one_of(name, value, _TYPES)
 
 
-_UPDATE_CHECKS: Mapping[str, Check] = MappingProxyType(
-    {
-        "name": named,
-        "placeholder": text,
-        "acceptedFormat": texts,
-        "isMultipleFile": flag,
-        "maxNumberOfFiles": number,
-        "textBoxListOptions": texts_by_name(("label", "prefillValue")),
-        "position": number,
-        "model": _model,
-    }
+# The types that the platform names when it refuses another one.
+_TYPES = (
+    *("TEXT", "LARGE_TEXT", "NUMERICAL", "PHONE", "MONETORY", "CHECKBOX", "SINGLE_OPTIONS", "MULTIPLE_OPTIONS"),
+    *("FLOAT", "TIME", "DATE", "TEXTBOX_LIST", "FILE_UPLOAD", "SIGNATURE", "RADIO"),
 )
-"""The writable fields (UpdateCustomFieldsDTO of the platform's OpenAPI spec, apps/locations.json)."""
+# People choose among the options of these; a CHECKBOX is several boxes, of which there must be one.
+_CHOOSING = frozenset({"CHECKBOX", "SINGLE_OPTIONS", "MULTIPLE_OPTIONS", "RADIO"})
+_NO_OPTIONS = Refusal(
+    400,
+    "options-missing",
+    "Either options or picklistOptionsImage should exists and should not be empty",
+    {"error": "Bad Request"},
+)
 
-_CREATE_CHECKS: Mapping[str, Check] = MappingProxyType({**_UPDATE_CHECKS, "dataType": required_text})
+_CHECKS: Mapping[str, Check] = MappingProxyType({"name": named, "dataType": _data_type})
+# Create takes these though its specification (CreateCustomFieldsDTO of apps/locations.json) doesn't name them.
+_CREATE_CHECKS: Mapping[str, Check] = MappingProxyType(
+    {"parentId": text, "fieldKey": named, "description": text, "options": texts, "picklistOptionsImage": texts}
+)
 
 # What is written under one name and shown under another.
-_SHOWN_AS = MappingProxyType({"isMultipleFile": "isMultiFileAllowed", "maxNumberOfFiles": "maxFileLimit"})
+_SHOWN_AS = MappingProxyType(
+    {
+        "isMultipleFile": "isMultiFileAllowed",
+        "maxNumberOfFiles": "maxFileLimit",
+        "options": "picklistOptions",
+        "picklistOptionsImage": "picklistImageOptions",
+    }
+)
 
 
 def _merged(stored_fields: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def list_custom_values(request: Request) -> Reply | Refusal:
 
 def create_custom_value(request: Request) -> Reply | Refusal:
     """Answer `POST /locations/{locationId}/customValues`: 201, with a key made of the name."""
-    given = request.fields(_CHECKS, required=("name", "value"))
+    given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
     key = f"{{{{ custom_values.{key_of(given['name'])} }}}}"
@@ -48,7 +48,7 @@ def read_custom_value(request: Request) -> Reply | Refusal:
 def update_custom_value(request: Request) -> Reply | Refusal:
     """Answer `PUT /locations/{locationId}/customValues/{id}`; a new name leaves the key, which templates know."""
     value_id = request.parameter("id")
-    given = request.fields(_CHECKS, required=("name", "value"))
+    given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
     with request.database.write(request.now, verdicts=False) as write:

@@ -16,7 +16,7 @@ def list_appointments(request: Request) -> Reply | Refusal:
 
 def join_campaign(request: Request) -> Reply | Refusal:
     """Answer `POST /contacts/{contactId}/campaigns/{campaignId}`: 201; the body has no fields."""
-    given = request.fields({})
+    given = request.body_fields()
     if isinstance(given, Refusal):
         return given
     return _refuse_contact(request) or Reply(201, SUCCEEDED)
@@ -29,7 +29,7 @@ def leave_campaigns(request: Request) -> Reply | Refusal:
 
 def change_workflow(request: Request) -> Reply | Refusal:
     """Answer `POST` and `DELETE /contacts/{contactId}/workflow/{workflowId}`, both with `eventStartTime` or nothing."""
-    given = request.fields({"eventStartTime": instant})
+    given = request.body_fields({"eventStartTime": instant})
     if isinstance(given, Refusal):
         return given
     return _refuse_contact(request) or Reply(200, SUCCEEDED)

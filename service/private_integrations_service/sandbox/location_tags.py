@@ -1,6 +1,5 @@
 """The tags of a location: list, create, read, update and delete."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -9,10 +8,7 @@ from ..storage import location_tags as stored
 from ..storage.location_tags import Tag
 from ..tokens import new_id
 from .answers import SUCCEEDED, not_found
-from .bodies import Check, required_text
 from .requests import Request
-
-_CHECKS: Mapping[str, Check] = MappingProxyType({"name": required_text})
 
 
 def list_tags(request: Request) -> Reply | Refusal:
@@ -24,10 +20,10 @@ def list_tags(request: Request) -> Reply | Refusal:
 
 def create_tag(request: Request) -> Reply | Refusal:
     """Answer `POST /locations/{locationId}/tags`; the platform's spec says 200 here."""
-    given = request.fields(_CHECKS, required=("name",))
+    given = request.body_fields()
     if isinstance(given, Refusal):
         return given
-    tag = Tag(new_id(), request.account_id, given["name"])
+    tag = Tag(new_id(), request.account_id, given["name"].lower())
     with request.database.write(request.now, verdicts=False) as write:
         if stored.tag_named(write.connection, tag.account_id, tag.name) is not None:
             return _TAKEN
@@ -46,14 +42,14 @@ def read_tag(request: Request) -> Reply | Refusal:
 def update_tag(request: Request) -> Reply | Refusal:
     """Answer `PUT /locations/{locationId}/tags/{tagId}`; contacts keep the name that they were tagged with."""
     tag_id = request.parameter("tagId")
-    given = request.fields(_CHECKS, required=("name",))
+    given = request.body_fields()
     if isinstance(given, Refusal):
         return given
     with request.database.write(request.now, verdicts=False) as write:
         old = stored.tag_by_id(write.connection, request.account_id, tag_id)
         if old is None:
             return not_found("Tag", tag_id)
-        tag = replace(old, name=given["name"])
+        tag = replace(old, name=given["name"].lower())
         if stored.tag_named(write.connection, tag.account_id, tag.name) not in (None, old):
             return _TAKEN
         stored.rename_tag(write.connection, tag)

@@ -10,16 +10,25 @@ from ..storage.accounts import account_by_id
 from ..storage.locations import LocationSearch, find_locations
 from .answers import not_found
 from .bodies import invalid, one_of
-from .queries import LARGEST_SKIP, last, name_faults, number_faults, whole_number
+from .queries import LARGEST_SKIP, last, number_faults, whole_number
 from .requests import Request
 
 _DEFAULT_LIMIT = 10
 _LARGEST_LIMIT = 1000
-_SEARCH_NAMES = frozenset({"companyId", "skip", "limit", "order", "email"})
 # Of the fields that a single location has, those that a search shows (GetLocationSchema of apps/locations.json).
 _FOUND_NAMES = (
     *("id", "name", "phone", "email", "address", "city", "state"),
     *("country", "postalCode", "website", "timezone", "settings", "social"),
+)
+_SOCIAL = (
+    *("facebookUrl", "googlePlus", "linkedIn", "foursquare", "twitter", "yelp", "instagram", "youtube", "pinterest"),
+    *("blogRss", "googlePlacesId"),
+)
+_SETTINGS = (
+    "allowDuplicateContact",
+    "allowDuplicateOpportunity",
+    "allowFacebookNameMerge",
+    "disableContactTimezone",
 )
 
 
@@ -35,7 +44,7 @@ def read_location(request: Request) -> Reply | Refusal:
 
 def search_locations(request: Request) -> Reply | Refusal:
     """Answer `GET /locations/search`: the locations that the token reaches, by name."""
-    search = _read_search(request.account_id, request.query)
+    search = _read_search(request.account_id, request.query, request.query_faults())
     if isinstance(search, Refusal):
         return search
     if last(request.query, "email"):
@@ -46,11 +55,11 @@ def search_locations(request: Request) -> Reply | Refusal:
     return Reply(200, {"locations": [{name: shown[name] for name in _FOUND_NAMES} for shown in found]})
 
 
-def _read_search(account_id: str, query: Mapping[str, Sequence[str]]) -> LocationSearch | Refusal:
+def _read_search(account_id: str, query: Mapping[str, Sequence[str]], known: Sequence[str]) -> LocationSearch | Refusal:
     skip = whole_number(last(query, "skip"), 0)
     limit = whole_number(last(query, "limit"), _DEFAULT_LIMIT)
     order = last(query, "order") or "asc"
-    faults = [*name_faults(query, _SEARCH_NAMES), *number_faults("skip", skip, 0, LARGEST_SKIP)]
+    faults = [*known, *number_faults("skip", skip, 0, LARGEST_SKIP)]
     faults += [*number_faults("limit", limit, 1, _LARGEST_LIMIT), *one_of("order", order, ("asc", "desc"))]
     if faults or skip is None or limit is None:
         return invalid(faults)
@@ -69,9 +78,14 @@ def _shown(location: Account) -> dict[str, object]:
         "country": "US",
         "timezone": "UTC",
         **dict.fromkeys(person, ""),
-        "business": {"name": location.name},
-        "social": {},
-        "settings": {},
+        "business": {
+            "name": location.name,
+            **dict.fromkeys(("address", "city", "state", "postalCode", "website", "logoUrl"), ""),
+            "country": "US",
+            "timezone": "UTC",
+        },
+        "social": dict.fromkeys(_SOCIAL, ""),
+        "settings": dict.fromkeys(_SETTINGS, False),
         "reseller": {},
     }
 

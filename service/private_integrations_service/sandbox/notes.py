@@ -6,7 +6,7 @@ from private_integrations.contract import rfc3339
 
 from ..storage.contact_items import Item
 from ..storage.tables import notes
-from .bodies import flag, required_text, text
+from .bodies import required_text
 from .contact_items import Kind
 
 
@@ -24,7 +24,7 @@ NOTES = Kind(
     noun="Note",
     table=notes,
     parameter="id",
-    checks=MappingProxyType({"body": required_text, "userId": text, "title": text, "color": text, "pinned": flag}),
+    checks=MappingProxyType({"body": required_text}),
     required=frozenset({"body"}),
     shown=_shown,
     normal=dict,

@@ -19,23 +19,17 @@ from ..storage.database import Write
 from ..storage.object_fields import ObjectField
 from ..tokens import new_id
 from .answers import CUSTOM_FIELD_TAKEN, SUCCEEDED, not_found
-from .bodies import Check, flag, invalid, number, one_of, required_text, text, texts_by_name
+from .bodies import Check, invalid
 from .keys import key_of, named
-from .queries import location_faults, name_faults
 from .requests import Request
 
 _OBJECT_KEY = re.compile(r"business|custom_objects?\.[a-z0-9_]+")
 _FIELD_NAME = re.compile(r"[a-z0-9_]+")
-_TYPES = (
-    *("TEXT", "LARGE_TEXT", "NUMERICAL", "PHONE", "MONETORY", "CHECKBOX", "SINGLE_OPTIONS", "MULTIPLE_OPTIONS"),
-    *("DATE", "TEXTBOX_LIST", "FILE_UPLOAD", "RADIO", "EMAIL"),
-)
-_FORMATS = (".pdf", ".docx", ".doc", ".jpg", ".jpeg", ".png", ".gif", ".csv", ".xlsx", ".xls", "all")
 
 
 def list_object_fields(request: Request) -> Reply | Refusal:
     """Answer `GET /custom-fields/object-key/{objectKey}`: the object's fields and folders."""
-    faults = [*name_faults(request.query, ("locationId",)), *location_faults(request.query)]
+    faults = request.query_faults()
     if faults:
         return invalid(faults)
     with request.database.read() as connection:
@@ -51,7 +45,7 @@ def list_object_fields(request: Request) -> Reply | Refusal:
 
 def create_field(request: Request) -> Reply | Refusal:
     """Answer `POST /custom-fields/`: 201; the folder must be one of the same object."""
-    given = request.fields(_CREATE_CHECKS, required=_REQUIRED)
+    given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
     folder_id, object_key, key = given["parentId"], given["objectKey"], given["fieldKey"]
@@ -76,7 +70,7 @@ def read_field(request: Request) -> Reply | Refusal:
 def update_field(request: Request) -> Reply | Refusal:
     """Answer `PUT /custom-fields/{id}`: what is given replaces what was, options as a whole."""
     field_id = request.parameter("id")
-    given = request.fields(_UPDATE_CHECKS, required=("locationId", "showInForms"))
+    given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
     with request.database.write(request.now, verdicts=False) as write:
@@ -98,8 +92,7 @@ def delete_field(request: Request) -> Reply | Refusal:
 
 def create_folder(request: Request) -> Reply | Refusal:
     """Answer `POST /custom-fields/folder`: 201 with the folder, without an envelope."""
-    required = ("locationId", "objectKey", "name")
-    given = request.fields({name: _CREATE_CHECKS[name] for name in required}, required)
+    given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
     object_key = given["objectKey"]
@@ -112,8 +105,7 @@ def create_folder(request: Request) -> Reply | Refusal:
 def update_folder(request: Request) -> Reply | Refusal:
     """Answer `PUT /custom-fields/folder/{id}`: another name; the key stays."""
     folder_id = request.parameter("id")
-    required = ("locationId", "name")
-    given = request.fields({name: _CREATE_CHECKS[name] for name in required}, required)
+    given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
     with request.database.write(request.now, verdicts=False) as write:
@@ -127,7 +119,7 @@ def update_folder(request: Request) -> Reply | Refusal:
 
 def delete_folder(request: Request) -> Reply | Refusal:
     """Answer `DELETE /custom-fields/folder/{id}`: only of one that holds no fields."""
-    faults = [*name_faults(request.query, ("locationId",)), *location_faults(request.query)]
+    faults = request.query_faults()
     if faults:
         return invalid(faults)
     folder_id = request.parameter("id")
@@ -145,37 +137,7 @@ def _object_key(name: str, value: object) -> list[str]:
     return [] if good else [f"{name} must be business or a custom object's key, as custom_objects.pet"]
 
 
-def _data_type(name: str, value: object) -> list[str]:
-    return one_of(name, value, _TYPES)
-
-
-def _format(name: str, value: object) -> list[str]:
-    return one_of(name, value, _FORMATS)
-
-
-_UPDATE_CHECKS: Mapping[str, Check] = MappingProxyType(
-    {
-        "locationId": required_text,
-        "name": named,
-        "description": text,
-        "placeholder": text,
-        "showInForms": flag,
-        "options": texts_by_name(("key", "label", "url"), required=("key", "label")),
-        "acceptedFormats": _format,
-        "maxFileLimit": number,
-    }
-)
-_CREATE_CHECKS: Mapping[str, Check] = MappingProxyType(
-    {
-        **_UPDATE_CHECKS,
-        "dataType": _data_type,
-        "fieldKey": required_text,
-        "objectKey": _object_key,
-        "allowCustomOption": flag,
-        "parentId": required_text,
-    }
-)
-_REQUIRED = ("locationId", "dataType", "fieldKey", "objectKey", "parentId", "showInForms")
+_CHECKS: Mapping[str, Check] = MappingProxyType({"name": named, "objectKey": _object_key})
 # What is kept beside the fields.
 _COLUMNS = frozenset({"locationId", "fieldKey", "objectKey", "parentId"})
 

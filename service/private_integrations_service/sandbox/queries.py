@@ -1,11 +1,11 @@
 """Reading queries and judging them, in the words of the platform's validator."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..authorizer.replies import Refusal
-from .bodies import invalid, required_text, searched
+from .bodies import invalid, searched
 
 query_text = searched(1000)
 """A text that a list is searched for; a pattern of more than 50,000 bytes is an error to SQLite."""
@@ -25,31 +25,17 @@ class Slice:
 
 
 def read_slice(
-    query: Mapping[str, Sequence[str]], names: Collection[str], *, limit: int, largest: int
+    query: Mapping[str, Sequence[str]], faults: Sequence[str], *, limit: int, largest: int
 ) -> Slice | Refusal:
-    """Read `limit`, `skip` and `query`, as far as `names` has them; a location must be named.
-
-    `limit` is what counts unless the query has one; the location was checked by the authorizer.
-    """
+    """Read `limit`, `skip` and `query`; `faults` are those known already, `limit` counts unless the query has one."""
     skip = whole_number(last(query, "skip"), 0)
     asked = whole_number(last(query, "limit"), limit)
     text = last(query, "query")
-    faults = [*name_faults(query, {"locationId", *names}), *location_faults(query)]
-    faults += [*number_faults("limit", asked, 1, largest), *number_faults("skip", skip, 0, LARGEST_SKIP)]
-    faults += query_text("query", text)
-    if faults or skip is None or asked is None:
-        return invalid(faults)
+    found = [*faults, *number_faults("limit", asked, 1, largest), *number_faults("skip", skip, 0, LARGEST_SKIP)]
+    found += query_text("query", text)
+    if found or skip is None or asked is None:
+        return invalid(found)
     return Slice(skip, asked, text)
-
-
-def name_faults(query: Mapping[str, object], names: Collection[str]) -> list[str]:
-    """Parameters that don't exist."""
-    return [f"property {name} should not exist" for name in query if name not in names]
-
-
-def location_faults(query: Mapping[str, Sequence[str]]) -> list[str]:
-    """What is wrong with the location; whether the token reaches it was the authorizer's question."""
-    return required_text("locationId", next(iter(query.get("locationId", ())), None))
 
 
 def number_faults(name: str, number: int | None, smallest: int, largest: int) -> list[str]:
@@ -74,3 +60,8 @@ def whole_number(digits: str, default: int) -> int | None:
 def last(query: Mapping[str, Sequence[str]], name: str) -> str:
     """The parameter's last value, or nothing."""
     return query.get(name, ("",))[-1]
+
+
+def flag(value: str, *, default: bool) -> bool | None:
+    """Read `true` or `false`; None if it is neither."""
+    return {"": default, "true": True, "false": False}.get(value)

@@ -4,15 +4,22 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from starlette.types import Scope
+
+from private_integrations.contract import rfc3339
 
 from ..authorizer.decisions import read_query, refuse_location
 from ..authorizer.judge import Granted
 from ..authorizer.replies import Refusal, Reply
 from ..storage.database import Database
-from .bodies import Check, read_fields, refuse_fields
+from .bodies import Check, read_fields, refuse_fields, required_text
+from .shapes import Generation, OperationShapes, operation_shapes
+
+_V3 = b"v3"
+_NO_CHECKS: Mapping[str, Check] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,18 @@ class Request:
         """The instant at which the request was authorized."""
         return self.granted.now
 
+    @property
+    def author(self) -> dict[str, str]:
+        """Describe who makes something with this request: the integration, as the platform describes an app."""
+        grant = self.granted.grant
+        return {
+            "source": "INTEGRATION",
+            "channel": "OAUTH",
+            "sourceId": grant.integration_id,
+            "sourceName": grant.integration_name,
+            "timestamp": rfc3339(self.now),
+        }
+
     def parameter(self, name: str) -> str:
         """The value of a path parameter."""
         return self.granted.match.params[name]
@@ -49,8 +68,38 @@ class Request:
         host = next((value for name, value in self.scope["headers"] if name == b"host"), b"localhost")
         return f"{self.scope.get('scheme', 'http')}://{host.decode('latin-1')}"
 
-    def fields(self, checks: Mapping[str, Check], required: Collection[str] = ()) -> dict[str, Any] | Refusal:
-        """The body's fields, or why they don't pass; a location among them must be one that the token reaches."""
+    @property
+    def generation(self) -> Generation:
+        """Tell by the `Version` header which specification the client was written for."""
+        version = next((value for name, value in self.scope["headers"] if name == b"version"), b"")
+        return "v3" if version.strip() == _V3 else "v2"
+
+    @cached_property
+    def shapes(self) -> OperationShapes:
+        """Look up what the operation takes in the client's generation."""
+        endpoint = self.granted.match.endpoint
+        return operation_shapes(endpoint.method, endpoint.path, self.generation)
+
+    def body_fields(
+        self,
+        refined: Mapping[str, Check] = _NO_CHECKS,
+        *,
+        also: Mapping[str, Check] = _NO_CHECKS,
+        also_required: Collection[str] = (),
+        optional: Collection[str] = (),
+    ) -> dict[str, Any] | Refusal:
+        """Read the body's fields, and check them against the operation's shape.
+
+        Args:
+            refined: checks that say more of a documented field than its type; of other fields they are left out,
+                so that operations of one resource can share them.
+            also: fields that the platform takes though its specification doesn't name them.
+            also_required: fields that it requires though its specification doesn't say so.
+            optional: fields that its specification calls required, and the platform doesn't.
+
+        """
+        shape = self.shapes.body
+        checks = {**{name: refined.get(name, check) for name, check in shape.checks.items()}, **also}
         given = read_fields(self.body)
         if isinstance(given, Refusal):
             return given
@@ -58,7 +107,29 @@ class Request:
         refusal = None
         if isinstance(location, str) and location:
             refusal = refuse_location(self.granted.match.endpoint, self.granted.grant, location, None)
+        required = (shape.required - set(optional)) | set(also_required)
         return refusal or refuse_fields(given, checks, required) or given
+
+    def query_faults(self, also: Collection[str] = ()) -> list[str]:
+        """Find parameters that the operation doesn't take, and required ones that are missing or empty.
+
+        Args:
+            also: parameters that the platform takes though its specification doesn't name them.
+
+        """
+        shape = self.shapes.query
+        faults = [f"property {name} should not exist" for name in self.query if name not in {*shape.checks, *also}]
+        for name in sorted(shape.required):
+            faults += required_text(name, next(iter(self.query.get(name, ())), None))
+        return faults
+
+    def refuse_location(self, name: str) -> Refusal | None:
+        """Refuse a location that the token doesn't reach, among the values of this parameter of the query."""
+        for location in self.query.get(name, ()):
+            refusal = refuse_location(self.granted.match.endpoint, self.granted.grant, location, None)
+            if location and refusal is not None:
+                return refusal
+        return None
 
 
 Handler = Callable[[Request], Reply | Refusal]

@@ -1,22 +1,29 @@
 """Tasks of contacts (CreateTaskParams, UpdateTaskBody, TaskSchema of the platform's spec, apps/contacts.json)."""
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
 from private_integrations.contract import rfc3339
 
-from ..authorizer.replies import Refusal, Reply
+from ..authorizer.replies import Refusal, Reply, new_trace_id
 from ..storage.contact_items import Item
 from ..storage.tables import tasks
-from .bodies import flag, instant, required_text, text
+from .bodies import instant, required_text
 from .contact_items import Kind
 from .instants import instant_of
 from .requests import Request
 
 
+def create_task(request: Request) -> Reply | Refusal:
+    """Answer `POST /contacts/{contactId}/tasks`: 201, with a `traceId` beside the task."""
+    answer = TASKS.create(request)
+    return replace(answer, body={**answer.body, "traceId": new_trace_id()}) if isinstance(answer, Reply) else answer
+
+
 def complete_task(request: Request) -> Reply | Refusal:
     """Answer `PUT /contacts/{contactId}/tasks/{taskId}/completed`: done, or not done after all."""
-    return TASKS.change(request, {"completed": flag}, required=("completed",))
+    return TASKS.update(request)
 
 
 def _shown(task: Item) -> dict[str, object]:
@@ -38,9 +45,7 @@ TASKS = Kind(
     noun="Task",
     table=tasks,
     parameter="taskId",
-    checks=MappingProxyType(
-        {"title": required_text, "body": text, "dueDate": instant, "completed": flag, "assignedTo": text}
-    ),
+    checks=MappingProxyType({"title": required_text, "dueDate": instant}),
     required=frozenset({"title", "dueDate", "completed"}),
     shown=_shown,
     normal=_normal,
@@ -48,5 +53,9 @@ TASKS = Kind(
 )
 
 HANDLERS = MappingProxyType(
-    {**TASKS.handlers(), ("PUT", "/contacts/{contactId}/tasks/{taskId}/completed"): complete_task}
+    {
+        **TASKS.handlers(),
+        ("POST", "/contacts/{contactId}/tasks"): create_task,
+        ("PUT", "/contacts/{contactId}/tasks/{taskId}/completed"): complete_task,
+    }
 )

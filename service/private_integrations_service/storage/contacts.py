@@ -28,10 +28,21 @@ class Contact:
 
 
 @dataclass(frozen=True)
-class Position:
-    """A place in the list of contacts, newest first: behind this instant and id."""
+class ListOrder:
+    """The order of a list of contacts: by the instant at which they were added or updated, then by id."""
 
-    added_at: datetime
+    by: Literal["added_at", "updated_at"]
+    descending: bool
+
+
+NEWEST_FIRST = ListOrder("added_at", descending=True)
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place in a list of contacts or opportunities: behind this instant and id, in the list's order."""
+
+    instant: datetime
     id: str
 
 
@@ -70,21 +81,30 @@ def contact_like(
 
 
 def list_contacts(
-    connection: Connection, selection: Selection, *, after: Position | None = None, skip: int = 0, limit: int
+    connection: Connection,
+    selection: Selection,
+    *,
+    after: Position | None = None,
+    order: ListOrder = NEWEST_FIRST,
+    skip: int = 0,
+    limit: int,
 ) -> list[Contact]:
-    """At most `limit` selected contacts, newest first, beginning behind `after` and then after the first `skip`."""
+    """Read at most `limit` selected contacts in this order, those behind `after` without the first `skip` of them."""
     query = select(contacts).where(selection.condition())
     if after is not None:
-        query = query.where(_behind(after))
-    newest_first = query.order_by(contacts.c.added_at.desc(), contacts.c.id.desc()).limit(limit).offset(skip)
-    return [contact_of(row) for row in connection.execute(newest_first)]
+        query = query.where(_behind(after, order))
+    columns = (contacts.c[order.by], contacts.c.id)
+    ordered = query.order_by(*(column.desc() if order.descending else column.asc() for column in columns))
+    return [contact_of(row) for row in connection.execute(ordered.limit(limit).offset(skip))]
 
 
-def count_contacts(connection: Connection, selection: Selection, *, after: Position | None = None) -> int:
-    """How many contacts are selected, or how many of them lie behind `after`."""
+def count_contacts(
+    connection: Connection, selection: Selection, *, after: Position | None = None, order: ListOrder = NEWEST_FIRST
+) -> int:
+    """Count the selected contacts, or those of them that lie behind `after`."""
     query = select(func.count()).select_from(contacts).where(selection.condition())
     if after is not None:
-        query = query.where(_behind(after))
+        query = query.where(_behind(after, order))
     return connection.execute(query).scalar_one()
 
 
@@ -133,9 +153,11 @@ def _is(account_id: str, contact_id: str) -> ColumnElement[bool]:
     return and_(contacts.c.account_id == account_id, contacts.c.id == contact_id)
 
 
-def _behind(position: Position) -> ColumnElement[bool]:
-    earlier = contacts.c.added_at < position.added_at
-    return or_(earlier, and_(contacts.c.added_at == position.added_at, contacts.c.id < position.id))
+def _behind(position: Position, order: ListOrder) -> ColumnElement[bool]:
+    instant, identifier = contacts.c[order.by], contacts.c.id
+    further = instant < position.instant if order.descending else instant > position.instant
+    next_id = identifier < position.id if order.descending else identifier > position.id
+    return or_(further, and_(instant == position.instant, next_id))
 
 
 def _changeable(contact: Contact) -> dict[str, Any]:

@@ -103,7 +103,7 @@ ENDED = {
 DATA: dict[str, Change] = {
     "first use": lambda world: world.ask("new 1"),
     "create a contact": lambda world: world.contact("Ada"),
-    "update a contact": lambda world: world.ask("working 2", "PUT", world.ids["Grace"], {"companyName": 2 * LONG}),
+    "update a contact": lambda world: world.ask("working 2", "PUT", world.ids["Grace"], {"website": 2 * LONG}),
     "delete a contact": lambda world: world.ask("working 2", "DELETE", world.ids["Alan"]),
 }
 
