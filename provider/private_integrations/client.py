@@ -47,6 +47,7 @@ from .contract import (
     MembershipEdit,
     Period,
     Pinged,
+    Principal,
     Problem,
     Replayed,
     ReplayRequest,
@@ -269,6 +270,10 @@ class Client:
     def keys(self) -> KeyList:
         """Every management key; the key in use must be an admin's."""
         return self._ask("GET", "/keys", KeyList)
+
+    def whoami(self) -> Principal:
+        """Ask which key this is, what its role allows, and which accounts it reaches."""
+        return self._ask("GET", "/whoami", Principal)
 
     def make_key(self, name: str, request: KeyRequest) -> Key:
         """Make a management key known by its digest."""

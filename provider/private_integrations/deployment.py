@@ -9,8 +9,10 @@ from typing import Generic, TypeVar
 
 from .client import Client
 from .connection import Connection
-from .contract import AuditEntry, Integration, TokenState
-from .errors import NotFound
+from .contract import AuditEntry, Integration, Principal, TokenState
+from .errors import NotAuthorized, NotFound
+from .holders import Holders
+from .identity import stack_of
 
 Value = TypeVar("Value")
 
@@ -32,8 +34,11 @@ class Deployment:
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self.holders = Holders()
         self._tokens: _Batch[Known] = _Batch(self._tokens_below)
         self._integrations: _Batch[Integration] = _Batch(self._integrations_below)
+        self._asked = threading.Lock()
+        self._principal: Principal | None = None
 
     def token(self, integration_id: str, external_id: str) -> Known | None:
         """The tokens of an integration; None if the integration is not in the service (any more)."""
@@ -46,12 +51,57 @@ class Deployment:
 
     def owned(self, external_id: str, account: str) -> Integration | None:
         """The integration that this owner has in this account; None if there is none (any more)."""
-        return self._integrations.find(_owner_key(external_id, account), external_id)
+        found = self._integrations.find(_owner_key(external_id, account), external_id)
+        return None if found is None or self.holders.deleted(found.id) else found
+
+    def principal(self) -> Principal:
+        """The key of this deployment; asked for once."""
+        with self._asked:
+            if self._principal is None:
+                self._principal = self.client.whoami()
+            return self._principal
+
+    def refuse_key(self, integration_id: str, account: str | None, *, to: str) -> None:
+        """Raise NotAuthorized where the key can't do this to an integration that the service does not show it.
+
+        What is in an account that the key doesn't reach looks as if it were gone. An `account` of None is not known,
+        which is only good enough for a key that reaches every account.
+        """
+        key = self.principal()
+        if account is None and not key.bound:
+            return
+        if account is None:
+            raise NotAuthorized(
+                f"management key {key.name} reaches some accounts only, and {integration_id} is in none of them: "
+                f"it may be gone or in another one; {to} it with a key that reaches its account"
+            )
+        if account not in {reached.id for reached in key.accounts}:
+            raise NotAuthorized(
+                f"management key {key.name} does not reach account {account}, where {integration_id} is; "
+                f"{to} it with a key that does"
+            )
+
+    def refuse_deletion(self, integration_id: str, account: str | None) -> None:
+        """Raise where a deletion of this integration would fail: no answer, a wrong key, or one without the right."""
+        key = self.principal()
+        if key.role not in ("admin", "deployer"):
+            raise NotAuthorized(
+                f"management key {key.name} is a {key.role}'s and can't delete {integration_id}; nothing was deleted"
+            )
+        if account is not None or self._integration_by_id(integration_id) is None:
+            self.refuse_key(integration_id, account, to="delete")
 
     def edits_of(self, integration_id: str) -> Sequence[AuditEntry]:
         """The latest edits of an integration, the last one first; none if the service keeps no such log."""
+        return self._audited(integration_id, "edit")
+
+    def adoption_of(self, integration_id: str) -> AuditEntry | None:
+        """The latest adoption of an integration; None if there was none, or the service keeps no such log."""
+        return next(iter(self._audited(integration_id, "adopt")), None)
+
+    def _audited(self, integration_id: str, action: str) -> Sequence[AuditEntry]:
         try:
-            return self.client.audit(integration=integration_id, action="edit").entries
+            return self.client.audit(integration=integration_id, action=action).entries
         except NotFound as error:
             if error.problem != "route-unknown":
                 raise
@@ -66,6 +116,8 @@ class Deployment:
             secrets=[],
         )
         self._tokens.add(integration.id, Known(state, integration.created_at))
+        self._integrations.add(integration.id, integration)
+        self.holders.note_made(integration.id)
 
     def _token_by_id(self, integration_id: str) -> Known | None:
         for page in self.client.tokens_of([integration_id]):
@@ -102,7 +154,7 @@ class _Batch(Generic[Value]):
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def find(self, key: str, external_id: str) -> Value | None:
-        stack = _stack_of(external_id)
+        stack = stack_of(external_id)
         with self._lock:
             if key not in self._values and stack not in self._stacks:
                 # What this process made itself is younger than any answer.
@@ -128,8 +180,3 @@ def deployment_for(connection: Connection, project: str) -> Deployment:
 def _owner_key(external_id: str, account: str) -> str:
     """No integration's id: those have no slash."""
     return f"{account}/{external_id}"
-
-
-def _stack_of(external_id: str) -> str:
-    """`organization/project/stack`: the part of an external id that names the stack."""
-    return "/".join(external_id.split("/")[:3])

@@ -22,7 +22,7 @@ def refuse_plan(integration_id: str, known: Known | None, olds: Properties, chec
     if known is None:
         return f"{integration_id} is not in the service any more; run pulumi refresh"
     owner = known.state.external_id
-    if olds and owner != checked["external_id"]:
+    if (olds or "adopt" not in checked) and owner != checked["external_id"]:
         return f"{integration_id} was taken over by {owner}; remove it from this stack with pulumi state delete"
     given = checked.get("adopt_token")
     if given is None or is_unknown(given):
@@ -38,7 +38,10 @@ def planned_generation(olds: Properties, checked: Properties, known: Known) -> P
     """The inputs `generation` and `rotation_reason`, carried over unchanged when nothing is to be done."""
     present, policy = known.state.present, declared_policy(checked)
     if not olds and "adopt" in checked and present is not None:
-        return {"generation": present.generation, "rotation_reason": "adopted"}
+        if not checked.get("adopt_rotate"):
+            return {"generation": present.generation, "rotation_reason": "adopted"}
+        reason = "adopted without its token: a new one is issued" + _ending_all(policy)
+        return {"generation": known.state.last_generation + 1, "rotation_reason": reason}
     held = int(olds.get("generation", 0))
     decision = decide(
         policy,
@@ -49,10 +52,13 @@ def planned_generation(olds: Properties, checked: Properties, known: Known) -> P
         trigger_changed=_trigger_changed(olds, checked),
     )
     if isinstance(decision, Rotate):
-        ends_all = olds and not policy.overlap and decision.generation > held
-        warning = "; overlap 0s: every older token ends at once" if ends_all else ""
+        warning = _ending_all(policy) if olds and decision.generation > held else ""
         return {"generation": decision.generation, "rotation_reason": decision.reason + warning}
     return {"generation": olds["generation"], "rotation_reason": olds["rotation_reason"]}
+
+
+def _ending_all(policy: Policy) -> str:
+    return "" if policy.overlap else "; overlap 0s: every older token ends at once"
 
 
 def refuse_state(integration_id: str, state: Properties, planned: Properties, known: Known | None) -> str | None:

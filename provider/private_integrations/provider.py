@@ -30,6 +30,7 @@ from .declaration import Fault, Properties, is_unknown, normalize_integration, n
 from .deployment import Deployment, Known, deployment_for
 from .drift import EDITABLE, changed_since, in_words, left_alone, unlike
 from .errors import Conflict, PrivateIntegrationError
+from .ownership import recorded_name, refuse_existing, refuse_lost, refuse_new, refuse_renamed_alone, taken
 from .plan import (
     declared_policy,
     is_going_back,
@@ -96,17 +97,25 @@ class IntegrationProvider(_Provider):
 
     @_clean_errors
     def check(self, _olds: Properties, news: Properties) -> CheckResult:
-        """Validate and normalize: scopes sorted and each once, the account filled in, durations in one spelling."""
-        declared = _without(news, "__provider")
+        """Validate and normalize: scopes sorted and each once, the account filled in, durations in one spelling.
+
+        And refuse what would take an integration from another resource, or make a second one where one is.
+        """
+        declared = _without(news, "__provider", "options")
         if declared.get("account") is None:
             declared["account"] = self._default_account
         if "external_id" in _olds:
             # A renamed resource or stack keeps the identity under which the service knows it.
             declared["external_id"] = _olds["external_id"]
         checked, faults = normalize_integration(declared)
-        if not faults:
-            checked |= self._changed_elsewhere(_olds, checked)
-        return CheckResult(checked, _failures(faults))
+        if faults:
+            return CheckResult(checked, _failures(faults))
+        refusal = self._refuse_ownership(_olds, checked, news.get("external_id"), news.get("options"))
+        if refusal is not None:
+            return CheckResult(checked, [CheckFailure("", refusal)])
+        if "external_id" in _olds:
+            checked |= recorded_name(_olds, news.get("options"))
+        return CheckResult(checked | self._changed_elsewhere(_olds, checked), [])
 
     @_clean_errors
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
@@ -115,8 +124,11 @@ class IntegrationProvider(_Provider):
         What counts is the service's word: what a person has brought to what is declared needs no update, what they
         have brought away from it does.
         """
+        refusal = refuse_lost(self._deployment, _id, _olds)
+        if refusal is not None:
+            raise Conflict(refusal)
         replaces = ["account"] if _differ(_olds, _news, ["account"]) else []
-        live = self._owned(_olds)
+        live = self._deployment.integration(_id, _olds.get("external_id"))
         differ = _differ(_olds, _news, EDITABLE) if live is None else bool(unlike(live, _news))
         return DiffResult(changes=bool(replaces) or differ, replaces=replaces)
 
@@ -138,9 +150,11 @@ class IntegrationProvider(_Provider):
         try:
             integration = client.declare(external_id, request)
         except Conflict as error:
-            if error.problem != "external-id-taken" or error.about.get("issued"):
+            remains = str(error.about.get("id", ""))
+            abandoned = error.problem == "external-id-taken" and not error.about.get("issued")
+            if not abandoned or self._deployment.holders.made(remains):
                 raise _taken(error) from error
-            replacing = request.model_copy(update={"replaces": error.about["id"]})
+            replacing = request.model_copy(update={"replaces": remains})
             integration = client.declare(external_id, replacing)
         if integration.last_generation == 0:
             self._deployment.remember_new(integration)
@@ -166,6 +180,7 @@ class IntegrationProvider(_Provider):
         """What the service has: drift of name, description and scopes shows; gone only by the service's own word."""
         live = self._deployment.integration(id_, props.get("external_id"))
         if live is None:
+            self._deployment.refuse_key(id_, props.get("account"), to="read")
             return ReadResult("", {})
         declared = _without(props, "__provider", "claim")
         inputs = {
@@ -177,12 +192,29 @@ class IntegrationProvider(_Provider):
         }
         if live.description or "description" in declared:
             inputs["description"] = live.description
-        return ReadResult(id_, {**inputs, "claim": props.get("claim", live.claim)}, inputs)
+        outputs = {**inputs, "claim": props.get("claim", live.claim)}
+        # Without inputs the engine keeps its own, which have what no output has: the logical name after a rename.
+        return ReadResult(id_, outputs, None if inputs == declared else inputs)
 
     @_clean_errors
     def delete(self, _id: str, _props: Properties) -> None:
         """End the integration and all its tokens, unless another owner has taken it since."""
+        self._deployment.refuse_deletion(_id, _props.get("account"))
         self._deployment.client.delete(_id, claim=_props.get("claim"))
+        self._deployment.holders.note_deleted(_id)
+
+    def _refuse_ownership(
+        self, state: Properties, checked: Properties, resource: Any, options: Properties | None
+    ) -> str | None:
+        if is_unknown(resource):
+            return None
+        if "external_id" not in state:
+            # What is imported comes without options, and with an external id that is taken by itself.
+            return None if options is None else refuse_new(self._deployment, checked, resource, options)
+        if self._owned(state) is None:
+            # Gone, or in an account that this key does not reach, which must not be taken for it.
+            self._deployment.refuse_key(state["external_id"], state["account"], to="deploy")
+        return refuse_existing(self._deployment, state, resource, options)
 
     def _changed_elsewhere(self, state: Properties, declared: Properties) -> Properties:
         """The visible input that says what others changed since the last run, and the declaration doesn't."""
@@ -207,9 +239,7 @@ class TokenProvider(_Provider):
     def check(self, _olds: Properties, news: Properties) -> CheckResult:
         """Compute the visible inputs `generation` and `rotation_reason`, which are what a preview shows."""
         # Once adopted, the token that was given is of no more use, and is kept nowhere.
-        declared = _without(news, "__provider", *(["adopt_token"] if _olds else []))
-        if "external_id" in _olds:
-            declared["external_id"] = _olds["external_id"]
+        declared = _without(news, "__provider", *(["adopt_token", "adopt_rotate"] if _olds else []))
         checked, faults = normalize_token(declared)
         if faults:
             return CheckResult(checked, _failures(faults))
@@ -246,15 +276,21 @@ class TokenProvider(_Provider):
     @_clean_errors
     def read(self, id_: str, props: Properties) -> ReadResult:
         """Keep the token, follow the service in times and status; gone with its integration."""
-        known = self._known(props)
+        known, account = self._known(props), self._account(props)
         if known is None:
+            self._deployment.refuse_key(props["integration_id"], account["account"], to="read")
             return ReadResult("", {})
         # Without inputs of its own the engine keeps those it has: nothing in them can drift.
-        return ReadResult(id_, {**_without(props, "__provider"), **observed(props, known)})
+        return ReadResult(id_, {**_without(props, "__provider"), **account, **observed(props, known)})
 
     @_clean_errors
     def delete(self, _id: str, _props: Properties) -> None:
-        """Nothing: the end of the integration ends its tokens, and a successor's must not be touched."""
+        """Refuse where the integration could not be deleted; otherwise do nothing.
+
+        The end of the integration ends its tokens, and a successor's must not be touched. But the engine deletes the
+        Token first: it would be gone from the state, and its value with it, when the deletion of its integration fails.
+        """
+        self._deployment.refuse_deletion(_props["integration_id"], self._account(_props)["account"])
 
     def _plan(self, olds: Properties, checked: Properties) -> Properties | CheckFailure:
         integration_id = checked["integration_id"]
@@ -265,6 +301,14 @@ class TokenProvider(_Provider):
             return {"generation": 1, "rotation_reason": "created"}
         known = self._deployment.token(integration_id, checked["external_id"])
         refusal = refuse_plan(integration_id, known, olds, checked)
+        if (
+            refusal is None
+            and known is not None
+            and not olds
+            and "adopt" not in checked
+            and known.state.last_generation
+        ):
+            refusal = refuse_renamed_alone(self._deployment, checked)
         if refusal is not None or known is None:
             return CheckFailure("", refusal or "")
         if is_unknown(checked.get("rotation")):
@@ -273,14 +317,28 @@ class TokenProvider(_Provider):
         return planned_generation(olds, checked, known)
 
     def _adopted(self, props: Properties) -> Properties | None:
-        if "adopt" not in props:
+        if "adopt" not in props or props.get("adopt_rotate"):
             return None
         known = self._known(props)
         secret = known.state.of_generation(int(props["generation"])) if known else None
         if known is None or secret is None or secret.role == "ended":
             return None
-        held = {**_without(props, "adopt_token", "__provider"), "token": props.get("adopt_token")}
+        held = {**self._kept(props), "token": props.get("adopt_token")}
         return held | {"fingerprint": secret.fingerprint, "previous_token": None} | observed(held, known)
+
+    def _kept(self, props: Properties) -> Properties:
+        """The inputs that are outputs as well, and the account."""
+        return {**_without(props, "adopt_token", "adopt_rotate", "__provider"), **self._account(props)}
+
+    def _account(self, props: Properties) -> Properties:
+        """The output `account`: what is not there any more can only be looked for in an account that the key reaches.
+
+        It is no input, which would show as added in the first preview after an update of this package.
+        """
+        if props.get("account"):
+            return {"account": props["account"]}
+        found = self._deployment.integration(props["integration_id"], props["external_id"])
+        return {"account": found.account if found else None}
 
     def _known(self, props: Properties) -> Known | None:
         return self._deployment.token(props["integration_id"], props["external_id"])
@@ -307,11 +365,11 @@ class TokenProvider(_Provider):
         """The state's own previous token in its old place."""
         secret, known = self._secret_to_go_back_to(state, planned), self._known(planned)
         assert known is not None
-        held = {**_without(planned, "adopt_token", "__provider"), "token": state["previous_token"]}
+        held = {**self._kept(planned), "token": state["previous_token"]}
         return held | {"fingerprint": secret.fingerprint, "previous_token": None} | observed(held, known)
 
     def _issued(self, props: Properties, *, held: int, previous: str | None) -> Properties:
-        policy = declared_policy(props)
+        policy, kept = declared_policy(props), self._kept(props)
         issued = self._deployment.client.issue(
             props["integration_id"],
             int(props["generation"]),
@@ -322,7 +380,7 @@ class TokenProvider(_Provider):
             reason=props["rotation_reason"],
         )
         return {
-            **_without(props, "adopt_token", "__provider"),
+            **kept,
             "token": issued.token,
             "previous_token": previous if policy.overlap else None,
             "fingerprint": issued.fingerprint,
@@ -340,12 +398,7 @@ def _failures(faults: Iterable[Fault]) -> list[CheckFailure]:
 def _taken(error: Conflict) -> Conflict:
     if error.problem != "external-id-taken":
         return error
-    return Conflict(
-        f'{error}; to take it over, declare adopt="{error.about["id"]}"; to replace one of this stack, '
-        "give it ResourceOptions(delete_before_replace=True)",
-        problem=error.problem,
-        about=error.about,
-    )
+    return Conflict(taken(str(error), str(error.about["id"])), problem=error.problem, about=error.about)
 
 
 def _differ(olds: Properties, news: Properties, keys: Iterable[str]) -> bool:

@@ -13,11 +13,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pulumi
-from pulumi import Input, Output, ResourceOptions
+from pulumi import Alias, Input, Output, ResourceOptions
 from pulumi.dynamic import Resource
 
 from .contract import rfc3339
 from .durations import format_duration
+from .identity import external_id as new_external_id
 from .policy import read_policy
 from .provider import IntegrationProvider, TokenProvider
 from .rotation import due_at
@@ -91,9 +92,9 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
     account: Output[str]
     """The account it belongs to; another account makes another integration."""
     external_id: Output[str]
-    """organization/project/stack/logical name: how the service knows the owner."""
+    """How the service knows the owner: organization/project/stack, and what tells the resource apart in the stack."""
     token: Output[str | None]
-    """Secret. The token in use; empty only after `adopt` without `adopt_token`."""
+    """Secret. The token in use; empty only after `adopt` without `adopt_token` or `adopt_rotate`."""
     previous_token: Output[str | None]
     """Secret. The token before, while it may still work."""
     generation: Output[int | None]
@@ -118,6 +119,7 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
         rotation: Rotation | None = None,
         adopt: Input[str] | None = None,
         adopt_token: Input[str] | None = None,
+        adopt_rotate: bool = False,
         opts: ResourceOptions | None = None,
     ) -> None:
         """Declare an integration.
@@ -127,25 +129,34 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
         account: default: PRIVATE_INTEGRATIONS_ACCOUNT or the stack's private-integrations:account.
         adopt: the id (`int_…`) of an existing integration to take over without rotating its token.
         adopt_token: that integration's present token, so that `token` is known from the first `up`.
+        adopt_rotate: True issues a token in the `up` that adopts, for when you don't have the present one; that one
+            works on for the overlap, counted from the new token's first use.
+
+        Raises pulumi.RunError, which ends the program without a traceback, for `import_` in `opts` (adopt the
+        integration instead), and for `adopt_rotate` without `adopt` or together with `adopt_token`.
         """
+        _refuse_import(opts)
+        _check_adopt_rotate(adopt_rotate, adopt, adopt_token)
         existing = opts is not None and opts.id is not None
-        external_id = _external_id(resource_name)
         props: dict[str, Any] = {
             "name": resource_name if name is None and not existing else name,
             "description": description,
             "scopes": scopes,
             "account": account,
-            "external_id": None if existing else external_id,
+            "external_id": None if existing else _external_id(resource_name, opts),
             **_given(
                 rotation=(rotation._policy() or None) if rotation else None,
                 adopt=adopt,
                 ignored_changes=_ignored_changes(opts),
+                options=None if existing else _options(resource_name, opts),
             ),
         }
         with _unspoiled_pickler():
             super().__init__(IntegrationProvider(), resource_name, props, opts)
         # Another stack owns an integration that is only looked up: a child here would rotate its token.
-        self._token = None if existing else Token(resource_name, self, external_id, rotation, adopt, adopt_token)
+        self._token = (
+            None if existing else Token(resource_name, self, rotation, adopt, adopt_token, adopt_rotate=adopt_rotate)
+        )
         for output in _TOKEN_OUTPUTS:
             setattr(self, output, getattr(self._token, output) if self._token else Output.from_input(None))
 
@@ -179,19 +190,22 @@ class Token(Resource, module="private_integrations", name="Token"):
         self,
         resource_name: str,
         integration: PrivateIntegration,
-        external_id: str,
         rotation: Rotation | None,
         adopt: Input[str] | None,
         adopt_token: Input[str] | None,
+        *,
+        adopt_rotate: bool,
     ) -> None:
         self._declared = (rotation._with_trigger() or None) if rotation else None
         props: dict[str, Any] = {
             "integration_id": integration.id,
-            "external_id": external_id,
+            # The integration's own, which may be from before a rename; known in every preview, as inputs are.
+            "external_id": integration.external_id,
             **_given(
                 rotation=self._declared,
                 adopt=adopt,
                 adopt_token=None if adopt_token is None else Output.secret(adopt_token),
+                adopt_rotate=adopt_rotate or None,
             ),
             # An output becomes an attribute only if it is named here.
             **dict.fromkeys((*_TOKEN_OUTPUTS, "held_until")),
@@ -218,6 +232,25 @@ _TOKEN_OUTPUTS = (
 )
 
 
+def _refuse_import(opts: ResourceOptions | None) -> None:
+    """Refuse the option that the engine fails on with a traceback: an import has no Python class to ask."""
+    if opts is not None and opts.import_ is not None:
+        raise pulumi.RunError(
+            'a private integration can\'t be imported; declare PrivateIntegration(…, adopt="int_…") to take it over'
+        )
+
+
+def _check_adopt_rotate(adopt_rotate: bool, adopt: Input[str] | None, adopt_token: Input[str] | None) -> None:
+    if not isinstance(adopt_rotate, bool):
+        raise pulumi.RunError("adopt_rotate must be True or False")
+    if adopt_rotate and adopt is None:
+        raise pulumi.RunError("adopt_rotate goes with adopt: name the integration to take over")
+    if adopt_rotate and adopt_token is not None:
+        raise pulumi.RunError(
+            "give adopt_token to keep the present token or adopt_rotate=True for another one, not both"
+        )
+
+
 def _given(**inputs: Any) -> dict[str, Any]:
     """Only the inputs that were given: every other one would cost each resource an output that nobody reads."""
     return {name: value for name, value in inputs.items() if value is not None}
@@ -237,10 +270,36 @@ def _ignored_changes(opts: ResourceOptions | None) -> list[str] | None:
     return sorted({re.split(r"[.\[]", path)[0] for path in paths}) or None
 
 
-def _external_id(resource_name: str) -> str:
+def _options(resource_name: str, opts: ResourceOptions | None) -> dict[str, Any]:
+    """What the provider's `check` has to know of the resource and its options, and keeps to itself."""
+    opts = opts or ResourceOptions()
+    return _given(
+        logical_name=resource_name,
+        delete_before_replace=opts.delete_before_replace or None,
+        retain_on_delete=opts.retain_on_delete or None,
+        former_names=_former_names(opts) or None,
+    )
+
+
+def _former_names(opts: ResourceOptions) -> list[str]:
+    """The logical names that the option `aliases` gives; an alias that is known later only counts as none."""
+    aliases = opts.aliases if isinstance(opts.aliases, Sequence) else []
+    named = [alias.name if isinstance(alias, Alias) else alias for alias in aliases]
+    return sorted({name.rsplit("::", 1)[-1] for name in named if isinstance(name, str)})
+
+
+def _external_id(resource_name: str, opts: ResourceOptions | None) -> Input[str]:
     # A unit test with mocks has no organization; "organization" is what self-managed backends say.
     organization = pulumi.get_organization() or "organization"
-    return "/".join((organization, pulumi.get_project(), pulumi.get_stack(), resource_name))
+    stack = "/".join((organization, pulumi.get_project(), pulumi.get_stack()))
+    parent = opts and opts.parent
+    if parent is None:
+        return new_external_id(stack, resource_name)
+    # Of the parent's URN alone: a dependency on the parent would be one on all its children, this one included.
+    known_urn: Any = parent.urn
+    urn: Output[str] = Output(set(), known_urn.future(), known_urn.is_known())
+    name = getattr(parent, "pulumi_resource_name", None)
+    return urn.apply(lambda known: new_external_id(stack, resource_name, known, name))
 
 
 def _duration_text(value: Input[Duration]) -> Input[str]:

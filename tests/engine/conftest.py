@@ -49,7 +49,11 @@ class EngineStack:
         self.program: Program = lambda: None
         self.project = f"p{uuid.uuid4().hex[:10]}"
         self.environment = engine_environment(folder, {"PYTHONPATH": str(PROGRAMS), **environment})
-        self.stack = make_stack(folder, self.project, lambda: self.program(), self.environment)
+        self.use(make_stack(folder, self.project, lambda: self.program(), self.environment))
+
+    def use(self, stack: auto.Stack) -> None:
+        """Go on with this stack of the workspace."""
+        self.stack = stack
         # After each command the Automation API would ask for outputs and history, a process a question.
         self.stack.outputs = dict
         self.stack.info = lambda _show_secrets=True: _UNASKED
@@ -86,6 +90,30 @@ class EngineStack:
         found = [entry for entry in exported["resources"] if entry["type"].endswith(f":{kind}")]
         assert len(found) == 1, f"{len(found)} resources of kind {kind}"
         return dict(found[0])
+
+    def resources(self, kind: str) -> dict[str, dict[str, Any]]:
+        """The state of all resources of a kind, by their logical names."""
+        entries = self.stack.export_stack().deployment["resources"]
+        return {entry["urn"].rsplit("::", 1)[1]: entry for entry in entries if entry["type"].endswith(f":{kind}")}
+
+    def command(self, *arguments: str) -> None:
+        """Run a command of `pulumi` on this stack."""
+        self.stack._run_pulumi_cmd_sync([*arguments, "--stack", self.stack.name])
+
+    def rename(self, name: str) -> None:
+        """What `pulumi stack rename` does."""
+        self.command("stack", "rename", name)
+        self.use(auto.Stack.select(name, self.stack.workspace))
+
+    def rename_in_state(self, urn: str, name: str) -> None:
+        """What `pulumi state rename` does."""
+        self.command("state", "rename", urn, name, "--yes")
+
+    def edit_state(self, edit: Callable[[list[dict[str, Any]]], None]) -> None:
+        """Export the state, edit its resources, import it."""
+        exported = self.stack.export_stack()
+        edit(exported.deployment["resources"])
+        self.stack.import_stack(exported)
 
     def everything_written(self) -> str:
         """The raw content of every file of the backend."""

@@ -1,5 +1,6 @@
 """Taking over an integration that exists already, without rotating it."""
 
+import pulumi
 import pytest
 from pulumi import automation as auto
 
@@ -45,3 +46,53 @@ def test_a_wrong_adopt_token_is_refused_in_the_preview(stack, by_hand):
     with pytest.raises(auto.CommandError, match=f"adopt_token does not belong to {integration_id}") as caught:
         stack.preview()
     assert wrong not in str(caught.value)
+
+
+def test_adopting_without_the_token_issues_one_at_once(stack, by_hand, service):
+    """With `adopt_rotate` one `up` gives consumers a token, the old one works on, and the preview says so."""
+    integration_id, token = by_hand
+    assert contacts(service, token) == 200
+    stack.program = declare(adopt=integration_id, adopt_rotate=True)
+    planned = stack.preview(diff=True)
+    assert "adopted without its token: a new one is issued" in planned.text
+    assert planned.changes == {
+        "PrivateIntegration crm": "create",
+        "Token crm": "create",
+        "Consumer consumer": "create",
+    }
+    stack.up()
+    mine = stack.output("token")
+    assert (stack.output("id"), stack.output("generation")) == (integration_id, 2)
+    assert (contacts(service, mine), contacts(service, token)) == (200, 200)
+    stack.up(expect_no_changes=True)
+    stack.refresh(expect_no_changes=True)
+    assert stack.output("token") == mine
+    stack.program = declare()
+    stack.preview(expect_no_changes=True)
+
+
+def test_adopting_with_no_overlap_names_the_tokens_that_end(stack, by_hand, service):
+    """`overlap="0s"` with `adopt_rotate` ends the token that others hold, and the preview says that it does."""
+    integration_id, token = by_hand
+    assert contacts(service, token) == 200
+    stack.program = declare(adopt=integration_id, adopt_rotate=True, rotation=pi.Rotation(overlap="0s"))
+    assert "overlap 0s: every older token ends at once" in stack.preview(diff=True).text
+    stack.up()
+    assert (contacts(service, stack.output("token")), contacts(service, token)) == (200, 401)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        ({"adopt_rotate": True}, "adopt_rotate goes with adopt: name the integration to take over"),
+        ({"adopt": "int_1", "adopt_rotate": "yes"}, "adopt_rotate must be True or False"),
+        ({"adopt": "int_1", "adopt_rotate": True, "adopt_token": "pit-1"}, "not both"),
+        ({"opts": pulumi.ResourceOptions(import_="int_1")}, r'declare PrivateIntegration\(…, adopt="int_…"\)'),
+    ],
+)
+def test_what_adoption_refuses_is_one_line(stack, inputs, reason):
+    """A contradiction, and an import, end the program with a sentence and no traceback."""
+    stack.program = declare(**inputs)
+    with pytest.raises(auto.CommandError, match=reason) as refused:
+        stack.preview()
+    assert "Traceback" not in str(refused.value)

@@ -201,3 +201,28 @@ def test_every_change_is_the_keys_in_the_audit_log(service, management, deployer
     assert any(actor.split("/")[2] in detail and by.startswith("key/admin/key_") for by, detail in about_keys)
     assert token not in everything
     assert deployer.key not in everything
+
+
+def test_a_key_can_ask_who_it_is(management, deployer, viewer_key):
+    """A pipeline learns its key's name, role, end and the accounts that it reaches, with their class; never the key."""
+    every = management.ask("GET", "/accounts").json()["accounts"]
+    mine = deployer.ask("GET", "/whoami").json()
+    assert (mine["role"], mine["expires_at"], mine["bound"]) == ("deployer", None, True)
+    assert mine["accounts"] == [account for account in every if account["id"] == deployer.account]
+    assert {account["kind"] for account in mine["accounts"]} == {"sub_account"}
+    [listed] = [key for key in management.ask("GET", "/keys").json()["keys"] if key["id"] == mine["id"]]
+    assert mine["name"] == listed["name"]
+    reader = management.ask("GET", "/whoami", key=viewer_key)
+    assert (reader.json()["name"], reader.json()["role"], reader.json()["bound"]) == ("reader", "viewer", False)
+    assert reader.json()["accounts"] == every
+    assert viewer_key not in reader.text
+
+
+def test_a_key_that_ends_says_when(management):
+    """The end of a key and the service's clock are in one answer, so that they can be compared."""
+    key, made = make(management, "viewer", lifetime_seconds=3600)
+    asked = management.ask("GET", "/whoami", key=key).json()
+    assert asked["expires_at"] == made.json()["expires_at"]
+    assert made.json()["created_at"] <= asked["now"] < asked["expires_at"]
+    management.ask("DELETE", f"/keys/{made.json()['id']}")
+    assert problem(management.ask("GET", "/whoami", key=key)) == (401, "key-ended")

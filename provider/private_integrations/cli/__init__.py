@@ -5,8 +5,9 @@ Data goes to stdout, everything said about it to stderr. Exit codes, for scripts
 0    done
 1    the answer is no: `verify` of a token that opens nothing, a deletion that was not confirmed,
      `scopes` of what no token opens, `leaked` of a text without a token; of `due`: something is due; of
-     `upstreams verify`: anything but accepted; of `audit verify`: the log is not whole; of `scopes suggest`: no scope
-     is needed, or some requests are open to no private integration
+     `doctor`: a check failed; of `orphans`: there are some; of `upstreams verify`: anything but accepted; of
+     `audit verify`: the log is not whole; of `scopes suggest`: no scope is needed, or some requests are open to no
+     private integration
 2    wrong usage or configuration, or values that are refused
 3    not authorized
 4    not found
@@ -27,10 +28,12 @@ from . import (
     activity,
     audit,
     data_webhooks,
+    doctor,
     due,
     integrations,
     keys,
     leaked,
+    orphans,
     overview,
     rotations,
     scopes,
@@ -59,6 +62,9 @@ app.command("list")(overview.list_)
 app.command()(overview.show)
 app.command("activity")(activity.activity)
 app.command()(due.due)
+app.command()(doctor.doctor)
+app.command()(orphans.orphans)
+app.command("import-file")(orphans.write_import_file)
 app.command()(integrations.create)
 app.command()(integrations.edit)
 app.command()(rotations.rotate)

@@ -27,7 +27,17 @@ from .activity import (
 from .audit import AUDIT_CURSOR, DEPLOYMENT_AGENT, AuditEntry, AuditPage
 from .health import AlarmReport, Health
 from .integrations import Deletion, Integration, IntegrationEdit, IntegrationList, IntegrationRequest, RotationPolicy
-from .keys import KEY_PREFIX, SEALING_KEY_PREFIX, Key, KeyList, KeyRequest, Role, new_management_key, new_sealing_key
+from .keys import (
+    KEY_PREFIX,
+    SEALING_KEY_PREFIX,
+    Key,
+    KeyList,
+    KeyRequest,
+    Principal,
+    Role,
+    new_management_key,
+    new_sealing_key,
+)
 from .problems import PROBLEM_PREFIX, Problem
 from .tokens import (
     CANCELLED,
@@ -180,6 +190,7 @@ __all__ = [
     "Period",
     "PermissionSource",
     "Pinged",
+    "Principal",
     "Problem",
     "RefusalActivity",
     "ReplayRequest",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from .accounts import Account
 from .values import Answer, Identifier, Instant, Request, each_once
 
 KEY_PREFIX = "pmk-"
@@ -66,3 +67,19 @@ class KeyList(Answer):
 
     now: Instant
     keys: list[Key]
+
+
+class Principal(Answer):
+    """Describe the caller of the management API: its key, and the accounts that the key reaches, with their class.
+
+    `bound` tells whether the key reaches only these accounts, or every account that there is and will be. `now` is the
+    service's clock, which `expires_at` is compared with.
+    """
+
+    now: Instant
+    id: str
+    name: str
+    role: Role
+    expires_at: Instant | None
+    bound: bool
+    accounts: list[Account]

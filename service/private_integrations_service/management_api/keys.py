@@ -4,11 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Response
 
-from private_integrations.contract import Identifier, Key, KeyList, KeyRequest
+from private_integrations.contract import Identifier, Key, KeyList, KeyRequest, Principal
 
 from ..operations import keys
+from ..storage.accounts import list_accounts
 from ..storage.database import Write
-from .callers import Caller, administrator, unless_refused
+from .callers import Asking, Caller, administrator, unless_refused
 
 router = APIRouter()
 
@@ -40,3 +41,20 @@ def revoke_key(key_id: Identifier, asking: Administering) -> Key:
         return unless_refused(keys.revoke(write, key_id, actor=asking.actor))
 
     return asking.database.ending(asking.now, revoke)
+
+
+@router.get("/whoami")
+def read_principal(asking: Asking) -> Principal:
+    """Which key asks, with which role, until when, and which accounts it reaches."""
+    with asking.database.read() as connection:
+        reached = list_accounts(connection, asking.actor.accounts)
+    key = asking.key
+    return Principal(
+        now=asking.now,
+        id=key.id,
+        name=key.name,
+        role=key.role,
+        expires_at=key.expires_at,
+        bound=key.accounts is not None,
+        accounts=reached,
+    )

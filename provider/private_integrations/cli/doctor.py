@@ -1,0 +1,122 @@
+"""`doctor`: what a deployment from this terminal would run into, each check with its result and what to do."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Annotated, Literal
+
+import typer
+
+from ..client import Client
+from ..connection import ACCOUNT_VARIABLE, find_account
+from ..contract import Principal, instant_text
+from ..errors import ConfigurationError, NotAuthorized, PrivateIntegrationError
+from .failures import ANSWER_IS_NO
+from .options import AccountId, AsJson, connect
+from .output import print_json, print_table
+from .overview import standings_in
+
+_ENDS_SOON = timedelta(days=14)
+_NAMES_SHOWN = 5
+
+Result = Literal["ok", "warning", "failed"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that a deployment needs, and whether it is there."""
+
+    check: str
+    result: Result
+    detail: str
+
+
+def doctor(
+    account: AccountId = None,
+    under: Annotated[
+        str | None,
+        typer.Option(metavar="ORG/PROJECT/STACK", help="Also check the names and tokens that this stack would use."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check what a deployment needs: address, key, role, account, and free names and room for tokens of a stack.
+
+    Reads only. Ends with 1 if a check failed; a warning is no failure.
+    """
+    checks = list(_checks(account or find_account(), under and under.strip("/")))
+    if as_json:
+        print_json({"checks": [asdict(check) for check in checks]})
+    else:
+        print_table(("check", "result", "detail"), [(check.check, check.result, check.detail) for check in checks])
+    if any(check.result == "failed" for check in checks):
+        raise typer.Exit(ANSWER_IS_NO)
+
+
+def _checks(account: str | None, under: str | None) -> Iterator[Check]:
+    """Make one check after the other; a failure that makes the rest meaningless is the last."""
+    try:
+        client = connect()
+    except ConfigurationError as error:
+        yield Check("settings", "failed", str(error))
+        return
+    try:
+        principal = client.whoami()
+    except NotAuthorized as error:
+        yield Check("service", "ok", f"{client.url} answers")
+        yield Check("key", "failed", str(error))
+        return
+    except PrivateIntegrationError as error:
+        yield Check("service", "failed", str(error))
+        return
+    yield Check("service", "ok", f"{client.url} answers")
+    yield _key(principal)
+    yield _role(principal)
+    yield _account(principal, account)
+    if under is not None:
+        yield from _stack(client, under)
+
+
+def _key(principal: Principal) -> Check:
+    known = f"{principal.name} ({principal.id})"
+    if principal.expires_at is None:
+        return Check("key", "ok", f"{known}, no end is set")
+    soon = principal.expires_at - principal.now < _ENDS_SOON
+    return Check("key", "warning" if soon else "ok", f"{known}, works until {instant_text(principal.expires_at)}")
+
+
+def _role(principal: Principal) -> Check:
+    if principal.role in ("admin", "deployer"):
+        return Check("role", "ok", f"{principal.role}: may preview, deploy and destroy")
+    if principal.role == "viewer":
+        return Check("role", "warning", "viewer: may preview; `pulumi up` and `pulumi destroy` are refused")
+    return Check("role", "failed", f"{principal.role}: may not even preview; use a deployer's key")
+
+
+def _account(principal: Principal, account: str | None) -> Check:
+    if account is None:
+        advice = f"none is set: give account= in the program, or set {ACCOUNT_VARIABLE}"
+        return Check("account", "warning", advice)
+    found = next((one for one in principal.accounts if one.id == account), None)
+    if found is None:
+        reached = ", ".join(one.id for one in principal.accounts[:_NAMES_SHOWN]) or "none"
+        more = ", …" if len(principal.accounts) > _NAMES_SHOWN else ""
+        return Check(
+            "account", "failed", f"there is no account {account} that this key reaches; it reaches {reached}{more}"
+        )
+    holds = "agency scopes" if found.kind == "agency" else "location scopes"
+    return Check("account", "ok", f"{found.id} ({found.name}), {found.kind.replace('_', '-')}: its tokens hold {holds}")
+
+
+def _stack(client: Client, under: str) -> Iterator[Check]:
+    """Check which names are taken below a stack, and whether each of its tokens can be rotated."""
+    found = standings_in(client, None, under)
+    if not found:
+        yield Check("names", "ok", f"all names below {under} are free")
+        return
+    names = ", ".join(
+        f"{one.integration.external_id.removeprefix(f'{under}/')} ({one.integration.id})"
+        for one in found[:_NAMES_SHOWN]
+    )
+    more = f" and {len(found) - _NAMES_SHOWN} more" if len(found) > _NAMES_SHOWN else ""
+    advice = "a stack without their state is refused these names: see docs/lost-state.md"
+    yield Check("names", "warning", f"taken below {under}: {names}{more}; {advice}")
