@@ -81,7 +81,7 @@ class Application:
             credentials = Credentials(database, settings.sealer)
             self._closing.callback(credentials.close)
             self._gateway = Gateway(self._judge, upstream, credentials.of, GatewayLimits.of(settings))
-            self._data_api = Authorizer(self._gateway, self._judge, settings.trusted_proxies, is_platform=False)
+            self._data_api = Authorizer(self._gateway, self._judge, settings.trusted_proxies)
         self._forward_auth = ForwardAuth(self._judge, settings.trusted_proxies)
         # Last, when nothing can fail any more: who doesn't get an application can't close it.
         self._flusher = Flusher(recorder, activity, clock)

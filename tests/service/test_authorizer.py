@@ -211,8 +211,8 @@ def test_classes_of_tokens(api, desk, accounts, reading, contacts):
 
 def test_closed_endpoints(api, desk, reading):
     """What no private integration may use is refused to all of them."""
-    for target in ("/oauth/installedLocations", "/chat-widget/public/config/x"):
-        answer = api.ask("GET", target, token=desk.token(reading), version="v3")
+    for target, version in (("/oauth/installedLocations", "2021-07-28"), ("/chat-widget/public/config/x", "v3")):
+        answer = api.ask("GET", target, token=desk.token(reading), version=version)
         assert (answer.status, answer.body) == (401, {**SCOPE, "reason": "endpoint-closed"})
 
 

@@ -18,15 +18,15 @@ GRANTED = "private_integrations"
 class Authorizer:
     """Lets authorized requests through to `app`, with `scope["private_integrations"]` saying what was granted.
 
-    `trusted` are the proxies in front that are believed whom they speak for. `is_platform` says that `app` answers in
-    the platform's place, as the sandbox does, and doesn't ask it.
+    `trusted` are the proxies in front that are believed whom they speak for. An `app` that answers in the platform's
+    place, as the sandbox does, has a true `is_platform`; one that asks the platform has none.
     """
 
-    def __init__(self, app: ASGIApp, judge: Judge, trusted: Networks = (), *, is_platform: bool = True) -> None:
+    def __init__(self, app: ASGIApp, judge: Judge, trusted: Networks = ()) -> None:
         self._app = app
         self.judge = judge
         self._trusted = trusted
-        self._is_platform = is_platform
+        self._is_platform: bool = getattr(app, "is_platform", False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request over HTTP."""

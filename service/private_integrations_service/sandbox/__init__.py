@@ -64,6 +64,9 @@ _UNREAD = MappingProxyType({Unread.TOO_LARGE: TOO_LARGE, Unread.TOO_SLOW: TOO_SL
 class Sandbox:
     """Answers what the authorizer let through, as far as the account's limits go; other operations are a 501."""
 
+    is_platform = True
+    """Let the authorizer refuse what the platform itself would refuse."""
+
     def __init__(self, database: Database, limits: RateLimits) -> None:
         self._database = database
         self._limits = limits

@@ -56,7 +56,7 @@ def custom_fields(name: str, value: object) -> list[str]:
 CHECKS: Mapping[str, Check] = MappingProxyType(
     {"email": email, "phone": phone, "customFields": custom_fields, "dateOfBirth": day}
 )
-"""What must be true of a contact's fields beyond the types that the platform's specification gives them."""
+"""Checks of a contact's fields beyond the types that the platform's specification gives them."""
 
 
 def merged(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

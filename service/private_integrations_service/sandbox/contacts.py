@@ -20,7 +20,7 @@ from .contact_fields import CHECKS, merged, normal_email, normal_phone, shown_al
 from .contact_list import SORTING, Found, meta, read_page
 from .requests import Request
 
-# What is no field of a contact. The account allows no duplicates, so the second changes nothing.
+# Fields of a request that a contact doesn't keep. An account allows no duplicates, so the second one changes nothing.
 _NOT_KEPT = ("locationId", "createNewIfDuplicateAllowed")
 
 
