@@ -15,8 +15,9 @@ from starlette.types import Receive, Scope, Send
 
 from private_integrations.contract import API, rfc3339
 
-from .authorizer.decisions import cannot, read_query
+from .authorizer.decisions import cannot
 from .authorizer.judge import Granted, Judge, Verdict
+from .authorizer.named_accounts import read_query
 from .authorizer.recording import address_of
 from .authorizer.replies import Refusal, Reply, send_reply
 from .origins import Networks

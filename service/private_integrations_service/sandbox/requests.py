@@ -8,8 +8,8 @@ from typing import Any
 
 from starlette.types import Scope
 
-from ..authorizer.decisions import read_query, refuse_location
 from ..authorizer.judge import Granted
+from ..authorizer.named_accounts import read_query
 from ..authorizer.replies import Refusal, Reply
 from ..storage.database import Database
 from .bodies import Check, read_fields, refuse_fields
@@ -50,15 +50,11 @@ class Request:
         return f"{self.scope.get('scheme', 'http')}://{host.decode('latin-1')}"
 
     def fields(self, checks: Mapping[str, Check], required: Collection[str] = ()) -> dict[str, Any] | Refusal:
-        """The body's fields, or why they don't pass; a location among them must be one that the token reaches."""
+        """The body's fields, or why they don't pass; the accounts among them were checked before."""
         given = read_fields(self.body)
         if isinstance(given, Refusal):
             return given
-        location = given.get("locationId") if "locationId" in checks else None
-        refusal = None
-        if isinstance(location, str) and location:
-            refusal = refuse_location(self.granted.match.endpoint, self.granted.grant, location, None)
-        return refusal or refuse_fields(given, checks, required) or given
+        return refuse_fields(given, checks, required) or given
 
 
 Handler = Callable[[Request], Reply | Refusal]
