@@ -40,6 +40,9 @@ TOKEN_REVOKED = Refusal(401, "token-revoked", _NO_SUCH_TOKEN, challenge=_INVALID
 TOKEN_INACTIVE = Refusal(401, "token-inactive", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
 TOKEN_LEAKED = Refusal(401, "token-leaked", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
 ACCOUNTS_TOO_MANY = Refusal(400, "accounts-too-many", f"A request names at most {MOST_NAMED} accounts")
+BODY_UNCHECKED = Refusal(
+    403, "body-unchecked", "The body of this operation may name an account, and the gateway does not show it"
+)
 ACCOUNT_NOT_SERVED = Refusal(403, "account-not-served", "The token does not have access to this location.")
 
 

@@ -79,10 +79,13 @@ class Judge:
         headers: Iterable[tuple[bytes, bytes]],
         address: str = "",
         serving: Collection[str] | None = None,
+        *,
+        refusing_unseen: bool = False,
     ) -> Verdict:
         """Decide on a request as it was sent: percent-encoded path, query without `?`, headers in lower case.
 
         `address` is where it came from; `serving` are the accounts that whoever asks serves, None for all.
+        `refusing_unseen` refuses the operations whose body may name an account, where the body will not be looked at.
         """
         presented = decisions.read_headers(headers)
         if isinstance(presented, Refusal):
@@ -111,6 +114,8 @@ class Judge:
             return Verdict(refuse_storage(error))
         unserved = refusal is None and serving is not None and grant.account_id not in serving
         refusal = decisions.ACCOUNT_NOT_SERVED if unserved else refusal
+        if refusal is None and refusing_unseen and match.endpoint.body_names_account:
+            refusal = decisions.BODY_UNCHECKED
         self._record(grant, match.endpoint.scope or "", refusal.reason if refusal else "", address, agent, now)
         if refusal is not None:
             return Verdict(refusal, None if unserved else grant.expires_at)

@@ -156,7 +156,8 @@ class Gateway:
         read = read_accounts(whole, request.body)
         if isinstance(read, Refusal):
             return read
-        if request.is_foreign and not read.is_json and not granted.match.endpoint.names_no_account:
+        unread = request.is_other_text and not read.is_json and whole.strip()
+        if unread and not granted.match.endpoint.names_no_account:
             return refusals.BODY_UNREADABLE
         if read.named and (refusal := await self._refuse_accounts(granted, read.named)):
             return refusal

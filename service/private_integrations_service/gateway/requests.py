@@ -102,7 +102,7 @@ class Forwarded(NamedTuple):
     content_type: bytes | None = None
 
     @property
-    def is_foreign(self) -> bool:
+    def is_other_text(self) -> bool:
         """Whether the body is of a text format that is not read here, unless it turns out to be JSON."""
         return self.body is Body.UNMARKED and self.media is not None and self.media.essence != b"text/plain"
 
