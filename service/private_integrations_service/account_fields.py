@@ -66,6 +66,10 @@ def kind_of(name: str) -> Names | None:
 
 def _kind_of(name: str) -> Names | None:
     kind = _kind_of_path(name)
+    before, bracket, behind = name.partition("[")
+    if kind is None and bracket and "]" not in behind:
+        # PHP makes an underscore of a bracket that isn't closed.
+        kind = _kind_of_path(f"{before}_{behind}")
     if kind is None and "\0" in name:
         # PHP ends a name there.
         kind = _kind_of_path(name.partition("\0")[0])

@@ -108,6 +108,7 @@ def test_an_account_is_found_beside_anything(fields, location):
         (b"filter%5BlocationId%5D=a&x.altId=b&location%2549d=c", set("abc")),
         (b"locationId%5B%24ne%5D=a", {"?"}),
         (b"locationId[$ne]=", {"?"}),
+        (b"location[Id=a&locationId[=b", {"a", "b"}),
         (b"x=1;locationId=a", {"a"}),
         (b"locationId=a;b", {"a;b", "a"}),
     ],
