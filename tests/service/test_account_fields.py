@@ -8,6 +8,8 @@ import asyncio
 import json
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -29,6 +31,7 @@ from private_integrations_service.sandbox.limits import Limits, RateLimits
 from private_integrations_service.storage import tables
 from private_integrations_service.storage.database import open_database
 from private_integrations_service.storage.usage import UsageFile
+from throwaway import REPOSITORY
 
 DATA = resources.files("private_integrations_service") / "data"
 LISTED = json.loads((DATA / "account_fields.json").read_text("utf-8"))["operations"]
@@ -232,6 +235,13 @@ def test_the_walk_is_over_all_of_it():
         *("locationId", "location_id", "locationIds", "locations", "share_location_id"),
         *(*AGENCYS, *ALTERNATIVE),
     }
+
+
+def test_the_list_fits_the_catalogue_and_the_names_that_are_compared():
+    """The script that checks the data finds nothing wrong with it."""
+    command = [sys.executable, str(REPOSITORY / "scripts" / "check-account-fields")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "535 operations name an account\n", "")
 
 
 @in_parts

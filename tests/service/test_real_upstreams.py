@@ -377,6 +377,30 @@ async def send_bodies(address, judge, token, seed):
     assert outcomes["read"] >= 10, outcomes
 
 
+UTF_7 = f'{{"x":"+ACIALAAiAGwAbwBjAGEAdABpAG8AbgBJAGQAIgA6ACI-{FOREIGN}"}}'.encode()
+TWO_CHARSETS = [
+    b"application/json; x-charset=utf-8; charset=utf-7",
+    b'application/json; x="charset=utf-8"; charset=utf-7',
+    b"application/json; charset=utf-7",
+]
+
+
+@pytest.mark.parametrize("media", TWO_CHARSETS, ids=bytes.decode)
+def test_express_decodes_no_charset_that_the_gateway_did_not(servers, judge, token, media):
+    """Straight, Express reads UTF-7 under these types, and a foreign location in it; the gateway sends it none."""
+    straight_on = straight(servers["express"], "/contacts/", "POST", UTF_7, {"Content-Type": media.decode()})
+    assert list(accounts_read(straight_on)) == [FOREIGN]
+
+    async def go():
+        gateway = Gateway(judge, Upstream.parse(servers["express"]), lambda _: "held", GatewayLimits())
+        sent = [(b"authorization", token), (b"version", b"v3"), (b"content-type", media)]
+        told = await ask(Authorizer(gateway, judge), "POST", b"/contacts/", sent, UTF_7)
+        gateway.close()
+        assert (told.status, told.reason) == (415, "body-encoded")
+
+    asyncio.run(go())
+
+
 PLAIN = [
     (b"application/json; charset=utf-8", json.dumps({"locationId": OWN, "firstName": "Zo\u00eb \u2603"})),
     (b"application/x-www-form-urlencoded", f"locationId={OWN}&firstName=Ada+Lovelace"),
@@ -442,12 +466,12 @@ def test_a_server_reads_of_a_query_what_was_checked(servers, judge, token, serve
     asyncio.run(go())
 
 
-def straight(address, target):
-    """What a server read of a GET request that no gateway of ours has touched."""
+def straight(address, target, method="GET", body=None, headers=None):
+    """What a server read of a request that no gateway of ours has touched."""
     parts = urlsplit(address)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
     try:
-        connection.request("GET", parts.path + target)
+        connection.request(method, parts.path + target, body, headers or {})
         return json.loads(connection.getresponse().read())
     finally:
         connection.close()
