@@ -16,8 +16,8 @@ from urllib.parse import unquote
 class Names(Enum):
     """What the value of an account field may be: a location, an agency (company), either, or the word that says which.
 
-    EITHER_AS_LOCATION is an `altId` whose every `altType` says `location`. OTHER is a field inside an account field
-    (`locationId[$ne]`): some servers take it for a condition, so no account fits it.
+    EITHER_AS_LOCATION is an `altId` whose every `altType` says `location`. OTHER is what no account fits: a value that
+    is no text, or a field inside an account field (`locationId[$ne]`), which some servers take for a condition.
     """
 
     LOCATION = "location"

@@ -17,7 +17,7 @@ from ..storage.grants import Grant, GrantReader
 from ..storage.turn import StorageBusy
 from . import decisions
 from .grants import LiveGrants
-from .named_accounts import MOST_NAMED, Named, named_in_request
+from .named_accounts import MOST_NAMED, Named, named_in_request, names_only
 from .pacing import Pacing
 from .recording import Recorder
 from .replies import BUSY, UNAVAILABLE, Refusal
@@ -107,7 +107,7 @@ class Judge:
                 self._record(grant, str(match.about.get("requiredScope", "")), match.reason, address, agent, now)
                 return Verdict(match, grant.expires_at)
             refusal = None
-            if query_string or accounts or match.endpoint.account_parameters:
+            if query_string or accounts or not names_only(match, grant.account_id):
                 named = named_in_request(match, query_string, accounts)
                 refusal = await self.refuse_accounts(match.endpoint, grant, named) if named else None
         except STORAGE_ERRORS as error:

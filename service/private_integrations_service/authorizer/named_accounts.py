@@ -17,12 +17,20 @@ _LONGEST_SHOWN = 100
 class Named(NamedTuple):
     """An account that a request names: what the field's value may be, the value, and the field's name as it was sent.
 
-    A value that is no text (a number, an object) is written so that it equals no account's id.
+    A value that is no text (a number, an object) is of the kind OTHER.
     """
 
     kind: Names
     value: str
     field: str
+
+
+def names_only(match: Match, account_id: str) -> bool:
+    """Whether the path names no other account than this one, as most do; saves looking at it more closely."""
+    for name, _ in match.endpoint.account_parameters:  # noqa: SIM110 - a generator would cost more than all of it
+        if match.params[name] != account_id:
+            return False
+    return True
 
 
 def named_in_request(match: Match, query_string: bytes, headers: Iterable[tuple[bytes, bytes]]) -> set[Named]:
@@ -68,8 +76,8 @@ def named_among(fields: Iterable[tuple[str, object]]) -> set[Named]:
     found = [(kind, name, value) for name, value in fields if (kind := kind_of(name)) is not None]
     if not found:
         return set()
-    types = {text for kind, _, value in found if kind is Names.TYPE for text in _texts(value)}
-    as_location = types == {"location"}
+    types = [each for kind, _, value in found if kind is Names.TYPE for each in _values(value)]
+    as_location = bool(types) and all(each == "location" for each in types)
     named = set()
     for kind, name, value in found:
         shown = name[:_LONGEST_SHOWN]
@@ -77,7 +85,8 @@ def named_among(fields: Iterable[tuple[str, object]]) -> set[Named]:
             named.add(Named(kind, "", shown))
         elif kind is not Names.TYPE:
             meant = Names.EITHER_AS_LOCATION if kind is Names.EITHER and as_location else kind
-            named.update(Named(meant, text, shown) for text in _texts(value))
+            for each in _values(value):
+                named.add(Named(meant, each, shown) if isinstance(each, str) else Named(Names.OTHER, "", shown))
     return named
 
 
@@ -94,13 +103,11 @@ def read_fields(text: bytes) -> list[tuple[str, str]]:
 _OBJECT = object()
 
 
-def _texts(value: object) -> list[str]:
-    """The texts of a value, and of a list's elements; null and an empty text name nothing."""
+def _values(value: object) -> list[object]:
+    """A value, or a list's elements; null and an empty text name nothing."""
     if isinstance(value, list):
-        return [text for item in value for text in _texts(item)]
-    if value is None or value == "":
-        return []
-    return [value if isinstance(value, str) else "{}" if value is _OBJECT else f"<{value!r}>"]
+        return [each for item in value for each in _values(item)]
+    return [] if value is None or value == "" else [value]
 
 
 def _refuse_constant(name: str) -> None:

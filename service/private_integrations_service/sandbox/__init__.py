@@ -7,6 +7,7 @@ from types import MappingProxyType
 from anyio import to_thread
 from starlette.types import Receive, Scope, Send
 
+from ..account_fields import Names
 from ..authorizer import GRANTED
 from ..authorizer.decisions import accounts_to_look_up, refuse_accounts
 from ..authorizer.judge import STORAGE_ERRORS, Granted, refuse_storage
@@ -94,11 +95,14 @@ def _answer(handler: Handler, request: Request) -> Reply | Refusal:
 
 
 def _refuse_accounts(request: Request) -> Refusal | None:
-    """Why the token doesn't reach every account that the body names, whether the handler looks at it or not."""
-    if not request.body.strip():
+    """Why the token doesn't reach every account that the body names, if the operation's may name one.
+
+    Validation refuses the rest in the platform's words: values that are no text, and fields that the operation lacks.
+    """
+    if not request.granted.match.endpoint.body_names_account or not request.body.strip():
         return None
     try:
-        named = named_in_json(request.body.decode())
+        named = {each for each in named_in_json(request.body.decode()) if each.kind is not Names.OTHER}
     except ValueError:
         # The handlers read bodies in the same way: they refuse this one, or don't look at it.
         return None
