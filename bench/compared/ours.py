@@ -47,7 +47,7 @@ def without_authorization(app: ASGIApp, catalogue: Catalogue) -> ASGIApp:
     account = "benchAccount00000001"
     match = catalogue.match("GET", f"/locations/{account}")
     assert match is not None
-    grant = Grant(1, 1, "current", True, None, None, "int_1", "bench", frozenset(), account, "sub_account")
+    grant = Grant(1, 1, "current", True, None, None, "int_1", "bench", frozenset(), account, "sub_account", None)
     granted = Granted(grant, match, utc_now())
     return opened
 

@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from .account_fields import Names, PublishedFields, kind_of
+
 # The catalogue speaks of token classes, this service of kinds of accounts.
 _KINDS = {"agency": "agency", "location": "sub_account"}
 _KIND_NAMES = {"agency": "agencies", "sub_account": "sub-accounts"}
@@ -35,8 +37,9 @@ class Endpoint:
 
     `account_kinds` are the kinds of accounts (`agency`, `sub_account`) whose tokens it accepts; empty
     means that no private integration token opens it. `parameters` are positions and names of the
-    path's variable segments, the empty one before its first slash counted. An endpoint is `removed_in_v3` if the
-    platform refuses its path to clients of v3.
+    path's variable segments, the empty one before its first slash counted; `account_parameters` those that name an
+    account. `body_names_account` says that the body may name one by the vendor's documents, `names_no_account` that
+    nothing in a request does. An endpoint is `removed_in_v3` if the platform refuses its path to clients of v3.
     """
 
     method: str
@@ -48,6 +51,9 @@ class Endpoint:
     v3_only: bool
     removed_in_v3: bool
     parameters: tuple[tuple[int, str], ...]
+    account_parameters: tuple[tuple[str, Names], ...]
+    body_names_account: bool
+    names_no_account: bool
 
 
 class Match(NamedTuple):
@@ -89,8 +95,9 @@ class Catalogue:
         scopes = {
             entry["name"]: Scope(_account_kinds(entry["access"]), entry["pit_refused"]) for entry in published["scopes"]
         }
+        fields = PublishedFields.load()
         entries = sorted([*published["endpoints"], *additions["endpoints"]], key=_place)
-        endpoints = tuple(_endpoint(entry, scopes) for entry in entries)
+        endpoints = tuple(_endpoint(entry, scopes, fields) for entry in entries)
         return cls(endpoints, MappingProxyType(scopes), _trees(endpoints))
 
     def refuse_scope(self, scope: str, account_kind: str) -> str | None:
@@ -153,9 +160,19 @@ def _place(entry: Mapping[str, Any]) -> tuple[str, str]:
     return entry["path"], entry["method"]
 
 
-def _endpoint(entry: Mapping[str, Any], scopes: Mapping[str, Scope]) -> Endpoint:
+def _endpoint(entry: Mapping[str, Any], scopes: Mapping[str, Scope], fields: PublishedFields) -> Endpoint:
     scope = entry["scopes"][0] if entry["scopes"] else None
     kinds = _accepted_kinds(entry, None if scope is None else scopes[scope])
+    parameters = tuple(
+        (position, segment[1:-1])
+        for position, segment in enumerate(_segments(entry["path"]))
+        if segment.startswith("{")
+    )
+    kinds_of_names = [(name, kind_of(name)) for _, name in parameters]
+    accounts = tuple((name, kind) for name, kind in kinds_of_names if kind is not None)
+    operation = (entry["method"], entry["path"])
+    listed = fields.operations.get(operation)
+    untyped = operation in fields.untyped_bodies
     return Endpoint(
         method=entry["method"],
         path=entry["path"],
@@ -165,11 +182,10 @@ def _endpoint(entry: Mapping[str, Any], scopes: Mapping[str, Scope]) -> Endpoint
         versions=tuple(entry["versions"]),
         v3_only=entry["versions"] == ["v3"] and entry["gen"] == ["v3"],
         removed_in_v3=entry["gen"] == ["v2"] and not _KEPT_IN_V3.fullmatch(f"{entry['method']} {entry['path']}"),
-        parameters=tuple(
-            (position, segment[1:-1])
-            for position, segment in enumerate(_segments(entry["path"]))
-            if segment.startswith("{")
-        ),
+        parameters=parameters,
+        account_parameters=accounts,
+        body_names_account=untyped or (listed is not None and bool(listed.body)),
+        names_no_account=not untyped and not accounts and listed is None,
     )
 
 

@@ -15,8 +15,9 @@ from starlette.types import Receive, Scope, Send
 
 from private_integrations.contract import API, rfc3339
 
-from .authorizer.decisions import cannot, read_query
+from .authorizer.decisions import cannot
 from .authorizer.judge import Granted, Judge, Verdict
+from .authorizer.named_accounts import read_query
 from .authorizer.recording import address_of
 from .authorizer.replies import Refusal, Reply, send_reply
 from .origins import Networks
@@ -33,6 +34,7 @@ Frozen: the shipped snippets replace exactly these, so another one could be forg
 _NGINX = AUTHORIZE + b"nginx"
 _TRAEFIK = AUTHORIZE + b"traefik"
 _ENVOY = AUTHORIZE + b"envoy"
+_ENVOY_REFUSING = AUTHORIZE + b"envoy-refusing-bodies"
 _OWN_PREFIX = b"x-pit-"
 
 # Characters of a path by RFC 3986, but `;`: what follows it is no part of the segment to some servers.
@@ -42,19 +44,30 @@ _TARGET = re.compile(rb"(/[A-Za-z0-9/%._~!$&'()*+,:=@-]*)(?:\?([!-\"$-~]*))?")
 _LONGEST_REFUSAL = 2048
 
 _NOT_CACHED = (b"cache-control", b"no-store")
+_UNCHECKED = (b"x-pit-unchecked", b"body")
 
 CHECK_MALFORMED = Refusal(400, "check-malformed", "The gateway does not say which request it asks about")
 TARGET_MALFORMED = Refusal(400, "target-malformed", "The request target is malformed")
 HEADER_NOT_ALLOWED = Refusal(400, "header-not-allowed", "Headers that begin with X-PIT- are the gateway's own")
 
 
+class Check(NamedTuple):
+    """What a gateway says of itself: the accounts that it serves, None for all; and what it does about bodies.
+
+    It shows no body; `refusing_bodies` has the operations refused whose body may name an account.
+    """
+
+    accounts: frozenset[str] | None = None
+    refusing_bodies: bool = False
+
+
 class Asked(NamedTuple):
-    """The request that a gateway asks about, and the accounts that it serves; None if it serves all."""
+    """The request that a gateway asks about."""
 
     method: str
     raw_path: bytes
     query: bytes
-    accounts: frozenset[str] | None = None
+    check: Check
 
 
 class ForwardAuth:
@@ -77,7 +90,10 @@ class ForwardAuth:
             asked = _asked_in_headers(scope, b"x-forwarded-method", b"x-forwarded-uri")
             await _send(send, await self._verdict(scope, asked))
         elif raw_path.startswith(_ENVOY + b"/"):
-            asked = _asked_itself(scope, raw_path.removeprefix(_ENVOY))
+            asked = _asked_itself(scope, raw_path.removeprefix(_ENVOY), Check())
+            await _send(send, await self._verdict(scope, asked))
+        elif raw_path.startswith(_ENVOY_REFUSING + b"/"):
+            asked = _asked_itself(scope, raw_path.removeprefix(_ENVOY_REFUSING), Check(refusing_bodies=True))
             await _send(send, await self._verdict(scope, asked))
         else:
             await send_reply(send, cannot(scope["method"], raw_path.decode("utf-8", "backslashreplace")))
@@ -95,33 +111,35 @@ class ForwardAuth:
             asked.query,
             scope["headers"],
             address_of(scope, self._trusted),
-            asked.accounts,
+            asked.check.accounts,
+            refusing_unseen=asked.check.refusing_bodies,
         )
 
 
 def _asked_in_headers(scope: Scope, method_name: bytes, target_name: bytes) -> Asked | Refusal:
-    """The request named by two headers, each sent once; the check's own query says which accounts are served."""
+    """The request named by two headers, each sent once; the check's own query says what the gateway says of itself."""
     methods = [value for name, value in scope["headers"] if name == method_name]
     targets = [value for name, value in scope["headers"] if name == target_name]
     served = read_query(scope["query_string"]) if scope["query_string"] else {}
-    # A misspelt parameter must not open the gateway to every account.
-    if len(methods) != 1 or len(targets) != 1 or not served.keys() <= {"account"}:
+    # A misspelt parameter must not open the gateway to every account, or to bodies.
+    known = served.keys() <= {"account", "bodies"} and served.get("bodies", ["refuse"]) == ["refuse"]
+    if len(methods) != 1 or len(targets) != 1 or not known:
         return CHECK_MALFORMED
-    accounts = frozenset(served["account"]) if served else None
-    return _asked(methods[0].decode("latin-1"), targets[0], accounts)
+    accounts = frozenset(served["account"]) if "account" in served else None
+    return _asked(methods[0].decode("latin-1"), targets[0], Check(accounts, "bodies" in served))
 
 
-def _asked_itself(scope: Scope, raw_path: bytes) -> Asked | Refusal:
+def _asked_itself(scope: Scope, raw_path: bytes, check: Check) -> Asked | Refusal:
     """The request that the check repeats, method, path and query, below a prefix."""
     query: bytes = scope["query_string"]
-    return _asked(scope["method"], raw_path + b"?" + query if query else raw_path, None)
+    return _asked(scope["method"], raw_path + b"?" + query if query else raw_path, check)
 
 
-def _asked(method: str, target: bytes, accounts: frozenset[str] | None) -> Asked | Refusal:
+def _asked(method: str, target: bytes, check: Check) -> Asked | Refusal:
     parts = _TARGET.fullmatch(target)
     if parts is None:
         return TARGET_MALFORMED
-    return Asked(method, parts[1], parts[2] or b"", accounts)
+    return Asked(method, parts[1], parts[2] or b"", check)
 
 
 async def _send(send: Send, verdict: Verdict) -> None:
@@ -161,6 +179,8 @@ async def _send_identity(send: Send, granted: Granted, about: list[tuple[bytes, 
         granted.match.endpoint.scope or "",
     )
     headers = [(name, value.encode()) for name, value in zip(IDENTITY, values, strict=True)]
+    if granted.match.endpoint.body_names_account:
+        headers.append(_UNCHECKED)
     await send({"type": "http.response.start", "status": 200, "headers": [*headers, *about, (b"content-length", b"0")]})
     await send({"type": "http.response.body", "body": b""})
 

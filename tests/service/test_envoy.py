@@ -115,6 +115,30 @@ def test_headers_of_the_gateway_sent_by_a_consumer_are_replaced(gateway, token, 
     assert received.all("x-pit-account") == [management.account]
 
 
+def test_a_header_that_names_an_account_is_judged(gateway, management, token, contacts):
+    """The check is shown it: the token's own account passes, and arrives, another one is refused."""
+    received = gateway.arrived("GET", contacts, token, f"LocationId: {management.account}")
+    assert received.all("locationid") == [management.account]
+    for name in ("LocationId", "location-id", "companyId", "altId"):
+        foreign = gateway.refused(*request(contacts, token), f"{name}: elsewhere")
+        assert (foreign.status, foreign.body["reason"]) == (403, "location-not-allowed")
+
+
+@pytest.mark.parametrize("name", ["Version", "LocationId"])
+def test_connection_takes_nothing_away_that_was_checked(gateway, management, token, contacts, name):
+    """Envoy never forwards a request without the version by which the service judged it."""
+    known = len(gateway.api.received)
+    about = (f"LocationId: {management.account}", f"Connection: {name}, close")
+    answer = gateway.door.ask("GET", contacts, token, *about)
+    arrived = gateway.api.received[known:]
+    assert (answer.status == 200) == bool(arrived)
+    for received in arrived:
+        assert received.all("version") == ["2021-07-28"]
+        assert received.all("locationid") in ([management.account], [])
+    foreign = gateway.refused(*request(contacts, token), "LocationId: elsewhere", "Connection: close")
+    assert foreign.status == 403
+
+
 def test_an_account_named_by_a_consumer_chooses_no_credential(gateway, management):
     """A token of another account, with the served account's id in a header, gets no route and no credential."""
     accounts = management.ask("GET", "/accounts").json()["accounts"]

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from private_integrations.contract import API, IntegrationEdit
+from private_integrations_service.account_fields import HEADERS
 from private_integrations_service.actor import Actor
 from private_integrations_service.authorizer.judge import Judge
 from private_integrations_service.forward_auth import IDENTITY, ForwardAuth
@@ -421,6 +422,49 @@ async def _plain(app: ForwardAuth, path: str, token: str, contacts: str) -> int:
     }
     await app(scope, send, send)
     return int(received[0]["status"])
+
+
+def test_no_shipped_file_passes_an_account_header_on_unseen():
+    """Envoy shows the check each header that names an account; Traefik's consumers can't send any to the API."""
+    names = {name.decode() for name in HEADERS if b"_" not in name}
+    assert {"locationid", "location-id", "companyid", "altid", "agencyid"} <= names
+    envoy = yaml.safe_load((GATEWAYS / "envoy.yaml").read_text())
+    filters = envoy["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"][
+        "http_filters"
+    ]
+    check = next(each for each in filters if each["name"].endswith("ext_authz"))["typed_config"]
+    shown = [pattern["prefix"] for pattern in check["allowed_headers"]["patterns"] if "prefix" in pattern]
+    assert all(name.startswith(tuple(shown)) for name in names)
+    routes = yaml.safe_load((GATEWAYS / "traefik-routes.yaml").read_text())
+    removed = routes["http"]["middlewares"]["as-the-account"]["headers"]["customRequestHeaders"]
+    assert names <= {name.lower() for name, value in removed.items() if value == ""}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_gateway_is_told_where_a_body_is_unchecked(gateways, desk, accounts, contacts, dialect):
+    """Where a body may name an account the answer says that it was not looked at; other answers don't."""
+    gateways.token = desk.token_with("contacts.readonly", "contacts.write", account=accounts.location)
+    ask = getattr(gateways, dialect)
+    assert ask("POST", "/contacts/").headers["x-pit-unchecked"] == "body"
+    assert ask("POST", "/contacts/search").headers["x-pit-unchecked"] == "body"
+    assert "x-pit-unchecked" not in ask("GET", contacts).headers
+    assert "x-pit-unchecked" not in ask("DELETE", "/contacts/abc").headers
+
+
+def test_a_gateway_can_have_unchecked_bodies_refused(gateways, desk, accounts, contacts):
+    """What the vendor's list says nothing of passes; a misspelt parameter refuses everything."""
+    gateways.token = desk.token_with("contacts.readonly", "contacts.write", account=accounts.location)
+    own = f"account={accounts.location}"
+    for query in ("?bodies=refuse", f"?{own}&bodies=refuse"):
+        for ask in (gateways.nginx, gateways.traefik):
+            assert ask("POST", "/contacts/", query=query).headers["x-pit-problem"] == "body-unchecked"
+            assert ask("GET", contacts, query=query).status == 200
+            assert ask("DELETE", "/contacts/abc", query=query).status == 200
+    for query in ("?bodies=pass", "?bodies=", "?body=refuse", "?bodies=refuse&bodies=pass"):
+        assert gateways.nginx("GET", contacts, query=query).headers["x-pit-problem"] == "check-malformed"
+    prefix = f"{API}/authorize/envoy-refusing-bodies"
+    assert gateways.check("POST", f"{prefix}/contacts/").body["reason"] == "body-unchecked"
+    assert gateways.check("GET", prefix + contacts).status == 200
 
 
 def test_traefiks_files_say_what_the_dialect_needs():

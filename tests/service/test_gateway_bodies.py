@@ -1,4 +1,4 @@
-"""Which locations a body names, in every way of writing it."""
+"""Which accounts a body names, in every way of writing it."""
 
 import json
 
@@ -6,15 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from private_integrations_service.authorizer.decisions import named_locations
+from private_integrations_service.account_fields import Names
+from private_integrations_service.authorizer.named_accounts import named_in_request
 from private_integrations_service.authorizer.replies import Refusal
 from private_integrations_service.catalogue import Catalogue
 from private_integrations_service.gateway import refusals
-from private_integrations_service.gateway.bodies import FormWatch, locations_in
+from private_integrations_service.gateway.bodies import FormWatch, read_accounts
 from private_integrations_service.gateway.requests import Body
 
-TYPE = b"multipart/form-data; boundary=b"
 texts = st.text(st.characters(codec="utf-8"), min_size=1)
+
+
+def accounts_in(body, kind):
+    """The values of the account fields in a whole body; `?` for one that no account fits."""
+    read = read_accounts(body, kind)
+    return read if isinstance(read, Refusal) else values(read.named)
+
+
+def values(named):
+    """The values of what was named."""
+    return {"?" if each.kind is Names.OTHER else each.value for each in named}
 
 
 @pytest.mark.parametrize(
@@ -26,27 +37,35 @@ texts = st.text(st.characters(codec="utf-8"), min_size=1)
         (b'{"locationId":["a","b"]}', {"a", "b"}),
         (b'{"locationIds":["a","b"]}', {"a", "b"}),
         (b'{"locationId[]":"a"}', {"a"}),
-        (b'{"locationId":7}', {"7"}),
+        (b'{"locationId":7}', {"?"}),
+        (b'{"locationId":true}', {"?"}),
+        (b'{"locationId":{"$ne":"a"}}', {"?"}),
+        (b'{"locationId":[{"a":1}]}', {"?"}),
+        (b'{"locationId[$ne]":"a"}', {"?"}),
         (b'{"locationId":null,"altId":""}', set()),
-        (b'{"contact":{"locationId":"a"}}', set()),
+        (b'{"contact":{"locationId":"a"}}', {"a"}),
+        (b'{"__proto__":{"locationId":"a"}}', {"a"}),
+        (b'{"modifiedPostPayload":{"locationId":"a"},"sendEstimateDetails":{"altId":"b"}}', {"a", "b"}),
+        (b'{"x":[[{"y":{"company_id":"a"}}]]}', {"a"}),
+        (
+            b'{"location_id":"a","LOCATIONID":"b","agencyId":"c","locations":["d"],"share_location_id":"e"}',
+            set("abcde"),
+        ),
+        (b'{"location\\u0000Id":"a","\\u2113ocationId":"b"}', {"a", "b"}),
+        (b'{"serviceLocationId":"a","companyName":"b","location":"c"}', set()),
         (b'[{"locationId":"a"},{"altId":"b"}]', {"a", "b"}),
         (b'{"altId":"a"}', {"a"}),
         (b'{"altId":"a","altType":"location"}', {"a"}),
-        (b'{"altId":"a","altType":"company"}', set()),
+        (b'{"altId":"a","altType":"company"}', {"a"}),
         (b'{"altId":"a","altType":"company","altType":"location"}', {"a"}),
         (b'"locationId"', set()),
         (b"", set()),
         (b"  ", set()),
     ],
 )
-def test_locations_in_json(body, named):
-    """Every one at the top level, twice if it is there twice; an agency's id is none."""
-    assert locations_in(body, Body.JSON) == named
-
-
-def test_a_location_that_is_no_text_is_nobodys():
-    """An object in its place, which a database might take for a condition, equals no account's id."""
-    assert len(locations_in(b'{"locationId":{"$ne":"a"}}', Body.JSON) - {"a"}) == 1
+def test_accounts_in_json(body, named):
+    """Every one at any depth, in any spelling, twice if it is there twice; what is no text equals no account's id."""
+    assert accounts_in(body, Body.JSON) == named
 
 
 @pytest.mark.parametrize(
@@ -65,14 +84,14 @@ def test_a_location_that_is_no_text_is_nobodys():
 )
 def test_what_is_not_json_is_refused(body):
     """What could be read otherwise by somebody more patient is not forwarded."""
-    assert locations_in(body, Body.JSON) is refusals.BODY_MALFORMED
+    assert accounts_in(body, Body.JSON) is refusals.BODY_MALFORMED
 
 
 @given(st.dictionaries(texts, st.none() | st.booleans() | texts | st.lists(texts)), texts)
-def test_a_location_is_found_beside_anything(fields, location):
+def test_an_account_is_found_beside_anything(fields, location):
     """Whatever else the body has."""
     body = json.dumps(fields | {"locationId": location}).encode()
-    assert location in locations_in(body, Body.JSON)
+    assert location in accounts_in(body, Body.JSON)
 
 
 @pytest.mark.parametrize(
@@ -83,17 +102,24 @@ def test_a_location_is_found_beside_anything(fields, location):
         (b"%6CocationId=a", {"a"}),
         (b"[locationId]=a", {"a"}),
         (b"altId=a&altType=location", {"a"}),
-        (b"altType=company&altId=a", set()),
+        (b"altType=company&altId=a", {"a"}),
         (b"x=locationId", set()),
+        (b"location_id=a&location.id=b&location+id=c&+locationId=d&locationId%00x=e", set("abcde")),
+        (b"filter%5BlocationId%5D=a&x.altId=b&location%2549d=c", set("abc")),
+        (b"locationId%5B%24ne%5D=a", {"?"}),
+        (b"locationId[$ne]=", {"?"}),
+        (b"location[Id=a&locationId[=b", {"a", "b"}),
+        (b"x=1;locationId=a", {"a"}),
+        (b"locationId=a;b", {"a;b", "a"}),
     ],
 )
-def test_locations_in_forms_and_queries(body, named, catalogue):
-    """Every spelling of a list; bodies and queries are read alike."""
-    assert locations_in(body, Body.FORM) == named
+def test_accounts_in_forms_and_queries(body, named, catalogue):
+    """Every spelling of a list and of a path; bodies and queries are read alike."""
+    assert accounts_in(body, Body.FORM) == named
     # What begins like JSON and isn't is refused without a type.
-    assert locations_in(body, Body.UNMARKED) == (refusals.BODY_MALFORMED if body.startswith(b"[") else named)
+    assert accounts_in(body, Body.UNMARKED) == (refusals.BODY_MALFORMED if body.startswith(b"[") else named)
     match = catalogue.match("GET", "/invoices/abc")
-    assert named_locations(match, body) == named
+    assert values(named_in_request(match, body, ())) == named
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +130,8 @@ def catalogue():
 
 def test_an_unmarked_body_is_read_as_whatever_it_can_be():
     """JSON without its type names locations too; plain text names none and passes."""
-    assert locations_in(b'{"locationId":"a"}', Body.UNMARKED) == {"a"}
-    assert locations_in(b"Hello, world: {}", Body.UNMARKED) == set()
+    assert accounts_in(b'{"locationId":"a"}', Body.UNMARKED) == {"a"}
+    assert accounts_in(b"Hello, world: {}", Body.UNMARKED) == set()
 
 
 @pytest.mark.parametrize(
@@ -117,10 +143,25 @@ def test_an_unmarked_body_is_read_as_whatever_it_can_be():
 def test_what_only_others_can_read_hides_nothing(value, kind):
     """JSON that a more patient parser than ours would read is refused, if its location was not found."""
     for body in (b'{"locationId":"a","x":' + value + b"}", b'{"locationId":"a","altId":' + value + b"}"):
-        found = locations_in(body, kind)
+        found = accounts_in(body, kind)
         assert found is refusals.BODY_MALFORMED or "a" in found
     for marked in (b'\xef\xbb\xbf{"locationId":"a"}', '{"locationId":"a"}'.encode("utf-16")):
-        assert locations_in(marked, kind) is refusals.BODY_MALFORMED
+        assert accounts_in(marked, kind) is refusals.BODY_MALFORMED
+
+
+@pytest.mark.parametrize("kind", [Body.FORM, Body.UNMARKED])
+def test_json_that_calls_itself_something_else_is_read_too(kind):
+    """Servers that read JSON whatever its type says, and forms whatever theirs does, see what was checked."""
+    assert accounts_in(b'{"locationId":"a"}', kind) == {"a"}
+    assert accounts_in(b'{"x":"&locationId=a&"}', kind) == {"a"}
+    assert accounts_in(b'{"locationId":"a",}', kind) is refusals.BODY_MALFORMED
+
+
+@pytest.mark.parametrize("kind", [Body.FORM, Body.UNMARKED])
+def test_a_form_in_another_encoding_is_refused(kind):
+    """HTML's `_charset_` field says of the others how they are encoded."""
+    assert accounts_in(b"_charset_=utf-7&a=1", kind) is refusals.BODY_ENCODED
+    assert accounts_in(b"a=1&_charset_=UTF-8", kind) == set()
 
 
 def part(disposition, value, *more):
@@ -131,7 +172,7 @@ def part(disposition, value, *more):
 
 def watch(body, size=None):
     """What a watch finds in a body that comes in pieces of `size` bytes."""
-    form = FormWatch.of(TYPE)
+    form = FormWatch(b"b")
     size = size or len(body)
     pieces = [body[at : at + size] for at in range(0, len(body), size)]
     named = set()
@@ -139,7 +180,7 @@ def watch(body, size=None):
         found = form.feed(piece, last=number == len(pieces) - 1)
         if isinstance(found, Refusal):
             return found
-        named |= found
+        named |= values(found)
     return named
 
 
@@ -165,11 +206,14 @@ def test_locations_in_multipart_bodies(disposition, named):
         assert watch(body, size) == named
 
 
-def test_an_agencys_id_is_no_location_in_either_order():
-    """The field that says what the id is may come after it."""
-    fields = [part(b'name="altId"', b"a"), part(b'name="altType"', b"company")]
+def test_an_alt_type_counts_before_and_behind_its_alt_id():
+    """The field that says what the id is may come after it: the id is told when all of the body is there."""
+    fields = [part(b'name="altId"', b"a"), part(b'name="altType"', b"location")]
     for body in (b"".join(fields), b"".join(reversed(fields))):
-        assert watch(body + b"--b--\r\n", 5) == set()
+        form = FormWatch(b"b")
+        assert form.feed(body, last=False) == set()
+        (named,) = form.feed(b"--b--\r\n", last=True)
+        assert named.kind is Names.EITHER_AS_LOCATION
 
 
 @pytest.mark.parametrize(
@@ -179,6 +223,13 @@ def test_an_agencys_id_is_no_location_in_either_order():
         part(b'name="a"', b"1"),
         part(b"name*=UTF-8''locationId", b"a") + b"--b--\r\n",
         part(b'name="\\locationId"', b"a") + b"--b--\r\n",
+        part(b'name="=?utf-8?B?bG9jYXRpb25JZA==?="', b"a") + b"--b--\r\n",
+        part(b'name="x"\nContent-Disposition: form-data; name="locationId"', b"a") + b"--b--\r\n",
+        part(b'name="x"', b"1", b'X: y\nContent-Disposition: form-data; name="locationId"') + b"--b--\r\n",
+        part(b'name="x"', b"1", b'X: y\r\n Content-Disposition: form-data; name="locationId"') + b"--b--\r\n",
+        part(b'name="x"', b'1\n--b\r\nContent-Disposition: form-data; name="locationId"\r\n\r\na') + b"--b--\r\n",
+        part(b'name="x"', b"1--b") + b"--b--\r\n",
+        part(b'name="x"', b"1") + b"--b--\r\n" + part(b'name="locationId"', b"a") + b"--b--\r\n",
         b"--b\r\nContent Disposition\r\n\r\n--b--\r\n",
     ],
 )
@@ -193,15 +244,10 @@ def test_an_encoded_field_is_refused():
     encoded = b"Content-Transfer-Encoding: base64"
     assert watch(part(b'name="locationId"', b"YQ==", encoded) + b"--b--\r\n") is refusals.BODY_ENCODED
     assert watch(part(b'name="file"; filename="x"', b"YQ==", encoded) + b"--b--\r\n") == set()
-
-
-@pytest.mark.parametrize(
-    "media",
-    [b"multipart/form-data", b"multipart/form-data; boundary=", b"multipart/form-data; boundary=a; boundary=b"],
-)
-def test_a_multipart_body_says_its_boundary_once(media):
-    """Otherwise the upstream might see other parts than we do."""
-    assert FormWatch.of(media) is refusals.BODY_MALFORMED
+    charset = b"Content-Type: text/plain; charset=utf-16"
+    assert watch(part(b'name="locationId"', b"a", charset) + b"--b--\r\n") is refusals.BODY_ENCODED
+    assert watch(part(b'name="_charset_"', b"utf-7") + b"--b--\r\n") is refusals.BODY_ENCODED
+    assert watch(part(b'name="_charset_"', b"utf-8") + b"--b--\r\n") == set()
 
 
 def test_a_long_value_is_not_kept():
@@ -212,5 +258,5 @@ def test_a_long_value_is_not_kept():
 
 def test_many_values_are_not_kept():
     """A body of nothing but locations is refused before they fill the memory."""
-    parts = b"".join(part(b'name="altId"', b"%d" % number) for number in range(1000))
+    parts = b"".join(part(b'name="altId"', b"%d" % number) for number in range(1001))
     assert watch(parts + b"--b--\r\n", 1000) is refusals.BODY_MALFORMED

@@ -215,6 +215,7 @@ def test_the_head_is_built_anew():
         (b"accept", b"b"),
         (b"content-type", b"application/json"),
         (b"content-length", b"3"),
+        (b"accept", b"c"),
     )
     assert lines == [
         b"POST /v2/contacts/ HTTP/1.1",
@@ -224,6 +225,7 @@ def test_the_head_is_built_anew():
         b"version: 2021-07-28",
         b"accept: a",
         b"accept: b",
+        b"accept: c",
         b"content-type: application/json",
         b"content-length: 3",
     ]
@@ -253,12 +255,33 @@ def test_a_repeated_header_is_refused(name):
     assert (refused.status, refused.reason) == (400, "header-repeated")
 
 
-def test_connection_takes_nothing_away_that_was_decided_on():
-    """A consumer can't hide the type of a checked body from the upstream by naming it in Connection."""
-    lines = sent(
-        (b"connection", b"content-type, close"), (b"content-type", b"application/json"), (b"content-length", b"2")
-    )
-    assert b"content-type: application/json" in lines
+CHECKED = [
+    (b"version", b"v3"),
+    (b"locationid", b"own"),
+    (b"location-id", b"own"),
+    (b"companyid", b"own"),
+    (b"altid", b"own"),
+    (b"alttype", b"location"),
+    (b"content-type", b"application/json"),
+    (b"content-encoding", b"identity"),
+]
+
+
+@pytest.mark.parametrize("option", [b"connection", b"trailer", b"te", b"upgrade", b"keep-alive", b"proxy-connection"])
+@pytest.mark.parametrize("checked", CHECKED, ids=lambda header: header[0].decode())
+def test_every_header_that_was_checked_is_kept(option, checked):
+    """A consumer can't hide from the upstream what was decided on, by naming it as a header of the connection."""
+    for value in (checked[0], b"close, " + checked[0].upper(), b"x,\t" + checked[0] + b" ,y"):
+        for headers in ([(option, value), checked], [checked, (option, value)]):
+            lines = sent(*headers, (b"content-length", b"2"))
+            assert b"%s: %s" % checked in lines
+            assert option not in [line.partition(b":")[0].lower() for line in lines]
+
+
+@pytest.mark.parametrize("name", [b"location_id", b"x_version", b"content_type", b"x.pit.account", b"version+", b"a'b"])
+def test_names_that_cgi_takes_for_others_are_dropped(name):
+    """Servers in CGI's tradition read any such character as a hyphen, and so another header."""
+    assert not [line for line in sent((name, b"1")) if line.startswith(name)]
 
 
 @given(values, values)
@@ -301,31 +324,91 @@ def test_framing_with_two_readings_is_refused(headers):
         (b"application/merge-patch+json", Body.JSON),
         (b"application/x-www-form-urlencoded", Body.FORM),
         (b"text/plain", Body.UNMARKED),
-        (b"", Body.UNMARKED),
+        (None, Body.UNMARKED),
+        (b"text/json", Body.JSON),
+        (b"application/json; charset=utf-8; profile=x;", Body.JSON),
         (b"multipart/form-data; boundary=x", Body.MULTIPART),
         (b"multipart/mixed; boundary=x", Body.MULTIPART),
         (b"image/png", Body.OPAQUE),
         (b"application/octet-stream", Body.OPAQUE),
         (b"application/x-json", Body.UNMARKED),
-        (b"image/png, application/json", Body.UNMARKED),
-        (b"image/png; a=application/json", Body.UNMARKED),
-        (b"image", Body.UNMARKED),
+        (b"image/png; a=json", Body.OPAQUE),
     ],
 )
 def test_kinds_of_bodies(media, body):
-    """What may name a location is read or watched."""
-    assert forwarded(headers=[(b"content-type", media), (b"content-length", b"5")]).body is body
-    assert forwarded(headers=[(b"content-type", media), (b"transfer-encoding", b"Chunked")]).body is body
-    assert forwarded(headers=[(b"content-type", media)]).body is Body.NONE
-    assert forwarded(headers=[(b"content-type", media), (b"content-length", b"0")]).body is Body.NONE
-    assert forwarded(headers=[(b"content-type", media)], framed=True).body is body
+    """What may name an account is read or watched."""
+    said = [] if media is None else [(b"content-type", media)]
+    assert forwarded(headers=[*said, (b"content-length", b"5")]).body is body
+    assert forwarded(headers=[*said, (b"transfer-encoding", b"Chunked")]).body is body
+    assert forwarded(headers=said).body is Body.NONE
+    assert forwarded(headers=[*said, (b"content-length", b"0")]).body is Body.NONE
+    assert forwarded(headers=said, framed=True).body is body
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        (b"Application/JSON; x-charset=utf-8", b"application/json"),
+        (b"application/json;charset=UTF-8", b"application/json"),
+        (b'application/json; charset="utf-8"', b"application/json"),
+        (b'application/json; x="; charset=utf-7"', b"application/json"),
+        (b"application/json ;; charset=utf8 ;", b"application/json"),
+        (b"application/json; charset*=utf-7''", b"application/json"),
+        (b"application/vnd.api+json; profile=x", b"application/vnd.api+json"),
+        (b"application/x-www-form-urlencoded; charset=utf-8", b"application/x-www-form-urlencoded"),
+        (b"text/plain", b"text/plain; charset=utf-8"),
+        (b"Multipart/Form-Data; charset=utf-8; boundary=aB_9", b"multipart/form-data; boundary=aB_9"),
+        (b'multipart/form-data; boundary="a:b"', b'multipart/form-data; boundary="a:b"'),
+    ],
+)
+def test_a_checked_body_goes_out_with_a_content_type_of_our_own(said, written):
+    """The upstream is told what was understood, in one spelling; no other parameter reaches it."""
+    lines = sent((b"content-type", said), (b"content-length", b"2"))
+    assert [line for line in lines if line.lower().startswith(b"content-type")] == [b"content-type: " + written]
+
+
+@pytest.mark.parametrize(
+    ("said", "refusal"),
+    [
+        (b"application/json; x-charset=utf-8; charset=utf-7", refusals.BODY_ENCODED),
+        (b"application/json; charset=utf-7; x-charset=utf-8", refusals.BODY_ENCODED),
+        (b'application/json; x="charset=utf-8"; charset=utf-16', refusals.BODY_ENCODED),
+        (b'application/json; charset="utf\\-7"', refusals.BODY_ENCODED),
+        (b"application/json; charset=us-ascii", refusals.BODY_ENCODED),
+        (b"application/json; charset=iso-8859-1", refusals.BODY_ENCODED),
+        (b"application/json; charset=utf-8; charset=utf-7", refusals.CONTENT_TYPE_MALFORMED),
+        (b"application/json; charset=utf-8; CHARSET=utf-8", refusals.CONTENT_TYPE_MALFORMED),
+        (b"application/json; charset = utf-8", refusals.CONTENT_TYPE_MALFORMED),
+        (b"application/json; charset", refusals.CONTENT_TYPE_MALFORMED),
+        (b"application/json; charset=", refusals.CONTENT_TYPE_MALFORMED),
+        (b"application/json charset=utf-8", refusals.CONTENT_TYPE_MALFORMED),
+        (b"application/json, text/plain", refusals.CONTENT_TYPE_MALFORMED),
+        (b'application/json; charset="utf-8', refusals.CONTENT_TYPE_MALFORMED),
+        (b"application /json", refusals.CONTENT_TYPE_MALFORMED),
+        (b"json", refusals.CONTENT_TYPE_MALFORMED),
+        (b"", refusals.CONTENT_TYPE_MALFORMED),
+        (b"image/png", refusals.BODY_UNREADABLE),
+        (b"application/octet-stream", refusals.BODY_UNREADABLE),
+        (b"multipart/related; boundary=a", refusals.BODY_UNREADABLE),
+        (b"multipart/form-data", refusals.BODY_MALFORMED),
+        (b"multipart/form-data; boundary=", refusals.CONTENT_TYPE_MALFORMED),
+        (b"multipart/form-data; boundary=a; boundary=b", refusals.CONTENT_TYPE_MALFORMED),
+        (b'multipart/form-data; boundary="a,b"', refusals.BODY_MALFORMED),
+        (b'multipart/form-data; boundary="a "', refusals.BODY_MALFORMED),
+    ],
+)
+def test_a_body_with_two_readings_is_refused(said, refusal):
+    """A media type that readers differ on, another charset than UTF-8, or a body that can't be read: not forwarded."""
+    for framing in ((b"content-length", b"2"), (b"transfer-encoding", b"chunked")):
+        assert forwarded(b"/contacts/", endpoint=CREATE, headers=[(b"content-type", said), framing]) is refusal
 
 
 @pytest.mark.parametrize(
     ("media", "encoding"),
     [
         (b"application/json", b"gzip"),
-        (b"", b"br"),
+        (b"application/json", b"br"),
+        (b"application/json", b"identity, gzip"),
         (b"multipart/form-data; boundary=x", b"deflate"),
         (b"application/json; charset=utf-16", b"identity"),
         (b'text/plain; charset="UTF-7"', b"identity"),

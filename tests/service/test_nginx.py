@@ -167,6 +167,17 @@ def test_headers_that_change_the_request_behind_do_not_arrive(gateway, token, co
     assert "DELETE" not in str(received)
 
 
+@pytest.mark.parametrize("name", ["Version", "LocationId"])
+def test_connection_takes_nothing_away_that_was_checked(gateway, token, contacts, management, name):
+    """A header that the service decided on reaches the API, though the consumer names it as the connection's."""
+    about = ("LocationId: " + management.account, f"Connection: {name}, close")
+    received = gateway.arrived("GET", contacts, token, *about)
+    assert received.all("version") == ["2021-07-28"]
+    assert received.all("locationid") == [management.account]
+    foreign = gateway.refused(*request(contacts, token), "LocationId: elsewhere", f"Connection: {name}, close")
+    assert (foreign.status, foreign.body["reason"]) == (403, "location-not-allowed")
+
+
 def test_what_the_check_is_about_comes_from_nginx_alone(gateway, token, contacts, management):
     """A consumer that names another request in nginx's own headers is judged by the one that it made."""
     foreign = gateway.refused(

@@ -105,11 +105,15 @@ def test_search_pages(found, accounts):
     assert found(f"?skip={10**9}&limit=1000") == []
 
 
-def test_search_by_company_and_email(found, accounts):
-    """A company that the token doesn't reach has no locations for it; the sandbox knows no location's e-mail."""
+def test_search_by_company_and_email(api, desk, found, accounts):
+    """A company that the token doesn't reach is refused; the sandbox knows no location's e-mail."""
     assert found(f"?companyId={accounts.agency}") == [accounts.location, accounts.sister]
     assert found(f"?companyId={accounts.agency}", account=accounts.location) == [accounts.location]
-    assert found(f"?companyId={accounts.other_agency}") == []
+    for account in (accounts.agency, accounts.location):
+        token = desk.token_with("locations.readonly", account=account)
+        foreign = api.ask("GET", f"/locations/search?companyId={accounts.other_agency}", token=token)
+        assert (foreign.status, foreign.body["reason"]) == (403, "location-not-allowed")
+        assert foreign.body["refusedField"] == "companyId"
     assert found("?email=rane@example.com") == []
 
 

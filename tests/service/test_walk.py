@@ -56,9 +56,10 @@ class Row:
         """The template's segments."""
         return self.path.strip("/").split("/")
 
-    def target(self, location):
-        """A path that means this endpoint, at this location if it has one."""
-        return re.sub(r"\{[^}]*\}", "walked", self.path.replace("{locationId}", location))
+    def target(self, accounts, location=None):
+        """A path that means this endpoint, at a location and for an agency if it has one: the first of each."""
+        path = self.path.replace("{locationId}", location or accounts.location)
+        return re.sub(r"\{[^}]*\}", "walked", path.replace("{companyId}", accounts.agency))
 
 
 def shape_of(path):
@@ -189,7 +190,7 @@ def test_the_right_scope_passes_and_every_other_one_is_refused(walk, accounts, p
 
     async def go():
         for row in OPEN[part::PARTS]:
-            target = row.target(accounts.location)
+            target = row.target(accounts)
             for token_class in row.classes:
                 passed = await walk.ask(row.method, target, token_class, row.scope)
                 assert (passed.status, passed.reached) == (200, f"{row.method} {row.shape}"), row
@@ -209,7 +210,7 @@ def test_the_wrong_class_is_refused(walk, accounts):
         for row in OPEN:
             for token_class in set(CLASSES) - row.classes:
                 for scope in (row.scope, EVERYTHING):
-                    refused = await walk.ask(row.method, row.target(accounts.location), token_class, scope)
+                    refused = await walk.ask(row.method, row.target(accounts), token_class, scope)
                     assert (refused.status, refused.reason) == (401, "class-not-allowed"), row
                     assert (
                         refused.body["requiredClass"]
@@ -226,10 +227,14 @@ def test_another_account_is_refused(walk, accounts):
         for row in OPEN:
             status = 401 if row.path.startswith(("/social-media-posting/", "/invoices/", "/objects/")) else 403
             for token_class in row.classes:
-                own = row.target(accounts.location)
+                own = row.target(accounts)
                 foreign = {"location": accounts.sister, "agency": accounts.stranger}[token_class]
                 targets = [f"{own}?locationId={foreign}", f"{own}?locationId={accounts.location}&locationId=nobody"]
-                targets += [row.target(foreign), row.target("nobody")] if "{locationId}" in row.path else []
+                targets += (
+                    [row.target(accounts, foreign), row.target(accounts, "nobody")]
+                    if "{locationId}" in row.path
+                    else []
+                )
                 for target in targets:
                     refused = await walk.ask(row.method, target, token_class, row.scope)
                     assert (refused.status, refused.reason) == (status, "location-not-allowed"), target
@@ -245,7 +250,7 @@ def test_closed_rows_open_to_nobody(walk, accounts):
     async def go():
         for row in CLOSED:
             for token_class, scope in product(CLASSES, [EVERYTHING, *SCOPES]):
-                refused = await walk.ask(row.method, row.target(accounts.location), token_class, scope)
+                refused = await walk.ask(row.method, row.target(accounts), token_class, scope)
                 assert (refused.status, refused.reason) == (401, "endpoint-closed"), (row, scope)
 
     asyncio.run(go())
@@ -253,7 +258,7 @@ def test_closed_rows_open_to_nobody(walk, accounts):
 
 def test_what_is_in_no_row_is_no_route(walk, accounts):
     """A method that no row has for a path, and a path below or beside every row, open nothing, whatever the scopes."""
-    paths = {row.target(accounts.location).rstrip("/") + end for row in ROWS for end in ENDS}
+    paths = {row.target(accounts).rstrip("/") + end for row in ROWS for end in ENDS}
     unknown = [(method, path) for method, path in product(METHODS, sorted(paths)) if not _fitting(method, path)]
     assert len(unknown) > 10_000
 
@@ -283,7 +288,7 @@ def test_what_only_v3_has_needs_v3(walk, accounts):
 
     async def go():
         for row, version in product(OPEN, ("2021-04-15", "2021-07-28", "2023-02-21")):
-            asked = await walk.ask(row.method, row.target(accounts.location), min(row.classes), row.scope, version)
+            asked = await walk.ask(row.method, row.target(accounts), min(row.classes), row.scope, version)
             expected = (404, "version-too-old") if row.v3_only else (200, None)
             assert (asked.status, asked.reason) == expected, row
 

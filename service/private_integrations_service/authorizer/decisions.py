@@ -1,15 +1,17 @@
 """May this request pass: pure decisions, in the order and the words of the platform (docs/platform.md §3-§5)."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from urllib.parse import parse_qs
+from typing import NamedTuple
 
 from private_integrations.contract import LEAKED, UNUSED
 
-from ..catalogue import Endpoint, Match
+from ..account_fields import HEADERS, Names
+from ..catalogue import Endpoint
 from ..storage.grants import Grant
 from ..tokens import presented_token
+from .named_accounts import MOST_NAMED, Named
 from .replies import Refusal
 
 VERSIONS = frozenset({"v3", "2023-02-21", "2021-07-28", "2021-04-15", "legacy"})
@@ -18,8 +20,7 @@ VERSIONS = frozenset({"v3", "2023-02-21", "2021-07-28", "2021-04-15", "legacy"})
 _VERSION_SHAPE = re.compile(r"v[0-9]{1,4}|[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LONGEST_SHOWN = 100
 
-_LOCATION_FIELDS = {"locationId": "locationId", "locationIds": "locationId", "altId": "altId", "altType": "altType"}
-_AGENCY_TYPES = frozenset({"company", "agency"})
+_LOCATIONS = frozenset({Names.LOCATION, Names.EITHER_AS_LOCATION})
 
 # These services were seen to answer with other words than the rest (docs/platform.md §5).
 _LOCATION_401 = ("/social-media-posting/", "/invoices/", "/objects/")
@@ -38,18 +39,29 @@ TOKEN_EXPIRED = Refusal(401, "token-expired", _NO_SUCH_TOKEN, challenge=_INVALID
 TOKEN_REVOKED = Refusal(401, "token-revoked", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
 TOKEN_INACTIVE = Refusal(401, "token-inactive", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
 TOKEN_LEAKED = Refusal(401, "token-leaked", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+ACCOUNTS_TOO_MANY = Refusal(400, "accounts-too-many", f"A request names at most {MOST_NAMED} accounts")
+BODY_UNCHECKED = Refusal(
+    403, "body-unchecked", "The body of this operation may name an account, and the gateway does not show it"
+)
 ACCOUNT_NOT_SERVED = Refusal(403, "account-not-served", "The token does not have access to this location.")
 
 
-Presented = tuple[bytes, str | None, bytes]
-"""What a request shows of itself: its token's digest, its `Version`, None if it sent none, and its `User-Agent`."""
+class Presented(NamedTuple):
+    """What a request shows of itself: its token's digest, its `Version`, its `User-Agent`, and its account headers."""
+
+    digest: bytes
+    version: str | None
+    agent: bytes
+    accounts: Sequence[tuple[bytes, bytes]]
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Presented | Refusal:
-    """The token, version and agent in ASGI headers (lower-case names); exactly one `Authorization` may be there."""
+    """What ASGI headers (lower-case names) show; exactly one `Authorization` may be there."""
     authorization = version = None
     agent = b""
-    for name, value in headers:
+    accounts: list[tuple[bytes, bytes]] | None = None
+    for header in headers:
+        name, value = header
         if name == b"authorization":
             if authorization is not None:
                 return TOKEN_REPEATED
@@ -58,12 +70,14 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Presented | Refusal:
             version = value if version is None else version + b", " + value
         elif name == b"user-agent":
             agent = value
+        elif name in HEADERS:
+            accounts = [header] if accounts is None else [*accounts, header]
     if authorization is None:
         return TOKEN_MISSING
     digest = presented_token(authorization)
     if digest is None:
         return TOKEN_MALFORMED
-    return digest, None if version is None else version.decode("latin-1").strip(), agent
+    return Presented(digest, None if version is None else version.decode("latin-1").strip(" \t"), agent, accounts or ())
 
 
 def refuse_grant(grant: Grant | None, now: datetime) -> Refusal | None:
@@ -132,55 +146,45 @@ def refuse_scope(endpoint: Endpoint, grant: Grant) -> Refusal | None:
     return None
 
 
-def refuse_location(endpoint: Endpoint, grant: Grant, location_id: str, agency_id: str | None) -> Refusal | None:
-    """Why the token doesn't reach a location; `agency_id` is the agency that the location belongs to, if known."""
-    if location_id == grant.account_id:
-        return None
-    if grant.account_kind == "agency" and agency_id == grant.account_id:
-        return None
-    if endpoint.path.startswith(_LOCATION_401):
-        text = "This location is not accessible from this token!"
-        return Refusal(401, "location-not-allowed", text, challenge='Bearer error="insufficient_scope"')
-    return Refusal(403, "location-not-allowed", "The token does not have access to this location.")
+def accounts_to_look_up(grant: Grant, named: Iterable[Named]) -> set[str]:
+    """The locations among them whose agency decides: those that an agency's token names beside the agency itself."""
+    if grant.account_kind != "agency":
+        return set()
+    return {each.value for each in named if each.kind in _LOCATIONS and each.value != grant.account_id}
 
 
-def named_locations(match: Match, query_string: bytes) -> set[str]:
-    """Every location that the path or the query names, other spellings of a list included."""
-    named = set()
-    if "locationId" in match.params:
-        named.add(match.params["locationId"])
-    if query_string:
-        values = read_query(query_string)
-        named |= locations_among((name, value) for name in values for value in values[name])
-    return named
+def refuse_accounts(
+    endpoint: Endpoint, grant: Grant, named: Collection[Named], agencies: Mapping[str, str | None]
+) -> Refusal | None:
+    """Why the token doesn't reach every account that a request names.
 
-
-def locations_among(fields: Iterable[tuple[str, object]]) -> set[str]:
-    """Every location that the fields of a query or a body name; a value that is no text is no location of anybody.
-
-    `altId` is a location too, as invoices, payments and products have it, unless every `altType` beside it says
-    that it is an agency.
+    `agencies` has the agency of each known location among `accounts_to_look_up`.
     """
-    named: dict[str, set[str]] = {"locationId": set(), "altId": set(), "altType": set()}
-    for name, value in fields:
-        # `locationId[]`, `locationId[0]` and `[locationId]` are the same parameter to many servers.
-        known = _LOCATION_FIELDS.get(name.lstrip("[").partition("[")[0].partition("]")[0])
-        if known is not None:
-            named[known].update(_texts(value))
-    alternative = set() if named["altType"] and named["altType"] <= _AGENCY_TYPES else named["altId"]
-    return named["locationId"] | alternative
+    if len(named) > MOST_NAMED:
+        return ACCOUNTS_TOO_MANY
+    for each in named:
+        if not _reaches(grant, each, agencies):
+            # The platform's sentence is about a `locationId`; of another field it doesn't tell which one is meant.
+            about = {} if each.field.startswith("locationId") else {"refusedField": each.field}
+            if endpoint.path.startswith(_LOCATION_401):
+                text = "This location is not accessible from this token!"
+                challenge = 'Bearer error="insufficient_scope"'
+                return Refusal(401, "location-not-allowed", text, about, challenge=challenge)
+            text = "The token does not have access to this location."
+            return Refusal(403, "location-not-allowed", text, about)
+    return None
 
 
-def read_query(query_string: bytes) -> dict[str, list[str]]:
-    """The query's values by name, in the order sent; the one way in which a query is read here."""
-    return parse_qs(query_string.decode("utf-8", "replace"), keep_blank_values=True)
+def _reaches(grant: Grant, named: Named, agencies: Mapping[str, str | None]) -> bool:
+    """Whether an account is the token's own, the agency that it belongs to, or a location of the token's agency."""
+    if named.kind is Names.OTHER:
+        return False
+    if named.value == grant.account_id:
+        return True
+    if grant.account_kind == "agency":
+        return named.kind in _LOCATIONS and agencies.get(named.value) == grant.account_id
+    return named.kind is Names.COMPANY and named.value == grant.agency_id
 
 
 def _version_refusal(reason: str, text: str) -> Refusal:
     return Refusal(401, reason, text, {"error": "Error"}, challenge=_REALM, traced=True, status_key="status")
-
-
-def _texts(value: object) -> list[str]:
-    if isinstance(value, list):
-        return [text for item in value for text in _texts(item)]
-    return [] if value in (None, "") else [value if isinstance(value, str) else repr(value)]

@@ -1,7 +1,7 @@
 """The judge: whether a request may pass, decided anew for each one over the live tokens."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
@@ -11,12 +11,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..catalogue import Catalogue, Endpoint, Match
 from ..operations.generations import deliver
-from ..storage.accounts import account_by_id
+from ..storage.accounts import agencies_of
 from ..storage.database import Database
 from ..storage.grants import Grant, GrantReader
 from ..storage.turn import StorageBusy
 from . import decisions
 from .grants import LiveGrants
+from .named_accounts import MOST_NAMED, Named, named_in_request, names_only
 from .pacing import Pacing
 from .recording import Recorder
 from .replies import BUSY, UNAVAILABLE, Refusal
@@ -80,16 +81,18 @@ class Judge:
         serving: Collection[str] | None = None,
         *,
         is_platform: bool = False,
+        refusing_unseen: bool = False,
     ) -> Verdict:
         """Decide on a request as it was sent: percent-encoded path, query without `?`, headers in lower case.
 
         `address` is where it came from; `serving` are the accounts that the caller serves, None for all. `is_platform`
         says that the answer is made here: otherwise the platform itself refuses the endpoints that v3 dropped.
+        `refusing_unseen` refuses the operations whose body may name an account, where the body will not be looked at.
         """
         presented = decisions.read_headers(headers)
         if isinstance(presented, Refusal):
             return Verdict(await self._paced(presented))
-        digest, version, agent = presented
+        digest, version, agent, accounts = presented
         try:
             now = self._now()
             grant = self._grants.find(digest, now)
@@ -105,27 +108,28 @@ class Judge:
             if isinstance(match, Refusal):
                 self._record(grant, str(match.about.get("requiredScope", "")), match.reason, address, agent, now)
                 return Verdict(match, grant.expires_at)
-            named = decisions.named_locations(match, query_string)
-            refusal = await self.refuse_locations(match.endpoint, grant, named) if named else None
+            refusal = None
+            if query_string or accounts or not names_only(match, grant.account_id):
+                named = named_in_request(match, query_string, accounts)
+                refusal = await self.refuse_accounts(match.endpoint, grant, named) if named else None
         except STORAGE_ERRORS as error:
             return Verdict(refuse_storage(error))
         unserved = refusal is None and serving is not None and grant.account_id not in serving
         refusal = decisions.ACCOUNT_NOT_SERVED if unserved else refusal
+        if refusal is None and refusing_unseen and match.endpoint.body_names_account:
+            refusal = decisions.BODY_UNCHECKED
         self._record(grant, match.endpoint.scope or "", refusal.reason if refusal else "", address, agent, now)
         if refusal is not None:
             return Verdict(refusal, None if unserved else grant.expires_at)
         return Verdict(Granted(grant, match, now), grant.expires_at)
 
-    async def refuse_locations(self, endpoint: Endpoint, grant: Grant, locations: Collection[str]) -> Refusal | None:
-        """Why the token doesn't reach all of these locations, wherever the request named them."""
-        for location in locations:
-            agency = None
-            if location != grant.account_id and grant.account_kind == "agency":
-                agency = await to_thread.run_sync(self._agency_of, location)
-            refusal = decisions.refuse_location(endpoint, grant, location, agency)
-            if refusal is not None:
-                return refusal
-        return None
+    async def refuse_accounts(self, endpoint: Endpoint, grant: Grant, named: Collection[Named]) -> Refusal | None:
+        """Why the token doesn't reach all of these accounts, wherever the request named them."""
+        agencies: Mapping[str, str | None] = {}
+        asked = decisions.accounts_to_look_up(grant, named)
+        if asked and len(named) <= MOST_NAMED:
+            agencies = await to_thread.run_sync(self._agencies_of, asked)
+        return decisions.refuse_accounts(endpoint, grant, named, agencies)
 
     def close(self) -> None:
         """Close the connection; from then on every request is answered 503."""
@@ -173,7 +177,6 @@ class Judge:
         with self._database.write(now) as write:
             deliver(write, digest)
 
-    def _agency_of(self, location_id: str) -> str | None:
+    def _agencies_of(self, ids: Collection[str]) -> dict[str, str | None]:
         with self._database.read() as connection:
-            account = account_by_id(connection, location_id)
-        return account.agency_id if account else None
+            return agencies_of(connection, ids)

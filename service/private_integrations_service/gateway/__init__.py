@@ -9,11 +9,12 @@ from starlette.types import Receive, Scope, Send
 
 from ..authorizer import GRANTED
 from ..authorizer.judge import STORAGE_ERRORS, Granted, Judge, refuse_storage
+from ..authorizer.named_accounts import Named
 from ..authorizer.replies import Refusal, send_reply
 from ..request_body import Unread, read_body
 from ..sealing import SealBroken
 from . import refusals
-from .bodies import FormWatch, locations_in
+from .bodies import FormWatch, read_accounts
 from .connections import Connection
 from .exchange import Exchange
 from .limits import GatewayLimits
@@ -142,25 +143,25 @@ class Gateway:
             return refuse_storage(error)
 
     async def _checked_body(self, request: Forwarded, granted: Granted, receive: Receive) -> bytes | Refusal | None:
-        """The body to send with the head, after every location in it was judged; None: it is streamed."""
-        if request.body is Body.NONE and request.location is None:
+        """The body to send with the head, after every account in it was judged; None: it is streamed."""
+        if request.body is Body.NONE:
             return b""
-        named = set() if request.location is None else {request.location}
-        whole = b""
-        if request.body in _WHOLE:
-            read = await self._read(request, receive)
-            if isinstance(read, Refusal):
-                return read
-            found = locations_in(read, request.body)
-            if isinstance(found, Refusal):
-                return found
-            named |= found
-            whole = read
-        elif (request.length or 0) > self._limits.streamed_body:
-            return refusals.BODY_TOO_LARGE
-        if named and (refusal := await self._refuse_locations(granted, named)):
+        if request.body not in _WHOLE:
+            if (request.length or 0) > self._limits.streamed_body:
+                return refusals.BODY_TOO_LARGE
+            return None
+        whole = await self._read(request, receive)
+        if isinstance(whole, Refusal):
+            return whole
+        read = read_accounts(whole, request.body)
+        if isinstance(read, Refusal):
+            return read
+        unread = request.is_other_text and not read.is_json and whole.strip()
+        if unread and not granted.match.endpoint.names_no_account:
+            return refusals.BODY_UNREADABLE
+        if read.named and (refusal := await self._refuse_accounts(granted, read.named)):
             return refusal
-        return whole if request.body in _WHOLE or request.body is Body.NONE else None
+        return whole
 
     async def _read(self, request: Forwarded, receive: Receive) -> bytes | Refusal:
         if (request.length or 0) > self._limits.checked_body:
@@ -168,19 +169,18 @@ class Gateway:
         read = await read_body(receive, self._limits.checked_body, self._limits.silence)
         return _UNREAD[read] if isinstance(read, Unread) else read
 
-    async def _refuse_locations(self, granted: Granted, named: set[str]) -> Refusal | None:
+    async def _refuse_accounts(self, granted: Granted, named: set[Named]) -> Refusal | None:
         try:
-            return await self._judge.refuse_locations(granted.match.endpoint, granted.grant, named)
+            return await self._judge.refuse_accounts(granted.match.endpoint, granted.grant, named)
         except STORAGE_ERRORS as error:
             return refuse_storage(error)
 
     async def _upload(self, exchange: Exchange, request: Forwarded, granted: Granted) -> None:
         """Send a long body part by part; whatever is wrong with it breaks the connection to the upstream."""
         connection = exchange.connection
-        watch = FormWatch.of(request.content_type) if request.body is Body.MULTIPART else None
-        if isinstance(watch, Refusal):
-            connection.fail(watch)
-            return
+        watch = None
+        if request.body is Body.MULTIPART and request.media is not None:
+            watch = FormWatch(request.media.parameters[b"boundary"])
         passed = 0
         more = True
         while more and not connection.lost:
@@ -194,7 +194,7 @@ class Gateway:
             refusal = self._refuse_size(request, passed, more=more)
             if refusal is None and watch is not None:
                 named = watch.feed(data, last=not more)
-                refusal = named if isinstance(named, Refusal) else await self._refuse_locations(granted, named)
+                refusal = named if isinstance(named, Refusal) else await self._refuse_accounts(granted, named)
             if refusal is not None:
                 connection.fail(refusal)
                 return

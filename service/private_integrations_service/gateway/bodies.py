@@ -1,49 +1,76 @@
-"""Which locations a body names: forms and JSON are read whole, multipart bodies are watched while they pass."""
+"""Which accounts a body names: forms and JSON are read whole, multipart bodies are watched while they pass."""
 
-import json
 import re
+from typing import NamedTuple
 
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import MultipartParser
 
-from ..authorizer.decisions import locations_among, read_query
+from ..account_fields import Names, kind_of
+from ..authorizer.named_accounts import MOST_NAMED, Named, named_among, named_in_form, named_in_json, read_fields
 from ..authorizer.replies import Refusal
 from . import refusals
+from .media_types import UTF_8, parse_media_type
 from .requests import Body
 
 # A value that is longer is no account's id; the rest of it is not kept.
 _LONGEST_VALUE = 256
-# No operation names more.
-_MOST_VALUES = 100
+_MOST_FIELDS = 10_000
 
-# However it is quoted: a part whose disposition has one of these names counts as that field.
-_FIELD = re.compile(rb"(?<![A-Za-z])(?i:name)\s*=\s*\"?\s*\[*(locationIds?|altId|altType)(?![A-Za-z0-9_])")
-# Readers differ on what such a name is; RFC 7578 §4.2 has neither.
-_STRANGE_NAME = re.compile(rb"(?i)(?<![a-z])name\s*(?:\*|=\s*\"?[^\";]*\\)")
+# Every name of a part, however it is quoted; `filename` is none.
+_NAME = re.compile(rb"(?<![A-Za-z])(?i:name)\s*=\s*(?:\"([^\"]*)\"?|([^;]*))")
+# Readers differ on what such a name is; RFC 7578 §4.2 has neither, and no name in another encoding.
+_STRANGE_NAME = re.compile(rb"(?i)(?<![a-z])name\s*(?:\*|=\s*\"?[^\";]*\\|=\s*\"?[^\";]*=\?)")
 # Byte order marks of UTF-8 and UTF-16, blanks.
 _BEFORE_JSON = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
+_LIKE_JSON = re.compile(rb"\{|\[")
+# A form's name may begin with a bracket.
+_FORM_LIKE_JSON = re.compile(rb"\{|\[\s*[\[{\"]")
+_CHARSET_FIELD = "_charset_"
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _PLAIN_ENCODINGS = frozenset({b"7bit", b"8bit", b"binary"})
 
 
-def locations_in(body: bytes, kind: Body) -> set[str] | Refusal:
-    """The locations that a whole body names, at its top level; a body that isn't what it says is refused."""
+class Read(NamedTuple):
+    """What was read of a whole body: the accounts that it names, and whether it is JSON."""
+
+    named: set[Named]
+    is_json: bool
+
+
+def read_accounts(body: bytes, kind: Body) -> Read | Refusal:
+    """Read the accounts that a whole body names; a body that isn't what it says is refused.
+
+    A body that doesn't say what it is counts as JSON and as a form, since a server may take it for either.
+    """
     if not body.strip():
-        return set()
-    if kind is Body.FORM:
-        return _in_form(body)
+        return Read(set(), is_json=kind is Body.JSON)
     try:
-        return _in_json(body)
-    except RecursionError:
-        return refusals.BODY_MALFORMED
-    except ValueError:
-        # Without a type that says so it needn't be JSON; but what begins like it may be JSON to a more patient reader.
-        if kind is Body.JSON or body.lstrip(_BEFORE_JSON)[:1] in (b"{", b"["):
+        named = named_in_json(body.decode())
+    except (RecursionError, ValueError):
+        # What begins like JSON may be JSON to a more patient reader.
+        like = _FORM_LIKE_JSON if kind is Body.FORM else _LIKE_JSON
+        if kind is Body.JSON or like.match(body.lstrip(_BEFORE_JSON)):
             return refusals.BODY_MALFORMED
-        return _in_form(body)
+        return _read_form(body, set(), is_json=False)
+    return Read(named, is_json=True) if kind is Body.JSON else _read_form(body, named, is_json=True)
+
+
+def _read_form(body: bytes, named: set[Named], *, is_json: bool) -> Read | Refusal:
+    if body.count(b"&") + body.count(b";") >= _MOST_FIELDS:
+        return refusals.BODY_MALFORMED
+    if any(_says_charset(name, value.encode()) for name, value in read_fields(body)):
+        return refusals.BODY_ENCODED
+    return Read(named | named_in_form(body), is_json)
+
+
+def _says_charset(name: str, value: bytes) -> bool:
+    """Whether a field says that the others are in another encoding (HTML's `_charset_`)."""
+    return name.strip().lower() == _CHARSET_FIELD and value.strip().lower() not in UTF_8
 
 
 class FormWatch:
-    """Reads the fields of a multipart body that name a location, while the body passes by."""
+    """Reads the fields of a multipart body that name an account, while the body passes by."""
 
     def __init__(self, boundary: bytes) -> None:
         self._parser = MultipartParser(
@@ -58,26 +85,19 @@ class FormWatch:
                 "on_end": self._end,
             },
         )
-        self._fields: set[tuple[str, str]] = set()
-        self._told: set[str] = set()
+        self._marker = b"--" + boundary
+        self._raw = b""
+        self._markers = 0
+        self._parts = 0
+        self._fields: list[tuple[str, str]] = []
+        self._looked_at = (0, False)
+        self._told: set[Named] = set()
         self._refusal: Refusal | None = None
         self._ended = False
-        self._begin_part()
+        self._clear()
 
-    @classmethod
-    def of(cls, content_type: bytes) -> "FormWatch | Refusal":
-        """A watch for a body of this type; refused if it doesn't say how its parts are told apart."""
-        _, parameters = parse_options_header(content_type)
-        boundary = parameters.get(b"boundary")
-        if not boundary or content_type.lower().count(b"boundary") != 1:
-            return refusals.BODY_MALFORMED
-        try:
-            return cls(boundary)
-        except FormParserError:
-            return refusals.BODY_MALFORMED
-
-    def feed(self, data: bytes, *, last: bool) -> set[str] | Refusal:
-        """Look at a part of the body before it is sent; the locations that it names and no part before it did.
+    def feed(self, data: bytes, *, last: bool) -> set[Named] | Refusal:
+        """Look at a part of the body before it is sent; the accounts that it names and no part before it did.
 
         An `altId` is one of them when the closing boundary is there: the `altType` that says what it is may come
         after it.
@@ -87,20 +107,35 @@ class FormWatch:
                 self._parser.write(data)
         except FormParserError:
             return refusals.BODY_MALFORMED
+        self._raw += data
+        self._markers += self._raw.count(self._marker)
+        self._raw = _rest(self._raw, self._marker)
+        # Some readers find a boundary where a stricter one finds none: after a bare line feed, or behind the end.
+        if last and (not self._ended or self._markers != self._parts + 1):
+            return refusals.BODY_MALFORMED
         if self._refusal is not None:
             return self._refusal
-        if last and not self._ended:
-            return refusals.BODY_MALFORMED
-        named = locations_among(field for field in self._fields if self._ended or field[0].startswith("locationId"))
+        known = (len(self._fields), self._ended)
+        if known == self._looked_at:
+            return set()
+        self._looked_at = known
+        named = named_among(self._fields)
+        if not self._ended:
+            named = {each for each in named if each.kind not in (Names.EITHER, Names.EITHER_AS_LOCATION)}
         new = named - self._told
         self._told |= new
         return new
 
-    def _begin_part(self) -> None:
-        self._field: str | None = None
+    def _clear(self) -> None:
+        self._names: list[str] = []
+        self._charset = False
         self._value = b""
         self._encoded = False
-        self._name = self._header = b""
+        self._name = self._header = self._seen = b""
+
+    def _begin_part(self) -> None:
+        self._parts += 1
+        self._clear()
 
     def _header_name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
@@ -111,51 +146,48 @@ class FormWatch:
     def _end_header(self) -> None:
         name, value = self._name.lower(), self._header
         self._name = self._header = b""
-        if name == b"content-disposition":
+        if _CONTROL.search(value):
+            # A bare line feed ends a header to some readers.
+            self._refusal = refusals.BODY_MALFORMED
+        elif name == b"content-disposition":
             if _STRANGE_NAME.search(value):
                 self._refusal = refusals.BODY_MALFORMED
-            elif found := _FIELD.search(value):
-                self._field = found[1].decode()
-        elif name == b"content-transfer-encoding" and value.strip().lower() not in _PLAIN_ENCODINGS:
-            self._encoded = True
+            for quoted, plain in _NAME.findall(value):
+                self._read_name((quoted or plain).decode("utf-8", "replace"))
+                # Unquoted, a name ends at a blank, or doesn't.
+                self._read_name(plain.partition(b" ")[0].decode("utf-8", "replace"))
+        elif name == b"content-transfer-encoding":
+            self._encoded |= value.strip().lower() not in _PLAIN_ENCODINGS
+        elif name == b"content-type":
+            media = parse_media_type(value)
+            self._encoded |= media is None or (media.charset is not None and media.charset not in UTF_8)
+
+    def _read_name(self, name: str) -> None:
+        if kind_of(name) is not None:
+            self._names.append(name)
+        self._charset |= name.strip().lower() == _CHARSET_FIELD
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
-        if self._field is not None and len(self._value) < _LONGEST_VALUE:
+        if (self._names or self._charset) and len(self._value) < _LONGEST_VALUE:
             self._value += data[start : min(end, start + _LONGEST_VALUE)]
+        seen = self._seen + data[start:end]
+        if self._marker in seen:
+            self._refusal = refusals.BODY_MALFORMED
+        self._seen = seen[-len(self._marker) :]
 
     def _end_part(self) -> None:
-        if self._field is None:
-            return
-        if self._encoded:
+        value = self._value.decode("utf-8", "replace")
+        if (self._names and self._encoded) or (self._charset and _says_charset(_CHARSET_FIELD, self._value)):
             self._refusal = refusals.BODY_ENCODED
-        self._fields.add((self._field, self._value.decode("utf-8", "replace")))
-        if len(self._fields) > _MOST_VALUES:
+        self._fields += [(name, value) for name in self._names]
+        if len(self._fields) > MOST_NAMED:
             self._refusal = refusals.BODY_MALFORMED
 
     def _end(self) -> None:
         self._ended = True
 
 
-def _in_form(body: bytes) -> set[str]:
-    values = read_query(body)
-    return locations_among((name, value) for name in values for value in values[name])
-
-
-def _in_json(body: bytes) -> set[str]:
-    """Raises ValueError or RecursionError if it isn't JSON in UTF-8. A key may be there twice: both count."""
-    value = json.loads(body.decode(), object_pairs_hook=_Fields, parse_constant=_no_constant)
-    tops = value if isinstance(value, list) else [value]
-    return {location for top in tops if isinstance(top, _Fields) for location in locations_among(top.pairs)}
-
-
-class _Fields:
-    """A JSON object as it was written."""
-
-    __slots__ = ("pairs",)
-
-    def __init__(self, pairs: list[tuple[str, object]]) -> None:
-        self.pairs = pairs
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _rest(raw: bytes, marker: bytes) -> bytes:
+    """The end of what was looked through in which a marker may have begun."""
+    found = raw.rfind(marker)
+    return raw[max(found + len(marker) if found >= 0 else 0, len(raw) - len(marker) + 1) :]

@@ -23,8 +23,17 @@ BODY_MALFORMED = Refusal(400, "body-malformed", "The body is not what its Conten
 BODY_ENCODED = Refusal(
     415,
     "body-encoded",
-    "A body that may name a location comes in UTF-8 and without Content-Encoding",
+    "A body that may name an account comes in UTF-8 and without Content-Encoding",
     _UNSUPPORTED,
+)
+BODY_UNREADABLE = Refusal(
+    415,
+    "body-unreadable",
+    "This operation may name an account: its body must be JSON, a urlencoded form or multipart/form-data",
+    _UNSUPPORTED,
+)
+CONTENT_TYPE_MALFORMED = Refusal(
+    415, "content-type-malformed", "The Content-Type is not one media type with each parameter once", _UNSUPPORTED
 )
 CLIENT_TIMEOUT = Refusal(408, "client-timeout", "The rest of the request did not come", {"error": "Request Timeout"})
 CLIENT_GONE = Refusal(499, "client-gone", "The client closed the connection")

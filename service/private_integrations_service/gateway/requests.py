@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
+from ..account_fields import HEADERS
 from ..authorizer.replies import Refusal
 from ..catalogue import Endpoint
 from . import refusals
+from .media_types import UTF_8, MediaType, parse_media_type, written
 from .upstream import Upstream
 
 Headers = list[tuple[bytes, bytes]]
@@ -19,16 +21,19 @@ _PLAIN_PATH = re.compile(rb"[A-Za-z0-9/_-]+")
 _PATH = re.compile(rb"(?:[A-Za-z0-9/._~!$&'()*+,=:@-]|%[0-9A-Fa-f]{2})+")
 _AMBIGUOUS = re.compile(rb"%(?:[01][0-9A-Fa-f]|2[35DdEeFf]|3[0-9BbFf]|[46][1-9A-Fa-f]|5[0-9AaCcFf]|7[0-9AaEeFf])")
 _QUERY = re.compile(rb"[!-\"$-~\x80-\xff]*")
-# Types that no server reads fields from; one that speaks of a form, of JSON or of text anywhere is none of them.
-_OPAQUE = re.compile(rb"[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+")
+# A type that speaks of a form, of JSON or of text may be one that a server reads fields from.
 _TELLING = re.compile(rb"json|form|text")
+# Each reader ends a boundary with other characters elsewhere (RFC 2046 §5.1.1 allows some of them).
+_BOUNDARY = re.compile(rb"[A-Za-z0-9'()+_./:=?-]{1,70}")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
 # Said once, or the upstream might take another one than we did. Authorization is the judge's.
 _SINGLE = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"content-type", b"content-encoding", b"locationid"}
 )
-_FORWARDED_SINGLE = frozenset({b"content-type", b"content-encoding", b"locationid"})
+_FORWARDED_SINGLE = frozenset({b"content-encoding", b"locationid"})
+# What was decided on, which `Connection` takes away no more than the path.
+_DECIDED_ON = HEADERS | {b"version", b"content-encoding"}
 
 _DROPPED = frozenset(
     {
@@ -61,8 +66,9 @@ _DROPPED = frozenset(
         b"x-rewrite-url",
     }
 )
-# An underscore is a hyphen to servers in CGI's tradition, so these could say what was dropped above.
-_DROPPED_SHAPE = re.compile(rb"proxy-|x-forwarded|x-pit-|[^_]*_")
+# Other characters, an underscore first of all, are a hyphen to servers in CGI's tradition: such a name could say what
+# was dropped above, or say again what was decided on.
+_DROPPED_SHAPE = re.compile(rb"proxy-|x-forwarded|x-pit-|[a-z0-9-]*[^a-z0-9-]")
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _USUALLY_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
@@ -83,7 +89,8 @@ class Body(Enum):
 class Forwarded(NamedTuple):
     """A request that may be sent: method, target, end-to-end headers, and what is known of its body.
 
-    `length` is None for a body of unknown length. `location` is what a `locationId` header says.
+    `length` is None for a body of unknown length. `media` is what the body is said to be, None if nothing is said or
+    there is no body; `content_type` is what it is sent as, in our own writing.
     """
 
     method: str
@@ -91,8 +98,13 @@ class Forwarded(NamedTuple):
     headers: Headers
     body: Body
     length: int | None
-    content_type: bytes
-    location: str | None
+    media: MediaType | None = None
+    content_type: bytes | None = None
+
+    @property
+    def is_other_text(self) -> bool:
+        """Whether the body is of a text format that is not read here, unless it turns out to be JSON."""
+        return self.body is Body.UNMARKED and self.media is not None and self.media.essence != b"text/plain"
 
     @property
     def idempotent(self) -> bool:
@@ -126,26 +138,24 @@ def forwarded_request(
             named.update(token.strip() for token in value.lower().split(b","))
         elif name not in _DROPPED and not _DROPPED_SHAPE.match(name):
             kept.append(header)
-    # What decides how the body is read was decided on, so it stays.
-    if named and (named := named - _FORWARDED_SINGLE - {b"keep-alive", b"close"}):
+    if named and (named := named - _DECIDED_ON - {b"keep-alive", b"close"}):
         kept = [header for header in kept if header[0] not in named]
     framing = _framing(single.get(b"content-length"), single.get(b"transfer-encoding"), framed)
     if isinstance(framing, Refusal):
         return framing
     has_body, length = framing
-    body = _body(single) if has_body else Body.NONE
+    target = raw_path + b"?" + query_string if query_string else raw_path
+    said = single.get(b"content-type")
+    if not has_body:
+        return Forwarded(endpoint.method, target, kept, Body.NONE, length, content_type=said)
+    media = None
+    if said is not None and (media := parse_media_type(said)) is None:
+        return refusals.CONTENT_TYPE_MALFORMED
+    body = _body(endpoint, media, single.get(b"content-encoding", b"identity"))
     if isinstance(body, Refusal):
         return body
-    location = single.get(b"locationid")
-    return Forwarded(
-        method=endpoint.method,
-        target=raw_path + b"?" + query_string if query_string else raw_path,
-        headers=kept,
-        body=body,
-        length=length,
-        content_type=single.get(b"content-type", b""),
-        location=None if location is None else location.decode("latin-1").strip(),
-    )
+    kind, content_type = body
+    return Forwarded(endpoint.method, target, kept, kind, length, media, content_type)
 
 
 def request_head(request: Forwarded, upstream: Upstream, credential: str, length: int | None) -> bytes | Refusal:
@@ -155,6 +165,8 @@ def request_head(request: Forwarded, upstream: Upstream, credential: str, length
         % (request.method.encode(), upstream.prefix, request.target, upstream.authority, credential.encode())
     ]
     lines += [b"%s: %s" % header for header in request.headers]
+    if request.content_type is not None:
+        lines.append(b"content-type: %s" % request.content_type)
     if length is None:
         lines.append(b"transfer-encoding: chunked")
     elif length or request.method in _USUALLY_WITH_BODY:
@@ -200,28 +212,43 @@ def _framing(length: bytes | None, coding: bytes | None, framed: bool) -> tuple[
     return int(length) > 0, int(length)
 
 
-def _body(headers: dict[bytes, bytes]) -> Body | Refusal:
-    """How the body is looked at: bodies in which a location may be named are read, or watched."""
-    content_type = headers.get(b"content-type", b"").lower()
-    body = _body_of_type(content_type)
-    if body is Body.OPAQUE:
-        return body
-    encoding = headers.get(b"content-encoding", b"identity").strip().lower()
-    charset = re.search(rb"charset\s*=\s*\"?([^\s\";]*)", content_type)
-    if encoding not in (b"identity", b"") or (charset and charset[1] not in (b"utf-8", b"utf8", b"us-ascii")):
+def _body(endpoint: Endpoint, media: MediaType | None, encoding: bytes) -> tuple[Body, bytes | None] | Refusal:
+    """How the body is looked at, and the type that it is sent as: one of our own writing, with what was understood.
+
+    Bodies in which an account may be named are read, or watched; what can't be is refused unless it can name none.
+    """
+    kind = _kind(media)
+    if kind is Body.OPAQUE and media is not None:
+        if not endpoint.names_no_account:
+            return refusals.BODY_UNREADABLE
+        return kind, written(media.essence, media.parameters)
+    if encoding.strip(b" \t").lower() not in (b"identity", b""):
         return refusals.BODY_ENCODED
-    return body
+    if media is None:
+        return kind, None
+    if media.charset is not None and media.charset not in UTF_8:
+        return refusals.BODY_ENCODED
+    if kind is Body.MULTIPART:
+        if media.essence != b"multipart/form-data" and not endpoint.names_no_account:
+            return refusals.BODY_UNREADABLE
+        boundary = media.parameters.get(b"boundary", b"")
+        if not _BOUNDARY.fullmatch(boundary):
+            return refusals.BODY_MALFORMED
+        return kind, written(media.essence, {b"boundary": boundary})
+    return kind, written(media.essence, {b"charset": b"utf-8"} if media.essence.startswith(b"text/") else {})
 
 
-def _body_of_type(content_type: bytes) -> Body:
-    media = content_type.partition(b";")[0].strip()
-    if media == b"application/json" or media.endswith(b"+json"):
+def _kind(media: MediaType | None) -> Body:
+    if media is None:
+        return Body.UNMARKED
+    essence = media.essence
+    if essence in (b"application/json", b"text/json") or essence.endswith(b"+json"):
         return Body.JSON
-    if media == b"application/x-www-form-urlencoded":
+    if essence == b"application/x-www-form-urlencoded":
         return Body.FORM
-    if media.startswith(b"multipart/"):
+    if essence.startswith(b"multipart/"):
         return Body.MULTIPART
-    return Body.OPAQUE if _OPAQUE.fullmatch(media) and not _TELLING.search(content_type) else Body.UNMARKED
+    return Body.UNMARKED if _TELLING.search(essence) else Body.OPAQUE
 
 
 def _segments(path: str) -> tuple[str, ...]:

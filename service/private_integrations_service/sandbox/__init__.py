@@ -7,11 +7,15 @@ from types import MappingProxyType
 from anyio import to_thread
 from starlette.types import Receive, Scope, Send
 
+from ..account_fields import Names
 from ..authorizer import GRANTED
+from ..authorizer.decisions import accounts_to_look_up, refuse_accounts
 from ..authorizer.judge import STORAGE_ERRORS, Granted, refuse_storage
+from ..authorizer.named_accounts import MOST_NAMED, named_in_json
 from ..authorizer.replies import Refusal, Reply, send_reply
 from ..catalogue import Endpoint
 from ..request_body import Unread, read_body
+from ..storage.accounts import agencies_of
 from ..storage.database import Database
 from . import (
     bulk,
@@ -58,6 +62,7 @@ _HANDLERS: Mapping[tuple[str, str], Handler] = MappingProxyType(
     }
 )
 
+_TOO_DEEP = Refusal(400, "body-malformed", "Unexpected token in JSON", {"error": "Bad Request"})
 _UNREAD = MappingProxyType({Unread.TOO_LARGE: TOO_LARGE, Unread.TOO_SLOW: TOO_SLOW})
 
 
@@ -95,9 +100,32 @@ class Sandbox:
 
 def _answer(handler: Handler, request: Request) -> Reply | Refusal:
     try:
-        return handler(request)
+        return _refuse_accounts(request) or handler(request)
     except STORAGE_ERRORS as error:
         return refuse_storage(error)
+
+
+def _refuse_accounts(request: Request) -> Refusal | None:
+    """Why the token doesn't reach every account that the body names, if the operation's may name one.
+
+    Validation refuses the rest in the platform's words: values that are no text, and fields that the operation lacks.
+    """
+    if not request.granted.match.endpoint.body_names_account or not request.body.strip():
+        return None
+    try:
+        named = {each for each in named_in_json(request.body.decode()) if each.kind is not Names.OTHER}
+    except ValueError:
+        # The handlers read bodies in the same way: they refuse this one, or don't look at it.
+        return None
+    except RecursionError:
+        # How deep a reader comes depends on where it is called: a handler might come deeper.
+        return _TOO_DEEP
+    endpoint, grant = request.granted.match.endpoint, request.granted.grant
+    asked = accounts_to_look_up(grant, named)
+    if not asked or len(named) > MOST_NAMED:
+        return refuse_accounts(endpoint, grant, named, {})
+    with request.database.read() as connection:
+        return refuse_accounts(endpoint, grant, named, agencies_of(connection, asked))
 
 
 def _not_implemented(endpoint: Endpoint) -> Refusal:

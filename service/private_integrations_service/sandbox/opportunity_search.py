@@ -90,9 +90,6 @@ def read_search(request: Request) -> Search | Refusal:
     begin, end = _begin_of(value("date")), _end_of(value("endDate"))
     for name, found in (("date", begin), ("endDate", end)):
         faults += [f"{name} must be a date, such as 12-31-2026"] if value(name) and found is None else []
-    refusal = request.refuse_location(_NAMES[request.generation].get("locationId", "locationId"))
-    if refusal is not None:
-        return refusal
     if faults or page is None or limit is None or isinstance(after, str):
         return invalid(faults)
     selection = Selection(

@@ -11,8 +11,8 @@ from starlette.types import Scope
 
 from private_integrations.contract import rfc3339
 
-from ..authorizer.decisions import read_query, refuse_location
 from ..authorizer.judge import Granted
+from ..authorizer.named_accounts import read_query
 from ..authorizer.replies import Refusal, Reply
 from ..storage.database import Database
 from .bodies import Check, read_fields, refuse_fields, required_text
@@ -90,6 +90,8 @@ class Request:
     ) -> dict[str, Any] | Refusal:
         """Read the body's fields, and check them against the operation's shape.
 
+        The accounts among them were checked before.
+
         Args:
             refined: checks that say more of a documented field than its type; of other fields they are left out,
                 so that operations of one resource can share them.
@@ -103,12 +105,8 @@ class Request:
         given = read_fields(self.body)
         if isinstance(given, Refusal):
             return given
-        location = given.get("locationId") if "locationId" in checks else None
-        refusal = None
-        if isinstance(location, str) and location:
-            refusal = refuse_location(self.granted.match.endpoint, self.granted.grant, location, None)
         required = (shape.required - set(optional)) | set(also_required)
-        return refusal or refuse_fields(given, checks, required) or given
+        return refuse_fields(given, checks, required) or given
 
     def query_faults(self, also: Collection[str] = ()) -> list[str]:
         """Find parameters that the operation doesn't take, and required ones that are missing or empty.
@@ -122,14 +120,6 @@ class Request:
         for name in sorted(shape.required):
             faults += required_text(name, next(iter(self.query.get(name, ())), None))
         return faults
-
-    def refuse_location(self, name: str) -> Refusal | None:
-        """Refuse a location that the token doesn't reach, among the values of this parameter of the query."""
-        for location in self.query.get(name, ()):
-            refusal = refuse_location(self.granted.match.endpoint, self.granted.grant, location, None)
-            if location and refusal is not None:
-                return refusal
-        return None
 
 
 Handler = Callable[[Request], Reply | Refusal]

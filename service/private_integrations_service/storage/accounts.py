@@ -32,6 +32,12 @@ def account_by_id(connection: Connection, account_id: str) -> Account | None:
     return None if row is None else _account(row)
 
 
+def agencies_of(connection: Connection, account_ids: Collection[str]) -> dict[str, str | None]:
+    """The agencies of those of these accounts that are known, by account; an agency has none."""
+    rows = connection.execute(select(accounts.c.id, accounts.c.agency_id).where(accounts.c.id.in_(account_ids)))
+    return {row.id: row.agency_id for row in rows}
+
+
 def add_account(connection: Connection, account: Account, now: datetime) -> None:
     """Store a new account; a sub-account begins with a pipeline, a calendar and a campaign."""
     connection.execute(insert(accounts).values(**account.model_dump(), created_at=now))

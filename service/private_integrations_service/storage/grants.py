@@ -13,7 +13,8 @@ from .tables import from_milliseconds
 
 _GRANT = """
 SELECT tokens.id, tokens.generation, tokens.role, tokens.delivered_at, tokens.expires_at, tokens.ended_at,
-       integrations.id, integrations.name, integrations.scopes, accounts.id, accounts.kind
+       integrations.id, integrations.name, integrations.scopes, accounts.id, accounts.kind,
+       accounts.agency_id
 FROM tokens
 JOIN integrations ON integrations.id = tokens.integration_id
 JOIN accounts ON accounts.id = integrations.account_id
@@ -27,7 +28,7 @@ _WHY_ENDED = "SELECT ended_because FROM tokens WHERE id = ?"
 class Grant:
     """A token's integration, account and scopes, and the facts that its life depends on.
 
-    `ended` says why it was ended; None: it wasn't.
+    `ended` says why it was ended; None: it wasn't. `agency_id` is None for an agency's own token.
     """
 
     token_id: int
@@ -41,6 +42,7 @@ class Grant:
     scopes: frozenset[str]
     account_id: str
     account_kind: str
+    agency_id: str | None
 
     def is_live(self, now: datetime) -> bool:
         """Whether the token opens anything at `now`."""
@@ -58,7 +60,7 @@ class GrantReader:
         row = self._connection.execute(_GRANT, (digest,)).fetchone()
         if row is None:
             return None
-        (token_id, generation, role, delivered, expires, ended, integration, name, scopes, account, kind) = row
+        (token_id, generation, role, delivered, expires, ended, integration, name, scopes, account, kind, agency) = row
         return Grant(
             token_id=token_id,
             generation=generation,
@@ -72,6 +74,7 @@ class GrantReader:
             # Kept a hundred thousand times, and there are few of them.
             account_id=sys.intern(account),
             account_kind=sys.intern(kind),
+            agency_id=None if agency is None else sys.intern(agency),
         )
 
     def _why_ended(self, token_id: int) -> str:

@@ -1,0 +1,58 @@
+"""Media types by their grammar (RFC 9110 §8.3.1), and the `Content-Type` that a body is sent on with."""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*"'
+_TYPE = re.compile(rb"[\t ]*(%b/%b)[\t ]*" % (_TOKEN, _TOKEN))
+_PARAMETER = re.compile(rb";[\t ]*(?:(%b)=(%b|%b))?[\t ]*" % (_TOKEN, _TOKEN, _QUOTED))
+_PLAIN = re.compile(_TOKEN)
+_ESCAPED = re.compile(rb"\\(.)")
+
+UTF_8 = frozenset({b"utf-8", b"utf8"})
+"""The only charset of a body that is read."""
+
+
+class MediaType(NamedTuple):
+    """A type and subtype in lower case, and parameters: names in lower case, values without quotes, each name once."""
+
+    essence: bytes
+    parameters: dict[bytes, bytes]
+
+    @property
+    def charset(self) -> bytes | None:
+        """The charset in lower case, None if there is none."""
+        charset = self.parameters.get(b"charset")
+        return None if charset is None else charset.lower()
+
+
+def parse_media_type(value: bytes) -> MediaType | None:
+    """Read a media type; None if it isn't exactly one by the grammar, or says a parameter twice."""
+    found = _TYPE.match(value)
+    if found is None:
+        return None
+    parameters: dict[bytes, bytes] = {}
+    end = found.end()
+    while end < len(value):
+        parameter = _PARAMETER.match(value, end)
+        if parameter is None:
+            return None
+        end = parameter.end()
+        if parameter[1] is None:
+            continue
+        name, given = parameter[1].lower(), parameter[2]
+        if name in parameters:
+            return None
+        parameters[name] = _ESCAPED.sub(rb"\1", given[1:-1]) if given.startswith(b'"') else given
+    return MediaType(found[1].lower(), parameters)
+
+
+def written(essence: bytes, parameters: Mapping[bytes, bytes]) -> bytes:
+    """A media type as text, its values quoted where they must be."""
+    return b"; ".join([essence, *(b"%b=%b" % (name, _quoted(value)) for name, value in parameters.items())])
+
+
+def _quoted(value: bytes) -> bytes:
+    return value if _PLAIN.fullmatch(value) else b'"%b"' % re.sub(rb'(["\\])', rb"\\\1", value)
