@@ -68,6 +68,9 @@ class Settings:
     upstream_timeout: timedelta = timedelta(seconds=60)
     """How long the gateway waits for the next byte of the upstream, or of the consumer;
     PRIVATE_INTEGRATIONS_UPSTREAM_TIMEOUT."""
+    request_timeout: timedelta = timedelta(minutes=10)
+    """How long a forwarded request may take in all, from its head to the end of the answer;
+    PRIVATE_INTEGRATIONS_REQUEST_TIMEOUT."""
     public_url: str | None = None
     """Where browsers find the settings pages, `https://host` or with a port; None: by whatever host they name;
     PRIVATE_INTEGRATIONS_PUBLIC_URL."""
@@ -77,6 +80,9 @@ class Settings:
     """Whether people may sign in with a password; PRIVATE_INTEGRATIONS_PASSWORD_SIGN_IN is `on` or `off`."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     """The reverse proxies whose X-Forwarded-For is believed; PRIVATE_INTEGRATIONS_TRUSTED_PROXIES."""
+    connections_per_address: int | None = None
+    """Clients' connections of one address at once, per worker; None: a quarter of all, but for this machine's own;
+    PRIVATE_INTEGRATIONS_CONNECTIONS_PER_ADDRESS."""
     webhook_ports: frozenset[int] = frozenset({443})
     """The ports that webhooks may be sent to; PRIVATE_INTEGRATIONS_WEBHOOK_PORTS."""
     webhook_networks: tuple[Network, ...] = ()
@@ -239,7 +245,9 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
         "streamed_body_limit": ("PRIVATE_INTEGRATIONS_STREAMED_BODY_LIMIT", _number),
         "upstream_connections": ("PRIVATE_INTEGRATIONS_UPSTREAM_CONNECTIONS", _number),
         "upstream_timeout": ("PRIVATE_INTEGRATIONS_UPSTREAM_TIMEOUT", _interval),
+        "request_timeout": ("PRIVATE_INTEGRATIONS_REQUEST_TIMEOUT", _interval),
         "trusted_proxies": ("PRIVATE_INTEGRATIONS_TRUSTED_PROXIES", networks),
+        "connections_per_address": ("PRIVATE_INTEGRATIONS_CONNECTIONS_PER_ADDRESS", _number),
         "webhook_ports": ("PRIVATE_INTEGRATIONS_WEBHOOK_PORTS", _ports),
         "webhook_networks": ("PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS", networks),
         "webhook_retention": ("PRIVATE_INTEGRATIONS_WEBHOOK_RETENTION", _days),
