@@ -24,7 +24,10 @@ def schema(connection) -> set[tuple[str, ...]]:
     """Every table and index as SQLite keeps it, spelled one way, and its parts in one order."""
     query = "SELECT sql FROM sqlite_master WHERE name NOT LIKE 'alembic%' AND sql IS NOT NULL"
     # A table that a migration had to build anew has its name in quotes.
-    plain = (re.sub(r'[\s(),"]+', " ", sql) for (sql,) in connection.exec_driver_sql(query))
+    # What is STRICT is asked of SQLite, below.
+    plain = (
+        re.sub(r'[\s(),"]+', " ", re.sub(r"\s*STRICT\s*$", "", sql)) for (sql,) in connection.exec_driver_sql(query)
+    )
     return {tuple(sorted(re.split(r" (?=CONSTRAINT )", sql.strip()))) for sql in plain}
 
 
@@ -35,6 +38,22 @@ def test_migrations_lead_to_the_tables(database):
     with database.read() as migrated, declared.connect() as fresh:
         assert schema(migrated) == schema(fresh)
     declared.dispose()
+
+
+def test_every_column_takes_its_own_type_only(database):
+    """Every table is strict: whatever is stored in a column is of the type that the code compares with, or refused."""
+    with database.read() as connection:
+        found = connection.exec_driver_sql("SELECT name, strict FROM pragma_table_list WHERE type = 'table'").all()
+        own = {name: strict for name, strict in found if not name.startswith(("sqlite_", "alembic_"))}
+    assert own == dict.fromkeys(tables.metadata.tables, 1)
+
+
+def test_a_text_is_stored_as_a_text(database, accounts):
+    """A statement that would make a text a BLOB, a number a text or an instant a fraction changes nothing."""
+    with closing(sqlite.connect(str(database.file), isolation_level=None)) as connection:
+        for change in ("name = CAST(name AS BLOB)", "created_at = 'x'", "created_at = 5.5", "kind = x'00'"):
+            with pytest.raises(sqlite.IntegrityError, match="cannot store"):
+                connection.execute(f"UPDATE accounts SET {change}")
 
 
 def test_contacts_of_an_older_release_are_kept():
