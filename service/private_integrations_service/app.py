@@ -199,6 +199,7 @@ def _health(database: Database) -> ASGIApp:
 
 
 def _touch(database: Database) -> None:
+    database.require_files()
     with database.read() as connection:
         connection.exec_driver_sql("SELECT high_water FROM clock")
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 
 from .ballast import SIZE as BALLAST
 from .tables import from_milliseconds, to_milliseconds
+from .watched_files import identity_of
 
 FILE_NAME = "activity.db"
 
@@ -152,6 +153,8 @@ class Activity:
         self._run = run
         self._writer: Any = None
         self._purged_hour = 0
+        # Which file is written, and which one is read: it may be deleted, and another one made, at any time.
+        self._written = self._identity = identity_of(self.file)
         self._readers = _readers(self.file)
         # Who only reads finds tables. A disk without room, or a damaged file, is no reason not to start.
         with suppress(sqlite.Error, OSError, NoRoom):
@@ -160,6 +163,10 @@ class Activity:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A read-only transaction: one consistent view. Raises SQLAlchemyError."""
+        if identity_of(self.file) != self._identity:
+            # What is read from a file that is gone would lack what other workers write to the one in its place.
+            self._readers.dispose()
+            self._identity = identity_of(self.file)
         with self._readers.connect() as connection, connection.begin():
             yield connection
 
@@ -199,8 +206,11 @@ class Activity:
     def _connected(self) -> Any:
         if shutil.disk_usage(self.file.parent).free < 2 * BALLAST:
             raise NoRoom(f"less than {2 * BALLAST >> 20} MiB are free")
+        if self._writer is not None and identity_of(self.file) != self._written:
+            self._disconnect()
         if self._writer is None:
             self._writer = _opened(self.file)
+            self._written = identity_of(self.file)
         return self._writer
 
     def _disconnect(self) -> None:
@@ -371,7 +381,9 @@ def _readers(file: Path) -> Engine:
 
 
 def _connect(file: Path, *, query_only: bool = False) -> Any:
-    connection = sqlite.connect(str(file), isolation_level=None, check_same_thread=False)
+    # Never creates it (mode=rw): in place of a file that was deleted there would be an empty one.
+    path = f"{file.absolute().as_uri()}?mode=rw"
+    connection = sqlite.connect(path, uri=True, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA busy_timeout=5000")
     connection.execute("PRAGMA journal_mode=WAL")
     # A killed process loses nothing by this, a power cut perhaps the last seconds.
