@@ -29,6 +29,7 @@ from private_integrations.errors import ConfigurationError
 from .app import Application, utc_now
 from .gateway import Upstream
 from .operations.installation import install
+from .private_files import open_private
 from .sandbox.contacts import seed
 from .settings import Settings
 from .storage.database import Database, DiskFull, open_database
@@ -134,7 +135,7 @@ def _write_private(file: Path, value: str) -> Path:
     unfinished = file.with_suffix(".new")
     try:
         unfinished.unlink(missing_ok=True)
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = open_private(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with os.fdopen(descriptor, "w") as stream:
             stream.write(value + "\n")
             stream.flush()

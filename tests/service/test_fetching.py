@@ -36,9 +36,8 @@ def serving(behave):
     taken, ended = [], threading.Event()
 
     def serve(connection):
-        with connection:
-            with suppress(OSError):
-                behave(connection, ended)
+        with connection, suppress(OSError):
+            behave(connection, ended)
 
     def accept():
         while not ended.is_set():

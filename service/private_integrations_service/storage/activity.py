@@ -13,6 +13,7 @@ from typing import Any
 import pysqlite3.dbapi2 as sqlite
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 
+from ..private_files import open_private
 from .ballast import SIZE as BALLAST
 from .tables import from_milliseconds, to_milliseconds
 from .watched_files import identity_of
@@ -346,7 +347,7 @@ HAVING refused >= ?
 
 def _opened(file: Path) -> Any:
     """A connection that writes, over the newest schema."""
-    os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    os.close(open_private(file, os.O_RDWR | os.O_CREAT))
     connection = _connect(file)
     try:
         connection.execute("BEGIN IMMEDIATE")

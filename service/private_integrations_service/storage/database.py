@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from private_integrations.errors import ConfigurationError
 
+from ..private_files import open_private, prepare_folder
 from . import tables
 from .ballast import Ballast, disk_is_full
 from .revision import Revision
@@ -193,7 +194,7 @@ class Database:
 def open_database(folder: Path) -> Database:
     """Open the database of a data folder, creating and migrating it as needed.
 
-    Raises ConfigurationError when the SQLite library is too old, the folder can't be used, or another
+    Raises ConfigurationError when the SQLite library is too old, the folder can't be used or trusted, or another
     server has it open.
     """
     if sqlite.sqlite_version_info < _OLDEST_SQLITE:
@@ -201,11 +202,11 @@ def open_database(folder: Path) -> Database:
             f"SQLite {sqlite.sqlite_version} can lose committed changes; 3.51.3 or newer is needed: "
             "pip install --upgrade pysqlite3"
         )
+    prepare_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+        lock = open_private(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT)
         for name in (FILE_NAME, TURN_NAME):
-            os.close(os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(open_private(folder / name, os.O_RDWR | os.O_CREAT))
     except OSError as error:
         raise ConfigurationError(f"data folder {folder} can't be used: {error.strerror}") from error
     _take(lock, folder)
