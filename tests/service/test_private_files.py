@@ -1,4 +1,4 @@
-"""The data folder is the service's alone: what others could have put there is refused, and no link is followed in it."""
+"""The data folder is the service's alone: what others could have put there is refused, no link there is followed."""
 
 import ast
 import os
