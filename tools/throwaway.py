@@ -18,7 +18,7 @@ from private_integrations.connection import Connection
 from private_integrations.contract import IntegrationEdit
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-_START_SECONDS = 30
+_START_SECONDS = 90
 
 UNLIMITED = {
     "PRIVATE_INTEGRATIONS_RATE_LIMIT": "1000000000",

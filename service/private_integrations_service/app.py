@@ -44,6 +44,8 @@ from .webhooks import Poster, Sender, Signer, StandardSigner
 _MANAGEMENT = API.removesuffix("/v1").encode()
 # Nobody knows where the next request on this connection would begin.
 _CLOSE = (b"connection", b"close")
+# For a year, and this host alone: what is beside it is not ours.
+_HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 
 
 def utc_now() -> datetime:
@@ -62,12 +64,12 @@ class Application:
         self._closing = ExitStack()
         activity = Activity(database.file.parent, database.run)
         self._closing.callback(activity.close)
-        self._health = _health(database)
+        self._health = _https_only(_health(database), settings)
         recorder = Recorder()
-        self._management = _limited(
-            management_api(database, catalogue, settings, clock, activity, recorder), settings.body_limit
-        )
-        self._pages = _limited(settings_pages(database, catalogue, settings, clock, activity), settings.body_limit)
+        management = management_api(database, catalogue, settings, clock, activity, recorder)
+        self._management = _https_only(_limited(management, settings.body_limit), settings)
+        pages = settings_pages(database, catalogue, settings, clock, activity)
+        self._pages = _https_only(_limited(pages, settings.body_limit), settings)
         self._judge = Judge(database, catalogue, clock, settings.cached_grants, recorder)
         self._closing.callback(self._judge.close)
         self._gateway: Gateway | None = None
@@ -202,6 +204,25 @@ def _touch(database: Database) -> None:
     database.require_files()
     with database.read() as connection:
         connection.exec_driver_sql("SELECT high_water FROM clock")
+
+
+def _https_only(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """The application, whose answers tell browsers to use https only, if that is how they find the service (RFC 6797).
+
+    Not by what a proxy says of one request: who comes over plain http would be told things by anybody on the way.
+    """
+    if settings.public_url is None or not settings.public_url.startswith("https://"):
+        return app
+
+    async def https_only(scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), _HTTPS_ONLY]}
+            await send(message)
+
+        await app(scope, receive, told)
+
+    return https_only
 
 
 def _limited(app: ASGIApp, limit: int) -> ASGIApp:

@@ -1,8 +1,10 @@
 """Run the service on an address until it is told to stop."""
 
 import asyncio
+import ctypes
 import errno
 import gc
+import logging
 import os
 import resource
 import signal
@@ -12,6 +14,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +55,10 @@ _THREADS = 2 * PLACES
 
 _MOST_CONNECTIONS = 10_000
 
+_PR_SET_DUMPABLE = 4  # prctl(2)
+
+_log = logging.getLogger(__name__)
+
 
 def serve(
     *,
@@ -75,10 +82,12 @@ def serve(
     if settings.upstream is not None:
         # Before anything is made in the data folder.
         Upstream.parse(settings.upstream)
+    _forbid_core_dumps()
     database = open_database(data_dir)
     try:
         _install_once(database, data_dir, say, demo=settings.upstream is None)
         numeric, free, reserved = _usable_address(host, port, shared=workers > 1)
+        _warn_of_plain_http(host, numeric)
         listening = partial(say, f"listening on http://{_in_url(numeric)}:{free}")
         work = partial(_work, database, settings, numeric, free)
         with closing(reserved):
@@ -93,6 +102,25 @@ def serve(
     finally:
         database.close()
     say("stopped")
+
+
+def _forbid_core_dumps() -> None:
+    """Keep what is in memory (credentials in clear, tokens on their way) out of files, also for the workers."""
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        # A program that takes dumps (kernel.core_pattern = "|…") isn't bound by the limit.
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _warn_of_plain_http(host: str, numeric: str) -> None:
+    if not ip_address(numeric.partition("%")[0]).is_loopback:
+        _log.warning(
+            "warning: --host %s can be reached from other machines, and the service speaks plain HTTP: tokens, keys "
+            "and passwords can be read on the way. Put a proxy with TLS in front and let only that reach this port "
+            "(docs/operating.md, TLS), or listen on 127.0.0.1",
+            host,
+        )
 
 
 def _connection_limit() -> int:

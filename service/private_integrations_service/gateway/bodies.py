@@ -1,6 +1,7 @@
 """Which locations a body names: forms and JSON are read whole, multipart bodies are watched while they pass."""
 
 import json
+import logging
 import re
 
 from python_multipart.exceptions import FormParserError
@@ -42,6 +43,9 @@ def locations_in(body: bytes, kind: Body) -> set[str] | Refusal:
         return _in_form(body)
 
 
+_QUIET = logging.Logger("python_multipart, unheard", logging.CRITICAL + 1)
+
+
 class FormWatch:
     """Reads the fields of a multipart body that name a location, while the body passes by."""
 
@@ -58,6 +62,8 @@ class FormWatch:
                 "on_end": self._end,
             },
         )
+        # What is broken is refused; the library would also have a line about it on stderr, with bytes of the body.
+        self._parser.logger = _QUIET
         self._fields: set[tuple[str, str]] = set()
         self._told: set[str] = set()
         self._refusal: Refusal | None = None
