@@ -438,3 +438,12 @@ def test_traefiks_shipped_file_removes_what_overrides_a_request():
     routes = yaml.safe_load((REPOSITORY / "examples" / "gateways" / "traefik-routes.yaml").read_text())
     sent = routes["http"]["middlewares"]["as-the-account"]["headers"]["customRequestHeaders"]
     assert {name for name, value in sent.items() if value == ""} == {*OVERRIDING, "Upgrade"}
+
+
+def test_the_guides_setting_of_oathkeeper_keeps_no_answers():
+    """Its cache knows only a time of its own: off, as it is shown, nothing outlives a revocation."""
+    guide = (REPOSITORY / "docs" / "forward-auth.md").read_text()
+    [shown] = [block for block in re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL) if "oauth2_introspection" in block]
+    config = yaml.safe_load(shown)["authenticators"]["oauth2_introspection"]["config"]
+    assert config["introspection_url"].endswith(f"{API}/introspect")
+    assert config["cache"] == {"enabled": False}
