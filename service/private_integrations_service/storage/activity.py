@@ -33,27 +33,31 @@ DEAD = "token-"
 _VERSION = 1
 # `reason` is empty for what was let through; `scope` where no scope is known that would have been needed.
 _SCHEMA = (
-    "CREATE TABLE tokens (token_id INTEGER PRIMARY KEY, integration_id TEXT NOT NULL, generation INTEGER NOT NULL)",
+    """
+    CREATE TABLE tokens (
+        token_id INTEGER PRIMARY KEY, integration_id TEXT NOT NULL, generation INTEGER NOT NULL
+    ) STRICT
+    """,
     "CREATE INDEX tokens_by_integration ON tokens (integration_id)",
     """
     CREATE TABLE requests (
         token_id INTEGER NOT NULL, hour INTEGER NOT NULL, scope TEXT NOT NULL, reason TEXT NOT NULL,
         requests INTEGER NOT NULL,
         PRIMARY KEY (token_id, hour, scope, reason)
-    ) WITHOUT ROWID
+    ) WITHOUT ROWID, STRICT
     """,
     """
     CREATE TABLE uses (
         token_id INTEGER NOT NULL, scope TEXT NOT NULL, reason TEXT NOT NULL, last_at INTEGER NOT NULL,
         PRIMARY KEY (token_id, scope, reason)
-    ) WITHOUT ROWID
+    ) WITHOUT ROWID, STRICT
     """,
     """
     CREATE TABLE callers (
         id INTEGER PRIMARY KEY, token_id INTEGER NOT NULL, address TEXT NOT NULL, agent TEXT NOT NULL,
         requests INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
         UNIQUE (token_id, address, agent)
-    )
+    ) STRICT
     """,
     # Beside a database that was restored from an older copy or made anew, ids come again: what is known of the token
     # that had one before must not be shown to those who have it now.
@@ -72,8 +76,8 @@ _SCHEMA = (
         );
     END
     """,
-    "CREATE TABLE workers (pid INTEGER PRIMARY KEY, run TEXT NOT NULL, flushed_at INTEGER NOT NULL)",
-    "CREATE TABLE observation (id INTEGER PRIMARY KEY CHECK (id = 1), since INTEGER NOT NULL)",
+    "CREATE TABLE workers (pid INTEGER PRIMARY KEY, run TEXT NOT NULL, flushed_at INTEGER NOT NULL) STRICT",
+    "CREATE TABLE observation (id INTEGER PRIMARY KEY CHECK (id = 1), since INTEGER NOT NULL) STRICT",
     "PRAGMA user_version = 1",
 )
 
