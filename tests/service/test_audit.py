@@ -15,7 +15,6 @@ from alembic.config import Config
 from sqlalchemy import create_engine, exc, select, text, update
 
 from private_integrations.chain import Fault, Head, Whole, examine, hash_of
-from private_integrations.contract import rfc3339
 from private_integrations_service.actor import Actor
 from private_integrations_service.operations.audit import exported, listed, of_integration, whole_log, within
 from private_integrations_service.storage import tables
@@ -220,39 +219,6 @@ def test_a_line_that_reads_in_two_ways_is_no_row(log, twice):
     """A name twice in an exported row, of which other programs read the other value, and numbers that JSON hasn't."""
     line = lines(log)[0]
     assert examine([line.replace('"action":"do 0"', twice)]) == Fault(1, "is no row of an audit log")
-
-
-@pytest.mark.parametrize("damaged", [False, True])
-def test_a_log_of_the_release_before_stays_whole(damaged):
-    """The migration to strict tables keeps every row and hash; what was tampered with before is named after it."""
-    engine = create_engine("sqlite://", module=sqlite)
-    config = Config()
-    config.set_main_option(
-        "script_location", str(importlib.resources.files("private_integrations_service") / "migrations")
-    )
-    with engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0011")
-        previous = "0" * 64
-        for number in (1, 2):
-            at = 1763640000123 + number
-            said = {"action": "edit", "actor": "cli", "address": "", "agent": "é", "detail": {"n": number}}
-            said |= {"integration_id": "int_1", "previous": previous, "sequence": number}
-            previous = hash_of({"account": "a", "at": rfc3339(tables.from_milliseconds(at)), **said})
-            stored = said | {"account_id": "a", "at": at, "hash": previous, "detail": json.dumps(said["detail"])}
-            marks = ", ".join(f":{name}" for name in stored)
-            connection.execute(text(f"INSERT INTO audit ({', '.join(stored)}) VALUES ({marks})"), stored)
-        if damaged:
-            connection.exec_driver_sql("UPDATE audit SET action = CAST(action AS BLOB) WHERE sequence = 2")
-        command.upgrade(config, "head")
-        told = examine(exported(connection, EVERYTHING).lines)
-        entries = listed(connection, Search(["a"], action="edit")).entries
-    engine.dispose()
-    assert [entry.sequence for entry in entries] == [2, 1]
-    if damaged:
-        assert told == Fault(2, "row 2 of account a was changed: its action is stored as blob")
-    else:
-        assert told == Whole({"a": Head(2, previous)})
 
 
 def edit(database, statement, **values):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from alembic import context
-from sqlalchemy.dialects.sqlite.base import SQLiteTypeCompiler
+from sqlalchemy.dialects.sqlite.base import SQLiteDDLCompiler, SQLiteTypeCompiler
 
 from private_integrations_service.storage.tables import metadata
 
@@ -28,8 +28,18 @@ class StrictTypes(SQLiteTypeCompiler):
         return "INTEGER"
 
 
+class StrictTables(SQLiteDDLCompiler):
+    """Makes every table strict, also one that a migration builds anew."""
+
+    def post_create_table(self, table: Any) -> str:
+        """Say STRICT, where the table doesn't say it itself."""
+        options: str = super().post_create_table(table)
+        return options if "STRICT" in options else f"{options}\n STRICT"
+
+
 connection = context.config.attributes["connection"]
 connection.dialect.type_compiler_instance = StrictTypes(connection.dialect)
+connection.dialect.ddl_compiler = StrictTables
 context.configure(
     connection=connection,
     target_metadata=metadata,
