@@ -33,7 +33,7 @@ class StrictTables(SQLiteDDLCompiler):
 
     def post_create_table(self, table: Any) -> str:
         """Say STRICT, where the table doesn't say it itself."""
-        options: str = super().post_create_table(table)
+        options: str = super().post_create_table(table)  # type: ignore[no-untyped-call]
         return options if "STRICT" in options else f"{options}\n STRICT"
 
 
