@@ -1,15 +1,14 @@
 """A service and stacks that leave nothing behind: for the demo, the benches and the tests."""
 
 import os
-import select
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from threading import Timer
 
 import pulumi.automation as auto
 import pysqlite3.dbapi2 as sqlite  # never Python's own: it may lose what the service committed
@@ -19,7 +18,7 @@ from private_integrations.connection import Connection
 from private_integrations.contract import IntegrationEdit
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-_START_SECONDS = 30
+_START_SECONDS = 90
 
 UNLIMITED = {
     "PRIVATE_INTEGRATIONS_RATE_LIMIT": "1000000000",
@@ -73,15 +72,16 @@ def listening_address(process: "subprocess.Popen[str]") -> str:
     """The URL that the service says it listens on."""
     assert process.stdout is not None
     said: list[str] = []
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        if not select.select([process.stdout], [], [], 0.5)[0]:
-            continue
-        said.append(process.stdout.readline())
-        if said[-1].startswith("listening on "):
-            return said[-1].removeprefix("listening on ").strip()
-        if not said[-1]:
-            break
+    # Not select: lines that came together are in the reader's buffer, of which it knows nothing.
+    too_late = Timer(_START_SECONDS, process.kill)
+    too_late.start()
+    try:
+        while line := process.stdout.readline():
+            if line.startswith("listening on "):
+                return line.removeprefix("listening on ").strip()
+            said.append(line)
+    finally:
+        too_late.cancel()
     raise RuntimeError("the service did not start: " + "".join(said))
 
 

@@ -5,6 +5,9 @@ object without it, as RFC 8785 spells JSON: keys sorted, no space between tokens
 rows hold no fractions, so Python's `json.dumps` with sorted keys spells it so.) Each account has a chain of its own,
 and what belongs to no account (`"account": null`) is the service's: `sequence` counts its rows from 1, and `previous`
 is the hash of the row before, of the first one 64 zeros.
+
+A row that the database holds as something that was never written, such as a text that became a BLOB, is exported with
+`damaged`: its columns and what each is stored as. No row was hashed with that, so its hash is another one.
 """
 
 import hashlib
@@ -17,6 +20,9 @@ from typing import Any
 
 BEGINNING = "0" * 64
 """What stands for the hash of the row before the first."""
+
+DAMAGED = "damaged"
+"""Names, in an exported row, the columns whose values are not of the type that was written."""
 
 _HASH = re.compile("[0-9a-f]{64}")
 
@@ -49,8 +55,8 @@ class Whole:
 
 
 def canonical(row: Mapping[str, Any]) -> str:
-    """A row in the one spelling that is hashed."""
-    return json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """A row in the one spelling that is hashed; ValueError for a number that JSON doesn't have, such as NaN."""
+    return json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def hash_of(row: Mapping[str, Any]) -> str:
@@ -85,15 +91,29 @@ def examine(lines: Iterable[str | bytes], noted: Iterable[tuple[str | None, Head
 
 def _read(line: str | bytes) -> dict[str, Any] | None:
     try:
-        row = json.loads(line)
+        row = json.loads(line, object_pairs_hook=_each_once, parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
     if not isinstance(row, dict) or not {"account", "sequence", "previous", "hash"} <= row.keys():
         return None
     account, sequence = row["account"], row["sequence"]
     hashes = (row["previous"], row["hash"])
-    fits = isinstance(account, str | None) and type(sequence) is int and all(map(_is_hash, hashes))
+    # A damaged row is named by what is left of it.
+    hashed = DAMAGED in row or all(map(_is_hash, hashes))
+    fits = isinstance(account, str | None) and type(sequence) is int and hashed
     return row if fits else None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; ValueError if it says a thing twice, of which other programs would read the other one."""
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError
+    return dict(pairs)
+
+
+def _refuse(_: str) -> None:
+    """Refuse NaN and the infinities, which JSON doesn't have."""
+    raise ValueError
 
 
 def _is_hash(value: object) -> bool:
@@ -101,6 +121,8 @@ def _is_hash(value: object) -> bool:
 
 
 def _why_not_next(row: dict[str, Any], before: Head) -> str | None:
+    if DAMAGED in row:
+        return f"{_named(row)} was changed: {_damage(row[DAMAGED])}"
     if hash_of(row) != row["hash"]:
         return f"{_named(row)} was changed: its hash is another one"
     if row["sequence"] != before.sequence + 1:
@@ -108,6 +130,12 @@ def _why_not_next(row: dict[str, Any], before: Head) -> str | None:
     if row["previous"] != before.hash:
         return f"{_named(row)} does not follow the row before it: that one was changed, and its hash with it"
     return None
+
+
+def _damage(columns: object) -> str:
+    if not isinstance(columns, dict):
+        return "it is damaged"
+    return ", ".join(f"its {name} is stored as {kind}" for name, kind in sorted(columns.items()))
 
 
 def _named(row: dict[str, Any]) -> str:

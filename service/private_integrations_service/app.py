@@ -53,6 +53,8 @@ _MANAGEMENT = API.removesuffix("/v1").encode()
 _CLOSE = (b"connection", b"close")
 # Of an application without a server of its own.
 _PLACES = 1000
+# For a year, and this host alone: what is beside it is not ours.
+_HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 
 
 def utc_now() -> datetime:
@@ -73,16 +75,16 @@ class Application:
         self._closing = ExitStack()
         activity = Activity(database.file.parent, database.run)
         self._closing.callback(activity.close)
-        self._health = Repeated(_health(database), RateLimiter(per_second=20, burst=20))
+        self._health = _https_only(Repeated(_health(database), RateLimiter(per_second=20, burst=20)), settings)
         recorder = Recorder()
         known = KnownCredentials(database)
         self._closing.callback(known.close)
         self._trusted = settings.trusted_proxies
         self._management = self._management_doors(
-            management_api(database, catalogue, settings, clock, activity, recorder), known, settings.body_limit
+            management_api(database, catalogue, settings, clock, activity, recorder), known, settings
         )
         pages = settings_pages(database, catalogue, settings, clock, activity)
-        self._pages = Door(
+        door = Door(
             _limited(pages, settings.body_limit),
             owner_by_session(known),
             self.clients,
@@ -92,6 +94,7 @@ class Application:
             self._trusted,
             is_asset,
         )
+        self._pages = _https_only(door, settings)
         self._judge = Judge(database, catalogue, clock, settings.cached_grants, recorder)
         self._closing.callback(self._judge.close)
         self._gateway: Gateway | None = None
@@ -152,7 +155,7 @@ class Application:
             return self._pages
         return self._health if scope["raw_path"] == b"/health" else self._data_api
 
-    def _management_doors(self, api: FastAPI, known: KnownCredentials, body_limit: int) -> dict[bytes, Door]:
+    def _management_doors(self, api: FastAPI, known: KnownCredentials, settings: Settings) -> dict[bytes, ASGIApp]:
         """The doors of the management API by raw path, and the one of all others.
 
         Each has a limit of its own: a storm at one holds up nobody at another.
@@ -162,12 +165,12 @@ class Application:
             Refused("requests-too-many", detail, {"retry_after_seconds": math.ceil(LONGEST_WAIT)})
         )
 
-        def door(app: ASGIApp, per_second: float, burst: float) -> Door:
-            return Door(
-                app, owner_by_key(known), self.clients, UnknownClients(per_second, burst), refusal, self._trusted
-            )
+        def door(app: ASGIApp, per_second: float, burst: float) -> ASGIApp:
+            limit = UnknownClients(per_second, burst)
+            door = Door(app, owner_by_key(known), self.clients, limit, refusal, self._trusted)
+            return _https_only(door, settings)
 
-        limited = _limited(api, body_limit)
+        limited = _limited(api, settings.body_limit)
         return {
             DOCUMENT.encode(): door(document(api), 20, 20),
             REPORT.encode(): door(limited, 50, 100),
@@ -249,8 +252,28 @@ def _health(database: Database) -> ASGIApp:
 
 
 def _touch(database: Database) -> None:
+    database.require_files()
     with database.read() as connection:
         connection.exec_driver_sql("SELECT high_water FROM clock")
+
+
+def _https_only(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """The application, whose answers tell browsers to use https only, if that is how they find the service (RFC 6797).
+
+    Not by what a proxy says of one request: who comes over plain http would be told things by anybody on the way.
+    """
+    if settings.public_url is None or not settings.public_url.startswith("https://"):
+        return app
+
+    async def https_only(scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), _HTTPS_ONLY]}
+            await send(message)
+
+        await app(scope, receive, told)
+
+    return https_only
 
 
 def _limited(app: ASGIApp, limit: int) -> ASGIApp:

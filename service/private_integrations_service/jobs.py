@@ -19,6 +19,8 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from .private_files import open_private
+
 LOCK_NAME = "jobs.lock"
 
 # Between two looks at whether the leader has died.
@@ -65,7 +67,7 @@ class Jobs:
 
     def _take_part(self) -> None:
         try:
-            descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
+            descriptor = open_private(self._file, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             _log.error("jobs don't run: %s can't be used: %s", self._file, error.strerror)
             return

@@ -1,8 +1,10 @@
 """Run the service on an address until it is told to stop."""
 
 import asyncio
+import ctypes
 import errno
 import gc
+import logging
 import os
 import resource
 import signal
@@ -12,6 +14,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ from .app import Application, utc_now
 from .client_connections import Keeper
 from .gateway import Upstream
 from .operations.installation import install
+from .private_files import open_private
 from .sandbox.contacts import seed
 from .settings import Settings
 from .storage.database import Database, DiskFull, open_database
@@ -51,6 +55,10 @@ _HEAD_LIMIT = 64 * 1024
 _THREADS = 2 * PLACES
 
 _MOST_CONNECTIONS = 10_000
+
+_PR_SET_DUMPABLE = 4  # prctl(2)
+
+_log = logging.getLogger(__name__)
 
 
 def serve(
@@ -75,10 +83,12 @@ def serve(
     if settings.upstream is not None:
         # Before anything is made in the data folder.
         Upstream.parse(settings.upstream)
+    _forbid_core_dumps()
     database = open_database(data_dir)
     try:
         _install_once(database, data_dir, say, demo=settings.upstream is None)
         numeric, free, reserved = _usable_address(host, port, shared=workers > 1)
+        _warn_of_plain_http(host, numeric)
         listening = partial(say, f"listening on http://{_in_url(numeric)}:{free}")
         work = partial(_work, database, settings, numeric, free)
         with closing(reserved):
@@ -93,6 +103,25 @@ def serve(
     finally:
         database.close()
     say("stopped")
+
+
+def _forbid_core_dumps() -> None:
+    """Keep what is in memory (credentials in clear, tokens on their way) out of files, also for the workers."""
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        # A program that takes dumps (kernel.core_pattern = "|…") isn't bound by the limit.
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def _warn_of_plain_http(host: str, numeric: str) -> None:
+    if not ip_address(numeric.partition("%")[0]).is_loopback:
+        _log.warning(
+            "warning: --host %s can be reached from other machines, and the service speaks plain HTTP: tokens, keys "
+            "and passwords can be read on the way. Put a proxy with TLS in front and let only that reach this port "
+            "(docs/operating.md, TLS), or listen on 127.0.0.1",
+            host,
+        )
 
 
 def _connection_limit() -> int:
@@ -135,7 +164,7 @@ def _write_private(file: Path, value: str) -> Path:
     unfinished = file.with_suffix(".new")
     try:
         unfinished.unlink(missing_ok=True)
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = open_private(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with os.fdopen(descriptor, "w") as stream:
             stream.write(value + "\n")
             stream.flush()

@@ -278,8 +278,13 @@ def _read_private(file: Path, what: str) -> str:
     """The text of a file that nobody but its owner may touch: asked of the very file that is read."""
     try:
         with file.open("rb") as opened:
-            if stat.S_IMODE(os.fstat(opened.fileno()).st_mode) & 0o077:
+            found = os.fstat(opened.fileno())
+            if stat.S_IMODE(found.st_mode) & 0o077:
                 raise ConfigurationError(f"{file} can be used by others than its owner; run: chmod 600 {file}")
+            if found.st_uid not in (0, os.geteuid()):
+                raise ConfigurationError(
+                    f"{file} belongs to another user (uid {found.st_uid}); run: chown {os.geteuid()} {file}"
+                )
             return opened.read(64 * 1024).decode(errors="replace")
     except OSError as error:
         raise ConfigurationError(f"the {what} can't be read from {file}: {error.strerror}") from error

@@ -4,9 +4,9 @@ import hashlib
 import importlib.resources
 import json
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pysqlite3.dbapi2 as sqlite
 import pytest
@@ -14,13 +14,14 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, exc, select, text, update
 
-from private_integrations.chain import Fault, Head, Whole, examine
+from private_integrations.chain import Fault, Head, Whole, examine, hash_of
 from private_integrations_service.actor import Actor
 from private_integrations_service.operations.audit import exported, listed, of_integration, whole_log, within
 from private_integrations_service.storage import tables
 from private_integrations_service.storage.audit import Search, head, record_account, record_service
 from private_integrations_service.storage.database import open_database
 
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ADA = Actor("person/ada@example.com/usr_1", address="203.0.113.9", agent="Mozilla/5.0 (é)")
 EVERYTHING = Search(own=True)
 COLUMNS = [column.name for column in tables.audit.columns if column.name != "id"]
@@ -123,6 +124,101 @@ def test_a_changed_byte_is_told_and_named(log, accounts, column):
         assert changes
         connection.execute(f"UPDATE audit SET {column} = ? WHERE rowid = ?", (value, rowid))
     assert isinstance(examine(lines(log)), Whole)
+
+
+# Every class in which SQLite stores a value, as a value of it and as what the stored one becomes in it.
+STORED_AS = {
+    "null": ["NULL"],
+    "integer": ["5", "CAST({column} AS INTEGER)"],
+    "real": ["5.5", "CAST({column} AS REAL) + 0.25", "9e999"],
+    "text": ["'5'", "''", "CAST({column} AS TEXT)", "CAST(x'80' || {column} AS TEXT)", "{column} || char(0)"],
+    "blob": ["x'35'", "x''", "CAST({column} AS BLOB)"],
+}
+
+
+def unstrict(connection):
+    """Declare the audit log as a table like any other, as who can write to the file may."""
+    (version,) = connection.execute("PRAGMA schema_version").fetchone()
+    connection.execute("PRAGMA writable_schema=ON")
+    ((declared,),) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'audit'").fetchall()
+    weak = declared.replace(" NOT NULL", "").removesuffix(" STRICT")
+    weak = weak.replace(" TEXT", " BLOB").replace(" INTEGER,", " BLOB,")
+    connection.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'audit'", (weak,))
+    connection.execute(f"PRAGMA schema_version={version + 1}")
+    connection.execute("PRAGMA writable_schema=RESET")
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_the_schema_takes_no_value_of_another_type(log, column):
+    """In no column a value can be stored as what it isn't, whichever class of SQLite's it is."""
+    with closing(sqlite.connect(str(log.file), isolation_level=None)) as connection:
+        declared = dict(connection.execute("SELECT name, type FROM pragma_table_info('audit')"))[column].lower()
+        optional = column in ("account_id", "integration_id")
+        for expression in (value for values in STORED_AS.values() for value in values):
+            connection.execute("BEGIN")
+            with suppress(sqlite.Error):
+                connection.execute(f"UPDATE audit SET {column} = {expression.format(column=column)} WHERE id = 3")
+            ((kind,),) = connection.execute(f"SELECT typeof({column}) FROM audit WHERE id = 3").fetchall()
+            assert kind == declared or (kind == "null" and optional), expression
+            connection.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("kind", STORED_AS)
+def test_a_changed_type_is_told_and_named_and_found(log, accounts, column, kind):
+    """Who unmakes the strict table and stores a value as another class hides its row from no verification or search."""
+    lines_before = lines(log)
+    place = [json.loads(line)["action"] for line in lines_before].index("do 1") + 1
+    bound = Search([accounts.location])
+    with closing(sqlite.connect(str(log.file), isolation_level=None)) as connection:
+        unstrict(connection)
+        of_it = "FROM audit WHERE action = 'do 1'"
+        ((rowid, value, was),) = connection.execute(f"SELECT rowid, {column}, typeof({column}) {of_it}").fetchall()
+        for expression in STORED_AS[kind]:
+            connection.execute(f"UPDATE audit SET {column} = ? WHERE rowid = ?", (value, rowid))
+            changed = f"UPDATE OR IGNORE audit SET {column} = {expression.format(column=column)} WHERE rowid = ?"
+            connection.execute(changed, (rowid,))
+            is_the_same = connection.execute(
+                f"SELECT typeof({column}) = ? AND {column} IS ? FROM audit WHERE rowid = ?", (was, value, rowid)
+            ).fetchone()[0]
+            with log.read() as reading:
+                told, found = examine(exported(reading, EVERYTHING).lines), listed(reading, EVERYTHING).entries
+                of_account = [entry.sequence for entry in listed(reading, bound).entries]
+                searched = listed(reading, replace(bound, action="do 1", actor="person", since=NOON)).entries
+            if is_the_same:
+                assert isinstance(told, Whole)
+                continue
+            assert isinstance(told, Fault), expression
+            assert (told.line, len(found)) == (place, 7), (expression, told)
+            if kind not in ("null", "integer" if isinstance(value, int) else "text"):
+                assert f"its {column} is stored as {kind}" in told.reason
+                if column != "account_id" or expression == "CAST({column} AS BLOB)":
+                    assert any(entry.damaged == {column: kind} for entry in searched), expression
+                    assert len(of_account) == 3, expression
+        connection.execute(f"UPDATE audit SET {column} = ? WHERE rowid = ?", (value, rowid))
+    assert lines(log) == lines_before
+
+
+def test_bytes_that_read_like_the_text_are_told(database, clock, accounts):
+    """A text that spells a byte out is another one than the byte."""
+    write(database, clock, accounts.location, "do", actor=replace(ADA, agent="a\\x80"))
+    assert isinstance(examine(lines(database)), Whole)
+    edit(database, "UPDATE audit SET agent = CAST(x'6180' AS TEXT)")
+    assert examine(lines(database)).reason.endswith("was changed: its agent is stored as no UTF-8")
+
+
+def test_damage_that_was_hashed_too_is_told(log):
+    """A hash over the damage itself makes no row whole."""
+    row = json.loads(lines(log)[0]) | {"damaged": {"action": "blob"}}
+    row["hash"] = hash_of(row)
+    assert examine([json.dumps(row)]).reason.endswith("was changed: its action is stored as blob")
+
+
+@pytest.mark.parametrize("twice", ['"action":"a","action":"do 0"', '"action":"do 0","x":NaN'])
+def test_a_line_that_reads_in_two_ways_is_no_row(log, twice):
+    """A name twice in an exported row, of which other programs read the other value, and numbers that JSON hasn't."""
+    line = lines(log)[0]
+    assert examine([line.replace('"action":"do 0"', twice)]) == Fault(1, "is no row of an audit log")
 
 
 def edit(database, statement, **values):

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -489,11 +490,13 @@ def test_fails_closed_when_the_connection_is_gone(authorizer, api, desk, reading
 
 
 def test_fails_closed_when_the_file_is_gone(database, catalogue, clock, api, desk, reading, contacts, limits):
-    """If the tables are gone, nothing passes, and the answer is the API's."""
+    """If the database is gone, nothing passes, remembered or not, and the answer is the API's."""
     token = desk.token(reading)
+    api.app = Authorizer(Sandbox(database, limits), Judge(database, catalogue, clock, 10))
+    assert api.ask("GET", contacts, token=token).status == 200
     for file in database.file.parent.glob("private-integrations.db*"):
         file.unlink()
-    api.app = Authorizer(Sandbox(database, limits), Judge(database, catalogue, clock, 10))
+    time.sleep(0.3)
     answer = api.ask("GET", contacts, token=token)
     assert (answer.status, answer.body) == (503, UNAVAILABLE)
     api.app.judge.close()

@@ -18,6 +18,7 @@ from private_integrations_service.forward_auth import IDENTITY, ForwardAuth
 from private_integrations_service.operations import integrations
 from private_integrations_service.operations.generations import introspect
 from raw_http import Answer
+from real_gateway import OVERRIDING
 from throwaway import REPOSITORY
 
 GATEWAYS = REPOSITORY / "examples" / "gateways"
@@ -482,3 +483,19 @@ def test_traefiks_files_say_what_the_dialect_needs():
     installed = yaml.safe_load((GATEWAYS / "traefik.yaml").read_text())
     assert router["entryPoints"] == list(installed["entryPoints"])
     assert installed["entryPoints"]["consumers"]["http"]["aliasHeadersStrategy"] == "delete"
+
+
+def test_traefiks_shipped_file_removes_what_overrides_a_request():
+    """Traefik removes a header that is set to nothing: every one by which an API could be told another request."""
+    routes = yaml.safe_load((REPOSITORY / "examples" / "gateways" / "traefik-routes.yaml").read_text())
+    sent = routes["http"]["middlewares"]["as-the-account"]["headers"]["customRequestHeaders"]
+    assert {name for name, value in sent.items() if value == ""} >= {*OVERRIDING, "Upgrade"}
+
+
+def test_the_guides_setting_of_oathkeeper_keeps_no_answers():
+    """Its cache knows only a time of its own: off, as it is shown, nothing outlives a revocation."""
+    guide = (REPOSITORY / "docs" / "forward-auth.md").read_text()
+    [shown] = [block for block in re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL) if "oauth2_introspection" in block]
+    config = yaml.safe_load(shown)["authenticators"]["oauth2_introspection"]["config"]
+    assert config["introspection_url"].endswith(f"{API}/introspect")
+    assert config["cache"] == {"enabled": False}

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
 
 from private_integrations.client import Client
 from private_integrations.connection import Connection
@@ -136,11 +137,12 @@ class Machine:
         return done
 
     def start(self, unit):
-        """What `systemctl start` does with the unit: its ExecStart, here on a free port."""
+        """What `systemctl start` does with the unit: its Environment and ExecStart, here on a free port."""
         command = shlex.split(re.search(r"^ExecStart=(.*)$", self.here(unit), re.MULTILINE)[1])
         assert command[0] == "/opt/private-integrations/bin/private-integrations"
         program = [sys.executable, "-m", "private_integrations.cli", *command[1:], "--port", str(self.port)]
         plain = {name: value for name, value in self.environment.items() if not name.startswith("PRIVATE_INTEGR")}
+        plain |= dict(re.findall(r"^Environment=([A-Z_]+)=(\S+)$", self.here(unit), re.MULTILINE))
         self.gateway = subprocess.Popen(
             program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=plain, start_new_session=True
         )
@@ -244,6 +246,44 @@ def test_every_reason_of_the_gateway_is_explained():
     rows = {f"| `{each.reason}` | {each.status} |" for each in known if each.reason.startswith("upstream-")}
     assert len(rows) > 5
     assert [row for row in rows if row not in GUIDE.read_text()] == []
+
+
+class From(HTTPAdapter):
+    """Connections from one of this machine's addresses, as of a client of its own."""
+
+    def __init__(self, address):
+        self.address = address
+        super().__init__()
+
+    def init_poolmanager(self, *arguments, **options):
+        """Bind to the address."""
+        super().init_poolmanager(*arguments, source_address=(self.address, 0), **options)
+
+
+def sign_in(url, address, trusted, number, forwarded=None):
+    """The status of a try to sign in as somebody else each time, from an address."""
+    with requests.Session() as session:
+        session.mount("https://", From(address))
+        headers = {"Sec-Fetch-Site": "same-origin"} | ({"X-Forwarded-For": forwarded} if forwarded else {})
+        form = {"email": f"nobody-{number}@example.com", "password": "wrong wrong wrong"}
+        sent = session.post(f"{url}/settings/sign-in", form, headers=headers, verify=trusted, timeout=30)
+    return sent.status_code, sent.headers
+
+
+def test_each_client_behind_the_guides_nginx_has_a_throttle_of_its_own(tmp_path, machine, certificate):
+    """Who tries passwords is slowed down, whatever they say of themselves, and nobody else is."""
+    texts = dict(blocks())
+    trusted, url = str(certificate[0]), machine.names["https://integrations.example.com"]
+    environment = dict(re.findall(r"^Environment=([A-Z_]+)=(\S+)$", machine.here(texts["unit"]), re.MULTILINE))
+    with running_service(tmp_path / "data", **environment) as service:
+        machine.names["127.0.0.1:8750"] = service.url.removeprefix("http://")
+        with nginx(machine, texts["nginx"]):
+            tries = (sign_in(url, "127.0.0.2", trusted, n, f"203.0.113.{n}")[0] for n in range(60))
+            assert 429 in tries
+            assert sign_in(url, "127.0.0.2", trusted, 60, "203.0.113.99")[0] == 429
+            status, headers = sign_in(url, "127.0.0.3", trusted, 61)
+            assert status not in (429, 500, 502)
+            assert headers["Strict-Transport-Security"] == "max-age=31536000"
 
 
 def test_the_guide(tmp_path, machine, platform):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from private_integrations_service.settings_pages.rendering import relative, with_times
+from private_integrations_service.settings_pages.rendering import relative, templates, with_times
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -32,3 +32,19 @@ def test_instants_within_a_sentence():
         '&lt;b&gt; ends at <time class="at" datetime="2026-12-01T19:54:37Z" title="2026-12-01T19:54:37Z">'
         "1 Dec 2026, 19:54 UTC</time>, not at 2026-13-01T00:00Z"
     )
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        ("pay\u202eroll", "pay\\u202eroll"),
+        ("<b>\u3164", "&lt;b&gt;\\u3164"),
+        ("a\nb\tc\r\n", "a\nb\tc\r\n"),
+        ("👩🏽‍💻 Zürich", "👩🏽‍💻 Zürich"),
+        (7, "7"),
+    ],
+)
+def test_a_stored_name_shows_what_is_hidden_in_it(stored, said):
+    """By the code of each character, in text and in attributes; what is written as HTML stays so."""
+    page = templates().from_string('<p title="{{ name }}">{{ name }}</p>{{ "<i>"|safe }}')
+    assert page.render(name=stored) == f'<p title="{said}">{said}</p><i>'

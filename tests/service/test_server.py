@@ -1,12 +1,15 @@
 """Starting and stopping the service as a person does, and what it refuses to start on."""
 
 import re
+import resource
 import signal
 import socket
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
+import psutil
 import pysqlite3.dbapi2 as sqlite
 import pytest
 import requests
@@ -16,7 +19,7 @@ from private_integrations.connection import Connection
 from private_integrations.contract import IntegrationRequest
 from private_integrations.errors import ConfigurationError
 from private_integrations_service.storage.database import open_database
-from throwaway import running_service
+from throwaway import REPOSITORY, listening_address, running_service
 
 
 def start(*arguments, seconds=20):
@@ -139,6 +142,51 @@ def test_a_bad_setting_is_refused(tmp_path, monkeypatch):
     assert refused.stderr.startswith(
         'private-integrations: PRIVATE_INTEGRATIONS_MINIMUM_PERIOD "soon" is not a duration'
     )
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "127.0.0.1", "::1", "localhost"])
+def test_plain_http_beyond_this_machine_is_warned_of(tmp_path, host):
+    """One line, before the service listens: what can be read, and what to do; none for this machine alone."""
+    command = [sys.executable, "-m", "private_integrations.cli", "serve", "--data-dir", str(tmp_path), "--port", "0"]
+    with subprocess.Popen([*command, "--host", host], stdout=-1, stderr=-1, text=True) as process:
+        listening_address(process)
+        process.terminate()
+        said = process.stderr.read()
+    warning = (
+        f"warning: --host {host} can be reached from other machines, and the service speaks plain HTTP: tokens, keys "
+        "and passwords can be read on the way. Put a proxy with TLS in front and let only that reach this port "
+        "(docs/operating.md, TLS), or listen on 127.0.0.1\n"
+    )
+    assert said == (warning if host in ("0.0.0.0", "::") else "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_no_core_is_dumped(tmp_path, workers):
+    """What is in memory gets into no file when a process dies, also where a program takes the dumps."""
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
+    with running_service(tmp_path, "--workers", workers) as service:
+        processes = [service.process.pid, *(child.pid for child in psutil.Process(service.process.pid).children())]
+        assert len(processes) == (1 if workers == "1" else 3)
+        for pid in processes:
+            limits = Path(f"/proc/{pid}/limits").read_text()
+            assert re.search(r"Max core file size +0 +0 ", limits)
+            # What isn't dumpable belongs to root, whoever runs it.
+            assert Path(f"/proc/{pid}/environ").stat().st_uid == 0
+    assert "\nLimitCORE=0\n" in (REPOSITORY / "docs" / "gateway.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [("https://tokens.example.com", "max-age=31536000"), ("http://localhost:8750", None), ("", None)],
+)
+def test_browsers_are_told_to_use_https(tmp_path, url, said):
+    """On pages, the management API, their errors and health, where https is how people find the service."""
+    with running_service(tmp_path, PRIVATE_INTEGRATIONS_PUBLIC_URL=url) as service:
+        for path in ("/settings/sign-in", "/settings/nothing", "/health", "/private-integrations/v1/tokens"):
+            # A proxy's word for one request changes nothing.
+            answer = requests.get(service.url + path, headers={"X-Forwarded-Proto": "https"}, timeout=10)
+            assert answer.headers.get("Strict-Transport-Security") == said, path
 
 
 def test_huge_headers_are_refused(service):

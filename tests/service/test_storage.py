@@ -4,6 +4,7 @@ import importlib.resources
 import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pysqlite3.dbapi2 as sqlite
 import pytest
@@ -11,9 +12,11 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, exc, insert, select
 
+from private_integrations.chain import Whole, examine
 from private_integrations_service.actor import Actor
+from private_integrations_service.operations.audit import exported, listed
 from private_integrations_service.storage import tables
-from private_integrations_service.storage.audit import record
+from private_integrations_service.storage.audit import Search, record
 from private_integrations_service.storage.calendars import list_calendars
 from private_integrations_service.storage.campaigns import list_campaigns
 from private_integrations_service.storage.database import FILE_NAME, open_database
@@ -28,7 +31,10 @@ def schema(connection) -> set[tuple[str, ...]]:
     """Every table and index as SQLite keeps it, spelled one way, and its parts in one order."""
     query = "SELECT sql FROM sqlite_master WHERE name NOT LIKE 'alembic%' AND sql IS NOT NULL"
     # A table that a migration had to build anew has its name in quotes.
-    plain = (re.sub(r'[\s(),"]+', " ", sql) for (sql,) in connection.exec_driver_sql(query))
+    # What is STRICT is asked of SQLite, below.
+    plain = (
+        re.sub(r'[\s(),"]+', " ", re.sub(r"\s*STRICT\s*$", "", sql)) for (sql,) in connection.exec_driver_sql(query)
+    )
     return {tuple(sorted(re.split(r" (?=CONSTRAINT )", sql.strip()))) for sql in plain}
 
 
@@ -39,6 +45,59 @@ def test_migrations_lead_to_the_tables(database):
     with database.read() as migrated, declared.connect() as fresh:
         assert schema(migrated) == schema(fresh)
     declared.dispose()
+
+
+def test_every_column_takes_its_own_type_only(database):
+    """Every table is strict: whatever is stored in a column is of the type that the code compares with, or refused."""
+    with database.read() as connection:
+        found = connection.exec_driver_sql("SELECT name, strict FROM pragma_table_list WHERE type = 'table'").all()
+        own = {name: strict for name, strict in found if not name.startswith(("sqlite_", "alembic_"))}
+    assert own == dict.fromkeys(tables.metadata.tables, 1)
+
+
+def test_a_text_is_stored_as_a_text(database, accounts):
+    """A statement that would make a text a BLOB, a number a text or an instant a fraction changes nothing."""
+    with closing(sqlite.connect(str(database.file), isolation_level=None)) as connection:
+        for change in ("name = CAST(name AS BLOB)", "created_at = 'x'", "created_at = 5.5", "kind = x'00'"):
+            with pytest.raises(sqlite.IntegrityError, match="cannot store"):
+                connection.execute(f"UPDATE accounts SET {change}")
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_database_of_an_older_release_becomes_strict(tmp_path, damaged):
+    """Every row and every hash is kept; what was tampered with before is kept too, and named."""
+    with closing(sqlite.connect(str(tmp_path / FILE_NAME), isolation_level=None)) as connection:
+        connection.executescript((Path(__file__).parent / "databases" / "0011.sql").read_text())
+        before = rows_of(connection)
+        if damaged:
+            connection.execute("UPDATE audit SET action = CAST(action AS BLOB) WHERE action = 'own 1'")
+    with closing(open_database(tmp_path)) as database, database.read() as reading:
+        told = examine(exported(reading, Search(own=True)).lines)
+        found = [entry.action for entry in listed(reading, Search(own=True, action="own 1")).entries]
+    assert found == ["own 1"]
+    with closing(sqlite.connect(str(tmp_path / FILE_NAME))) as connection:
+        checked = connection.execute("PRAGMA integrity_check").fetchall()
+        strict = dict(connection.execute("SELECT name, strict FROM pragma_table_list WHERE type = 'table'"))
+        assert {name for name in before if not strict[name]} <= {"alembic_version"}
+        if damaged:
+            assert told.reason == "row 2 of the service's own log was changed: its action is stored as blob"
+            assert checked == [("non-TEXT value in audit.action",)]
+        else:
+            assert isinstance(told, Whole)
+            assert checked == [("ok",)]
+            kept = rows_of(connection)
+            assert {name: kept[name] for name in ("audit", "contacts", "accounts", "management_keys")} == {
+                name: before[name] for name in ("audit", "contacts", "accounts", "management_keys")
+            }
+        # The upgraded database takes what a new one takes, and refuses what it refuses.
+        with pytest.raises(sqlite.IntegrityError, match="cannot store BLOB value in TEXT column"):
+            connection.execute("UPDATE accounts SET name = x'00'")
+
+
+def rows_of(connection):
+    """Every row of each table, with the type of each value."""
+    names = [name for (name,) in connection.execute("SELECT name FROM pragma_table_list WHERE type = 'table'")]
+    return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names if name[:7] != "sqlite_"}
 
 
 def test_contacts_of_an_older_release_are_kept():

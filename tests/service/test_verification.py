@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from private_integrations.contract import Account, Verification
-from private_integrations_service.operations import verification
+from private_integrations_service.fetching import Limits
 from private_integrations_service.operations.verification import verify
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -70,11 +70,12 @@ def test_the_request():
     request, *headers = heard[0].decode().rstrip().split("\r\n")
     assert request == "GET /v2/locations/loc1 HTTP/1.1"
     assert sorted(headers) == [
-        "Accept-Encoding: identity",
         "Accept: application/json",
         f"Authorization: Bearer {SECRET}",
-        f"Host: localhost:{port}",
         "Version: 2021-07-28",
+        "connection: close",
+        f"host: localhost:{port}",
+        "user-agent: private-integrations",
     ]
 
 
@@ -99,11 +100,11 @@ def test_nobody_is_there(url):
     assert verify(url, LOCATION, SECRET, NOON) == Verification(at=NOON, outcome="unreachable")
 
 
-def test_no_answer_in_time(monkeypatch):
+def test_no_answer_in_time():
     """An upstream that says nothing is given up."""
-    monkeypatch.setattr(verification, "_SECONDS", 0.05)
+    limits = Limits(total=0.05)
     with upstream(lambda connection: connection.recv(1)) as (port, _):
-        assert verify(f"http://127.0.0.1:{port}", LOCATION, SECRET, NOON).outcome == "timed-out"
+        assert verify(f"http://127.0.0.1:{port}", LOCATION, SECRET, NOON, limits).outcome == "timed-out"
 
 
 def test_certificates(monkeypatch, certificate):

@@ -9,9 +9,9 @@ from datetime import timedelta
 import pytest
 
 from private_integrations_service.destinations import Destinations, networks
+from private_integrations_service.fetching import Interrupted, Limits
 from private_integrations_service.redelivery import Tried
-from private_integrations_service.webhooks import Limits, Poster
-from private_integrations_service.webhooks.posting import Interrupted
+from private_integrations_service.webhooks import Poster
 from receivers import ACCEPT, answer, receiving, says
 
 LOOPBACK = networks("127.0.0.0/8")

@@ -26,6 +26,7 @@ from private_integrations.contract import (
 from private_integrations_service.actor import Actor
 from private_integrations_service.destinations import Destinations, networks
 from private_integrations_service.domain import Refused
+from private_integrations_service.fetching import Limits
 from private_integrations_service.operations import deliveries, generations, integrations, noticing, webhooks
 from private_integrations_service.operations.activity import RefusedScope
 from private_integrations_service.operations.webhook_secrets import reseal
@@ -34,7 +35,7 @@ from private_integrations_service.sealing import Sealer
 from private_integrations_service.storage import outbox, tables
 from private_integrations_service.storage.webhooks import endpoint_by_id
 from private_integrations_service.tokens import presented_token
-from private_integrations_service.webhooks import Limits, Poster, Sender, StandardSigner
+from private_integrations_service.webhooks import Poster, Sender, StandardSigner
 from receivers import ACCEPT, answer, receiving, says
 
 ADA = Actor("person/ada@example.com/usr_1")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from private_integrations.contract import WEBHOOK_EVENTS, new_sealing_key, new_webhook_secret
+from private_integrations_service.fetching import Limits
 from private_integrations_service.operations.deliveries import MOST_KEPT
 from private_integrations_service.operations.webhook_secrets import seal
 from private_integrations_service.operations.webhooks import MOST
@@ -14,7 +15,7 @@ from private_integrations_service.redelivery import PATIENCE, PAUSES
 from private_integrations_service.sealing import Sealer
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage.webhooks import Endpoint
-from private_integrations_service.webhooks import Limits, StandardSigner
+from private_integrations_service.webhooks import StandardSigner
 from private_integrations_service.webhooks.sender import OF_AN_ACCOUNT
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text()

@@ -17,7 +17,7 @@ from ..connection import find_account
 from ..contract import AuditEntry, instant_text, rfc3339
 from .failures import ANSWER_IS_NO, note, usage
 from .options import AccountId, AsJson, connect, optional_identifier, refuse_secret
-from .output import Row, print_json, print_rows, print_table, print_text
+from .output import Row, print_json, print_json_lines, print_rows, print_table
 from .overview import must_exist
 
 app = typer.Typer(
@@ -103,7 +103,7 @@ def export(account: AccountId = None, own: Own = False) -> None:
     client, account = _chosen(account, own)
     lines = client.audit_log(account=account, own=own)
     while some := list(islice(lines, _LINES_AT_ONCE)):
-        print_text("\n".join(line.decode() for line in some))
+        print_json_lines(some)
 
 
 @app.command()

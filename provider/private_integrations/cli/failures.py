@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import typer
 
+from ..contract.characters import shown
 from ..errors import (
     Conflict,
     NotAuthorized,
@@ -90,5 +91,5 @@ def _with_advice(error: typer.TyperException) -> str:
 
 
 def _one_line(message: str) -> str:
-    shown = "".join(" " if unicodedata.category(character) == "Cc" else character for character in message)
-    return _SECRET.sub(r"\1\2…", " ".join(shown.split()))
+    plain = "".join(" " if unicodedata.category(character) == "Cc" else character for character in message)
+    return _SECRET.sub(r"\1\2…", " ".join(shown(plain).split()))

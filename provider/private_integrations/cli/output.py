@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..contract.characters import shown, shown_json
 from .failures import OutputLostError
 
 if TYPE_CHECKING:
@@ -20,22 +21,29 @@ _GAP = 2
 
 def print_json(value: dict[str, Any]) -> None:
     """Print an object for programs."""
-    print_text(json.dumps(value, indent=2, ensure_ascii=False))
+    _write(shown_json(json.dumps(value, indent=2, ensure_ascii=False)))
+
+
+def print_json_lines(lines: Sequence[bytes]) -> None:
+    """Print objects for programs, a line each, as they are but for characters that a terminal would obey."""
+    _write("\n".join(shown_json(line.decode()) for line in lines))
 
 
 def print_table(headings: Row, rows: Sequence[Row]) -> None:
     """Print rows under headings, one line each and nothing cut off, however wide that becomes."""
+    rows = _shown(rows)
     table = _grid(len(headings))
     table.show_header = True
     for column, heading in zip(table.columns, headings, strict=True):
         column.header = heading.upper()
     for row in rows:
         table.add_row(*row)
-    print_text(_rendered(table, table_width(headings, rows)))
+    _write(_rendered(table, table_width(headings, rows)))
 
 
 def print_rows(headings: Row, rows: Sequence[Row], *, narrow: Callable[[Row], str]) -> None:
     """Print a table, or, on a terminal that is too narrow for it, each row as `narrow` writes it on a few lines."""
+    rows = _shown(rows)
     width = terminal_width()
     if width is None or width >= table_width(headings, rows):
         print_table(headings, rows)
@@ -45,17 +53,29 @@ def print_rows(headings: Row, rows: Sequence[Row], *, narrow: Callable[[Row], st
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Print names and values, a line each; long values are wrapped on a terminal, but no id or token is."""
+    facts = [(name, shown(value)) for name, value in facts]
     table = _grid(2)
     table.columns[0].style = "bold"
     for fact in facts:
         table.add_row(*fact)
     words = [(name, word) for name, value in facts for word in value.split() or [""]]
     narrowest = max(terminal_width() or 0, table_width([], words))
-    print_text(_rendered(table, narrowest if terminal_width() else table_width([], facts)))
+    _write(_rendered(table, narrowest if terminal_width() else table_width([], facts)))
 
 
 def print_text(text: str) -> None:
-    """Print a text and be sure that it has left this process; raises OutputLostError."""
+    """Print a text and be sure that it has left this process; raises OutputLostError.
+
+    Of what a terminal would obey, or wouldn't show, the code is printed (`contract.characters`), here and in tables.
+    """
+    _write(shown(text))
+
+
+def _shown(rows: Sequence[Row]) -> Sequence[Row]:
+    return [[shown(cell) for cell in row] for row in rows]
+
+
+def _write(text: str) -> None:
     if sys.stdout is None:
         raise OutputLostError("stdout is closed")
     try:

@@ -16,7 +16,8 @@ class AuditEntry(Answer):
     """A row of the audit log: who did what, when, from where, chained to the row before (see `chain`).
 
     `account` is None for what belongs to no account, such as management keys and users. `at` is RFC 3339 in UTC, as
-    long as nobody has tampered with the row. `agent` is what the caller's program says of itself.
+    long as nobody has tampered with the row. `agent` is what the caller's program says of itself. `damaged` names the
+    columns that hold what was never written, such as a BLOB in place of a text, each with what it is stored as.
     """
 
     account: str | None
@@ -30,6 +31,7 @@ class AuditEntry(Answer):
     detail: dict[str, Any]
     previous: str
     hash: str
+    damaged: dict[str, str] = {}
 
     @property
     def kind(self) -> str:
@@ -54,8 +56,9 @@ class AuditEntry(Answer):
 
     @property
     def in_words(self) -> str:
-        """The detail in one line, without brackets and quotes; empty if there is none."""
-        return ", ".join(f"{name} {_plain(value)}" for name, value in self.detail.items())
+        """The detail in one line, without brackets and quotes, damage first; empty if there is none."""
+        damage = [f"DAMAGED: {name} is stored as {kind}" for name, kind in self.damaged.items()]
+        return ", ".join(damage + [f"{name} {_plain(value)}" for name, value in self.detail.items()])
 
 
 def _plain(value: Any) -> str:

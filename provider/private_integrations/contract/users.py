@@ -2,11 +2,15 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from .values import AccountId, Answer, Instant, Name, Request
+from .values import AccountId, Answer, Instant, Name, Request, one_line
 
-Email = Annotated[str, Field(min_length=3, max_length=254, pattern=r"^[^@/\s\x00-\x1f]+@[^@/\s\x00-\x1f]+$")]
+Email = Annotated[
+    str,
+    Field(min_length=3, max_length=254, pattern=r"^[^@/\s\x00-\x1f]+@[^@/\s\x00-\x1f]+$"),
+    AfterValidator(one_line),
+]
 
 
 class MembershipRequest(Request):

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
+from .characters import hidden
+
 API = "/private-integrations/v1"
 
 # The largest generation: a 32-bit number, so every store and every float carries it exactly.
@@ -53,20 +55,22 @@ def token_fingerprint(token: str) -> str:
 
 
 def one_line(value: str) -> str:
-    """The value, if it isn't blank and has no control characters, which line ends are too; ValueError if not."""
+    """The value, if it isn't blank and has no hidden characters, which line ends are too; ValueError if not."""
     if not value.strip():
         raise ValueError("must not be blank")
-    return _without_controls(value, allowed="")
+    return _without_hidden(value, allowed="")
 
 
 def lines(value: str) -> str:
-    """The value, if its only control characters are line feeds and tabs; ValueError if not."""
-    return _without_controls(value, allowed="\n\t")
+    """The value, if its only hidden characters are line feeds and tabs; ValueError if not."""
+    return _without_hidden(value, allowed="\n\t")
 
 
-def _without_controls(value: str, *, allowed: str) -> str:
-    if any(unicodedata.category(character) == "Cc" and character not in allowed for character in value):
-        raise ValueError("must not contain control characters")
+def _without_hidden(value: str, *, allowed: str) -> str:
+    for place in hidden(value, allowed=allowed):
+        if unicodedata.category(value[place]) == "Cc":
+            raise ValueError("must not contain control characters")
+        raise ValueError(f"must not contain invisible or directional characters (U+{ord(value[place]):04X})")
     return value
 
 

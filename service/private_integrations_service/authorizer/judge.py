@@ -99,6 +99,8 @@ class Judge:
             return Verdict(presented)
         digest, version, agent, accounts = presented
         try:
+            # What is remembered doesn't outlast the database: its changes would be in a file that this process lacks.
+            self._database.require_files()
             now = self._now()
             grant = self._grants.find(digest, now)
             if grant is not None and not grant.delivered and grant.is_live(now):

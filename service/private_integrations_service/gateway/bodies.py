@@ -1,5 +1,6 @@
 """Which accounts a body names: forms and JSON are read whole, multipart bodies are watched while they pass."""
 
+import logging
 import re
 from typing import NamedTuple
 
@@ -69,6 +70,9 @@ def _says_charset(name: str, value: bytes) -> bool:
     return name.strip().lower() == _CHARSET_FIELD and value.strip().lower() not in UTF_8
 
 
+_QUIET = logging.Logger("python_multipart, unheard", logging.CRITICAL + 1)
+
+
 class FormWatch:
     """Reads the fields of a multipart body that name an account, while the body passes by."""
 
@@ -85,6 +89,8 @@ class FormWatch:
                 "on_end": self._end,
             },
         )
+        # What is broken is refused; the library would also have a line about it on stderr, with bytes of the body.
+        self._parser.logger = _QUIET
         self._marker = b"--" + boundary
         self._raw = b""
         self._markers = 0

@@ -13,11 +13,11 @@ import logging
 import re
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
@@ -26,11 +26,14 @@ from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
 from ..domain import Refused
+from ..fetching import Fetcher, Limits, Target
 from ..settings import IdentityProvider, is_this_machine
 from .sign_in import Claims
 
-_SECONDS = 10
-_LARGEST = 512 * 1024
+# Of each answer.
+_LIMITS = Limits(connect=5, total=10, answer=512 * 1024)
+# Of all that one step of a sign-in asks, waiting for others who ask the same included.
+_SECONDS = 15
 _AT_ONCE = 8
 _KEPT = timedelta(hours=1)
 # An ID token may name a key that is newer than what we know; anybody can make one up.
@@ -94,12 +97,14 @@ class Provider:
         self._known: _Known | None = None
         self._asking = threading.Lock()
         self._places = threading.BoundedSemaphore(_AT_ONCE)
+        self._fetcher = Fetcher(_LIMITS)
 
     def address(self, attempt: Attempt, now: datetime) -> str | Refused:
         """Where at the provider a person signs in."""
         try:
             with self._place():
-                endpoint = str(self._introduced(now).about["authorization_endpoint"])
+                by = time.monotonic() + _SECONDS
+                endpoint = str(self._introduced(now, by).about["authorization_endpoint"])
         except _FailedError as error:
             return _refusal(error)
         query = {
@@ -122,29 +127,29 @@ class Provider:
             return Refused("provider-failed", "the identity provider did not sign you in; begin again")
         try:
             with self._place():
-                return self._exchanged(attempt, answer, now)
+                return self._exchanged(attempt, answer, now, time.monotonic() + _SECONDS)
         except _FailedError as error:
             return _refusal(error)
 
-    def _exchanged(self, attempt: Attempt, answer: Mapping[str, str], now: datetime) -> Claims:
-        about = self._introduced(now).about
+    def _exchanged(self, attempt: Attempt, answer: Mapping[str, str], now: datetime, by: float) -> Claims:
+        about = self._introduced(now, by).about
         said = answer.get("iss")
         # RFC 9207: an answer of another provider is not for this one's token endpoint.
         if said not in (None, about["issuer"]) or (
             said is None and about.get("authorization_response_iss_parameter_supported") is True
         ):
             raise _FailedError("its answer names another issuer, or none")
-        tokens = self._token_answer(about, attempt, answer["code"])
+        tokens = self._token_answer(about, attempt, answer["code"], by)
         id_token = tokens.get("id_token")
         if not isinstance(id_token, str):
             raise _FailedError("its answer holds no ID token")
-        claims = self._verified(id_token, attempt, now)
+        claims = self._verified(id_token, attempt, now, by)
         if "email" not in claims:
-            claims = {**claims, **self._more(about, tokens, claims["sub"])}
+            claims = {**claims, **self._more(about, tokens, claims["sub"], by)}
         vouched = claims.get("email_verified") is True and isinstance(claims.get("email"), str)
         return Claims(str(about["issuer"]), claims["sub"], claims["email"] if vouched else None)
 
-    def _token_answer(self, about: Mapping[str, Any], attempt: Attempt, code: str) -> dict[str, Any]:
+    def _token_answer(self, about: Mapping[str, Any], attempt: Attempt, code: str, by: float) -> dict[str, Any]:
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -160,15 +165,15 @@ class Provider:
             # RFC 6749, 2.3.1: each is form-encoded first.
             pair = f"{quote_plus(id_)}:{quote_plus(secret)}".encode()
             headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
-        return self._ask("POST", str(about["token_endpoint"]), headers, urlencode(form).encode())
+        return self._ask("POST", str(about["token_endpoint"]), headers, by, urlencode(form).encode())
 
-    def _verified(self, id_token: str, attempt: Attempt, now: datetime) -> dict[str, Any]:
-        known = self._introduced(now)
+    def _verified(self, id_token: str, attempt: Attempt, now: datetime, by: float) -> dict[str, Any]:
+        known = self._introduced(now, by)
         expected = {"issuer": str(known.about["issuer"]), "client_id": self._settings.client_id, "nonce": attempt.nonce}
         try:
             return verified_claims(id_token, known.keys, now=now, **expected)
         except InvalidKeyIdError:
-            keys = self._introduced(now, newer=True).keys
+            keys = self._introduced(now, by, newer=True).keys
         except JoseError as error:
             raise _FailedError(f"its ID token is not good: {error}") from None
         try:
@@ -176,54 +181,62 @@ class Provider:
         except JoseError as error:
             raise _FailedError(f"its ID token is not good: {error}") from None
 
-    def _more(self, about: Mapping[str, Any], tokens: Mapping[str, Any], subject: str) -> dict[str, Any]:
+    def _more(self, about: Mapping[str, Any], tokens: Mapping[str, Any], subject: str, by: float) -> dict[str, Any]:
         """The address from the provider's userinfo endpoint, if there is one."""
         endpoint, token = about.get("userinfo_endpoint"), tokens.get("access_token")
         if endpoint is None or not isinstance(token, str) or not token.isascii() or not token.isprintable():
             return {}
-        answer = self._ask("GET", str(endpoint), {"Authorization": f"Bearer {token}"})
+        answer = self._ask("GET", str(endpoint), {"Authorization": f"Bearer {token}"}, by)
         if answer.get("sub") != subject:
             raise _FailedError("its userinfo is about somebody else")
         return {name: answer[name] for name in ("email", "email_verified") if name in answer}
 
-    def _introduced(self, now: datetime, *, newer: bool = False) -> _Known:
-        with self._asking:
+    def _introduced(self, now: datetime, by: float, *, newer: bool = False) -> _Known:
+        if not self._asking.acquire(timeout=max(0.0, by - time.monotonic())):
+            raise _FailedError("it does not answer in time")
+        try:
             known = self._known
             if known is None or now >= known.read_at + (_ASKED_AGAIN if newer else _KEPT):
-                known = self._known = self._read(now)
+                known = self._known = self._read(now, by)
             return known
+        finally:
+            self._asking.release()
 
-    def _read(self, now: datetime) -> _Known:
+    def _read(self, now: datetime, by: float) -> _Known:
         issuer = self._settings.issuer
-        about = self._ask("GET", f"{issuer}/.well-known/openid-configuration", {})
+        about = self._ask("GET", f"{issuer}/.well-known/openid-configuration", {}, by)
         if str(about.get("issuer", "")).rstrip("/") != issuer:
             raise _FailedError(f"{issuer} calls itself another issuer")
         for endpoint in ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint"):
             if endpoint in about or endpoint != "userinfo_endpoint":
                 _refuse_endpoint(endpoint, about.get(endpoint))
         try:
-            keys = KeySet.import_key_set(self._ask("GET", str(about["jwks_uri"]), {}))  # type: ignore[arg-type]
+            keys = KeySet.import_key_set(self._ask("GET", str(about["jwks_uri"]), {}, by))  # type: ignore[arg-type]
         except (JoseError, KeyError, TypeError, ValueError, AttributeError):
             raise _FailedError("its keys can't be read") from None
         return _Known(about, keys, now)
 
-    def _ask(self, method: str, url: str, headers: dict[str, str], body: bytes | None = None) -> dict[str, Any]:
+    def _ask(
+        self, method: str, url: str, headers: dict[str, str], by: float, body: bytes | None = None
+    ) -> dict[str, Any]:
+        """What the provider answers, before the limits' total is over and before `by` on the monotonic clock."""
         try:
-            status, content = _answer(method, url, headers, body)
+            sent = {"Accept": "application/json", **headers}
+            answer = self._fetcher.fetch(method, Target.of(url), sent, body, by=by)
         except ssl.SSLCertVerificationError:
             raise _FailedError(f"the certificate of {_host(url)} is not trusted") from None
         except TimeoutError:
             raise _FailedError(f"{_host(url)} does not answer in time") from None
-        except (OSError, HTTPException, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise _FailedError(f"{_host(url)} does not answer ({type(error).__name__})") from None
         try:
-            parsed = json.loads(content)
+            parsed = json.loads(answer.body)
         except ValueError:
             parsed = None
-        if status != 200 or not isinstance(parsed, dict):
+        if answer.status != 200 or not isinstance(parsed, dict):
             code = parsed.get("error") if isinstance(parsed, dict) else None
             why = f" {code}" if isinstance(code, str) and code.isidentifier() else ""
-            raise _FailedError(f"{_host(url)} answers {status}{why} to {method} {urlsplit(url).path}")
+            raise _FailedError(f"{_host(url)} answers {answer.status}{why} to {method} {urlsplit(url).path}")
         return parsed
 
     @contextmanager
@@ -266,21 +279,6 @@ def _decoded(id_token: str, keys: KeySet) -> dict[str, Any]:
     except (ValueError, TypeError, KeyError, AttributeError):
         # The library means well-formed input; what it raises for other is no error of its own.
         raise JoseError("it can't be read") from None
-
-
-def _answer(method: str, url: str, headers: dict[str, str], body: bytes | None) -> tuple[int, bytes]:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    connection: HTTPConnection
-    if parts.scheme == "https":
-        connection = HTTPSConnection(host, parts.port, timeout=_SECONDS, context=ssl.create_default_context())
-    else:
-        connection = HTTPConnection(host, parts.port, timeout=_SECONDS)
-    path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
-    with closing(connection):
-        connection.request(method, path, body=body, headers={"Accept": "application/json", **headers})
-        answer = connection.getresponse()
-        return answer.status, answer.read(_LARGEST)
 
 
 def _refuse_endpoint(name: str, url: object) -> None:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from private_integrations.contract import instant_text, rfc3339
+from private_integrations.contract.characters import shown
 from private_integrations.standing import managed_by
 
 from .assets import asset
@@ -61,11 +62,23 @@ HEADERS: Mapping[str, str] = MappingProxyType(
 )
 
 
+# Browsers obey none of them, and what was entered in a form stays what it was.
+_CONTROLS = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0))))
+
+
+def _shown(value: object) -> object:
+    """A value as a page shows it: a name that is stored with hidden characters must not look like another one."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return shown(value, allowed=_CONTROLS)
+    return value
+
+
 def templates() -> Environment:
     """The templates, in which every value is escaped and a forgotten one is an error."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

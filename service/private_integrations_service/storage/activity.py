@@ -13,8 +13,10 @@ from typing import Any
 import pysqlite3.dbapi2 as sqlite
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 
+from ..private_files import open_private
 from .ballast import SIZE as BALLAST
 from .tables import from_milliseconds, to_milliseconds
+from .watched_files import identity_of
 
 FILE_NAME = "activity.db"
 
@@ -31,27 +33,31 @@ DEAD = "token-"
 _VERSION = 1
 # `reason` is empty for what was let through; `scope` where no scope is known that would have been needed.
 _SCHEMA = (
-    "CREATE TABLE tokens (token_id INTEGER PRIMARY KEY, integration_id TEXT NOT NULL, generation INTEGER NOT NULL)",
+    """
+    CREATE TABLE tokens (
+        token_id INTEGER PRIMARY KEY, integration_id TEXT NOT NULL, generation INTEGER NOT NULL
+    ) STRICT
+    """,
     "CREATE INDEX tokens_by_integration ON tokens (integration_id)",
     """
     CREATE TABLE requests (
         token_id INTEGER NOT NULL, hour INTEGER NOT NULL, scope TEXT NOT NULL, reason TEXT NOT NULL,
         requests INTEGER NOT NULL,
         PRIMARY KEY (token_id, hour, scope, reason)
-    ) WITHOUT ROWID
+    ) WITHOUT ROWID, STRICT
     """,
     """
     CREATE TABLE uses (
         token_id INTEGER NOT NULL, scope TEXT NOT NULL, reason TEXT NOT NULL, last_at INTEGER NOT NULL,
         PRIMARY KEY (token_id, scope, reason)
-    ) WITHOUT ROWID
+    ) WITHOUT ROWID, STRICT
     """,
     """
     CREATE TABLE callers (
         id INTEGER PRIMARY KEY, token_id INTEGER NOT NULL, address TEXT NOT NULL, agent TEXT NOT NULL,
         requests INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
         UNIQUE (token_id, address, agent)
-    )
+    ) STRICT
     """,
     # Beside a database that was restored from an older copy or made anew, ids come again: what is known of the token
     # that had one before must not be shown to those who have it now.
@@ -70,8 +76,8 @@ _SCHEMA = (
         );
     END
     """,
-    "CREATE TABLE workers (pid INTEGER PRIMARY KEY, run TEXT NOT NULL, flushed_at INTEGER NOT NULL)",
-    "CREATE TABLE observation (id INTEGER PRIMARY KEY CHECK (id = 1), since INTEGER NOT NULL)",
+    "CREATE TABLE workers (pid INTEGER PRIMARY KEY, run TEXT NOT NULL, flushed_at INTEGER NOT NULL) STRICT",
+    "CREATE TABLE observation (id INTEGER PRIMARY KEY CHECK (id = 1), since INTEGER NOT NULL) STRICT",
     "PRAGMA user_version = 1",
 )
 
@@ -152,6 +158,8 @@ class Activity:
         self._run = run
         self._writer: Any = None
         self._purged_hour = 0
+        # Which file is written, and which one is read: it may be deleted, and another one made, at any time.
+        self._written = self._identity = identity_of(self.file)
         self._readers = _readers(self.file)
         # Who only reads finds tables. A disk without room, or a damaged file, is no reason not to start.
         with suppress(sqlite.Error, OSError, NoRoom):
@@ -160,6 +168,10 @@ class Activity:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A read-only transaction: one consistent view. Raises SQLAlchemyError."""
+        if identity_of(self.file) != self._identity:
+            # What is read from a file that is gone would lack what other workers write to the one in its place.
+            self._readers.dispose()
+            self._identity = identity_of(self.file)
         with self._readers.connect() as connection, connection.begin():
             yield connection
 
@@ -199,8 +211,11 @@ class Activity:
     def _connected(self) -> Any:
         if shutil.disk_usage(self.file.parent).free < 2 * BALLAST:
             raise NoRoom(f"less than {2 * BALLAST >> 20} MiB are free")
+        if self._writer is not None and identity_of(self.file) != self._written:
+            self._disconnect()
         if self._writer is None:
             self._writer = _opened(self.file)
+            self._written = identity_of(self.file)
         return self._writer
 
     def _disconnect(self) -> None:
@@ -336,7 +351,7 @@ HAVING refused >= ?
 
 def _opened(file: Path) -> Any:
     """A connection that writes, over the newest schema."""
-    os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
+    os.close(open_private(file, os.O_RDWR | os.O_CREAT))
     connection = _connect(file)
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -371,7 +386,9 @@ def _readers(file: Path) -> Engine:
 
 
 def _connect(file: Path, *, query_only: bool = False) -> Any:
-    connection = sqlite.connect(str(file), isolation_level=None, check_same_thread=False)
+    # Never creates it (mode=rw): in place of a file that was deleted there would be an empty one.
+    path = f"{file.absolute().as_uri()}?mode=rw"
+    connection = sqlite.connect(path, uri=True, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA busy_timeout=5000")
     connection.execute("PRAGMA journal_mode=WAL")
     # A killed process loses nothing by this, a power cut perhaps the last seconds.

@@ -6,15 +6,29 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Integer, LargeBinary, Row, Select, cast, false, insert, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    LargeBinary,
+    Row,
+    Select,
+    cast,
+    false,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+)
 
-from private_integrations.chain import BEGINNING, Head, canonical, hash_of
+from private_integrations.chain import BEGINNING, DAMAGED, Head, canonical, hash_of
 from private_integrations.contract import DEPLOYMENT_AGENT, AuditEntry, Integration, rfc3339
 
 from ..actor import Actor
 from ..tokens import scrubbed
 from .database import Write
-from .tables import audit, from_milliseconds
+from .tables import AUDIT_IS_DAMAGED, AUDIT_TEXTS, audit, from_milliseconds
 
 
 def record(write: Write, integration: Integration, *, actor: Actor, action: str, **detail: object) -> None:
@@ -63,16 +77,13 @@ class Found:
 
 def latest(connection: Connection, search: Search, *, before: int | None = None, limit: int) -> list[Found]:
     """The newest rows, the last one first; with `before`, those that were written before that place."""
-    query = _searched(search).order_by(audit.c.id.desc()).limit(limit)
-    if before is not None:
-        query = query.where(audit.c.id < before)
-    return [_found(row) for row in connection.execute(query)]
+    behind = () if before is None else (audit.c.id < before,)
+    return _read(connection, search, *behind, limit=limit, newest_first=True)
 
 
 def following(connection: Connection, search: Search, *, after: int, limit: int) -> list[Found]:
     """The rows behind a place in the log, in the order in which they were written."""
-    query = _searched(search).where(audit.c.id > after).order_by(audit.c.id).limit(limit)
-    return [_found(row) for row in connection.execute(query)]
+    return _read(connection, search, audit.c.id > after, limit=limit, newest_first=False)
 
 
 def head(connection: Connection, account_id: str | None) -> Head:
@@ -118,13 +129,26 @@ def _add(
     write.connection.execute(insert(audit).values(**stored))
 
 
-# Each value as the bytes that are stored: a row that somebody has tampered with is read too, and told by its hash.
-_BYTES = ("actor", "action", "account_id", "integration_id", "detail", "address", "agent", "previous", "hash")
+# Each value as the bytes that are stored: a row that somebody has tampered with is read too, and told by its hash. The
+# types are read beside them: cast, a value of another type reads like the one that was written.
+_NUMBERS = ("at", "sequence")
+_OPTIONAL = ("account_id", "integration_id")
 _STORED = (
     audit.c.id,
-    *(cast(audit.c[name], Integer).label(name) for name in ("at", "sequence")),
-    *(cast(audit.c[name], LargeBinary).label(name) for name in _BYTES),
+    *(cast(audit.c[name], Integer).label(name) for name in _NUMBERS),
+    *(cast(audit.c[name], LargeBinary).label(name) for name in AUDIT_TEXTS),
+    *(func.typeof(audit.c[name]).label(f"type_of_{name}") for name in (*_NUMBERS, *AUDIT_TEXTS)),
 )
+
+
+def _read(
+    connection: Connection, search: Search, *places: ColumnElement[bool], limit: int, newest_first: bool
+) -> list[Found]:
+    """The rows that a search finds, and every damaged one that it reaches: what those say finds them no more."""
+    order = audit.c.id.desc() if newest_first else audit.c.id
+    queries = [query.where(*places).order_by(order).limit(limit) for query in (_searched(search), _damaged(search))]
+    found = {row.id: row for query in queries for row in connection.execute(query)}
+    return [_found(found[place]) for place in sorted(found, reverse=newest_first)[:limit]]
 
 
 def _searched(search: Search) -> Select[Any]:
@@ -150,39 +174,70 @@ def _searched(search: Search) -> Select[Any]:
     return query
 
 
+def _damaged(search: Search) -> Select[Any]:
+    """The damaged rows of the accounts that a search reaches, compared byte by byte."""
+    reached = [audit.c.account_id.is_(None)] if search.own else []
+    if search.accounts is None:
+        reached.append(audit.c.account_id.is_not(None))
+    else:
+        wanted = [account.encode() for account in search.accounts]
+        reached.append(cast(audit.c.account_id, LargeBinary).in_(wanted))
+    return select(*_STORED).where(text(AUDIT_IS_DAMAGED), or_(false(), *reached))
+
+
 def _found(row: Row[Any]) -> Found:
-    texts = {name: _text(getattr(row, name)) for name in _BYTES}
-    return Found(
-        row.id,
-        {
-            "account": texts["account_id"],
-            "action": texts["action"],
-            "actor": texts["actor"],
-            "address": texts["address"],
-            "agent": texts["agent"],
-            "at": _instant(row.at),
-            "detail": _detail(texts["detail"] or ""),
-            "integration_id": texts["integration_id"],
-            "previous": texts["previous"],
-            "sequence": row.sequence,
-            "hash": texts["hash"],
-        },
-    )
+    damaged = _damage(row)
+    texts = {name: _text(getattr(row, name)) for name in AUDIT_TEXTS}
+    detail = _detail(texts["detail"] or "")
+    if detail is None:
+        damaged.setdefault("detail", "no JSON that was written")
+    written = {
+        "account": texts["account_id"],
+        "action": texts["action"] or "",
+        "actor": texts["actor"] or "",
+        "address": texts["address"] or "",
+        "agent": texts["agent"] or "",
+        "at": _instant(row.at or 0),
+        "detail": {"unreadable": texts["detail"]} if detail is None else detail,
+        "integration_id": texts["integration_id"],
+        "previous": texts["previous"] or "",
+        "sequence": row.sequence or 0,
+        "hash": texts["hash"] or "",
+    }
+    return Found(row.id, {**written, DAMAGED: damaged} if damaged else written)
+
+
+def _damage(row: Row[Any]) -> dict[str, str]:
+    """The columns that are stored as what was never written, each with what it is."""
+    damaged = {}
+    for name in (*_NUMBERS, *AUDIT_TEXTS):
+        kind = getattr(row, f"type_of_{name}")
+        if kind != ("integer" if name in _NUMBERS else "text") and not (kind == "null" and name in _OPTIONAL):
+            damaged[name] = kind
+        elif name in AUDIT_TEXTS and not _is_text(getattr(row, name)):
+            damaged[name] = "no UTF-8"
+    return damaged
+
+
+def _is_text(stored: bytes | None) -> bool:
+    try:
+        return stored is None or stored.decode() is not None
+    except UnicodeDecodeError:
+        return False
 
 
 def _text(stored: bytes | None) -> str | None:
     return None if stored is None else stored.decode(errors="backslashreplace")
 
 
-def _detail(stored: str) -> dict[str, Any]:
-    unreadable = {"unreadable": stored}
+def _detail(stored: str) -> dict[str, Any] | None:
     try:
         detail = json.loads(stored)
         canonical(detail).encode()
     except (ValueError, RecursionError):
-        return unreadable
+        return None
     # In another spelling it is not what was written, though it may read the same.
-    return detail if isinstance(detail, dict) and json.dumps(detail) == stored else unreadable
+    return detail if isinstance(detail, dict) and json.dumps(detail) == stored else None
 
 
 def _instant(stored: int) -> str:

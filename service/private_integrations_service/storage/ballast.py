@@ -11,6 +11,8 @@ from pathlib import Path
 import pysqlite3.dbapi2 as sqlite
 from sqlalchemy.exc import DBAPIError
 
+from ..private_files import open_private
+
 FILE_NAME = "ballast"
 
 # Room for a whole journal: after 1000 pages of 4 KiB SQLite writes it back and begins anew at its start, so
@@ -54,7 +56,9 @@ class Ballast:
 
     def _is_there(self) -> bool:
         # Asked anew each time: another worker may have released it.
-        return self._file.exists() and self._file.stat().st_size == SIZE
+        with suppress(FileNotFoundError):
+            return self._file.lstat().st_size == SIZE
+        return False
 
 
 def disk_is_full(error: DBAPIError | sqlite.Error, folder: Path) -> bool:
@@ -78,7 +82,7 @@ def _takes_more(folder: Path) -> bool:
 
 def _fill(file: Path) -> None:
     """Write the whole file; half a one is taken away again."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = open_private(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(os.urandom(SIZE))

@@ -19,15 +19,20 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from private_integrations.errors import ConfigurationError
 
+from ..private_files import open_private, prepare_folder
 from . import tables
 from .ballast import Ballast, disk_is_full
 from .revision import Revision
 from .shared import HighWater, shared_numbers
 from .turn import StorageBusy, Turn
+from .watched_files import WatchedFiles
 
 FILE_NAME = "private-integrations.db"
 LOCK_NAME = "server.lock"
 TURN_NAME = "writer.lock"
+
+# The journal and its index, which SQLite keeps beside the database.
+_PARTS = ("-wal", "-shm")
 
 # Versions 3.7.0 to 3.51.2 can lose a committed transaction, here: a revocation (sqlite.org/wal.html, "WAL reset bug").
 _OLDEST_SQLITE = (3, 51, 3)
@@ -58,15 +63,18 @@ class Database:
     def __init__(self, file: Path, lock: int) -> None:
         self.file = file
         self.run = secrets.token_hex(8)
-        numbers = shared_numbers(2)
+        watched = (file, *(file.with_name(file.name + part) for part in _PARTS), file.with_name(LOCK_NAME))
+        numbers = shared_numbers(2 + 2 * len(watched))
         self.revision = Revision(numbers[:1])
-        self._high_water = HighWater(numbers[1:])
+        self._high_water = HighWater(numbers[1:2])
+        self._files = WatchedFiles(watched, numbers[2:])
         self._lock = lock
         self._turn = Turn(file.parent / TURN_NAME)
         self._writer = _engine(file, pool_size=1, begin="BEGIN IMMEDIATE")
         self._readers = _engine(file, pool_size=8, begin="BEGIN", query_only=True)
         _migrate(self._writer)
         self._high_water.advance(self._stored_high_water())
+        self._files.note()
         self._ballast = Ballast(file.parent)
         self._ballast.renew()
 
@@ -80,7 +88,7 @@ class Database:
         """A transaction that has the writers' turn from its start and commits at the end of the block.
 
         `verdicts` says whether it may change what any token opens; then it also moves the revision.
-        Raises StorageBusy, DiskFull, or another of SQLAlchemy's errors, when nothing could be stored.
+        Raises StorageBusy, DiskFull, StorageMoved, or another of SQLAlchemy's errors, when nothing could be stored.
         """
         with self._turn.taken():
             with self._transaction(now, verdicts) as write:
@@ -111,13 +119,22 @@ class Database:
             return self._ended(now, operation)
 
     def settle(self) -> None:
-        """Put right what a killed process left of the revision; raises StorageBusy."""
+        """Put right what a killed process left of the revision; raises StorageBusy, and StorageMoved."""
         with self._turn.taken(ending=True):
+            # Reading opens the journal, which is closed before workers are forked.
+            self._stored_high_water()
+            self._files.note()
+            self._files.require()
             self.revision.settle()
+
+    def require_files(self) -> None:
+        """Raise StorageMoved if the database isn't where it was opened; looked at every quarter of a second."""
+        self._files.require_lately()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A read-only transaction: one consistent view."""
+        """A read-only transaction: one consistent view. Raises StorageMoved, or another of SQLAlchemy's errors."""
+        self._files.require_lately()
         with self._readers.connect() as connection, connection.begin():
             yield connection
 
@@ -127,8 +144,11 @@ class Database:
 
     def disconnect(self) -> None:
         """Close every connection; the next use opens new ones."""
+        in_place = self._files.moved is None
         self._readers.dispose()
         self._writer.dispose()
+        if in_place:
+            self._files.forget_closed()
 
     def close(self) -> None:
         """Close every connection and give the data folder free, once no forked process has it either."""
@@ -139,10 +159,13 @@ class Database:
     @contextmanager
     def _transaction(self, now: datetime, verdicts: bool) -> Iterator[Write]:
         try:
+            self._files.require()
             with self._writer.connect() as connection, connection.begin() as transaction:
                 yield Write(connection, self._advance_clock(connection, now))
                 with self.revision.changing() if verdicts else nullcontext():
                     transaction.commit()
+            # Once more before it is answered: what was committed to a file that is gone ends with this process.
+            self._files.require()
         except DBAPIError as error:
             if disk_is_full(error, self.file.parent):
                 raise DiskFull(f"there is no room for a change in {self.file.parent}") from error
@@ -171,7 +194,7 @@ class Database:
 def open_database(folder: Path) -> Database:
     """Open the database of a data folder, creating and migrating it as needed.
 
-    Raises ConfigurationError when the SQLite library is too old, the folder can't be used, or another
+    Raises ConfigurationError when the SQLite library is too old, the folder can't be used or trusted, or another
     server has it open.
     """
     if sqlite.sqlite_version_info < _OLDEST_SQLITE:
@@ -179,11 +202,11 @@ def open_database(folder: Path) -> Database:
             f"SQLite {sqlite.sqlite_version} can lose committed changes; 3.51.3 or newer is needed: "
             "pip install --upgrade pysqlite3"
         )
+    prepare_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)
+        lock = open_private(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT)
         for name in (FILE_NAME, TURN_NAME):
-            os.close(os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(open_private(folder / name, os.O_RDWR | os.O_CREAT))
     except OSError as error:
         raise ConfigurationError(f"data folder {folder} can't be used: {error.strerror}") from error
     _take(lock, folder)
@@ -230,7 +253,9 @@ def _engine(file: Path, *, pool_size: int, begin: str, query_only: bool = False)
 
 def _connect(file: Path, *, query_only: bool) -> Any:
     # The driver opens no transactions of its own (isolation_level=None): `begin` above says how.
-    connection = sqlite.connect(str(file), isolation_level=None, check_same_thread=False)
+    # Never creates it (mode=rw): in place of a file that was deleted there would be an empty one.
+    path = f"{file.absolute().as_uri()}?mode=rw"
+    connection = sqlite.connect(path, uri=True, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA busy_timeout=5000")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")

@@ -3,10 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import JSON as AnyJSON
 from sqlalchemy import (
-    JSON,
     BigInteger,
-    Boolean,
     CheckConstraint,
     Column,
     Dialect,
@@ -15,12 +14,16 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
-    String,
     Table,
     TypeDecorator,
     UniqueConstraint,
     text,
 )
+from sqlalchemy import Boolean as AnyBoolean
+
+# SQLite's strict tables know TEXT, and no VARCHAR.
+from sqlalchemy import Text as String
+from sqlalchemy.ext.compiler import compiles
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -38,7 +41,7 @@ def from_milliseconds(value: int) -> datetime:
 class Instant(TypeDecorator[datetime]):
     """An aware UTC datetime, stored as milliseconds since the epoch."""
 
-    impl = BigInteger
+    impl = BigInteger().with_variant(Integer(), "sqlite")
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
@@ -48,6 +51,24 @@ class Instant(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Give the instant back."""
         return None if value is None else from_milliseconds(value)
+
+
+class JSON(AnyJSON):
+    """JSON in a strict table: TEXT."""
+
+
+class Boolean(AnyBoolean):
+    """A truth value in a strict table: INTEGER."""
+
+
+@compiles(JSON, "sqlite")
+def _json(*_: object, **__: object) -> str:
+    return "TEXT"
+
+
+@compiles(Boolean, "sqlite")
+def _boolean(*_: object, **__: object) -> str:
+    return "INTEGER"
 
 
 metadata = MetaData(
@@ -176,6 +197,14 @@ tokens = Table(
     sqlite_autoincrement=True,
 )
 
+# A row of the audit log in which a value is not of the type that was written; `at` and `sequence` come first.
+AUDIT_TEXTS = ("actor", "action", "account_id", "integration_id", "detail", "address", "agent", "previous", "hash")
+AUDIT_IS_DAMAGED = (
+    "typeof(at) || typeof(sequence) || "
+    + " || ".join(f"typeof(ifnull({name}, ''))" if name.endswith("_id") else f"typeof({name})" for name in AUDIT_TEXTS)
+    + f" <> '{'integer' * 2 + 'text' * len(AUDIT_TEXTS)}'"
+)
+
 audit = Table(
     "audit",
     metadata,
@@ -201,6 +230,8 @@ audit = Table(
         sqlite_where=text("account_id IS NULL"),
         postgresql_where=text("account_id IS NULL"),
     ),
+    # Finds them at once; empty unless somebody tampered with the log.
+    Index("ix_audit_damaged", "id", sqlite_where=text(AUDIT_IS_DAMAGED)),
     sqlite_autoincrement=True,
 )
 
@@ -546,3 +577,7 @@ labs_off = Table(
     Column("account_id", String, ForeignKey("accounts.id"), primary_key=True),
     Column("since", Instant, nullable=False),
 )
+
+# A column takes values of its own type only. SQLite's other tables store a text as a BLOB, which no comparison finds.
+for _table in metadata.tables.values():
+    _table.dialect_options["sqlite"]["strict"] = True

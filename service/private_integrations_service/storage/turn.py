@@ -10,6 +10,8 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..private_files import open_private
+
 PLACES = 40
 """How many threads of a process may wait; the server has as many again for reads (server.py)."""
 
@@ -31,7 +33,7 @@ class Turn:
         """`patience`: how many seconds a change waits at most, and one that ends tokens."""
         # A record lock belongs to the process: a forked descriptor will do, and no other one of this file may
         # be closed while it is held, for that would give it free.
-        self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        self._descriptor = open_private(file, os.O_RDWR | os.O_CREAT)
         self._patience = patience
         self._patience_ending = patience_ending
         self._places = threading.BoundedSemaphore(PLACES)

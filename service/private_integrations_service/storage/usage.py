@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from private_integrations.errors import ConfigurationError
 
+from ..private_files import open_private
+
 FILE_NAME = "rate-limits"
 
 # An account's place is one of the eight of its group; 640 KiB in all.
@@ -95,14 +97,14 @@ def _open(file: Path, size: int) -> int:
         with _locked(folder):
             if not _is_whole(file, size):
                 _make(file, size)
-            return os.open(file, os.O_RDWR)
+            return open_private(file, os.O_RDWR)
     finally:
         os.close(folder)
 
 
 def _is_whole(file: Path, size: int) -> bool:
     try:
-        with file.open("rb") as stream:
+        with os.fdopen(open_private(file, os.O_RDONLY), "rb") as stream:
             return stream.read(len(_HEADER)) == _HEADER and os.fstat(stream.fileno()).st_size == size
     except FileNotFoundError:
         return False
@@ -110,7 +112,7 @@ def _is_whole(file: Path, size: int) -> bool:
 
 def _make(file: Path, size: int) -> None:
     unfinished = file.with_suffix(".new")
-    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = open_private(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         # Written whole, so that later there is room for every place. Not posix_fallocate, which macOS lacks.
         with os.fdopen(descriptor, "wb") as stream:

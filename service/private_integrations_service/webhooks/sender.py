@@ -13,12 +13,13 @@ from datetime import datetime
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..fetching import Interrupted
 from ..operations.deliveries import Due, next_due, record
 from ..redelivery import Tried
 from ..sealing import SealBroken
 from ..storage.database import Database
 from ..storage.webhooks import Endpoint, Kind, endpoints_with_due
-from .posting import Interrupted, Poster
+from .posting import Poster
 
 Signer = Callable[[Endpoint, str, datetime, bytes], Mapping[str, str]]
 """Gives the headers that prove where a message is from: to an endpoint, its id, instant and body; raises SealBroken."""

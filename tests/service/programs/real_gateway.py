@@ -9,6 +9,29 @@ from raw_http import Answer, Door
 from recording_api import Received, RecordingApi
 
 PLATFORM = "services.leadconnectorhq.com"
+OVERRIDING = (
+    "X-HTTP-Method",
+    "X-HTTP-Method-Override",
+    "X-Method-Override",
+    "X-Original-Method",
+    "X-Original-URI",
+    "X-Original-URL",
+    "X-Original-Path",
+    "X-Original-Host",
+    "X-Override-URL",
+    "X-Rewrite-URL",
+    "X-Rewrite-URI",
+    "X-Forwarded-Method",
+    "X-Forwarded-URI",
+    "X-Forwarded-URL",
+    "X-Forwarded-Path",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Host",
+    "X-Envoy-Original-Path",
+    "X-Host",
+)
+"""Headers by which some servers let a client say another method, path or host than the request's own."""
+
 CONSUMERS_NAME = "api.example.com"
 CREDENTIAL = "pit-" + "11111111-2222-3333-4444-555555555555"
 _START_SECONDS = 30

@@ -1,0 +1,86 @@
+"""Notice that the files of a running service were deleted, moved or replaced: what it writes to them would be lost."""
+
+import logging
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+# How long a look is good for those who only read: a look is a call of the system for each file.
+_SECONDS = 0.25
+
+_log = logging.getLogger(__name__)
+
+
+class StorageMoved(SQLAlchemyError):
+    """The files at the database's paths are not those that the service has open: no change to them would last."""
+
+
+class WatchedFiles:
+    """Files that must stay where they are for as long as they are open, by device and inode.
+
+    `numbers` are two for each file, shared by all processes of the service: a worker that is started after a file was
+    replaced must not take the new one for the one that the others have open.
+    """
+
+    def __init__(self, files: Sequence[Path], numbers: "memoryview[int]") -> None:
+        self._files = files
+        self._numbers = numbers
+        self._looked_at = float("-inf")
+        self._is_told = False
+
+    def note(self) -> None:
+        """Remember where the files are now that are open and weren't noted; by who has the writers' turn."""
+        for index, file in enumerate(self._files):
+            if not self._noted(index):
+                self._numbers[2 * index], self._numbers[2 * index + 1] = identity_of(file)
+
+    def forget_closed(self) -> None:
+        """Forget the files that were removed by closing the last connection to the database."""
+        for index, file in enumerate(self._files):
+            if identity_of(file) == (0, 0):
+                self._numbers[2 * index] = self._numbers[2 * index + 1] = 0
+
+    @property
+    def moved(self) -> Path | None:
+        """The first file that isn't where it was; None: all are."""
+        for index, file in enumerate(self._files):
+            if self._noted(index) and identity_of(file) != (self._numbers[2 * index], self._numbers[2 * index + 1]):
+                return file
+        return None
+
+    def require(self) -> None:
+        """Raise StorageMoved, and the alarm once, if a file isn't where it was."""
+        moved = self.moved
+        if moved is None:
+            self._is_told = False
+            return
+        if not self._is_told:
+            self._is_told = True
+            _log.critical(
+                "ALARM: %s was deleted, moved or replaced under the running service: nothing is stored and every "
+                "token is refused. Put it back where it was, or restart the service with the data that should hold",
+                moved,
+            )
+        raise StorageMoved(f"{moved} was deleted, moved or replaced")
+
+    def require_lately(self) -> None:
+        """The same, at most every quarter of a second: for those who only read."""
+        now = time.monotonic()
+        if now - self._looked_at >= _SECONDS:
+            self.require()
+            self._looked_at = now
+
+    def _noted(self, index: int) -> bool:
+        return self._numbers[2 * index + 1] != 0
+
+
+def identity_of(file: Path) -> tuple[int, int]:
+    """Device and inode of what is at a path, zeros if nothing is; a symbolic link is itself, not what it leads to."""
+    try:
+        found = os.lstat(file)
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
