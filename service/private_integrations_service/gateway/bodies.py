@@ -1,5 +1,6 @@
 """Which accounts a body names: forms and JSON are read whole, multipart bodies are watched while they pass."""
 
+import logging
 import re
 from typing import NamedTuple
 
@@ -28,6 +29,8 @@ _LIKE_JSON = re.compile(rb"\{|\[")
 _FORM_LIKE_JSON = re.compile(rb"\{|\[\s*[\[{\"]")
 _CHARSET_FIELD = "_charset_"
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+# The parser's own lines say what is wrong with a consumer's body, which the refusal does.
+_UNHEARD = logging.Logger("multipart", logging.CRITICAL + 1)
 _PLAIN_ENCODINGS = frozenset({b"7bit", b"8bit", b"binary"})
 
 
@@ -85,6 +88,7 @@ class FormWatch:
                 "on_end": self._end,
             },
         )
+        self._parser.logger = _UNHEARD
         self._marker = b"--" + boundary
         self._raw = b""
         self._markers = 0
