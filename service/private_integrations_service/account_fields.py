@@ -51,6 +51,9 @@ HEADERS = frozenset(words.replace(" ", joint).encode() for words in _WORDS for j
 
 _NO_ALPHANUMERIC = re.compile(r"[^a-z0-9]+")
 _BRACKETS = re.compile(r"[\[\]]+")
+_ANY_WORD = re.compile("|".join(sorted(_BY_FOLDED, key=len, reverse=True)))
+# No server follows a path of so many steps; one that is longer costs time to take apart.
+_MOST_STEPS = 100
 # Longer names are not remembered: the memory for them must stay small.
 _LONGEST_REMEMBERED = 100
 
@@ -83,6 +86,10 @@ _remembered_kind = lru_cache(maxsize=4096)(_kind_of)
 
 
 def _kind_of_path(name: str) -> Names | None:
+    if _ANY_WORD.search(_folded(name)) is None:
+        return None
+    if name.count("[") + name.count("]") + name.count(".") > _MOST_STEPS:
+        return Names.OTHER
     pieces = [piece for piece in _BRACKETS.split(name) if piece and not piece.isdecimal()]
     for position, piece in enumerate(pieces):
         last = position == len(pieces) - 1

@@ -29,6 +29,8 @@ _LIKE_JSON = re.compile(rb"\{|\[")
 _FORM_LIKE_JSON = re.compile(rb"\{|\[\s*[\[{\"]")
 _CHARSET_FIELD = "_charset_"
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+# The parser's own lines say what is wrong with a consumer's body, which the refusal does.
+_UNHEARD = logging.Logger("multipart", logging.CRITICAL + 1)
 _PLAIN_ENCODINGS = frozenset({b"7bit", b"8bit", b"binary"})
 
 
@@ -70,9 +72,6 @@ def _says_charset(name: str, value: bytes) -> bool:
     return name.strip().lower() == _CHARSET_FIELD and value.strip().lower() not in UTF_8
 
 
-_QUIET = logging.Logger("python_multipart, unheard", logging.CRITICAL + 1)
-
-
 class FormWatch:
     """Reads the fields of a multipart body that name an account, while the body passes by."""
 
@@ -89,8 +88,7 @@ class FormWatch:
                 "on_end": self._end,
             },
         )
-        # What is broken is refused; the library would also have a line about it on stderr, with bytes of the body.
-        self._parser.logger = _QUIET
+        self._parser.logger = _UNHEARD
         self._marker = b"--" + boundary
         self._raw = b""
         self._markers = 0
