@@ -1,12 +1,26 @@
 """Reading a request's body whole, up to a limit: both APIs do it before anything is decided on it."""
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 
 from starlette.types import Receive
 
 BODY_SECONDS = 30
-"""How long a body may take: a client that sends a byte now and then would hold its connection for ever."""
+"""How long a body of our own APIs may take: a client that drips would hold its connection for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a body must come: `rate` bytes a second over each `window`, or its end, and all of it in `total`.
+
+    Times in seconds. The usual rate and window are those of Apache's `RequestReadTimeout body=20,MinRate=500`.
+    """
+
+    total: float = BODY_SECONDS
+    window: float = 20
+    rate: int = 500
 
 
 class Unread(Enum):
@@ -15,26 +29,44 @@ class Unread(Enum):
     TOO_LARGE = "too large"
     TOO_SLOW = "too slow"
     CLIENT_GONE = "client gone"
+    NO_ROOM = "no room"
 
 
-async def read_body(receive: Receive, limit: int, seconds: float = BODY_SECONDS) -> bytes | Unread:
-    """The whole body of an ASGI request, at most `limit` bytes, arriving within some seconds."""
+USUAL = Pace()
+
+
+def _always(_: int) -> bool:
+    return True
+
+
+async def read_body(
+    receive: Receive, limit: int, pace: Pace = USUAL, keeps: Callable[[int], bool] = _always
+) -> bytes | Unread:
+    """Read the whole body of an ASGI request, at most `limit` bytes, if it comes fast enough.
+
+    `keeps` is asked before so many more bytes are kept in memory; if it says no the body is Unread.NO_ROOM.
+    """
+    loop = asyncio.get_running_loop()
+    last = loop.time() + pace.total
+    body = bytearray()
+    since = 0
     try:
-        async with asyncio.timeout(seconds):
-            return await _whole(receive, limit)
+        async with asyncio.timeout_at(min(loop.time() + pace.window, last)) as deadline:
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return Unread.CLIENT_GONE
+                part = message.get("body", b"")
+                if len(body) + len(part) > limit:
+                    return Unread.TOO_LARGE
+                if not keeps(len(part)):
+                    return Unread.NO_ROOM
+                body += part
+                if not message.get("more_body", False):
+                    return bytes(body)
+                since += len(part)
+                if since >= pace.rate * pace.window:
+                    since = 0
+                    deadline.reschedule(min(loop.time() + pace.window, last))
     except TimeoutError:
         return Unread.TOO_SLOW
-
-
-async def _whole(receive: Receive, limit: int) -> bytes | Unread:
-    body = b""
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return Unread.CLIENT_GONE
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > limit:
-            return Unread.TOO_LARGE
-    return body

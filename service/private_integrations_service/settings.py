@@ -68,6 +68,9 @@ class Settings:
     upstream_timeout: timedelta = timedelta(seconds=60)
     """How long the gateway waits for the next byte of the upstream, or of the consumer;
     PRIVATE_INTEGRATIONS_UPSTREAM_TIMEOUT."""
+    request_timeout: timedelta = timedelta(minutes=10)
+    """How long a forwarded request may take in all, from its head to the end of the answer;
+    PRIVATE_INTEGRATIONS_REQUEST_TIMEOUT."""
     public_url: str | None = None
     """Where browsers find the settings pages, `https://host` or with a port; None: by whatever host they name;
     PRIVATE_INTEGRATIONS_PUBLIC_URL."""
@@ -239,6 +242,7 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
         "streamed_body_limit": ("PRIVATE_INTEGRATIONS_STREAMED_BODY_LIMIT", _number),
         "upstream_connections": ("PRIVATE_INTEGRATIONS_UPSTREAM_CONNECTIONS", _number),
         "upstream_timeout": ("PRIVATE_INTEGRATIONS_UPSTREAM_TIMEOUT", _interval),
+        "request_timeout": ("PRIVATE_INTEGRATIONS_REQUEST_TIMEOUT", _interval),
         "trusted_proxies": ("PRIVATE_INTEGRATIONS_TRUSTED_PROXIES", networks),
         "webhook_ports": ("PRIVATE_INTEGRATIONS_WEBHOOK_PORTS", _ports),
         "webhook_networks": ("PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS", networks),

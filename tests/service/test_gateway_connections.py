@@ -7,7 +7,10 @@ import pytest
 
 from private_integrations_service.gateway import GatewayLimits, Upstream
 from private_integrations_service.gateway.pool import Pool
+from private_integrations_service.shares import Owner
 from raw_upstream import RawUpstream
+
+OWNER = Owner("account", 1)
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def exchanges(upstream, *methods):
         pool = Pool(Upstream.parse(f"http://127.0.0.1:{upstream.port}"), GatewayLimits())
         got = []
         for method in methods:
-            connection = await pool.take(fresh=False)
+            connection = await pool.take(OWNER, fresh=False)
             connection.begin(method)
             connection.write(method.encode() + b" / HTTP/1.1\r\n\r\n")
             connection.sent()
@@ -34,7 +37,7 @@ def exchanges(upstream, *methods):
             while part := await connection.read():
                 body += part
             got.append((head.status, body, connection.reusable))
-            pool.give_back(connection)
+            pool.give_back(connection, OWNER)
         pool.close()
         return got
 

@@ -17,7 +17,7 @@ def test_a_consumer_that_went_away_breaks_no_other_ones_exchange():
         ours.setblocking(False)
         _, connection = await loop.create_connection(lambda: Connection(GatewayLimits(), lambda _: None), sock=ours)
         went = loop.create_future()
-        exchange = Exchange(connection, lambda: went, GatewayLimits())
+        exchange = Exchange(connection, lambda: went, GatewayLimits(), loop.time())
         connection.begin("GET")
         exchange.listens = True
         exchange.tick(loop.time())

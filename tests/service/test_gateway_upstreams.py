@@ -36,7 +36,8 @@ def gateway(tmp_path_factory, fresh_folder, upstream) -> Iterator[Gateway]:
         location,
         silence=SILENCE,
         queue=0.4,
-        connections=4,
+        # A token's share is four.
+        connections=16,
         tick=0.05,
         idle=60,
     ) as running:
@@ -553,7 +554,7 @@ def test_a_consumer_that_stops_sending_is_a_408(gateway, upstream):
 
 
 def test_waiting_requests_are_bounded(gateway, upstream):
-    """More requests than connections wait for one, and not for ever."""
+    """More requests than a token's share of the connections wait for one, and not for ever."""
     release = threading.Event()
     arrived = threading.Semaphore(0)
 
@@ -573,7 +574,7 @@ def test_waiting_requests_are_bounded(gateway, upstream):
         thread.start()
     for _ in threads:
         assert arrived.acquire(timeout=10)
-    assert gateway.ask("GET", CONTACT).refused == (503, "upstream-busy")
+    assert gateway.ask("GET", CONTACT).refused == (429, "token-share-used")
     waiting = threading.Thread(target=lambda: answers.append(gateway.ask("GET", CONTACT)))
     waiting.start()
     release.set()

@@ -59,6 +59,10 @@ UNAVAILABLE = Refusal(503, "storage-unavailable", "Service Unavailable")
 BUSY = Refusal(503, "storage-busy", "Service Unavailable")
 """Too many changes are waiting for their turn: nothing was changed, and trying again is worth it."""
 
+TOKEN_SHARE_USED = Refusal(429, "token-share-used", "Too Many Requests")
+ACCOUNT_SHARE_USED = Refusal(429, "account-share-used", "Too Many Requests")
+"""The token, or all tokens of the account together, hold as much at once as others leave for them (shares.py)."""
+
 
 def new_trace_id() -> str:
     """A `traceId`: a random UUID, as the platform's are."""

@@ -12,6 +12,7 @@ from ..authorizer.judge import STORAGE_ERRORS, Granted, Judge, refuse_storage
 from ..authorizer.replies import Refusal, send_reply
 from ..request_body import Unread, read_body
 from ..sealing import SealBroken
+from ..shares import Owner, Shares, Short
 from . import refusals
 from .bodies import FormWatch, locations_in
 from .connections import Connection
@@ -28,6 +29,8 @@ CredentialOf = Callable[[str], str | None]
 """Answers an account's upstream credential at once, None if there is none; raises SealBroken, and STORAGE_ERRORS."""
 
 _WHOLE = frozenset({Body.JSON, Body.FORM, Body.UNMARKED})
+# How much a consumer took is known part by part: a longer one would make a slow consumer look like one that stopped.
+_LONGEST_PART = 32 * 1024
 _UNREAD = MappingProxyType(
     {
         Unread.TOO_LARGE: refusals.BODY_TOO_LARGE,
@@ -47,6 +50,33 @@ class _Prepared:
     head: bytes = field(repr=False)
     body: bytes | None = field(repr=False)
     credential: str = field(repr=False)
+    owner: Owner
+    begun: float
+
+
+class _Room:
+    """The memory that one request holds for its body."""
+
+    __slots__ = ("_held", "_owner", "_shares", "short")
+
+    def __init__(self, shares: Shares, owner: Owner) -> None:
+        self._shares = shares
+        self._owner = owner
+        self._held = 0
+        self.short: Short | None = None
+        """Which share had no room."""
+
+    def keeps(self, size: int) -> bool:
+        """Hold so many bytes more, if there is room for them."""
+        self.short = self._shares.take(self._owner, size) if size else None
+        if self.short is None:
+            self._held += size
+        return self.short is None
+
+    def leave(self) -> None:
+        """Hold nothing more."""
+        if self._held:
+            self._shares.give_back(self._owner, self._held)
 
 
 class Gateway:
@@ -61,6 +91,7 @@ class Gateway:
         self._credential_of = credential_of
         self._limits = limits
         self._pool = Pool(upstream, self._limits)
+        self._memory = Shares(limits.memory)
         self._beside = literals_beside(judge.catalogue.endpoints)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,31 +107,37 @@ class Gateway:
     async def _forward(self, scope: Scope, receive: Receive, send: Send) -> Refusal | None:
         """Why nothing was answered; None once an answer has begun."""
         granted: Granted = scope[GRANTED]
+        begun = asyncio.get_running_loop().time()
         request = self._request(scope, granted)
         if isinstance(request, Refusal):
             return request
         credential = self._credential(granted.grant.account_id)
         if isinstance(credential, Refusal):
             return credential
-        body = await self._checked_body(request, granted, receive)
-        if isinstance(body, Refusal):
-            return body
-        length = request.length if body is None else len(body)
-        head = request_head(request, self._upstream, credential, length)
-        if isinstance(head, Refusal):
-            return head
-        prepared = _Prepared(granted, request, head, body, credential)
-        refusal = await self._exchange(prepared, receive, send, fresh=False)
-        if refusal is refusals.STALE and body == b"" and request.idempotent:
-            refusal = await self._exchange(prepared, receive, send, fresh=True)
-        return refusal
+        owner = Owner(granted.grant.account_id, granted.grant.token_id)
+        room = _Room(self._memory, owner)
+        try:
+            body = await self._checked_body(request, granted, receive, room)
+            if isinstance(body, Refusal):
+                return body
+            length = request.length if body is None else len(body)
+            head = request_head(request, self._upstream, credential, length)
+            if isinstance(head, Refusal):
+                return head
+            prepared = _Prepared(granted, request, head, body, credential, owner, begun)
+            refusal = await self._exchange(prepared, receive, send, fresh=False)
+            if refusal is refusals.STALE and body == b"" and request.idempotent:
+                refusal = await self._exchange(prepared, receive, send, fresh=True)
+            return refusal
+        finally:
+            room.leave()
 
     async def _exchange(self, prepared: _Prepared, receive: Receive, send: Send, *, fresh: bool) -> Refusal | None:
         """Send the request over a connection of the pool, and pass the answer on."""
-        connection = await self._pool.take(fresh=fresh)
+        connection = await self._pool.take(prepared.owner, fresh=fresh)
         if isinstance(connection, Refusal):
             return connection
-        exchange = Exchange(connection, receive, self._limits)
+        exchange = Exchange(connection, receive, self._limits, prepared.begun)
         self._pool.watch(exchange)
         uploading = None
         try:
@@ -121,7 +158,7 @@ class Gateway:
                 uploading.cancel()
             self._pool.forget(exchange)
             exchange.end()
-            self._pool.give_back(connection)
+            self._pool.give_back(connection, prepared.owner)
 
     def _request(self, scope: Scope, granted: Granted) -> Forwarded | Refusal:
         match = granted.match
@@ -141,14 +178,16 @@ class Gateway:
         except STORAGE_ERRORS as error:
             return refuse_storage(error)
 
-    async def _checked_body(self, request: Forwarded, granted: Granted, receive: Receive) -> bytes | Refusal | None:
+    async def _checked_body(
+        self, request: Forwarded, granted: Granted, receive: Receive, room: _Room
+    ) -> bytes | Refusal | None:
         """The body to send with the head, after every location in it was judged; None: it is streamed."""
         if request.body is Body.NONE and request.location is None:
             return b""
         named = set() if request.location is None else {request.location}
-        whole = b""
+        whole: bytes | None = b""
         if request.body in _WHOLE:
-            read = await self._read(request, receive)
+            read = await self._read(request, receive, self._limits.checked_body, room)
             if isinstance(read, Refusal):
                 return read
             found = locations_in(read, request.body)
@@ -158,14 +197,30 @@ class Gateway:
             whole = read
         elif (request.length or 0) > self._limits.streamed_body:
             return refusals.BODY_TOO_LARGE
+        elif request.body is not Body.NONE:
+            whole = None
         if named and (refusal := await self._refuse_locations(granted, named)):
             return refusal
-        return whole if request.body in _WHOLE or request.body is Body.NONE else None
+        if whole is None and request.length is not None and request.length <= self._limits.buffered_body:
+            return await self._buffered(request, granted, receive, room)
+        return whole
 
-    async def _read(self, request: Forwarded, receive: Receive) -> bytes | Refusal:
-        if (request.length or 0) > self._limits.checked_body:
+    async def _buffered(self, request: Forwarded, granted: Granted, receive: Receive, room: _Room) -> bytes | Refusal:
+        """A short body that could be streamed, read whole: however slowly it comes, no connection waits for it."""
+        read = await self._read(request, receive, self._limits.buffered_body, room)
+        if isinstance(read, Refusal) or request.body is not Body.MULTIPART:
+            return read
+        watch = FormWatch.of(request.content_type)
+        named = watch if isinstance(watch, Refusal) else watch.feed(read, last=True)
+        refusal = named if isinstance(named, Refusal) else await self._refuse_locations(granted, named)
+        return refusal or read
+
+    async def _read(self, request: Forwarded, receive: Receive, limit: int, room: _Room) -> bytes | Refusal:
+        if (request.length or 0) > limit:
             return refusals.BODY_TOO_LARGE
-        read = await read_body(receive, self._limits.checked_body, self._limits.silence)
+        read = await read_body(receive, limit, self._limits.pace, room.keeps)
+        if room.short is not None:
+            return refusals.OF_SHARE[room.short]
         return _UNREAD[read] if isinstance(read, Unread) else read
 
     async def _refuse_locations(self, granted: Granted, named: set[str]) -> Refusal | None:
@@ -236,7 +291,10 @@ class Gateway:
             return None
         await exchange.send(send, start)
         while not connection.exhausted:
-            await exchange.send(send, {"type": "http.response.body", "body": data, "more_body": True})
+            # An empty part, too: the server sends the head with the first one.
+            for offset in range(0, len(data) or 1, _LONGEST_PART):
+                part = data[offset : offset + _LONGEST_PART]
+                await exchange.send(send, {"type": "http.response.body", "body": part, "more_body": True})
             more = await connection.read()
             if isinstance(more, Refusal):
                 return None

@@ -12,14 +12,35 @@ from .limits import GatewayLimits
 class Exchange:
     """Ends when the upstream is silent, and when the consumer is silent or gone.
 
+    It ends, too, when a consumer that is waited for gives or takes too little, and when it takes too long in all,
+    from `begun` on (the loop's seconds).
+
     Nothing here is made per request but this object: the pool's timer asks for the deadlines, and listens for a
     consumer that goes away only where the answer takes longer than a tick.
     """
 
-    __slots__ = ("_heard", "_limits", "_over", "_receive", "_receiving", "_sending", "connection", "listens")
+    __slots__ = (
+        "_begun",
+        "_heard",
+        "_limits",
+        "_moved",
+        "_over",
+        "_receive",
+        "_receiving",
+        "_sending",
+        "_ticked",
+        "_waited",
+        "connection",
+        "listens",
+    )
 
-    def __init__(self, connection: Connection, receive: Receive, limits: GatewayLimits) -> None:
+    def __init__(self, connection: Connection, receive: Receive, limits: GatewayLimits, begun: float) -> None:
         self.connection = connection
+        self._begun = begun
+        # Of the present window: seconds in which the consumer was waited for, and bytes that moved in them.
+        self._waited = 0.0
+        self._moved = 0
+        self._ticked = begun
         self.listens = False
         """Whether the request was read to its end: what comes from the consumer then is its going away."""
         self._limits = limits
@@ -34,6 +55,7 @@ class Exchange:
         self._receiving = True
         message = await self._receive()
         self._receiving = False
+        self._moved += len(message.get("body", b""))
         self.connection.touch()
         return message
 
@@ -42,15 +64,29 @@ class Exchange:
         self._sending = True
         await send(message)
         self._sending = False
+        self._moved += len(message.get("body", b""))
         self.connection.touch()
 
     def tick(self, now: float) -> None:
         """Look at the deadlines at `now`, in the loop's seconds."""
-        if now - self.connection.progress > self._limits.silence:
-            waits_for_consumer = self._receiving or self._sending
+        waits_for_consumer = self._receiving or self._sending
+        if now - self._begun > self._limits.total or now - self.connection.progress > self._limits.silence:
             self.connection.fail(refusals.CLIENT_TIMEOUT if waits_for_consumer else refusals.TIMEOUT)
+        elif waits_for_consumer and self._is_too_slow(now - self._ticked):
+            self.connection.fail(refusals.CLIENT_TIMEOUT)
         elif self.listens and self._heard is None:
             self._listen()
+        self._ticked = now
+
+    def _is_too_slow(self, waited: float) -> bool:
+        """Whether a window in which the consumer was waited for is over, and too little moved in it."""
+        self._waited += waited
+        if self._waited < self._limits.window:
+            return False
+        rate = self._limits.download_rate if self._sending else self._limits.upload_rate
+        is_slow = self._moved < rate * self._limits.window
+        self._waited, self._moved = 0.0, 0
+        return is_slow
 
     def gone(self) -> None:
         """The consumer has gone away: nobody waits for the answer."""

@@ -2,10 +2,10 @@
 
 import asyncio
 import ssl
-from collections import deque
 from typing import Protocol
 
 from ..authorizer.replies import Refusal
+from ..shares import Line, Owner, Shares
 from . import refusals
 from .connections import Connection
 from .limits import GatewayLimits
@@ -20,7 +20,7 @@ class Ticking(Protocol):
 
 
 class Pool:
-    """At most `limits.connections` connections; used by one event loop."""
+    """At most `limits.connections` connections, shared among accounts and tokens; used by one event loop."""
 
     def __init__(self, upstream: Upstream, limits: GatewayLimits) -> None:
         self._upstream = upstream
@@ -28,30 +28,32 @@ class Pool:
         # The system's trust store; the certificate must be the host's.
         self._tls = ssl.create_default_context() if upstream.secure else None
         self._idle: list[Connection] = []
-        self._places = limits.connections
-        self._queue: deque[asyncio.Future[Connection | None]] = deque()
+        self._shares = Shares(limits.connections)
+        self._line: Line[asyncio.Future[None]] = Line()
         self._open: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._running: set[Ticking] = set()
 
-    async def take(self, *, fresh: bool) -> Connection | Refusal:
-        """A connection that nobody else uses: an idle one, unless it must be `fresh`, else a new one."""
+    async def take(self, owner: Owner, *, fresh: bool) -> Connection | Refusal:
+        """A connection for this owner alone: an idle one, unless it must be `fresh`, else a new one."""
         if self._closed:
             return refusals.CLOSING
+        if self._shares.take(owner) is not None and (refusal := await self._turn(owner)):
+            return refusal
         if self._idle and not fresh:
             # The one used last: the others grow old and are closed.
             return self._idle.pop()
-        if self._places:
-            self._places -= 1
-        elif self._idle:
-            # Its place is ours; when it is lost, it is not the pool's any more.
+        if self._shares.used + len(self._idle) > self._limits.connections:
             self._discard(self._idle.pop(0))
-        else:
-            connection = await self._turn()
-            if connection is not None:
-                return connection
-        return await self._connect()
+        try:
+            connection = await self._connect()
+        except BaseException:
+            self._give_back_share(owner)
+            raise
+        if isinstance(connection, Refusal):
+            self._give_back_share(owner)
+        return connection
 
     def watch(self, exchange: Ticking) -> None:
         """Look at its deadlines from now on."""
@@ -63,16 +65,14 @@ class Pool:
         """Look at its deadlines no more."""
         self._running.discard(exchange)
 
-    def give_back(self, connection: Connection) -> None:
+    def give_back(self, connection: Connection, owner: Owner) -> None:
         """End the use of a connection: kept if another request may be sent over it."""
-        if not connection.reusable or self._closed:
-            connection.close()
-            return
-        connection.rest()
-        if (waiting := self._next()) is not None:
-            waiting.set_result(connection)
-        else:
+        if connection.reusable and not self._closed:
+            connection.rest()
             self._idle.append(connection)
+        else:
+            connection.close()
+        self._give_back_share(owner)
 
     def close(self) -> None:
         """Close every connection; exchanges that run are broken off."""
@@ -82,23 +82,27 @@ class Pool:
         for connection in list(self._open):
             connection.close()
 
-    async def _turn(self) -> Connection | Refusal | None:
-        """Wait for a connection that is given back, or for a place for a new one (None)."""
-        turn: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
+    async def _turn(self, owner: Owner) -> Refusal | None:
+        """Wait until the shares have room for one more connection, and hold it."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._line.join(owner, turn)
         try:
             async with asyncio.timeout(self._limits.queue):
-                return await turn
+                await turn
         except TimeoutError:
+            if turn.cancelled():
+                short = self._shares.take(owner)
+                return None if short is None else refusals.OF_SHARE[short]
+        except asyncio.CancelledError:
             if not turn.cancelled():
-                return turn.result()  # given in the very moment of giving up
-            return refusals.BUSY
+                self._give_back_share(owner)
+            raise
         finally:
-            if turn in self._queue:
-                self._queue.remove(turn)
+            self._line.leave(owner, turn)
+        return None
 
     async def _connect(self) -> Connection | Refusal:
-        """A new connection in a place that was taken for it."""
+        """A new connection."""
         try:
             async with asyncio.timeout(self._limits.connect):
                 _, connection = await asyncio.get_running_loop().create_connection(
@@ -108,10 +112,8 @@ class Pool:
                     ssl=self._tls,
                 )
         except TimeoutError:
-            self._free_place()
             return refusals.TIMEOUT
         except OSError:
-            self._free_place()
             return refusals.UNREACHABLE
         self._open.add(connection)
         if self._closed:
@@ -119,28 +121,18 @@ class Pool:
         return connection
 
     def _lost(self, connection: Connection) -> None:
-        if connection in self._open:
-            self._open.discard(connection)
-            if connection in self._idle:
-                self._idle.remove(connection)
-            self._free_place()
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
 
     def _discard(self, connection: Connection) -> None:
         self._open.discard(connection)
         connection.close()
 
-    def _free_place(self) -> None:
-        if (waiting := self._next()) is not None:
-            waiting.set_result(None)
-        else:
-            self._places += 1
-
-    def _next(self) -> "asyncio.Future[Connection | None] | None":
-        while self._queue:
-            waiting = self._queue.popleft()
-            if not waiting.done():
-                return waiting
-        return None
+    def _give_back_share(self, owner: Owner) -> None:
+        self._shares.give_back(owner)
+        while (turn := self._line.next(self._shares)) is not None:
+            turn.set_result(None)
 
     def _tick(self) -> None:
         """Runs as long as there is something to look after."""

@@ -1,8 +1,10 @@
 """How the gateway says no by itself; what the upstream said never has these reasons."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
-from ..authorizer.replies import Refusal
+from ..authorizer.replies import ACCOUNT_SHARE_USED, TOKEN_SHARE_USED, Refusal
+from ..shares import Short
 
 _BAD_REQUEST: Mapping[str, object] = {"error": "Bad Request"}
 _UNSUPPORTED: Mapping[str, object] = {"error": "Unsupported Media Type"}
@@ -43,6 +45,10 @@ STALE = Refusal(502, "upstream-broken", "The upstream closed a kept connection w
 """It may have closed it before the request arrived: only then anything is sent a second time."""
 TIMEOUT = Refusal(504, "upstream-timeout", "The upstream did not answer in time")
 BUSY = Refusal(503, "upstream-busy", "Too many requests wait for the upstream")
+OF_SHARE: Mapping[Short, Refusal] = MappingProxyType(
+    {Short.TOKEN: TOKEN_SHARE_USED, Short.ACCOUNT: ACCOUNT_SHARE_USED, Short.ALL: BUSY}
+)
+"""Why there is no connection, or no memory for a body, by the share that is used up."""
 CLOSING = Refusal(503, "gateway-closing", "The service is stopping")
 
 

@@ -1,0 +1,138 @@
+"""Shares: how much of something scarce one account and one token may hold at once, so that the others find some left.
+
+An account holds at most half of what the other accounts leave, and a token at most half of what the other tokens of
+its account leave of that. Of 100 connections one busy token gets 25 and one busy account 50; a second account then
+still gets 25, a third one 12. The first unit of an account or token is limited by the total only.
+"""
+
+from collections import deque
+from enum import Enum
+from typing import Generic, NamedTuple, Protocol, TypeVar
+
+
+class Short(Enum):
+    """Which share is used up."""
+
+    TOKEN = "token"  # noqa: S105 - a kind of share
+    ACCOUNT = "account"
+    ALL = "all"
+
+
+class Owner(NamedTuple):
+    """The account and the token, or another credential, that something is held for."""
+
+    account: str
+    token: int | str
+
+
+class Shares:
+    """What each account and token holds of `total` units; used by one thread."""
+
+    def __init__(self, total: int) -> None:
+        self.used = 0
+        self._total = total
+        self._accounts: dict[str, int] = {}
+        self._tokens: dict[Owner, int] = {}
+
+    def take(self, owner: Owner, units: int = 1) -> Short | None:
+        """Hold so many more units for the owner; if a share is too small for them, hold none and say which one."""
+        of_account = self._accounts.get(owner.account, 0)
+        of_token = self._tokens.get(owner, 0)
+        if self.used + units > self._total:
+            return Short.ALL
+        if of_account:
+            accounts_share = (self._total - self.used + of_account) // 2
+            if of_account + units > accounts_share:
+                return Short.ACCOUNT
+            if of_token and of_token + units > (accounts_share - of_account + of_token) // 2:
+                return Short.TOKEN
+        self.used += units
+        self._accounts[owner.account] = of_account + units
+        self._tokens[owner] = of_token + units
+        return None
+
+    def give_back(self, owner: Owner, units: int = 1) -> None:
+        """Hold so many units less for the owner."""
+        self.used -= units
+        _lower(self._accounts, owner.account, units)
+        _lower(self._tokens, owner, units)
+
+
+_Key = TypeVar("_Key")
+
+
+def _lower(held: dict[_Key, int], key: _Key, units: int) -> None:
+    left = held[key] - units
+    if left:
+        held[key] = left
+    else:
+        # Only those who hold something are remembered.
+        del held[key]
+
+
+class Waiter(Protocol):
+    """Somebody in a line; a future is one."""
+
+    def done(self) -> bool:
+        """Whether it waits no longer."""
+
+
+_Waiting = TypeVar("_Waiting", bound=Waiter)
+
+
+class Line(Generic[_Waiting]):
+    """Who waits for a unit: accounts take turns, and so do the tokens of an account; used by one thread."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, dict[Owner, deque[_Waiting]]] = {}
+
+    def join(self, owner: Owner, waiter: _Waiting) -> None:
+        """Stand in line behind those of the same token."""
+        self._accounts.setdefault(owner.account, {}).setdefault(owner, deque()).append(waiter)
+
+    def leave(self, owner: Owner, waiter: _Waiting) -> None:
+        """Leave the line, if the turn has not come."""
+        waiters = self._accounts.get(owner.account, {}).get(owner)
+        if waiters is not None and waiter in waiters:
+            waiters.remove(waiter)
+            self._drop_empty(owner)
+
+    def next(self, shares: Shares) -> _Waiting | None:
+        """Take a unit for the first waiter whose shares have room, and let it out of the line."""
+        for tokens in list(self._accounts.values()):
+            for owner in list(tokens):
+                if not self._is_awaited(owner):
+                    continue
+                short = shares.take(owner)
+                if short is None:
+                    return self._let_out(owner)
+                if short is Short.ALL:
+                    return None
+                if short is Short.ACCOUNT:
+                    break
+        return None
+
+    def _is_awaited(self, owner: Owner) -> bool:
+        """Whether any waiter of a token still waits; those in front who gave up leave."""
+        waiters = self._accounts[owner.account][owner]
+        while waiters and waiters[0].done():
+            waiters.popleft()
+        self._drop_empty(owner)
+        return bool(waiters)
+
+    def _let_out(self, owner: Owner) -> _Waiting:
+        """The first waiter of a token; the token and its account are the last ones from now on."""
+        tokens = self._accounts.pop(owner.account)
+        waiters = tokens.pop(owner)
+        waiter = waiters.popleft()
+        tokens[owner] = waiters
+        self._accounts[owner.account] = tokens
+        self._drop_empty(owner)
+        return waiter
+
+    def _drop_empty(self, owner: Owner) -> None:
+        tokens = self._accounts[owner.account]
+        if not tokens[owner]:
+            del tokens[owner]
+        if not tokens:
+            del self._accounts[owner.account]
