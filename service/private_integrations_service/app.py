@@ -1,11 +1,13 @@
 """The whole application: the only place that joins the parts."""
 
+import math
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from anyio import to_thread
+from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,26 +19,31 @@ from .authorizer.judge import Judge
 from .authorizer.recording import Flusher, Recorder
 from .authorizer.replies import Refusal, send_reply
 from .catalogue import Catalogue
+from .client_connections import Clients
 from .domain import Refused
+from .doors import Door, Repeated, owner_by_key, owner_by_session
 from .forward_auth import AUTHORIZE, ForwardAuth
 from .framing import is_chunked, refuse_framing
 from .gateway import Gateway, GatewayLimits, Upstream
 from .jobs import Job, Jobs
-from .management_api import Clock, management_api
+from .management_api import DOCUMENT, REPORT, Clock, document, management_api
 from .operations import deliveries, noticing
 from .operations.activity import refused_scopes
 from .operations.inactivity import sweep
 from .operations.signing import DataSigner
 from .operations.upstreams import Credentials
+from .origins import client_address
 from .problems import problem_response
-from .request_body import BODY_SECONDS, Unread, read_body
+from .rate_limiter import LONGEST_WAIT, RateLimiter, UnknownClients
+from .request_body import USUAL, Unread, read_body
 from .sandbox import Sandbox
 from .sandbox.limits import Limits, RateLimits
 from .settings import Settings
 from .settings_pages import PREFIX as PAGES
-from .settings_pages import settings_pages
+from .settings_pages import is_asset, settings_pages, too_many_visitors
 from .storage.activity import Activity
 from .storage.database import Database
+from .storage.known_credentials import KnownCredentials
 from .storage.usage import UsageFile
 from .storage.webhooks import Kind
 from .webhooks import Poster, Sender, Signer, StandardSigner
@@ -44,6 +51,8 @@ from .webhooks import Poster, Sender, Signer, StandardSigner
 _MANAGEMENT = API.removesuffix("/v1").encode()
 # Nobody knows where the next request on this connection would begin.
 _CLOSE = (b"connection", b"close")
+# Of an application without a server of its own.
+_PLACES = 1000
 
 
 def utc_now() -> datetime:
@@ -55,34 +64,49 @@ class Application:
     """The ASGI application over an open database: management API, settings pages, data API and health.
 
     With `settings.upstream` the data API is the gateway; raises ConfigurationError if the upstream can't be one.
+    `places` is how many connections the server takes at once.
     """
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now) -> None:
+    def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now, places: int = _PLACES) -> None:
+        self.clients = Clients(places)
         catalogue = Catalogue.load()
         self._closing = ExitStack()
         activity = Activity(database.file.parent, database.run)
         self._closing.callback(activity.close)
-        self._health = _health(database)
+        self._health = Repeated(_health(database), RateLimiter(per_second=20, burst=20))
         recorder = Recorder()
-        self._management = _limited(
-            management_api(database, catalogue, settings, clock, activity, recorder), settings.body_limit
+        known = KnownCredentials(database)
+        self._closing.callback(known.close)
+        self._trusted = settings.trusted_proxies
+        self._management = self._management_doors(
+            management_api(database, catalogue, settings, clock, activity, recorder), known, settings.body_limit
         )
-        self._pages = _limited(settings_pages(database, catalogue, settings, clock, activity), settings.body_limit)
+        pages = settings_pages(database, catalogue, settings, clock, activity)
+        self._pages = Door(
+            _limited(pages, settings.body_limit),
+            owner_by_session(known),
+            self.clients,
+            # A page takes some milliseconds.
+            UnknownClients(per_second=25, burst=50),
+            too_many_visitors(pages, LONGEST_WAIT),
+            self._trusted,
+            is_asset,
+        )
         self._judge = Judge(database, catalogue, clock, settings.cached_grants, recorder)
         self._closing.callback(self._judge.close)
         self._gateway: Gateway | None = None
         if settings.upstream is None:
             limits = RateLimits(UsageFile(database.file.parent), Limits.of(settings))
             self._closing.callback(limits.close)
-            self._data_api = Authorizer(Sandbox(database, limits), self._judge, settings.trusted_proxies)
+            self._data_api = Authorizer(Sandbox(database, limits), self._judge, settings.trusted_proxies, self.clients)
         else:
             upstream = Upstream.parse(settings.upstream)
             assert settings.sealer is not None, "the settings have seen to that"
             credentials = Credentials(database, settings.sealer)
             self._closing.callback(credentials.close)
             self._gateway = Gateway(self._judge, upstream, credentials.of, GatewayLimits.of(settings))
-            self._data_api = Authorizer(self._gateway, self._judge, settings.trusted_proxies)
-        self._forward_auth = ForwardAuth(self._judge, settings.trusted_proxies)
+            self._data_api = Authorizer(self._gateway, self._judge, settings.trusted_proxies, self.clients)
+        self._forward_auth = ForwardAuth(self._judge, settings.trusted_proxies, self.clients)
         # Last, when nothing can fail any more: who doesn't get an application can't close it.
         self._flusher = Flusher(recorder, activity, clock)
         poster = Poster(settings.destinations)
@@ -111,6 +135,7 @@ class Application:
             return
         fault = refuse_framing(scope["headers"])
         if fault is not None:
+            await self._judge.unknown.turn(client_address(scope, self._trusted))
             await _refuse_malformed(scope, receive, send, fault)
         elif is_chunked(scope["headers"]):
             await self._answer_always(scope, receive, send)
@@ -120,10 +145,34 @@ class Application:
     def _part(self, scope: Scope) -> ASGIApp:
         """The part that answers."""
         if _is_management(scope):
-            return self._forward_auth if scope["raw_path"].startswith(AUTHORIZE) else self._management
+            if scope["raw_path"].startswith(AUTHORIZE):
+                return self._forward_auth
+            return self._management.get(scope["raw_path"], self._management[b""])
         if scope["raw_path"].startswith(PAGES + b"/"):
             return self._pages
         return self._health if scope["raw_path"] == b"/health" else self._data_api
+
+    def _management_doors(self, api: FastAPI, known: KnownCredentials, body_limit: int) -> dict[bytes, Door]:
+        """The doors of the management API by raw path, and the one of all others.
+
+        Each has a limit of its own: a storm at one holds up nobody at another.
+        """
+        detail = f"too many requests at the moment; nothing was done; send this one again in {LONGEST_WAIT:g} s"
+        refusal = problem_response(
+            Refused("requests-too-many", detail, {"retry_after_seconds": math.ceil(LONGEST_WAIT)})
+        )
+
+        def door(app: ASGIApp, per_second: float, burst: float) -> Door:
+            return Door(
+                app, owner_by_key(known), self.clients, UnknownClients(per_second, burst), refusal, self._trusted
+            )
+
+        limited = _limited(api, body_limit)
+        return {
+            DOCUMENT.encode(): door(document(api), 20, 20),
+            REPORT.encode(): door(limited, 50, 100),
+            b"": door(limited, 50, 100),
+        }
 
     async def _answer_always(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer also when the body ends in what is no chunk, which looks as if the client had gone."""
@@ -136,6 +185,7 @@ class Application:
 
         await self._part(scope)(scope, receive, noticing)
         if not answering:
+            await self._judge.unknown.turn(client_address(scope, self._trusted))
             await _refuse_malformed(scope, receive, send, "the body's chunks can't be read")
 
     def close(self) -> None:
@@ -212,7 +262,7 @@ def _limited(app: ASGIApp, limit: int) -> ASGIApp:
             refused = Refused("body-too-large", f"a body may have at most {limit} bytes")
             await problem_response(refused)(scope, receive, send)
         elif body is Unread.TOO_SLOW:
-            refused = Refused("body-too-slow", f"a body must arrive within {BODY_SECONDS} seconds")
+            refused = Refused("body-too-slow", f"a body must arrive within {USUAL.total:g} seconds")
             await problem_response(refused)(scope, receive, send)
         elif isinstance(body, bytes):
             await app(scope, _replay(body, receive), send)

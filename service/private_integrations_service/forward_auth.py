@@ -19,6 +19,7 @@ from .authorizer.decisions import cannot, read_query
 from .authorizer.judge import Granted, Judge, Verdict
 from .authorizer.recording import address_of
 from .authorizer.replies import Refusal, Reply, send_reply
+from .client_connections import Clients
 from .origins import Networks
 
 AUTHORIZE = f"{API}/authorize/".encode()
@@ -63,9 +64,10 @@ class ForwardAuth:
     A gateway among the `trusted` proxies is believed whom it asks for.
     """
 
-    def __init__(self, judge: Judge, trusted: Networks = ()) -> None:
+    def __init__(self, judge: Judge, trusted: Networks = (), clients: Clients | None = None) -> None:
         self._judge = judge
         self._trusted = trusted
+        self._clients = clients
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a check over HTTP; its body, if there is one, is not read."""
@@ -80,16 +82,19 @@ class ForwardAuth:
             asked = _asked_itself(scope, raw_path.removeprefix(_ENVOY))
             await _send(send, await self._verdict(scope, asked))
         else:
+            await self._judge.unknown.turn(address_of(scope, self._trusted))
             await send_reply(send, cannot(scope["method"], raw_path.decode("utf-8", "backslashreplace")))
 
     async def _verdict(self, scope: Scope, asked: Asked | Refusal) -> Verdict:
         if isinstance(asked, Refusal):
+            await self._judge.unknown.turn(address_of(scope, self._trusted))
             return Verdict(asked)
         # What a gateway would pass on must not look like what it says itself.
         foreign = [name for name, _ in scope["headers"] if name.startswith(_OWN_PREFIX) and name not in IDENTITY]
         if foreign:
+            await self._judge.unknown.turn(address_of(scope, self._trusted))
             return Verdict(HEADER_NOT_ALLOWED)
-        return await self._judge.judge(
+        verdict = await self._judge.judge(
             asked.method,
             asked.raw_path,
             asked.query,
@@ -97,6 +102,10 @@ class ForwardAuth:
             address_of(scope, self._trusted),
             asked.accounts,
         )
+        if self._clients is not None and isinstance(verdict.decided, Granted):
+            # The connection of a gateway that asks for known clients is kept.
+            self._clients.note(scope)
+        return verdict
 
 
 def _asked_in_headers(scope: Scope, method_name: bytes, target_name: bytes) -> Asked | Refusal:

@@ -63,6 +63,7 @@ _STATUS = {
     "provider-failed": 502,
     "reports-too-many": 429,
     "request-malformed": 400,
+    "requests-too-many": 429,
     "rotation-not-allowed": 422,
     "rotation-open": 409,
     "route-unknown": 404,

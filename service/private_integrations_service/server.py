@@ -27,6 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from private_integrations.errors import ConfigurationError
 
 from .app import Application, utc_now
+from .client_connections import Keeper
 from .gateway import Upstream
 from .operations.installation import install
 from .sandbox.contacts import seed
@@ -186,12 +187,17 @@ def _work_forked(work: Work, database: Database, listening: Told, on_stop: OnSto
 
 
 def _work(database: Database, settings: Settings, host: str, port: int, listening: Told, on_stop: OnStop) -> None:
-    with closing(Application(database, settings)) as app:
+    with closing(Application(database, settings, places=_connection_limit())) as app:
         app.start()
+        keeper = Keeper(app.clients, port, settings.connections_per_address, settings.trusted_proxies)
+        keeper.start()
         # What exists by now stays until the end; looking through it for garbage took a part of every request.
         gc.collect()
         gc.freeze()
-        uvloop.run(_run(app, host, port, listening, on_stop))
+        try:
+            uvloop.run(_run(app, host, port, listening, on_stop))
+        finally:
+            keeper.stop()
 
 
 def _on_signals(stop: Told) -> None:
@@ -212,7 +218,7 @@ async def _run(app: Application, host: str, port: int, listening: Told, on_stop:
         http1_settings=HTTP1Settings(max_buffer_size=_HEAD_LIMIT),
         websockets=False,
         backlog=1024,
-        backpressure=_connection_limit(),
+        backpressure=app.clients.places,
         log_level=LogLevels.error,
         log_dictconfig={"handlers": {"console": _STDERR, "access": _STDERR}},
     )

@@ -80,6 +80,9 @@ class Settings:
     """Whether people may sign in with a password; PRIVATE_INTEGRATIONS_PASSWORD_SIGN_IN is `on` or `off`."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     """The reverse proxies whose X-Forwarded-For is believed; PRIVATE_INTEGRATIONS_TRUSTED_PROXIES."""
+    connections_per_address: int | None = None
+    """Clients' connections of one address at once, per worker; None: a quarter of all, but for this machine's own;
+    PRIVATE_INTEGRATIONS_CONNECTIONS_PER_ADDRESS."""
     webhook_ports: frozenset[int] = frozenset({443})
     """The ports that webhooks may be sent to; PRIVATE_INTEGRATIONS_WEBHOOK_PORTS."""
     webhook_networks: tuple[Network, ...] = ()
@@ -244,6 +247,7 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
         "upstream_timeout": ("PRIVATE_INTEGRATIONS_UPSTREAM_TIMEOUT", _interval),
         "request_timeout": ("PRIVATE_INTEGRATIONS_REQUEST_TIMEOUT", _interval),
         "trusted_proxies": ("PRIVATE_INTEGRATIONS_TRUSTED_PROXIES", networks),
+        "connections_per_address": ("PRIVATE_INTEGRATIONS_CONNECTIONS_PER_ADDRESS", _number),
         "webhook_ports": ("PRIVATE_INTEGRATIONS_WEBHOOK_PORTS", _ports),
         "webhook_networks": ("PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS", networks),
         "webhook_retention": ("PRIVATE_INTEGRATIONS_WEBHOOK_RETENTION", _days),

@@ -22,7 +22,7 @@ class Owner(NamedTuple):
     """The account and the token, or another credential, that something is held for."""
 
     account: str
-    token: int | str
+    token: int | bytes
 
 
 class Shares:

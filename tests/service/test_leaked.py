@@ -16,7 +16,7 @@ from private_integrations.contract import LEAKED, LeakReceipt, LeakReport
 from private_integrations.policy import Policy
 from private_integrations_service.actor import Actor
 from private_integrations_service.domain import Change, Token, plan_leak
-from private_integrations_service.management_api.leaked import BURST, PER_SECOND, Budget
+from private_integrations_service.management_api.leaked import BURST
 from private_integrations_service.operations import leaks
 from private_integrations_service.storage import tables
 from throwaway import running_service
@@ -239,14 +239,3 @@ def test_a_storm_of_reports_harms_nobody_else(two):
         assert {line.use(token, two.account) for line in opened} == {(200, None)}
         assert management.ask("GET", "/accounts").status_code == 200
     assert send(two, {"tokens": [UNKNOWN]}).json() == {"received": 1, "ended": 0}
-
-
-def test_the_budget():
-    """BURST at once, then PER_SECOND; what is refused costs nothing, and what isn't used up does not pile up."""
-    budget = Budget()
-    for start in (1000.0, 2000.0):
-        assert [budget.seconds_short(start) for _ in range(BURST)] == [0.0] * BURST
-        for _ in range(1000):
-            assert budget.seconds_short(start) == 1 / PER_SECOND
-        assert budget.seconds_short(start + 1 / PER_SECOND) == 0
-        assert budget.seconds_short(start + 1 / PER_SECOND) == 1 / PER_SECOND

@@ -1,6 +1,5 @@
 """The judge: whether a request may pass, decided anew for each one over the live tokens."""
 
-import asyncio
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import NamedTuple
@@ -11,18 +10,22 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..catalogue import Catalogue, Endpoint, Match
 from ..operations.generations import deliver
+from ..rate_limiter import UnknownClients
 from ..storage.accounts import account_by_id
 from ..storage.database import Database
 from ..storage.grants import Grant, GrantReader
 from ..storage.turn import StorageBusy
 from . import decisions
 from .grants import LiveGrants
-from .pacing import Pacing
 from .recording import Recorder
 from .replies import BUSY, UNAVAILABLE, Refusal
 
 STORAGE_ERRORS = (sqlite.Error, SQLAlchemyError)
 """What a database that can't answer raises, below SQLAlchemy and in it."""
+
+# Far more than mistakes make, and a few per cent of what a processor answers.
+UNKNOWN_PER_SECOND = 500
+UNKNOWN_BURST = 100
 
 
 def refuse_storage(error: Exception) -> Refusal:
@@ -67,7 +70,8 @@ class Judge:
         self._clock = clock
         self._reader = GrantReader(database)
         self._grants = LiveGrants(self._reader, database.revision, cached_grants)
-        self._pacing = Pacing()
+        self.unknown = UnknownClients(UNKNOWN_PER_SECOND, UNKNOWN_BURST)
+        """The requests without a token that is or was good."""
         self._record = (recorder or Recorder()).record
 
     async def judge(
@@ -85,7 +89,8 @@ class Judge:
         """
         presented = decisions.read_headers(headers)
         if isinstance(presented, Refusal):
-            return Verdict(await self._paced(presented))
+            await self.unknown.turn(address)
+            return Verdict(presented)
         digest, version, agent = presented
         try:
             now = self._now()
@@ -97,7 +102,7 @@ class Judge:
                 refusal = refusal or decisions.TOKEN_UNKNOWN
                 if grant is not None:
                     self._record(grant, "", refusal.reason, address, agent, now)
-                return Verdict(await self._turned_away(grant, now, refusal))
+                return Verdict(await self._turned_away(grant, now, refusal, address))
             match = self._open(method, raw_path, version, grant)
             if isinstance(match, Refusal):
                 self._record(grant, str(match.about.get("requiredScope", "")), match.reason, address, agent, now)
@@ -139,17 +144,16 @@ class Judge:
         now = max(now, self._database.high_water)
         return self._grants.find(digest, now), now
 
-    async def _turned_away(self, grant: Grant | None, now: datetime, refusal: Refusal) -> Refusal:
-        """The refusal of a token, once it is sure that no clock set back can revive what it calls dead."""
+    async def _turned_away(self, grant: Grant | None, now: datetime, refusal: Refusal, address: str) -> Refusal:
+        """The refusal of a token, once it is sure that no clock set back can revive what it calls dead.
+
+        An unknown token's waits for its turn; a token that was good once is known, and its fleet must not wait.
+        """
         if grant is None:
-            return await self._paced(refusal)
+            await self.unknown.turn(address)
+            return refusal
         if self._database.outlives(grant.expires_at, now):
             await to_thread.run_sync(self._database.remember, now)
-        return refusal
-
-    async def _paced(self, refusal: Refusal) -> Refusal:
-        """The refusal of a stranger, in its turn. A token that once was good is none: its fleet must not wait."""
-        await asyncio.sleep(self._pacing.wait(asyncio.get_running_loop().time()))
         return refusal
 
     def _open(self, method: str, raw_path: bytes, version: str | None, grant: Grant) -> Match | Refusal:

@@ -1,9 +1,13 @@
 """The management API: routes by noun, each a caller, one transaction and a wire model."""
 
+from functools import cache
+
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from private_integrations.contract import API, Problem
 
@@ -11,6 +15,7 @@ from .. import problems
 from ..authorizer.recording import Recorder
 from ..catalogue import Catalogue
 from ..operations.integrations import Rules
+from ..rate_limiter import RateLimiter
 from ..settings import Settings
 from ..storage.activity import Activity
 from ..storage.database import Database, DiskFull
@@ -31,7 +36,12 @@ from . import (
 )
 from .callers import Clock, Parts
 
-__all__ = ["Clock", "management_api"]
+__all__ = ["DOCUMENT", "REPORT", "Clock", "document", "management_api"]
+
+DOCUMENT = f"{API}/openapi.json"
+"""The path of the API's description."""
+REPORT = f"{API}/leaked"
+"""The path that needs no key, and has a limit of its own."""
 
 _PROBLEMS: dict[int | str, str] = {
     400: "The request or its body can't be read, or it has two keys",
@@ -43,6 +53,7 @@ _PROBLEMS: dict[int | str, str] = {
     412: "The version given is old",
     413: "The body is too large",
     422: "The values are not acceptable",
+    429: "Too many requests without a known management key, or too many at once with this one",
     503: "The database does not answer, or too many changes are waiting; nothing was changed",
     507: "The disk is full; nothing was changed",
 }
@@ -64,7 +75,7 @@ def management_api(
         title="Private integrations",
         version="1",
         summary="Declare private integrations, rotate their tokens, see their state.",
-        openapi_url=f"{API}/openapi.json",
+        openapi_url=DOCUMENT,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -81,7 +92,7 @@ def management_api(
             for code, text in _PROBLEMS.items()
         },
     )
-    api.state.reports = leaked.Budget()
+    api.state.reports = RateLimiter(leaked.PER_SECOND, leaked.BURST)
     api.state.parts = Parts(database, Rules(catalogue, settings), clock, recorded, recorder)
     for part in (
         accounts,
@@ -99,3 +110,17 @@ def management_api(
     ):
         api.include_router(part.router, prefix=API)
     return api
+
+
+def document(api: FastAPI) -> ASGIApp:
+    """Serve the API's description, whose bytes are made once; methods other than GET are the API's own."""
+
+    @cache
+    def answer() -> JSONResponse:
+        return JSONResponse(api.openapi())
+
+    async def described(scope: Scope, receive: Receive, send: Send) -> None:
+        app: ASGIApp = answer() if scope["method"] == "GET" else api
+        await app(scope, receive, send)
+
+    return described

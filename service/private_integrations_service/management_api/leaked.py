@@ -13,45 +13,27 @@ from ..domain import Refused
 from ..operations import leaks
 from ..origins import client_address, client_agent
 from ..problems import MEDIA_TYPE, ProblemError
+from ..rate_limiter import RateLimiter
 from .callers import Parts
 
 router = APIRouter()
 
-# A report costs a few milliseconds of a thread and names up to a hundred tokens.
+# A report costs a few milliseconds of a thread and names up to a hundred tokens. Counted for all reporters together,
+# since addresses behind a proxy are one: a storm of reports keeps other reports waiting, and takes little from others.
 PER_SECOND = 8
 BURST = 24
 
 
-class Budget:
-    """How many reports a process takes: BURST at once, and PER_SECOND as they go on.
-
-    Counted for all reporters together, since addresses behind a proxy are one: a storm of reports keeps other reports
-    waiting, and takes nothing from anybody else. Used by one thread.
-    """
-
-    def __init__(self) -> None:
-        self._turn = 0.0
-
-    def seconds_short(self, now: float) -> float:
-        """0 if a report may be taken, which is counted; else in how many seconds one may.
-
-        `now` is in seconds of a clock that never steps.
-        """
-        turn = max(self._turn, now - (BURST - 1) / PER_SECOND)
-        if turn > now:
-            return turn - now
-        self._turn = turn + 1 / PER_SECOND
-        return 0.0
-
-
 async def _within_budget(request: Request) -> Parts:
     """What the request works with; runs on the event loop, so that what is refused takes no thread."""
-    budget: Budget = request.app.state.reports
-    short = budget.seconds_short(asyncio.get_running_loop().time())
+    reports: RateLimiter = request.app.state.reports
+    now = asyncio.get_running_loop().time()
+    short = reports.wait(now)
     if short:
         seconds = math.ceil(short)
         detail = f"too many leak reports at the moment; send this one again in {seconds} s"
         raise ProblemError(Refused("reports-too-many", detail, {"retry_after_seconds": seconds}))
+    reports.take(now)
     parts: Parts = request.app.state.parts
     return parts
 

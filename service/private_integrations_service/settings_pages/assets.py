@@ -1,37 +1,65 @@
 """Stylesheet, script and icon: named by their content, so that browsers keep them until they change."""
 
+import mimetypes
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 STATIC = Path(__file__).parent / "static"
 PATH = "/settings/static"
 
-_DIGESTS: Mapping[str, str] = MappingProxyType(
-    {file.name: sha256(file.read_bytes()).hexdigest()[:16] for file in sorted(STATIC.iterdir())}
-)
+
+class _File(NamedTuple):
+    content: bytes
+    media_type: str
+    digest: str
+
+
+def _read(file: Path) -> _File:
+    content = file.read_bytes()
+    kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+    return _File(content, kind, sha256(content).hexdigest()[:16])
+
+
+_FILES: Mapping[str, _File] = MappingProxyType({file.name: _read(file) for file in sorted(STATIC.iterdir())})
 
 
 def asset(name: str) -> str:
     """The address of a file in `static/`, which changes with its content."""
-    return f"{PATH}/{name}?{_DIGESTS[name]}"
+    return f"{PATH}/{name}?{_FILES[name].digest}"
 
 
-class Assets(StaticFiles):
+def is_asset(path: str) -> bool:
+    """Whether a path is a file's, which takes no work to answer with."""
+    return path.startswith(f"{PATH}/") and path.removeprefix(f"{PATH}/") in _FILES
+
+
+class Assets:
     """The files of `static/`: kept for good under an address that `asset` gave, asked for again under any other."""
 
-    def __init__(self) -> None:
-        super().__init__(directory=STATIC)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the file, from memory."""
+        await self._answer(Request(scope))(scope, receive, send)
 
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        """Answer with the file."""
-        response = await super().get_response(path, scope)
-        kept = scope["query_string"].decode("latin-1") == _DIGESTS.get(path)
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if kept else "no-cache"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
+    def _answer(self, request: Request) -> Response:
+        file = _FILES.get(request.scope["path"].removeprefix(f"{PATH}/"))
+        if file is None:
+            raise HTTPException(404)
+        if request.method not in ("GET", "HEAD"):
+            raise HTTPException(405)
+        kept = request.url.query == file.digest
+        headers = {
+            "Cache-Control": "public, max-age=31536000, immutable" if kept else "no-cache",
+            "X-Content-Type-Options": "nosniff",
+            "ETag": f'"{file.digest}"',
+        }
+        if request.headers.get("if-none-match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
+        return Response(file.content, headers=headers, media_type=file.media_type)

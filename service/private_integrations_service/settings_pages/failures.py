@@ -1,7 +1,9 @@
 """Pages for what went wrong outside a page's own doing."""
 
+import math
 from http import HTTPStatus
 
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -38,6 +40,16 @@ _BROKEN = "this page broke, which is a fault of the service; its log says why"
 async def on_error(request: Request, _: Exception) -> Response:
     """Answer when a page itself broke; the server's log has the error."""
     return _page(request, "refused.html", 500, detail=_BROKEN)
+
+
+def too_many_visitors(pages: Starlette, seconds: float) -> Response:
+    """Make the answer to visitors when there are too many of them; it is sent again and again."""
+    detail = f"too many visitors at the moment; nothing was done; open this page again in {seconds:g} seconds"
+    parts: Parts = pages.state.parts
+    common = {"now": parts.clock(), "user": None, "form_key": "", "notice": None, "menu": None}
+    response = html(parts.templates, "refused.html", 429, detail=detail, **common)
+    response.headers["Retry-After"] = str(math.ceil(seconds))
+    return response
 
 
 def _page(request: Request, template: str, status: int, **values: object) -> Response:

@@ -1,0 +1,33 @@
+"""Whether a management key, a session or a browser is known here: asked before a request takes any other work."""
+
+from .database import Database
+
+_KEY = "SELECT 1 FROM management_keys WHERE digest = ?"
+_SESSION = "SELECT 1 FROM sessions WHERE digest = ?"
+_BROWSER = "SELECT 1 FROM known_browsers WHERE digest = ?"
+
+
+class KnownCredentials:
+    """Looks digests up over a connection of its own; used by one thread. Raises the driver's errors."""
+
+    def __init__(self, database: Database) -> None:
+        self._connection = database.verdict_connection()
+
+    def has_key(self, digest: bytes) -> bool:
+        """Whether there was ever a management key with this digest."""
+        return self._has(_KEY, digest)
+
+    def has_session(self, digest: bytes) -> bool:
+        """Whether there is a session with this digest, also one that is over and not yet removed."""
+        return self._has(_SESSION, digest)
+
+    def has_browser(self, digest: bytes) -> bool:
+        """Whether a person has signed in before with the browser that holds this secret."""
+        return self._has(_BROWSER, digest)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def _has(self, statement: str, digest: bytes) -> bool:
+        return self._connection.execute(statement, (digest,)).fetchone() is not None
