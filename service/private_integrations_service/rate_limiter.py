@@ -1,6 +1,7 @@
 """Rate limiting: the one algorithm (GCRA) behind every limit on how often something is answered, per worker."""
 
 import asyncio
+import random
 
 LONGEST_WAIT = 2.0
 """Seconds that a request without a known credential waits at most until it is answered or refused."""
@@ -46,8 +47,12 @@ class UnknownClients:
     async def turn(self, address: str) -> bool:
         """Wait for the turn of a request from an address; False if it would not come in LONGEST_WAIT seconds."""
         wait = self.wait(address, asyncio.get_running_loop().time())
-        await asyncio.sleep(min(wait, LONGEST_WAIT))
-        return wait <= LONGEST_WAIT
+        if wait > LONGEST_WAIT:
+            # Not all at once: those that came together would come together again, for as long as the storm lasts.
+            await asyncio.sleep(random.uniform(LONGEST_WAIT / 2, LONGEST_WAIT))  # noqa: S311 - not a secret
+            return False
+        await asyncio.sleep(wait)
+        return True
 
     def wait(self, address: str, now: float) -> float:
         """Return the seconds until the turn; it is counted unless it is further away than LONGEST_WAIT."""
