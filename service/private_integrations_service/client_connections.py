@@ -103,7 +103,10 @@ class Keeper:
     def _run(self) -> None:
         pause = _USUAL
         while not self._stopping.wait(pause):
-            pause = _PRESSED if self._look() else _USUAL
+            pause = _PRESSED
+            # To look takes a free descriptor.
+            with suppress(OSError):
+                pause = _PRESSED if self._look() else _USUAL
 
     def _look(self) -> bool:
         """Close what must be closed; whether places run out."""

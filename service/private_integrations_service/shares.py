@@ -23,6 +23,7 @@ class Owner(NamedTuple):
 
     account: str
     token: int | bytes
+    """A token's number or a digest: no two accounts have the same."""
 
 
 class Shares:
@@ -32,12 +33,13 @@ class Shares:
         self.used = 0
         self._total = total
         self._accounts: dict[str, int] = {}
-        self._tokens: dict[Owner, int] = {}
+        self._tokens: dict[int | bytes, int] = {}
 
     def take(self, owner: Owner, units: int = 1) -> Short | None:
         """Hold so many more units for the owner; if a share is too small for them, hold none and say which one."""
-        of_account = self._accounts.get(owner.account, 0)
-        of_token = self._tokens.get(owner, 0)
+        account, token = owner
+        of_account = self._accounts.get(account, 0)
+        of_token = self._tokens.get(token, 0)
         if self.used + units > self._total:
             return Short.ALL
         if of_account:
@@ -47,15 +49,15 @@ class Shares:
             if of_token and of_token + units > (accounts_share - of_account + of_token) // 2:
                 return Short.TOKEN
         self.used += units
-        self._accounts[owner.account] = of_account + units
-        self._tokens[owner] = of_token + units
+        self._accounts[account] = of_account + units
+        self._tokens[token] = of_token + units
         return None
 
     def give_back(self, owner: Owner, units: int = 1) -> None:
         """Hold so many units less for the owner."""
         self.used -= units
         _lower(self._accounts, owner.account, units)
-        _lower(self._tokens, owner, units)
+        _lower(self._tokens, owner.token, units)
 
 
 _Key = TypeVar("_Key")

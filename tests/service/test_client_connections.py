@@ -174,8 +174,8 @@ def test_the_places_are_shared():
     taken = [scope for scope in scopes if clients.begin(scope, owner) is None]
     assert len(taken) == 25
     assert clients.begin(scopes[-1], owner) is Short.TOKEN
-    assert clients.begin(scopes[-1], Owner("other", 1)) is None
-    clients.end(scopes[-1], Owner("other", 1))
+    assert clients.begin(scopes[-1], Owner("other", 2)) is None
+    clients.end(scopes[-1], Owner("other", 2))
     for scope in taken:
         clients.end(scope, owner)
     assert not clients.busy

@@ -24,8 +24,8 @@ def test_a_busy_consumer_takes_a_part():
         filled(shares, Owner("a", token))
     assert shares.used == 50
     assert filled(shares, Owner("a", 99)) == (0, Short.ACCOUNT)
-    assert filled(shares, Owner("b", 1)) == (12, Short.TOKEN)
-    assert filled(shares, Owner("c", 1))[0] > 0
+    assert filled(shares, Owner("b", 101)) == (12, Short.TOKEN)
+    assert filled(shares, Owner("c", 102))[0] > 0
 
 
 @pytest.mark.parametrize("total", [1, 2, 3, 4, 7, 100])
@@ -33,8 +33,8 @@ def test_something_is_always_there_for_the_first(total):
     """The first unit of an account is limited by the total only, and the total is never exceeded."""
     shares = Shares(total)
     for account in range(total):
-        assert shares.take(Owner(str(account), 1)) is None
-    assert shares.take(Owner("late", 1)) is Short.ALL
+        assert shares.take(Owner(str(account), account)) is None
+    assert shares.take(Owner("late", total)) is Short.ALL
     assert shares.used == total
 
 
@@ -56,9 +56,9 @@ def test_a_line_is_served_in_turn():
     async def served():
         loop, shares = asyncio.get_running_loop(), Shares(16)
         line: Line[asyncio.Future[None]] = Line()
-        busy, quiet = Owner("busy", 1), Owner("quiet", 1)
+        busy, quiet = Owner("busy", 100), Owner("quiet", 101)
         assert filled(shares, busy) == (4, Short.TOKEN)
-        others = [Owner(f"other {number}", 1) for number in range(12)]
+        others = [Owner(f"other {number}", number) for number in range(12)]
         assert [shares.take(other) for other in others] == [None] * 12
         waiting = {}
         for owner in (busy, busy, busy, quiet, quiet):
@@ -66,7 +66,7 @@ def test_a_line_is_served_in_turn():
             waiting[turn] = owner
             line.join(owner, turn)
         gone = loop.create_future()
-        line.join(Owner("gone", 1), gone)
+        line.join(Owner("gone", 102), gone)
         gone.cancel()
         assert line.next(shares) is None
         order = []
