@@ -6,10 +6,23 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from argon2 import Parameters, PasswordHasher, Type
+from argon2 import PasswordHasher
 from sqlalchemy import func, select
 
-from guests import HOST, OPERATOR, Guest, admitted, invited, pages_over, user_id
+from guests import (
+    CHEAP,
+    HOME,
+    HOST,
+    OPERATOR,
+    PASSWORD,
+    Guest,
+    admitted,
+    cheap_pages,
+    invited,
+    pages_over,
+    try_to_sign_in,
+    user_id,
+)
 from private_integrations_service.domain import Refused
 from private_integrations_service.operations import passwords, users
 from private_integrations_service.operations.passwords import Passwords, TooManySignInsError, refuse_password
@@ -17,23 +30,13 @@ from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import users as stored_users
 
-PASSWORD = "seven quiet harbours"
 EMAIL = "ada@example.com"
-CHEAP = Parameters(Type.ID, 19, salt_len=16, hash_len=32, time_cost=1, memory_cost=64, parallelism=1)
-HOME = "/settings/private-integrations"
 
 
 @pytest.fixture
 def app(database, catalogue, clock):
     """The pages over a fresh database, with the settings as they are by default."""
     return cheap_pages(database, catalogue, clock)
-
-
-def cheap_pages(database, catalogue, clock, settings=None):
-    """Pages whose passwords are hashed at a price that a test can pay often."""
-    made = pages_over(database, catalogue, settings or Settings(), clock)
-    made.state.parts = replace(made.state.parts, passwords=Passwords(CHEAP))
-    return made
 
 
 @pytest.fixture
@@ -44,11 +47,6 @@ def ada(app, database, clock, accounts):
     assert browser.post(f"/settings/welcome/{code}", password=PASSWORD).location == HOME
     browser.get("/settings/me")
     return browser
-
-
-def try_to_sign_in(browser, password, email=EMAIL, **more):
-    """Send the form of the sign-in page."""
-    return browser.post("/settings/sign-in", email=email, password=password, **more)
 
 
 def sessions_in(database):

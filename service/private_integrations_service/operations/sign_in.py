@@ -1,6 +1,7 @@
 """Sign in and out: passwords, one-time links, a provider's word, sessions."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -11,14 +12,17 @@ from private_integrations.contract import digest_of
 from ..actor import Actor
 from ..domain import Refused
 from ..storage import audit
+from ..storage import person_events as events
 from ..storage import sessions as stored
 from ..storage import users as people
 from ..storage.database import Database, Write
+from ..storage.person_events import PersonEvent, PersonEventKind
 from ..storage.sessions import Session
 from ..storage.users import User
 from ..tokens import new_id
-from . import throttle
+from . import person_changes, throttle
 from .passwords import Passwords, TooManySignInsError, refuse_password
+from .person_changes import Change, Ended
 
 IDLE = timedelta(hours=12)
 """A session ends when it was not used for so long."""
@@ -46,11 +50,16 @@ class Browser:
 
 @dataclass(frozen=True)
 class SignedIn:
-    """A new session; the secrets are handed to the browser and kept nowhere."""
+    """A new session; the secrets are handed to the browser and kept nowhere.
+
+    `ended` is what ended because the person's identity at a provider was linked by this sign-in; None if it wasn't.
+    """
 
     session: Session
     secret: str = field(repr=False)
     known: str = field(repr=False)
+    is_new_browser: bool
+    ended: Ended | None = None
 
 
 @dataclass(frozen=True)
@@ -114,14 +123,14 @@ def sign_in(
             return _REFUSED
         throttle.forgive(write, counted)
         if better is not None and better != known:
-            people.set_password(write.connection, user.id, better)
+            person_changes.rehash_password(write, present, better)
         audit.record_service(write, actor=actor_of(present, browser), action="sign in")
         return _signed_in(write, present, browser)
 
 
 def recipient_of(connection: Connection, code: str, now: datetime) -> User | Refused:
     """Whom a one-time code lets choose a password."""
-    return stored.user_of_code(connection, digest_of(code), now) or _CODE_UNKNOWN
+    return person_changes.recipient_of(connection, code, now) or _CODE_UNKNOWN
 
 
 def welcome(
@@ -137,7 +146,10 @@ def welcome(
         return hashed
     with database.write(now, verdicts=False) as write:
         present = recipient_of(write.connection, code, write.now)
-        return present if isinstance(present, Refused) else _with_password(write, present, hashed, browser)
+        if isinstance(present, Refused):
+            return present
+        person_changes.choose_password(write, present, code, hashed, address=browser.address, agent=browser.agent)
+        return _with_new_password(write, present, browser)
 
 
 def change_password(
@@ -167,7 +179,8 @@ def change_password(
         lives = stored.session_with_digest(write.connection, session.digest) is not None
         if not lives or people.password_of(write.connection, session.user.id) != known:
             return Refused("sign-in-refused", "you were signed out or the password was changed meanwhile")
-        return _with_password(write, session.user, hashed, browser)
+        person_changes.change_password(write, session.user, hashed, address=browser.address, agent=browser.agent)
+        return _with_new_password(write, session.user, browser)
 
 
 def sign_in_by_provider(database: Database, claims: Claims, browser: Browser, now: datetime) -> SignedIn | Refused:
@@ -176,14 +189,17 @@ def sign_in_by_provider(database: Database, claims: Claims, browser: Browser, no
     An address that is somebody else's at the provider one day opens nothing: the user's subject is another one.
     """
     with database.write(now, verdicts=False) as write:
-        known = people.user_of_identity(write.connection, claims.issuer, claims.subject)
-        user = known or _linked(write, claims, browser)
-        if isinstance(user, Refused):
-            return user
+        user = people.user_of_identity(write.connection, claims.issuer, claims.subject)
+        ended = None
+        if user is None:
+            invited = _invited(write.connection, claims)
+            if isinstance(invited, Refused):
+                return invited
+            user, ended = invited, _linked(write, invited, claims, browser)
         if user.disabled_at is not None:
             return _not_invited(claims)
         audit.record_service(write, actor=actor_of(user, browser), action="sign in", provider=claims.issuer)
-        return _signed_in(write, user, browser)
+        return _signed_in(write, user, browser, ended)
 
 
 def sign_out(write: Write, session: Session) -> None:
@@ -198,9 +214,46 @@ def end_session(write: Write, user: User, session_id: str, *, actor: Actor) -> N
 
 
 def sign_out_everywhere(write: Write, user: User, *, actor: Actor) -> None:
-    """End all sessions of a user."""
-    stored.remove_sessions_of(write.connection, user.id)
+    """End all sessions of a user, and the links that they made."""
+    person_changes.end(write, user.id, Change.SIGNED_OUT_EVERYWHERE)
     audit.record_service(write, actor=actor, action="end all sessions")
+
+
+def end_other_sessions(write: Write, session: Session, *, actor: Actor) -> None:
+    """End all sessions of a user but this one, and the links that they made; nothing of before is news any more."""
+    ended = person_changes.end(write, session.user.id, Change.OTHER_SESSIONS_ENDED, kept_session=session.digest)
+    audit.record_service(write, actor=actor, action="end other sessions", sessions=ended.sessions)
+
+
+def latest_events(connection: Connection, user: User) -> list[PersonEvent]:
+    """What happened to a user's ways to sign in, the latest first."""
+    return events.events_of(connection, user.id)
+
+
+def news_among(found: Sequence[PersonEvent], session: Session, known: str | None) -> list[PersonEvent]:
+    """The events that a person should be asked about: not confirmed, and none of the browser before them.
+
+    `found` is the latest first, `known` the secret of having signed in before with this browser.
+    """
+    browser = None if known is None else digest_of(known).hex()
+    news, is_link_over = [], False
+    for event in found:
+        is_link_over = is_link_over or event.kind in (PersonEventKind.PASSWORD_CHOSEN, PersonEventKind.IDENTITY_LINKED)
+        is_news = {
+            PersonEventKind.SIGNED_IN_NEW_BROWSER: session.id != event.session_id
+            and event.detail.get("browser") != browser,
+            # Who had neither a password nor a session lost nothing by it.
+            PersonEventKind.IDENTITY_LINKED: bool(event.detail.get("password") or event.detail.get("sessions")),
+            PersonEventKind.LINK_MADE: not is_link_over,
+        }.get(event.kind, False)
+        if is_news and not event.noticed:
+            news.append(event)
+    return news
+
+
+def confirm_events(write: Write, user: User, up_to: int) -> None:
+    """Store that a user knows of their events up to this one."""
+    events.mark_noticed(write.connection, user.id, up_to)
 
 
 def actor_of(user: User, browser: Browser) -> Actor:
@@ -233,32 +286,41 @@ def _hashed(passwords: Passwords, password: str, user: User) -> str | Refused:
         return _BUSY
 
 
-def _with_password(write: Write, user: User, hashed: str, browser: Browser) -> SignedIn:
-    people.set_password(write.connection, user.id, hashed)
-    stored.remove_codes_of(write.connection, user.id)
-    stored.remove_sessions_of(write.connection, user.id)
+def _with_new_password(write: Write, user: User, browser: Browser) -> SignedIn:
     throttle.forgive(write, throttle.of_strangers(user.email, browser.address)[:1])
     audit.record_service(write, actor=actor_of(user, browser), action="choose password")
     return _signed_in(write, user, browser)
 
 
-def _linked(write: Write, claims: Claims, browser: Browser) -> User | Refused:
+def _invited(connection: Connection, claims: Claims) -> User | Refused:
+    """The user whom a provider's subject is to be linked to."""
     if claims.email is None:
         return Refused("email-unverified", "the provider doesn't vouch for your email address")
-    user = people.user_by_email(write.connection, claims.email)
+    user = people.user_by_email(connection, claims.email)
     if user is None or user.disabled_at is not None:
         return _not_invited(claims)
     # The Kelvin sign in lower case is a k, here, and another letter to whom the provider has verified.
     if claims.email.isascii() != user.email.isascii():
         return _not_invited(claims)
-    if people.has_identity(write.connection, user.id, claims.issuer):
+    if people.has_identity(connection, user.id, claims.issuer):
         detail = f"{user.email} belongs to another person at the provider than here; ask whoever runs this service"
         return Refused("identity-other", detail)
-    people.add_identity(write.connection, claims.issuer, claims.subject, user.id, write.now)
-    # The link that came with the invitation is not needed any more.
-    stored.remove_codes_of(write.connection, user.id)
-    audit.record_service(write, actor=actor_of(user, browser), action="link identity", issuer=claims.issuer)
     return user
+
+
+def _linked(write: Write, user: User, claims: Claims, browser: Browser) -> Ended:
+    ended = person_changes.link_identity(
+        write, user, claims.issuer, claims.subject, address=browser.address, agent=browser.agent
+    )
+    audit.record_service(
+        write,
+        actor=actor_of(user, browser),
+        action="link identity",
+        issuer=claims.issuer,
+        password_removed=ended.password,
+        sessions_ended=ended.sessions,
+    )
+    return ended
 
 
 def _not_invited(claims: Claims) -> Refused:
@@ -266,7 +328,7 @@ def _not_invited(claims: Claims) -> Refused:
     return Refused("user-not-invited", f"nobody has invited {who}; ask an admin of your account")
 
 
-def _signed_in(write: Write, user: User, browser: Browser) -> SignedIn:
+def _signed_in(write: Write, user: User, browser: Browser, ended: Ended | None = None) -> SignedIn:
     stored.purge(
         write.connection, write.now, seen=write.now - IDLE, created=write.now - LONGEST, browsers=write.now - BROWSER
     )
@@ -284,7 +346,18 @@ def _signed_in(write: Write, user: User, browser: Browser) -> SignedIn:
         agent=browser.agent,
     )
     stored.add_session(write.connection, session)
-    return SignedIn(session, secret, _remembered(write, user, browser))
+    known = _remembered(write, user, browser)
+    is_new = known != browser.known
+    person_changes.tell(
+        write,
+        user.id,
+        PersonEventKind.SIGNED_IN_NEW_BROWSER if is_new else PersonEventKind.SIGNED_IN,
+        address=browser.address,
+        agent=browser.agent,
+        session_id=session.id,
+        detail={"browser": digest_of(known).hex()} if is_new else {},
+    )
+    return SignedIn(session, secret, known, is_new, ended)
 
 
 def _remembered(write: Write, user: User, browser: Browser) -> str:

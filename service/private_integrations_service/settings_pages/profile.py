@@ -5,10 +5,10 @@ from starlette.routing import Route
 
 from ..domain import Refused
 from ..operations import sign_in
-from .sign_in import BY_PROVIDER
+from .sign_in import BY_PROVIDER, ME
 from .visits import SIGN_IN, Visit, end_session, personal, start_session, when_to_repeat
 
-ME = "/settings/me"
+_SHOWN_EVENTS = 20
 
 
 def _show(visit: Visit) -> Response:
@@ -45,11 +45,27 @@ def _sign_out_everywhere(visit: Visit) -> Response:
     return end_session(visit, visit.to(SIGN_IN, notice="signed-out-everywhere"))
 
 
+def _end_others(visit: Visit) -> Response:
+    assert visit.session is not None
+    with visit.database.write(visit.now, verdicts=False) as write:
+        sign_in.end_other_sessions(write, visit.session, actor=visit.actor)
+        sign_in.confirm_events(write, visit.session.user, _up_to(visit))
+    return visit.to(ME, notice="other-sessions-ended")
+
+
+def _confirm(visit: Visit) -> Response:
+    assert visit.session is not None
+    with visit.database.write(visit.now, verdicts=False) as write:
+        sign_in.confirm_events(write, visit.session.user, _up_to(visit))
+    return visit.to(ME)
+
+
 def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response:
     assert visit.session is not None
     assert visit.person is not None
     with visit.database.read() as connection:
         sessions = sign_in.live_sessions(connection, visit.session.user, visit.now)
+        events = sign_in.latest_events(connection, visit.session.user)
     by_id = {account.id: account for account in visit.person.accounts}
     return visit.page(
         "me.html",
@@ -58,14 +74,25 @@ def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response:
         decided=[account for account in visit.person.accounts if visit.person.may_decide_in(account.id)],
         sessions=sessions,
         present=visit.session,
+        events=events[:_SHOWN_EVENTS],
+        news=sign_in.news_among(events, visit.session, visit.browser.known),
+        up_to=events[0].id if events else 0,
         by_password=visit.settings.password_sign_in and visit.session.user.has_password,
         fault=fault,
     )
+
+
+def _up_to(visit: Visit) -> int:
+    """The event that the page showed last: of a later one the person knows nothing yet."""
+    text = visit.field("up_to")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0
 
 
 ROUTES = [
     Route(ME, personal(_show), methods=["GET"]),
     Route(f"{ME}/password", personal(_change_password), methods=["POST"]),
     Route(f"{ME}/sessions/{{session_id}}/end", personal(_end_session), methods=["POST"]),
+    Route(f"{ME}/end-other-sessions", personal(_end_others), methods=["POST"]),
+    Route(f"{ME}/confirm-events", personal(_confirm), methods=["POST"]),
     Route(f"{ME}/sign-out-everywhere", personal(_sign_out_everywhere), methods=["POST"]),
 ]

@@ -84,9 +84,10 @@ def _changed(visit: Visit, edit: MembershipEdit | None) -> Response | Refused:
         )
     if isinstance(changed, Refused):
         return _refused(visit, changed)
-    if changed.id == _editor(visit).id and edit is None:
+    if changed.user.id == _editor(visit).id and edit is None:
         return visit.to(HOME)
-    return visit.to(_address(visit), notice="roles-changed" if edit else "person-removed")
+    saved = "roles-changed-password-ended" if changed.password_ended else "roles-changed"
+    return visit.to(_address(visit), notice=saved if edit else "person-removed")
 
 
 def _handed_over(visit: Visit, made: Invitation | Refused) -> Response | Refused:

@@ -15,6 +15,7 @@ from .rendering import HEADERS
 from .visits import SIGN_IN, Visit, anybody, end_session, personal, start_session, when_to_repeat
 
 HOME = "/settings/private-integrations"
+ME = "/settings/me"
 BACK = "/settings/sign-in/provider/back"
 BY_PROVIDER = "here people sign in by the identity provider"
 
@@ -69,7 +70,9 @@ def _from_provider(visit: Visit) -> Response | Refused:
     if not isinstance(claims, Refused):
         made = sign_in.sign_in_by_provider(visit.database, claims, visit.browser, visit.now)
         if not isinstance(made, Refused):
-            response = start_session(visit, visit.to(_back_to(_decoded(encoded))), made)
+            # Who had a password or a session here before learns on their own page what became of them.
+            is_told = made.ended is not None and (made.ended.password or made.ended.sessions > 0)
+            response = start_session(visit, visit.to(ME if is_told else _back_to(_decoded(encoded))), made)
             browsers.drop(response, visit.request, "provider", visit.settings.public_url)
             return response
         claims = made
