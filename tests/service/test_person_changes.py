@@ -13,7 +13,7 @@ from guests import HOME, OPERATOR, PASSWORD, Guest, cheap_pages, invited, try_to
 from private_integrations.contract import KeyRequest, MembershipEdit, digest_of
 from private_integrations_service.actor import Actor
 from private_integrations_service.domain import Refused
-from private_integrations_service.operations import keys, person_changes, sign_in, users
+from private_integrations_service.operations import keys, passwords, person_changes, sign_in, users
 from private_integrations_service.operations.person_changes import ENDS, Change, Held
 from private_integrations_service.permissions import Membership
 from private_integrations_service.settings import Settings
@@ -319,18 +319,15 @@ def test_a_link_whose_places_changed_behind_the_operations_opens_nothing(house):
 def test_a_link_that_ends_while_the_password_is_hashed_is_not_used(house, monkeypatch):
     """The places are compared in the transaction that stores the password."""
     code = invited(house.database, house.clock(), EMAIL, **{house.accounts.location: "user"})
-    hashed = person_changes.stored.set_password
-    passwords = type(house.app.state.parts.passwords)
-    made = passwords.hash
+    made = passwords.PasswordHasher.hash
 
-    def granting(self, password):
+    def granting(hasher, password):
         house.grant(EMAIL, house.accounts.stranger, role="admin")
-        return made(self, password)
+        return made(hasher, password)
 
     with monkeypatch.context() as patched:
-        patched.setattr(passwords, "hash", granting)
+        patched.setattr(passwords.PasswordHasher, "hash", granting)
         assert Guest(house.app).post(f"/settings/welcome/{code}", password=PASSWORD).status == 404
-    assert hashed is person_changes.stored.set_password
     assert try_to_sign_in(Guest(house.app), PASSWORD).status == 401
 
 

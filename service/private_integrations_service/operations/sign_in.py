@@ -21,7 +21,7 @@ from ..storage.sessions import Session
 from ..storage.users import User
 from ..tokens import new_id
 from . import person_changes, throttle
-from .passwords import Passwords, TooManySignInsError, refuse_password
+from .passwords import Passwords, TooManySignInsError, Turn, refuse_password
 from .person_changes import Change, Ended
 
 IDLE = timedelta(hours=12)
@@ -90,7 +90,7 @@ def live_sessions(connection: Connection, user: User, now: datetime) -> list[Ses
 def note_use(database: Database, session: Session, now: datetime) -> None:
     """Store that a session is in use, if that wasn't stored lately."""
     if now >= session.seen_at + SEEN_EVERY:
-        with database.write(now, verdicts=False) as write:
+        with database.write(now, verdicts=False, yielding=True) as write:
             stored.touch_session(write.connection, session.digest, write.now)
 
 
@@ -103,25 +103,43 @@ def sign_in(
         counted = _counted(connection, user, email, browser)
         refused = throttle.refuse(connection, counted, now)
         known = None if user is None else people.password_of(connection, user.id)
+        is_known = user is not None and _is_known(connection, user, browser)
     if refused is not None:
         return refused
-    with database.write(now, verdicts=False) as write:
-        refused = throttle.refuse(write.connection, counted, write.now)
-        if refused is not None:
-            return refused
-        throttle.count(write, counted)
     try:
-        fits = passwords.fits(password, known)
-        better = passwords.hash(password) if fits and known and passwords.is_outdated(known) else known
+        with passwords.turn(user.id if user is not None and is_known else None) as turn:
+            return _compared(database, passwords, turn, _Try(user, known, password, counted), browser, now)
     except TooManySignInsError:
-        return _not_looked_at(database, counted, now)
+        return _BUSY
+
+
+@dataclass(frozen=True)
+class _Try:
+    """A password for a user, who may not exist, with the hash that they had, and what the try is counted for."""
+
+    user: User | None
+    known: str | None
+    password: str = field(repr=False)
+    counted: tuple[throttle.Counted, ...]
+
+
+def _compared(
+    database: Database, passwords: Passwords, turn: Turn, made: _Try, browser: Browser, now: datetime
+) -> SignedIn | Refused:
+    """Count a try, look at it, and sign in if it is good; in the turn of a password, so that a flood writes little."""
+    refused = _counted_now(database, made.counted, now)
+    if refused is not None:
+        return refused
+    user, known, password = made.user, made.known, made.password
+    fits = turn.fits(password, known)
     if not fits or user is None:
         return _REFUSED
-    with database.write(now, verdicts=False) as write:
+    better = turn.hash(password) if known and passwords.is_outdated(known) else known
+    with database.write(now, verdicts=False, yielding=True) as write:
         present = people.user_by_id(write.connection, user.id)
         if present is None or present.disabled_at or people.password_of(write.connection, user.id) != known:
             return _REFUSED
-        throttle.forgive(write, counted)
+        throttle.forgive(write, made.counted)
         if better is not None and better != known:
             person_changes.rehash_password(write, present, better)
         audit.record_service(write, actor=actor_of(present, browser), action="sign in")
@@ -141,9 +159,14 @@ def welcome(
         user = recipient_of(connection, code, now)
     if isinstance(user, Refused):
         return user
-    hashed = _hashed(passwords, password, user)
-    if isinstance(hashed, Refused):
-        return hashed
+    refused = refuse_password(password, user.email)
+    if refused is not None:
+        return refused
+    try:
+        with passwords.turn(user.id) as turn:
+            hashed = turn.hash(password)
+    except TooManySignInsError:
+        return _BUSY
     with database.write(now, verdicts=False) as write:
         present = recipient_of(write.connection, code, write.now)
         if isinstance(present, Refused):
@@ -160,19 +183,21 @@ def change_password(
     if weak is not None:
         return weak
     counted = throttle.of_browser(session.digest)
-    with database.write(now, verdicts=False) as write:
-        refused = throttle.refuse(write.connection, counted, write.now)
-        if refused is not None:
-            return refused
-        throttle.count(write, counted)
-        known = people.password_of(write.connection, session.user.id)
+    with database.read() as connection:
+        refused = throttle.refuse(connection, counted, now)
+        known = people.password_of(connection, session.user.id)
+    if refused is not None:
+        return refused
     try:
-        fits = passwords.fits(present, known)
-        hashed = passwords.hash(new) if fits else ""
+        with passwords.turn(session.user.id) as turn:
+            refused = _counted_now(database, counted, now)
+            if refused is not None:
+                return refused
+            if not turn.fits(present, known):
+                return Refused("sign-in-refused", "the present password is another one")
+            hashed = turn.hash(new)
     except TooManySignInsError:
-        return _not_looked_at(database, counted, now)
-    if not fits:
-        return Refused("sign-in-refused", "the present password is another one")
+        return _BUSY
     with database.write(now, verdicts=False) as write:
         throttle.forgive(write, counted)
         # Nobody gets a new session for one that was ended while this was hashed, such as by being disabled.
@@ -188,7 +213,13 @@ def sign_in_by_provider(database: Database, claims: Claims, browser: Browser, no
 
     An address that is somebody else's at the provider one day opens nothing: the user's subject is another one.
     """
-    with database.write(now, verdicts=False) as write:
+    with database.read() as connection:
+        known = people.user_of_identity(connection, claims.issuer, claims.subject)
+        invited = known or _invited(connection, claims)
+    # Anybody may have an identity there; only who may come in causes a change.
+    if isinstance(invited, Refused):
+        return invited
+    with database.write(now, verdicts=False, yielding=True) as write:
         user = people.user_of_identity(write.connection, claims.issuer, claims.subject)
         ended = None
         if user is None:
@@ -261,29 +292,28 @@ def actor_of(user: User, browser: Browser) -> Actor:
     return Actor(f"person/{user.email}/{user.id}", frozenset(), browser.address, browser.agent)
 
 
+def _is_known(connection: Connection, user: User, browser: Browser) -> bool:
+    """Whether this very person signed in with this browser before."""
+    return browser.known is not None and stored.user_id_of_browser(connection, digest_of(browser.known)) == user.id
+
+
 def _counted(connection: Connection, user: User | None, email: str, browser: Browser) -> tuple[throttle.Counted, ...]:
-    if user is not None and browser.known is not None:
-        digest = digest_of(browser.known)
-        if stored.user_id_of_browser(connection, digest) == user.id:
-            return throttle.of_browser(digest)
+    if user is not None and browser.known is not None and _is_known(connection, user, browser):
+        return throttle.of_browser(digest_of(browser.known))
     return throttle.of_strangers(email, browser.address)
 
 
-def _not_looked_at(database: Database, counted: tuple[throttle.Counted, ...], now: datetime) -> Refused:
-    """Nothing was learnt by the try: it is not counted, and clears nothing."""
-    with database.write(now, verdicts=False) as write:
-        throttle.take_back(write, counted)
-    return _BUSY
-
-
-def _hashed(passwords: Passwords, password: str, user: User) -> str | Refused:
-    refused = refuse_password(password, user.email)
+def _counted_now(database: Database, counted: tuple[throttle.Counted, ...], now: datetime) -> Refused | None:
+    """Count a try before it is looked at, or say why it isn't taken: others may have been counted meanwhile."""
+    with database.read() as connection:
+        refused = throttle.refuse(connection, counted, now)
     if refused is not None:
         return refused
-    try:
-        return passwords.hash(password)
-    except TooManySignInsError:
-        return _BUSY
+    with database.write(now, verdicts=False, yielding=True) as write:
+        refused = throttle.refuse(write.connection, counted, write.now)
+        if refused is None:
+            throttle.count(write, counted)
+    return refused
 
 
 def _with_new_password(write: Write, user: User, browser: Browser) -> SignedIn:

@@ -76,13 +76,14 @@ class Database:
         return self._high_water.instant
 
     @contextmanager
-    def write(self, now: datetime, *, verdicts: bool = True) -> Iterator[Write]:
+    def write(self, now: datetime, *, verdicts: bool = True, yielding: bool = False) -> Iterator[Write]:
         """A transaction that has the writers' turn from its start and commits at the end of the block.
 
-        `verdicts` says whether it may change what any token opens; then it also moves the revision.
+        `verdicts` says whether it may change what any token opens; then it also moves the revision. `yielding` lets
+        other changes go first (`Turn.taken`).
         Raises StorageBusy, DiskFull, or another of SQLAlchemy's errors, when nothing could be stored.
         """
-        with self._turn.taken():
+        with self._turn.taken(yielding=yielding):
             with self._transaction(now, verdicts) as write:
                 yield write
             self._ballast.renew()
