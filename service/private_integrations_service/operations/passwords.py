@@ -11,57 +11,31 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from ..domain import Refused
+from .password_strength import Words, weakness
 
 SHORTEST = 12
 LONGEST = 256
 
-# What a list of usual passwords has of this length; spaces and case make no other one of them.
-_USUAL = frozenset(
-    {
-        "123456789012",
-        "1234567890123",
-        "12345678901234",
-        "1234567891011",
-        "1q2w3e4r5t6y",
-        "1qaz2wsx3edc",
-        "abcdefghijkl",
-        "administrator",
-        "adminadminadmin",
-        "changemechangeme",
-        "iloveyouiloveyou",
-        "letmeinletmein",
-        "passw0rd1234",
-        "password1234",
-        "password12345",
-        "passwordpassword",
-        "privateintegration",
-        "privateintegrations",
-        "qwerty123456",
-        "qwertyuiop123",
-        "qwertyuiopasdf",
-        "welcome12345",
-        "welcomewelcome",
-    }
-)
-_FEWEST_DIFFERENT = 5
+_WHY = {
+    "common": "this password is easy to guess: it is made of what others use, too",
+    "service": "this password is easy to guess: it is made of this service's own words",
+    "personal": "this password is easy to guess: it is made of your address, your name or your account's",
+}
+_INSTEAD = "Digits and signs at the ends don't help; take three or more words that have nothing to do with each other"
 
 
 class TooManySignInsError(Exception):
     """Other passwords are being looked at; this one wasn't, and nothing was written for it."""
 
 
-def refuse_password(password: str, email: str) -> Refused | None:
-    """Why this can't be the password of the user with this address, or None."""
-    plain = "".join(password.lower().split())
+def refuse_password(password: str, words: Words) -> Refused | None:
+    """Why this can't be the password of a person of whom these words are known, or None."""
     if len(password) < SHORTEST:
         return _weak(f"a password has at least {SHORTEST} characters; a few words in a row are a good one")
     if len(password) > LONGEST:
         return _weak(f"a password has at most {LONGEST} characters")
-    if plain in _USUAL or len(set(plain)) < _FEWEST_DIFFERENT:
-        return _weak("this password is among the first that somebody would try; take a few words in a row")
-    if plain in (email.lower(), email.lower().partition("@")[0]):
-        return _weak("your address is no password")
-    return None
+    why = weakness(password, words)
+    return None if why is None else _weak(f"{_WHY[why]}. {_INSTEAD}")
 
 
 class Passwords:

@@ -11,7 +11,7 @@ from private_integrations.contract import digest_of
 
 from ..actor import Actor
 from ..domain import Refused
-from ..storage import audit
+from ..storage import accounts, audit
 from ..storage import person_events as events
 from ..storage import sessions as stored
 from ..storage import users as people
@@ -21,6 +21,7 @@ from ..storage.sessions import Session
 from ..storage.users import User
 from ..tokens import new_id
 from . import person_changes, throttle
+from .password_strength import Words
 from .passwords import Passwords, TooManySignInsError, Turn, refuse_password
 from .person_changes import Change, Ended
 
@@ -32,6 +33,9 @@ SEEN_EVERY = timedelta(minutes=5)
 """That it is used is stored once in so long."""
 BROWSER = timedelta(days=180)
 """How long a browser is remembered in which nobody signs in."""
+
+_MOST_NAMES = 50
+"""Of so many accounts the names are no password, which bounds the time that one is examined."""
 
 _REFUSED = Refused("sign-in-refused", "this email and password don't belong together")
 _BUSY = Refused("sign-in-busy", "too many people sign in at this moment; try it again")
@@ -157,13 +161,14 @@ def welcome(
     """Use up a one-time code: from now on the password is the user's, and they are signed in, here only."""
     with database.read() as connection:
         user = recipient_of(connection, code, now)
-    if isinstance(user, Refused):
-        return user
-    refused = refuse_password(password, user.email)
-    if refused is not None:
-        return refused
+        if isinstance(user, Refused):
+            return user
+        words = _words_of(connection, user)
     try:
         with passwords.turn(user.id) as turn:
+            refused = refuse_password(password, words)
+            if refused is not None:
+                return refused
             hashed = turn.hash(password)
     except TooManySignInsError:
         return _BUSY
@@ -179,17 +184,18 @@ def change_password(
     database: Database, passwords: Passwords, session: Session, present: str, new: str, browser: Browser, now: datetime
 ) -> SignedIn | Refused:
     """Another password for whoever knows the present one; every session ends, and this browser gets a new one."""
-    weak = refuse_password(new, session.user.email)
-    if weak is not None:
-        return weak
     counted = throttle.of_browser(session.digest)
     with database.read() as connection:
         refused = throttle.refuse(connection, counted, now)
         known = people.password_of(connection, session.user.id)
+        words = _words_of(connection, session.user)
     if refused is not None:
         return refused
     try:
         with passwords.turn(session.user.id) as turn:
+            weak = refuse_password(new, words)
+            if weak is not None:
+                return weak
             refused = _counted_now(database, counted, now)
             if refused is not None:
                 return refused
@@ -290,6 +296,13 @@ def confirm_events(write: Write, user: User, up_to: int) -> None:
 def actor_of(user: User, browser: Browser) -> Actor:
     """A user who signs in: nothing is reached yet."""
     return Actor(f"person/{user.email}/{user.id}", frozenset(), browser.address, browser.agent)
+
+
+def _words_of(connection: Connection, user: User) -> Words:
+    """What an attacker knows of a user: no password is made of it."""
+    held = [place.account_id for place in people.memberships_of(connection, user.id)]
+    names = [account.name for account in accounts.accounts_within(connection, held)][:_MOST_NAMES]
+    return Words.of(user.email, user.name, *names)
 
 
 def _is_known(connection: Connection, user: User, browser: Browser) -> bool:
