@@ -32,6 +32,7 @@ from .problems import problem_response
 from .request_body import BODY_SECONDS, Unread, read_body
 from .sandbox import Sandbox
 from .sandbox.limits import Limits, RateLimits
+from .security_log import SecurityLog, sink_of
 from .settings import Settings
 from .settings_pages import PREFIX as PAGES
 from .settings_pages import settings_pages
@@ -64,11 +65,14 @@ class Application:
         self._closing.callback(activity.close)
         self._health = _health(database)
         recorder = Recorder()
+        security = SecurityLog(database.security_counts, sink_of(settings.security_log, database.file.parent))
         self._management = _limited(
-            management_api(database, catalogue, settings, clock, activity, recorder), settings.body_limit
+            management_api(database, catalogue, settings, clock, activity, recorder, security), settings.body_limit
         )
-        self._pages = _limited(settings_pages(database, catalogue, settings, clock, activity), settings.body_limit)
-        self._judge = Judge(database, catalogue, clock, settings.cached_grants, recorder)
+        self._pages = _limited(
+            settings_pages(database, catalogue, settings, clock, activity, security), settings.body_limit
+        )
+        self._judge = Judge(database, catalogue, clock, settings.cached_grants, recorder, security)
         self._closing.callback(self._judge.close)
         self._gateway: Gateway | None = None
         if settings.upstream is None:

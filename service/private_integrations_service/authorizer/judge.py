@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..catalogue import Catalogue, Endpoint, Match
 from ..operations.generations import deliver
+from ..security_log import SecurityLog
 from ..storage.accounts import account_by_id
 from ..storage.database import Database
 from ..storage.grants import Grant, GrantReader
@@ -50,8 +51,8 @@ class Judge:
     """Decides on requests; used by one thread, the event loop's.
 
     `clock` gives the present instant in UTC; `cached_grants` bounds the memory for live tokens. If the
-    database does not answer, nothing passes (503). What is decided on a known token is told to the `recorder`, if
-    there is one.
+    database does not answer, nothing passes (503). What is decided on a known token is told to the `recorder`, and
+    unknown ones are counted in the `security` log, if there are such.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Judge:
         clock: Callable[[], datetime],
         cached_grants: int,
         recorder: Recorder | None = None,
+        security: SecurityLog | None = None,
     ) -> None:
         self._database = database
         self.catalogue = catalogue
@@ -69,6 +71,7 @@ class Judge:
         self._grants = LiveGrants(self._reader, database.revision, cached_grants)
         self._pacing = Pacing()
         self._record = (recorder or Recorder()).record
+        self._security = security
 
     async def judge(
         self,
@@ -97,6 +100,8 @@ class Judge:
                 refusal = refusal or decisions.TOKEN_UNKNOWN
                 if grant is not None:
                     self._record(grant, "", refusal.reason, address, agent, now)
+                elif self._security is not None:
+                    self._security.note_unknown_token(now, address)
                 return Verdict(await self._turned_away(grant, now, refusal))
             match = self._open(method, raw_path, version, grant)
             if isinstance(match, Refusal):

@@ -150,6 +150,11 @@ def _compared(
         return _signed_in(write, present, browser)
 
 
+def user_with(connection: Connection, email: str) -> User | None:
+    """The user with this address."""
+    return people.user_by_email(connection, email)
+
+
 def recipient_of(connection: Connection, code: str, now: datetime) -> User | Refused:
     """Whom a one-time code lets choose a password."""
     return person_changes.recipient_of(connection, code, now) or _CODE_UNKNOWN

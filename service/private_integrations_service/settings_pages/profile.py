@@ -5,7 +5,8 @@ from starlette.routing import Route
 
 from ..domain import Refused
 from ..operations import sign_in
-from .sign_in import BY_PROVIDER, ME
+from ..security_log import SecurityEvent
+from .sign_in import BY_PROVIDER, ME, note_refused_sign_in
 from .visits import SIGN_IN, Visit, end_session, personal, start_session, when_to_repeat
 
 _SHOWN_EVENTS = 20
@@ -24,8 +25,10 @@ def _change_password(visit: Visit) -> Response | Refused:
         visit.database, visit.parts.passwords, visit.session, present, new, visit.browser, visit.now
     )
     if isinstance(made, Refused):
+        note_refused_sign_in(visit, made, method="present password", user=visit.session.user.id)
         status = {"sign-in-throttled": 429, "sign-in-busy": 503}.get(made.problem, 422)
         return when_to_repeat(_page(visit, status, fault=made.detail), made)
+    visit.note(SecurityEvent.PASSWORD_CHANGED, user=visit.session.user.id)
     return start_session(visit, visit.to(ME, notice="password-changed"), made)
 
 
@@ -33,6 +36,7 @@ def _end_session(visit: Visit) -> Response:
     assert visit.session is not None
     with visit.database.write(visit.now, verdicts=False) as write:
         sign_in.end_session(write, visit.session.user, visit.path["session_id"], actor=visit.actor)
+    visit.note(SecurityEvent.SESSIONS_ENDED, user=visit.session.user.id, which="one")
     if visit.path["session_id"] == visit.session.id:
         return end_session(visit, visit.to(SIGN_IN, notice="signed-out"))
     return visit.to(ME, notice="session-ended")
@@ -42,6 +46,7 @@ def _sign_out_everywhere(visit: Visit) -> Response:
     assert visit.session is not None
     with visit.database.write(visit.now, verdicts=False) as write:
         sign_in.sign_out_everywhere(write, visit.session.user, actor=visit.actor)
+    visit.note(SecurityEvent.SESSIONS_ENDED, user=visit.session.user.id, which="all")
     return end_session(visit, visit.to(SIGN_IN, notice="signed-out-everywhere"))
 
 
@@ -50,6 +55,7 @@ def _end_others(visit: Visit) -> Response:
     with visit.database.write(visit.now, verdicts=False) as write:
         sign_in.end_other_sessions(write, visit.session, actor=visit.actor)
         sign_in.confirm_events(write, visit.session.user, _up_to(visit))
+    visit.note(SecurityEvent.SESSIONS_ENDED, user=visit.session.user.id, which="others")
     return visit.to(ME, notice="other-sessions-ended")
 
 

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from private_integrations.errors import ConfigurationError
 
+from .. import security_log
 from . import tables
 from .ballast import Ballast, disk_is_full
 from .revision import Revision
@@ -51,7 +52,8 @@ class Database:
     """Engines for one writer and several readers over one file.
 
     `revision` moves with every change that verdicts depend on. Processes forked from the one that opened
-    the database share it, the clock's high-water mark, the writers' turn and the name of this `run` of the service;
+    the database share it, the clock's high-water mark, the counts of the security log, the writers' turn and
+    the name of this `run` of the service;
     connections never cross a fork.
     """
 
@@ -59,6 +61,7 @@ class Database:
         self.file = file
         self.run = secrets.token_hex(8)
         numbers = shared_numbers(2)
+        self.security_counts = shared_numbers(security_log.NUMBERS)
         self.revision = Revision(numbers[:1])
         self._high_water = HighWater(numbers[1:])
         self._lock = lock
