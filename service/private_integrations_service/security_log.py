@@ -1,7 +1,7 @@
 """The security log: who tried to come in, who did, and what was refused, as lines of JSON that hold no secret.
 
 Every event is counted for all processes of the service, in memory that they share; each kind has a budget of lines, so
-that a flood fills no disk. Whatever a line leaves out, the counts have.
+that a flood fills no disk. The counts include the events without a line.
 
     log.note(SecurityEvent.SIGN_IN_FAILED, now, address="203.0.113.7", agent="curl/8", method="password")
 """
@@ -159,7 +159,7 @@ class SecurityLog:
                 self._budgets[event].give_back()
 
     def note_unknown_token(self, now: datetime, address: str) -> None:
-        """Count a request with a token that nobody knows; a line says so when they are many in an hour."""
+        """Count a request with an unknown token; a line says so when they are many in an hour."""
         hour = (now - _EPOCH) // timedelta(hours=1)
         with self._lock:
             if hour != self._hour:
@@ -322,5 +322,5 @@ def _to_stderr(line: bytes) -> bool:
 
 
 def _plain(value: str | int | None) -> str | int | None:
-    """A value without anything like a secret, and not longer than anybody reads."""
+    """A value without anything like a secret, cut to the longest length that is written."""
     return without_secrets(value)[:_LONGEST] if isinstance(value, str) else value

@@ -122,7 +122,7 @@ def test_a_subject_is_the_person_whatever_the_address_says(app, provider):
 
 
 def test_the_first_link_ends_what_the_invitation_opened_before(app, provider, database):
-    """Password and sessions of whoever used it end; the person is told on their own page; it is logged."""
+    """The password and the sessions that it opened end; the person is told on their own page; it is logged."""
     lines = []
     log = SecurityLog(memoryview(bytearray(NUMBERS * 8)).cast("Q"), lambda line: lines.append(json.loads(line)) or True)
     app.state.parts = replace(app.state.parts, passwords=Passwords(CHEAP), security=log)
@@ -145,7 +145,7 @@ def test_the_first_link_ends_what_the_invitation_opened_before(app, provider, da
         "provider",
         "identity-other",
     )
-    # Somebody who had neither goes where they were going.
+    # A person who had neither goes where they were going.
     assert sign_in(app, provider)[1].location == LIST
 
 

@@ -294,7 +294,7 @@ def test_a_link_ends_when_its_person_gets_a_place_elsewhere(house):
     ],
 )
 def test_a_link_is_for_the_rights_that_its_person_had(house, first, then):
-    """Whatever changes in a place: the link was made for another one."""
+    """Each change of a place ends it: the link was made for another one."""
     account = house.accounts.location
     invited(house.database, house.clock(), EMAIL, **{account: "user"})
     house.grant(EMAIL, account, **first)
@@ -307,7 +307,7 @@ def test_a_link_is_for_the_rights_that_its_person_had(house, first, then):
 
 
 def test_a_link_whose_places_changed_behind_the_operations_opens_nothing(house):
-    """The places are compared when it is used, whoever wrote them."""
+    """The places are compared when it is used, also if another program wrote them."""
     accounts = house.accounts
     code = invited(house.database, house.clock(), EMAIL, **{accounts.location: "user"})
     with house.database.write(house.clock(), verdicts=False) as write:
@@ -332,7 +332,7 @@ def test_a_link_that_ends_while_the_password_is_hashed_is_not_used(house, monkey
 
 
 def test_of_two_links_the_older_one_is_worth_nothing(house):
-    """Whoever made it; and the newer one works once."""
+    """Also if another person made it; and the newer one works once."""
     accounts = house.accounts
     ada = house.person("ada@example.com", **{accounts.location: "admin"})
     older = house.invite(ada, accounts.location, "bob@example.com")
@@ -344,7 +344,7 @@ def test_of_two_links_the_older_one_is_worth_nothing(house):
 
 @pytest.mark.parametrize("how", ["demoted", "permission", "removed", "disabled", "sub-accounts"])
 def test_a_link_ends_with_the_rights_of_the_admin_who_made_it(house, how):
-    """An admin who was one makes nobody's password any more, not even with a link from before."""
+    """A former admin chooses no person's password, not even with a link from before."""
     accounts = house.accounts
     house.person("gus@example.com", **{accounts.agency: "admin"})
     ada = house.person("ada@example.com", **{accounts.location: "admin"})
@@ -393,7 +393,7 @@ def test_no_admin_makes_a_link_for_a_person_with_rights_that_they_have_not(house
 
 
 def test_a_key_bound_to_accounts_reaches_no_person_beyond_them(house):
-    """Neither a link nor a change of somebody who has a place elsewhere: they are not there for it."""
+    """Neither a link nor a change of a person who has a place elsewhere: they are not there for it."""
     accounts = house.accounts
     house.person("bob@example.com", **{accounts.location: "user", accounts.stranger: "user"})
     bound = Actor("key/bound/key_2", frozenset({accounts.location}))
@@ -404,7 +404,7 @@ def test_a_key_bound_to_accounts_reaches_no_person_beyond_them(house):
     assert house.run(users.displace, "bob@example.com", accounts.stranger, actor=bound).problem == "account-unknown"
 
 
-# Passwords that were chosen with somebody's link.
+# Passwords that were chosen with an admin's link.
 
 
 def test_a_password_of_an_admins_link_opens_no_account_beyond_that_admin(house):
@@ -457,7 +457,7 @@ def test_a_promotion_ends_a_password_that_a_former_admin_may_know(house):
 
 
 def test_a_link_for_oneself_vouches_for_nothing(house):
-    """Somebody in the place of an admin could make one, and be trusted elsewhere by it."""
+    """A thief of an admin's session could make one, and be trusted elsewhere by it."""
     accounts = house.accounts
     ada = house.person("ada@example.com", **{accounts.location: "admin"})
     bob = house.welcomed(house.invite(ada, accounts.location, "bob@example.com", "admin"))
@@ -477,7 +477,7 @@ def by_provider(house, email, subject="subject", known=None):
     return Guest(house.app, cookies={"session": made.secret, "known": made.known}, form_key=made.session.form_key)
 
 
-def test_whoever_used_the_invitation_before_is_out_once_the_identity_is_linked(house):
+def test_who_used_the_invitation_before_is_out_once_the_identity_is_linked(house):
     """Password, sessions, links and remembered browsers of before open nothing; the person reads what was ended."""
     accounts = house.accounts
     ada = house.person("ada@example.com", **{accounts.location: "admin"})
@@ -562,7 +562,7 @@ def test_a_confirmation_is_of_what_was_shown(house):
 
 
 def test_the_latest_fifty_events_are_kept_of_each_person(house):
-    """Whoever signs in often fills nothing."""
+    """Frequent sign-ins fill no disk."""
     house.person("bob@example.com", **{house.accounts.location: "admin"})
     by_provider(house, "bob@example.com")
     for _ in range(60):

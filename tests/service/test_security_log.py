@@ -261,7 +261,7 @@ def test_many_refusals_raise_an_alarm_for_a_quarter_of_an_hour(log, clock):
 
 
 def test_the_file_is_its_owners_and_no_link(tmp_path):
-    """0600 from the start, whatever it was; never through a symbolic link or into a pipe, and no line elsewhere."""
+    """0600 from the start, never through a symbolic link or into a pipe, and no line elsewhere."""
     write = sink_of("file", tmp_path)
     file = tmp_path / FILE_NAME
     assert write(b"{}\n")

@@ -138,7 +138,7 @@ def test_a_password_that_is_hard_to_guess_is_taken(password):
     ],
 )
 def test_no_password_takes_long_to_examine(password):
-    """Whatever is typed: of what the estimate would need minutes for, it sees a part only."""
+    """The estimate would need minutes for some of these; it sees a part of them only."""
     begin = time.process_time()
     refuse_password(password, Words.of(EMAIL, *(f"Account {number} of many" for number in range(50))))
     assert time.process_time() - begin < 2

@@ -1,4 +1,4 @@
-"""Estimate how many guesses a password takes, for a bounded time, whatever is typed.
+"""Estimate how many guesses a password takes, in a bounded time for any input.
 
 The estimate is zxcvbn's: its lists of the most used passwords, of names and of words, keyboard rows, sequences and
 dates. Two things are done before, so that it is neither fooled nor slow. Capitals, separators and signs that people add

@@ -67,7 +67,7 @@ class Passwords:
         self._known_lock = threading.Lock()
         # Compared with where there is none, so that the answer takes as long.
         costs = f"m={parameters.memory_cost},t={parameters.time_cost},p={parameters.parallelism}"
-        self._nobodys = f"$argon2id$v=19${costs}${_base64(bytes(16))}${_base64(bytes(parameters.hash_len))}"
+        self._stand_in = f"$argon2id$v=19${costs}${_base64(bytes(16))}${_base64(bytes(parameters.hash_len))}"
 
     @contextmanager
     def turn(self, known_user: str | None = None) -> Iterator["Turn"]:
@@ -77,11 +77,11 @@ class Passwords:
         """
         if known_user is None or not self._reserve(known_user):
             with self._unknown.turn():
-                yield Turn(self._hasher, self._nobodys)
+                yield Turn(self._hasher, self._stand_in)
             return
         try:
             with self._known.turn():
-                yield Turn(self._hasher, self._nobodys)
+                yield Turn(self._hasher, self._stand_in)
         finally:
             with self._known_lock:
                 self._known_people.discard(known_user)
@@ -102,9 +102,9 @@ class Passwords:
 class Turn:
     """The right to compare and hash passwords, as long as it is held."""
 
-    def __init__(self, hasher: PasswordHasher, nobodys: str) -> None:
+    def __init__(self, hasher: PasswordHasher, stand_in: str) -> None:
         self._hasher = hasher
-        self._nobodys = nobodys
+        self._stand_in = stand_in
 
     def hash(self, password: str) -> str:
         """The hash to store."""
@@ -113,7 +113,7 @@ class Turn:
     def fits(self, password: str, known: str | None) -> bool:
         """Whether a password has this hash; without one it takes as long and is no."""
         try:
-            return self._hasher.verify(known or self._nobodys, _one_spelling(password)) and known is not None
+            return self._hasher.verify(known or self._stand_in, _one_spelling(password)) and known is not None
         except (Argon2Error, InvalidHashError):
             return False
 

@@ -52,7 +52,7 @@ class Change(StrEnum):
 
 
 class Held(StrEnum):
-    """What lets a person, or somebody in their place, sign in or stay signed in."""
+    """What lets a person, or a thief in their place, sign in or stay signed in."""
 
     LINKS = "links for them"
     LINKS_MADE = "links they made"
@@ -62,7 +62,7 @@ class Held(StrEnum):
     BROWSERS = "remembered browsers"
 
 
-# The person was taken for somebody else, or may have been: nothing of before may open anything.
+# Another person may have signed in before: what they hold must open nothing.
 _SESSIONS = frozenset({Held.PRESENT_SESSION, Held.OTHER_SESSIONS})
 _ALL_BUT_THE_PASSWORD = _SESSIONS | {Held.LINKS, Held.LINKS_MADE, Held.BROWSERS}
 
@@ -106,7 +106,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Saved:
-    """A place that was stored; whether the person's password ended by it, since nobody vouches for it there."""
+    """A place that was stored; whether the person's password ended by it, because it is not vouched for there."""
 
     password_ended: bool
 
@@ -254,7 +254,7 @@ def administers_all_of(connection: Connection, editor: User, user: User) -> bool
 
 
 def is_vouched_for(connection: Connection, user: User, account_id: str) -> bool:
-    """Whether a person's password may open this account, too: nobody without rights there can have chosen it.
+    """Whether a person's password may open this account, too: no person without rights there can have chosen it.
 
     Who made the link that the password was chosen with could have used it. So they must administer the account, or be
     a management key, which administers every one. Who has no password signs in by a provider, or with the next link.

@@ -227,7 +227,7 @@ def sign_in_by_provider(database: Database, claims: Claims, browser: Browser, no
     with database.read() as connection:
         known = people.user_of_identity(connection, claims.issuer, claims.subject)
         invited = known or _invited(connection, claims)
-    # Anybody may have an identity there; only who may come in causes a change.
+    # Other people have identities there, too; only a person who may come in causes a change.
     if isinstance(invited, Refused):
         return invited
     with database.write(now, verdicts=False, yielding=True) as write:

@@ -238,14 +238,20 @@ def invite_into(
         if not is_vouched_for and not administers_all:
             detail = (
                 f"{user.email} has a password that was chosen with a link of another account's admin, who may know it; "
-                "whoever runs this service gives them a place here, and a new link"
+                "the operator of this service gives them a place here, and a new link"
             )
             return Refused("permission-not-yours", detail)
         needs_link = administers_all and not (is_vouched_for and user.has_password)
-    person_changes.save_place(write, user, changed(None, account_id, edit))
-    role = edit.role or "user"
+    saved = person_changes.save_place(write, user, changed(None, account_id, edit))
     audit.record_account(
-        write, account_id, actor=actor, action="invite user", user=user.id, email=user.email, role=role
+        write,
+        account_id,
+        actor=actor,
+        action="invite user",
+        user=user.id,
+        email=user.email,
+        role=edit.role or "user",
+        **({"password": "ended"} if saved is not None and saved.password_ended else {}),
     )
     return _invitation(write, user, actor=actor, links=links and needs_link)
 

@@ -419,7 +419,7 @@ users = Table(
     Column("password", String),
     Column("created_at", Instant, nullable=False),
     Column("disabled_at", Instant),
-    # The id of who made the link that the password was chosen with; null: no password, or nobody knows.
+    # The id of who made the link that the password was chosen with; null: no password, or not known.
     Column("password_by", String),
 )
 

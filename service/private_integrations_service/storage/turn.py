@@ -40,7 +40,7 @@ class Turn:
         self._places = threading.BoundedSemaphore(PLACES)
         self._yielding_places = threading.BoundedSemaphore(YIELDING_PLACES)
         self._thread = threading.Lock()
-        # How many wait for the turn, or have it, and yield to nobody.
+        # How many wait for the turn, or have it, and do not yield.
         self._others = 0
         self._others_changed = threading.Condition()
         self._yielding = threading.Lock()
@@ -50,9 +50,9 @@ class Turn:
         """Wait for the turn and have it for the block.
 
         `ending` waits longer, however many others do. `yielding` goes only when no other thread of this process wants
-        the turn, and takes none of the others' places: what anybody can cause without a key or a session is written
-        so. Raises StorageBusy when the turn doesn't come, or at once when all places to wait are taken: a burst of
-        changes must not take every thread from those that only read.
+        the turn, and takes none of the others' places: a write that a client without a key or a session can cause
+        yields. Raises StorageBusy when the turn doesn't come, or at once when all places to wait are taken: a burst
+        of changes must not take every thread from those that only read.
         """
         if ending:
             with self._ahead(), self._held(self._patience_ending):

@@ -53,7 +53,7 @@ def password_of(connection: Connection, user_id: str) -> str | None:
 
 
 def password_maker(connection: Connection, user_id: str) -> str | None:
-    """The id of who made the link that a user's password was chosen with; None if nobody knows, or there is none."""
+    """The id of who made the link that a user's password was chosen with; None if it is not known, or there is none."""
     made_by: str | None = connection.execute(select(users.c.password_by).where(users.c.id == user_id)).scalar_one()
     return made_by
 

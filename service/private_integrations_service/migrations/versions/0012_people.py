@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """End every one-time code of before, of which nobody can say what it was made for; add the people's events."""
+    """End the one-time codes of before, which do not say what they were made for; add the people's events."""
     op.add_column("users", sa.Column("password_by", sa.String(), nullable=True))
     op.drop_table("one_time_codes")
     op.create_table(
