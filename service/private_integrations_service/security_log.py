@@ -248,8 +248,8 @@ class _Budget:
 
 
 def who(actor: Actor) -> str:
-    """A person or a key as lines name them: `person/usr_…`, `key/ci/key_…`; never by an address."""
-    return f"person/{actor.id}" if actor.name.startswith("person/") else actor.name
+    """A person or a key as lines name them, by id: `person/usr_…`, `key/key_…`; a key's name may be an address, too."""
+    return f"{actor.name.partition('/')[0]}/{actor.id}"
 
 
 def path_of(path: str, parameters: Mapping[str, object]) -> str:

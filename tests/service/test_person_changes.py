@@ -306,6 +306,19 @@ def test_a_link_is_for_the_rights_that_its_person_had(house, first, then):
     assert not house.opens(code)
 
 
+def test_the_page_says_that_a_link_has_ended(house):
+    """So that the person is not left with one that opens nothing."""
+    account = house.accounts.location
+    ada = house.person("ada@example.com", **{account: "admin"})
+    code = house.invite(ada, account, "bob@example.com")
+    form = house.roles(account, "bob@example.com")
+    assert ada.post(form, role="user").notice == "roles-changed"
+    assert house.opens(code)
+    assert ada.post(form, own="given").notice == "roles-changed-link-ended"
+    assert not house.opens(code)
+    assert ada.post(form, role="admin").notice == "roles-changed"
+
+
 def test_a_link_whose_places_changed_behind_the_operations_opens_nothing(house):
     """The places are compared when it is used, also if another program wrote them."""
     accounts = house.accounts

@@ -153,9 +153,10 @@ def test_everything_that_happens_is_written_and_no_secret_is(
     key, bound, ended = new_management_key(), new_management_key(), new_management_key()
     secrets |= {key, bound, ended}
     with database.write(clock()) as write:
-        keys.make(write, "admin", KeyRequest(role="admin", digest=digest_of(key).hex()), actor=OPERATOR)
+        request = KeyRequest(role="admin", digest=digest_of(key).hex())
+        admin_id = keys.make(write, "admin@example.com", request, actor=OPERATOR).key.id
         request = KeyRequest(role="deployer", digest=digest_of(bound).hex(), accounts=[accounts.location])
-        keys.make(write, "bound", request, actor=OPERATOR)
+        bound_id = keys.make(write, "bound", request, actor=OPERATOR).key.id
         gone = keys.make(write, "ended", KeyRequest(role="admin", digest=digest_of(ended).hex()), actor=OPERATOR)
         keys.revoke(write, gone.key.id, actor=OPERATOR)
     service = Guest(management_api(database, catalogue, Settings(), clock, None, None, log))
@@ -181,7 +182,8 @@ def test_everything_that_happens_is_written_and_no_secret_is(
         "identities-forgotten",
         "leak-reported",
     ]
-    assert lines[-6]["by"] == gone.key.id
+    assert lines[-6]["by"] == f"key/{gone.key.id}"
+    assert [lines[number]["by"] for number in (-5, -3)] == [f"key/{bound_id}", f"key/{admin_id}"]
     assert (lines[-1]["received"], lines[-1]["ended"]) == (1, 0)
     # The data API.
     judge = Judge(database, catalogue, clock, 10, security=log)

@@ -94,7 +94,7 @@ async def on_problem(request: Request, error: ProblemError) -> JSONResponse:
     if refused.problem == "key-unknown":
         note(SecurityEvent.KEY_UNKNOWN)
     elif refused.problem == "key-ended":
-        note(SecurityEvent.KEY_ENDED, by=str(refused.about.get("key")))
+        note(SecurityEvent.KEY_ENDED, by=f"key/{refused.about.get('key')}")
     # Where a key reaches every account, what it doesn't find isn't there.
     elif actor is not None and (
         status_of(refused) == 403 or (status_of(refused) == 404 and actor.accounts is not None)

@@ -106,8 +106,9 @@ class Ended:
 
 @dataclass(frozen=True)
 class Saved:
-    """A place that was stored; whether the person's password ended by it, because it is not vouched for there."""
+    """A place that was stored; whether links for the person, and their password, ended by it."""
 
+    links_ended: bool
     password_ended: bool
 
 
@@ -130,12 +131,11 @@ def save_place(write: Write, user: User, after: Membership) -> Saved | None:
     if before == after:
         return None
     stored.save_membership(write.connection, user.id, after)
-    for change in changes:
-        end(write, user.id, change)
+    links = sum(end(write, user.id, change).links for change in changes)
     is_more = Change.PLACE_ADDED in changes or Change.PLACE_WIDENED in changes
     if is_more and not is_vouched_for(write.connection, user, after.account_id):
-        return Saved(end(write, user.id, Change.RIGHTS_NOT_VOUCHED_FOR).password)
-    return Saved(password_ended=False)
+        return Saved(links > 0, end(write, user.id, Change.RIGHTS_NOT_VOUCHED_FOR).password)
+    return Saved(links > 0, password_ended=False)
 
 
 def remove_place(write: Write, user: User, account_id: str) -> bool:

@@ -56,10 +56,11 @@ class Person:
 
 @dataclass(frozen=True)
 class Changed:
-    """A person whose place an admin changed; whether their password ended by it, so that they need a new link."""
+    """A person whose place an admin changed; whether links for them, or their password, ended by it."""
 
     user: User
-    password_ended: bool
+    links_ended: bool = False
+    password_ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -158,8 +159,8 @@ def place(write: Write, email: str, account_id: str, edit: MembershipEdit, *, ac
         return _no_account(account_id)
     if edit.sub_accounts not in (None, "default") and account.kind != "agency":
         return Refused("permission-not-there", f"{account_id} is no agency: it has no sub-accounts to permit")
-    ended = _save(write, user, changed(place_in(write.connection, user, account_id), account_id, edit), actor)
-    return _report(write.connection, replace(user, has_password=user.has_password and not ended))
+    saved = _save(write, user, changed(place_in(write.connection, user, account_id), account_id, edit), actor)
+    return _report(write.connection, replace(user, has_password=user.has_password and not saved.password_ended))
 
 
 def displace(write: Write, email: str, account_id: str, *, actor: Actor) -> UserReport | Refused:
@@ -275,8 +276,8 @@ def change_place(
         return Refused("account-without-admin", detail)
     if after is None:
         _remove(write, user, account_id, actor)
-        return Changed(user, password_ended=False)
-    return Changed(user, _save(write, user, after, actor))
+        return Changed(user)
+    return _save(write, user, after, actor)
 
 
 def link_for(
@@ -368,11 +369,10 @@ def _find(connection: Connection, email: str, actor: Actor | None = None) -> Use
     return user
 
 
-def _save(write: Write, user: User, after: Membership, actor: Actor) -> bool:
-    """Store a person's place; whether their password ended by it."""
+def _save(write: Write, user: User, after: Membership, actor: Actor) -> Changed:
     saved = person_changes.save_place(write, user, after)
     if saved is None:
-        return False
+        return Changed(user)
     audit.record_account(
         write,
         after.account_id,
@@ -385,7 +385,7 @@ def _save(write: Write, user: User, after: Membership, actor: Actor) -> bool:
         sub_accounts=permissions.source(after.sub_accounts),
         **({"password": "ended"} if saved.password_ended else {}),
     )
-    return saved.password_ended
+    return Changed(user, saved.links_ended, saved.password_ended)
 
 
 def _remove(write: Write, user: User, account_id: str, actor: Actor) -> None:

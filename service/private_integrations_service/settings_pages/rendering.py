@@ -29,6 +29,7 @@ NOTICES: Mapping[str, str] = MappingProxyType(
         "password-changed": "Your password is changed. You are signed out everywhere else.",
         "person-removed": "They don't belong to this account any more.",
         "roles-changed": "Saved. It holds from now on.",
+        "roles-changed-link-ended": "Saved. The sign-in link that was made for them has ended: make a new one.",
         "roles-changed-password-ended": (
             "Saved. Their password has ended, because it was chosen with a link of an admin who doesn't administer "
             "this account: make a new sign-in link for them."

@@ -87,8 +87,10 @@ def _changed(visit: Visit, edit: MembershipEdit | None) -> Response | Refused:
         return _refused(visit, changed)
     if changed.user.id == _editor(visit).id and edit is None:
         return visit.to(HOME)
-    saved = "roles-changed-password-ended" if changed.password_ended else "roles-changed"
-    return visit.to(_address(visit), notice=saved if edit else "person-removed")
+    if edit is None:
+        return visit.to(_address(visit), notice="person-removed")
+    ended = "-password-ended" if changed.password_ended else "-link-ended" if changed.links_ended else ""
+    return visit.to(_address(visit), notice=f"roles-changed{ended}")
 
 
 def _handed_over(visit: Visit, made: Invitation | Refused) -> Response | Refused:
