@@ -9,6 +9,7 @@ that a flood fills no disk. The counts include the events without a line.
 import errno
 import fcntl
 import json
+import logging
 import os
 import stat
 import sys
@@ -114,6 +115,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BULK = 100
 # What is left belongs to more important changes.
 _LEAST_ROOM = 8 * 1024 * 1024
+
+_log = logging.getLogger(__name__)
 
 Sink = Callable[[bytes], bool]
 
@@ -271,19 +274,27 @@ class _LogFile:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._is_told = False
         try:
             self._descriptor = self._opened()
         except OSError as error:
             raise ConfigurationError(f"the security log {file} can't be used: {error.strerror}") from error
 
     def write(self, line: bytes) -> bool:
-        """Add a line; False if there is no room, or the file can't be written."""
-        with suppress(OSError):
+        """Add a line; False if there is no room, or the file can't be written, which stderr says once."""
+        try:
             self._renew(len(line))
             room = os.fstatvfs(self._descriptor)
-            if room.f_bavail * room.f_frsize >= _LEAST_ROOM:
-                return os.write(self._descriptor, line) == len(line)
-        return False
+            if room.f_bavail * room.f_frsize < _LEAST_ROOM:
+                raise OSError(errno.ENOSPC, f"less than {_LEAST_ROOM >> 20} MiB are free")
+            os.write(self._descriptor, line)
+        except OSError as error:
+            if not self._is_told:
+                _log.error("the security log %s is not written: %s", self._file, error.strerror)
+            self._is_told = True
+            return False
+        self._is_told = False
+        return True
 
     def _renew(self, more: int) -> None:
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)

@@ -300,12 +300,20 @@ def test_the_file_has_a_largest_size_and_one_before_it(tmp_path, monkeypatch):
     assert present.read_bytes() == b"again\n"
 
 
-def test_where_there_is_little_room_nothing_is_written(tmp_path, monkeypatch):
-    """It is left for more important changes."""
+def test_where_there_is_little_room_nothing_is_written(tmp_path, monkeypatch, caplog):
+    """It is left for more important changes; stderr says so once, and again if it happens again."""
     write = sink_of("file", tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(security_log, "_LEAST_ROOM", 1 << 62)
+        assert [write(b"{}\n") for _ in range(3)] == [False] * 3
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the security log {tmp_path / FILE_NAME} is not written: less than {1 << 42} MiB are free"
+    ]
+    assert (tmp_path / FILE_NAME).read_bytes() == b""
+    assert write(b"{}\n")
     monkeypatch.setattr(security_log, "_LEAST_ROOM", 1 << 62)
     assert not write(b"{}\n")
-    assert (tmp_path / FILE_NAME).read_bytes() == b""
+    assert len(caplog.records) == 2
 
 
 @pytest.mark.parametrize("to", ["file", "stderr", "off", " File "])
