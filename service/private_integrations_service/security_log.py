@@ -275,19 +275,22 @@ class _LogFile:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._is_told = False
+        self._descriptor: int | None = None
         try:
             self._descriptor = self._opened()
         except OSError as error:
-            raise ConfigurationError(f"the security log {file} can't be used: {error.strerror}") from error
+            # On a full disk tokens work on over a restart; the log begins once there is room.
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise ConfigurationError(f"the security log {file} can't be used: {error.strerror}") from error
 
     def write(self, line: bytes) -> bool:
         """Add a line; False if there is no room, or the file can't be written, which stderr says once."""
         try:
-            self._renew(len(line))
-            room = os.fstatvfs(self._descriptor)
+            descriptor = self._renewed(len(line))
+            room = os.fstatvfs(descriptor)
             if room.f_bavail * room.f_frsize < _LEAST_ROOM:
                 raise OSError(errno.ENOSPC, f"less than {_LEAST_ROOM >> 20} MiB are free")
-            os.write(self._descriptor, line)
+            os.write(descriptor, line)
         except OSError as error:
             if not self._is_told:
                 _log.error("the security log %s is not written: %s", self._file, error.strerror)
@@ -296,21 +299,27 @@ class _LogFile:
         self._is_told = False
         return True
 
-    def _renew(self, more: int) -> None:
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+    def _renewed(self, more: int) -> int:
+        """The descriptor of the file that is there and has room for so many bytes more."""
+        former = self._descriptor
+        if former is None:
+            self._descriptor = self._opened()
+            return self._descriptor
+        fcntl.flock(former, fcntl.LOCK_EX)
         try:
-            own = os.fstat(self._descriptor)
+            own = os.fstat(former)
             is_there = False
             with suppress(FileNotFoundError):
                 is_there = os.lstat(self._file).st_ino == own.st_ino
             if is_there and own.st_size + more <= LARGEST:
-                return
+                return former
             if is_there:
                 os.replace(self._file, self._file.with_suffix(".log.1"))
         finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-        former, self._descriptor = self._descriptor, self._opened()
+            fcntl.flock(former, fcntl.LOCK_UN)
+        self._descriptor = self._opened()
         os.close(former)
+        return self._descriptor
 
     def _opened(self) -> int:
         # Not through a link or into a pipe: who can write to the folder must not lead lines elsewhere.

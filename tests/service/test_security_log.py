@@ -1,5 +1,6 @@
 """The security log: which events there are, what their lines hold and never hold, and how many are written."""
 
+import errno
 import json
 import os
 import re
@@ -298,6 +299,20 @@ def test_the_file_has_a_largest_size_and_one_before_it(tmp_path, monkeypatch):
     present.rename(tmp_path / "moved")
     assert first(b"again\n")
     assert present.read_bytes() == b"again\n"
+
+
+def test_a_full_disk_stops_no_start(tmp_path, monkeypatch):
+    """Without room for a new file the service starts all the same; the log begins once there is room."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(security_log.os, "open", full)
+        write = sink_of("file", tmp_path)
+        assert not write(b"{}\n")
+    assert write(b"{}\n")
+    assert (tmp_path / FILE_NAME).read_bytes() == b"{}\n"
 
 
 def test_where_there_is_little_room_nothing_is_written(tmp_path, monkeypatch, caplog):

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from math import log10
 from typing import Literal
 
-from zxcvbn import zxcvbn
-
 Weakness = Literal["common", "service", "personal"]
 """Why a password is easy to guess: it is one of those most used, of this service's words, or of the person's own."""
 
@@ -62,6 +60,9 @@ class Words:
 
 def weakness(password: str, words: Words) -> Weakness | None:
     """Why a password is too easy to guess, or None if it isn't."""
+    # A quarter of a second and 15 MB, which a worker spends once it serves such a page.
+    from zxcvbn import zxcvbn
+
     found: set[Weakness] = set()
     for form, removed in _forms(password):
         if not form:
