@@ -23,7 +23,7 @@ def identify(connection: Connection, presented: str | None, now: datetime) -> Ma
     if key is None:
         return Refused("key-unknown", "this management key is not known here")
     if not key.is_live(now):
-        return Refused("key-ended", f"management key {key.name} has expired or was revoked")
+        return Refused("key-ended", f"management key {key.name} has expired or was revoked", {"key": key.id})
     return key
 
 

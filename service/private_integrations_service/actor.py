@@ -16,6 +16,11 @@ class Actor:
     address: str = ""
     agent: str = ""
 
+    @property
+    def id(self) -> str:
+        """The id of the person or the key; for others, the whole name."""
+        return self.name.rpartition("/")[2]
+
     def reaches(self, account: str) -> bool:
         """Whether this account exists at all for them: what lies in another one is not found."""
         return self.accounts is None or account in self.accounts

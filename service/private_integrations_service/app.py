@@ -38,6 +38,7 @@ from .rate_limiter import LONGEST_WAIT, RateLimiter, UnknownClients
 from .request_body import USUAL, Unread, read_body
 from .sandbox import Sandbox
 from .sandbox.limits import Limits, RateLimits
+from .security_log import SecurityLog, sink_of
 from .settings import Settings
 from .settings_pages import PREFIX as PAGES
 from .settings_pages import is_asset, settings_pages, too_many_visitors
@@ -80,10 +81,11 @@ class Application:
         known = KnownCredentials(database)
         self._closing.callback(known.close)
         self._trusted = settings.trusted_proxies
+        security = SecurityLog(database.security_counts, sink_of(settings.security_log, database.file.parent))
         self._management = self._management_doors(
-            management_api(database, catalogue, settings, clock, activity, recorder), known, settings
+            management_api(database, catalogue, settings, clock, activity, recorder, security), known, settings
         )
-        pages = settings_pages(database, catalogue, settings, clock, activity)
+        pages = settings_pages(database, catalogue, settings, clock, activity, security)
         door = Door(
             _limited(pages, settings.body_limit),
             owner_by_session(known),
@@ -95,7 +97,7 @@ class Application:
             is_asset,
         )
         self._pages = _https_only(door, settings)
-        self._judge = Judge(database, catalogue, clock, settings.cached_grants, recorder)
+        self._judge = Judge(database, catalogue, clock, settings.cached_grants, recorder, security)
         self._closing.callback(self._judge.close)
         self._gateway: Gateway | None = None
         if settings.upstream is None:

@@ -1,18 +1,24 @@
 """The state of the rotations as Prometheus reads it."""
 
+from datetime import datetime
 from typing import get_args
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 
+from private_integrations.contract import ServiceAlarmKind
 from private_integrations.rotation import AlarmKind, Status
 
 from .operations.health import Examined
+from .security_log import SecurityLog
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 
 
-def exposition(examined: Examined) -> bytes:
-    """Every status and every kind of alarm, those with nothing to count too: an absent series alarms nobody."""
+def exposition(examined: Examined, security: SecurityLog | None, now: datetime) -> bytes:
+    """Every status, kind of alarm and event, those with nothing to count too: an absent series raises no alarm.
+
+    `security` is None for a key that does not reach every account.
+    """
     registry = CollectorRegistry()
     integrations = Gauge("private_integrations", "Integrations by status.", ["status"], registry=registry)
     for status in get_args(Status):
@@ -20,4 +26,17 @@ def exposition(examined: Examined) -> bytes:
     raised = Gauge("private_integrations_alarms", "Things a person should look at.", ["kind"], registry=registry)
     for kind in get_args(AlarmKind):
         raised.labels(kind).set(sum(alarm.kind == kind for alarm in examined.alarms))
+    if security is not None:
+        since = {alarm.kind for alarm in security.alarms(now)}
+        for own in get_args(ServiceAlarmKind):
+            raised.labels(own).set(own in since)
+        events = Counter(
+            "private_integrations_security_events", "Events of the security log.", ["event"], registry=registry
+        )
+        for event, count in security.counts().items():
+            events.labels(event.value).inc(count)
+        left_out = Counter(
+            "private_integrations_security_lines_suppressed", "Lines left out of the security log.", registry=registry
+        )
+        left_out.inc(security.suppressed())
     return generate_latest(registry)

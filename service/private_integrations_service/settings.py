@@ -9,7 +9,7 @@ from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from private_integrations.contract import LONGEST_INACTIVITY, SHORTEST_INACTIVITY
@@ -22,6 +22,9 @@ from .sealing import Sealer
 KEYS_VARIABLE = "PRIVATE_INTEGRATIONS_SEALING_KEYS"
 
 _LARGEST = 1_000_000_000
+
+SecurityLogTo = Literal["file", "stderr", "off"]
+"""Where the security log can go."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,8 @@ class Settings:
     """Networks that webhooks may be sent to although they aren't public; PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS."""
     webhook_retention: timedelta = timedelta(days=30)
     """How long what was sent, or was given up, is kept; PRIVATE_INTEGRATIONS_WEBHOOK_RETENTION."""
+    security_log: SecurityLogTo = "file"
+    """Where the security log goes: `file` in the data folder, `stderr` or `off`; PRIVATE_INTEGRATIONS_SECURITY_LOG."""
 
     @property
     def destinations(self) -> Destinations:
@@ -227,6 +232,14 @@ def _ports(text: str) -> frozenset[int]:
     return frozenset(map(int, given))
 
 
+def _security_log(text: str) -> SecurityLogTo:
+    known: dict[str, SecurityLogTo] = {"file": "file", "stderr": "stderr", "off": "off"}
+    to = known.get(text.strip().lower())
+    if to is None:
+        raise ValueError(f'"{text}" is not "file", "stderr" or "off"')
+    return to
+
+
 def _days(text: str) -> timedelta:
     kept = parse_duration(text)
     if not timedelta(days=1) <= kept <= timedelta(days=366):
@@ -251,6 +264,7 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
         "webhook_ports": ("PRIVATE_INTEGRATIONS_WEBHOOK_PORTS", _ports),
         "webhook_networks": ("PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS", networks),
         "webhook_retention": ("PRIVATE_INTEGRATIONS_WEBHOOK_RETENTION", _days),
+        "security_log": ("PRIVATE_INTEGRATIONS_SECURITY_LOG", _security_log),
     }
 )
 

@@ -3,8 +3,10 @@
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import UserRequest
-from visitors import PASSWORD, new_visitor
+from visitors import PASSWORD, new_account, new_visitor
 from walking import LIST, create, go
+
+ME = "/settings/me"
 
 
 def test_a_permission_is_given_and_taken(service, place, screen, new_screen):
@@ -120,6 +122,89 @@ def test_ones_own_page(screen):
     assert screen.path.startswith("/settings/sign-in")
     screen.open(LIST)
     assert screen.path.startswith("/settings/sign-in")
+
+
+def test_a_person_is_asked_about_a_new_browser(service, place, screen, new_screen):
+    """Their page names it; they confirm it, or end every other session and stay signed in."""
+    email = f"grace.{place.account}@example.com"
+    first = new_visitor(service.url, service.key, place.account, email=email)
+    page = new_screen(first)
+    page.open(ME)
+    assert "Was this you?" not in page.text()
+    page.look()
+    for button, ends in (("I know about this", False), ("End all other sessions", True)):
+        other = new_screen()
+        other.open("/settings/sign-in")
+        other.page.get_by_label("Email").fill(email)
+        other.page.get_by_label("Password").fill(PASSWORD)
+        other.press("Sign in")
+        page.open(ME)
+        news = page.page.get_by_role("region", name="Was this you?")
+        assert "Sign-in with a new browser" in news.inner_text()
+        page.look()
+        with page.page.expect_event("load"):
+            news.get_by_role("button", name=button).click()
+        assert "Was this you?" not in page.text()
+        page.look()
+        other.open(ME)
+        assert other.path.startswith("/settings/sign-in") == ends
+    page.open(ME)
+    assert page.path == ME
+
+
+def test_a_password_that_is_easy_to_guess_is_refused_at_its_field(service, place, new_screen):
+    """With the reason and what to take in its place; the next one is taken."""
+    email = f"grace.{place.account}@example.com"
+    request = UserRequest(memberships=[{"account": place.account, "role": "admin"}])
+    code = Client(Connection(service.url, service.key)).invite_user(email, request).code
+    screen = new_screen()
+    screen.open(f"/settings/welcome/{code}")
+    for password, why in (("Welcome2026!", "what others use, too"), ("Aurora-Dental-26", "your address, your name")):
+        screen.page.get_by_label("New password").fill(password)
+        screen.press("Sign in")
+        assert why in screen.text()
+        screen.look()
+    screen.page.get_by_label("New password").fill(PASSWORD)
+    screen.press("Sign in")
+    assert screen.path == LIST
+
+
+def test_a_password_of_another_admins_link_is_not_trusted_elsewhere(service, place, screen, new_screen):
+    """The page says why a place is refused, and that a password ended with a new role."""
+    client = Client(Connection(service.url, service.key))
+    sister, email = new_account(service.url, service.key, agency=place.agency), f"bob.{place.account}@example.com"
+    zoe = new_screen(new_visitor(service.url, service.key, sister))
+    second = f"second.{place.account}@example.com"
+    admin = new_visitor(service.url, service.key, place.account, email=second)
+    link = invitation(new_screen(admin), place.account, email)
+    bob = new_screen()
+    bob.open(link)
+    bob.page.get_by_label("New password").fill(PASSWORD)
+    bob.press("Sign in")
+    zoe.open(f"/settings/accounts/{sister}/roles")
+    zoe.page.get_by_label("Email").fill(email)
+    zoe.press("Invite")
+    assert "who may know it" in zoe.text()
+    zoe.look()
+    client.remove_membership(second, place.account)
+    screen.open(f"/settings/accounts/{place.account}/roles")
+    row = screen.page.get_by_role("row", name=email)
+    row.get_by_text("Change").click()
+    row.get_by_label("Role of").select_option("admin")
+    with screen.page.expect_event("load"):
+        row.get_by_role("button", name="Save").click()
+    assert "Their password has ended" in screen.text()
+    screen.look()
+    bob.open(ME)
+    assert bob.path.startswith("/settings/sign-in")
+
+
+def invitation(screen, account, email):
+    """Invite a person; answers the path of the link."""
+    screen.open(f"/settings/accounts/{account}/roles")
+    screen.page.get_by_label("Email").fill(email)
+    screen.press("Invite")
+    return screen.page.locator("#link").inner_text().removeprefix(screen.url)
 
 
 def test_an_agency_goes_from_account_to_account(service, place, new_screen):

@@ -18,11 +18,13 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet, RSAKey
 from sqlalchemy import select
 
-from guests import OPERATOR, Guest, admitted, invited, pages_over, path_of, user_id
+from guests import CHEAP, OPERATOR, PASSWORD, Guest, admitted, invited, pages_over, path_of, user_id
 from oidc_provider import running_provider
 from private_integrations.errors import ConfigurationError
 from private_integrations_service.operations import users
 from private_integrations_service.operations.identity_provider import verified_claims
+from private_integrations_service.operations.passwords import Passwords
+from private_integrations_service.security_log import NUMBERS, SecurityLog
 from private_integrations_service.settings import IdentityProvider, Settings
 from private_integrations_service.storage import tables
 
@@ -117,6 +119,34 @@ def test_a_subject_is_the_person_whatever_the_address_says(app, provider):
     assert back.status == 403
     assert "belongs to another person at the provider" in back.alert
     assert "__Host-session" not in heir.cookies
+
+
+def test_the_first_link_ends_what_the_invitation_opened_before(app, provider, database):
+    """The password and the sessions that it opened end; the person is told on their own page; it is logged."""
+    lines = []
+    log = SecurityLog(memoryview(bytearray(NUMBERS * 8)).cast("Q"), lambda line: lines.append(json.loads(line)) or True)
+    app.state.parts = replace(app.state.parts, passwords=Passwords(CHEAP), security=log)
+    with database.write(datetime.now(UTC), verdicts=False) as write:
+        code = users.link(write, ADA["email"], actor=OPERATOR).code
+    thief = browser_of(app)
+    assert thief.post(f"/settings/welcome/{code}", password=PASSWORD).location == LIST
+    person, back = sign_in(app, provider)
+    assert back.location == "/settings/me"
+    assert "the password that it had was removed; 1 session ended" in person.get("/settings/me").text
+    assert thief.get("/settings/me").location.startswith("/settings/sign-in")
+    assert thief.post("/settings/sign-in", email=ADA["email"], password=PASSWORD).status == 401
+    user = user_id(database, ADA["email"])
+    [linked] = [line for line in lines if line["event"] == "identity-linked"]
+    assert (linked["user"], linked["password_removed"], linked["sessions_ended"]) == (user, 1, 1)
+    failed = sign_in(app, provider, subject="ada-2")[1]
+    assert failed.status == 403
+    assert (lines[-1]["event"], lines[-1]["method"], lines[-1]["problem"]) == (
+        "sign-in-failed",
+        "provider",
+        "identity-other",
+    )
+    # A person who had neither goes where they were going.
+    assert sign_in(app, provider)[1].location == LIST
 
 
 def test_an_operator_unlinks_somebody(app, provider, database):

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,7 +16,7 @@ from private_integrations_service.storage import audit
 from private_integrations_service.storage.ballast import FILE_NAME as BALLAST
 from private_integrations_service.storage.ballast import SIZE
 from private_integrations_service.storage.database import TURN_NAME
-from private_integrations_service.storage.turn import PLACES, StorageBusy, Turn
+from private_integrations_service.storage.turn import PLACES, YIELDING_PLACES, StorageBusy, Turn
 
 HOLDER = (
     "import fcntl, sys\n"
@@ -112,6 +112,45 @@ def test_a_burst_of_changes_leaves_threads_to_readers(database, desk, clock):
             assert not ended.done()
         assert ended.result() == clock()
         assert [waited.result() for waited in waiting] == [None] * (PLACES - 1)
+
+
+def test_what_yields_goes_last_and_takes_no_place(database, clock):
+    """Changes that came later go first, none of them waits for more than one that yields, and all places are theirs."""
+    order: list[str] = []
+
+    def store(name: str, **how: bool) -> None:
+        with database.write(clock(), verdicts=False, **how):
+            order.append(name)
+
+    with ThreadPoolExecutor(2 * PLACES) as pool:
+        with database._turn.taken():
+            yielding = [pool.submit(store, "yielding", yielding=True) for _ in range(YIELDING_PLACES)]
+            until(lambda: not database._turn._yielding_places._value)
+            with pytest.raises(StorageBusy, match=f"{YIELDING_PLACES} changes are waiting already"):
+                store("yielding", yielding=True)
+            others = [pool.submit(store, "other") for _ in range(PLACES - 1)]
+            until(lambda: not database._turn._places._value)
+        for one in (*yielding, *others):
+            one.result(20)
+    assert order == ["other"] * (PLACES - 1) + ["yielding"] * YIELDING_PLACES
+
+
+def test_one_that_yields_does_not_wait_for_ever(impatient, database, clock):
+    """Nor does it go on when others never end: it is refused, and nothing of it is stored."""
+    with (
+        database._turn.taken(),
+        pytest.raises(StorageBusy),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        pool.submit(lambda: database.write(clock(), yielding=True).__enter__()).result(10)
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something that other threads make true."""
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline, "it did not become true"
+        time.sleep(0.001)
 
 
 def test_a_ballast_that_another_worker_released(database, desk):

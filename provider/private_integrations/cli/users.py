@@ -117,7 +117,10 @@ def grant(
     """Give somebody a place in an account, or change their role and permissions there. It holds at once."""
     given = {"role": role, "own": own, "sub_accounts": sub_accounts}
     edit = valid(MembershipEdit, **{field: value for field, value in given.items() if value is not None})
-    _show(connect().put_membership(email, account, edit), as_json=as_json)
+    report = connect().put_membership(email, account, edit)
+    _show(report, as_json=as_json)
+    if not report.has_password:
+        note(f"{report.email} has no password; if they need one, run: private-integrations users link {report.email}")
 
 
 @app.command()

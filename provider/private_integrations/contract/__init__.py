@@ -25,7 +25,7 @@ from .activity import (
     UnusedScope,
 )
 from .audit import AUDIT_CURSOR, DEPLOYMENT_AGENT, AuditEntry, AuditPage
-from .health import AlarmReport, Health
+from .health import AlarmReport, Health, ServiceAlarm, ServiceAlarmKind
 from .integrations import Deletion, Integration, IntegrationEdit, IntegrationList, IntegrationRequest, RotationPolicy
 from .keys import (
     KEY_PREFIX,
@@ -203,6 +203,8 @@ __all__ = [
     "Scopes",
     "Seconds",
     "Secret",
+    "ServiceAlarm",
+    "ServiceAlarmKind",
     "TokenState",
     "TokenStates",
     "UnusedScope",

@@ -17,9 +17,25 @@ class AlarmReport(Answer):
     detail: str
 
 
+ServiceAlarmKind = Literal["sign-ins-refused", "keys-unknown"]
+"""What raises an alarm of the service itself: many sign-ins, or management keys, that were refused."""
+
+
+class ServiceAlarm(Answer):
+    """Something that a person should look at in the service's security log."""
+
+    kind: ServiceAlarmKind
+    since: Instant
+    detail: str
+
+
 class Health(Answer):
-    """How it stands with the rotations: `ok`, or `attention` and the alarms."""
+    """How it stands: `ok`, or `attention` and the alarms of rotations and of the service itself.
+
+    The service's own are for keys that reach every account.
+    """
 
     status: Literal["ok", "attention"]
     now: Instant
     alarms: list[AlarmReport]
+    service_alarms: list[ServiceAlarm] = []

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..catalogue import Catalogue, Endpoint, Match
 from ..operations.generations import deliver
 from ..rate_limiter import UnknownClients
+from ..security_log import SecurityLog
 from ..storage.accounts import agencies_of
 from ..storage.database import Database
 from ..storage.grants import Grant, GrantReader
@@ -54,8 +55,8 @@ class Judge:
     """Decides on requests; used by one thread, the event loop's.
 
     `clock` gives the present instant in UTC; `cached_grants` bounds the memory for live tokens. If the
-    database does not answer, nothing passes (503). What is decided on a known token is told to the `recorder`, if
-    there is one.
+    database does not answer, nothing passes (503). What is decided on a known token is told to the `recorder`, and
+    unknown ones are counted in the `security` log, if there are such.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Judge:
         clock: Callable[[], datetime],
         cached_grants: int,
         recorder: Recorder | None = None,
+        security: SecurityLog | None = None,
     ) -> None:
         self._database = database
         self.catalogue = catalogue
@@ -74,6 +76,7 @@ class Judge:
         self.unknown = UnknownClients(UNKNOWN_PER_SECOND, UNKNOWN_BURST)
         """The requests without a token that is or was good."""
         self._record = (recorder or Recorder()).record
+        self._security = security
 
     async def judge(
         self,
@@ -110,6 +113,8 @@ class Judge:
                 refusal = refusal or decisions.TOKEN_UNKNOWN
                 if grant is not None:
                     self._record(grant, "", refusal.reason, address, agent, now)
+                elif self._security is not None:
+                    self._security.note_unknown_token(now, address)
                 return Verdict(await self._turned_away(grant, now, refusal, address))
             match = self._open(method, raw_path, version, grant, is_platform)
             if isinstance(match, Refusal):

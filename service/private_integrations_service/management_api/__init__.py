@@ -16,6 +16,7 @@ from ..authorizer.recording import Recorder
 from ..catalogue import Catalogue
 from ..operations.integrations import Rules
 from ..rate_limiter import RateLimiter
+from ..security_log import SecurityLog, unwritten
 from ..settings import Settings
 from ..storage.activity import Activity
 from ..storage.database import Database, DiskFull
@@ -34,7 +35,7 @@ from . import (
     users,
     webhooks,
 )
-from .callers import Clock, Parts
+from .callers import Clock, Parts, on_problem
 
 __all__ = ["DOCUMENT", "REPORT", "Clock", "document", "management_api"]
 
@@ -66,10 +67,11 @@ def management_api(
     clock: Clock,
     recorded: Activity,
     recorder: Recorder,
+    security: SecurityLog | None = None,
 ) -> FastAPI:
     """The management API over this database; `clock` gives the present instant in UTC.
 
-    What is asked about a live token is told to the `recorder`.
+    What is asked about a live token is told to the `recorder`, and who is refused to the `security` log.
     """
     api = FastAPI(
         title="Private integrations",
@@ -80,7 +82,7 @@ def management_api(
         redoc_url=None,
         redirect_slashes=False,
         exception_handlers={
-            problems.ProblemError: problems.on_problem,
+            problems.ProblemError: on_problem,
             RequestValidationError: problems.on_invalid_request,
             HTTPException: problems.on_http_error,
             DiskFull: problems.on_full_disk,
@@ -93,7 +95,7 @@ def management_api(
         },
     )
     api.state.reports = RateLimiter(leaked.PER_SECOND, leaked.BURST)
-    api.state.parts = Parts(database, Rules(catalogue, settings), clock, recorded, recorder)
+    api.state.parts = Parts(database, Rules(catalogue, settings), clock, recorded, recorder, security or unwritten())
     for part in (
         accounts,
         upstreams,

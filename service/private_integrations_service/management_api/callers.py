@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
+from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from private_integrations.contract import API
@@ -16,7 +18,8 @@ from ..authorizer.recording import Recorder
 from ..domain import Refused
 from ..operations.integrations import Rules
 from ..origins import client_address, client_agent
-from ..problems import ProblemError
+from ..problems import ProblemError, problem_response, status_of
+from ..security_log import SecurityEvent, SecurityLog, path_of, who
 from ..storage.activity import Activity
 from ..storage.database import Database
 from ..storage.keys import ManagementKey
@@ -35,6 +38,7 @@ class Parts:
     clock: Clock
     activity: Activity
     recorder: Recorder
+    security: SecurityLog
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ class Caller:
     rules: Rules
     activity: Activity
     recorder: Recorder
+    security: SecurityLog
+
+    def note(self, event: SecurityEvent, **fields: str | int | None) -> None:
+        """Write an event of this request to the security log."""
+        self.security.note(event, self.now, address=self.actor.address, agent=self.actor.agent, **fields)
 
 
 def unless_refused(answer: Value | Refused) -> Value:
@@ -65,12 +74,40 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
     with parts.database.read() as connection:
         key = unless_refused(identify(connection, presented.credentials if presented else None, now))
     # Introspection asks by POST, so that the token is in no URL, but changes nothing.
+    address = client_address(request.scope, parts.rules.settings.trusted_proxies)
+    actor = actor_of(key, address, client_agent(request.scope))
+    request.state.actor = actor
     refused = None if request.url.path == f"{API}/introspect" else refuse_method(key, request.method)
     if refused is not None:
         raise ProblemError(refused)
+    return Caller(key, actor, now, parts.database, parts.rules, parts.activity, parts.recorder, parts.security)
+
+
+async def on_problem(request: Request, error: ProblemError) -> JSONResponse:
+    """Answer a refusal that a route met; who has no key, or no right, is noted in the security log."""
+    parts: Parts = request.app.state.parts
+    actor: Actor | None = getattr(request.state, "actor", None)
+    now = max(parts.clock(), parts.database.high_water)
+    refused = error.refused
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
-    actor = actor_of(key, address, client_agent(request.scope))
-    return Caller(key, actor, now, parts.database, parts.rules, parts.activity, parts.recorder)
+    note = partial(parts.security.note, now=now, address=address, agent=client_agent(request.scope))
+    if refused.problem == "key-unknown":
+        note(SecurityEvent.KEY_UNKNOWN)
+    elif refused.problem == "key-ended":
+        note(SecurityEvent.KEY_ENDED, by=f"key/{refused.about.get('key')}")
+    # Where a key reaches every account, what it doesn't find isn't there.
+    elif actor is not None and (
+        status_of(refused) == 403 or (status_of(refused) == 404 and actor.accounts is not None)
+    ):
+        note(
+            SecurityEvent.ACTION_REFUSED,
+            by=who(actor),
+            method=request.method,
+            path=path_of(request.url.path, request.path_params),
+            account=request.path_params.get("account_id"),
+            problem=refused.problem,
+        )
+    return problem_response(refused)
 
 
 Asking = Annotated[Caller, Depends(_caller)]

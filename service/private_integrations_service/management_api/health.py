@@ -1,28 +1,61 @@
 """Routes of what a person or their monitoring should look at."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
-from private_integrations.contract import Health
+from private_integrations.contract import Health, ServiceAlarm, ServiceAlarmKind
 
 from .. import metrics
 from ..operations import health
-from .callers import Asking
+from .callers import Asking, Caller
 
 router = APIRouter()
 
 
 @router.get("/health")
 def read_health(asking: Asking) -> Health:
-    """What a person should look at: late rotations, new tokens that nobody has used, tokens that are to end unused."""
+    """What a person should look at: late rotations, new tokens that nobody has used, tokens that are to end unused.
+
+    For a key that reaches every account also what the security log alarms of.
+    """
     with asking.database.read() as connection:
         found = health.examine(connection, asking.now, asking.actor).alarms
-    return Health(status="attention" if found else "ok", now=asking.now, alarms=found)
+    own = _service_alarms(asking)
+    status: Literal["ok", "attention"] = "attention" if found or own else "ok"
+    return Health(status=status, now=asking.now, alarms=found, service_alarms=own)
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
 def read_metrics(asking: Asking) -> Response:
-    """The same as numbers, for Prometheus, and how many integrations have which status."""
+    """The same as numbers, for Prometheus, and how many integrations have which status.
+
+    For a key that reaches every account also the counts of the security log.
+    """
     with asking.database.read() as connection:
         examined = health.examine(connection, asking.now, asking.actor)
-    return Response(metrics.exposition(examined), media_type=metrics.MEDIA_TYPE)
+    security = None if asking.actor.accounts is not None else asking.security
+    return Response(metrics.exposition(examined, security, asking.now), media_type=metrics.MEDIA_TYPE)
+
+
+_TOLD: Mapping[ServiceAlarmKind, str] = MappingProxyType(
+    {
+        "sign-ins-refused": "{count} sign-ins were refused in the last 15 minutes; the security log says from where",
+        "keys-unknown": (
+            "{count} requests had an unknown or ended management key in the last 15 minutes; "
+            "the security log says from where"
+        ),
+    }
+)
+
+
+def _service_alarms(asking: Caller) -> list[ServiceAlarm]:
+    if asking.actor.accounts is not None:
+        return []
+    return [
+        ServiceAlarm(kind=alarm.kind, since=alarm.since, detail=_TOLD[alarm.kind].format(count=alarm.count))
+        for alarm in asking.security.alarms(asking.now)
+    ]

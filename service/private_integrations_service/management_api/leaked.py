@@ -14,6 +14,7 @@ from ..operations import leaks
 from ..origins import client_address, client_agent
 from ..problems import MEDIA_TYPE, ProblemError
 from ..rate_limiter import RateLimiter
+from ..security_log import SecurityEvent
 from .callers import Parts
 
 router = APIRouter()
@@ -50,4 +51,13 @@ def report_leaked(request: Request, body: LeakReport, parts: Annotated[Parts, De
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
     reporter = Actor("leak report", address=address, agent=client_agent(request.scope))
     now = max(parts.clock(), parts.database.high_water)
-    return leaks.report(parts.database, body, now, actor=reporter)
+    receipt = leaks.report(parts.database, body, now, actor=reporter)
+    parts.security.note(
+        SecurityEvent.LEAK_REPORTED,
+        now,
+        address=reporter.address,
+        agent=reporter.agent,
+        received=receipt.received,
+        ended=receipt.ended,
+    )
+    return receipt

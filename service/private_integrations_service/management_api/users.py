@@ -15,6 +15,7 @@ from private_integrations.contract import (
 )
 
 from ..operations import users
+from ..security_log import SecurityEvent, who
 from .callers import Caller, administrator, unless_refused
 
 Administering = Annotated[Caller, Depends(administrator("users"))]
@@ -22,6 +23,12 @@ Administering = Annotated[Caller, Depends(administrator("users"))]
 
 def _not_kept(response: Response) -> None:
     response.headers["Cache-Control"] = "no-store"
+
+
+def _noted(asking: Caller, made: Invitation) -> Invitation:
+    if made.code is not None:
+        asking.note(SecurityEvent.LINK_MADE, user=made.user_id, by=who(asking.actor))
+    return made
 
 
 router = APIRouter(dependencies=[Depends(_not_kept)])
@@ -39,7 +46,8 @@ def invite_user(email: Email, body: UserRequest, asking: Administering) -> Invit
     """Make a user; the one-time code in the answer lets them choose a password. One that there is stays as they are."""
     links = asking.rules.settings.password_sign_in
     with asking.database.write(asking.now, verdicts=False) as write:
-        return unless_refused(users.invite(write, email, body, actor=asking.actor, links=links))
+        made = unless_refused(users.invite(write, email, body, actor=asking.actor, links=links))
+    return _noted(asking, made)
 
 
 @router.post("/users/{email}/link")
@@ -47,7 +55,8 @@ def make_sign_in_link(email: Email, asking: Administering) -> Invitation:
     """Another one-time code, for whoever forgot their password or lost the first one."""
     links = asking.rules.settings.password_sign_in
     with asking.database.write(asking.now, verdicts=False) as write:
-        return unless_refused(users.link(write, email, actor=asking.actor, links=links))
+        made = unless_refused(users.link(write, email, actor=asking.actor, links=links))
+    return _noted(asking, made)
 
 
 @router.post("/users/{email}/disable")
@@ -68,7 +77,9 @@ def enable_user(email: Email, asking: Administering) -> UserReport:
 def forget_identities(email: Email, asking: Administering) -> UserReport:
     """Forget whom the identity provider means by this user, and end their sessions."""
     with asking.database.write(asking.now, verdicts=False) as write:
-        return unless_refused(users.forget_identities(write, email, actor=asking.actor))
+        report = unless_refused(users.forget_identities(write, email, actor=asking.actor))
+    asking.note(SecurityEvent.IDENTITIES_FORGOTTEN, user=report.id, by=who(asking.actor))
+    return report
 
 
 @router.put("/users/{email}/memberships/{account_id}")

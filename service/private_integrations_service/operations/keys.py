@@ -14,6 +14,8 @@ from ..storage import keys as stored
 from ..storage.database import Write
 from ..storage.keys import ManagementKey
 from ..tokens import new_id
+from . import person_changes
+from .person_changes import Change
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def revoke(write: Write, key_id: str, *, actor: Actor) -> Key | Refused:
         if not any(other.role == "admin" and other.is_live(write.now) for other in every if other is not key):
             return Refused("key-last-admin", f"{key.name} is the last admin key; make another one first")
         stored.mark_revoked(write.connection, key_id, write.now)
+        person_changes.end(write, key_id, Change.KEY_REVOKED)
         audit.record_service(write, actor=actor, action="revoke key", key=key.id, name=key.name)
         key = replace(key, revoked_at=write.now)
     return _shown(key)

@@ -11,57 +11,31 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from ..domain import Refused
+from .password_strength import Words, weakness
 
 SHORTEST = 12
 LONGEST = 256
 
-# What a list of usual passwords has of this length; spaces and case make no other one of them.
-_USUAL = frozenset(
-    {
-        "123456789012",
-        "1234567890123",
-        "12345678901234",
-        "1234567891011",
-        "1q2w3e4r5t6y",
-        "1qaz2wsx3edc",
-        "abcdefghijkl",
-        "administrator",
-        "adminadminadmin",
-        "changemechangeme",
-        "iloveyouiloveyou",
-        "letmeinletmein",
-        "passw0rd1234",
-        "password1234",
-        "password12345",
-        "passwordpassword",
-        "privateintegration",
-        "privateintegrations",
-        "qwerty123456",
-        "qwertyuiop123",
-        "qwertyuiopasdf",
-        "welcome12345",
-        "welcomewelcome",
-    }
-)
-_FEWEST_DIFFERENT = 5
+_WHY = {
+    "common": "this password is easy to guess: it is made of what others use, too",
+    "service": "this password is easy to guess: it is made of this service's own words",
+    "personal": "this password is easy to guess: it is made of your address, your name or your account's",
+}
+_INSTEAD = "Digits and signs at the ends don't help; take three or more words that have nothing to do with each other"
 
 
 class TooManySignInsError(Exception):
-    """Other passwords are being looked at; this one wasn't."""
+    """Other passwords are being looked at; this one wasn't, and nothing was written for it."""
 
 
-def refuse_password(password: str, email: str) -> Refused | None:
-    """Why this can't be the password of the user with this address, or None."""
-    plain = "".join(password.lower().split())
+def refuse_password(password: str, words: Words) -> Refused | None:
+    """Why this can't be the password of a person of whom these words are known, or None."""
     if len(password) < SHORTEST:
         return _weak(f"a password has at least {SHORTEST} characters; a few words in a row are a good one")
     if len(password) > LONGEST:
         return _weak(f"a password has at most {LONGEST} characters")
-    if plain in _USUAL or len(set(plain)) < _FEWEST_DIFFERENT:
-        return _weak("this password is among the first that somebody would try; take a few words in a row")
-    if plain in (email.lower(), email.lower().partition("@")[0]):
-        return _weak("your address is no password")
-    return None
+    why = weakness(password, words)
+    return None if why is None else _weak(f"{_WHY[why]}. {_INSTEAD}")
 
 
 class Passwords:
@@ -69,6 +43,12 @@ class Passwords:
 
     At most `at_once` are computed at a time, so that sign-ins hold a bounded amount of memory and leave processor
     cores to requests; others wait their turn, and those who waited too long are told. Never within a transaction.
+
+    One more is computed for people who are known: by a browser that they signed in with before, by a session, or by a
+    one-time link. Each of them has at most one place there, so that no one of them keeps out the others.
+
+    Take a `turn` before anything is written for a try, and compare and store within it: then a flood of tries writes
+    no faster than passwords are compared.
     """
 
     def __init__(
@@ -81,32 +61,74 @@ class Passwords:
     ) -> None:
         """`waiting`: how many may wait, each holding a thread; `patience`: how many seconds each."""
         self._hasher = PasswordHasher.from_parameters(parameters)
-        self._turns = threading.BoundedSemaphore(at_once)
-        self._places = threading.BoundedSemaphore(at_once + waiting)
-        self._patience = patience
+        self._unknown = _Lane(at_once, waiting, patience)
+        self._known = _Lane(1, waiting, patience)
+        self._known_people: set[str] = set()
+        self._known_lock = threading.Lock()
         # Compared with where there is none, so that the answer takes as long.
         costs = f"m={parameters.memory_cost},t={parameters.time_cost},p={parameters.parallelism}"
-        self._nobodys = f"$argon2id$v=19${costs}${_base64(bytes(16))}${_base64(bytes(parameters.hash_len))}"
+        self._stand_in = f"$argon2id$v=19${costs}${_base64(bytes(16))}${_base64(bytes(parameters.hash_len))}"
 
-    def hash(self, password: str) -> str:
-        """The hash to store; raises TooManySignInsError."""
-        with self._turn():
-            return self._hasher.hash(_one_spelling(password))
+    @contextmanager
+    def turn(self, known_user: str | None = None) -> Iterator["Turn"]:
+        """Wait for a turn to compare and to hash; raises TooManySignInsError.
 
-    def fits(self, password: str, known: str | None) -> bool:
-        """Whether a password has this hash; without one it takes as long and is no. Raises TooManySignInsError."""
-        with self._turn():
-            try:
-                return self._hasher.verify(known or self._nobodys, _one_spelling(password)) and known is not None
-            except (Argon2Error, InvalidHashError):
-                return False
+        `known_user` is the id of a person who is known to be asking.
+        """
+        if known_user is None or not self._reserve(known_user):
+            with self._unknown.turn():
+                yield Turn(self._hasher, self._stand_in)
+            return
+        try:
+            with self._known.turn():
+                yield Turn(self._hasher, self._stand_in)
+        finally:
+            with self._known_lock:
+                self._known_people.discard(known_user)
 
     def is_outdated(self, known: str) -> bool:
         """Whether a hash was made with other parameters than are used today."""
         return self._hasher.check_needs_rehash(known)
 
+    def _reserve(self, known_user: str) -> bool:
+        """Take this person's one place among those who are known, unless it is taken."""
+        with self._known_lock:
+            if known_user in self._known_people:
+                return False
+            self._known_people.add(known_user)
+            return True
+
+
+class Turn:
+    """The right to compare and hash passwords, as long as it is held."""
+
+    def __init__(self, hasher: PasswordHasher, stand_in: str) -> None:
+        self._hasher = hasher
+        self._stand_in = stand_in
+
+    def hash(self, password: str) -> str:
+        """The hash to store."""
+        return self._hasher.hash(_one_spelling(password))
+
+    def fits(self, password: str, known: str | None) -> bool:
+        """Whether a password has this hash; without one it takes as long and is no."""
+        try:
+            return self._hasher.verify(known or self._stand_in, _one_spelling(password)) and known is not None
+        except (Argon2Error, InvalidHashError):
+            return False
+
+
+class _Lane:
+    """Turns of which `at_once` are held at a time while `waiting` wait, each `patience` seconds at most."""
+
+    def __init__(self, at_once: int, waiting: int, patience: float) -> None:
+        self._turns = threading.BoundedSemaphore(at_once)
+        self._places = threading.BoundedSemaphore(at_once + waiting)
+        self._patience = patience
+
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def turn(self) -> Iterator[None]:
+        """Hold a turn for the block; raises TooManySignInsError."""
         if not self._places.acquire(blocking=False):
             raise TooManySignInsError
         try:

@@ -1,6 +1,7 @@
 """Sign in and out: passwords, one-time links, a provider's word, sessions."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -10,15 +11,19 @@ from private_integrations.contract import digest_of
 
 from ..actor import Actor
 from ..domain import Refused
-from ..storage import audit
+from ..storage import accounts, audit
+from ..storage import person_events as events
 from ..storage import sessions as stored
 from ..storage import users as people
 from ..storage.database import Database, Write
+from ..storage.person_events import PersonEvent, PersonEventKind
 from ..storage.sessions import Session
 from ..storage.users import User
 from ..tokens import new_id
-from . import throttle
-from .passwords import Passwords, TooManySignInsError, refuse_password
+from . import person_changes, throttle
+from .password_strength import Words
+from .passwords import Passwords, TooManySignInsError, Turn, refuse_password
+from .person_changes import Change, Ended
 
 IDLE = timedelta(hours=12)
 """A session ends when it was not used for so long."""
@@ -28,6 +33,9 @@ SEEN_EVERY = timedelta(minutes=5)
 """That it is used is stored once in so long."""
 BROWSER = timedelta(days=180)
 """How long a browser is remembered in which nobody signs in."""
+
+_MOST_NAMES = 50
+"""Of so many accounts the names are no password, which bounds the time that one is examined."""
 
 _REFUSED = Refused("sign-in-refused", "this email and password don't belong together")
 _BUSY = Refused("sign-in-busy", "too many people sign in at this moment; try it again")
@@ -46,11 +54,16 @@ class Browser:
 
 @dataclass(frozen=True)
 class SignedIn:
-    """A new session; the secrets are handed to the browser and kept nowhere."""
+    """A new session; the secrets are handed to the browser and kept nowhere.
+
+    `ended` is what ended because the person's identity at a provider was linked by this sign-in; None if it wasn't.
+    """
 
     session: Session
     secret: str = field(repr=False)
     known: str = field(repr=False)
+    is_new_browser: bool
+    ended: Ended | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,7 @@ def live_sessions(connection: Connection, user: User, now: datetime) -> list[Ses
 def note_use(database: Database, session: Session, now: datetime) -> None:
     """Store that a session is in use, if that wasn't stored lately."""
     if now >= session.seen_at + SEEN_EVERY:
-        with database.write(now, verdicts=False) as write:
+        with database.write(now, verdicts=False, yielding=True) as write:
             stored.touch_session(write.connection, session.digest, write.now)
 
 
@@ -94,34 +107,57 @@ def sign_in(
         counted = _counted(connection, user, email, browser)
         refused = throttle.refuse(connection, counted, now)
         known = None if user is None else people.password_of(connection, user.id)
+        is_known = user is not None and _is_known(connection, user, browser)
     if refused is not None:
         return refused
-    with database.write(now, verdicts=False) as write:
-        refused = throttle.refuse(write.connection, counted, write.now)
-        if refused is not None:
-            return refused
-        throttle.count(write, counted)
     try:
-        fits = passwords.fits(password, known)
-        better = passwords.hash(password) if fits and known and passwords.is_outdated(known) else known
+        with passwords.turn(user.id if user is not None and is_known else None) as turn:
+            return _compared(database, passwords, turn, _Try(user, known, password, counted), browser, now)
     except TooManySignInsError:
-        return _not_looked_at(database, counted, now)
+        return _BUSY
+
+
+@dataclass(frozen=True)
+class _Try:
+    """A password for a user, who may not exist, with the hash that they had, and what the try is counted for."""
+
+    user: User | None
+    known: str | None
+    password: str = field(repr=False)
+    counted: tuple[throttle.Counted, ...]
+
+
+def _compared(
+    database: Database, passwords: Passwords, turn: Turn, made: _Try, browser: Browser, now: datetime
+) -> SignedIn | Refused:
+    """Count a try, look at it, and sign in if it is good; in the turn of a password, so that a flood writes little."""
+    refused = _counted_now(database, made.counted, now)
+    if refused is not None:
+        return refused
+    user, known, password = made.user, made.known, made.password
+    fits = turn.fits(password, known)
     if not fits or user is None:
         return _REFUSED
-    with database.write(now, verdicts=False) as write:
+    better = turn.hash(password) if known and passwords.is_outdated(known) else known
+    with database.write(now, verdicts=False, yielding=True) as write:
         present = people.user_by_id(write.connection, user.id)
         if present is None or present.disabled_at or people.password_of(write.connection, user.id) != known:
             return _REFUSED
-        throttle.forgive(write, counted)
+        throttle.forgive(write, made.counted)
         if better is not None and better != known:
-            people.set_password(write.connection, user.id, better)
+            person_changes.rehash_password(write, present, better)
         audit.record_service(write, actor=actor_of(present, browser), action="sign in")
         return _signed_in(write, present, browser)
 
 
+def user_with(connection: Connection, email: str) -> User | None:
+    """The user with this address."""
+    return people.user_by_email(connection, email)
+
+
 def recipient_of(connection: Connection, code: str, now: datetime) -> User | Refused:
     """Whom a one-time code lets choose a password."""
-    return stored.user_of_code(connection, digest_of(code), now) or _CODE_UNKNOWN
+    return person_changes.recipient_of(connection, code, now) or _CODE_UNKNOWN
 
 
 def welcome(
@@ -130,44 +166,57 @@ def welcome(
     """Use up a one-time code: from now on the password is the user's, and they are signed in, here only."""
     with database.read() as connection:
         user = recipient_of(connection, code, now)
-    if isinstance(user, Refused):
-        return user
-    hashed = _hashed(passwords, password, user)
-    if isinstance(hashed, Refused):
-        return hashed
+        if isinstance(user, Refused):
+            return user
+        words = _words_of(connection, user)
+    try:
+        with passwords.turn(user.id) as turn:
+            refused = refuse_password(password, words)
+            if refused is not None:
+                return refused
+            hashed = turn.hash(password)
+    except TooManySignInsError:
+        return _BUSY
     with database.write(now, verdicts=False) as write:
         present = recipient_of(write.connection, code, write.now)
-        return present if isinstance(present, Refused) else _with_password(write, present, hashed, browser)
+        if isinstance(present, Refused):
+            return present
+        person_changes.choose_password(write, present, code, hashed, address=browser.address, agent=browser.agent)
+        return _with_new_password(write, present, browser)
 
 
 def change_password(
     database: Database, passwords: Passwords, session: Session, present: str, new: str, browser: Browser, now: datetime
 ) -> SignedIn | Refused:
     """Another password for whoever knows the present one; every session ends, and this browser gets a new one."""
-    weak = refuse_password(new, session.user.email)
-    if weak is not None:
-        return weak
     counted = throttle.of_browser(session.digest)
-    with database.write(now, verdicts=False) as write:
-        refused = throttle.refuse(write.connection, counted, write.now)
-        if refused is not None:
-            return refused
-        throttle.count(write, counted)
-        known = people.password_of(write.connection, session.user.id)
+    with database.read() as connection:
+        refused = throttle.refuse(connection, counted, now)
+        known = people.password_of(connection, session.user.id)
+        words = _words_of(connection, session.user)
+    if refused is not None:
+        return refused
     try:
-        fits = passwords.fits(present, known)
-        hashed = passwords.hash(new) if fits else ""
+        with passwords.turn(session.user.id) as turn:
+            weak = refuse_password(new, words)
+            if weak is not None:
+                return weak
+            refused = _counted_now(database, counted, now)
+            if refused is not None:
+                return refused
+            if not turn.fits(present, known):
+                return Refused("sign-in-refused", "the present password is another one")
+            hashed = turn.hash(new)
     except TooManySignInsError:
-        return _not_looked_at(database, counted, now)
-    if not fits:
-        return Refused("sign-in-refused", "the present password is another one")
+        return _BUSY
     with database.write(now, verdicts=False) as write:
         throttle.forgive(write, counted)
         # Nobody gets a new session for one that was ended while this was hashed, such as by being disabled.
         lives = stored.session_with_digest(write.connection, session.digest) is not None
         if not lives or people.password_of(write.connection, session.user.id) != known:
             return Refused("sign-in-refused", "you were signed out or the password was changed meanwhile")
-        return _with_password(write, session.user, hashed, browser)
+        person_changes.change_password(write, session.user, hashed, address=browser.address, agent=browser.agent)
+        return _with_new_password(write, session.user, browser)
 
 
 def sign_in_by_provider(database: Database, claims: Claims, browser: Browser, now: datetime) -> SignedIn | Refused:
@@ -175,15 +224,24 @@ def sign_in_by_provider(database: Database, claims: Claims, browser: Browser, no
 
     An address that is somebody else's at the provider one day opens nothing: the user's subject is another one.
     """
-    with database.write(now, verdicts=False) as write:
-        known = people.user_of_identity(write.connection, claims.issuer, claims.subject)
-        user = known or _linked(write, claims, browser)
-        if isinstance(user, Refused):
-            return user
+    with database.read() as connection:
+        known = people.user_of_identity(connection, claims.issuer, claims.subject)
+        invited = known or _invited(connection, claims)
+    # Other people have identities there, too; only a person who may come in causes a change.
+    if isinstance(invited, Refused):
+        return invited
+    with database.write(now, verdicts=False, yielding=True) as write:
+        user = people.user_of_identity(write.connection, claims.issuer, claims.subject)
+        ended = None
+        if user is None:
+            invited = _invited(write.connection, claims)
+            if isinstance(invited, Refused):
+                return invited
+            user, ended = invited, _linked(write, invited, claims, browser)
         if user.disabled_at is not None:
             return _not_invited(claims)
         audit.record_service(write, actor=actor_of(user, browser), action="sign in", provider=claims.issuer)
-        return _signed_in(write, user, browser)
+        return _signed_in(write, user, browser, ended)
 
 
 def sign_out(write: Write, session: Session) -> None:
@@ -198,9 +256,46 @@ def end_session(write: Write, user: User, session_id: str, *, actor: Actor) -> N
 
 
 def sign_out_everywhere(write: Write, user: User, *, actor: Actor) -> None:
-    """End all sessions of a user."""
-    stored.remove_sessions_of(write.connection, user.id)
+    """End all sessions of a user, and the links that they made."""
+    person_changes.end(write, user.id, Change.SIGNED_OUT_EVERYWHERE)
     audit.record_service(write, actor=actor, action="end all sessions")
+
+
+def end_other_sessions(write: Write, session: Session, *, actor: Actor) -> None:
+    """End all sessions of a user but this one, and the links that they made; nothing of before is news any more."""
+    ended = person_changes.end(write, session.user.id, Change.OTHER_SESSIONS_ENDED, kept_session=session.digest)
+    audit.record_service(write, actor=actor, action="end other sessions", sessions=ended.sessions)
+
+
+def latest_events(connection: Connection, user: User) -> list[PersonEvent]:
+    """What happened to a user's ways to sign in, the latest first."""
+    return events.events_of(connection, user.id)
+
+
+def news_among(found: Sequence[PersonEvent], session: Session, known: str | None) -> list[PersonEvent]:
+    """The events that a person should be asked about: not confirmed, and none of the browser before them.
+
+    `found` is the latest first, `known` the secret of having signed in before with this browser.
+    """
+    browser = None if known is None else digest_of(known).hex()
+    news, is_link_over = [], False
+    for event in found:
+        is_link_over = is_link_over or event.kind in (PersonEventKind.PASSWORD_CHOSEN, PersonEventKind.IDENTITY_LINKED)
+        is_news = {
+            PersonEventKind.SIGNED_IN_NEW_BROWSER: session.id != event.session_id
+            and event.detail.get("browser") != browser,
+            # Who had neither a password nor a session lost nothing by it.
+            PersonEventKind.IDENTITY_LINKED: bool(event.detail.get("password") or event.detail.get("sessions")),
+            PersonEventKind.LINK_MADE: not is_link_over,
+        }.get(event.kind, False)
+        if is_news and not event.noticed:
+            news.append(event)
+    return news
+
+
+def confirm_events(write: Write, user: User, up_to: int) -> None:
+    """Store that a user knows of their events up to this one."""
+    events.mark_noticed(write.connection, user.id, up_to)
 
 
 def actor_of(user: User, browser: Browser) -> Actor:
@@ -208,57 +303,72 @@ def actor_of(user: User, browser: Browser) -> Actor:
     return Actor(f"person/{user.email}/{user.id}", frozenset(), browser.address, browser.agent)
 
 
+def _words_of(connection: Connection, user: User) -> Words:
+    """What an attacker knows of a user: no password is made of it."""
+    held = [place.account_id for place in people.memberships_of(connection, user.id)]
+    names = [account.name for account in accounts.accounts_within(connection, held)][:_MOST_NAMES]
+    return Words.of(user.email, user.name, *names)
+
+
+def _is_known(connection: Connection, user: User, browser: Browser) -> bool:
+    """Whether this very person signed in with this browser before."""
+    return browser.known is not None and stored.user_id_of_browser(connection, digest_of(browser.known)) == user.id
+
+
 def _counted(connection: Connection, user: User | None, email: str, browser: Browser) -> tuple[throttle.Counted, ...]:
-    if user is not None and browser.known is not None:
-        digest = digest_of(browser.known)
-        if stored.user_id_of_browser(connection, digest) == user.id:
-            return throttle.of_browser(digest)
+    if user is not None and browser.known is not None and _is_known(connection, user, browser):
+        return throttle.of_browser(digest_of(browser.known))
     return throttle.of_strangers(email, browser.address)
 
 
-def _not_looked_at(database: Database, counted: tuple[throttle.Counted, ...], now: datetime) -> Refused:
-    """Nothing was learnt by the try: it is not counted, and clears nothing."""
-    with database.write(now, verdicts=False) as write:
-        throttle.take_back(write, counted)
-    return _BUSY
-
-
-def _hashed(passwords: Passwords, password: str, user: User) -> str | Refused:
-    refused = refuse_password(password, user.email)
+def _counted_now(database: Database, counted: tuple[throttle.Counted, ...], now: datetime) -> Refused | None:
+    """Count a try before it is looked at, or say why it isn't taken: others may have been counted meanwhile."""
+    with database.read() as connection:
+        refused = throttle.refuse(connection, counted, now)
     if refused is not None:
         return refused
-    try:
-        return passwords.hash(password)
-    except TooManySignInsError:
-        return _BUSY
+    with database.write(now, verdicts=False, yielding=True) as write:
+        refused = throttle.refuse(write.connection, counted, write.now)
+        if refused is None:
+            throttle.count(write, counted)
+    return refused
 
 
-def _with_password(write: Write, user: User, hashed: str, browser: Browser) -> SignedIn:
-    people.set_password(write.connection, user.id, hashed)
-    stored.remove_codes_of(write.connection, user.id)
-    stored.remove_sessions_of(write.connection, user.id)
+def _with_new_password(write: Write, user: User, browser: Browser) -> SignedIn:
     throttle.forgive(write, throttle.of_strangers(user.email, browser.address)[:1])
     audit.record_service(write, actor=actor_of(user, browser), action="choose password")
     return _signed_in(write, user, browser)
 
 
-def _linked(write: Write, claims: Claims, browser: Browser) -> User | Refused:
+def _invited(connection: Connection, claims: Claims) -> User | Refused:
+    """The user whom a provider's subject is to be linked to."""
     if claims.email is None:
         return Refused("email-unverified", "the provider doesn't vouch for your email address")
-    user = people.user_by_email(write.connection, claims.email)
+    user = people.user_by_email(connection, claims.email)
     if user is None or user.disabled_at is not None:
         return _not_invited(claims)
     # The Kelvin sign in lower case is a k, here, and another letter to whom the provider has verified.
     if claims.email.isascii() != user.email.isascii():
         return _not_invited(claims)
-    if people.has_identity(write.connection, user.id, claims.issuer):
+    if people.has_identity(connection, user.id, claims.issuer):
         detail = f"{user.email} belongs to another person at the provider than here; ask whoever runs this service"
         return Refused("identity-other", detail)
-    people.add_identity(write.connection, claims.issuer, claims.subject, user.id, write.now)
-    # The link that came with the invitation is not needed any more.
-    stored.remove_codes_of(write.connection, user.id)
-    audit.record_service(write, actor=actor_of(user, browser), action="link identity", issuer=claims.issuer)
     return user
+
+
+def _linked(write: Write, user: User, claims: Claims, browser: Browser) -> Ended:
+    ended = person_changes.link_identity(
+        write, user, claims.issuer, claims.subject, address=browser.address, agent=browser.agent
+    )
+    audit.record_service(
+        write,
+        actor=actor_of(user, browser),
+        action="link identity",
+        issuer=claims.issuer,
+        password_removed=ended.password,
+        sessions_ended=ended.sessions,
+    )
+    return ended
 
 
 def _not_invited(claims: Claims) -> Refused:
@@ -266,7 +376,7 @@ def _not_invited(claims: Claims) -> Refused:
     return Refused("user-not-invited", f"nobody has invited {who}; ask an admin of your account")
 
 
-def _signed_in(write: Write, user: User, browser: Browser) -> SignedIn:
+def _signed_in(write: Write, user: User, browser: Browser, ended: Ended | None = None) -> SignedIn:
     stored.purge(
         write.connection, write.now, seen=write.now - IDLE, created=write.now - LONGEST, browsers=write.now - BROWSER
     )
@@ -284,7 +394,18 @@ def _signed_in(write: Write, user: User, browser: Browser) -> SignedIn:
         agent=browser.agent,
     )
     stored.add_session(write.connection, session)
-    return SignedIn(session, secret, _remembered(write, user, browser))
+    known = _remembered(write, user, browser)
+    is_new = known != browser.known
+    person_changes.tell(
+        write,
+        user.id,
+        PersonEventKind.SIGNED_IN_NEW_BROWSER if is_new else PersonEventKind.SIGNED_IN,
+        address=browser.address,
+        agent=browser.agent,
+        session_id=session.id,
+        detail={"browser": digest_of(known).hex()} if is_new else {},
+    )
+    return SignedIn(session, secret, known, is_new, ended)
 
 
 def _remembered(write: Write, user: User, browser: Browser) -> str:

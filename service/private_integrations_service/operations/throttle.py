@@ -88,20 +88,12 @@ def count(write: Write, counted: Sequence[Counted]) -> None:
 
 
 def forgive(write: Write, counted: Sequence[Counted]) -> None:
-    """A try that was counted was a success."""
-    take_back(write, [one for one in counted if not one.forgiven])
-    for one in counted:
-        if one.forgiven:
-            stored.forget_failures(write.connection, one.digest)
-
-
-def take_back(write: Write, counted: Sequence[Counted]) -> None:
-    """A try that was counted did not fail; those before it stay: it may not have been looked at."""
+    """A try that was counted was a success: clear what it clears, and take back this one try of the rest."""
     known = stored.failures(write.connection, [one.digest for one in counted], write.now)
     for one in counted:
         if one.digest not in known:
             continue
-        if known[one.digest].count == 1:
+        if one.forgiven or known[one.digest].count == 1:
             stored.forget_failures(write.connection, one.digest)
         else:
             _save(write, one, known[one.digest].count - 1)

@@ -1,9 +1,7 @@
 """Users of the settings pages: who they are, where they belong, and what they may there."""
 
-import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import timedelta
 
 from sqlalchemy import Connection
 
@@ -14,7 +12,6 @@ from private_integrations.contract import (
     UserPlace,
     UserReport,
     UserRequest,
-    digest_of,
 )
 
 from .. import permissions
@@ -22,14 +19,12 @@ from ..actor import Actor
 from ..domain import Refused
 from ..permissions import Admission, Membership
 from ..storage import accounts, audit
-from ..storage import sessions as signing_in
 from ..storage import users as stored
 from ..storage.database import Write
 from ..storage.users import User
 from ..tokens import new_id
-
-INVITATION = timedelta(days=3)
-"""How long a one-time link is good."""
+from . import person_changes
+from .person_changes import place_in
 
 
 @dataclass(frozen=True)
@@ -57,6 +52,15 @@ class Person:
     def account(self, account_id: str) -> Account | Refused:
         """An account that they have a place in, or above."""
         return next((a for a in self.accounts if a.id == account_id), _no_account(account_id))
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A person whose place an admin changed; whether links for them, or their password, ended by it."""
+
+    user: User
+    links_ended: bool = False
+    password_ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def invite(write: Write, email: str, request: UserRequest, *, actor: Actor, link
         user = User(new_id("usr_"), email.lower(), request.name or email, write.now)
         stored.add_user(write.connection, user)
         for account, role in wanted.items():
-            stored.save_membership(write.connection, user.id, Membership(account, role))
+            person_changes.save_place(write, user, Membership(account, role))
             audit.record_account(
                 write, account, actor=actor, action="invite user", user=user.id, email=user.email, role=role
             )
@@ -97,7 +101,7 @@ def invite(write: Write, email: str, request: UserRequest, *, actor: Actor, link
         return Refused("user-exists", f"there is a user {user.email} already; nothing was changed")
     elif links:
         audit.record_service(write, actor=actor, action="make sign-in link", user=user.id, email=user.email)
-    return _invitation(write, user, links=links)
+    return _invitation(write, user, actor=actor, links=links)
 
 
 def link(write: Write, email: str, *, actor: Actor, links: bool = True) -> Invitation | Refused:
@@ -105,47 +109,38 @@ def link(write: Write, email: str, *, actor: Actor, links: bool = True) -> Invit
 
     Without `links`, where nobody signs in with a password, there is none.
     """
-    user = _find(write.connection, email)
-    if isinstance(user, Refused):
-        return user
-    if user.disabled_at is not None:
-        return Refused("user-disabled", f"{user.email} is disabled; enable them first")
-    if links:
-        audit.record_service(write, actor=actor, action="make sign-in link", user=user.id, email=user.email)
-    return _invitation(write, user, links=links)
+    user = _find(write.connection, email, actor)
+    return user if isinstance(user, Refused) else _link(write, user, actor=actor, links=links)
 
 
 def disable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
     """Let a user in no more: their sessions and one-time codes end now, and come back by nothing."""
-    user = _find(write.connection, email)
+    user = _find(write.connection, email, actor)
     if isinstance(user, Refused):
         return user
     if user.disabled_at is None:
-        stored.set_disabled(write.connection, user.id, write.now)
-        signing_in.remove_sessions_of(write.connection, user.id)
-        signing_in.remove_codes_of(write.connection, user.id)
+        person_changes.disable(write, user)
         audit.record_service(write, actor=actor, action="disable user", user=user.id, email=user.email)
     return _report(write.connection, replace(user, disabled_at=user.disabled_at or write.now))
 
 
 def enable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
     """Let a user in again, with the password and the places that they had."""
-    user = _find(write.connection, email)
+    user = _find(write.connection, email, actor)
     if isinstance(user, Refused):
         return user
     if user.disabled_at is not None:
-        stored.set_disabled(write.connection, user.id, None)
+        person_changes.enable(write, user)
         audit.record_service(write, actor=actor, action="enable user", user=user.id, email=user.email)
     return _report(write.connection, replace(user, disabled_at=None))
 
 
 def forget_identities(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
     """Forget whom a provider means by this user: the next one there whose verified address it is, is taken for them."""
-    user = _find(write.connection, email)
+    user = _find(write.connection, email, actor)
     if isinstance(user, Refused):
         return user
-    stored.remove_identities(write.connection, user.id)
-    signing_in.remove_sessions_of(write.connection, user.id)
+    person_changes.forget_identities(write, user)
     audit.record_service(write, actor=actor, action="unlink identity", user=user.id, email=user.email)
     return _report(write.connection, user)
 
@@ -160,12 +155,12 @@ def place(write: Write, email: str, account_id: str, edit: MembershipEdit, *, ac
     user, account = _find(write.connection, email), accounts.account_by_id(write.connection, account_id)
     if isinstance(user, Refused):
         return user
-    if account is None:
+    if account is None or not actor.reaches(account_id):
         return _no_account(account_id)
     if edit.sub_accounts not in (None, "default") and account.kind != "agency":
         return Refused("permission-not-there", f"{account_id} is no agency: it has no sub-accounts to permit")
-    _save(write, user, account_id, changed(_place_in(write.connection, user, account_id), account_id, edit), actor)
-    return _report(write.connection, user)
+    saved = _save(write, user, changed(place_in(write.connection, user, account_id), account_id, edit), actor)
+    return _report(write.connection, replace(user, has_password=user.has_password and not saved.password_ended))
 
 
 def displace(write: Write, email: str, account_id: str, *, actor: Actor) -> UserReport | Refused:
@@ -173,6 +168,8 @@ def displace(write: Write, email: str, account_id: str, *, actor: Actor) -> User
     user = _find(write.connection, email)
     if isinstance(user, Refused):
         return user
+    if not actor.reaches(account_id):
+        return _no_account(account_id)
     _remove(write, user, account_id, actor)
     return _report(write.connection, user)
 
@@ -221,7 +218,8 @@ def invite_into(
 ) -> Invitation | Refused:
     """Invite somebody into an account that the editor administers.
 
-    Whoever has a place elsewhere gets one here too, but no code: it would let the inviter be them everywhere.
+    A person who has places elsewhere gets one here too, but no code: it would let the inviter be them there. If an
+    admin from elsewhere could know their password, the place is refused, for that admin would get it.
     """
     account = _administered(write.connection, account_id, editor)
     if isinstance(account, Refused):
@@ -230,27 +228,41 @@ def invite_into(
     if user is None:
         user = User(new_id("usr_"), email.lower(), name or email, write.now)
         stored.add_user(write.connection, user)
-        is_new = True
+        needs_link = True
     else:
-        is_new = False
         if user.disabled_at is not None:
             return Refused("user-disabled", f"{user.email} was disabled by whoever runs this service; ask there")
-        if _place_in(write.connection, user, account_id) is not None:
+        if place_in(write.connection, user, account_id) is not None:
             return Refused("user-exists", f"{user.email} belongs to this account already")
-    stored.save_membership(write.connection, user.id, changed(None, account_id, edit))
-    role = edit.role or "user"
+        is_vouched_for = person_changes.is_vouched_for(write.connection, user, account_id)
+        administers_all = person_changes.administers_all_of(write.connection, editor, user)
+        if not is_vouched_for and not administers_all:
+            detail = (
+                f"{user.email} has a password that was chosen with a link of another account's admin, who may know it; "
+                "the operator of this service gives them a place here, and a new link"
+            )
+            return Refused("permission-not-yours", detail)
+        needs_link = administers_all and not (is_vouched_for and user.has_password)
+    saved = person_changes.save_place(write, user, changed(None, account_id, edit))
     audit.record_account(
-        write, account_id, actor=actor, action="invite user", user=user.id, email=user.email, role=role
+        write,
+        account_id,
+        actor=actor,
+        action="invite user",
+        user=user.id,
+        email=user.email,
+        role=edit.role or "user",
+        **({"password": "ended"} if saved is not None and saved.password_ended else {}),
     )
-    return _invitation(write, user, links=links and is_new)
+    return _invitation(write, user, actor=actor, links=links and needs_link)
 
 
 def change_place(
     write: Write, account_id: str, user_id: str, edit: MembershipEdit | None, *, actor: Actor, editor: User
-) -> User | Refused:
+) -> Changed | Refused:
     """Change somebody's role and permissions in an account, or with None take their place away, as a person there."""
     account, user = _visible(write.connection, account_id, editor), stored.user_by_id(write.connection, user_id)
-    before = None if user is None else _place_in(write.connection, user, account_id)
+    before = None if user is None else place_in(write.connection, user, account_id)
     if isinstance(account, Refused):
         return account
     if user is None or before is None:
@@ -264,9 +276,8 @@ def change_place(
         return Refused("account-without-admin", detail)
     if after is None:
         _remove(write, user, account_id, actor)
-    else:
-        _save(write, user, account_id, after, actor)
-    return user
+        return Changed(user)
+    return _save(write, user, after, actor)
 
 
 def link_for(
@@ -276,13 +287,12 @@ def link_for(
     account, user = _administered(write.connection, account_id, editor), stored.user_by_id(write.connection, user_id)
     if isinstance(account, Refused):
         return account
-    if user is None or _place_in(write.connection, user, account_id) is None:
+    if user is None or place_in(write.connection, user, account_id) is None:
         return Refused("user-unknown", "there is no such person in this account")
-    for place in stored.memberships_of(write.connection, user_id):
-        if isinstance(_administered(write.connection, place.account_id, editor), Refused):
-            detail = f"{user.email} belongs to other accounts too; whoever runs this service makes a new link for them"
-            return Refused("permission-not-yours", detail)
-    return link(write, user.email, actor=actor, links=links)
+    if not person_changes.administers_all_of(write.connection, editor, user):
+        detail = f"{user.email} belongs to other accounts too; whoever runs this service makes a new link for them"
+        return Refused("permission-not-yours", detail)
+    return _link(write, user, actor=actor, links=links)
 
 
 def switch_labs(write: Write, account_id: str, *, on: bool, actor: Actor, editor: User) -> Account | Refused:
@@ -334,30 +344,38 @@ def _is_repetition(connection: Connection, user: User, wanted: dict[str, permiss
     return held == wanted and not user.has_password and user.disabled_at is None
 
 
-def _invitation(write: Write, user: User, *, links: bool) -> Invitation:
+def _link(write: Write, user: User, *, actor: Actor, links: bool) -> Invitation | Refused:
+    if user.disabled_at is not None:
+        return Refused("user-disabled", f"{user.email} is disabled; enable them first")
+    if links:
+        audit.record_service(write, actor=actor, action="make sign-in link", user=user.id, email=user.email)
+    return _invitation(write, user, actor=actor, links=links)
+
+
+def _invitation(write: Write, user: User, *, actor: Actor, links: bool) -> Invitation:
     if not links:
         return Invitation(user_id=user.id, email=user.email)
-    code, expires = secrets.token_urlsafe(32), write.now + INVITATION
-    signing_in.add_code(write.connection, digest_of(code), user.id, expires)
-    return Invitation(user_id=user.id, email=user.email, code=code, expires_at=expires)
+    made = person_changes.make_link(write, user, actor=actor)
+    return Invitation(user_id=user.id, email=user.email, code=made.code, expires_at=made.expires_at)
 
 
-def _find(connection: Connection, email: str) -> User | Refused:
-    return stored.user_by_email(connection, email) or Refused("user-unknown", f"there is no user {email}")
+def _find(connection: Connection, email: str, actor: Actor | None = None) -> User | Refused:
+    """The user with this address; with an actor, only one who has no place that the actor does not reach."""
+    user = stored.user_by_email(connection, email)
+    if user is None or (
+        actor is not None and not all(actor.reaches(p.account_id) for p in stored.memberships_of(connection, user.id))
+    ):
+        return Refused("user-unknown", f"there is no user {email}")
+    return user
 
 
-def _place_in(connection: Connection, user: User, account_id: str) -> Membership | None:
-    held = stored.memberships_of(connection, user.id)
-    return next((place for place in held if place.account_id == account_id), None)
-
-
-def _save(write: Write, user: User, account_id: str, after: Membership, actor: Actor) -> None:
-    if _place_in(write.connection, user, account_id) == after:
-        return
-    stored.save_membership(write.connection, user.id, after)
+def _save(write: Write, user: User, after: Membership, actor: Actor) -> Changed:
+    saved = person_changes.save_place(write, user, after)
+    if saved is None:
+        return Changed(user)
     audit.record_account(
         write,
-        account_id,
+        after.account_id,
         actor=actor,
         action="change role",
         user=user.id,
@@ -365,12 +383,13 @@ def _save(write: Write, user: User, account_id: str, after: Membership, actor: A
         role=after.role,
         own=permissions.source(after.own),
         sub_accounts=permissions.source(after.sub_accounts),
+        **({"password": "ended"} if saved.password_ended else {}),
     )
+    return Changed(user, saved.links_ended, saved.password_ended)
 
 
 def _remove(write: Write, user: User, account_id: str, actor: Actor) -> None:
-    if _place_in(write.connection, user, account_id) is not None:
-        stored.remove_membership(write.connection, user.id, account_id)
+    if person_changes.remove_place(write, user, account_id):
         audit.record_account(write, account_id, actor=actor, action="remove user", user=user.id, email=user.email)
 
 

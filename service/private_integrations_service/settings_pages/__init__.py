@@ -9,6 +9,7 @@ from ..catalogue import Catalogue
 from ..operations.identity_provider import Provider
 from ..operations.integrations import Rules
 from ..operations.passwords import Passwords
+from ..security_log import SecurityLog, unwritten
 from ..settings import Settings
 from ..storage.activity import Activity
 from ..storage.database import Database
@@ -64,9 +65,17 @@ PAGES = (
 
 
 def settings_pages(
-    database: Database, catalogue: Catalogue, settings: Settings, clock: Clock, recorded: Activity
+    database: Database,
+    catalogue: Catalogue,
+    settings: Settings,
+    clock: Clock,
+    recorded: Activity,
+    security: SecurityLog | None = None,
 ) -> Starlette:
-    """The settings pages over this database; `clock` gives the present instant in UTC."""
+    """The settings pages over this database; `clock` gives the present instant in UTC.
+
+    Who signs in and who is refused is noted in the `security` log.
+    """
     routes: list[Route | Mount] = [Mount(assets.PATH, assets.Assets())]
     for part in PAGES:
         routes += part.ROUTES
@@ -76,7 +85,14 @@ def settings_pages(
     )
     pages.router.redirect_slashes = False
     pages.state.parts = Parts(
-        database, Rules(catalogue, settings), clock, templates(), recorded, Passwords(), _provider(settings)
+        database,
+        Rules(catalogue, settings),
+        clock,
+        templates(),
+        recorded,
+        Passwords(),
+        _provider(settings),
+        security or unwritten(),
     )
     return pages
 

@@ -5,10 +5,11 @@ from starlette.routing import Route
 
 from ..domain import Refused
 from ..operations import sign_in
-from .sign_in import BY_PROVIDER
+from ..security_log import SecurityEvent
+from .sign_in import BY_PROVIDER, ME, note_refused_sign_in
 from .visits import SIGN_IN, Visit, end_session, personal, start_session, when_to_repeat
 
-ME = "/settings/me"
+_SHOWN_EVENTS = 20
 
 
 def _show(visit: Visit) -> Response:
@@ -24,8 +25,10 @@ def _change_password(visit: Visit) -> Response | Refused:
         visit.database, visit.parts.passwords, visit.session, present, new, visit.browser, visit.now
     )
     if isinstance(made, Refused):
+        note_refused_sign_in(visit, made, method="present password", user=visit.session.user.id)
         status = {"sign-in-throttled": 429, "sign-in-busy": 503}.get(made.problem, 422)
         return when_to_repeat(_page(visit, status, fault=made.detail), made)
+    visit.note(SecurityEvent.PASSWORD_CHANGED, user=visit.session.user.id)
     return start_session(visit, visit.to(ME, notice="password-changed"), made)
 
 
@@ -33,6 +36,7 @@ def _end_session(visit: Visit) -> Response:
     assert visit.session is not None
     with visit.database.write(visit.now, verdicts=False) as write:
         sign_in.end_session(write, visit.session.user, visit.path["session_id"], actor=visit.actor)
+    visit.note(SecurityEvent.SESSIONS_ENDED, user=visit.session.user.id, which="one")
     if visit.path["session_id"] == visit.session.id:
         return end_session(visit, visit.to(SIGN_IN, notice="signed-out"))
     return visit.to(ME, notice="session-ended")
@@ -42,7 +46,24 @@ def _sign_out_everywhere(visit: Visit) -> Response:
     assert visit.session is not None
     with visit.database.write(visit.now, verdicts=False) as write:
         sign_in.sign_out_everywhere(write, visit.session.user, actor=visit.actor)
+    visit.note(SecurityEvent.SESSIONS_ENDED, user=visit.session.user.id, which="all")
     return end_session(visit, visit.to(SIGN_IN, notice="signed-out-everywhere"))
+
+
+def _end_others(visit: Visit) -> Response:
+    assert visit.session is not None
+    with visit.database.write(visit.now, verdicts=False) as write:
+        sign_in.end_other_sessions(write, visit.session, actor=visit.actor)
+        sign_in.confirm_events(write, visit.session.user, _up_to(visit))
+    visit.note(SecurityEvent.SESSIONS_ENDED, user=visit.session.user.id, which="others")
+    return visit.to(ME, notice="other-sessions-ended")
+
+
+def _confirm(visit: Visit) -> Response:
+    assert visit.session is not None
+    with visit.database.write(visit.now, verdicts=False) as write:
+        sign_in.confirm_events(write, visit.session.user, _up_to(visit))
+    return visit.to(ME)
 
 
 def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response:
@@ -50,6 +71,7 @@ def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response:
     assert visit.person is not None
     with visit.database.read() as connection:
         sessions = sign_in.live_sessions(connection, visit.session.user, visit.now)
+        events = sign_in.latest_events(connection, visit.session.user)
     by_id = {account.id: account for account in visit.person.accounts}
     return visit.page(
         "me.html",
@@ -58,14 +80,25 @@ def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response:
         decided=[account for account in visit.person.accounts if visit.person.may_decide_in(account.id)],
         sessions=sessions,
         present=visit.session,
+        events=events[:_SHOWN_EVENTS],
+        news=sign_in.news_among(events, visit.session, visit.browser.known),
+        up_to=events[0].id if events else 0,
         by_password=visit.settings.password_sign_in and visit.session.user.has_password,
         fault=fault,
     )
+
+
+def _up_to(visit: Visit) -> int:
+    """The event that the page showed last: of a later one the person knows nothing yet."""
+    text = visit.field("up_to")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0
 
 
 ROUTES = [
     Route(ME, personal(_show), methods=["GET"]),
     Route(f"{ME}/password", personal(_change_password), methods=["POST"]),
     Route(f"{ME}/sessions/{{session_id}}/end", personal(_end_session), methods=["POST"]),
+    Route(f"{ME}/end-other-sessions", personal(_end_others), methods=["POST"]),
+    Route(f"{ME}/confirm-events", personal(_confirm), methods=["POST"]),
     Route(f"{ME}/sign-out-everywhere", personal(_sign_out_everywhere), methods=["POST"]),
 ]

@@ -26,9 +26,15 @@ NOTICES: Mapping[str, str] = MappingProxyType(
         "expired": "The old token is dead.",
         "labs-off": "Private integrations are switched off for people of this account. Nothing else has changed.",
         "labs-on": "Private integrations are switched on for people of this account.",
+        "other-sessions-ended": "Every other browser is signed out, and the sign-in links that you made have ended.",
         "password-changed": "Your password is changed. You are signed out everywhere else.",
         "person-removed": "They don't belong to this account any more.",
         "roles-changed": "Saved. It holds from now on.",
+        "roles-changed-link-ended": "Saved. The sign-in link that was made for them has ended: make a new one.",
+        "roles-changed-password-ended": (
+            "Saved. Their password has ended, because it was chosen with a link of an admin who doesn't administer "
+            "this account: make a new sign-in link for them."
+        ),
         "rotation-over": "There is no rotation under way any more.",
         "schedule-edited": "Saved. No token was issued.",
         "scopes-edited": "Saved: the new scopes hold for every token that works.",
@@ -91,6 +97,7 @@ def templates() -> Environment:
         sentence=sentence,
         with_times=with_times,
         maker=managed_by,
+        maker_of_link=maker_of_link,
     )
     environment.globals.update(
         asset=asset, section_path=section_path, SECTIONS=SECTIONS, SHOWN_ACCOUNTS=SHOWN_ACCOUNTS, account=None
@@ -101,6 +108,13 @@ def templates() -> Environment:
 def html(environment: Environment, template: str, status: int, **values: object) -> HTMLResponse:
     """A page."""
     return HTMLResponse(environment.get_template(template).render(**values), status, headers=dict(HEADERS))
+
+
+def maker_of_link(actor: str) -> str:
+    """Who made a sign-in link, by the actor's name: a person's address, or the name of a management key."""
+    kind, _, rest = actor.partition("/")
+    name = rest.rpartition("/")[0]
+    return {"person": name, "key": f"management key {name}"}.get(kind, actor)
 
 
 def relative(instant: datetime, now: datetime) -> str:

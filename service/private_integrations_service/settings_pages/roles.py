@@ -13,6 +13,7 @@ from ..domain import Refused
 from ..operations import users
 from ..operations.users import Place
 from ..problems import status_of
+from ..security_log import SecurityEvent, who
 from ..storage.users import User
 from .paging import page_of
 from .sign_in import HOME
@@ -84,15 +85,20 @@ def _changed(visit: Visit, edit: MembershipEdit | None) -> Response | Refused:
         )
     if isinstance(changed, Refused):
         return _refused(visit, changed)
-    if changed.id == _editor(visit).id and edit is None:
+    if changed.user.id == _editor(visit).id and edit is None:
         return visit.to(HOME)
-    return visit.to(_address(visit), notice="roles-changed" if edit else "person-removed")
+    if edit is None:
+        return visit.to(_address(visit), notice="person-removed")
+    ended = "-password-ended" if changed.password_ended else "-link-ended" if changed.links_ended else ""
+    return visit.to(_address(visit), notice=f"roles-changed{ended}")
 
 
 def _handed_over(visit: Visit, made: Invitation | Refused) -> Response | Refused:
     """The page with the one-time link, which is on no other one."""
     if isinstance(made, Refused):
         return _refused(visit, made)
+    if made.code is not None:
+        visit.note(SecurityEvent.LINK_MADE, user=made.user_id, by=who(visit.actor))
     return visit.page("invited.html", made=made, link=_link_with(visit, made), back=_address(visit))
 
 
@@ -107,6 +113,8 @@ def _link_with(visit: Visit, made: Invitation) -> str | None:
 def _refused(visit: Visit, refused: Refused) -> Response | Refused:
     if refused.problem in ("account-unknown", "user-unknown"):
         return refused
+    if status_of(refused) == 403:
+        visit.note_refused(refused.problem)
     return _page(visit, status_of(refused), fault=refused.detail)
 
 

@@ -10,11 +10,13 @@ from starlette.routing import Route
 from ..domain import Refused
 from ..operations import sign_in
 from ..operations.identity_provider import Attempt
+from ..security_log import SecurityEvent
 from . import browsers
 from .rendering import HEADERS
 from .visits import SIGN_IN, Visit, anybody, end_session, personal, start_session, when_to_repeat
 
 HOME = "/settings/private-integrations"
+ME = "/settings/me"
 BACK = "/settings/sign-in/provider/back"
 BY_PROVIDER = "here people sign in by the identity provider"
 
@@ -33,8 +35,10 @@ def _sign_in(visit: Visit) -> Response | Refused:
     password = visit.secret_field("password")
     made = sign_in.sign_in(visit.database, visit.parts.passwords, email, password, visit.browser, visit.now)
     if isinstance(made, Refused):
+        note_refused_sign_in(visit, made, method="password", user=_user_id(visit, email))
         status = {"sign-in-throttled": 429, "sign-in-busy": 503}.get(made.problem, 401)
         return when_to_repeat(_form(visit, status, to=to, email=email, fault=made.detail), made)
+    _note_sign_in(visit, made, "password")
     return start_session(visit, visit.to(to), made)
 
 
@@ -69,10 +73,14 @@ def _from_provider(visit: Visit) -> Response | Refused:
     if not isinstance(claims, Refused):
         made = sign_in.sign_in_by_provider(visit.database, claims, visit.browser, visit.now)
         if not isinstance(made, Refused):
-            response = start_session(visit, visit.to(_back_to(_decoded(encoded))), made)
+            _note_sign_in(visit, made, "provider")
+            # Who had a password or a session here before learns on their own page what became of them.
+            is_told = made.ended is not None and (made.ended.password or made.ended.sessions > 0)
+            response = start_session(visit, visit.to(ME if is_told else _back_to(_decoded(encoded))), made)
             browsers.drop(response, visit.request, "provider", visit.settings.public_url)
             return response
         claims = made
+    note_refused_sign_in(visit, claims, method="provider")
     return _begin_again(visit, claims.detail, {"sign-in-lost": 400, "provider-failed": 502}.get(claims.problem, 403))
 
 
@@ -80,6 +88,7 @@ def _greet(visit: Visit) -> Response | Refused:
     with visit.database.read() as connection:
         recipient = sign_in.recipient_of(connection, visit.path["code"], visit.now)
     if isinstance(recipient, Refused):
+        visit.note(SecurityEvent.LINK_UNKNOWN)
         return visit.page("link_over.html", status=404)
     return visit.page("welcome.html", email=recipient.email, fault=None)
 
@@ -90,13 +99,43 @@ def _welcome(visit: Visit) -> Response | Refused:
     password, code = visit.secret_field("password"), visit.path["code"]
     made = sign_in.welcome(visit.database, visit.parts.passwords, code, password, visit.browser, visit.now)
     if not isinstance(made, Refused):
+        visit.note(SecurityEvent.LINK_REDEEMED, user=made.session.user.id)
+        _note_sign_in(visit, made, "link")
         return start_session(visit, visit.to(HOME), made)
+    if made.problem == "code-unknown":
+        visit.note(SecurityEvent.LINK_UNKNOWN)
     if made.problem != "password-weak":
         return visit.page("link_over.html", status=404) if made.problem == "code-unknown" else made
     with visit.database.read() as connection:
         recipient = sign_in.recipient_of(connection, code, visit.now)
     email = "" if isinstance(recipient, Refused) else recipient.email
     return visit.page("welcome.html", status=422, email=email, fault=made.detail)
+
+
+def note_refused_sign_in(visit: Visit, refused: Refused, *, method: str, user: str | None = None) -> None:
+    """Write to the security log why a sign-in wasn't taken."""
+    if refused.problem == "sign-in-throttled":
+        visit.note(SecurityEvent.SIGN_IN_THROTTLED, user=user, method=method)
+    elif refused.problem == "sign-in-busy":
+        visit.note(SecurityEvent.SIGN_IN_BUSY, user=user, method=method)
+    elif refused.problem != "password-weak":
+        visit.note(SecurityEvent.SIGN_IN_FAILED, user=user, method=method, problem=refused.problem)
+
+
+def _note_sign_in(visit: Visit, made: sign_in.SignedIn, method: str) -> None:
+    user = made.session.user.id
+    if made.ended is not None:
+        removed, ended = int(made.ended.password), made.ended.sessions
+        visit.note(SecurityEvent.IDENTITY_LINKED, user=user, password_removed=removed, sessions_ended=ended)
+    event = SecurityEvent.SIGNED_IN_NEW_BROWSER if made.is_new_browser else SecurityEvent.SIGNED_IN
+    visit.note(event, user=user, method=method)
+
+
+def _user_id(visit: Visit, email: str) -> str | None:
+    """Whose account a try was for; what was typed may be a password, and is never written."""
+    with visit.database.read() as connection:
+        user = sign_in.user_with(connection, email)
+    return None if user is None else user.id
 
 
 def _begin_again(visit: Visit, fault: str, status: int) -> Response:

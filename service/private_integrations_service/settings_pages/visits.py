@@ -24,6 +24,7 @@ from ..operations.sign_in import Browser
 from ..operations.users import Person
 from ..origins import client_address, client_agent
 from ..problems import ProblemError, status_of
+from ..security_log import SecurityEvent, SecurityLog, path_of, who
 from ..settings import Settings
 from ..storage.activity import Activity
 from ..storage.database import Database, Write
@@ -57,6 +58,7 @@ class Parts:
     activity: Activity
     passwords: Passwords
     provider: Provider | None
+    security: SecurityLog
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,22 @@ class Visit:
         except ProblemError as error:
             return error.refused
 
+    def note(self, event: SecurityEvent, **fields: str | int | None) -> None:
+        """Write an event of this visit to the security log."""
+        self.parts.security.note(event, self.now, address=self.actor.address, agent=self.actor.agent, **fields)
+
+    def note_refused(self, problem: str) -> None:
+        """Write to the security log that the person may not do this, or that it isn't there for them."""
+        if self.session is not None:
+            self.note(
+                SecurityEvent.ACTION_REFUSED,
+                by=who(self.actor),
+                method=self.request.method,
+                path=path_of(self.request.url.path, self.path),
+                account=self.path.get("account_id"),
+                problem=problem,
+            )
+
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """A page for this visitor."""
         common = {
@@ -148,6 +166,8 @@ class Visit:
 
     def refusal(self, refused: Refused) -> Response:
         """The page that says no."""
+        if status_of(refused) in (403, 404):
+            self.note_refused(refused.problem)
         if refused.problem in _NOT_THERE:
             return self.page("not_found.html", status=404)
         response = self.page("refused.html", status=status_of(refused), detail=refused.detail)
@@ -203,6 +223,9 @@ def personal(handler: Handler) -> _Endpoint:
         if visit.request.method not in _READING and not hmac.compare_digest(
             sent.encode(), visit.session.form_key.encode()
         ):
+            visit.note(
+                SecurityEvent.FORM_REFUSED, user=visit.session.user.id, path=path_of(visit.request.url.path, visit.path)
+            )
             return visit.page("refused.html", status=403, detail=_OLD_FORM)
         return handler(visit)
 
@@ -221,6 +244,10 @@ def anybody(handler: Handler) -> _Endpoint:
         if request.method not in _READING:
             why_not = browsers.refuse_form(request, visit.settings.public_url)
             if why_not is not None:
+                path = path_of(request.url.path, visit.path)
+                visit.note(
+                    SecurityEvent.FORM_REFUSED, user=None if visit.session is None else visit.session.user.id, path=path
+                )
                 return visit.page("refused.html", status=403, detail=why_not)
             if form is None:
                 return visit.page("refused.html", status=400, detail=_UNREADABLE)
@@ -252,6 +279,7 @@ def when_to_repeat(response: Response, refused: Refused) -> Response:
 
 def _page_of_no(visit: Visit, person: Person, admission: str, account_id: str | None) -> Response:
     """Why somebody may not see a page of their own accounts, and who can change that; of others there is nothing."""
+    visit.note_refused(admission)
     if admission == "not-there":
         return visit.page("not_found.html", status=404)
     own = {place.account_id for place in person.memberships}

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from private_integrations.errors import ConfigurationError
 
+from .. import security_log
 from ..private_files import open_private, prepare_folder
 from . import tables
 from .ballast import Ballast, disk_is_full
@@ -56,7 +57,8 @@ class Database:
     """Engines for one writer and several readers over one file.
 
     `revision` moves with every change that verdicts depend on. Processes forked from the one that opened
-    the database share it, the clock's high-water mark, the writers' turn and the name of this `run` of the service;
+    the database share it, the clock's high-water mark, the counts of the security log, the writers' turn and
+    the name of this `run` of the service;
     connections never cross a fork.
     """
 
@@ -65,6 +67,7 @@ class Database:
         self.run = secrets.token_hex(8)
         watched = (file, *(file.with_name(file.name + part) for part in _PARTS), file.with_name(LOCK_NAME))
         numbers = shared_numbers(2 + 2 * len(watched))
+        self.security_counts = shared_numbers(security_log.NUMBERS)
         self.revision = Revision(numbers[:1])
         self._high_water = HighWater(numbers[1:2])
         self._files = WatchedFiles(watched, numbers[2:])
@@ -84,13 +87,14 @@ class Database:
         return self._high_water.instant
 
     @contextmanager
-    def write(self, now: datetime, *, verdicts: bool = True) -> Iterator[Write]:
+    def write(self, now: datetime, *, verdicts: bool = True, yielding: bool = False) -> Iterator[Write]:
         """A transaction that has the writers' turn from its start and commits at the end of the block.
 
-        `verdicts` says whether it may change what any token opens; then it also moves the revision.
+        `verdicts` says whether it may change what any token opens; then it also moves the revision. `yielding` lets
+        other changes go first (`Turn.taken`).
         Raises StorageBusy, DiskFull, StorageMoved, or another of SQLAlchemy's errors, when nothing could be stored.
         """
-        with self._turn.taken():
+        with self._turn.taken(yielding=yielding):
             with self._transaction(now, verdicts) as write:
                 yield write
             self._ballast.renew()

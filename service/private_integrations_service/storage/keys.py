@@ -37,6 +37,12 @@ def key_with_digest(connection: Connection, digest: bytes) -> ManagementKey | No
     return None if row is None else _key(row)
 
 
+def key_with_id(connection: Connection, key_id: str) -> ManagementKey | None:
+    """The key with this id, live or not."""
+    row = connection.execute(select(management_keys).where(management_keys.c.id == key_id)).one_or_none()
+    return None if row is None else _key(row)
+
+
 def all_keys(connection: Connection) -> list[ManagementKey]:
     """Every key that was ever made, the oldest first."""
     rows = connection.execute(select(management_keys).order_by(management_keys.c.created_at, management_keys.c.id))

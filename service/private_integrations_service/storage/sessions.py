@@ -26,6 +26,15 @@ class Session:
 
 
 @dataclass(frozen=True)
+class Code:
+    """A one-time code that has not expired: whose it is, for which places (a digest), and the id of who made it."""
+
+    user: User
+    places: bytes
+    made_by: str
+
+
+@dataclass(frozen=True)
 class Failures:
     """How often signing in failed, and when last."""
 
@@ -79,31 +88,47 @@ def remove_session_with_id(connection: Connection, user_id: str, session_id: str
     return gone.rowcount > 0
 
 
-def remove_sessions_of(connection: Connection, user_id: str) -> None:
-    """Forget all sessions of a user."""
-    connection.execute(delete(sessions).where(sessions.c.user_id == user_id))
+def remove_sessions_of(connection: Connection, user_id: str, *, but: bytes | None = None) -> int:
+    """Forget all sessions of a user, except the one with the digest `but`; answers how many there were."""
+    ended = delete(sessions).where(sessions.c.user_id == user_id)
+    return connection.execute(ended if but is None else ended.where(sessions.c.digest != but)).rowcount
 
 
-def add_code(connection: Connection, digest: bytes, user_id: str, expires_at: datetime) -> None:
-    """Store a one-time code, by its digest; the user's former ones are worth nothing from now on."""
-    remove_codes_of(connection, user_id)
-    connection.execute(insert(one_time_codes).values(digest=digest, user_id=user_id, expires_at=expires_at))
+def add_code(
+    connection: Connection, digest: bytes, user_id: str, expires_at: datetime, *, places: bytes, made_by: str
+) -> None:
+    """Store a one-time code, by its digest, with the places that it is for and who made it."""
+    connection.execute(
+        insert(one_time_codes).values(
+            digest=digest, user_id=user_id, expires_at=expires_at, places=places, made_by=made_by
+        )
+    )
 
 
-def user_of_code(connection: Connection, digest: bytes, now: datetime) -> User | None:
-    """Whose one-time code this is, if it is still good."""
+def code_with_digest(connection: Connection, digest: bytes, now: datetime) -> Code | None:
+    """The one-time code with this digest, of a user who is not disabled, unless it has expired."""
     found = (
-        select(users)
+        select(users, one_time_codes.c.places, one_time_codes.c.made_by)
         .join(one_time_codes)
         .where(one_time_codes.c.digest == digest, one_time_codes.c.expires_at > now, users.c.disabled_at.is_(None))
     )
     row = connection.execute(found).one_or_none()
-    return None if row is None else user_of(row)
+    return None if row is None else Code(user_of(row), row.places, row.made_by)
 
 
-def remove_codes_of(connection: Connection, user_id: str) -> None:
-    """Forget a user's one-time codes."""
-    connection.execute(delete(one_time_codes).where(one_time_codes.c.user_id == user_id))
+def remove_codes_of(connection: Connection, user_id: str) -> int:
+    """Forget a user's one-time codes; answers how many there were."""
+    return connection.execute(delete(one_time_codes).where(one_time_codes.c.user_id == user_id)).rowcount
+
+
+def remove_codes_made_by(connection: Connection, maker_id: str) -> None:
+    """Forget the one-time codes that a person or a management key made."""
+    connection.execute(delete(one_time_codes).where(one_time_codes.c.made_by == maker_id))
+
+
+def remove_browsers_of(connection: Connection, user_id: str) -> int:
+    """Forget which browsers a user signed in with; answers how many there were."""
+    return connection.execute(delete(known_browsers).where(known_browsers.c.user_id == user_id)).rowcount
 
 
 def user_id_of_browser(connection: Connection, digest: bytes) -> str | None:

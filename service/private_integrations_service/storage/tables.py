@@ -501,6 +501,8 @@ users = Table(
     Column("password", String),
     Column("created_at", Instant, nullable=False),
     Column("disabled_at", Instant),
+    # The id of who made the link that the password was chosen with; null: no password, or not known.
+    Column("password_by", String),
 )
 
 memberships = Table(
@@ -537,7 +539,30 @@ one_time_codes = Table(
     Column("digest", LargeBinary, primary_key=True),
     Column("user_id", String, ForeignKey("users.id"), nullable=False),
     Column("expires_at", Instant, nullable=False),
+    # A digest of the places that the person had when the code was made.
+    Column("places", LargeBinary, nullable=False),
+    # The id of the person or the management key that made it.
+    Column("made_by", String, nullable=False),
     Index("ix_one_time_codes_user_id", "user_id"),
+    Index("ix_one_time_codes_made_by", "made_by"),
+)
+
+# What a person is shown of their own sign-ins.
+person_events = Table(
+    "person_events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("user_id", String, ForeignKey("users.id"), nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("address", String, nullable=False),
+    Column("agent", String, nullable=False),
+    # Of a sign-in; the session itself may have ended.
+    Column("session_id", String),
+    Column("detail", JSON, nullable=False),
+    Column("noticed", Boolean, nullable=False),
+    Index("ix_person_events_user_id_id", "user_id", "id"),
+    sqlite_autoincrement=True,
 )
 
 known_browsers = Table(

@@ -52,6 +52,12 @@ def password_of(connection: Connection, user_id: str) -> str | None:
     return stored
 
 
+def password_maker(connection: Connection, user_id: str) -> str | None:
+    """The id of who made the link that a user's password was chosen with; None if it is not known, or there is none."""
+    made_by: str | None = connection.execute(select(users.c.password_by).where(users.c.id == user_id)).scalar_one()
+    return made_by
+
+
 def add_user(connection: Connection, user: User) -> None:
     """Store a new user, who can't sign in before they have a password or an identity."""
     connection.execute(insert(users).values(id=user.id, email=user.email, name=user.name, created_at=user.created_at))
@@ -60,6 +66,18 @@ def add_user(connection: Connection, user: User) -> None:
 def set_password(connection: Connection, user_id: str, password: str) -> None:
     """Store the argon2 hash of a user's password."""
     connection.execute(update(users).where(users.c.id == user_id).values(password=password))
+
+
+def set_password_maker(connection: Connection, user_id: str, made_by: str) -> None:
+    """Store the id of who made the link that a user's password was chosen with."""
+    connection.execute(update(users).where(users.c.id == user_id).values(password_by=made_by))
+
+
+def remove_password(connection: Connection, user_id: str) -> bool:
+    """Forget a user's password; answers whether there was one."""
+    had = users.c.password.is_not(None)
+    removed = update(users).where(users.c.id == user_id, had).values(password=None, password_by=None)
+    return connection.execute(removed).rowcount > 0
 
 
 def set_disabled(connection: Connection, user_id: str, at: datetime | None) -> None:

@@ -2,16 +2,19 @@
 
 import asyncio
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import unescape
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from argon2 import Parameters, Type
+
 from private_integrations.contract import UserRequest
 from private_integrations_service.actor import Actor
 from private_integrations_service.catalogue import Catalogue
 from private_integrations_service.operations import sign_in, users
+from private_integrations_service.operations.passwords import Passwords
 from private_integrations_service.settings import Settings
 from private_integrations_service.settings_pages import settings_pages
 from private_integrations_service.storage import users as stored_users
@@ -19,6 +22,10 @@ from private_integrations_service.storage.activity import Activity
 from private_integrations_service.storage.database import Database
 
 HOST = "127.0.0.1:8750"
+HOME = "/settings/private-integrations"
+PASSWORD = "seven quiet harbours"
+CHEAP = Parameters(Type.ID, 19, salt_len=16, hash_len=32, time_cost=1, memory_cost=64, parallelism=1)
+"""A hash at a price that a test can pay often."""
 OPERATOR = Actor("key/test/key_1")
 
 
@@ -129,6 +136,18 @@ async def _ask(app: Any, scope: dict[str, Any], content: bytes) -> Shown:
 def pages_over(database: Database, catalogue: Catalogue, settings: Settings, clock: Any) -> Any:
     """The settings pages over a database, with an empty activity beside it."""
     return settings_pages(database, catalogue, settings, clock, Activity(database.file.parent, "test"))
+
+
+def cheap_pages(database: Database, catalogue: Catalogue, clock: Any, settings: Settings | None = None) -> Any:
+    """Pages whose passwords are hashed cheaply."""
+    made = pages_over(database, catalogue, settings or Settings(), clock)
+    made.state.parts = replace(made.state.parts, passwords=Passwords(CHEAP))
+    return made
+
+
+def try_to_sign_in(browser: Guest, password: str, email: str = "ada@example.com", **more: object) -> Shown:
+    """Send the form of the sign-in page."""
+    return browser.post("/settings/sign-in", email=email, password=password, **more)
 
 
 def invited(database: Database, now: Any, email: str, **roles: str) -> str:
