@@ -312,3 +312,19 @@ def test_odd_names_have_external_ids_too(stack, service, name):
     integrations = [each for each in urns(stack).values() if "/" not in each]
     assert len(set(integrations)) == 2
     stack.destroy()
+
+
+def test_an_integration_below_another_resource(stack, service):
+    """A parent that is no component counts as one: its type is in the external id, and nothing waits for itself."""
+
+    def program():
+        from consumer import Consumer
+
+        parent = pi.PrivateIntegration("crm", scopes=["contacts.readonly"])
+        child = pi.PrivateIntegration("crm", scopes=["contacts.readonly"], opts=below(parent._token))
+        Consumer("consumer", child.token, opts=below(child))
+        pulumi.export("token", child.token)
+
+    stack.up(program)
+    stack.preview(expect_no_changes=True)
+    assert contacts(service, stack.output("token")) == 200
