@@ -167,13 +167,22 @@ class _Batch(Generic[Value]):
             self._values[key] = value
 
 
-@cache
+_one_at_a_time = threading.Lock()
+
+
 def deployment_for(connection: Connection, project: str) -> Deployment:
     """The one deployment of this process, of this project, for a service and key.
 
     The engine runs one process per command with one provider object per resource type: they share
-    the connection pool and what was read.
+    the connection pool, what was read, and what the run's resources have.
     """
+    # A cache by itself lets threads that come together make one each.
+    with _one_at_a_time:
+        return _deployment(connection, project)
+
+
+@cache
+def _deployment(connection: Connection, project: str) -> Deployment:
     return Deployment(Client(connection, deployment_of=project))
 
 

@@ -18,48 +18,37 @@ class Renamed:
 
 @dataclass
 class Holders:
-    """Note which resource has or will have each place; threads share it.
+    """Note which resources have or want each place; threads share it.
 
     A resource is known by the external id that it would have if it were new, which no other one of the run has.
-    The engine checks resources in any order, so that the first of two is let through and the second is refused.
+    The engine checks one resource at a time, in any order: the first of two is let through, the second is refused.
     """
 
     _changed: threading.Condition = field(default_factory=threading.Condition)
-    _holders: dict[Place, str] = field(default_factory=dict)
-    _adopters: dict[Place, str] = field(default_factory=dict)
+    _wanted: dict[Place, list[str]] = field(default_factory=dict)
     _renamed: dict[str, Renamed] = field(default_factory=dict)
     _made: set[str] = field(default_factory=set)
     _deleted: set[str] = field(default_factory=set)
 
-    def hold(self, place: Place, resource: str, *, patience: float = 0) -> str | None:
-        """Note that a resource has this place, unless another one has it or adopts what is there: that one is returned.
-
-        With `patience`, wait so many seconds for a resource that has it and is not checked yet.
-        """
+    def take(self, place: Place, resource: str) -> str | None:
+        """Note that a resource has this place, or adopts what is there; return another one that does, or None."""
         with self._changed:
-            if patience and self._holders.get(place) != resource:
-                self._changed.wait_for(lambda: self._other(place, resource) is not None, patience)
-            other = self._other(place, resource)
-            if other is None:
-                self._holders[place] = resource
+            wanted = self._wanted.setdefault(place, [])
+            if resource not in wanted:
+                wanted.append(resource)
                 self._changed.notify_all()
-            return other
+            return self._other(place, resource)
 
-    def adopt(self, place: Place, resource: str, *, patience: float = 0) -> str | None:
-        """Note that a resource takes over what is at this place, unless another one has or adopts it."""
+    def other(self, place: Place, resource: str, *, patience: float = 0) -> str | None:
+        """Return another resource that has or wants this place; wait so many seconds for one that isn't checked yet."""
         with self._changed:
-            if patience:
-                self._changed.wait_for(lambda: place in self._holders, patience)
-            other = self._other(place, resource)
-            if other is None:
-                self._adopters[place] = resource
-                self._changed.notify_all()
-            return other
+            self._changed.wait_for(lambda: self._other(place, resource) is not None, patience)
+            return self._other(place, resource)
 
-    def holds(self, place: Place, resource: str) -> bool:
+    def has_taken(self, place: Place, resource: str) -> bool:
         """Whether this resource was noted to have this place."""
         with self._changed:
-            return self._holders.get(place) == resource
+            return resource in self._wanted.get(place, [])
 
     def note_renamed(self, external_id: str, renamed: Renamed) -> None:
         """Note that the owner of this external id has another logical name than in the last run."""
@@ -92,5 +81,4 @@ class Holders:
             return integration_id in self._deleted
 
     def _other(self, place: Place, resource: str) -> str | None:
-        found = (self._holders.get(place), self._adopters.get(place))
-        return next((other for other in found if other not in (None, resource)), None)
+        return next((other for other in self._wanted.get(place, []) if other != resource), None)

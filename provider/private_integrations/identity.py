@@ -5,6 +5,7 @@ one below components: what makes a URN unique within its stack makes the externa
 """
 
 import hashlib
+import shlex
 from collections.abc import Sequence
 
 LONGEST = 512
@@ -81,10 +82,10 @@ def rename_command(external_id: str, before: str, now: str) -> str:
     """Give the command that renames a Token in the state as its integration was renamed."""
     if identity_of(external_id).startswith("$"):
         return (
-            f"pulumi state rename '…' '{now}', with the URN of the Token {before} that pulumi stack --show-urns shows"
+            f"pulumi state rename … {shlex.quote(now)}, with the URN of the Token {before} that "
+            "pulumi stack --show-urns shows"
         )
-    renamed = now if now.replace("-", "").replace("_", "").isalnum() else f"'{now}'"
-    return f"pulumi state rename '{token_urn(external_id, before)}' {renamed}"
+    return f"pulumi state rename {shlex.quote(token_urn(external_id, before))} {shlex.quote(now)}"
 
 
 def earlier_names(external_id: str, recorded: str | None) -> Sequence[str]:

@@ -7,7 +7,7 @@ from .holders import Place, Renamed
 from .identity import earlier_names, identity_of, is_named, rename_command, stack_of
 
 _PATIENCE = 1.0
-"""Seconds that a resource which would be refused waits for another one of the run that explains it."""
+"""Seconds that a resource waits before it takes what another one of the run may have that is not checked yet."""
 
 
 def refuse_existing(deployment: Deployment, state: Properties, resource: str, options: Properties | None) -> str | None:
@@ -15,7 +15,7 @@ def refuse_existing(deployment: Deployment, state: Properties, resource: str, op
 
     `resource` is the external id that it would have if it were new; `options` are those of its declaration.
     """
-    other = deployment.holders.hold((state["account"], state["external_id"]), resource)
+    other = deployment.holders.take((state["account"], state["external_id"]), resource)
     if other is not None:
         return (
             f"{state['external_id']} is this resource's integration, and {identity_of(other)} of the same program "
@@ -49,8 +49,8 @@ def refuse_new(deployment: Deployment, declared: Properties, resource: str, opti
     present = deployment.owned(place[1], place[0])
     if "adopt" in declared:
         return _refuse_adoption(deployment, declared["adopt"], place, present, resource)
-    replaced = deployment.holders.holds(place, resource)
-    other = deployment.holders.hold(place, resource, patience=_PATIENCE if present else 0)
+    replaced = deployment.holders.has_taken(place, resource)
+    other = deployment.holders.take(place, resource)
     if other is not None:
         return taken_by_another(place[1], present, other)
     if present is None or present.last_generation == 0:
@@ -73,7 +73,8 @@ def refuse_new(deployment: Deployment, declared: Properties, resource: str, opti
 def taken(fact: str, integration_id: str) -> str:
     """Tell what to do about an external id that the service knows already, and no other resource of the run has."""
     return (
-        f'{fact}; to take it over, declare adopt="{integration_id}", unless another backend has a stack of the same '
+        f"{fact}; if another resource of this stack has it, after a rename, give this one another logical name"
+        f'; to take it over, declare adopt="{integration_id}", unless another backend has a stack of the same '
         "project and name that owns it; to replace one of this stack, give it "
         "ResourceOptions(delete_before_replace=True)"
     )
@@ -83,6 +84,25 @@ def taken_by_another(external_id: str, present: Integration | None, other: str) 
     """Tell what to do about an external id that another resource of the run has."""
     fact = _fact(present) if present else external_id
     return f"{fact} and belongs to {identity_of(other)} of the same stack; give this resource another logical name"
+
+
+def refuse_adopting(deployment: Deployment, target: Integration, resource: str) -> str | None:
+    """Tell which other resource of the run has what is to be adopted now; None if none does.
+
+    Without a preview the other one may be checked after this one is made, so that this waits for it a little.
+    """
+    if target.external_id == resource or stack_of(target.external_id) != stack_of(resource):
+        return None
+    other = deployment.holders.other((target.account, target.external_id), resource, patience=_PATIENCE)
+    return None if other is None else _adopted_by_two(target.id, other)
+
+
+def refuse_replacing(deployment: Deployment, place: Place, remains: str, resource: str) -> str | None:
+    """Tell why what looks like the remains of an interrupted creation is none, or None; waits as well."""
+    if deployment.holders.made(remains):
+        return f"{remains} was made by this run"
+    other = deployment.holders.other(place, resource, patience=_PATIENCE)
+    return None if other is None else taken_by_another(place[1], None, other)
 
 
 def refuse_lost(deployment: Deployment, integration_id: str, state: Properties) -> str | None:
@@ -131,11 +151,12 @@ def _refuse_adoption(
         )
     if present is not None and present.id != adopt:
         return f"{_fact(present)}, so this resource can't adopt {adopt}; give it another logical name"
-    near = stack_of(target.external_id) == stack_of(external_id) and target.external_id != external_id
-    other = deployment.holders.adopt((account, target.external_id), resource, patience=_PATIENCE if near else 0)
-    other = other or deployment.holders.hold(place, resource)
-    if other is None:
-        return None
+    taken_by = deployment.holders.take((account, target.external_id), resource)
+    other = taken_by or deployment.holders.take(place, resource)
+    return None if other is None else _adopted_by_two(adopt, other)
+
+
+def _adopted_by_two(adopt: str, other: str) -> str:
     return f"{adopt} belongs to {identity_of(other)} of the same program; no two resources can own it: leave out adopt"
 
 

@@ -30,7 +30,16 @@ from .declaration import Fault, Properties, is_unknown, normalize_integration, n
 from .deployment import Deployment, Known, deployment_for
 from .drift import EDITABLE, changed_since, in_words, left_alone, unlike
 from .errors import Conflict, PrivateIntegrationError
-from .ownership import recorded_name, refuse_existing, refuse_lost, refuse_new, refuse_renamed_alone, taken
+from .ownership import (
+    recorded_name,
+    refuse_adopting,
+    refuse_existing,
+    refuse_lost,
+    refuse_new,
+    refuse_renamed_alone,
+    refuse_replacing,
+    taken,
+)
 from .plan import (
     declared_policy,
     is_going_back,
@@ -124,9 +133,7 @@ class IntegrationProvider(_Provider):
         What counts is the service's word: what a person has brought to what is declared needs no update, what they
         have brought away from it does.
         """
-        refusal = refuse_lost(self._deployment, _id, _olds)
-        if refusal is not None:
-            raise Conflict(refusal)
+        _raise(refuse_lost(self._deployment, _id, _olds))
         replaces = ["account"] if _differ(_olds, _news, ["account"]) else []
         live = self._deployment.integration(_id, _olds.get("external_id"))
         differ = _differ(_olds, _news, EDITABLE) if live is None else bool(unlike(live, _news))
@@ -146,14 +153,15 @@ class IntegrationProvider(_Provider):
         client, external_id = self._deployment.client, props["external_id"]
         if "adopt" in props:
             present = client.integration(props["adopt"])
+            _raise(refuse_adopting(self._deployment, present, external_id))
             request = request.model_copy(update={"adopts": present.id, "adopts_from": present.claim})
         try:
             integration = client.declare(external_id, request)
         except Conflict as error:
-            remains = str(error.about.get("id", ""))
-            abandoned = error.problem == "external-id-taken" and not error.about.get("issued")
-            if not abandoned or self._deployment.holders.made(remains):
+            if error.problem != "external-id-taken" or error.about.get("issued"):
                 raise _taken(error) from error
+            remains = str(error.about["id"])
+            _raise(refuse_replacing(self._deployment, (props["account"], external_id), remains, external_id))
             replacing = request.model_copy(update={"replaces": remains})
             integration = client.declare(external_id, replacing)
         if integration.last_generation == 0:
@@ -393,6 +401,12 @@ class TokenProvider(_Provider):
 
 def _failures(faults: Iterable[Fault]) -> list[CheckFailure]:
     return [CheckFailure(fault.field, fault.reason) for fault in faults]
+
+
+def _raise(refusal: str | None) -> None:
+    """Raise Conflict for a refusal."""
+    if refusal is not None:
+        raise Conflict(refusal)
 
 
 def _taken(error: Conflict) -> Conflict:

@@ -51,7 +51,12 @@ class World:
                 parent = pulumi.ComponentResource("app:index:Part", key)
                 options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(parent=parent))
             crm = pi.PrivateIntegration(
-                how["name"], scopes=SCOPES, account=how.get("account"), opts=options, **how.get("inputs", {})
+                how["name"],
+                name="CRM",
+                scopes=SCOPES,
+                account=how.get("account"),
+                opts=options,
+                **how.get("inputs", {}),
             )
             made[key] = {"id": crm.id, "token": crm.token}
         pulumi.export("made", made)
@@ -152,7 +157,7 @@ def test_renamed_moved_and_replaced(world):
     options_only = {key: dict(how) for key, how in world.declared.items()}
     for key in keys("account", "retain"):
         world.declared[key].pop("account")
-    world.stack.up(world.program, expect_no_changes=True)
+    assert world.stack.up(world.program).changes == {f"Part {key}": "create" for key in keys("component")}
     world.declared = options_only
 
     changed, before, after = world.step(replace=sorted(keys("first")))
