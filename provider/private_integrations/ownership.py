@@ -123,20 +123,23 @@ def _refuse_adoption(
     account, external_id = place
     target = deployment.integration(adopt, external_id)
     if target is None:
-        return f"there is no integration {adopt} to adopt, or none that this management key reaches"
+        return "the integration to adopt is not in the service, or this key does not reach its account"
     if target.account != account:
         return (
-            f"{adopt} is in account {target.account} and can't be adopted into {account}; "
+            "the integration to adopt is in another account than the one declared, and can't be adopted into that; "
             "leave out adopt to make another integration there"
         )
     if present is not None and present.id != adopt:
-        return f"{_fact(present)}, so this resource can't adopt {adopt}; give it another logical name"
+        return f"{_fact(present)}, so this resource can't adopt another one; give it another logical name"
     near = stack_of(target.external_id) == stack_of(external_id) and target.external_id != external_id
     other = deployment.holders.adopt((account, target.external_id), resource, patience=_PATIENCE if near else 0)
     other = other or deployment.holders.hold(place, resource)
     if other is None:
         return None
-    return f"{adopt} belongs to {identity_of(other)} of the same program; no two resources can own it: leave out adopt"
+    return (
+        f"the integration to adopt belongs to {identity_of(other)} of the same program; no two resources can own it: "
+        "leave out adopt"
+    )
 
 
 def _name_before(state: Properties, name: str) -> str | None:
