@@ -153,7 +153,7 @@ def _refuse_other_host(bound: str, address: str) -> None:
 
 
 def _refuse_mixture(address: str, url_from: Source, key_from: Source) -> None:
-    """Raise ConfigurationError where one who may only edit the stack's file could choose who gets the key."""
+    """Raise ConfigurationError where a change of the stack's file alone could bring the key to another host."""
     host = _authority(address)
     if url_from != key_from:
         where = {"environment": (URL_VARIABLE, KEY_VARIABLE), "stack": (_URL_SETTING, _KEY_SETTING)}

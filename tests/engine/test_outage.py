@@ -21,7 +21,7 @@ def many() -> None:
 
 @pytest.fixture
 def down():
-    """A server that hangs up on everybody, and the number of its connections in a list of one."""
+    """A server that closes every connection, and the number of its connections in a list of one."""
     server, count = socket.create_server(("127.0.0.1", 0)), [0]
 
     def accept() -> None:

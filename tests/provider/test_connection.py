@@ -49,7 +49,7 @@ LOOPBACK = "http://127.0.0.1:8750"
     ],
 )
 def test_a_url_and_a_key_from_two_places_are_refused(environment, stack):
-    """Who may only edit the stack's file can't choose where the environment's key goes, nor the other way round."""
+    """A change of the stack's file does not bring the environment's key to another host, nor the other way round."""
     with pytest.raises(ConfigurationError, match="are from two places, so the key is not sent; set both in") as refused:
         find_connection(environment, stack)
     assert KEY not in str(refused.value)
