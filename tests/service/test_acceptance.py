@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from private_integrations.acceptance import refuse_issue, refuse_period, refuse_scope, refuse_writing
@@ -69,31 +69,38 @@ def _secret(token, now):
 
 ISSUERS = st.sampled_from(["us", "us", "us", "them"])
 OVERLAPS = st.sampled_from([0, 3600, WEEK])
+BACK = st.sampled_from([0, 0, 0, 1, 2])
+"""How many generations before the newest one."""
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("issue"), ISSUERS, st.integers(0, 12), OVERLAPS),
-        st.tuples(st.just("use"), st.integers(1, 12)),
+        st.tuples(st.just("issue"), ISSUERS, BACK, OVERLAPS),
+        st.tuples(st.just("use"), BACK),
         st.tuples(st.just("wait"), st.sampled_from([60, 7200, 2 * WEEK])),
     ),
     max_size=25,
 )
 
 
-@given(STEPS, st.integers(0, 13), OVERLAPS)
-def test_a_preview_refuses_exactly_the_tokens_that_the_service_would_not_issue(steps, holding, overlap):
-    """After any life, for any generation in state and any overlap: both refuse with one sentence, or both don't."""
+@example([("issue", "us", 0, WEEK), ("use", 0)] * 3 + [("issue", "us", 0, WEEK)], 0, WEEK)
+@example([("issue", "us", 0, WEEK), ("use", 0)] * 3 + [("issue", "us", 0, WEEK)], 1, WEEK)
+@given(STEPS, BACK, OVERLAPS)
+def test_a_preview_refuses_exactly_the_tokens_that_the_service_would_not_issue(steps, back, overlap):
+    """After any life, for any generation in state and any overlap: both refuse for one reason, or both don't."""
     life = Life()
     for step in steps:
         if step[0] == "issue":
-            life.issue(*step[1:])
+            _, issuer, before, overlapping = step
+            life.issue(issuer, max(0, life.last - before), overlapping)
         elif step[0] == "use":
-            life.use(step[1])
+            life.use(life.last - step[1])
         else:
             life.now += timedelta(seconds=step[1])
+    holding = max(0, life.last - back)
     plan = life.plan("us", holding, overlap)
     live = [secret for secret in life.said() if secret.role != "ended"]
     foreseen = refuse_issue(live, issuer="us", holding=holding, overlap=timedelta(seconds=overlap), limit=LIMIT)
-    assert (foreseen and foreseen.detail) == (plan.detail if isinstance(plan, Refused) else None)
+    refused = (plan.problem, plan.about) if isinstance(plan, Refused) else None
+    assert (foreseen and (foreseen.problem, foreseen.about)) == refused
 
 
 def test_the_rules_that_the_api_tells_decide_as_the_catalogue_does():
