@@ -3,9 +3,13 @@
 import os
 import random
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
+from dataclasses import dataclass
 from importlib.metadata import version
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -13,7 +17,7 @@ import requests
 from pydantic import BaseModel, ValidationError
 from requests.adapters import HTTPAdapter
 
-from .connection import Connection
+from .connection import Connection, is_this_machine
 from .contract import (
     API,
     AUDIT_CURSOR,
@@ -52,6 +56,7 @@ from .contract import (
     Replayed,
     ReplayRequest,
     Resealed,
+    ServiceRules,
     TokenState,
     TokenStates,
     UpstreamCredential,
@@ -72,6 +77,7 @@ from .errors import (
     InvalidRequest,
     NotAuthorized,
     NotFound,
+    PrivateIntegrationError,
     ServiceRefused,
     ServiceUnreachable,
 )
@@ -79,12 +85,31 @@ from .errors import (
 Model = TypeVar("Model", bound=BaseModel)
 Value = TypeVar("Value")
 
-_TIMEOUT = (5.0, 30.0)
-"""Seconds to connect, and to wait between two bytes of an answer."""
+
+@dataclass(frozen=True)
+class _Patience:
+    """Seconds that one try may take in total, and all tries of a request together."""
+
+    one: float
+    all: float
+
+
+_READING = _Patience(one=10, all=16)
+_WRITING = _Patience(one=30, all=45)
+_CONNECTING = 5.0
 _PAUSES = (0.2, 0.6, 1.5)
 """Seconds before the second, third and fourth try, each with up to half of it more."""
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
 _IDS_PER_REQUEST = 100
+_KEY_REFUSED = frozenset({"key-missing", "key-unknown", "key-ended"})
+_STALE_KEY = (
+    "it is from the stack's configuration (private-integrations:adminKey), of which refresh and destroy use the copy "
+    "of the last up: after replacing the key, run them with --run-program"
+)
+_STALE_URL = (
+    "The URL is from the stack's configuration, of which refresh and destroy use the copy of the last up: after "
+    "changing it, run them with --run-program"
+)
 _POOL = 8
 
 _REFUSALS: dict[int, type[ServiceRefused]] = {
@@ -106,10 +131,22 @@ class Client:
     and the ServiceRefused that fits when the answer is no. Every request may be repeated safely.
     """
 
-    def __init__(self, connection: Connection, deployment_of: str | None = None) -> None:
-        """`deployment_of` is the Pulumi project that asks: the service's audit log names it beside the key."""
+    def __init__(
+        self, connection: Connection, deployment_of: str | None = None, outage: "Outage | None" = None
+    ) -> None:
+        """Prepare to ask; nothing is sent yet.
+
+        Args:
+            connection: where the service is, and the key.
+            deployment_of: the Pulumi project that asks; the service's audit log names it beside the key.
+            outage: shared by all requests of one engine command, so that they give up together. Without it every
+                request has tries of its own, and a client that lives on recovers as soon as the service does.
+
+        """
         self.url = connection.url
+        self._connection = connection
         self._session = _session(connection, deployment_of)
+        self._outage = outage
 
     def accounts(self) -> list[Account]:
         """The accounts that the key may see."""
@@ -206,7 +243,7 @@ class Client:
         run = secrets.token_hex(16)
         path = f"/integrations/{_segment(integration_id)}/generations/{generation}"
 
-        def attempt(number: int) -> IssuedToken:
+        def attempt(number: int, seconds: float) -> IssuedToken:
             request = GenerationRequest(
                 issuer=issuer,
                 run=run,
@@ -218,14 +255,14 @@ class Client:
                 replace_pending=replace_pending,
             )
             try:
-                return self._once("PUT", path, IssuedToken, body=request)
+                return self._once("PUT", path, IssuedToken, seconds=seconds, body=request)
             except Conflict as error:
                 if error.problem == "attempt-stale":
                     # A copy of this attempt has overtaken it: its answer went nowhere, the next attempt's comes here.
                     raise _TryAgain(str(error)) from error
                 raise
 
-        return _trying(attempt)
+        return self._trying(attempt, _WRITING)
 
     def cancel(self, integration_id: str, generation: int, hold_seconds: int | None = None) -> TokenState:
         """Cancel a rotation: the token before is the current one again, and the rule is held for a while."""
@@ -274,6 +311,10 @@ class Client:
     def whoami(self) -> Principal:
         """Ask which key this is, what its role allows, and which accounts it reaches."""
         return self._ask("GET", "/whoami", Principal)
+
+    def rules(self) -> ServiceRules:
+        """Ask what the service accepts: its limits, and which accounts may hold which scopes."""
+        return self._ask("GET", "/rules", ServiceRules)
 
     def make_key(self, name: str, request: KeyRequest) -> Key:
         """Make a management key known by its digest."""
@@ -389,16 +430,20 @@ class Client:
         return self._ask("POST", f"/webhooks/{_segment(webhook_id)}/replay", Replayed, body=request).replayed
 
     def _ask(self, method: str, path: str, model: type[Model], **parts: Any) -> Model:
-        return _trying(lambda _: self._once(method, path, model, **parts))
+        patience = _READING if method == "GET" else _WRITING
+        return self._trying(lambda _, seconds: self._once(method, path, model, seconds=seconds, **parts), patience)
 
     def _exported(self, query: dict[str, Any]) -> requests.Response:
-        def once(_: int) -> requests.Response:
-            answer = self._answered("GET", "/audit/export", query=query)
+        def once(_: int, seconds: float) -> requests.Response:
+            answer = self._answered("GET", "/audit/export", seconds=seconds, query=query)
             if AUDIT_CURSOR not in answer.headers:
                 raise self._not_the_service(answer)
             return answer
 
-        return _trying(once)
+        return self._trying(once, _READING)
+
+    def _trying(self, once: "_Try[Value]", patience: _Patience) -> Value:
+        return _try(once, patience) if self._outage is None else self._outage.try_together(once, patience)
 
     def _once(self, method: str, path: str, model: type[Model], **parts: Any) -> Model:
         return self._read(self._answered(method, path, **parts), model)
@@ -408,24 +453,30 @@ class Client:
         method: str,
         path: str,
         *,
+        seconds: float,
         query: dict[str, Any] | None = None,
         body: BaseModel | None = None,
         form: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
     ) -> requests.Response:
         content_type = {"Content-Type": "application/json"} if body is not None else {}
-        try:
-            answer = self._session.request(
+
+        def send() -> requests.Response:
+            return self._session.request(
                 method,
                 self.url + API + path,
                 params=query,
                 data=form if body is None else body.model_dump_json(exclude_unset=True),
                 headers={**content_type, **(headers or {})},
-                timeout=_TIMEOUT,
+                timeout=(min(_CONNECTING, seconds), seconds),
                 allow_redirects=False,
             )
+
+        try:
+            answer = _within(seconds, send)
         except requests.RequestException as error:
-            raise _TryAgain(f"{self.url} does not answer ({_why(error)}); is the service running?") from error
+            moved = "" if self._connection.url_from == "environment" else f" {_STALE_URL}"
+            raise _TryAgain(f"{self.url} does not answer ({_why(error)}); is the service running?{moved}") from error
         if answer.ok and answer.status_code < 300:
             return answer
         raise self._refusal(answer)
@@ -446,7 +497,8 @@ class Client:
         if problem is None:
             return self._not_the_service(answer)
         refusal = _REFUSALS.get(answer.status_code, ServiceRefused)
-        return refusal(problem.detail, problem=problem.slug, about=problem.about)
+        stale = f"; {_STALE_KEY}" if answer.status_code == 401 and self._connection.key_from == "stack" else ""
+        return refusal(problem.detail + stale, problem=problem.slug, about=problem.about)
 
     def _not_the_service(self, answer: requests.Response) -> ServiceUnreachable:
         return ServiceUnreachable(
@@ -458,14 +510,88 @@ class _TryAgain(ServiceUnreachable):
     """No answer, or one that may be better next time."""
 
 
-def _trying(once: Callable[[int], Value]) -> Value:
-    """Call `once` with 1, 2, 3 … until it has an answer or the tries are used up."""
-    for number, pause in enumerate(_PAUSES, start=1):
+_Try = Callable[[int, float], Value]
+"""Ask once: the number of the try, from 1, and the seconds that it may take."""
+
+
+class Outage:
+    """Let the requests of one engine command give up together when the service does not answer, or refuses the key.
+
+    Until the first answer one request at a time is tried, and after a failed try one at a time is tried again. When
+    one has used up its tries, every other one fails at once with the same error.
+    """
+
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._answered = False
+        self._gave_up: PrivateIntegrationError | None = None
+
+    def try_together(self, once: _Try[Value], patience: _Patience) -> Value:
+        """Ask, and ask again as `_try` does; raises ServiceUnreachable at once after another request gave up."""
+        begun = time.monotonic()
+        first = 1
+        if self._answered and self._gave_up is None:
+            try:
+                return once(1, patience.one)
+            except _TryAgain:
+                first = 2
+        with self._turn:
+            if self._gave_up is not None:
+                raise copy(self._gave_up)
+            try:
+                answer = _try(once, patience, first, begun if first > 1 else None)
+            except ServiceUnreachable as error:
+                self._gave_up = error
+                raise
+            except ServiceRefused as error:
+                if error.problem in _KEY_REFUSED:
+                    self._gave_up = error
+                self._answered = True
+                raise
+            self._answered = True
+            return answer
+
+
+def _try(once: _Try[Value], patience: _Patience, first: int = 1, begun: float | None = None) -> Value:
+    """Call `once` with 1, 2, 3 … until it has an answer or its tries or its time are used up.
+
+    `first` is the number to begin with, after a pause if it is not 1, and `begun` when the first try began.
+    """
+    begun = time.monotonic() if begun is None else begun
+    number = first
+    while True:
+        if number > 1:
+            time.sleep(_PAUSES[number - 2] * random.uniform(1, 1.5))  # noqa: S311 - jitter is no secret
+        left = begun + patience.all - time.monotonic()
         try:
-            return once(number)
+            return once(number, min(patience.one, max(left, _CONNECTING)))
         except _TryAgain:
-            time.sleep(pause * random.uniform(1, 1.5))  # noqa: S311 - jitter is no secret
-    return once(len(_PAUSES) + 1)
+            if number > len(_PAUSES) or time.monotonic() > begun + patience.all - _CONNECTING:
+                raise
+        number += 1
+
+
+def _within(seconds: float, send: Callable[[], requests.Response]) -> requests.Response:
+    """Send a request and raise Timeout unless the whole answer is there after so many seconds.
+
+    The time-outs of `requests` begin anew with every byte, and none of them bounds the search for the host's address.
+    """
+    outcome: SimpleQueue[requests.Response | BaseException] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            outcome.put(send())
+        except BaseException as error:
+            outcome.put(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        answer = outcome.get(timeout=seconds)
+    except Empty:
+        raise requests.Timeout from None
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
 
 
 def _session(connection: Connection, deployment_of: str | None) -> requests.Session:
@@ -475,7 +601,8 @@ def _session(connection: Connection, deployment_of: str | None) -> requests.Sess
     session.mount("http://", adapter)
     # The environment is read here once, not at every request; and no .netrc takes the key's place.
     session.trust_env = False
-    session.proxies = requests.utils.get_environ_proxies(connection.url)
+    # A proxy would read what goes to this machine, the key too: only https passes one unread.
+    session.proxies = {} if is_this_machine(connection.url) else requests.utils.get_environ_proxies(connection.url)
     session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     if connection.key:
         session.headers["Authorization"] = f"Bearer {connection.key}"

@@ -7,9 +7,9 @@ from datetime import datetime
 from functools import cache
 from typing import Generic, TypeVar
 
-from .client import Client
+from .client import Client, Outage
 from .connection import Connection
-from .contract import AuditEntry, Integration, Principal, TokenState
+from .contract import AuditEntry, Integration, Principal, ServiceRules, TokenState
 from .errors import NotAuthorized, NotFound
 from .holders import Holders
 from .identity import stack_of
@@ -37,8 +37,10 @@ class Deployment:
         self.holders = Holders()
         self._tokens: _Batch[Known] = _Batch(self._tokens_below)
         self._integrations: _Batch[Integration] = _Batch(self._integrations_below)
-        self._asked = threading.Lock()
-        self._principal: Principal | None = None
+        self._principal = _Once(client.whoami)
+        self._rules = _Once(client.rules)
+        self._said: set[str] = set()
+        self._saying = threading.Lock()
 
     def token(self, integration_id: str, external_id: str) -> Known | None:
         """The tokens of an integration; None if the integration is not in the service (any more)."""
@@ -56,10 +58,18 @@ class Deployment:
 
     def principal(self) -> Principal:
         """The key of this deployment; asked for once."""
-        with self._asked:
-            if self._principal is None:
-                self._principal = self.client.whoami()
-            return self._principal
+        return self._principal.get()
+
+    def rules(self) -> ServiceRules:
+        """What the service accepts; asked for once."""
+        return self._rules.get()
+
+    def is_first(self, message: str) -> bool:
+        """Whether this was not yet said in this process."""
+        with self._saying:
+            first = message not in self._said
+            self._said.add(message)
+            return first
 
     def refuse_key(self, integration_id: str, account: str | None, *, to: str) -> None:
         """Raise NotAuthorized where the key can't do this to an integration that the service does not show it.
@@ -167,6 +177,21 @@ class _Batch(Generic[Value]):
             self._values[key] = value
 
 
+class _Once(Generic[Value]):
+    """The answer to one question, asked once for all threads."""
+
+    def __init__(self, ask: Callable[[], Value]) -> None:
+        self._ask = ask
+        self._answers: list[Value] = []
+        self._lock = threading.Lock()
+
+    def get(self) -> Value:
+        with self._lock:
+            if not self._answers:
+                self._answers.append(self._ask())
+            return self._answers[0]
+
+
 _one_at_a_time = threading.Lock()
 
 
@@ -174,7 +199,8 @@ def deployment_for(connection: Connection, project: str) -> Deployment:
     """The one deployment of this process, of this project, for a service and key.
 
     The engine runs one process per command with one provider object per resource type: they share
-    the connection pool, what was read, and what the run's resources have.
+    the connection pool, what was read, and what the run's resources have, and give up together when the service does
+    not answer.
     """
     # A cache by itself lets threads that come together make one each.
     with _one_at_a_time:
@@ -183,7 +209,7 @@ def deployment_for(connection: Connection, project: str) -> Deployment:
 
 @cache
 def _deployment(connection: Connection, project: str) -> Deployment:
-    return Deployment(Client(connection, deployment_of=project))
+    return Deployment(Client(connection, deployment_of=project, outage=Outage()))
 
 
 def _owner_key(external_id: str, account: str) -> str:

@@ -3,6 +3,8 @@
 import re
 from datetime import timedelta
 
+from .unusable import Unusable
+
 _UNITS = {"w": 7 * 86_400, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _SHAPE = re.compile(r"(?:[0-9]+[wdhms])+")
 _PART = re.compile(r"([0-9]+)([wdhms])")
@@ -13,16 +15,16 @@ _LONGEST = timedelta(days=36_525)
 def parse_duration(value: str) -> timedelta:
     """Read a duration such as "90d" or "1d12h".
 
-    Raises ValueError with a sentence that says what to write instead. A month is no duration.
+    Raises Unusable, a ValueError, with a sentence that says what to write instead. A month is no duration.
     """
     text = value.strip().lower()
     if text.isdecimal():
-        raise ValueError(f'"{value}" has no unit: write "{text}d" for days')
+        raise Unusable("", value, f'has no unit: write "{text}d" for days', general='has no unit: write one like "90d"')
     if not _SHAPE.fullmatch(text):
-        raise ValueError(f'"{value}" is not a duration: write one like "90d", "12h" or "30m"')
+        raise Unusable("", value, 'is not a duration: write one like "90d", "12h" or "30m"')
     seconds = sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
     if seconds > _LONGEST.total_seconds():
-        raise ValueError(f'"{value}" is longer than 100 years')
+        raise Unusable("", value, "is longer than 100 years")
     return timedelta(seconds=seconds)
 
 

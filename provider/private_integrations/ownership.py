@@ -94,7 +94,7 @@ def refuse_adopting(deployment: Deployment, target: Integration, resource: str) 
     if target.external_id == resource or stack_of(target.external_id) != stack_of(resource):
         return None
     other = deployment.holders.other((target.account, target.external_id), resource, patience=_PATIENCE)
-    return None if other is None else _adopted_by_two(target.id, other)
+    return None if other is None else _adopted_by_two(other)
 
 
 def refuse_replacing(deployment: Deployment, place: Place, remains: str, resource: str) -> str | None:
@@ -143,21 +143,24 @@ def _refuse_adoption(
     account, external_id = place
     target = deployment.integration(adopt, external_id)
     if target is None:
-        return f"there is no integration {adopt} to adopt, or none that this management key reaches"
+        return "the integration to adopt is not in the service, or this key does not reach its account"
     if target.account != account:
         return (
-            f"{adopt} is in account {target.account} and can't be adopted into {account}; "
+            "the integration to adopt is in another account than the one declared, and can't be adopted into that; "
             "leave out adopt to make another integration there"
         )
     if present is not None and present.id != adopt:
-        return f"{_fact(present)}, so this resource can't adopt {adopt}; give it another logical name"
+        return f"{_fact(present)}, so this resource can't adopt another one; give it another logical name"
     taken_by = deployment.holders.take((account, target.external_id), resource)
     other = taken_by or deployment.holders.take(place, resource)
-    return None if other is None else _adopted_by_two(adopt, other)
+    return None if other is None else _adopted_by_two(other)
 
 
-def _adopted_by_two(adopt: str, other: str) -> str:
-    return f"{adopt} belongs to {identity_of(other)} of the same program; no two resources can own it: leave out adopt"
+def _adopted_by_two(other: str) -> str:
+    return (
+        f"the integration to adopt belongs to {identity_of(other)} of the same program; no two resources can own it: "
+        "leave out adopt"
+    )
 
 
 def _name_before(state: Properties, name: str) -> str | None:

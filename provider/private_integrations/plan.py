@@ -6,6 +6,9 @@ from .deployment import Known
 from .policy import Policy, read_policy
 from .rotation import Rotate, decide, status
 
+ADOPTED = "adopted"
+"""The reason of a token that was taken over and not issued."""
+
 
 def declared_policy(props: Properties) -> Policy:
     """The policy that the inputs declare, every default filled in."""
@@ -18,7 +21,9 @@ def wire_policy(props: Properties) -> RotationPolicy | None:
 
 
 def refuse_plan(integration_id: str, known: Known | None, olds: Properties, checked: Properties) -> str | None:
-    """Why nothing can be planned for this token, or None."""
+    """Why nothing can be planned for this token, or None; `adopt` and `adopt_token` are not repeated."""
+    if known is None and not olds and "adopt" in checked:
+        return "the integration to adopt is not in the service, or this key does not reach its account"
     if known is None:
         return f"{integration_id} is not in the service any more; run pulumi refresh"
     owner = known.state.external_id
@@ -30,7 +35,7 @@ def refuse_plan(integration_id: str, known: Known | None, olds: Properties, chec
     present = known.state.present
     if present is None or token_fingerprint(given) != present.fingerprint:
         theirs = present.fingerprint if present else "none"
-        return f"adopt_token does not belong to {integration_id} (its fingerprint is {theirs})"
+        return f"adopt_token does not belong to the integration to adopt (its token's fingerprint is {theirs})"
     return None
 
 
@@ -39,7 +44,7 @@ def planned_generation(olds: Properties, checked: Properties, known: Known) -> P
     present, policy = known.state.present, declared_policy(checked)
     if not olds and "adopt" in checked and present is not None:
         if not checked.get("adopt_rotate"):
-            return {"generation": present.generation, "rotation_reason": "adopted"}
+            return {"generation": present.generation, "rotation_reason": ADOPTED}
         reason = "adopted without its token: a new one is issued" + _ending_all(policy)
         return {"generation": known.state.last_generation + 1, "rotation_reason": reason}
     held = int(olds.get("generation", 0))

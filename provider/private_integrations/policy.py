@@ -11,6 +11,7 @@ from typing import Any
 from .contract import RotationPolicy
 from .durations import format_duration, parse_duration
 from .schedules import Schedule, read_schedule
+from .unusable import Unusable
 
 DEFAULT_OVERLAP = timedelta(days=7)
 _LONGEST_EARLY_WINDOW = timedelta(hours=1)
@@ -91,7 +92,7 @@ def read_policy(declared: Mapping[str, Any]) -> Policy:
         schedule=schedule,
         overlap=_default_overlap(rule) if overlap is None else overlap,
         early_window=_default_early_window(rule) if early_window is None else early_window,
-        enabled=bool(declared.get("enabled", True)),
+        enabled=_enabled(declared),
     )
     refusal = refuse_policy(policy)
     if refusal is not None:
@@ -151,6 +152,13 @@ def _schedule(declared: Mapping[str, Any]) -> Schedule | None:
     return read_schedule(expression, "UTC" if timezone is None else timezone)
 
 
+def _enabled(declared: Mapping[str, Any]) -> bool:
+    enabled = declared.get("enabled", True)
+    if not isinstance(enabled, bool):
+        raise ValueError(f"enabled must be True or False, not {type(enabled).__name__}")
+    return enabled
+
+
 def _duration(declared: Mapping[str, Any], field: str) -> timedelta | None:
     value = declared.get(field)
     if value is None:
@@ -159,8 +167,8 @@ def _duration(declared: Mapping[str, Any], field: str) -> timedelta | None:
         raise ValueError(f'{field} must be a duration such as "90d", not {type(value).__name__}')
     try:
         return parse_duration(value)
-    except ValueError as error:
-        raise ValueError(f"{field} {error}") from None
+    except Unusable as error:
+        raise error.about(field) from None
 
 
 def _default_overlap(policy: Policy) -> timedelta:

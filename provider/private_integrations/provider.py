@@ -7,7 +7,7 @@ destroy. Both classes carry no instance state into it, for the same reason.
 
 import secrets
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -23,13 +23,16 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 from pulumi.output import Unknown
+from pydantic import ValidationError
 
+from .acceptance import refuse_writing
 from .connection import find_account, find_connection
-from .contract import Integration, IntegrationEdit, IntegrationRequest, Secret, rfc3339
-from .declaration import Fault, Properties, is_unknown, normalize_integration, normalize_token
+from .contract import Integration, IntegrationEdit, IntegrationRequest, Secret, fault_reason, rfc3339
+from .declaration import INTEGRATION_ID, Properties, is_unknown, normalize_integration, normalize_token
 from .deployment import Deployment, Known, deployment_for
 from .drift import EDITABLE, changed_since, in_words, left_alone, unlike
-from .errors import Conflict, PrivateIntegrationError
+from .errors import Conflict, InvalidRequest, NotFound, PrivateIntegrationError
+from .messages import inform, warn
 from .ownership import (
     recorded_name,
     refuse_adopting,
@@ -51,6 +54,7 @@ from .plan import (
     token_to_go_back_to,
     wire_policy,
 )
+from .refusals import refuse_account, refuse_next_token, refuse_values
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -74,6 +78,10 @@ def _clean_errors(method: Callable[P, R]) -> Callable[P, R]:
             return method(*args, **kwargs)
         except PrivateIntegrationError as error:
             message = str(error)
+        except ValidationError as error:
+            # What no check has foreseen; pydantic's own text would repeat the value.
+            faults = [f"{'.'.join(map(str, fault['loc'][:1]))} {fault_reason(fault)}" for fault in error.errors()]
+            message = f"the values can't be sent: {'; '.join(faults)}"
         except (SystemExit, KeyboardInterrupt) as error:
             message = f"interrupted ({type(error).__name__})"
         sys.tracebacklimit = 0
@@ -100,6 +108,13 @@ class _Provider(ResourceProvider):
         self._deployment = deployment_for(find_connection(stack=req.config.get), get_project())
         self._default_account = find_account(stack=req.config.get)
 
+    def _warn_of_viewer(self) -> None:
+        """Say once that an `up` needs another key: for a preview, as in a pull request, a viewer's is enough."""
+        principal = self._deployment.principal()
+        refusal = refuse_writing(principal.role, principal.name)
+        if refusal is not None and self._deployment.is_first(refusal):
+            warn(f"{refusal}: an up with it will be refused")
+
 
 class IntegrationProvider(_Provider):
     """`PrivateIntegration`: a name, a description and scopes in an account; no secret of its own."""
@@ -120,10 +135,12 @@ class IntegrationProvider(_Provider):
         if faults:
             return CheckResult(checked, _failures(faults))
         refusal = self._refuse_ownership(_olds, checked, news.get("external_id"), news.get("options"))
+        refusal = refusal or self._refuse_values(_olds, checked)
         if refusal is not None:
-            return CheckResult(checked, [CheckFailure("", refusal)])
+            return CheckResult(checked, _failures([refusal]))
         if "external_id" in _olds:
             checked |= recorded_name(_olds, news.get("options"))
+        self._tell_scopes(_olds, checked)
         return CheckResult(checked | self._changed_elsewhere(_olds, checked), [])
 
     @_clean_errors
@@ -152,7 +169,9 @@ class IntegrationProvider(_Provider):
         )
         client, external_id = self._deployment.client, props["external_id"]
         if "adopt" in props:
-            present = client.integration(props["adopt"])
+            present = self._deployment.integration(props["adopt"], None)
+            if present is None:
+                raise NotFound("the integration to adopt is not in the service, or this key does not reach its account")
             _raise(refuse_adopting(self._deployment, present, external_id))
             request = request.model_copy(update={"adopts": present.id, "adopts_from": present.claim})
         try:
@@ -186,7 +205,13 @@ class IntegrationProvider(_Provider):
     @_clean_errors
     def read(self, id_: str, props: Properties) -> ReadResult:
         """What the service has: drift of name, description and scopes shows; gone only by the service's own word."""
+        # The state of a resource has the claim; without it, a program looks an integration up by its id.
+        is_lookup = "claim" not in props
+        if is_lookup and not INTEGRATION_ID.fullmatch(id_):
+            raise InvalidRequest("look an integration up by its id, int_…, as `private-integrations list` shows it")
         live = self._deployment.integration(id_, props.get("external_id"))
+        if live is None and is_lookup:
+            raise NotFound(f"there is no integration {id_}, or this key does not reach its account")
         if live is None:
             self._deployment.refuse_key(id_, props.get("account"), to="read")
             return ReadResult("", {})
@@ -232,6 +257,30 @@ class IntegrationProvider(_Provider):
             # Said until there is something else to say: otherwise the next update would show its removal.
             return {"changed_elsewhere": state["changed_elsewhere"]} if "changed_elsewhere" in state else {}
         return {"changed_elsewhere": in_words(fields, state, live, self._deployment.edits_of(live.id))}
+
+    def _refuse_values(self, state: Properties, declared: Properties) -> str | None:
+        """Why the service would not create or edit an integration like this, or None; nothing is asked needlessly."""
+        live = self._owned(state)
+        moves = not state or state.get("account") != declared["account"]
+        if not moves and (live is None or not unlike(live, declared)):
+            return None
+        principal = self._deployment.principal()
+        self._warn_of_viewer()
+        return refuse_account(declared, principal) or refuse_values(
+            declared, None if moves else live, principal, self._deployment.rules()
+        )
+
+    def _tell_scopes(self, state: Properties, declared: Properties) -> None:
+        """Show in words which scopes are added and removed: the engine compares lists by position."""
+        live = self._owned(state)
+        if live is None or "scopes" in left_alone(declared) or is_unknown(declared["scopes"]):
+            return
+        before, after = set(live.scopes), set(declared["scopes"])
+        changes = [f"+ {scope}" for scope in sorted(after - before)] + [
+            f"- {scope}" for scope in sorted(before - after)
+        ]
+        if changes:
+            inform(f"{declared['external_id'].rsplit('/', 1)[-1]}: scopes: {', '.join(changes)}")
 
     def _owned(self, state: Properties) -> Integration | None:
         """What the service has under this state's external id; None if nothing, or if the state has none."""
@@ -304,7 +353,7 @@ class TokenProvider(_Provider):
         integration_id = checked["integration_id"]
         if is_unknown(integration_id):
             integration_id = checked.get("adopt")
-        if integration_id is None or is_unknown(integration_id):
+        if integration_id is None or is_unknown(integration_id) or is_unknown(checked["external_id"]):
             # The preview of an integration that doesn't exist yet: there is nothing to ask about.
             return {"generation": 1, "rotation_reason": "created"}
         known = self._deployment.token(integration_id, checked["external_id"])
@@ -322,7 +371,16 @@ class TokenProvider(_Provider):
         if is_unknown(checked.get("rotation")):
             # Whether a trigger changes is known only in the `up`: the preview must not promise either way.
             return {"generation": _unknown(), "rotation_reason": "the rotation policy is not known yet"}
-        return planned_generation(olds, checked, known)
+        plan = planned_generation(olds, checked, known)
+        refusal = self._refuse_issue(olds, {**checked, **plan}, known)
+        return plan if refusal is None else CheckFailure("", refusal)
+
+    def _refuse_issue(self, olds: Properties, planned: Properties, known: Known) -> str | None:
+        """Why the service would not issue the planned generation, or None; asks nothing where none is planned."""
+        if planned["generation"] == olds.get("generation"):
+            return None
+        self._warn_of_viewer()
+        return refuse_next_token(olds, planned, known, self._deployment.rules())
 
     def _adopted(self, props: Properties) -> Properties | None:
         if "adopt" not in props or props.get("adopt_rotate"):
@@ -399,8 +457,9 @@ class TokenProvider(_Provider):
         }
 
 
-def _failures(faults: Iterable[Fault]) -> list[CheckFailure]:
-    return [CheckFailure(fault.field, fault.reason) for fault in faults]
+def _failures(faults: Sequence[str]) -> list[CheckFailure]:
+    """The faults without their fields: beside a field the engine prints its value, a secret one in plain text too."""
+    return [CheckFailure("", fault) for fault in faults]
 
 
 def _raise(refusal: str | None) -> None:

@@ -6,18 +6,20 @@ and output names. They are written into every stack's state; docs/state-format.m
 
 import pickle
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
 import pulumi
 from pulumi import Alias, Input, Output, ResourceOptions
 from pulumi.dynamic import Resource
+from pulumi.output import Unknown
 
 from .contract import rfc3339
 from .durations import format_duration
+from .errors import InvalidRequest
 from .identity import external_id as new_external_id
 from .policy import read_policy
 from .provider import IntegrationProvider, TokenProvider
@@ -25,6 +27,12 @@ from .rotation import due_at
 from .scopes import Scope
 
 Duration = str | timedelta
+
+_LARGEST_NUMBER = 2**53
+
+
+class _WrongArgument(InvalidRequest, pulumi.RunError):
+    """A program gave an argument that can't be one; Pulumi shows a RunError as one line, without a traceback."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +124,7 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
         name: Input[str] | None = None,
         description: Input[str] | None = None,
         account: Input[str] | None = None,
-        rotation: Rotation | None = None,
+        rotation: Rotation | Mapping[str, Any] | None = None,
         adopt: Input[str] | None = None,
         adopt_token: Input[str] | None = None,
         adopt_rotate: bool = False,
@@ -127,6 +135,7 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
         scopes: what its token may do; see `private_integrations.Scope` for the names.
         name: what people see; default: the resource's name.
         account: default: PRIVATE_INTEGRATIONS_ACCOUNT or the stack's private-integrations:account.
+        rotation: `pi.Rotation(every="90d")`, or its parts as a dict: `{"every": "90d"}`.
         adopt: the id (`int_…`) of an existing integration to take over without rotating its token.
         adopt_token: that integration's present token, so that `token` is known from the first `up`.
         adopt_rotate: True issues a token in the `up` that adopts, for when you don't have the present one; that one
@@ -137,16 +146,19 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
         """
         _refuse_import(opts)
         _check_adopt_rotate(adopt_rotate, adopt, adopt_token)
+        if not isinstance(resource_name, str):
+            raise _WrongArgument(f"the name of a resource must be text, not {type(resource_name).__name__}")
         existing = opts is not None and opts.id is not None
+        declared = _rotation(rotation)
         props: dict[str, Any] = {
-            "name": resource_name if name is None and not existing else name,
-            "description": description,
-            "scopes": scopes,
-            "account": account,
+            "name": resource_name if name is None and not existing else _sendable("name", name),
+            "description": _sendable("description", description),
+            "scopes": _sendable("scopes", sorted(scopes) if isinstance(scopes, Set) else scopes),
+            "account": _sendable("account", account),
             "external_id": None if existing else _external_id(resource_name, opts),
             **_given(
-                rotation=(rotation._policy() or None) if rotation else None,
-                adopt=adopt,
+                rotation=(_sendable("rotation", declared._policy()) or None) if declared else None,
+                adopt=_sendable("adopt", adopt),
                 ignored_changes=_ignored_changes(opts),
                 options=None if existing else _options(resource_name, opts),
             ),
@@ -155,7 +167,7 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
             super().__init__(IntegrationProvider(), resource_name, props, opts)
         # Another stack owns an integration that is only looked up: a child here would rotate its token.
         self._token = (
-            None if existing else Token(resource_name, self, rotation, adopt, adopt_token, adopt_rotate=adopt_rotate)
+            None if existing else Token(resource_name, self, declared, adopt, adopt_token, adopt_rotate=adopt_rotate)
         )
         for output in _TOKEN_OUTPUTS:
             setattr(self, output, getattr(self._token, output) if self._token else Output.from_input(None))
@@ -196,7 +208,7 @@ class Token(Resource, module="private_integrations", name="Token"):
         *,
         adopt_rotate: bool,
     ) -> None:
-        self._declared = (rotation._with_trigger() or None) if rotation else None
+        self._declared = (_sendable("rotation", rotation._with_trigger()) or None) if rotation else None
         props: dict[str, Any] = {
             "integration_id": integration.id,
             # The integration's own, which may be from before a rename; known in every preview, as inputs are.
@@ -204,7 +216,7 @@ class Token(Resource, module="private_integrations", name="Token"):
             **_given(
                 rotation=self._declared,
                 adopt=adopt,
-                adopt_token=None if adopt_token is None else Output.secret(adopt_token),
+                adopt_token=None if adopt_token is None else Output.secret(_sendable("adopt_token", adopt_token)),
                 adopt_rotate=adopt_rotate or None,
             ),
             # An output becomes an attribute only if it is named here.
@@ -213,6 +225,8 @@ class Token(Resource, module="private_integrations", name="Token"):
         opts = ResourceOptions(parent=integration, additional_secret_outputs=["token", "previous_token"])
         with _unspoiled_pickler():
             super().__init__(TokenProvider(), resource_name, props, opts)
+        for output in ("token", "previous_token", "previous_token_expires_at", "held_until"):
+            setattr(self, output, _empty_if_settled(getattr(self, output), self.fingerprint))
 
     @property
     def next_rotation_at(self) -> Output[str | None]:
@@ -249,6 +263,54 @@ def _check_adopt_rotate(adopt_rotate: bool, adopt: Input[str] | None, adopt_toke
         raise pulumi.RunError(
             "give adopt_token to keep the present token or adopt_rotate=True for another one, not both"
         )
+
+
+def _rotation(given: Any) -> Rotation | None:
+    """The rotation that was declared, also by its parts alone; never repeats what was given in its place."""
+    if given is None or isinstance(given, Rotation):
+        return given
+    parts = [part.name for part in fields(Rotation)]
+    if not isinstance(given, Mapping):
+        raise _WrongArgument(f'rotation must be pi.Rotation(...), as in pi.Rotation(every="90d"), not {_kind(given)}')
+    if not set(given) <= set(parts):
+        raise _WrongArgument(f"rotation must be pi.Rotation(...) or a dict with parts of it: {', '.join(parts)}")
+    return Rotation(**given)
+
+
+def _sendable(argument: str, value: Any) -> Any:
+    """The value of an argument, if Pulumi can send it to the provider, which then says what may be wrong with it.
+
+    Raises _WrongArgument, which says its type and never the value, where Pulumi itself would fail with a traceback.
+    """
+    if value is None or isinstance(value, bool | float | Output | Awaitable):
+        return value
+    if isinstance(value, str):
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise _WrongArgument(f"{argument} has characters that are no Unicode text")
+        return value
+    if isinstance(value, int) and abs(value) < _LARGEST_NUMBER:
+        return value
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {_sendable(argument, key): _sendable(argument, part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_sendable(argument, part) for part in value]
+    raise _WrongArgument(f"{argument} can't be or contain a value of type {_kind(value)}")
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__
+
+
+def _empty_if_settled(output: "Output[Any]", witness: "Output[Any]") -> "Output[Any]":
+    """The output, known to be None where it is missing although the resource, by its `witness`, is not changing.
+
+    The engine keeps no None, and in a preview the SDK takes what is missing for unknown: a change that never comes.
+    """
+
+    def settled(value: Any) -> Any:
+        return witness.apply(lambda _: None) if isinstance(value, Unknown) else value
+
+    return output.apply(settled, run_with_unknowns=True)
 
 
 def _given(**inputs: Any) -> dict[str, Any]:
@@ -304,11 +366,14 @@ def _external_id(resource_name: str, opts: ResourceOptions | None) -> Input[str]
 
 def _duration_text(value: Input[Duration]) -> Input[str]:
     """Durations travel as text; a timedelta has none of its own that people would recognize."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, timedelta):
-        if value < timedelta(0):
-            raise ValueError(f"a duration can't be negative: {value}")
-        return format_duration(value)
-    later: Output[Duration] = Output.from_input(value)
-    return later.apply(lambda known: format_duration(known) if isinstance(known, timedelta) else known)
+    if isinstance(value, Output | Awaitable):
+        later: Output[Duration] = Output.from_input(value)
+        return later.apply(lambda known: _text_of(known) if isinstance(known, timedelta) else known)
+    return _text_of(value) if isinstance(value, timedelta) else value
+
+
+def _text_of(value: timedelta) -> str:
+    """A timedelta as text; one that can't be a duration as a text that the provider refuses."""
+    if value < timedelta(0) or value.microseconds:
+        return f"{value.total_seconds()}s"
+    return format_duration(value)

@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from .unusable import Unusable
+
 # Fixed, not from now: a declaration is not valid today and refused tomorrow. It has a leap day.
 _SPAN = (datetime(2024, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC))
 # A rule that fires more often than hourly shows its shortest gap within any week, and has too many ticks to count.
@@ -43,19 +45,19 @@ class Schedule:
 
 
 def read_schedule(expression: str, timezone: str = "UTC") -> Schedule:
-    """Check a rule; raises ValueError with a sentence that says what is wrong with it."""
+    """Check a rule; raises Unusable, a ValueError, with a sentence that says what is wrong with it."""
     fields = expression.split()
     if len(fields) != 5:
-        raise ValueError(f'schedule "{expression}" must have five fields: minute hour day month weekday')
+        raise Unusable("schedule", expression, "must have five fields: minute hour day month weekday")
     schedule = Schedule(" ".join(fields), timezone)
     if timezone not in zone_names():
-        raise ValueError(f'timezone "{timezone}" is not an IANA name')
+        raise Unusable("timezone", timezone, "is not an IANA name")
     try:
         next(_ticks(schedule, _SPAN[0]))
     except CronSimError as error:
-        raise ValueError(f'schedule "{expression}" {_why(fields, error)}') from None
+        raise Unusable("schedule", expression, _why(fields, error)) from None
     except StopIteration:
-        raise ValueError(f'schedule "{expression}" never matches') from None
+        raise Unusable("schedule", expression, "never matches") from None
     return schedule
 
 

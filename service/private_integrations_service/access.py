@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from private_integrations.acceptance import refuse_writing
 from private_integrations.contract import KEY_PREFIX, digest_of
 
 from .actor import Actor
@@ -34,11 +35,10 @@ def actor_of(key: ManagementKey, address: str, agent: str) -> Actor:
 
 def refuse_method(key: ManagementKey, method: str) -> Refused | None:
     """Why the key's role forbids this method, or None: a viewer only reads, an introspector does not even that."""
-    if key.role == "introspector":
-        return Refused("key-not-allowed", f"management key {key.name} is an introspector's and may only introspect")
-    if key.role != "viewer" or method in _READING:
+    refusal = refuse_writing(key.role, key.name)
+    if refusal is None or (key.role == "viewer" and method in _READING):
         return None
-    return Refused("key-not-allowed", f"management key {key.name} is a viewer's and may only read")
+    return Refused("key-not-allowed", refusal)
 
 
 def refuse_administration(key: ManagementKey, of: str) -> Refused | None:

@@ -10,11 +10,12 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from private_integrations.acceptance import refuse_scope
+
 from .account_fields import Names, PublishedFields, kind_of
 
 # The catalogue speaks of token classes, this service of kinds of accounts.
 _KINDS = {"agency": "agency", "location": "sub_account"}
-_KIND_NAMES = {"agency": "agencies", "sub_account": "sub-accounts"}
 
 # How alike names must be (difflib's ratio) for one to be a likely slip for the other.
 _NEAR = 0.85
@@ -108,12 +109,7 @@ class Catalogue:
         known = self.scopes.get(scope)
         if known is None:
             return f"there is no scope {scope!r}{self._suggestion(scope)}"
-        if known.pit_refused:
-            return f"scope {scope} is for OAuth apps only; no private integration can hold it"
-        if known.account_kinds and account_kind not in known.account_kinds:
-            others = " and ".join(sorted(_KIND_NAMES[kind] for kind in known.account_kinds))
-            return f"scope {scope} is for {others} only, not for {_KIND_NAMES[account_kind]}"
-        return None
+        return refuse_scope(scope, known.account_kinds, oauth_only=known.pit_refused, account_kind=account_kind)
 
     def match(self, method: str, path: str) -> Match | None:
         """The endpoint that this method and raw path (still percent-encoded, no query) mean.

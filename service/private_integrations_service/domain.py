@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from private_integrations.contract import CANCELLED, LEAKED, GenerationRequest, instant_text
+from private_integrations.acceptance import CannotIssue, make_room, refuse_open_rotation
+from private_integrations.contract import CANCELLED, LEAKED, GenerationRequest
 from private_integrations.rotation import is_live
 
 Role = Literal["pending", "current", "previous"]
@@ -99,7 +100,7 @@ def plan_issue(
     if pending is not None:
         if pending.issuer != request.issuer:
             if not request.replace_pending:
-                return _rotation_open(pending)
+                return _rotation_open(live, request.issuer)
             changed = [_ended(pending, now, "replaced on request")]
         elif request.holding == pending.generation:
             changed = _delivered(live, pending, now)
@@ -110,10 +111,11 @@ def plan_issue(
     if request.overlap_seconds == 0:
         ended = _merged(changed, [_ended(token, now, "replaced without overlap") for token in after], add=True)
         return Issue(tokens=(*retired, *ended), generation=generation)
-    room = _make_room(after, now, superseded_limit)
-    if isinstance(room, Refused):
-        return room
-    return Issue(tokens=(*retired, *_merged(changed, room, add=True)), generation=generation)
+    room = make_room(after, request.holding, superseded_limit)
+    if isinstance(room, CannotIssue):
+        return _refused(room)
+    given_way = [_ended(token, now, "gave way to a newer token") for token in room]
+    return Issue(tokens=(*retired, *_merged(changed, given_way, add=True)), generation=generation)
 
 
 def plan_first_use(tokens: Sequence[Token], token_id: int, now: datetime) -> Change:
@@ -188,7 +190,7 @@ def plan_cancellation(
     if meant is not current:
         return _too_late(f"generation {generation} was superseded by a newer one")
     if pending is not None:
-        return _rotation_open(pending)
+        return _rotation_open(live)
     before = next((token for token in live if token.superseded_by == generation), None)
     if before is None:
         return _nothing_to_go_back_to(generation)
@@ -249,14 +251,15 @@ def _nothing_to_go_back_to(generation: int) -> Refused:
     )
 
 
-def _rotation_open(pending: Token) -> Refused:
-    since = instant_text(pending.issued_at)
-    return Refused(
-        "rotation-open",
-        f"generation {pending.generation} was started by {pending.issuer} at {since} and is not in use yet; "
-        "use its token, or cancel it",
-        {"issuer": pending.issuer, "since": since, "generation": pending.generation},
-    )
+def _rotation_open(live: Sequence[Token], issuer: str = "") -> Refused:
+    """The refusal where a token is pending that `issuer` did not issue; without one it is anybody's."""
+    refused = refuse_open_rotation(live, issuer)
+    assert refused is not None
+    return _refused(refused)
+
+
+def _refused(refused: CannotIssue) -> Refused:
+    return Refused(refused.problem, refused.detail, refused.about)
 
 
 def _delivered(live: Iterable[Token], pending: Token, now: datetime) -> list[Token]:
@@ -267,33 +270,6 @@ def _delivered(live: Iterable[Token], pending: Token, now: datetime) -> list[Tok
         if token.role == "current"
     ]
     return [*superseded, replace(pending, role="current", delivered_at=now)]
-
-
-def _make_room(live: Sequence[Token], now: datetime, limit: int) -> list[Token] | Refused:
-    """The never used tokens that give way so that the new one's delivery leaves at most `limit` superseded ones."""
-    superseded = sorted(live, key=lambda token: token.generation)
-    given_way: list[Token] = []
-    while len(superseded) - len(given_way) > limit:
-        unused = next(
-            (token for token in superseded if token.delivered_at is None and token.id not in {t.id for t in given_way}),
-            None,
-        )
-        if unused is None:
-            return _too_many(superseded, limit)
-        given_way.append(_ended(unused, now, "gave way to a newer token"))
-    return given_way
-
-
-def _too_many(superseded: Sequence[Token], limit: int) -> Refused:
-    named = ", ".join(
-        f"{token.generation} (until {instant_text(token.expires_at)})" if token.expires_at else f"{token.generation}"
-        for token in superseded
-    )
-    return Refused(
-        "too-many-live-tokens",
-        f"generations {named} are all alive and at most {limit} superseded ones may be; expire one or wait",
-        {"generations": [token.generation for token in superseded]},
-    )
 
 
 def _ended(token: Token, now: datetime, because: str) -> Token:

@@ -4,6 +4,7 @@ import pytest
 from pulumi import automation as auto
 
 from integrations import declare
+from private_integrations.contract import KeyRequest, digest_of, new_management_key
 
 UNUSED = "http://127.0.0.1:9"
 
@@ -26,9 +27,9 @@ def failure(stack):
 
 
 def test_wrong_scope_names(stack, failure):
-    """A scope that doesn't exist is refused with the likeliest names."""
-    stack.program = declare(scopes=["contact.readonly"])
-    assert 'there is no scope "contact.readonly"; did you mean contacts.readonly' in failure()
+    """A scope that doesn't exist is refused with the likeliest names; a slip for one is shown."""
+    stack.program = declare(scopes=["contacts.write", "contact.readonly"])
+    assert 'scopes[1]: there is no scope "contact.readonly"; did you mean contacts.readonly' in failure()
 
 
 @pytest.mark.parametrize(
@@ -71,40 +72,31 @@ def test_missing_account(stack, failure):
 
 
 def test_service_down(stack, failure):
-    """A service that can't be reached is named by its URL."""
+    """A service that can't be reached is named by its URL, in the preview of a first deployment too."""
     stack.program = declare()
-    text = failure("up", PRIVATE_INTEGRATIONS_URL=UNUSED)
+    text = failure("preview", PRIVATE_INTEGRATIONS_URL=UNUSED)
     assert f"private-integrations: {UNUSED} does not answer (no connection); is the service running?" in text
 
 
 def test_wrong_key(stack, failure):
-    """A key the service doesn't know is refused, and not shown."""
+    """A key the service doesn't know is refused in the preview, and not shown."""
     stack.program = declare()
-    text = failure("up", PRIVATE_INTEGRATIONS_KEY="pmk-" + "0" * 64)
+    text = failure("preview", PRIVATE_INTEGRATIONS_KEY="pmk-" + "0" * 64)
     assert "private-integrations: this management key is not known here" in text
 
 
 def test_a_key_without_rights(stack, failure, viewer_key):
-    """A viewer's key may not create, and says so."""
+    """A viewer's key may not create: a preview, for which it is enough, warns of that, and an `up` says so."""
     stack.program = declare()
+    stack.stack.workspace.env_vars["PRIVATE_INTEGRATIONS_KEY"] = viewer_key
+    warning = "warning: management key reader is a viewer's and may only read: an up with it will be refused"
+    assert [line.strip() for line in stack.preview().text.splitlines()].count(warning) == 1
     text = failure("up", PRIVATE_INTEGRATIONS_KEY=viewer_key)
     assert "private-integrations: management key reader is a viewer's and may only read" in text
 
 
-def test_unknown_account(stack, failure):
-    """An account that doesn't exist is named."""
-    stack.program = declare(account="nobody")
-    assert "private-integrations: there is no account nobody" in failure("up")
-
-
-def test_scope_of_another_class(stack, failure, accounts):
-    """A scope that accounts of this kind can't hold is refused."""
-    stack.program = declare(account=accounts["agency"], scopes=["contacts.readonly"])
-    assert "contacts.readonly" in failure("up")
-
-
 def test_stack_configuration_is_used(stack, service):
-    """URL, key and account may come from the stack's configuration; the environment wins over it."""
+    """URL, key and account may come from the stack's configuration; URL and key come from one place."""
     for name in list(stack.stack.workspace.env_vars):
         if name.startswith("PRIVATE_INTEGRATIONS_"):
             stack.stack.workspace.env_vars.pop(name)
@@ -114,9 +106,28 @@ def test_stack_configuration_is_used(stack, service):
     stack.up(declare())
     assert stack.output("token").startswith("pit-")
     stack.stack.workspace.env_vars["PRIVATE_INTEGRATIONS_URL"] = UNUSED
-    with pytest.raises(auto.CommandError, match=UNUSED):
+    with pytest.raises(auto.CommandError, match=rf"PRIVATE_INTEGRATIONS_URL \({UNUSED}\) and private-integrations:adm"):
         stack.preview()
-    del stack.stack.workspace.env_vars["PRIVATE_INTEGRATIONS_URL"]
+    stack.stack.workspace.env_vars |= {"PRIVATE_INTEGRATIONS_URL": service.url, "PRIVATE_INTEGRATIONS_KEY": service.key}
+
+
+def test_a_key_that_was_replaced_in_the_configuration(stack, service, client):
+    """`refresh` uses the configuration of the last `up`: the error says so, and the way that it names works."""
+    keys = [new_management_key() for _ in range(2)]
+    made = [
+        client.make_key(f"{stack.project}-{n}", KeyRequest(role="admin", digest=digest_of(key).hex()))
+        for n, key in enumerate(keys)
+    ]
+    for name in ("URL", "KEY"):
+        stack.stack.workspace.env_vars.pop(f"PRIVATE_INTEGRATIONS_{name}")
+    stack.stack.set_config("private-integrations:url", auto.ConfigValue(service.url))
+    stack.stack.set_config("private-integrations:adminKey", auto.ConfigValue(keys[0], secret=True))
+    stack.up(declare())
+    stack.stack.set_config("private-integrations:adminKey", auto.ConfigValue(keys[1], secret=True))
+    client.revoke_key(made[0].id)
+    with pytest.raises(auto.CommandError, match=r"it is from the stack's configuration .* run them with --run-program"):
+        stack.refresh()
+    assert stack.refresh(run_program=True).changes == {}
 
 
 def test_an_outage_loses_nothing(stack, failure):

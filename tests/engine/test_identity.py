@@ -134,7 +134,7 @@ def test_no_resource_adopts_what_another_one_of_the_program_has(stack, service, 
     for command in ("preview", "up"):
         said = refused_program(stack, program, command)
         assert (
-            f"{first['id']} belongs to crm of the same program; no two resources can own it" in said
+            "the integration to adopt belongs to crm of the same program; no two resources can own it" in said
             or "and second of the same program claims it, too" in said
         )
     stack.up(plain, expect_no_changes=True)
@@ -151,7 +151,7 @@ def test_two_new_resources_do_not_adopt_one_integration(stack, by_hand, client):
     integration_id, _ = by_hand
     owner = client.integration(integration_id).external_id
     stack.program = lambda: [plain(name, adopt=integration_id) for name in ("one", "two")]
-    assert f"{integration_id} belongs to" in refused(stack)
+    assert "the integration to adopt belongs to" in refused(stack)
     assert client.integration(integration_id).external_id == owner
 
 

@@ -142,9 +142,9 @@ def test_forced_replacement(stack, service):
     stack.program = declare()
     stack.up()
     with pytest.raises(
-        auto.CommandError, match=rf'is {replaced} since .*; to take it over, declare adopt="{replaced}"'
+        auto.CommandError, match=rf"is {replaced} since .* give it ResourceOptions\(delete_before_replace=True\)"
     ):
-        stack.up(replace=[urn])
+        stack.preview(replace=[urn])
     assert contacts(service, stack.output("token")) == 200
 
 

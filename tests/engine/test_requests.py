@@ -21,6 +21,13 @@ def many() -> None:
         pulumi.export(f"token-{number}", crm.token)
 
 
+def rotated() -> None:
+    """The same, edited and to be rotated."""
+    for number in range(COUNT):
+        rotation = pi.Rotation(trigger="now")
+        pi.PrivateIntegration(f"crm-{number}", scopes=["contacts.write"], rotation=rotation)
+
+
 def asked(proxy) -> list[str]:
     """The requests since the last look: method and first part of the path."""
     seen = [request.partition("?")[0].replace("/private-integrations/v1", "") for request in proxy.requests]
@@ -29,14 +36,21 @@ def asked(proxy) -> list[str]:
 
 
 def test_two_requests_for_all_of_a_stack(stack, proxy):
-    """An `up` of new ones looks for them at once, and asks for each twice; later commands read all at once."""
-    stack.up(many)
-    assert asked(proxy) == ["GET integrations", *["PUT integrations"] * 2 * COUNT]
+    """An `up` of new integrations asks for each twice; all else is read at once, however many there are."""
+    stack.program = many
+    new = ["GET integrations", "GET rules", "GET whoami"]
+    stack.preview()
+    assert asked(proxy) == new
+    stack.up()
+    assert asked(proxy) == [*new, *["PUT integrations"] * 2 * COUNT]
     stack.preview(expect_no_changes=True)
     assert asked(proxy) == ["GET integrations", "GET tokens"]
     stack.up()
     assert asked(proxy) == ["GET integrations", "GET tokens"]
     stack.refresh()
     assert asked(proxy) == ["GET integrations", "GET tokens"]
+    stack.program = rotated
+    stack.preview()
+    assert asked(proxy) == ["GET integrations", "GET rules", "GET tokens", "GET whoami"]
     stack.destroy()
     assert asked(proxy) == [*["DELETE integrations"] * COUNT, "GET whoami"]

@@ -2,6 +2,11 @@
 
 import inspect
 import json
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 import requests
@@ -9,7 +14,7 @@ import responses
 
 from private_integrations import client as client_module
 from private_integrations import errors
-from private_integrations.client import Client
+from private_integrations.client import Client, Outage
 from private_integrations.connection import Connection
 from private_integrations.contract import PROBLEM_PREFIX, IntegrationEdit
 
@@ -172,6 +177,148 @@ def test_the_environment_adds_no_credentials(client, wire, tmp_path, monkeypatch
     wire.get(ONE, json=INTEGRATION)
     client.integration("int_7")
     assert wire.calls[0].request.headers["Authorization"] == f"Bearer {KEY}"
+
+
+class Listener:
+    """A server that counts connections; it hangs up, says nothing, or sends a byte every half second."""
+
+    def __init__(self, behaviour):
+        self.connections, self._behaviour, self._kept = 0, behaviour, []
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        """Listen no more."""
+        self._server.close()
+        for kept in self._kept:
+            kept.close()
+
+    def _accept(self):
+        with suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                self.connections += 1
+                if self._behaviour == "hangs up":
+                    client.close()
+                    continue
+                self._kept.append(client)
+                if self._behaviour == "drips":
+                    threading.Thread(target=self._drip, args=(client,), daemon=True).start()
+
+    def _drip(self, client):
+        with suppress(OSError):
+            client.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            while True:
+                client.sendall(b"x")
+                time.sleep(0.05)
+
+
+@pytest.fixture
+def listener(request):
+    """A server that behaves as the test says."""
+    started = Listener(request.param)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Tries of a fifth of a second, and less than half a second for all of them."""
+    monkeypatch.setattr(client_module, "_PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(client_module, "_CONNECTING", 0.1)
+    monkeypatch.setattr(client_module, "_READING", client_module._Patience(one=0.2, all=0.4))
+
+
+def _ask_in_threads(client, count):
+    """The errors of so many requests, four at a time as the engine asks."""
+    failures = []
+
+    def ask():
+        with pytest.raises(errors.ServiceUnreachable) as caught:
+            client.integration("int_7")
+        failures.append(str(caught.value))
+
+    with ThreadPoolExecutor(4) as pool:
+        for asked in [pool.submit(ask) for _ in range(count)]:
+            asked.result()
+    return failures
+
+
+@pytest.mark.parametrize(
+    ("listener", "why", "at_most"),
+    [("hangs up", "no connection", 4), ("hangs", "timed out", 3), ("drips", "timed out", 3)],
+    indirect=["listener"],
+)
+def test_one_series_of_tries_for_all_requests_of_a_command(impatient, listener, why, at_most):
+    """When the tries of one request are used up the rest fails at once, with the same error and no connection."""
+    client = Client(Connection(listener.url, KEY), outage=Outage())
+    failures = _ask_in_threads(client, 20)
+    assert failures == [f"{listener.url} does not answer ({why}); is the service running?"] * 20
+    assert 2 <= listener.connections <= at_most
+
+
+@pytest.mark.parametrize("listener", ["hangs up"], indirect=True)
+def test_a_service_that_goes_away_in_the_middle_costs_one_series_too(impatient, listener, service):
+    """After answers, each thread may meet the outage with one try; only one of them tries again."""
+    client = Client(Connection(service.url, service.key), outage=Outage())
+    client.accounts()
+    client.url = listener.url
+    assert len(set(_ask_in_threads(client, 20))) == 1
+    assert 4 <= listener.connections <= 4 + 3
+
+
+@pytest.mark.parametrize("listener", ["hangs up"], indirect=True)
+def test_a_client_that_lives_on_recovers(impatient, listener, service):
+    """Without a shared outage, as in the command line, every request has tries of its own."""
+    client = Client(Connection(listener.url, service.key))
+    assert len(set(_ask_in_threads(client, 2))) == 1
+    client.url = service.url
+    assert client.accounts()
+
+
+def test_a_key_that_is_refused_is_not_tried_for_every_resource(wire):
+    """What the service said of the key once holds for the whole command."""
+    wire.get(ONE, **problem("key-ended", 401))
+    client = Client(Connection(URL, KEY), outage=Outage())
+    for _ in range(20):
+        with pytest.raises(errors.NotAuthorized, match="what is wrong") as caught:
+            client.integration("int_7")
+        assert caught.value.problem == "key-ended"
+    assert len(wire.calls) == 1
+
+
+def test_a_refused_key_of_the_stack_may_be_the_last_ups(wire):
+    """`refresh` and `destroy` see the configuration of the last `up`, so the error names the way to the present one."""
+    wire.get(ONE, **problem("key-ended", 401))
+    with pytest.raises(errors.NotAuthorized) as ours:
+        Client(Connection(URL, KEY)).integration("int_7")
+    assert str(ours.value) == "what is wrong"
+    with pytest.raises(errors.NotAuthorized) as theirs:
+        Client(Connection(URL, KEY, "stack", "stack")).integration("int_7")
+    assert str(theirs.value) == (
+        "what is wrong; it is from the stack's configuration (private-integrations:adminKey), of which refresh and "
+        "destroy use the copy of the last up: after replacing the key, run them with --run-program"
+    )
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+@pytest.mark.parametrize("listener", ["hangs up"], indirect=True)
+def test_no_proxy_gets_what_goes_to_this_machine(impatient, listener, service, monkeypatch, variable):
+    """A proxy of the environment would read the key, which goes to a loopback address in clear."""
+    monkeypatch.setenv(variable, listener.url)
+    port = service.url.rsplit(":", 1)[1]
+    for host in ("127.0.0.1", "localhost", "LOCALHOST"):
+        assert Client(Connection(f"http://{host}:{port}", service.key)).accounts()
+    assert listener.connections == 0
+
+
+def test_https_goes_through_the_proxy_of_the_environment(monkeypatch):
+    """There the proxy sees the host and nothing more; NO_PROXY is honoured."""
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
+    assert Client(Connection(URL, KEY))._session.proxies["https"] == "http://proxy.example.com:3128"
+    monkeypatch.setenv("NO_PROXY", "integrations.example.com")
+    assert not Client(Connection(URL, KEY))._session.proxies
 
 
 def test_the_tree_of_errors():

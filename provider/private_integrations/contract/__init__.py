@@ -39,6 +39,7 @@ from .keys import (
     new_sealing_key,
 )
 from .problems import PROBLEM_PREFIX, Problem
+from .rules import ScopeRule, ServiceRules
 from .tokens import (
     CANCELLED,
     LEAKED,
@@ -200,11 +201,13 @@ __all__ = [
     "Role",
     "RotationPolicy",
     "ScopeActivity",
+    "ScopeRule",
     "Scopes",
     "Seconds",
     "Secret",
     "ServiceAlarm",
     "ServiceAlarmKind",
+    "ServiceRules",
     "TokenState",
     "TokenStates",
     "UnusedScope",

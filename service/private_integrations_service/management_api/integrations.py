@@ -11,6 +11,7 @@ from private_integrations.contract import (
     IntegrationEdit,
     IntegrationList,
     IntegrationRequest,
+    ServiceRules,
 )
 
 from ..operations import integrations
@@ -88,6 +89,12 @@ def delete_integration(integration_id: str, asking: Asking, claim: str | None = 
         return unless_refused(integrations.delete(write, integration_id, claim, actor=asking.actor))
 
     return Deletion(deleted=asking.database.ending(asking.now, delete))
+
+
+@router.get("/rules")
+def read_rules(asking: Asking) -> ServiceRules:
+    """What the service accepts: the limits in force, and the scopes with the kinds of accounts that may hold them."""
+    return asking.rules.on_the_wire()
 
 
 def next_page(found: list[Any]) -> str | None:

@@ -6,14 +6,16 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from private_integrations.acceptance import refuse_period
 from private_integrations.contract import (
     Integration,
     IntegrationEdit,
     IntegrationRequest,
     RotationPolicy,
+    ScopeRule,
+    ServiceRules,
     instant_text,
 )
-from private_integrations.durations import format_duration
 from private_integrations.policy import Policy, refuse_policy
 from private_integrations.schedules import read_schedule
 
@@ -46,15 +48,19 @@ class Rules:
         return self._refuse_rotation(rotation)
 
     def _refuse_rotation(self, rotation: RotationPolicy | None) -> Refused | None:
-        refusal = _impossible(rotation) or self._too_often(Policy.from_the_wire(rotation))
+        refusal = _impossible(rotation) or refuse_period(Policy.from_the_wire(rotation), self.settings.minimum_period)
         return None if refusal is None else Refused("rotation-not-allowed", refusal)
 
-    def _too_often(self, policy: Policy) -> str | None:
-        period, floor = policy.period, self.settings.minimum_period
-        if period is None or period >= floor:
-            return None
-        rule = policy.rule if policy.schedule is None else f"{policy.rule} fires after {format_duration(period)}, which"
-        return f"{rule} is below the service's minimum of {format_duration(floor)}"
+    def on_the_wire(self) -> ServiceRules:
+        """The rules as the API tells them, for those who decide by the same functions before they ask."""
+        return ServiceRules(
+            minimum_period_seconds=int(self.settings.minimum_period.total_seconds()),
+            superseded_tokens=self.settings.superseded_tokens,
+            scopes=[
+                ScopeRule(name=name, account_kinds=sorted(scope.account_kinds), oauth_only=scope.pit_refused)
+                for name, scope in sorted(self.catalogue.scopes.items())
+            ],
+        )
 
 
 @dataclass(frozen=True)
