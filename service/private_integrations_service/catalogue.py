@@ -85,12 +85,12 @@ class Catalogue:
     @classmethod
     def load(cls) -> "Catalogue":
         """Read the catalogue that comes with the package (its format: docs/platform.md §9)."""
-        text = resources.files(__package__).joinpath("data/scopes.json").read_text("utf-8")
-        data = json.loads(text)
+        published, additions = _data("scopes.json"), _data("additions.json")
         scopes = {
-            entry["name"]: Scope(_account_kinds(entry["access"]), entry["pit_refused"]) for entry in data["scopes"]
+            entry["name"]: Scope(_account_kinds(entry["access"]), entry["pit_refused"]) for entry in published["scopes"]
         }
-        endpoints = tuple(_endpoint(entry, scopes) for entry in data["endpoints"])
+        entries = sorted([*published["endpoints"], *additions["endpoints"]], key=_place)
+        endpoints = tuple(_endpoint(entry, scopes) for entry in entries)
         return cls(endpoints, MappingProxyType(scopes), _trees(endpoints))
 
     def refuse_scope(self, scope: str, account_kind: str) -> str | None:
@@ -142,6 +142,15 @@ class Catalogue:
     def _suggestion(self, scope: str) -> str:
         near = difflib.get_close_matches(scope, self.scopes, n=3, cutoff=_NEAR)
         return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _data(name: str) -> Any:
+    return json.loads(resources.files(__package__).joinpath("data", name).read_text("utf-8"))
+
+
+def _place(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """Sort by path, then by method, as the published data is."""
+    return entry["path"], entry["method"]
 
 
 def _endpoint(entry: Mapping[str, Any], scopes: Mapping[str, Scope]) -> Endpoint:

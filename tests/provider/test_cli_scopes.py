@@ -26,7 +26,7 @@ def test_all_of_them(scopes):
     assert (code, err, len(lines)) == (0, "", 170)
     assert ["contacts.readonly", "sub-accounts", "10"] in lines
     assert ["charges.write", "nobody", "(OAuth", "apps", "only)", "2"] in lines
-    assert ["files.readonly", "agencies,", "sub-accounts", "(undocumented)", "0"] in lines
+    assert ["files.readonly", "agencies,", "sub-accounts", "(undocumented)", "1"] in lines
 
 
 def test_what_a_scope_opens(scopes):
@@ -54,7 +54,7 @@ def test_what_a_scope_opens(scopes):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("files.readonly", "files.readonly opens no endpoint that is documented"),
+        ("twilioaccount.read", "twilioaccount.read opens no endpoint that is documented"),
         ("charges.write", "no private integration can hold charges.write: it is for OAuth apps only"),
     ],
 )
@@ -77,6 +77,7 @@ def test_a_scope_of_little_use(scopes, name, said):
             ("GET", "/locations/{locationId}"),
             ["GET /locations/{locationId}", "locations.readonly", "agencies, sub-accounts", "any"],
         ),
+        (("GET", "/files/d/abc"), ["GET /files/d/{slug}", "files.readonly", "sub-accounts", "any"]),
         (
             ("DELETE", "/contacts/c/campaigns/remove-all"),
             ["DELETE /contacts/{contactId}/campaigns/remove-all", "contacts.write", "sub-accounts", "v3"],
@@ -140,8 +141,8 @@ def test_search(scopes):
     found = json.loads(out)
     assert [scope["name"] for scope in found["scopes"]] == ["locations/customValues.write"]
     assert [endpoint["path"] for endpoint in found["endpoints"]] == ["/locations/{locationId}/customValues/{id}"]
-    code, out, _ = scopes("--search", "files.read")
-    assert (code, out.splitlines()[1].split()[0]) == (0, "files.readonly")
+    code, out, _ = scopes("--search", "twilioaccount")
+    assert (code, out.splitlines()[1].split()[0]) == (0, "twilioaccount.read")
     code, out, err = scopes("--search", "nothing has this")
     assert (code, out, err) == (1, "", 'private-integrations: no scope and no endpoint has all of "nothing has this"\n')
 

@@ -5,16 +5,18 @@ import random
 import re
 import sys
 from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from private_integrations_service.catalogue import Catalogue
+from throwaway import REPOSITORY
 
 LOCATION_ONLY = frozenset({"sub_account"})
 
 
 def test_every_endpoint_is_found_by_its_own_path(catalogue: Catalogue) -> None:
-    """Each of the 667 endpoints is found by its path, with and without a trailing slash, or has a twin that rules."""
+    """Each of the 668 endpoints is found by its path, with and without a trailing slash, or has a twin that rules."""
     for endpoint in catalogue.endpoints:
         path = endpoint.path.replace("{", "x").replace("}", "x")
         for spelling in (path.rstrip("/"), path.rstrip("/") + "/"):
@@ -22,7 +24,7 @@ def test_every_endpoint_is_found_by_its_own_path(catalogue: Catalogue) -> None:
             assert match is not None, endpoint
             assert (match.endpoint.scope, match.endpoint.account_kinds) == (endpoint.scope, endpoint.account_kinds)
             assert len(match.params) == len(endpoint.parameters)
-    assert len(catalogue.endpoints) == 667
+    assert len(catalogue.endpoints) == 668
 
 
 @pytest.mark.parametrize(
@@ -143,6 +145,40 @@ def test_who_an_endpoint_accepts(catalogue: Catalogue, method: str, path: str, k
     assert match.endpoint.account_kinds == kinds
 
 
+def test_a_file_is_read_with_files_readonly(catalogue: Catalogue) -> None:
+    """The file operation of the official JavaScript client is in the catalogue, with the scope that its name implies."""
+    match = catalogue.match("GET", "/files/d/some-slug")
+    assert match is not None
+    assert (match.endpoint.path, match.params) == ("/files/d/{slug}", {"slug": "some-slug"})
+    assert (match.endpoint.scope, match.endpoint.account_kinds) == ("files.readonly", LOCATION_ONLY)
+    assert not match.endpoint.v3_only
+
+
+def test_additions_name_their_source_and_repeat_nothing() -> None:
+    """What the vendor's specifications lack stays apart from them: each addition says where it is from."""
+    folder = resources.files("private_integrations_service") / "data"
+    published, additions = (json.loads((folder / name).read_text()) for name in ("scopes.json", "additions.json"))
+    known = {(entry["method"], entry["path"]) for entry in published["endpoints"]}
+    scopes = {scope["name"] for scope in published["scopes"]}
+    assert not [entry for entry in published["endpoints"] if "source" in entry]
+    for entry in additions["endpoints"]:
+        assert entry["source"]
+        assert (entry["method"], entry["path"]) not in known
+        assert scopes.issuperset(entry["scopes"])
+
+
+def test_every_operation_of_the_official_javascript_client_is_known(catalogue: Catalogue) -> None:
+    """Each method and path template in the client's own code leads to an endpoint of the catalogue."""
+    services = Path(".venv/javascript/node_modules/@gohighlevel/api-client/dist/lib/code")
+    sources = [source.read_text() for source in (REPOSITORY / services).rglob("*.js")]
+    methods = [found for text in sources for found in re.findall(r"^ +method: '([A-Z]+)'", text, re.MULTILINE)]
+    operation = r"method: '([A-Z]+)',\s+url: (?:\(0, request_utils_1\.buildUrl\)\()?'([^']+)'"
+    operations = [found for text in sources for found in re.findall(operation, text)]
+    assert len(operations) == len(methods) > 500
+    unknown = [(method, path) for method, path in operations if not catalogue.match(method, path)]
+    assert unknown == []
+
+
 def test_no_endpoint_without_a_scope_is_open(catalogue: Catalogue) -> None:
     """Whatever a token opens, a scope stands for it."""
     assert not [endpoint for endpoint in catalogue.endpoints if endpoint.scope is None and endpoint.account_kinds]
@@ -200,7 +236,7 @@ def _steps(catalogue: Catalogue, method: str, path: str) -> int:
 
 
 def test_every_route_costs_the_same(catalogue: Catalogue) -> None:
-    """A match takes a few steps, and a few more for each segment of its path: the other 666 endpoints cost nothing."""
+    """A match takes a few steps, and a few more for each segment of its path: the other 667 endpoints cost nothing."""
     for endpoint in catalogue.endpoints:
         path = re.sub(r"\{[^}]*\}", "x1", endpoint.path)
         most = 14 + 6 * len(path.strip("/").split("/"))
