@@ -146,7 +146,7 @@ def test_who_an_endpoint_accepts(catalogue: Catalogue, method: str, path: str, k
 
 
 def test_a_file_is_read_with_files_readonly(catalogue: Catalogue) -> None:
-    """The file operation of the official JavaScript client is in the catalogue, with the scope that its name implies."""
+    """The file operation of the official JavaScript client is in the catalogue, with the scope of its name."""
     match = catalogue.match("GET", "/files/d/some-slug")
     assert match is not None
     assert (match.endpoint.path, match.params) == ("/files/d/{slug}", {"slug": "some-slug"})

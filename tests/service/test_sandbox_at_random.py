@@ -41,6 +41,19 @@ NAMES = [
         "searchAfter",
     ),
     *("sort", "query", "limit", "skip", "startAfter", "startAfterId", "number", "dataType", "value", "model", "order"),
+    *(
+        "pipelineId",
+        "pipelineStageId",
+        "contactId",
+        "status",
+        "monetaryValue",
+        "date",
+        "endDate",
+        "q",
+        "getNotes",
+        "ids",
+    ),
+    *("location_id", "startAfter", "showDrafted", "sortDirection", "type", "role", "lostReasonId", "campaignId"),
     *("id", "key", "field_value", "fieldValue", "assignedTo", "companyId", "deleteTwilioAccount", "picklistOptions"),
 ]
 texts = st.text(max_size=12) | st.sampled_from(
@@ -73,6 +86,7 @@ def test_whatever_is_sent_is_answered(api, desk, accounts, endpoint):
         path = endpoint.path.replace("{locationId}", accounts.location)
         path = re.sub(r"\{\w+\}", lambda _: quote(data.draw(parameter), safe=""), path)
         sent = [*query, ("locationId", accounts.location)] if located else query
+        sent = [*sent, ("companyId", accounts.agency)] if endpoint.path == "/users/search" else sent
         target = path + "?" + "&".join(f"{quote(name)}={quote(value)}" for name, value in sent)
         version = "2021-07-28" if endpoint.removed_in_v3 else data.draw(VERSIONS)
         answer = api.ask(endpoint.method, target, content, version="v3" if endpoint.v3_only else version)

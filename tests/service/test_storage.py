@@ -14,8 +14,12 @@ from sqlalchemy import create_engine, exc, insert, select
 from private_integrations_service.actor import Actor
 from private_integrations_service.storage import tables
 from private_integrations_service.storage.audit import record
+from private_integrations_service.storage.calendars import list_calendars
+from private_integrations_service.storage.campaigns import list_campaigns
 from private_integrations_service.storage.database import FILE_NAME, open_database
+from private_integrations_service.storage.furniture import furnish
 from private_integrations_service.storage.integrations import integration_by_id
+from private_integrations_service.storage.pipelines import list_pipelines
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -85,6 +89,37 @@ def test_tags_of_an_older_release_are_kept_in_lower_case():
     older.dispose()
     assert [row.fields for row in rows] == [{"tags": ["vip", "été"], "city": "Lyon"}, {}]
     assert [tuple(tag) for tag in tags] == [("t2", "a", "vip"), ("t3", "b", "vip"), ("t4", "a", "lead")]
+
+
+def test_locations_of_an_older_release_get_a_pipeline():
+    """The migration that adds pipelines gives every location that is there one, with a calendar and a campaign."""
+    migrations = importlib.resources.files("private_integrations_service") / "migrations"
+    older = create_engine("sqlite://", module=sqlite)
+    with older.connect() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(migrations))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.exec_driver_sql("INSERT INTO accounts VALUES ('a', 'Agency', 'agency', NULL, 0)")
+        for id_ in ("l1", "l2"):
+            connection.exec_driver_sql(f"INSERT INTO accounts VALUES ('{id_}', 'Location', 'sub_account', 'a', 0)")
+        command.upgrade(config, "head")
+        kept = {location: _begins_with(connection, location) for location in ("a", "l1", "l2")}
+        furnish(connection, "new")
+        fresh = _begins_with(connection, "new")
+        ids = [row.id for row in connection.execute(select(tables.pipelines))]
+    older.dispose()
+    assert kept == {"a": ([], [], []), "l1": fresh, "l2": fresh}
+    assert len(set(ids)) == len(ids) == 3
+    assert {len(id_) for id_ in ids} == {20}
+
+
+def _begins_with(connection, location):
+    """What a location has, but for the ids."""
+    pipelines = [(found.name, [stage.name for stage in found.stages]) for found in list_pipelines(connection, location)]
+    calendars = [(found.name, found.active, found.fields) for found in list_calendars(connection, location)]
+    campaigns = [(found.name, found.status) for found in list_campaigns(connection, location)]
+    return pipelines, calendars, campaigns
 
 
 def test_a_database_is_opened_again(tmp_path):

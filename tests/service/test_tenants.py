@@ -18,9 +18,12 @@ from management import API, problem
 from private_integrations.contract import digest_of, new_management_key, new_sealing_key, new_webhook_secret
 from private_integrations_service.catalogue import Catalogue
 from private_integrations_service.management_api import management_api
+from private_integrations_service.permissions import Membership
 from private_integrations_service.sandbox import _HANDLERS
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
+from private_integrations_service.storage.users import User, add_user, save_membership
+from private_integrations_service.tokens import new_id
 from throwaway import running_service
 
 CATALOGUE = Catalogue.load()
@@ -214,12 +217,13 @@ BODIES = {
     "/locations/{locationId}/tags": {"name": "x"},
     "/locations/{locationId}/customFields": {"name": "x", "dataType": "TEXT"},
     "/locations/{locationId}/customValues": {"name": "x", "value": "y"},
+    "/opportunities/": {"name": "x", "status": "open"},
 }
-LOCATED = ("/contacts/", "/businesses/", "/custom-fields/", "/custom-fields/folder")
+LOCATED = ("/contacts/", "/businesses/", "/custom-fields/", "/custom-fields/folder", "/opportunities/")
 # Parameters that name nothing that the sandbox keeps.
 FREE = {"campaignId": "c1", "workflowId": "w1", "type": "add", "objectKey": "custom_objects.pets"}
-# Fields of objects lie in a folder.
-PARENTS = {"/custom-fields/": ("parentId", "/custom-fields/folder")}
+# Fields of objects lie in a folder, opportunities are of a contact.
+PARENTS = {"/custom-fields/": ("parentId", "/custom-fields/folder"), "/opportunities/": ("contactId", "/contacts/")}
 ELSEWHERE = {"businessId": "/businesses/"}
 
 
@@ -229,13 +233,15 @@ class Owner:
     def __init__(self, api, desk, account):
         self._api = api
         self._account = account
+        self._database, self._now = desk.database, desk.clock()
         scopes = {endpoint.scope for endpoint in CATALOGUE.endpoints if (endpoint.method, endpoint.path) in _HANDLERS}
         allowed = [scope for scope in sorted(scopes) if CATALOGUE.refuse_scope(scope, "sub_account") is None]
         self._token = desk.token_with(*allowed, account=account)
 
-    def ask(self, method, path, body=None):
-        """One request, under a version that every endpoint is served under."""
-        version = "2021-07-28" if path.partition("?")[0].endswith("/campaigns/removeAll") else "v3"
+    def ask(self, method, path, body=None, version=None):
+        """One request, under a version that its endpoint is served under unless said otherwise."""
+        older = path.partition("?")[0].endswith("/campaigns/removeAll")
+        version = version or ("2021-07-28" if older else "v3")
         return self._api.ask(method, path, body, token=self._token, version=version)
 
     def path(self, template, ids):
@@ -250,18 +256,34 @@ class Owner:
             if name in FREE or name == "locationId":
                 continue
             collection = ELSEWHERE.get(name) or _collection(template, name)
-            assert collection in BODIES, f"say in BODIES what makes the {name} of {template}"
+            assert collection in (*BODIES, "/users/"), f"say in BODIES what makes the {name} of {template}"
             ids[name] = self._make(collection, ids)
         return ids
 
     def _make(self, collection, ids):
+        if collection == "/users/":
+            return self._user()
         body = BODIES[collection] | ({"locationId": self._account} if collection in LOCATED else {})
         if collection in PARENTS:
             field, above = PARENTS[collection]
             body[field] = self._make(above, ids)
+        if collection == "/opportunities/":
+            body["pipelineId"] = self.pipelines()[0]["id"]
         answer = self.ask("POST", self.path(collection, ids), body)
         assert answer.status in (200, 201), (collection, answer)
         return _id_in(answer.body)
+
+    def pipelines(self):
+        """The pipelines of this owner's location."""
+        return self.ask("GET", f"/opportunities/pipelines?locationId={self._account}").body["pipelines"]
+
+    def _user(self):
+        """Somebody who works at this owner's location: the data API makes no users."""
+        user = User(new_id("usr_"), f"{new_id()}@example.com".lower(), "Ada Lovelace", self._now)
+        with self._database.write(self._now) as write:
+            add_user(write.connection, user)
+            save_membership(write.connection, user.id, Membership(self._account, "user"))
+        return user.id.removeprefix("usr_")
 
 
 def _collection(template, name):
@@ -319,3 +341,21 @@ def test_another_location_is_refused(api, desk, database, accounts, method, temp
         assert (answer.status, answer.body["reason"]) == (403, "location-not-allowed")
     stranger.ask(method, made, BODIES.get(template, {}) | {"locationId": accounts.location})
     assert _rows_of(database, accounts.location) == before
+
+
+@pytest.mark.parametrize("template", [path for method, path in HANDLED if method == "GET" and "{" not in path])
+@pytest.mark.parametrize("version", ["2021-07-28", "v3"])
+def test_lists_of_the_sandbox_have_nothing_of_another_account(api, desk, accounts, template, version):
+    """Each list without ids in its path, asked for its own location and beside it for another's, has its own alone."""
+    owner, stranger = Owner(api, desk, accounts.location), Owner(api, desk, accounts.sister)
+    made = owner.made("/opportunities/{id}") | owner.made("/users/{userId}") | owner.made("/businesses/{businessId}")
+    foreign = {accounts.location, *made.values(), *(pipeline["id"] for pipeline in owner.pipelines())}
+    for name, own in (
+        ("locationId", accounts.sister),
+        ("location_id", accounts.sister),
+        ("companyId", accounts.agency),
+    ):
+        for other in ("", *(f"&{other}={accounts.location}" for other in ("locationId", "location_id", "altId"))):
+            answer = stranger.ask("GET", f"{template}?{name}={own}{other}", version=version)
+            assert answer.status < 500
+            assert not [value for value in foreign if value in str(answer.body)]

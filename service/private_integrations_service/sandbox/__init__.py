@@ -22,11 +22,15 @@ from . import (
     custom_fields,
     custom_values,
     enrolments,
+    location_lists,
     location_tags,
     locations,
     notes,
     object_fields,
+    opportunities,
+    pipelines,
     tasks,
+    users,
 )
 from .bodies import BODY_LIMIT, TOO_LARGE, TOO_SLOW
 from .limits import RateLimits
@@ -47,6 +51,10 @@ _HANDLERS: Mapping[tuple[str, str], Handler] = MappingProxyType(
         **custom_fields.HANDLERS,
         **custom_values.HANDLERS,
         **object_fields.HANDLERS,
+        **opportunities.HANDLERS,
+        **pipelines.HANDLERS,
+        **location_lists.HANDLERS,
+        **users.HANDLERS,
     }
 )
 

@@ -60,3 +60,8 @@ def whole_number(digits: str, default: int) -> int | None:
 def last(query: Mapping[str, Sequence[str]], name: str) -> str:
     """The parameter's last value, or nothing."""
     return query.get(name, ("",))[-1]
+
+
+def flag(value: str, *, default: bool) -> bool | None:
+    """Read `true` or `false`; None if it is neither."""
+    return {"": default, "true": True, "false": False}.get(value)

@@ -123,6 +123,14 @@ class Request:
             faults += required_text(name, next(iter(self.query.get(name, ())), None))
         return faults
 
+    def refuse_location(self, name: str) -> Refusal | None:
+        """Refuse a location that the token doesn't reach, among the values of this parameter of the query."""
+        for location in self.query.get(name, ()):
+            refusal = refuse_location(self.granted.match.endpoint, self.granted.grant, location, None)
+            if location and refusal is not None:
+                return refusal
+        return None
+
 
 Handler = Callable[[Request], Reply | Refusal]
 """Answers a request; runs in a worker thread and may wait for the database."""

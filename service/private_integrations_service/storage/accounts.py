@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from private_integrations.contract import Account
 
+from .furniture import furnish
 from .tables import accounts
 
 
@@ -32,8 +33,10 @@ def account_by_id(connection: Connection, account_id: str) -> Account | None:
 
 
 def add_account(connection: Connection, account: Account, now: datetime) -> None:
-    """Store a new account."""
+    """Store a new account; a sub-account begins with a pipeline, a calendar and a campaign."""
     connection.execute(insert(accounts).values(**account.model_dump(), created_at=now))
+    if account.kind == "sub_account":
+        furnish(connection, account.id)
 
 
 def rename_account(connection: Connection, account_id: str, name: str) -> None:

@@ -40,7 +40,7 @@ NEWEST_FIRST = ListOrder("added_at", descending=True)
 
 @dataclass(frozen=True)
 class Position:
-    """A place in a list of contacts: behind this instant and id, in the list's order."""
+    """A place in a list of contacts or opportunities: behind this instant and id, in the list's order."""
 
     instant: datetime
     id: str

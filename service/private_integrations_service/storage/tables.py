@@ -294,6 +294,57 @@ def _of_contacts(name: str) -> Table:
 notes = _of_contacts("notes")
 tasks = _of_contacts("tasks")
 
+pipelines = Table(
+    "pipelines",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("name", String, nullable=False),
+    Column("stages", JSON, nullable=False),
+    Index("ix_pipelines_account_id", "account_id"),
+)
+
+opportunities = Table(
+    "opportunities",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("contact_id", String, ForeignKey("contacts.id", ondelete="CASCADE"), nullable=False),
+    Column("pipeline_id", String, ForeignKey("pipelines.id"), nullable=False),
+    Column("stage_id", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("fields", JSON, nullable=False),
+    Column("added_at", Instant, nullable=False),
+    Column("updated_at", Instant, nullable=False),
+    Column("stage_changed_at", Instant, nullable=False),
+    Column("status_changed_at", Instant, nullable=False),
+    CheckConstraint("status IN ('open', 'won', 'lost', 'abandoned', 'all')", name="status"),
+    Index("ix_opportunities_account_id_added_at_id", "account_id", "added_at", "id"),
+    Index("ix_opportunities_contact_id", "contact_id"),
+    Index("ix_opportunities_pipeline_id", "pipeline_id"),
+)
+
+calendars = Table(
+    "calendars",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("name", String, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("fields", JSON, nullable=False),
+    Index("ix_calendars_account_id", "account_id"),
+)
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("name", String, nullable=False),
+    Column("status", String, nullable=False),
+    Index("ix_campaigns_account_id", "account_id"),
+)
+
 object_fields = Table(
     "object_fields",
     metadata,

@@ -1,0 +1,206 @@
+"""Users: the people of the settings pages, as far as they have a place in an account that the token reaches."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from sqlalchemy import Connection
+
+from ..authorizer.replies import Refusal, Reply
+from ..permissions import Membership
+from ..storage.accounts import accounts_within
+from ..storage.users import User, users_in
+from .answers import not_found
+from .bodies import invalid, one_of
+from .queries import LARGEST_SKIP, flag, last, number_faults, query_text, whole_number
+from .requests import Request
+
+_DEFAULT_LIMIT = 25
+_LARGEST_LIMIT = 100
+_ORDERS = ("name", "firstName", "lastName", "email", "dateAdded")
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user as a token reaches them: whether they have a place in its agency, are an admin, and in which locations."""
+
+    user: User
+    in_agency: bool
+    is_admin: bool
+    locations: tuple[str, ...]
+
+    @property
+    def id(self) -> str:
+        """The user's id in the form of the platform's, without the prefix that ids have elsewhere."""
+        return self.user.id.removeprefix("usr_")
+
+    @property
+    def kind(self) -> str:
+        """What the platform calls the type of a user."""
+        return "agency" if self.in_agency else "account"
+
+    @property
+    def role(self) -> str:
+        """The highest role in any of these accounts."""
+        return "admin" if self.is_admin else "user"
+
+
+@dataclass(frozen=True)
+class Search:
+    """What `GET /users/search` asks for; an empty value means any."""
+
+    skip: int
+    limit: int
+    text: str
+    kind: str
+    role: str
+    ids: frozenset[str]
+    location: str
+    order: str
+    descending: bool
+
+
+def list_users(request: Request) -> Reply | Refusal:
+    """Answer `GET /users/`: everybody of the location, by name."""
+    faults = request.query_faults()
+    if faults:
+        return invalid(faults)
+    with request.database.read() as connection:
+        people = _people(connection, request.account_id)
+    return Reply(
+        200, {"users": [_listed(person) for person in sorted(people, key=lambda person: _place(person, "name"))]}
+    )
+
+
+def search_users(request: Request) -> Reply | Refusal:
+    """Answer `GET /users/search`: the people whom the token reaches; `count` is everybody found, not the page."""
+    search = _read_search(request)
+    if isinstance(search, Refusal):
+        return search
+    with request.database.read() as connection:
+        company = _company_of(connection, request.account_id)
+        people = _people(connection, request.account_id)
+    # Calendars of the sandbox are not synchronized with others.
+    empty = last(request.query, "companyId") != company or last(request.query, "enabled2waySync") == "true"
+    found = [] if empty else [person for person in people if _matches(person, search)]
+    found.sort(key=lambda person: _place(person, search.order), reverse=search.descending)
+    page = found[search.skip : search.skip + search.limit]
+    return Reply(200, {"users": [_listed(person) for person in page], "count": len(found)})
+
+
+def read_user(request: Request) -> Reply | Refusal:
+    """Answer `GET /users/{userId}`, without an envelope."""
+    user_id = request.parameter("userId")
+    with request.database.read() as connection:
+        people = _people(connection, request.account_id)
+    found = next((person for person in people if person.id == user_id), None)
+    return not_found("User", user_id) if found is None else Reply(200, _shown(found))
+
+
+def _people(connection: Connection, account_id: str) -> list[Person]:
+    """Find the people with a place in the account or, if it is an agency, in its sub-accounts; those that sign in."""
+    accounts = accounts_within(connection, [account_id])
+    kinds = {account.id: account.kind for account in accounts}
+    places: dict[str, list[Membership]] = {}
+    users: dict[str, User] = {}
+    for user, place in users_in(connection, list(kinds)):
+        if user.disabled_at is None:
+            users[user.id] = user
+            places.setdefault(user.id, []).append(place)
+    return [_person(user, places[user.id], kinds) for user in users.values()]
+
+
+def _person(user: User, places: Sequence[Membership], kinds: Mapping[str, str]) -> Person:
+    return Person(
+        user=user,
+        in_agency=any(kinds[place.account_id] == "agency" for place in places),
+        is_admin=any(place.role == "admin" for place in places),
+        locations=tuple(sorted(place.account_id for place in places if kinds[place.account_id] == "sub_account")),
+    )
+
+
+def _company_of(connection: Connection, account_id: str) -> str:
+    """Return the agency that the account is, or belongs to."""
+    [account] = (found for found in accounts_within(connection, [account_id]) if found.id == account_id)
+    return account.agency_id or account.id
+
+
+def _read_search(request: Request) -> Search | Refusal:
+    query = request.query
+    skip = whole_number(last(query, "skip"), 0)
+    limit = whole_number(last(query, "limit"), _DEFAULT_LIMIT)
+    order, direction = last(query, "sort") or "name", last(query, "sortDirection") or "asc"
+    faults = request.query_faults()
+    faults += [*number_faults("skip", skip, 0, LARGEST_SKIP), *number_faults("limit", limit, 1, _LARGEST_LIMIT)]
+    faults += [*one_of("sort", order, _ORDERS), *one_of("sortDirection", direction, ("asc", "desc"))]
+    faults += query_text("query", last(query, "query"))
+    if flag(last(query, "enabled2waySync"), default=False) is None:
+        faults.append("enabled2waySync must be a boolean value")
+    if faults or skip is None or limit is None:
+        return invalid(faults)
+    return Search(
+        skip=skip,
+        limit=limit,
+        text=last(query, "query").lower(),
+        kind=last(query, "type"),
+        role=last(query, "role"),
+        ids=frozenset(_among(query.get("ids", ()))),
+        location=last(query, "locationId"),
+        order=order,
+        descending=direction == "desc",
+    )
+
+
+def _among(values: Iterable[str]) -> list[str]:
+    """Split lists that are written with commas, or by repeating the parameter."""
+    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+
+
+def _matches(person: Person, search: Search) -> bool:
+    texts = (person.user.name.lower(), person.user.email)
+    return (
+        any(search.text in text for text in texts)
+        and search.kind in ("", person.kind)
+        and search.role in ("", person.role)
+        and (not search.ids or person.id in search.ids)
+        and (not search.location or search.location in person.locations)
+    )
+
+
+def _place(person: Person, order: str) -> tuple[str, str]:
+    user = person.user
+    first, last_ = _names(user)
+    values = {"firstName": first, "lastName": last_, "email": user.email, "dateAdded": user.created_at.isoformat()}
+    return values.get(order, user.name).lower(), user.id
+
+
+def _names(user: User) -> tuple[str, str]:
+    first, _, last_ = user.name.partition(" ")
+    return first, last_.strip()
+
+
+def _shown(person: Person) -> dict[str, object]:
+    first, last_ = _names(person.user)
+    return {
+        "id": person.id,
+        "name": person.user.name,
+        "firstName": first,
+        "lastName": last_,
+        "email": person.user.email,
+        "phone": "",
+        "extension": "",
+        "roles": {"type": person.kind, "role": person.role, "locationIds": person.locations},
+    }
+
+
+def _listed(person: Person) -> dict[str, object]:
+    return {**_shown(person), "deleted": False}
+
+
+HANDLERS = MappingProxyType(
+    {
+        ("GET", "/users/"): list_users,
+        ("GET", "/users/search"): search_users,
+        ("GET", "/users/{userId}"): read_user,
+    }
+)
