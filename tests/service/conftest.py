@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import data_api as served
 from certificates import make_certificates
 from management import Management
 from private_integrations.contract import Account, GenerationRequest, Integration, IntegrationEdit, IntegrationRequest
@@ -317,3 +318,27 @@ def receiver(certificates: Path) -> Iterator[Receiver]:
     """The receiver of webhooks `hooks.test`."""
     with receiving(certificates, "hooks.test") as made:
         yield made
+
+
+@pytest.fixture(scope="module", params=["sandbox", "gateway"])
+def serving(
+    request: pytest.FixtureRequest, service: Service, tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue
+) -> Iterator[Service]:
+    """What serves the API to clients, and issues tokens for it: the sandbox, or a gateway before it."""
+    if request.param == "sandbox":
+        yield service
+    else:
+        with served.gateway_before(service, tmp_path_factory.mktemp("gateway"), catalogue) as gateway:
+            yield gateway
+
+
+@pytest.fixture(scope="module")
+def data_api(serving: Service, catalogue: Catalogue) -> served.DataApi:
+    """The API as it is served to clients, with a token that opens all that they call."""
+    return served.DataApi(serving.url, served.token_of(serving, *served.all_scopes(catalogue)), serving.account)
+
+
+@pytest.fixture
+def unique() -> str:
+    """A word that nothing else in the account has."""
+    return new_id("x").lower()

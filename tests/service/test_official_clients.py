@@ -10,7 +10,6 @@ import pkgutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -20,78 +19,12 @@ from gohighlevel_api import AuthenticatedClient, models
 from gohighlevel_api.errors import UnexpectedStatus
 from gohighlevel_api.types import Response
 
-from private_integrations.client import Client
-from private_integrations.connection import Connection
-from private_integrations.contract import AccountRequest, IntegrationRequest, UpstreamRequest, new_sealing_key
+from data_api import DataApi, token_of
 from private_integrations_service.catalogue import Catalogue
-from private_integrations_service.tokens import new_id
-from throwaway import REPOSITORY, Service, running_service
+from throwaway import REPOSITORY, running_service
 
 SCRIPT = REPOSITORY / "tests" / "javascript" / "client.mjs"
 MODULES = REPOSITORY / ".venv" / "javascript"
-COVERED = ("/contacts/", "/businesses/", "/locations/", "/custom-fields/")
-
-
-@dataclass(frozen=True)
-class DataApi:
-    """Where the API is served, a token for it, and the token's account."""
-
-    url: str
-    token: str = field(repr=False)
-    account: str
-
-
-def token_of(service: Service, *scopes: str) -> str:
-    """A token of a new integration of the demo account with these scopes."""
-    client = Client(Connection(service.url, service.key))
-    request = IntegrationRequest(account=service.account, name="clients", scopes=list(scopes), claim=new_id("claim_"))
-    made = client.declare(f"test/clients/{new_id()}", request)
-    return client.issue(made.id, 1, issuer="test", holding=None, overlap_seconds=0, reason="").token
-
-
-def all_scopes(catalogue: Catalogue) -> list[str]:
-    """The scopes of all operations that the suite covers, as far as a sub-account may hold them."""
-    named = {endpoint.scope for endpoint in catalogue.endpoints if endpoint.path.startswith(COVERED)}
-    return sorted(scope for scope in named if scope and catalogue.refuse_scope(scope, "sub_account") is None)
-
-
-@contextmanager
-def gateway_before(upstream: Service, folder: Path, catalogue: Catalogue) -> Iterator[Service]:
-    """A gateway whose upstream is another service's sandbox; it has the same account, and one token for it."""
-    keys = folder / "sealing.keys"
-    keys.touch(0o600)
-    keys.write_text(new_sealing_key())
-    with running_service(folder / "data", "--upstream", upstream.url, "--sealing-keys", str(keys)) as gateway:
-        client = Client(Connection(gateway.url, gateway.key))
-        client.put_account("agency", AccountRequest(name="Agency", kind="agency"))
-        client.put_account(upstream.account, AccountRequest(name="Location", agency_id="agency"))
-        credential = UpstreamRequest(credential=token_of(upstream, *all_scopes(catalogue)))
-        client.set_upstream(upstream.account, credential)
-        yield replace(gateway, account=upstream.account)
-
-
-@pytest.fixture(scope="module", params=["sandbox", "gateway"])
-def serving(
-    request: pytest.FixtureRequest, service: Service, tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue
-) -> Iterator[Service]:
-    """What serves the API, and issues tokens for it: the sandbox, or a gateway before it."""
-    if request.param == "sandbox":
-        yield service
-    else:
-        with gateway_before(service, tmp_path_factory.mktemp("gateway"), catalogue) as gateway:
-            yield gateway
-
-
-@pytest.fixture(scope="module")
-def data_api(serving: Service, catalogue: Catalogue) -> DataApi:
-    """The API with a token that opens all that the suite covers."""
-    return DataApi(serving.url, token_of(serving, *all_scopes(catalogue)), serving.account)
-
-
-@pytest.fixture
-def unique() -> str:
-    """A word that nothing else in the account has."""
-    return new_id("x").lower()
 
 
 # PyPI gohighlevel-api.
@@ -505,6 +438,41 @@ def test_javascript_custom_values(js, data_api, unique):
     assert updated == {**value, "value": "8-4"}
     assert updated in js("locations", "getCustomValues", its)["customValues"]
     assert js("locations", "deleteCustomValue", one)["succeded"] is True
+
+
+def test_javascript_opportunities(js, data_api, js_contact, unique):
+    """An opportunity is created, found in the names of v2, updated, won, read and deleted."""
+    [pipeline] = js("opportunities", "getPipelines", {"locationId": data_api.account})["pipelines"]
+    placed = {"locationId": data_api.account, "pipelineId": pipeline["id"], "contactId": js_contact["id"]}
+    made = js("opportunities", "createOpportunity", {**placed, "name": unique, "status": "open"})["opportunity"]
+    one = {"id": made["id"]}
+    search = {"locationId": data_api.account, "pipelineId": pipeline["id"], "contactId": js_contact["id"], "limit": 5}
+    found = js("opportunities", "searchOpportunity", {**search, "q": unique, "status": "open"})
+    assert ([each["id"] for each in found["opportunities"]], found["meta"]["total"]) == ([made["id"]], 1)
+    assert js("opportunities", "updateOpportunity", one, {"monetaryValue": 9})["opportunity"]["monetaryValue"] == 9
+    assert js("opportunities", "updateOpportunityStatus", one, {"status": "won"})["succeded"] is True
+    assert js("opportunities", "getOpportunity", one)["opportunity"]["status"] == "won"
+    assert js("opportunities", "deleteOpportunity", one)["succeded"] is True
+
+
+def test_javascript_first_calls(js, serving, data_api):
+    """What is read to offer a choice is there: users, campaigns, calendars and time zones."""
+    its = {"locationId": data_api.account}
+    assert [each["name"] for each in js("campaigns", "getCampaigns", its)["campaigns"]] == ["Welcome"]
+    assert [each["name"] for each in js("calendars", "getCalendars", its)["calendars"]] == ["First Meeting"]
+    assert "UTC" in js("locations", "getTimezones", its)["timeZones"]
+    company = js("locations", "getLocation", its)["location"]["companyId"]
+    users = js("users", "getUserByLocation", its)["users"]
+    assert js("users", "searchUsers", {"companyId": company, **its})["count"] == len(users)
+
+
+def test_javascript_files_need_their_scope(js, serving, data_api):
+    """A file is asked for with `files.readonly`; the sandbox has none and says so, once authorized."""
+    error = js.answer("files", "getFileBySlug", {"slug": "a"})["error"]
+    assert (error["statusCode"], error["response"]["reason"]) == (501, "not-implemented")
+    with javascript_client(DataApi(serving.url, token_of(serving, "contacts.readonly"), serving.account)) as client:
+        refused = client.answer("files", "getFileBySlug", {"slug": "a"})["error"]
+    assert (refused["statusCode"], refused["response"]["requiredScope"]) == (401, "files.readonly")
 
 
 def told(answer: dict[str, Any]) -> tuple[Any, ...]:

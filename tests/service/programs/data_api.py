@@ -1,0 +1,57 @@
+"""The data API as it is served to clients: by the sandbox, or by a gateway in front of one."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from private_integrations.client import Client
+from private_integrations.connection import Connection
+from private_integrations.contract import AccountRequest, IntegrationRequest, UpstreamRequest, new_sealing_key
+from private_integrations_service.catalogue import Catalogue
+from private_integrations_service.tokens import new_id
+from throwaway import Service, running_service
+
+COVERED = (
+    *("/contacts/", "/businesses/", "/locations/", "/custom-fields/"),
+    *("/opportunities/", "/users/", "/campaigns/", "/calendars/", "/files/"),
+)
+"""Paths whose operations clients call here."""
+
+
+@dataclass(frozen=True)
+class DataApi:
+    """Where the API is served, a token for it, and the token's account."""
+
+    url: str
+    token: str = field(repr=False)
+    account: str
+
+
+def token_of(service: Service, *scopes: str) -> str:
+    """A token of a new integration of the demo account with these scopes."""
+    client = Client(Connection(service.url, service.key))
+    request = IntegrationRequest(account=service.account, name="clients", scopes=list(scopes), claim=new_id("claim_"))
+    made = client.declare(f"test/clients/{new_id()}", request)
+    return client.issue(made.id, 1, issuer="test", holding=None, overlap_seconds=0, reason="").token
+
+
+def all_scopes(catalogue: Catalogue) -> list[str]:
+    """The scopes of all operations that clients call here, as far as a sub-account may hold them."""
+    named = {endpoint.scope for endpoint in catalogue.endpoints if endpoint.path.startswith(COVERED)}
+    return sorted(scope for scope in named if scope and catalogue.refuse_scope(scope, "sub_account") is None)
+
+
+@contextmanager
+def gateway_before(upstream: Service, folder: Path, catalogue: Catalogue) -> Iterator[Service]:
+    """A gateway whose upstream is another service's sandbox; it has the same account, and one token for it."""
+    keys = folder / "sealing.keys"
+    keys.touch(0o600)
+    keys.write_text(new_sealing_key())
+    with running_service(folder / "data", "--upstream", upstream.url, "--sealing-keys", str(keys)) as gateway:
+        client = Client(Connection(gateway.url, gateway.key))
+        client.put_account("agency", AccountRequest(name="Agency", kind="agency"))
+        client.put_account(upstream.account, AccountRequest(name="Location", agency_id="agency"))
+        credential = UpstreamRequest(credential=token_of(upstream, *all_scopes(catalogue)))
+        client.set_upstream(upstream.account, credential)
+        yield replace(gateway, account=upstream.account)
