@@ -81,7 +81,6 @@ def test_an_opportunity_is_made_read_changed_and_deleted(api, clock, accounts, p
         "name": "Ada Lovelace",
         "companyName": "Engines",
         "email": "ada@example.com",
-        "phone": None,
         "tags": ["vip"],
     }
     path = f"/opportunities/{made['id']}"

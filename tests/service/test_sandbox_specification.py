@@ -8,17 +8,28 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib import resources
 from typing import Any
 
 import pytest
 
 from private_integrations_service.catalogue import Catalogue
+from private_integrations_service.permissions import Membership
 from private_integrations_service.sandbox import _HANDLERS
+from private_integrations_service.storage.database import Database
+from private_integrations_service.storage.users import User, add_user, save_membership
+from private_integrations_service.tokens import new_id
 
 VERSIONS = {"v2": "2021-07-28", "v3": "v3"}
-WALKED = ("/contacts/", "/businesses/", "/locations/", "/custom-fields/")
+WALKED = (
+    *("/contacts/", "/businesses/", "/locations/", "/custom-fields/"),
+    *("/opportunities/", "/users/", "/calendars/", "/campaigns/"),
+)
 STRANGE = "zzUnknown"
+# Where a parameter of this name has other values than elsewhere.
+EXAMPLES = {("GET /opportunities/search", "order"): "added_asc"}
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 SHAPES = json.loads(
     resources.files("private_integrations_service").joinpath("data/sandbox_shapes.json").read_text("utf-8")
 )["operations"]
@@ -71,7 +82,7 @@ DIFFERENCES = (
         "the key alone names a custom field as well",
     ),
     Difference(
-        r"(POST|PUT) /contacts/.*",
+        r"(POST|PUT) /(contacts|opportunities)/.*",
         "takes as",
         ("customFields.field_value", "customFields.fieldValue"),
         "a value may be a string, a number, an array or an object, as the kind of field says",
@@ -81,6 +92,12 @@ DIFFERENCES = (
         "takes as",
         ("dateOfBirth",),
         "the specification's object is a date: its examples, and what every client sends",
+    ),
+    Difference(
+        r"(POST|PUT) /opportunities/.*",
+        "takes too",
+        ("customFields.field_value", "customFields.fieldValue"),
+        "the names of both generations are taken under every Version, as for contacts",
     ),
     Difference(
         r"POST /contacts/bulk/business",
@@ -96,7 +113,7 @@ DIFFERENCES = (
     ),
     # What an operation answers beyond the specification.
     Difference(
-        r"(DELETE|PUT|POST) /(contacts|locations|custom-fields)/.*",
+        r"(DELETE|PUT|POST) /(contacts|locations|custom-fields|opportunities)/.*",
         "answers too",
         ("succeded", "succeeded"),
         "the platform's misspelling and the word are both sent, so that clients of either generation find theirs",
@@ -191,6 +208,63 @@ DIFFERENCES = (
         "a folder is shown in the form of a field, and has a name alone",
     ),
     Difference(
+        r"GET /opportunities/pipelines",
+        "answers as",
+        ("pipelines.stages",),
+        "clients read stages with an id and a name, where the specification says arrays of arrays",
+    ),
+    Difference(
+        r"GET /opportunities/search",
+        "answers as",
+        named("meta.", "nextPage", "nextPageUrl", "prevPage", "startAfter", "startAfterId"),
+        "null where there is no such page, as in the list of contacts",
+    ),
+    Difference(
+        r"GET /opportunities/.*",
+        "doesn't answer",
+        ("aggregations", "pipelines.colorRenderMode"),
+        "a sandbox draws no boards and sums nothing up",
+    ),
+    Difference(
+        r"(GET|POST|PUT) /opportunities/(\{id\})?",
+        "doesn't answer",
+        named(
+            "opportunity.",
+            *("effectiveProbability", "externalObjectId", "indexVersion", "lastActionDate", "source"),
+            *("forecastDaysSlipped", "forecastLastSlippedAt", "forecastOriginalCloseDate", "forecastSlippageCount"),
+        ),
+        "no API writes them",
+    ),
+    Difference(
+        r"(GET|POST|PUT) /opportunities/(\{id\})?",
+        "doesn't answer",
+        named("opportunity.", "lostReasonId", "forecastExpectedCloseDate", "forecastProbability"),
+        "shown where they were written",
+    ),
+    Difference(
+        r"GET /users/\{userId\}",
+        "doesn't answer",
+        ("lcPhone", "permissions", "platformLanguage", "roles.restrictSubAccount", "scopes"),
+        "the people of the settings pages have none of these",
+    ),
+    Difference(
+        r"GET /calendars/",
+        "doesn't answer",
+        named(
+            "calendars.",
+            *("alertEmail", "allowBookingAfter", "allowBookingAfterUnit", "allowBookingFor", "allowBookingForUnit"),
+            *("allowCancellation", "allowReschedule", "appoinmentPerDay", "appoinmentPerSlot", "autoConfirm"),
+            *("availabilities", "availabilityType", "calendarCoverImage", "consentLabel", "description"),
+            *("enableRecurring", "eventColor", "eventTitle", "eventType", "formId", "formSubmitRedirectURL"),
+            *("formSubmitThanksMessage", "formSubmitType", "googleInvitationEmails", "groupId", "guestType"),
+            *("isLivePaymentMode", "locationConfigurations", "lookBusyConfig", "meetingLocation", "notes"),
+            *("openHours", "pixelId", "preBuffer", "preBufferUnit", "recurring", "shouldAssignContactToTeamMember"),
+            *("shouldSendAlertEmailsToAssignedMember", "shouldSkipAssigningContactForExisting", "slotBuffer"),
+            *("slotBufferUnit", "stickyContact", "widgetSlug", "widgetType"),
+        ),
+        "a calendar of the sandbox has a name and the length of its slots, and takes no appointments",
+    ),
+    Difference(
         r"PUT /contacts/\{contactId\}|POST /contacts/(upsert)?",
         "doesn't answer",
         ("contact.businessId",),
@@ -234,6 +308,7 @@ class Walk:
 
     api: Any
     location: str
+    database: Database
     found: set[tuple[str, str, str]] = field(default_factory=set)
     _number: int = 0
     _made: dict[str, str] = field(default_factory=dict)
@@ -291,11 +366,26 @@ class Walk:
             return self.make("POST", f"{at}/customValues", {"name": f"value {number}", "value": "x"})["id"]
         if kind.endswith("/folder/{id}"):
             return self.make("POST", "/custom-fields/folder", {**pet, "name": f"folder {number}"})["id"]
+        if kind == "/opportunities/{id}":
+            name = "POST /opportunities/"
+            return self.make("POST", "/opportunities/", self.body(name, "v2", self.names(name, "v2")))["id"]
+        if kind == "{pipelineId}":
+            return self.pipeline()["id"]
+        if kind == "{userId}":
+            user = User(new_id("usr_"), f"user{number}@example.com", "Ada Lovelace", NOON)
+            with self.database.write(NOON) as write:
+                add_user(write.connection, user)
+                save_membership(write.connection, user.id, Membership(self.location, "user"))
+            return user.id.removeprefix("usr_")
         if kind.endswith("/custom-fields/{id}"):
             name = "POST /custom-fields/"
             return self.make("POST", "/custom-fields/", self.body(name, "v2", self.names(name, "v2")))["id"]
         known = {"{locationId}": self.location, "{type}": "remove", "{objectKey}": "custom_objects.pet"}
         return known.get(kind, "any")
+
+    def pipeline(self) -> dict[str, Any]:
+        """The location's pipeline."""
+        return self.api.ask("GET", f"/opportunities/pipelines?locationId={self.location}").body["pipelines"][0]
 
     def path(self, operation: str) -> str:
         """The operation's path with its parameters; what it deletes is not used again."""
@@ -328,12 +418,26 @@ class Walk:
             "startAfter": 1_795_176_000_000,
             "startAfterId": "x",
             "companyId": "agencyOneAAAAAAAAAAA",
+            "location_id": self.location,
+            "date": "11-20-2026",
+            "endDate": "11-20-2026",
+            "page": 1,
+            "q": "x",
+            "sort": "dateAdded",
+            "sortDirection": "asc",
+            "showDrafted": "true",
+            "enabled2waySync": "false",
+            "getTasks": "true",
+            "getNotes": "true",
+            "getCalendarEvents": "true",
             "number": "%2B12025550143",
         }
         if name == "parentId":
             return self.parameter("{id}", "/custom-fields/folder/")
-        if name == "businessId":
-            return self.parameter("{businessId}")
+        if name in ("businessId", "pipelineId", "contactId"):
+            return self.parameter(f"{{{name}}}")
+        if name == "pipelineStageId":
+            return self.pipeline()["stages"][1]["id"]
         if name in ("ids", "contacts"):
             return [self.parameter("{contactId}")]
         if name == "startAfter" and isinstance(type_, list):
@@ -455,7 +559,8 @@ class Walk:
         least = {name: self.value(name, types[name]) for name in must}
         for name, type_ in types.items():
             more = {"startAfter": 1_795_176_000_000} if name == "startAfterId" else {}
-            answer = self.ask(operation, generation, query={**least, **more, name: self.value(name, type_)})
+            value = EXAMPLES.get((operation, name)) or self.value(name, type_)
+            answer = self.ask(operation, generation, query={**least, **more, name: value})
             assert answer.status == status, (operation, generation, name, answer)
             if isinstance(type_, str) and type_ != "string":
                 assert self.ask(operation, generation, query={**least, name: "x"}).status == 422, (operation, name)
@@ -528,7 +633,7 @@ def wrong(name: str, type_: Any) -> Iterator[tuple[str, Any, str]]:
             yield name, ["x"], f"each value in nested property {here} must be either object or array"
             for key, each in plain(inner).items():
                 for place, bad, _ in wrong(key, each):
-                    base = dict.fromkeys(required(inner), "x")
+                    base = dict.fromkeys(required(inner) or (["id"] if name == "customFields" else []), "x")
                     yield f"{name}.{place}", [{**base, key: bad}], rf"{here}\.0\.{re.escape(key)}"
         else:
             yield name, [5], f"each value in {here} must be a string"
@@ -592,12 +697,12 @@ def without_required(name: str, type_: Any, walk: Walk) -> Iterator[tuple[str, A
 
 
 @pytest.fixture
-def walk(api, desk, accounts, catalogue: Catalogue) -> Walk:
+def walk(api, desk, accounts, database, catalogue: Catalogue) -> Walk:
     """A walk with a token that may do all that a location's token can do here."""
     scopes = {endpoint.scope for endpoint in catalogue.endpoints if endpoint.path.startswith(WALKED)}
     held = sorted(scope for scope in scopes if scope and catalogue.refuse_scope(scope, "sub_account") is None)
     api.token = desk.token_with(*held)
-    return Walk(api, accounts.location)
+    return Walk(api, accounts.location, database)
 
 
 def test_operations_take_require_and_answer_what_the_specification_says(walk):

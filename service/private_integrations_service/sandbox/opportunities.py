@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from private_integrations.contract import rfc3339
 
-from ..authorizer.replies import Refusal, Reply, new_trace_id
+from ..authorizer.replies import Refusal, Reply
 from ..storage import opportunities as stored
 from ..storage.contact_items import list_items
 from ..storage.contacts import contact_by_id
@@ -59,7 +59,7 @@ def create_opportunity(request: Request) -> Reply | Refusal:
             status_changed_at=write.now,
         )
         stored.add_opportunity(write.connection, opportunity)
-    return Reply(201, {"opportunity": _shown(request, Found(opportunity, contact.fields)), "traceId": new_trace_id()})
+    return _reply(request, Found(opportunity, contact.fields), 201)
 
 
 def read_opportunity(request: Request) -> Reply | Refusal:
@@ -108,7 +108,7 @@ def update_status(request: Request) -> Reply | Refusal:
         old = found.opportunity
         changed = _with_status(replace(old, fields=_merged(old.fields, given), updated_at=write.now), given["status"])
         stored.save_opportunity(write.connection, changed)
-    return Reply(200, SUCCEEDED)
+    return _succeeded(request)
 
 
 def delete_opportunity(request: Request) -> Reply | Refusal:
@@ -116,7 +116,7 @@ def delete_opportunity(request: Request) -> Reply | Refusal:
     opportunity_id = request.parameter("id")
     with request.database.write(request.now, verdicts=False) as write:
         removed = stored.remove_opportunity(write.connection, request.account_id, opportunity_id)
-    return Reply(200, SUCCEEDED) if removed else _not_found(opportunity_id)
+    return _succeeded(request) if removed else _not_found(opportunity_id)
 
 
 def search_opportunities(request: Request) -> Reply | Refusal:
@@ -136,7 +136,7 @@ def search_opportunities(request: Request) -> Reply | Refusal:
     if search.nothing:
         shown, page, found, total, behind = [], [], [], 0, 0
     place = meta(request, search, page, more=len(found) > search.limit, total=total, behind=behind)
-    return Reply(200, {"opportunities": shown, "meta": place, "traceId": new_trace_id()})
+    return Reply(200, {"opportunities": shown, "meta": place})
 
 
 def _place(
@@ -177,8 +177,12 @@ def _not_found(opportunity_id: str) -> Refusal:
     return not_found("Opportunity", opportunity_id)
 
 
-def _reply(request: Request, found: Found) -> Reply:
-    return Reply(200, {"opportunity": _shown(request, found), "traceId": new_trace_id()})
+def _reply(request: Request, found: Found, status: int = 200) -> Reply:
+    return Reply(status, {"opportunity": _shown(request, found)})
+
+
+def _succeeded(request: Request) -> Reply:
+    return Reply(200, SUCCEEDED if request.generation == "v2" else {**SUCCEEDED, "success": True})
 
 
 def _shown(request: Request, found: Found) -> dict[str, object]:
@@ -186,14 +190,13 @@ def _shown(request: Request, found: Found) -> dict[str, object]:
     fields = dict(opportunity.fields)
     if request.generation == "v2":
         fields = {name: value for name, value in fields.items() if name not in _UNKNOWN_TO_V2}
+    of_contact = {name: contact.get(name) for name in ("name", "companyName", "email", "phone")}
     return {
         "id": opportunity.id,
         "monetaryValue": 0,
         "pipelineId": opportunity.pipeline_id,
         "pipelineStageId": opportunity.stage_id,
-        "assignedTo": None,
         "status": opportunity.status,
-        "source": None,
         "lastStatusChangeAt": rfc3339(opportunity.status_changed_at),
         "lastStageChangeAt": rfc3339(opportunity.stage_changed_at),
         "createdAt": rfc3339(opportunity.added_at),
@@ -202,7 +205,7 @@ def _shown(request: Request, found: Found) -> dict[str, object]:
         "locationId": opportunity.account_id,
         "contact": {
             "id": opportunity.contact_id,
-            **{name: contact.get(name) for name in ("name", "companyName", "email", "phone")},
+            **{name: value for name, value in of_contact.items() if value is not None},
             "tags": contact.get("tags", []),
         },
         "notes": [],
