@@ -11,6 +11,7 @@ import requests
 from management import Management
 from pages import Page
 from private_integrations.contract import TOKEN_PATTERN, Account
+from private_integrations_service.sandbox import _HANDLERS
 from private_integrations_service.settings_pages.first_request import VARIABLE, first_request
 from private_integrations_service.settings_pages.scope_choice import AREAS, PRESETS, area_of, offered, searched
 from visitors import new_account, new_agency, new_visitor
@@ -60,8 +61,7 @@ def test_the_token_works_and_the_integration_is_what_was_entered(service, manage
     assert (asked[0], asked[1], asked[3]) == ("curl", "-H", "-H")
     headers = dict(part.split(": ") for part in (asked[2], asked[4]))
     assert asked[5] == f"{service.url}/calendars/?locationId={management.account}"
-    # The sandbox has no calendars; the gateway's judge lets the request pass.
-    assert requests.get(asked[5], headers=headers, timeout=10).status_code == 501
+    assert requests.get(asked[5], headers=headers, timeout=10).status_code == 200
 
 
 def test_sending_the_form_again_issues_nothing(management, ada, bookings, name):
@@ -243,6 +243,33 @@ def test_the_first_request_is_one_that_the_scope_opens(catalogue, kind):
         assert version.removeprefix("Version: ") in (*match.endpoint.versions, "2021-07-28")
         assert "acc0unt" in url
     assert proposed > (10 if kind == "agency" else 50)
+
+
+@pytest.mark.parametrize("kind", ["agency", "location"])
+def test_the_first_request_is_answered(api, desk, accounts, catalogue, kind):
+    """Wherever the sandbox has the operation, what the page proposes succeeds as it is."""
+    of_agency = kind == "agency"
+    account = Account(
+        id=getattr(accounts, kind),
+        name="x",
+        kind="agency" if of_agency else "sub_account",
+        agency_id=None if of_agency else accounts.agency,
+    )
+    answered = set()
+    for scope in catalogue.scopes:
+        line = first_request(catalogue, account, [scope], "https://tokens.example.com")
+        if line is None:
+            continue
+        _, _, _, _, version, url = shlex.split(line)
+        target = url.removeprefix("https://tokens.example.com")
+        match = catalogue.match("GET", target.partition("?")[0])
+        if ("GET", match.endpoint.path) in _HANDLERS:
+            token = desk.token_with(scope, account=account.id)
+            answer = api.ask("GET", target, token=token, version=version.removeprefix("Version: "))
+            assert answer.status == 200, (scope, answer)
+            answered.add(match.endpoint.path)
+    expected = {"/users/search"} if of_agency else {"/contacts/", "/opportunities/search", "/users/", "/calendars/"}
+    assert expected <= answered
 
 
 def test_scopes_that_only_write_have_no_first_request(catalogue):

@@ -248,7 +248,13 @@ def test_settings_that_make_no_sense(variable, text, message):
 
 # Answers.
 
-SCOPES = ("contacts.readonly", "contacts.write", "locations/tags.readonly", "locations.readonly", "calendars.readonly")
+SCOPES = (
+    "contacts.readonly",
+    "contacts.write",
+    "locations/tags.readonly",
+    "locations.readonly",
+    "calendars/groups.readonly",
+)
 
 
 @pytest.fixture
@@ -288,7 +294,7 @@ def test_every_answer_has_the_headers(limited, clock, accounts):
             (422, "POST", "/contacts/", {"locationId": accounts.location, "x": 1}),
             (400, "GET", "/contacts/never", None),
             (413, "POST", "/contacts/", b"x" * 200_000),
-            (501, "GET", f"/locations/{accounts.location}/timezones", None),
+            (501, "GET", f"/calendars/groups?locationId={accounts.location}", None),
         )
     ):
         clock.move(seconds=number % 3 == 0)

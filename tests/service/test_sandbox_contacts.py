@@ -604,13 +604,13 @@ def test_seeded_contacts_pass_the_apis_own_rules(api, database, accounts, clock)
 
 def test_what_the_sandbox_lacks(api, desk, accounts):
     """Operations of the catalogue that the sandbox lacks are 501, after authorization."""
-    token = desk.token_with("calendars.readonly")
-    answer = api.ask("GET", f"/calendars/?locationId={accounts.location}", token=token)
+    token = desk.token_with("calendars/groups.readonly")
+    answer = api.ask("GET", f"/calendars/groups?locationId={accounts.location}", token=token)
     assert (answer.status, answer.body) == (
         501,
         {
             "statusCode": 501,
-            "message": "The sandbox has no GET /calendars/",
+            "message": "The sandbox has no GET /calendars/groups",
             "reason": "not-implemented",
         },
     )

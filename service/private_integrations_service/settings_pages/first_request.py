@@ -51,7 +51,9 @@ def _target(endpoint: Endpoint, account: Account) -> str:
         return f"{path}?companyId={account_id}"
     if path.startswith(_ALTERNATIVE):
         return f"{path}?altId={account_id}&altType=location"
-    return f"{path}?locationId={account_id}"
+    # The one operation of v2 that calls the location so (docs/platform.md §8).
+    name = "location_id" if path == "/opportunities/search" else "locationId"
+    return f"{path}?{name}={account_id}"
 
 
 def _version(endpoint: Endpoint) -> str:
