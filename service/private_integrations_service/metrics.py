@@ -1,6 +1,5 @@
 """The state of the rotations as Prometheus reads it."""
 
-from datetime import datetime
 from typing import get_args
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
@@ -9,12 +8,12 @@ from private_integrations.contract import ServiceAlarmKind
 from private_integrations.rotation import AlarmKind, Status
 
 from .operations.health import Examined
-from .security_log import SecurityLog
+from .security_log import SecurityState
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 
 
-def exposition(examined: Examined, security: SecurityLog | None, now: datetime) -> bytes:
+def exposition(examined: Examined, security: SecurityState | None = None) -> bytes:
     """Every status, kind of alarm and event, those with nothing to count too: an absent series raises no alarm.
 
     `security` is None for a key that does not reach every account.
@@ -27,16 +26,16 @@ def exposition(examined: Examined, security: SecurityLog | None, now: datetime) 
     for kind in get_args(AlarmKind):
         raised.labels(kind).set(sum(alarm.kind == kind for alarm in examined.alarms))
     if security is not None:
-        since = {alarm.kind for alarm in security.alarms(now)}
+        alarming = {alarm.kind for alarm in security.alarms}
         for own in get_args(ServiceAlarmKind):
-            raised.labels(own).set(own in since)
+            raised.labels(own).set(own in alarming)
         events = Counter(
             "private_integrations_security_events", "Events of the security log.", ["event"], registry=registry
         )
-        for event, count in security.counts().items():
+        for event, count in security.counts.items():
             events.labels(event.value).inc(count)
         left_out = Counter(
             "private_integrations_security_lines_suppressed", "Lines left out of the security log.", registry=registry
         )
-        left_out.inc(security.suppressed())
+        left_out.inc(security.suppressed)
     return generate_latest(registry)

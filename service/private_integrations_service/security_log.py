@@ -130,6 +130,15 @@ class SecurityAlarm:
     count: int
 
 
+@dataclass(frozen=True)
+class SecurityState:
+    """The counts of all processes since the service was started, and the alarms of this moment."""
+
+    counts: Mapping[SecurityEvent, int]
+    suppressed: int
+    alarms: list[SecurityAlarm]
+
+
 class SecurityLog:
     """Counts events and writes their lines to a sink; used by any thread, and never raises.
 
@@ -182,6 +191,10 @@ class SecurityLog:
     def suppressed(self) -> int:
         """How many lines were left out since the service was started."""
         return self._sum(len(_EVENTS))
+
+    def state(self, now: datetime) -> SecurityState:
+        """Everything that monitoring asks for."""
+        return SecurityState(self.counts(), self.suppressed(), self.alarms(now))
 
     def alarms(self, now: datetime) -> list[SecurityAlarm]:
         """What a person should look at."""

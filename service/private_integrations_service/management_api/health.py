@@ -37,8 +37,8 @@ def read_metrics(asking: Asking) -> Response:
     """
     with asking.database.read() as connection:
         examined = health.examine(connection, asking.now, asking.actor)
-    security = None if asking.actor.accounts is not None else asking.security
-    return Response(metrics.exposition(examined, security, asking.now), media_type=metrics.MEDIA_TYPE)
+    security = None if asking.actor.accounts is not None else asking.security.state(asking.now)
+    return Response(metrics.exposition(examined, security), media_type=metrics.MEDIA_TYPE)
 
 
 _TOLD: Mapping[ServiceAlarmKind, str] = MappingProxyType(
