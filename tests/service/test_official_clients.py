@@ -386,14 +386,14 @@ def test_javascript_businesses(js, data_api, js_contact, unique):
 
 
 def test_javascript_locations(js, data_api):
-    """A location's token finds and reads its own location."""
+    """A location's token finds and reads its own location, and asks for no other agency's."""
     its = {"locationId": data_api.account}
     (found,) = js("locations", "searchLocations", {"limit": 10, "skip": 0, "order": "asc"})["locations"]
     location = js("locations", "getLocation", its)["location"]
     assert (found["id"], location["id"]) == (data_api.account, data_api.account)
     assert found["name"] == location["name"]
-    other = js("locations", "searchLocations", {"companyId": "another"})
-    assert other == {"locations": []}
+    other = js.answer("locations", "searchLocations", {"companyId": "another"})["error"]
+    assert (other["statusCode"], other["message"]) == (403, "The token does not have access to this location.")
 
 
 def test_javascript_location_tags(js, data_api, unique):
