@@ -41,7 +41,7 @@ from .sandbox.limits import Limits, RateLimits
 from .security_log import SecurityLog, sink_of
 from .settings import Settings
 from .settings_pages import PREFIX as PAGES
-from .settings_pages import is_asset, settings_pages, too_many_visitors
+from .settings_pages import SIGN_IN, is_asset, settings_pages, too_many_visitors
 from .storage.activity import Activity
 from .storage.database import Database
 from .storage.known_credentials import KnownCredentials
@@ -86,17 +86,16 @@ class Application:
             management_api(database, catalogue, settings, clock, activity, recorder, security), known, settings
         )
         pages = settings_pages(database, catalogue, settings, clock, activity, security)
-        door = Door(
-            _limited(pages, settings.body_limit),
-            owner_by_session(known),
-            self.clients,
-            # A page takes some milliseconds.
-            UnknownClients(per_second=25, burst=50),
-            too_many_visitors(pages, LONGEST_WAIT),
-            self._trusted,
-            is_asset,
-        )
-        self._pages = _https_only(door, settings)
+        by_session, crowded = owner_by_session(known), too_many_visitors(pages, LONGEST_WAIT)
+        limited_pages = _limited(pages, settings.body_limit)
+
+        def pages_door(per_second: float, burst: float) -> ASGIApp:
+            unknown = UnknownClients(per_second, burst)
+            door = Door(limited_pages, by_session, self.clients, unknown, crowded, self._trusted, is_asset)
+            return _https_only(door, settings)
+
+        # A page takes some milliseconds; to compare a password takes a hundred and more.
+        self._pages, self._sign_ins = pages_door(25, 50), pages_door(5, 20)
         self._judge = Judge(database, catalogue, clock, settings.cached_grants, recorder, security)
         self._closing.callback(self._judge.close)
         self._gateway: Gateway | None = None
@@ -154,7 +153,8 @@ class Application:
                 return self._forward_auth
             return self._management.get(scope["raw_path"], self._management[b""])
         if scope["raw_path"].startswith(PAGES + b"/"):
-            return self._pages
+            is_sign_in = scope["raw_path"] == SIGN_IN.encode() and scope["method"] == "POST"
+            return self._sign_ins if is_sign_in else self._pages
         return self._health if scope["raw_path"] == b"/health" else self._data_api
 
     def _management_doors(self, api: FastAPI, known: KnownCredentials, settings: Settings) -> dict[bytes, ASGIApp]:

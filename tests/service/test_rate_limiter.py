@@ -153,10 +153,12 @@ def with_a_key():
         (f"{API}/accounts", dict, "GET", 401, 50, 100),
         (f"{API}/nothing-here", dict, "GET", 404, 50, 100),
         (f"{API}/introspect", with_a_key, "POST", 401, 50, 100),
-        (f"{API}/openapi.json", dict, "GET", 200, 100, 20),
+        (f"{API}/openapi.json", dict, "GET", 200, 20, 20),
         ("/settings/sign-in", dict, "GET", 200, 25, 50),
         ("/settings/private-integrations", dict, "GET", 303, 25, 50),
         ("/settings/nothing-here", dict, "GET", 404, 25, 50),
+        # Refused, for a form must come from a page of ours.
+        ("/settings/sign-in", lambda: {"Content-Length": "0"}, "POST", 403, 5, 20),
         ("/settings/private-integrations", lambda: {"Cookie": "session=made-up"}, "GET", 303, 25, 50),
     ],
 )
@@ -185,7 +187,7 @@ def test_a_refusal_says_when_to_come_again(stormed):
     refused = requests.get(f"{stormed.url}/settings/sign-in", timeout=20)
     ending.join(60)
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "2")
-    assert "Too many visitors who are not signed in" in refused.text
+    assert "Too many visitors at the moment" in refused.text
 
 
 @pytest.mark.parametrize("path", [f"{API}/accounts", f"{API}/openapi.json", "/settings/sign-in", f"{API}/leaked"])

@@ -35,9 +35,9 @@ from . import (
 from .assets import is_asset
 from .failures import on_error, on_http_error, on_storage_error, too_many_visitors
 from .rendering import templates
-from .visits import Clock, Parts
+from .visits import SIGN_IN, Clock, Parts
 
-__all__ = ["PAGES", "PREFIX", "is_asset", "settings_pages", "too_many_visitors"]
+__all__ = ["PAGES", "PREFIX", "SIGN_IN", "is_asset", "settings_pages", "too_many_visitors"]
 
 PREFIX = b"/settings"
 """What the paths of all pages begin with."""
