@@ -328,3 +328,21 @@ def test_an_integration_below_another_resource(stack, service):
     stack.up(program)
     stack.preview(expect_no_changes=True)
     assert contacts(service, stack.output("token")) == 200
+
+
+def test_a_replacement_does_not_delete_what_it_would_adopt(stack, by_hand, client):
+    """An adopted integration whose `adopt` is still declared is not deleted before it would be adopted again."""
+    integration_id, token = by_hand
+    inputs = {"adopt": integration_id, "adopt_token": token}
+    stack.up(lambda: plain(**inputs))
+    urn = next(urn for urn in urns(stack) if urn.endswith("PrivateIntegration::crm"))
+    first = pulumi.ResourceOptions(delete_before_replace=True)
+    stack.program = lambda: plain(**inputs, opts=first)
+    stack.preview(expect_no_changes=True)
+    for command in ("preview", "up"):
+        said = refused(stack, command, replace=[urn])
+        assert "delete_before_replace would delete what adopt names; leave out one of the two" in said
+    assert client.integration(integration_id).name == "CRM"
+    stack.program = lambda: plain(opts=first)
+    assert set(stack.up(replace=[urn]).changes) == {"PrivateIntegration crm", "Token crm"}
+    assert integration_id not in urns(stack).values()
