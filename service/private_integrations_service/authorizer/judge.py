@@ -1,5 +1,6 @@
 """The judge: whether a request may pass, decided anew for each one over the live tokens."""
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
@@ -75,6 +76,7 @@ class Judge:
         self._grants = LiveGrants(self._reader, database.revision, cached_grants)
         self.unknown = UnknownClients(UNKNOWN_PER_SECOND, UNKNOWN_BURST)
         """The requests without a token that is or was good."""
+        self._deliveries: dict[bytes, asyncio.Future[None]] = {}
         self._record = (recorder or Recorder()).record
         self._security = security
 
@@ -154,7 +156,13 @@ class Judge:
 
     async def _first_use(self, digest: bytes, now: datetime) -> tuple[Grant | None, datetime]:
         """The grant of a token that was just delivered by being used, and the instant from which it is read."""
-        await to_thread.run_sync(self._deliver, digest, now)
+        delivery = self._deliveries.get(digest)
+        if delivery is None:
+            # One for all that come meanwhile: many first uses of one token must not take every place to write.
+            delivery = asyncio.ensure_future(to_thread.run_sync(self._deliver, digest, now))
+            self._deliveries[digest] = delivery
+            delivery.add_done_callback(lambda _: self._deliveries.pop(digest, None))
+        await asyncio.shield(delivery)
         now = max(now, self._database.high_water)
         return self._grants.find(digest, now), now
 
