@@ -34,7 +34,7 @@ def both_refuse(stack):
 
 def test_a_first_deployment_into_the_wrong_account(stack, both_refuse, accounts, service):
     """An unknown account, and scopes of the other class, are refused before anything is made."""
-    both_refuse(declare(account="nobody"), r"there is no account of this id that management key \w+ reaches: \w+ \(.*")
+    both_refuse(declare(account="unknown"), r"there is no account of this id that management key \w+ reaches: \w+ \(.*")
     both_refuse(
         declare(account=accounts["agency"]), r"scope contacts\.readonly is for sub-accounts only, not for agencies"
     )
@@ -101,7 +101,7 @@ def test_more_live_tokens_than_may_be(stack, both_refuse, client, service):
     assert stack.output("generation") == 5
 
 
-def test_a_rotation_that_somebody_else_has_begun(stack, both_refuse, client):
+def test_a_rotation_that_another_issuer_has_begun(stack, both_refuse, client):
     """What another issuer's open rotation forbids in the `up` is refused in the preview."""
     stack.up(declare())
     integration_id = stack.output("id")
