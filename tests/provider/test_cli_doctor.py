@@ -95,3 +95,22 @@ def test_taken_names(cli, client, service):
     done = cli("doctor", "--under", stack, "--json")
     assert (done.code, results(done)["names"]) == (0, "warning")
     assert f"crm ({made.id})" in details(done)["names"]
+
+
+def test_room_for_tokens(cli, client, service):
+    """An integration whose next rotation the service would refuse is named, with the service's own reason."""
+    stack = f"organization/p{uuid.uuid4().hex}/dev"
+    request = IntegrationRequest(
+        account=service.account, name="A", scopes=["contacts.readonly"], claim=uuid.uuid4().hex
+    )
+    made = client.declare(f"{stack}/crm", request)
+    done = cli("doctor", "--under", stack, "--json")
+    assert (results(done)["tokens"], details(done)["tokens"]) == (
+        "ok",
+        "each of the 1 integrations has room for another token",
+    )
+    client.issue(made.id, 1, issuer="cli/anna", holding=None, overlap_seconds=0, reason="")
+    done = cli("doctor", "--under", stack, "--json")
+    assert results(done)["tokens"] == "warning"
+    said = f"the next rotation of {made.id} is refused: generation 1 was started by cli/anna at 20"
+    assert details(done)["tokens"].startswith(said)

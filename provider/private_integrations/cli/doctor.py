@@ -7,10 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..acceptance import refuse_issue
 from ..client import Client
 from ..connection import ACCOUNT_VARIABLE, find_account
 from ..contract import Principal, instant_text
 from ..errors import ConfigurationError, NotAuthorized, PrivateIntegrationError
+from ..standing import Standing
 from .failures import ANSWER_IS_NO
 from .options import AccountId, AsJson, connect
 from .output import print_json, print_table
@@ -120,3 +122,17 @@ def _stack(client: Client, under: str) -> Iterator[Check]:
     more = f" and {len(found) - _NAMES_SHOWN} more" if len(found) > _NAMES_SHOWN else ""
     advice = "a stack without their state is refused these names: see docs/lost-state.md"
     yield Check("names", "warning", f"taken below {under}: {names}{more}; {advice}")
+    limit = client.rules().superseded_tokens
+    refused = [(one, refusal) for one in found if (refusal := _refuse_rotation(one, limit)) is not None]
+    for one, refusal in refused[:_NAMES_SHOWN]:
+        yield Check("tokens", "warning", f"the next rotation of {one.integration.id} is refused: {refusal}")
+    if not refused:
+        yield Check("tokens", "ok", f"each of the {len(found)} integrations has room for another token")
+
+
+def _refuse_rotation(one: Standing, limit: int) -> str | None:
+    """Tell why the deployment that owns an integration could not issue its next token, or None."""
+    held = one.newest.generation if one.newest else None
+    owner, overlap = one.integration.external_id, one.policy.overlap
+    refusal = refuse_issue(one.live, issuer=owner, holding=held, overlap=overlap, limit=limit)
+    return refusal and refusal.detail
