@@ -1,6 +1,6 @@
-"""Whether the service accepts a declaration or the next token: pure decisions that provider and service share.
+"""Decide whether the service accepts a declaration or the next token, by pure functions that both sides share.
 
-The preview decides by the same functions as the service, so that it never promises what the `up` refuses.
+The provider's preview calls the same functions as the service, so that it never promises what the `up` refuses.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,11 +16,11 @@ _KIND_NAMES = {"agency": "agencies", "sub_account": "sub-accounts"}
 
 
 class LiveToken(Protocol):
-    """What a decision looks at of a token that works: the service's own record of it, or what its API says of it."""
+    """Describe the fields of a working token that a decision reads: from the service's record, or from its API."""
 
     @property
     def generation(self) -> int:
-        """Its number within the integration, which no other token that works has."""
+        """Return its number, which no other working token of the integration has."""
 
     @property
     def role(self) -> str:
@@ -28,11 +28,11 @@ class LiveToken(Protocol):
 
     @property
     def issuer(self) -> str:
-        """Who issued it."""
+        """Return the name of its issuer."""
 
     @property
     def issued_at(self) -> datetime:
-        """When it was issued."""
+        """Return the instant at which it was issued."""
 
     @property
     def delivered_at(self) -> datetime | None:

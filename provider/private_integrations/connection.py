@@ -89,7 +89,7 @@ def find_account(environment: Mapping[str, str] = os.environ, stack: StackConfig
 
 
 def is_this_machine(url: str) -> bool:
-    """Whether a URL leads to this machine: by `localhost`, an address in 127.0.0.0/8, or `[::1]`, as written.
+    """Tell whether a URL leads to this machine: by `localhost`, an address in 127.0.0.0/8, or `[::1]`, as written.
 
     Other spellings (`*.localhost`, `localhost.`, `127.1`, `[::ffff:127.0.0.1]`) are left to DNS or to the system by
     some programs, so they don't count.

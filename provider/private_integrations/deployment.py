@@ -61,11 +61,11 @@ class Deployment:
         return self._principal.get()
 
     def rules(self) -> ServiceRules:
-        """What the service accepts; asked for once."""
+        """Return the limits and scopes that the service accepts; ask the service for them once."""
         return self._rules.get()
 
     def is_first(self, message: str) -> bool:
-        """Whether this was not yet said in this process."""
+        """Tell whether this process has not yet printed this message, and note it as printed."""
         with self._saying:
             first = message not in self._said
             self._said.add(message)
@@ -74,8 +74,8 @@ class Deployment:
     def refuse_key(self, integration_id: str, account: str | None, *, to: str) -> None:
         """Raise NotAuthorized where the key can't do this to an integration that the service does not show it.
 
-        What is in an account that the key doesn't reach looks as if it were gone. An `account` of None is not known,
-        which is only good enough for a key that reaches every account.
+        To a key, an integration in an account that it doesn't reach looks deleted. An `account` of None is unknown, so
+        the call raises unless the key reaches every account.
         """
         key = self.principal()
         if account is None and not key.bound:

@@ -46,7 +46,7 @@ class Holders:
             return self._other(place, resource)
 
     def has_taken(self, place: Place, resource: str) -> bool:
-        """Whether this resource was noted to have this place."""
+        """Tell whether this resource was noted for this place."""
         with self._changed:
             return resource in self._wanted.get(place, [])
 
@@ -66,7 +66,7 @@ class Holders:
             self._made.add(integration_id)
 
     def made(self, integration_id: str) -> bool:
-        """Whether this run made an integration."""
+        """Tell whether this run made an integration."""
         with self._changed:
             return integration_id in self._made
 
@@ -76,7 +76,7 @@ class Holders:
             self._deleted.add(integration_id)
 
     def deleted(self, integration_id: str) -> bool:
-        """Whether this run deleted an integration."""
+        """Tell whether this run deleted an integration."""
         with self._changed:
             return integration_id in self._deleted
 

@@ -1,4 +1,4 @@
-"""Who owns an integration: refusals, each before anything is done, where a resource would take what another one has."""
+"""Refuse a resource that would take over the integration of another one, before any change is made."""
 
 from .contract import Integration, instant_text
 from .declaration import Properties, is_unknown

@@ -79,7 +79,7 @@ def _clean_errors(method: Callable[P, R]) -> Callable[P, R]:
         except PrivateIntegrationError as error:
             message = str(error)
         except ValidationError as error:
-            # What no check has foreseen; pydantic's own text would repeat the value.
+            # No check covers this case. pydantic's own text would repeat the value, which may be a secret.
             faults = [f"{'.'.join(map(str, fault['loc'][:1]))} {fault_reason(fault)}" for fault in error.errors()]
             message = f"the values can't be sent: {'; '.join(faults)}"
         except (SystemExit, KeyboardInterrupt) as error:
@@ -242,7 +242,7 @@ class IntegrationProvider(_Provider):
         if is_unknown(resource):
             return None
         if "external_id" not in state:
-            # What is imported comes without options, and with an external id that is taken by itself.
+            # An imported resource comes without options, and the integration itself has taken its external id.
             return None if options is None else refuse_new(self._deployment, checked, resource, options)
         if self._owned(state) is None:
             # Gone, or in an account that this key does not reach, which must not be taken for it.

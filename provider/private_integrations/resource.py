@@ -333,7 +333,7 @@ def _ignored_changes(opts: ResourceOptions | None) -> list[str] | None:
 
 
 def _options(resource_name: str, opts: ResourceOptions | None) -> dict[str, Any]:
-    """What the provider's `check` has to know of the resource and its options, and keeps to itself."""
+    """Collect the name and options of the resource that the provider's `check` needs; `check` doesn't pass them on."""
     opts = opts or ResourceOptions()
     return _given(
         logical_name=resource_name,

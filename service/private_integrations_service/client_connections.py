@@ -2,7 +2,7 @@
 
 The server takes so many connections at once and ends one on which no request head is complete within 30 seconds. It
 knows no limit per address, and lets new clients wait when all places are taken. So a thread looks at the process's
-own sockets, and shuts down those over which nobody with a known credential is served at the moment.
+own sockets, and shuts down those that serve no client with a known credential at the moment.
 """
 
 import os
@@ -137,11 +137,11 @@ class Keeper:
         return not (self._spares_own and plain.is_loopback) and not any(plain in network for network in self._trusted)
 
     def _reluctance(self, each: _Accepted) -> tuple[bool, float]:
-        """What to close last: where a known client was served, and where the client sent something lately."""
+        """Return a sort key: connections of known clients, and those that sent something lately, are closed last."""
         return each.peer in self._clients.known, -_idle_seconds(each)
 
     def _accepted(self, names: list[str]) -> Iterator[_Accepted]:
-        """The connections that the server has accepted; who is behind a descriptor is asked once."""
+        """List the connections that the server has accepted; each descriptor's peer is looked up once."""
         peers = {}
         for name in names:
             with suppress(OSError):

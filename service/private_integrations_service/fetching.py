@@ -63,14 +63,14 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """What the request's `Host` says."""
+        """Return the value of the request's `Host` header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the other side said: `headers` by lower-case name, the last of each; `body` only where it was asked for."""
+    """Hold an answer: `headers` by lower-case name, the last of each; `body` only if the caller asked for it."""
 
     status: int
     headers: Mapping[str, str]
@@ -82,11 +82,11 @@ class NoAddressError(OSError):
 
 
 class UnreadableError(OSError):
-    """What came back is no HTTP, or is cut off, or larger than the limit."""
+    """Report an answer that is no HTTP, is cut off, or is larger than the limit."""
 
 
 class Interrupted(Exception):
-    """The service ends: nobody knows what came of the request."""
+    """Report that the service ends before the result of the request is known."""
 
 
 class Fetcher:
@@ -231,7 +231,7 @@ class Fetcher:
                 if answer.status is not None and not wants_body:
                     by = min(by, time.monotonic() + self._limits.farewell)
         except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade):
-            # Whatever becomes of a body: the status has been said.
+            # A fault after the status doesn't matter to a caller that wants no body.
             if answer.status is None or wants_body:
                 raise
         if answer.status is None and read < self._limits.answer:

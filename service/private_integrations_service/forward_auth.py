@@ -53,9 +53,9 @@ HEADER_NOT_ALLOWED = Refusal(400, "header-not-allowed", "Headers that begin with
 
 
 class Check(NamedTuple):
-    """What a gateway says of itself: the accounts that it serves, None for all; and what it does about bodies.
+    """Hold the parameters of a gateway: the accounts that it serves, None for all; and how it treats bodies.
 
-    It shows no body; `refusing_bodies` has the operations refused whose body may name an account.
+    A gateway passes on no body; with `refusing_bodies`, operations whose body may name an account are refused.
     """
 
     accounts: frozenset[str] | None = None

@@ -1,8 +1,8 @@
-"""Files that are the service's alone: its data folder, and how each file in it is opened.
+"""Open the files of the data folder, which belong to the service alone.
 
-Who could write to the folder could put a link in place of a file, and the service would write elsewhere, or read what
-is not its own. So the folder and its files must belong to the user that runs the service and be writable by nobody
-besides, as ssh and PostgreSQL ask of theirs, and no symbolic link is followed in it.
+Another user who could write to the folder could replace a file with a link, so that the service would write to, or
+read from, a file elsewhere. So the folder and its files must belong to the user that runs the service, no other user
+may write to them, as ssh and PostgreSQL require of their files, and no symbolic link in the folder is followed.
 """
 
 import errno
@@ -22,7 +22,7 @@ NAMES = (
     "server.lock",
     "writer.lock",
 )
-"""What the names of all files begin with that the service makes in its data folder."""
+"""List the beginnings of the names of all files that the service makes in its data folder."""
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 

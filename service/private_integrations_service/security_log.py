@@ -60,7 +60,7 @@ class SecurityEvent(StrEnum):
 
 
 COMMON_FIELDS = frozenset({"at", "event", "address", "agent", "suppressed"})
-"""What every line may have: when, what, where from, with which program, and how many lines before it were left out."""
+"""List the fields of any line: time, event, address, program, and the number of lines left out before it."""
 
 FIELDS: Mapping[SecurityEvent, frozenset[str]] = MappingProxyType(
     {
@@ -84,7 +84,7 @@ FIELDS: Mapping[SecurityEvent, frozenset[str]] = MappingProxyType(
         SecurityEvent.LEAK_REPORTED: frozenset({"received", "ended"}),
     }
 )
-"""What else the lines of an event may have; docs/security.md shows the same as a table."""
+"""List the other fields of each event's lines; docs/security.md shows the same as a table."""
 
 WATCHED: Mapping[ServiceAlarmKind, frozenset[SecurityEvent]] = MappingProxyType(
     {
@@ -113,7 +113,7 @@ _LONGEST = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Unknown tokens come by the thousand: a line for the first hundred of an hour, the first thousand, and so on.
 _BULK = 100
-# What is left belongs to more important changes.
+# The space below this is kept for more important writes.
 _LEAST_ROOM = 8 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
@@ -197,7 +197,7 @@ class SecurityLog:
         return SecurityState(self.counts(), self.suppressed(), self.alarms(now))
 
     def alarms(self, now: datetime) -> list[SecurityAlarm]:
-        """What a person should look at."""
+        """List the alarms that a person should look at."""
         latest = (now - _EPOCH) // timedelta(minutes=1)
         found = []
         for number, kind in enumerate(_GROUPS):

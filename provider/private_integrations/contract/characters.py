@@ -62,7 +62,7 @@ def _is_hidden(text: str, place: int) -> bool:
 
 
 def _joins(text: str, place: int) -> bool:
-    """Whether a joiner stands where it changes what is drawn: in an emoji, or within a word that needs it."""
+    """Tell whether a joiner is at a place where it changes the drawing: in an emoji, or in a word that needs it."""
     before = text[:place].rstrip(_EMOJI_STYLE + _TEXT_STYLE + "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
     after = text[place + 1 : place + 2]
     if not before or not after:

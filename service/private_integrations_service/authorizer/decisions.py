@@ -47,7 +47,7 @@ ACCOUNT_NOT_SERVED = Refusal(403, "account-not-served", "The token does not have
 
 
 class Presented(NamedTuple):
-    """What a request shows of itself: its token's digest, its `Version`, its `User-Agent`, and its account headers."""
+    """Hold a request's credentials: its token's digest, `Version`, `User-Agent`, and headers that name an account."""
 
     digest: bytes
     version: str | None
@@ -56,7 +56,7 @@ class Presented(NamedTuple):
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Presented | Refusal:
-    """What ASGI headers (lower-case names) show; exactly one `Authorization` may be there."""
+    """Read ASGI headers (lower-case names), which must contain exactly one `Authorization`."""
     authorization = version = None
     agent = b""
     accounts: list[tuple[bytes, bytes]] | None = None
@@ -176,7 +176,7 @@ def refuse_accounts(
 
 
 def _reaches(grant: Grant, named: Named, agencies: Mapping[str, str | None]) -> bool:
-    """Whether an account is the token's own, the agency that it belongs to, or a location of the token's agency."""
+    """Tell whether an account is the token's own, its agency, or a location of the token's agency."""
     if named.kind is Names.OTHER:
         return False
     if named.value == grant.account_id:

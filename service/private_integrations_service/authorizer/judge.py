@@ -104,7 +104,7 @@ class Judge:
             return Verdict(presented)
         digest, version, agent, accounts = presented
         try:
-            # What is remembered doesn't outlast the database: its changes would be in a file that this process lacks.
+            # Without its database files, this process would miss later changes, so it must not decide by its cache.
             self._database.require_files()
             now = self._now()
             grant = self._grants.find(digest, now)

@@ -26,7 +26,7 @@ class Named(NamedTuple):
 
 
 def names_only(match: Match, account_id: str) -> bool:
-    """Whether the path names no other account than this one, as most do; saves looking at it more closely."""
+    """Tell whether the path names no account but this one, as most do; the caller can then skip the closer check."""
     for name, _ in match.endpoint.account_parameters:  # noqa: SIM110 - a generator would cost more than all of it
         if match.params[name] != account_id:
             return False

@@ -35,7 +35,7 @@ _PLAIN_ENCODINGS = frozenset({b"7bit", b"8bit", b"binary"})
 
 
 class Read(NamedTuple):
-    """What was read of a whole body: the accounts that it names, and whether it is JSON."""
+    """Hold the result of reading a whole body: the accounts that it names, and whether it is JSON."""
 
     named: set[Named]
     is_json: bool
@@ -51,7 +51,7 @@ def read_accounts(body: bytes, kind: Body) -> Read | Refusal:
     try:
         named = named_in_json(body.decode())
     except (RecursionError, ValueError):
-        # What begins like JSON may be JSON to a more patient reader.
+        # A body that begins like JSON may be JSON to a more tolerant parser.
         like = _FORM_LIKE_JSON if kind is Body.FORM else _LIKE_JSON
         if kind is Body.JSON or like.match(body.lstrip(_BEFORE_JSON)):
             return refusals.BODY_MALFORMED
@@ -68,7 +68,7 @@ def _read_form(body: bytes, named: set[Named], *, is_json: bool) -> Read | Refus
 
 
 def _says_charset(name: str, value: bytes) -> bool:
-    """Whether a field says that the others are in another encoding (HTML's `_charset_`)."""
+    """Tell whether a field says that the others are in another encoding (HTML's `_charset_`)."""
     return name.strip().lower() == _CHARSET_FIELD and value.strip().lower() not in UTF_8
 
 

@@ -32,7 +32,7 @@ _SINGLE = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"content-type", b"content-encoding", b"locationid"}
 )
 _FORWARDED_SINGLE = frozenset({b"content-encoding", b"locationid"})
-# What was decided on, which `Connection` takes away no more than the path.
+# The decision was made on these headers, so `Connection` must not remove them.
 _DECIDED_ON = HEADERS | {b"version", b"content-encoding"}
 
 _DROPPED = frozenset(
@@ -103,7 +103,7 @@ class Forwarded(NamedTuple):
 
     @property
     def is_other_text(self) -> bool:
-        """Whether the body is of a text format that is not read here, unless it turns out to be JSON."""
+        """Tell whether the body has a text format that is not read here, unless it turns out to be JSON."""
         return self.body is Body.UNMARKED and self.media is not None and self.media.essence != b"text/plain"
 
     @property

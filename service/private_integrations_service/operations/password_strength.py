@@ -14,9 +14,9 @@ from math import log10
 from typing import Literal
 
 Weakness = Literal["common", "service", "personal"]
-"""Why a password is easy to guess: it is one of those most used, of this service's words, or of the person's own."""
+"""Name the reason why a password is easy to guess: it is much used, or made of the service's or the person's words."""
 
-# What says most to the person comes first.
+# The reason that helps the person most comes first.
 _TELLING: tuple[Weakness, ...] = ("personal", "service", "common")
 # Three words in a row are beyond it; a common word with a year, a digit and a sign is far below.
 _ENOUGH = 8.5
@@ -75,7 +75,7 @@ def weakness(password: str, words: Words) -> Weakness | None:
 
 
 def _forms(password: str) -> set[tuple[str, int]]:
-    """What is examined in place of a password, and how many different characters were taken out of it."""
+    """List the spellings of a password to examine, each with the number of different characters taken out of it."""
     text = unicodedata.normalize("NFKC", password).casefold()
     text = _LATE_YEAR.sub("2019", text)
     forms = set()

@@ -111,7 +111,7 @@ class Turn:
         return self._hasher.hash(_one_spelling(password))
 
     def fits(self, password: str, known: str | None) -> bool:
-        """Whether a password has this hash; without one it takes as long and is no."""
+        """Tell whether a password has this hash; without a hash, return False after the same time."""
         try:
             return self._hasher.verify(known or self._stand_in, _one_spelling(password)) and known is not None
         except (Argon2Error, InvalidHashError):

@@ -32,7 +32,7 @@ LINK_LIFETIME = timedelta(days=3)
 
 
 class Change(StrEnum):
-    """What can happen to a person's rights and to the ways in which they sign in."""
+    """List the changes of a person's rights and of the ways in which they sign in."""
 
     PLACE_ADDED = "place added"
     PLACE_WIDENED = "place widened"
@@ -52,7 +52,7 @@ class Change(StrEnum):
 
 
 class Held(StrEnum):
-    """What lets a person, or a thief in their place, sign in or stay signed in."""
+    """List the credentials with which a person, or a thief, can sign in or stay signed in."""
 
     LINKS = "links for them"
     LINKS_MADE = "links they made"
@@ -71,9 +71,9 @@ ENDS: Mapping[Change, frozenset[Held]] = MappingProxyType(
         # A link was made by an admin for the places of that moment: it must not open another one.
         Change.PLACE_ADDED: frozenset({Held.LINKS}),
         Change.PLACE_WIDENED: frozenset({Held.LINKS}),
-        # Who made the link that the password was chosen with may know it, and does not have this right.
+        # The maker of the link with which the password was chosen may know it, and doesn't have this right.
         Change.RIGHTS_NOT_VOUCHED_FOR: _ALL_BUT_THE_PASSWORD | {Held.PASSWORD},
-        # The links that the person made for others were made with rights that they have no more.
+        # The person made links for others with rights that they no longer have.
         Change.PLACE_NARROWED: frozenset({Held.LINKS, Held.LINKS_MADE}),
         Change.PLACE_REMOVED: frozenset({Held.LINKS, Held.LINKS_MADE}),
         Change.DISABLED: _ALL_BUT_THE_PASSWORD,
@@ -91,7 +91,7 @@ ENDS: Mapping[Change, frozenset[Held]] = MappingProxyType(
         Change.KEY_REVOKED: frozenset({Held.LINKS_MADE}),
     }
 )
-"""What each change ends. What isn't named stays as it is."""
+"""Map each change to the credentials that it ends. All others stay valid."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def remove_place(write: Write, user: User, account_id: str) -> bool:
 
 
 def changes_of_place(before: Membership | None, after: Membership) -> list[Change]:
-    """What another place in the same account means: rights can be given and taken by one change."""
+    """List the changes that a new place in the same account means; it can give and take rights at once."""
     if before is None:
         return [Change.PLACE_ADDED]
     had, has = _rights(before), _rights(after)
@@ -244,9 +244,9 @@ def recipient_of(connection: Connection, code: str, now: datetime) -> User | Non
 
 
 def administers_all_of(connection: Connection, editor: User, user: User) -> bool:
-    """Whether an editor has every right that a person has, by administering each account that the person belongs to.
+    """Tell whether an editor administers each account that a person belongs to, and so has all of their rights.
 
-    Only then may they make a link, which lets its holder be that person.
+    Only then may the editor make a link, because its holder can sign in as that person.
     """
     held = stored.memberships_of(connection, editor.id)
     places = [accounts.account_by_id(connection, place.account_id) for place in _held(connection, user.id)]
@@ -254,10 +254,11 @@ def administers_all_of(connection: Connection, editor: User, user: User) -> bool
 
 
 def is_vouched_for(connection: Connection, user: User, account_id: str) -> bool:
-    """Whether a person's password may open this account, too: no person without rights there can have chosen it.
+    """Tell whether a person's password may open this account too: only people with rights there can have chosen it.
 
-    Who made the link that the password was chosen with could have used it. So they must administer the account, or be
-    a management key, which administers every one. Who has no password signs in by a provider, or with the next link.
+    The maker of the link with which the password was chosen could have used it. So the maker must administer the
+    account, or be a management key, which administers every one. A person without a password signs in by a provider,
+    or with the next link.
     """
     if stored.password_of(connection, user.id) is None:
         return True
@@ -325,7 +326,7 @@ def _places(connection: Connection, user_id: str) -> bytes:
 
 
 def _may_link(connection: Connection, made_by: str, user: User) -> bool:
-    """Whether who made a link could make it now."""
+    """Tell whether the maker of a link could still make it now."""
     maker = stored.user_by_id(connection, made_by)
     if maker is not None:
         return maker.disabled_at is None and administers_all_of(connection, maker, user)

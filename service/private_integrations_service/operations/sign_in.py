@@ -268,7 +268,7 @@ def end_other_sessions(write: Write, session: Session, *, actor: Actor) -> None:
 
 
 def latest_events(connection: Connection, user: User) -> list[PersonEvent]:
-    """What happened to a user's ways to sign in, the latest first."""
+    """List the events of a user's ways to sign in, the latest first."""
     return events.events_of(connection, user.id)
 
 
@@ -284,7 +284,7 @@ def news_among(found: Sequence[PersonEvent], session: Session, known: str | None
         is_news = {
             PersonEventKind.SIGNED_IN_NEW_BROWSER: session.id != event.session_id
             and event.detail.get("browser") != browser,
-            # Who had neither a password nor a session lost nothing by it.
+            # It is no news to a person who had neither a password nor a session, since it ended none.
             PersonEventKind.IDENTITY_LINKED: bool(event.detail.get("password") or event.detail.get("sessions")),
             PersonEventKind.LINK_MADE: not is_link_over,
         }.get(event.kind, False)
@@ -304,14 +304,14 @@ def actor_of(user: User, browser: Browser) -> Actor:
 
 
 def _words_of(connection: Connection, user: User) -> Words:
-    """What an attacker knows of a user: no password is made of it."""
+    """Collect the words about a user that an attacker may know, so that no password is made of them."""
     held = [place.account_id for place in people.memberships_of(connection, user.id)]
     names = [account.name for account in accounts.accounts_within(connection, held)][:_MOST_NAMES]
     return Words.of(user.email, user.name, *names)
 
 
 def _is_known(connection: Connection, user: User, browser: Browser) -> bool:
-    """Whether this very person signed in with this browser before."""
+    """Tell whether this person has signed in with this browser before."""
     return browser.known is not None and stored.user_id_of_browser(connection, digest_of(browser.known)) == user.id
 
 

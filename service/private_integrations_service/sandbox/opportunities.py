@@ -218,7 +218,7 @@ def _shown(request: Request, found: Found) -> dict[str, object]:
 
 
 def _of_contact(connection: Connection, found: Found, details: frozenset[str]) -> dict[str, object]:
-    """What the search was asked to show of the contact beside it; the sandbox has no appointments."""
+    """Return the details of the contact that the search asks for; the sandbox has no appointments."""
     of = found.opportunity.account_id, found.opportunity.contact_id
     shown: dict[str, object] = {}
     if "getNotes" in details:

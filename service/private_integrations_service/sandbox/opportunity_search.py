@@ -51,9 +51,9 @@ _query_text = searched(75)
 
 @dataclass(frozen=True)
 class Search:
-    """What a query asks for: `details` are the parameters that ask for more of the contact.
+    """Hold the parameters of a query: `details` are those that ask for more of the contact.
 
-    `nothing` says that no opportunity of the sandbox can be meant. A place to begin behind goes before a page's number.
+    `nothing` says that no opportunity of the sandbox can match. A cursor takes precedence over a page number.
     """
 
     selection: Selection

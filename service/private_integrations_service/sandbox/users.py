@@ -36,7 +36,7 @@ class Person:
 
     @property
     def kind(self) -> str:
-        """What the platform calls the type of a user."""
+        """Return the type of a user in the platform's words."""
         return "agency" if self.in_agency else "account"
 
     @property
@@ -47,7 +47,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Search:
-    """What `GET /users/search` asks for; an empty value means any."""
+    """Hold the parameters of `GET /users/search`; an empty value matches any user."""
 
     skip: int
     limit: int

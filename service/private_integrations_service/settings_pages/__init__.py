@@ -74,7 +74,7 @@ def settings_pages(
 ) -> Starlette:
     """The settings pages over this database; `clock` gives the present instant in UTC.
 
-    Who signs in and who is refused is noted in the `security` log.
+    The `security` log records sign-ins and refusals.
     """
     routes: list[Route | Mount] = [Mount(assets.PATH, assets.Assets())]
     for part in PAGES:

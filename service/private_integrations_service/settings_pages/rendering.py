@@ -111,7 +111,7 @@ def html(environment: Environment, template: str, status: int, **values: object)
 
 
 def maker_of_link(actor: str) -> str:
-    """Who made a sign-in link, by the actor's name: a person's address, or the name of a management key."""
+    """Name the maker of a sign-in link, from the actor: a person's address, or the name of a management key."""
     kind, _, rest = actor.partition("/")
     name = rest.rpartition("/")[0]
     return {"person": name, "key": f"management key {name}"}.get(kind, actor)

@@ -129,8 +129,8 @@ def _add(
     write.connection.execute(insert(audit).values(**stored))
 
 
-# Each value as the bytes that are stored: a row that somebody has tampered with is read too, and told by its hash. The
-# types are read beside them: cast, a value of another type reads like the one that was written.
+# Each value is read as the stored bytes, so that a row that was tampered with can be read too, and is found by its
+# hash. The types are read beside them, because after the cast a value of another type looks like the original.
 _NUMBERS = ("at", "sequence")
 _OPTIONAL = ("account_id", "integration_id")
 _STORED = (

@@ -1,4 +1,4 @@
-"""What happened to a person's ways to sign in, as stored for their own page: the latest KEPT of each person."""
+"""Store events of a person's ways to sign in, for their own page: the latest KEPT of each person."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -230,7 +230,7 @@ audit = Table(
         sqlite_where=text("account_id IS NULL"),
         postgresql_where=text("account_id IS NULL"),
     ),
-    # Finds them at once; empty unless somebody tampered with the log.
+    # Finds damaged rows at once; it is empty unless the log was tampered with.
     Index("ix_audit_damaged", "id", sqlite_where=text(AUDIT_IS_DAMAGED)),
     sqlite_autoincrement=True,
 )
@@ -547,7 +547,7 @@ one_time_codes = Table(
     Index("ix_one_time_codes_made_by", "made_by"),
 )
 
-# What a person is shown of their own sign-ins.
+# The events that a person sees on their own page.
 person_events = Table(
     "person_events",
     metadata,
