@@ -38,7 +38,7 @@ CONNECTIONS = 64
 
 @dataclass(frozen=True)
 class Good:
-    """What a well-behaved client asks for: with its token, or with its management key."""
+    """Describe a request of a well-behaved client, with its token or with its management key."""
 
     name: str
     request: bytes
@@ -46,7 +46,7 @@ class Good:
 
 @dataclass(frozen=True)
 class Storm:
-    """What others send over many connections, as fast as it is answered; `drip` seconds lie between bytes of one."""
+    """Describe a flood over many connections, as fast as it is answered; `drip` is the seconds between two bytes."""
 
     name: str
     make: Callable[[Service], bytes]
@@ -70,7 +70,7 @@ def unknown_key(_: Service) -> bytes:
 
 
 def unknown_introspector(_: Service) -> bytes:
-    """A question about a token, by nobody who may ask."""
+    """Build a question about a token, with a management key that does not exist."""
     body = urlencode({"token": f"pit-{uuid.uuid4()}"}).encode()
     head = f"POST {API}/introspect HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
     return (
@@ -166,9 +166,9 @@ def at(latencies: list[float], share: float) -> float:
 
 @contextmanager
 def raging(port: int, service: Service, storm: Storm) -> Iterator["multiprocessing.sharedctypes.Synchronized[int]"]:
-    """The storm, once it has begun in earnest, until the block ends; the number of what was sent."""
+    """Run the storm until the block ends, which begins once the storm has; yield the number of requests sent."""
     sent = multiprocessing.Value("l", 0, lock=False)
-    # What is measured needs none of the process behind the service.
+    # The sending process needs the service's address and key, but not the handle of its process.
     bare = Service(service.url, service.key, service.account, service.data_dir, None)  # type: ignore[arg-type]
     process = multiprocessing.Process(target=rage, args=(port, bare, storm, sent))
     process.start()
@@ -234,7 +234,7 @@ class _Upstream(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        # The gateway breaks off an answer that nobody reads.
+        # The gateway breaks off an answer whose client stops reading.
         with suppress(ConnectionError):
             self.wfile.write(body)
 
@@ -247,7 +247,7 @@ class _Upstream(BaseHTTPRequestHandler):
 
 
 def slow_requests(token: str) -> tuple[Storm, ...]:
-    """What a consumer sends that takes all that it can."""
+    """Build the requests of a consumer that takes as many resources as it can."""
     who = (f"Authorization: Bearer {token}", "Version: v3")
     upload = get("/medias/upload-file", *who, "Content-Type: image/png", "Content-Length: 500000")
     upload = upload.replace(b"GET", b"POST")

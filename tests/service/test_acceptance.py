@@ -1,4 +1,4 @@
-"""What a preview decides by what the API says is what the service decides by its own records."""
+"""A preview, which reads the API, decides the same as the service, which reads its own records."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ class Life:
         return GenerationRequest(**parts)
 
     def plan(self, issuer, holding, overlap):
-        """What the service decides on the next generation."""
+        """Return the service's decision on the next generation."""
         asked = self.request(issuer, holding, overlap)
         return plan_issue(list(self.tokens.values()), self.last, self.last + 1, asked, self.now, LIMIT)
 

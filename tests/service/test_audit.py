@@ -166,7 +166,7 @@ def test_the_schema_takes_no_value_of_another_type(log, column):
 @pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("kind", STORED_AS)
 def test_a_changed_type_is_told_and_named_and_found(log, accounts, column, kind):
-    """Who unmakes the strict table and stores a value as another class hides its row from no verification or search."""
+    """If a person removes STRICT and stores a value as another class, verification and searches still find the row."""
     lines_before = lines(log)
     place = [json.loads(line)["action"] for line in lines_before].index("do 1") + 1
     bound = Search([accounts.location])

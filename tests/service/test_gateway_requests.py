@@ -336,7 +336,7 @@ def test_framing_with_two_readings_is_refused(headers):
     ],
 )
 def test_kinds_of_bodies(media, body):
-    """What may name an account is read or watched."""
+    """A body that may name an account is read or watched."""
     said = [] if media is None else [(b"content-type", media)]
     assert forwarded(headers=[*said, (b"content-length", b"5")]).body is body
     assert forwarded(headers=[*said, (b"transfer-encoding", b"Chunked")]).body is body

@@ -66,7 +66,7 @@ def test_a_folder_that_others_may_only_read_is_used(tmp_path, mode):
 
 
 def test_a_folder_or_file_of_another_user_is_refused(tmp_path, monkeypatch):
-    """Its owner could replace whatever the service writes."""
+    """Its owner could replace the files that the service writes."""
     if os.geteuid():
         monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     else:

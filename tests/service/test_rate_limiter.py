@@ -47,7 +47,7 @@ def test_a_few_mistakes_wait_for_nothing():
 
 
 def test_a_storm_is_spread():
-    """What comes at once beyond that is let through at a steady rate, and what would wait too long is not counted."""
+    """Further requests at once pass at a steady rate, and a request that would wait too long is not counted."""
     unknown = UnknownClients(500, 100)
     waits = [unknown.wait("", START) for _ in range(10_000)]
     counted = [wait for wait in waits if wait <= LONGEST_WAIT]

@@ -13,7 +13,7 @@ PLATFORM_ID = 20
 
 @pytest.fixture
 def person(database, clock):
-    """Make somebody with places in accounts, as {account: role}; answers their id in the data API."""
+    """Return a function that makes a person with places ({account: role}) and returns their id in the data API."""
 
     def made(name, places, **changes):
         email = f"{name.partition(' ')[0].lower()}@example.com"
@@ -85,7 +85,7 @@ def test_a_user_is_shown_as_the_platform_shows_one(api, desk, accounts, people):
 
 @pytest.mark.parametrize("who", ["Cyd", "Dan", "Eve", "Fay", "missing"])
 def test_people_of_other_accounts_are_not_there(api, desk, people, who):
-    """Somebody without a place in the location, and somebody who may not sign in, is like nobody."""
+    """A person without a place in the location, or who may not sign in, is answered like one who doesn't exist."""
     user_id = people.get(who, "missing0000000000000")
     answer = api.ask("GET", f"/users/{user_id}", token=desk.token_with("users.readonly"))
     assert (answer.status, answer.body["message"]) == (400, f"User with id {user_id} not found")

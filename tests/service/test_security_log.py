@@ -61,7 +61,7 @@ class Lines(list):
 
 @pytest.fixture
 def lines():
-    """What was written."""
+    """Return the list of the written lines."""
     return Lines()
 
 
@@ -194,8 +194,7 @@ def test_everything_that_happens_is_written_and_no_secret_is(
         assert api.ask("GET", "/contacts/", token=f"pit-{number:08x}-0000-0000-0000-000000000000").status == 401
     assert [(line["event"], line["count"]) for line in lines[-1:]] == [("tokens-unknown", 100)]
     assert log.counts()[SecurityEvent.TOKENS_UNKNOWN] == 101
-    # What was written, and what never is.
-    # The other one is in test_identity_provider.py, with a provider.
+    # Every event was written but one, which test_identity_provider.py writes; no line has an unknown field or a secret.
     assert set(lines.events) == set(SecurityEvent) - {SecurityEvent.IDENTITY_LINKED}
     for line in lines:
         assert line.keys() <= COMMON_FIELDS | FIELDS[SecurityEvent(line["event"])]
