@@ -55,17 +55,17 @@ class Storm:
 
 
 def get(path: str, *headers: str) -> bytes:
-    """The bytes of one request."""
+    """Return the bytes of one request."""
     return "\r\n".join([f"GET {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
 
 
 def unknown_token(service: Service) -> bytes:
-    """A request with a token that was never issued."""
+    """Return a request with a token that was never issued."""
     return get(f"/locations/{service.account}", f"Authorization: Bearer pit-{uuid.uuid4()}", "Version: v3")
 
 
 def unknown_key(_: Service) -> bytes:
-    """A request with a management key that was never made."""
+    """Return a request with a management key that was never made."""
     return get(f"{API}/accounts", f"Authorization: Bearer pmk-{secrets.token_hex(32)}")
 
 
@@ -80,7 +80,7 @@ def unknown_introspector(_: Service) -> bytes:
 
 
 def sign_in(_: Service) -> bytes:
-    """A try to sign in with a wrong password, as the page's own form sends it."""
+    """Return a request to sign in with a wrong password, as the page's own form sends it."""
     body = urlencode({"email": f"{secrets.token_hex(4)}@example.com", "password": secrets.token_hex(8)}).encode()
     head = "POST /settings/sign-in HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\n"
     head += "Content-Type: application/x-www-form-urlencoded\r\n"
@@ -141,7 +141,7 @@ async def flood(
 
 
 def rage(port: int, service: Service, storm: Storm, sent: "multiprocessing.sharedctypes.Synchronized[int]") -> None:
-    """The storm as a process of its own."""
+    """Send the storm, in a process of its own."""
     asyncio.run(flood(port, service, storm, sent))
 
 
@@ -160,7 +160,7 @@ async def steady(port: int, request: bytes, seconds: float) -> list[float]:
 
 
 def at(latencies: list[float], share: float) -> float:
-    """A percentile."""
+    """Return a percentile."""
     return sorted(latencies)[int(share * (len(latencies) - 1))]
 
 
@@ -201,7 +201,7 @@ def measured(service: Service, good: Good, storm: Storm, rounds: int, seconds: f
 
 
 def issued_token(service: Service, account: str) -> str:
-    """A token of a new integration, in use."""
+    """Return a token of a new integration, in use."""
     key = {"Authorization": f"Bearer {service.key}"}
     scopes = ["locations.readonly", "contacts.readonly", "medias.write"]
     body = {"account": account, "name": "x", "scopes": scopes, "claim": uuid.uuid4().hex}
@@ -213,7 +213,7 @@ def issued_token(service: Service, account: str) -> str:
 
 
 def good_requests(service: Service) -> list[Good]:
-    """A read with a token, and one with a management key."""
+    """Return a read with a token, and one with a management key."""
     token = issued_token(service, service.account)
     return [
         Good("a token", get(f"/locations/{service.account}", f"Authorization: Bearer {token}", "Version: v3")),
@@ -289,7 +289,7 @@ def measure_consumers(folder: Path, rounds: int, seconds: float) -> None:
 
 
 def main() -> None:
-    """Measure what was asked for."""
+    """Measure the chosen storms."""
     parser = argparse.ArgumentParser(description=__doc__)
     names = [storm.name for storm in STORMS] + ["consumers"]
     parser.add_argument("--only", choices=names, action="append")

@@ -36,11 +36,11 @@ class LiveToken(Protocol):
 
     @property
     def delivered_at(self) -> datetime | None:
-        """When it was first used or acknowledged."""
+        """Return when it was first used or acknowledged."""
 
     @property
     def expires_at(self) -> datetime | None:
-        """Its deadline, if it has one."""
+        """Return its deadline, if it has one."""
 
 
 LiveTokenT = TypeVar("LiveTokenT", bound=LiveToken)
@@ -56,14 +56,14 @@ class CannotIssue:
 
 
 def refuse_writing(role: Role, key_name: str) -> str | None:
-    """Why a key with this role may change nothing, or None."""
+    """Say why a key with this role may change nothing, or None."""
     if role == "introspector":
         return f"management key {key_name} is an introspector's and may only introspect"
     return f"management key {key_name} is a viewer's and may only read" if role == "viewer" else None
 
 
 def refuse_scope(scope: str, held_by: Collection[str], *, oauth_only: bool, account_kind: str) -> str | None:
-    """Why an integration of an account of this kind can't hold a scope that exists, or None.
+    """Say why an integration of an account of this kind can't hold a scope that exists, or None.
 
     `held_by` are the kinds of accounts that may hold it; none where that is undocumented, and then all may.
     """
@@ -76,7 +76,7 @@ def refuse_scope(scope: str, held_by: Collection[str], *, oauth_only: bool, acco
 
 
 def refuse_period(policy: Policy, minimum: timedelta) -> str | None:
-    """Why a policy rotates more often than the service allows, or None."""
+    """Say why a policy rotates more often than the service allows, or None."""
     period = policy.period
     if period is None or period >= minimum:
         return None
@@ -85,7 +85,7 @@ def refuse_period(policy: Policy, minimum: timedelta) -> str | None:
 
 
 def refuse_open_rotation(live: Sequence[LiveToken], issuer: str) -> CannotIssue | None:
-    """Why `issuer` can't issue a token beside one that another issuer's rotation waits to see used, or None."""
+    """Say why `issuer` can't issue a token beside one that another issuer's rotation waits to see used, or None."""
     pending = next((token for token in live if token.role == "pending"), None)
     if pending is None or pending.issuer == issuer:
         return None
@@ -99,7 +99,7 @@ def refuse_open_rotation(live: Sequence[LiveToken], issuer: str) -> CannotIssue 
 
 
 def make_room(live: Sequence[LiveTokenT], holding: int | None, limit: int) -> list[LiveTokenT] | CannotIssue:
-    """The never used tokens that give way so that the next one's delivery leaves at most `limit` superseded ones.
+    """List unused tokens that give way so that the next one's delivery leaves at most `limit` superseded ones.
 
     A pending token whose generation the sender is `holding` has arrived there, so it does not give way.
     """
@@ -112,7 +112,7 @@ def make_room(live: Sequence[LiveTokenT], holding: int | None, limit: int) -> li
 def refuse_issue(
     live: Sequence[LiveToken], *, issuer: str, holding: int | None, overlap: timedelta, limit: int
 ) -> CannotIssue | None:
-    """Why the service would not issue the next generation to a deployment, or None; without overlap all others end."""
+    """Say why the service would not issue the next generation, or None; without overlap all other tokens end."""
     refused = refuse_open_rotation(live, issuer)
     if refused is not None or not overlap:
         return refused

@@ -166,7 +166,7 @@ def _adopt_token_faults(normal: Properties) -> list[str]:
 
 
 def _frozen_faults(normal: Properties) -> list[str]:
-    """Faults of what is the provider's own, and may come back from `ignore_changes`, or from a transformation."""
+    """List faults of the provider's own inputs, which may come back from `ignore_changes` or a transformation."""
     generation, reason = normal.get("generation"), normal.get("rotation_reason")
     faults = []
     if "generation" in normal and not isinstance(generation, Unknown) and not _is_number(generation):

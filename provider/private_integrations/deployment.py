@@ -57,7 +57,7 @@ class Deployment:
         return None if found is None or self.holders.deleted(found.id) else found
 
     def principal(self) -> Principal:
-        """The key of this deployment; asked for once."""
+        """Return the key of this deployment; asked for once."""
         return self._principal.get()
 
     def rules(self) -> ServiceRules:
@@ -106,7 +106,7 @@ class Deployment:
         return self._audited(integration_id, "edit")
 
     def adoption_of(self, integration_id: str) -> AuditEntry | None:
-        """The latest adoption of an integration; None if there was none, or the service keeps no such log."""
+        """Return the latest adoption of an integration; None if there was none, or the service keeps no such log."""
         return next(iter(self._audited(integration_id, "adopt")), None)
 
     def _audited(self, integration_id: str, action: str) -> Sequence[AuditEntry]:

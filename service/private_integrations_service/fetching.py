@@ -1,4 +1,4 @@
-"""One request to another server: the only way out for all that the service asks of others by itself.
+"""Send one request to another server; every request that the service makes by itself goes through this module.
 
 Everything about it is bounded: resolving the name, connecting, TLS, sending and the whole answer by one deadline, and
 the bytes that are read. Redirects aren't followed, and the environment's proxies are not used. (What a gateway forwards
@@ -52,7 +52,7 @@ class Target:
 
     @classmethod
     def of(cls, url: str) -> "Target":
-        """The target of an http or https URL; raises ValueError if it is none."""
+        """Return the target of an http or https URL; raises ValueError if it is none."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or not re.fullmatch("[!-~]+", url):
             raise ValueError("this is no http or https URL")
@@ -146,7 +146,7 @@ class Fetcher:
                     handle.shutdown(socket.SHUT_RDWR)
 
     def _looked_up(self, target: Target, by: float) -> Sequence[str]:
-        """The addresses of a name, by a thread that may be left: the system's resolver knows no deadline."""
+        """Return the addresses of a name, by a thread that may be left: the system's resolver knows no deadline."""
         if _is_address(target.host):
             return self._resolve(target.host, target.port)
         if not self._lookups.acquire(timeout=_remaining(by)):
@@ -187,7 +187,7 @@ class Fetcher:
 
     @contextmanager
     def _connected(self, found: Sequence[str], port: int, by: float) -> Iterator[socket.socket]:
-        """A connection to the first of these addresses that takes one; `close` can break it off."""
+        """Yield a connection to the first of these addresses that takes one; `close` can break it off."""
         failure: OSError = ConnectionError("no address")
         for address in found:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -284,7 +284,7 @@ class _Arriving:
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a name by the system's resolver."""
+    """Return the addresses of a name by the system's resolver."""
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 

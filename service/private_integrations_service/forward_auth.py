@@ -126,7 +126,7 @@ class ForwardAuth:
 
 
 def _asked_in_headers(scope: Scope, method_name: bytes, target_name: bytes) -> Asked | Refusal:
-    """The request named by two headers, each sent once; the check's own query says what the gateway says of itself."""
+    """Read the request from two headers, each sent once; the query of the check has the gateway's parameters."""
     methods = [value for name, value in scope["headers"] if name == method_name]
     targets = [value for name, value in scope["headers"] if name == target_name]
     served = read_query(scope["query_string"]) if scope["query_string"] else {}

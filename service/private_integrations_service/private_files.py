@@ -31,7 +31,7 @@ def prepare_folder(folder: Path) -> None:
     """Make the data folder, or see that the one that is there can be trusted; raises ConfigurationError if not."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # The folder itself may be reached by a link: that is who starts the service to say.
+        # The folder itself may be reached by a link, because the person who starts the service decides on it.
         _require_own(folder, os.stat(folder))
         for entry in os.scandir(folder):
             if entry.name.startswith(NAMES):
@@ -48,7 +48,7 @@ def prepare_folder(folder: Path) -> None:
 def open_private(file: Path, flags: int) -> int:
     """Open a file of the data folder, or make it for its owner alone; raises OSError.
 
-    A symbolic link is refused, and so is what is no plain file or belongs to another user.
+    A symbolic link is refused, and so is a path that is no plain file or belongs to another user.
     """
     descriptor = os.open(file, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     found = os.fstat(descriptor)

@@ -19,7 +19,7 @@ class Short(Enum):
 
 
 class Owner(NamedTuple):
-    """The account and the token, or another credential, that something is held for."""
+    """The account and the token, or another credential, that holds units."""
 
     account: str
     token: int | bytes
@@ -68,7 +68,7 @@ def _lower(held: dict[_Key, int], key: _Key, units: int) -> None:
     if left:
         held[key] = left
     else:
-        # Only those who hold something are remembered.
+        # Only accounts and tokens that hold units are remembered.
         del held[key]
 
 
@@ -123,7 +123,7 @@ class Line(Generic[_Waiting]):
         return bool(waiters)
 
     def _let_out(self, owner: Owner) -> _Waiting:
-        """The first waiter of a token; the token and its account are the last ones from now on."""
+        """Remove and return the first waiter of a token; move the token and its account to the end of the line."""
         tokens = self._accounts.pop(owner.account)
         waiters = tokens.pop(owner)
         waiter = waiters.popleft()

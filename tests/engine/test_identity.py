@@ -1,4 +1,4 @@
-"""No two resources own one integration, and parent and child agree on whose it is, under every name."""
+"""No two resources own one integration, and parent and child agree on the owner, under every name."""
 
 import re
 import shlex

@@ -84,7 +84,7 @@ def test_the_command_names_the_token_in_the_state():
 
 
 def test_one_of_many_threads_gets_a_place():
-    """However many resources take a place at once, all but one are told of another."""
+    """If many resources take a place at once, all but one get the name of another holder."""
     holders, told = Holders(), []
     begin = threading.Barrier(8)
 

@@ -104,7 +104,7 @@ def test_a_preview_refuses_exactly_the_tokens_that_the_service_would_not_issue(s
 
 
 def test_the_rules_that_the_api_tells_decide_as_the_catalogue_does():
-    """Every scope for every class of account: what is said of it leads to the catalogue's own answer."""
+    """For every scope and class of account, the rules in the API lead to the catalogue's own answer."""
     catalogue = Catalogue.load()
     for rule in Rules(catalogue, Settings()).on_the_wire().scopes:
         for kind in ("agency", "sub_account"):

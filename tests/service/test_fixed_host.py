@@ -152,7 +152,7 @@ def test_a_refused_singer_tap_fails_in_the_platforms_words(fixed_host, serving, 
 
 
 def test_an_mcp_server_without_an_address_reaches_us(fixed_host, data_api):
-    """An MCP server that is told no address calls the platform's host, and finds our pipeline there."""
+    """An MCP server without a configured address calls the platform's host, and finds our pipeline there."""
     environment = {
         "GHL_API_KEY": data_api.token,
         "GHL_LOCATION_ID": data_api.account,

@@ -25,7 +25,7 @@ def accounts_in(body, kind):
 
 
 def values(named):
-    """The values of what was named."""
+    """Return the values of the named accounts."""
     return {"?" if each.kind is Names.OTHER else each.value for each in named}
 
 

@@ -106,7 +106,7 @@ def test_what_was_moved_back_is_the_database_again(tmp_path, clock):
 
 
 def test_a_change_during_which_the_file_went_is_no_success(tmp_path, clock):
-    """The file is looked at once more when the change is committed."""
+    """The service checks the file once more when it commits the change."""
     with closing(open_database(tmp_path)) as database, pytest.raises(StorageMoved), database.write(clock()):
         delete(tmp_path)
 

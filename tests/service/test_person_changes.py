@@ -406,7 +406,7 @@ def test_no_admin_makes_a_link_for_a_person_with_rights_that_they_have_not(house
 
 
 def test_a_key_bound_to_accounts_reaches_no_person_beyond_them(house):
-    """Neither a link nor a change of a person who has a place elsewhere: they are not there for it."""
+    """It can't make a link for, or change, a person with a place elsewhere; the answer is as for an unknown one."""
     accounts = house.accounts
     house.person("bob@example.com", **{accounts.location: "user", accounts.stranger: "user"})
     bound = Actor("key/bound/key_2", frozenset({accounts.location}))
@@ -438,7 +438,7 @@ def test_a_password_of_an_admins_link_opens_no_account_beyond_that_admin(house):
 
 
 def test_an_admin_of_another_account_gives_no_place_to_such_a_password(house):
-    """They are told who can; the agency's admin, who decides about both accounts, hands over a new link at once."""
+    """The page names the people who can; the agency's admin, who administers both accounts, makes a link at once."""
     accounts = house.accounts
     ada = house.person("ada@example.com", **{accounts.location: "admin"})
     sam = house.person("sam@example.com", **{accounts.sister: "admin"})

@@ -1,4 +1,4 @@
-"""Every operation of the sandbox against the vendor's names and types: what it takes, requires and answers.
+"""Compare every operation of the sandbox with the vendor's names and types, in requests and answers.
 
 The walk reads the specification by itself, asks each operation in both generations, and compares. Intended differences
 are listed in `DIFFERENCES`, each with its reason; one that the walk doesn't meet any more fails the test.
@@ -683,7 +683,7 @@ def with_others(name: str, type_: Any, others: Iterator[Any], walk: Walk) -> Ite
 
 
 def without_required(name: str, type_: Any, walk: Walk) -> Iterator[tuple[str, Any]]:
-    """Objects that lack what they must have: the place of what is missing, and the value."""
+    """Yield objects that lack a required field, each with the place of that field."""
     type_ = alternative(type_)
     inner = alternative(type_[0]) if isinstance(type_, list) else type_
     if isinstance(inner, dict):

@@ -92,7 +92,7 @@ def test_people_of_other_accounts_are_not_there(api, desk, people, who):
 
 
 def test_an_agency_reads_the_people_of_itself_and_its_locations(api, desk, names, accounts, people):
-    """An agency's token finds everybody of the agency and its locations once, with all of these places."""
+    """An agency's token finds all people of the agency and its locations once, with all of these places."""
     search = f"/users/search?companyId={accounts.agency}"
     assert names(search, accounts.agency) == ["Ada", "Bob", "Cyd", "Dan"]
     assert names(f"{search}&locationId={accounts.sister}", accounts.agency) == ["Bob", "Cyd"]
@@ -114,7 +114,7 @@ def test_an_agency_token_has_the_wrong_class_for_the_users_of_a_location(api, de
 
 
 def test_a_search_for_users_is_filtered_sorted_and_paged(api, desk, names, accounts, people):
-    """Every documented parameter of the search counts; `count` is everybody found."""
+    """Every documented parameter of the search counts; `count` counts all people found."""
     search = f"/users/search?companyId={accounts.agency}"
     for query, found in (
         ("", ["Ada", "Bob"]),

@@ -65,7 +65,7 @@ def test_a_text_is_stored_as_a_text(database, accounts):
 
 @pytest.mark.parametrize("damaged", [False, True])
 def test_a_database_of_an_older_release_becomes_strict(tmp_path, damaged):
-    """Every row and every hash is kept; what was tampered with before is kept too, and named."""
+    """The migration keeps every row and hash; it also keeps rows that were tampered with, and `verify` names them."""
     with closing(sqlite.connect(str(tmp_path / FILE_NAME), isolation_level=None)) as connection:
         connection.executescript((Path(__file__).parent / "databases" / "0011.sql").read_text())
         before = rows_of(connection)
@@ -89,7 +89,7 @@ def test_a_database_of_an_older_release_becomes_strict(tmp_path, damaged):
             assert {name: kept[name] for name in ("audit", "contacts", "accounts", "management_keys")} == {
                 name: before[name] for name in ("audit", "contacts", "accounts", "management_keys")
             }
-        # The upgraded database takes what a new one takes, and refuses what it refuses.
+        # The upgraded database accepts and refuses the same values as a new one.
         with pytest.raises(sqlite.IntegrityError, match="cannot store BLOB value in TEXT column"):
             connection.execute("UPDATE accounts SET name = x'00'")
 

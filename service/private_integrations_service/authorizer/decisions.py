@@ -147,7 +147,7 @@ def refuse_scope(endpoint: Endpoint, grant: Grant) -> Refusal | None:
 
 
 def accounts_to_look_up(grant: Grant, named: Iterable[Named]) -> set[str]:
-    """The locations among them whose agency decides: those that an agency's token names beside the agency itself."""
+    """List the locations whose agency must be looked up: those that an agency's token names beside its agency."""
     if grant.account_kind != "agency":
         return set()
     return {each.value for each in named if each.kind in _LOCATIONS and each.value != grant.account_id}
@@ -156,7 +156,7 @@ def accounts_to_look_up(grant: Grant, named: Iterable[Named]) -> set[str]:
 def refuse_accounts(
     endpoint: Endpoint, grant: Grant, named: Collection[Named], agencies: Mapping[str, str | None]
 ) -> Refusal | None:
-    """Why the token doesn't reach every account that a request names.
+    """Say why the token doesn't reach every account that a request names.
 
     `agencies` has the agency of each known location among `accounts_to_look_up`.
     """

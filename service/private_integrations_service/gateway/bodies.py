@@ -42,7 +42,7 @@ class Read(NamedTuple):
 
 
 def read_accounts(body: bytes, kind: Body) -> Read | Refusal:
-    """Read the accounts that a whole body names; a body that isn't what it says is refused.
+    """Read the accounts that a whole body names; refuse a body that doesn't match its type.
 
     A body that doesn't say what it is counts as JSON and as a form, since a server may take it for either.
     """
@@ -192,6 +192,6 @@ class FormWatch:
 
 
 def _rest(raw: bytes, marker: bytes) -> bytes:
-    """The end of what was looked through in which a marker may have begun."""
+    """Return the end of the searched bytes, in which a marker may have begun."""
     found = raw.rfind(marker)
     return raw[max(found + len(marker) if found >= 0 else 0, len(raw) - len(marker) + 1) :]

@@ -213,7 +213,7 @@ def _framing(length: bytes | None, coding: bytes | None, framed: bool) -> tuple[
 
 
 def _body(endpoint: Endpoint, media: MediaType | None, encoding: bytes) -> tuple[Body, bytes | None] | Refusal:
-    """How the body is looked at, and the type that it is sent as: one of our own writing, with what was understood.
+    """Return how the body is checked, and its new `Content-Type`, written from the parts that were understood.
 
     Bodies in which an account may be named are read, or watched; what can't be is refused unless it can name none.
     """

@@ -52,14 +52,14 @@ class Words:
 
     @classmethod
     def of(cls, email: str, *names: str) -> "Words":
-        """The words of an address, and of the names of a person and of their accounts."""
+        """Return the words of an address, and of the names of a person and of their accounts."""
         local, _, host = email.partition("@")
         # The last label is a country's or a kind's and says little.
         return cls(tuple(_words([email, local, host, host.rpartition(".")[0], *names])))
 
 
 def weakness(password: str, words: Words) -> Weakness | None:
-    """Why a password is too easy to guess, or None if it isn't."""
+    """Say why a password is too easy to guess, or None if it isn't."""
     # A quarter of a second and 15 MB, which a worker spends once it serves such a page.
     from zxcvbn import zxcvbn
 
@@ -93,7 +93,7 @@ def _why(sequence: Sequence[Mapping[str, object]], words: Words) -> Weakness:
 
 
 def _words(texts: Iterable[str]) -> list[str]:
-    """The words of texts, one by one and in a row, as they are found in what is examined."""
+    """Return the words of texts, one by one and in a row, as they can occur in an examined password."""
     found: dict[str, None] = {}
     for text in texts:
         parts = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", text).casefold())

@@ -1,4 +1,4 @@
-"""Change who a person is here, and end what the change makes worthless: links, sessions, the password, browsers.
+"""Change a person's rights and ways to sign in, and end the credentials that must not outlive the change.
 
 Only this module writes places, passwords, identities and one-time codes, so that no change can forget what it ends.
 `ENDS` is the whole rule; docs/security.md shows it as a table.
@@ -62,7 +62,7 @@ class Held(StrEnum):
     BROWSERS = "remembered browsers"
 
 
-# Another person may have signed in before: what they hold must open nothing.
+# Another person may have signed in before, so their credentials must no longer work.
 _SESSIONS = frozenset({Held.PRESENT_SESSION, Held.OTHER_SESSIONS})
 _ALL_BUT_THE_PASSWORD = _SESSIONS | {Held.LINKS, Held.LINKS_MADE, Held.BROWSERS}
 
@@ -82,7 +82,7 @@ ENDS: Mapping[Change, frozenset[Held]] = MappingProxyType(
         Change.PASSWORD_CHOSEN: _ALL_BUT_THE_PASSWORD,
         # The person's other browsers stay remembered: this only spares them the throttle that strangers meet.
         Change.PASSWORD_CHANGED: _SESSIONS | {Held.LINKS, Held.LINKS_MADE},
-        # The provider vouches for the person; who chose the password before, by an invitation's link, it doesn't.
+        # The provider vouches for this person, but not for the one who chose the password by an invitation's link.
         Change.IDENTITY_LINKED: _ALL_BUT_THE_PASSWORD | {Held.PASSWORD},
         Change.IDENTITIES_FORGOTTEN: _ALL_BUT_THE_PASSWORD,
         # A stolen session may have made links.
@@ -174,7 +174,7 @@ def choose_password(write: Write, user: User, code: str, hashed: str, *, address
     """Store the hash of a password that was chosen with a one-time link, and who made the link."""
     link = signing_in.code_with_digest(write.connection, digest_of(code), write.now)
     stored.set_password(write.connection, user.id, hashed)
-    # An admin who makes a link for themselves vouches for nothing that wasn't vouched for before.
+    # A link that an admin made for themselves doesn't change who vouches for the password.
     if link is not None and link.made_by != user.id:
         stored.set_password_maker(write.connection, user.id, link.made_by)
     end(write, user.id, Change.PASSWORD_CHOSEN)
@@ -182,7 +182,7 @@ def choose_password(write: Write, user: User, code: str, hashed: str, *, address
 
 
 def change_password(write: Write, user: User, hashed: str, *, address: str, agent: str) -> None:
-    """Store the hash of another password, which the person set who knows the present one."""
+    """Store the hash of a new password of a person who knows the present one."""
     stored.set_password(write.connection, user.id, hashed)
     end(write, user.id, Change.PASSWORD_CHANGED)
     tell(write, user.id, PersonEventKind.PASSWORD_CHANGED, address=address, agent=agent)
@@ -232,7 +232,7 @@ def make_link(write: Write, user: User, *, actor: Actor) -> Link:
 
 
 def recipient_of(connection: Connection, code: str, now: datetime) -> User | None:
-    """The person whom a one-time code lets choose a password; None if it opens nothing (any more).
+    """Return the person whom a one-time code lets choose a password; None if it opens nothing (any more).
 
     Ask again in the transaction that uses the code: the person's places must be those that it was made for, and who
     made it must still be allowed to make one.
@@ -307,7 +307,7 @@ def tell(
 
 
 def place_in(connection: Connection, user: User, account_id: str) -> Membership | None:
-    """A person's place in an account, if they have one."""
+    """Return a person's place in an account, if they have one."""
     return next((place for place in _held(connection, user.id) if place.account_id == account_id), None)
 
 
@@ -320,7 +320,7 @@ def _rights(place: Membership) -> frozenset[str]:
 
 
 def _places(connection: Connection, user_id: str) -> bytes:
-    """A digest of all places of a person, with their roles and permissions."""
+    """Return a digest of all places of a person, with their roles and permissions."""
     places = [[p.account_id, p.role, p.own, p.sub_accounts] for p in _held(connection, user_id)]
     return digest_of(json.dumps(sorted(places, key=str)))
 

@@ -71,7 +71,7 @@ def read_opportunity(request: Request) -> Reply | Refusal:
 
 
 def update_opportunity(request: Request) -> Reply | Refusal:
-    """Answer `PUT /opportunities/{id}`: what is given replaces what was; a contact stays."""
+    """Answer `PUT /opportunities/{id}`: the given fields replace the stored ones; the contact stays."""
     opportunity_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
@@ -156,7 +156,7 @@ def _stages(pipeline: Pipeline) -> Sequence[str]:
 
 
 def _merged(old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge what is given into the fields that are kept together: null takes one away, but never the name."""
+    """Merge the given values into the fields that are kept together: null takes one away, but never the name."""
     changes = {name: value for name, value in given.items() if name not in _PLACED}
     if changes.get("customFields"):
         changes["customFields"] = [

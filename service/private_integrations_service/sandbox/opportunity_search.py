@@ -1,4 +1,4 @@
-"""The search for opportunities: what a query asks for in either generation's names, and where the next page begins."""
+"""The search for opportunities: the query in either generation's names, and the cursor of the next page."""
 
 import re
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ class Search:
 
     @property
     def skip(self) -> int:
-        """How many opportunities the pages before this one have."""
+        """Return how many opportunities the pages before this one have."""
         return 0 if self.after is not None else (self.page - 1) * self.limit
 
 

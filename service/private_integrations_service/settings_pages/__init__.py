@@ -72,7 +72,7 @@ def settings_pages(
     recorded: Activity,
     security: SecurityLog | None = None,
 ) -> Starlette:
-    """The settings pages over this database; `clock` gives the present instant in UTC.
+    """Return the settings pages over this database; `clock` gives the present instant in UTC.
 
     The `security` log records sign-ins and refusals.
     """

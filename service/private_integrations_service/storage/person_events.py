@@ -62,7 +62,7 @@ def add(connection: Connection, event: PersonEvent) -> None:
 
 
 def events_of(connection: Connection, user_id: str) -> list[PersonEvent]:
-    """A person's events, the latest first."""
+    """Return a person's events, the latest first."""
     found = select(person_events).where(person_events.c.user_id == user_id).order_by(person_events.c.id.desc())
     return [_event(row) for row in connection.execute(found)]
 

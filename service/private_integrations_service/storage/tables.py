@@ -501,7 +501,7 @@ users = Table(
     Column("password", String),
     Column("created_at", Instant, nullable=False),
     Column("disabled_at", Instant),
-    # The id of who made the link that the password was chosen with; null: no password, or not known.
+    # The id of the maker of the link with which the password was chosen; null: no password, or not known.
     Column("password_by", String),
 )
 
