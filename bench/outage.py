@@ -43,7 +43,7 @@ class Hanging:
 
 
 def unused_url() -> str:
-    """A loopback address where no program listens."""
+    """Return a loopback address where no program listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return f"http://127.0.0.1:{server.getsockname()[1]}"
 

@@ -38,7 +38,7 @@ CONNECTIONS = 64
 
 @dataclass(frozen=True)
 class Good:
-    """What a well-behaved client asks for: with its token, or with its management key."""
+    """Describe a request of a well-behaved client, with its token or with its management key."""
 
     name: str
     request: bytes
@@ -46,7 +46,7 @@ class Good:
 
 @dataclass(frozen=True)
 class Storm:
-    """What others send over many connections, as fast as it is answered; `drip` seconds lie between bytes of one."""
+    """Describe a flood over many connections, as fast as it is answered; `drip` is the seconds between two bytes."""
 
     name: str
     make: Callable[[Service], bytes]
@@ -55,22 +55,22 @@ class Storm:
 
 
 def get(path: str, *headers: str) -> bytes:
-    """The bytes of one request."""
+    """Return the bytes of one request."""
     return "\r\n".join([f"GET {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
 
 
 def unknown_token(service: Service) -> bytes:
-    """A request with a token that was never issued."""
+    """Return a request with a token that was never issued."""
     return get(f"/locations/{service.account}", f"Authorization: Bearer pit-{uuid.uuid4()}", "Version: v3")
 
 
 def unknown_key(_: Service) -> bytes:
-    """A request with a management key that was never made."""
+    """Return a request with a management key that was never made."""
     return get(f"{API}/accounts", f"Authorization: Bearer pmk-{secrets.token_hex(32)}")
 
 
 def unknown_introspector(_: Service) -> bytes:
-    """A question about a token, by nobody who may ask."""
+    """Build a question about a token, with a management key that does not exist."""
     body = urlencode({"token": f"pit-{uuid.uuid4()}"}).encode()
     head = f"POST {API}/introspect HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
     return (
@@ -80,7 +80,7 @@ def unknown_introspector(_: Service) -> bytes:
 
 
 def sign_in(_: Service) -> bytes:
-    """A try to sign in with a wrong password, as the page's own form sends it."""
+    """Return a request to sign in with a wrong password, as the page's own form sends it."""
     body = urlencode({"email": f"{secrets.token_hex(4)}@example.com", "password": secrets.token_hex(8)}).encode()
     head = "POST /settings/sign-in HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: same-origin\r\n"
     head += "Content-Type: application/x-www-form-urlencoded\r\n"
@@ -141,7 +141,7 @@ async def flood(
 
 
 def rage(port: int, service: Service, storm: Storm, sent: "multiprocessing.sharedctypes.Synchronized[int]") -> None:
-    """The storm as a process of its own."""
+    """Send the storm, in a process of its own."""
     asyncio.run(flood(port, service, storm, sent))
 
 
@@ -160,15 +160,15 @@ async def steady(port: int, request: bytes, seconds: float) -> list[float]:
 
 
 def at(latencies: list[float], share: float) -> float:
-    """A percentile."""
+    """Return a percentile."""
     return sorted(latencies)[int(share * (len(latencies) - 1))]
 
 
 @contextmanager
 def raging(port: int, service: Service, storm: Storm) -> Iterator["multiprocessing.sharedctypes.Synchronized[int]"]:
-    """The storm, once it has begun in earnest, until the block ends; the number of what was sent."""
+    """Run the storm until the block ends, which begins once the storm has; yield the number of requests sent."""
     sent = multiprocessing.Value("l", 0, lock=False)
-    # What is measured needs none of the process behind the service.
+    # The sending process needs the service's address and key, but not the handle of its process.
     bare = Service(service.url, service.key, service.account, service.data_dir, None)  # type: ignore[arg-type]
     process = multiprocessing.Process(target=rage, args=(port, bare, storm, sent))
     process.start()
@@ -201,7 +201,7 @@ def measured(service: Service, good: Good, storm: Storm, rounds: int, seconds: f
 
 
 def issued_token(service: Service, account: str) -> str:
-    """A token of a new integration, in use."""
+    """Return a token of a new integration, in use."""
     key = {"Authorization": f"Bearer {service.key}"}
     scopes = ["locations.readonly", "contacts.readonly", "medias.write"]
     body = {"account": account, "name": "x", "scopes": scopes, "claim": uuid.uuid4().hex}
@@ -213,7 +213,7 @@ def issued_token(service: Service, account: str) -> str:
 
 
 def good_requests(service: Service) -> list[Good]:
-    """A read with a token, and one with a management key."""
+    """Return a read with a token, and one with a management key."""
     token = issued_token(service, service.account)
     return [
         Good("a token", get(f"/locations/{service.account}", f"Authorization: Bearer {token}", "Version: v3")),
@@ -234,7 +234,7 @@ class _Upstream(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        # The gateway breaks off an answer that nobody reads.
+        # The gateway breaks off an answer whose client stops reading.
         with suppress(ConnectionError):
             self.wfile.write(body)
 
@@ -247,7 +247,7 @@ class _Upstream(BaseHTTPRequestHandler):
 
 
 def slow_requests(token: str) -> tuple[Storm, ...]:
-    """What a consumer sends that takes all that it can."""
+    """Build the requests of a consumer that takes as many resources as it can."""
     who = (f"Authorization: Bearer {token}", "Version: v3")
     upload = get("/medias/upload-file", *who, "Content-Type: image/png", "Content-Length: 500000")
     upload = upload.replace(b"GET", b"POST")
@@ -289,7 +289,7 @@ def measure_consumers(folder: Path, rounds: int, seconds: float) -> None:
 
 
 def main() -> None:
-    """Measure what was asked for."""
+    """Measure the chosen storms."""
     parser = argparse.ArgumentParser(description=__doc__)
     names = [storm.name for storm in STORMS] + ["consumers"]
     parser.add_argument("--only", choices=names, action="append")

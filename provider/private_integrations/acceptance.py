@@ -1,6 +1,6 @@
-"""Whether the service accepts a declaration or the next token: pure decisions that provider and service share.
+"""Decide whether the service accepts a declaration or the next token, by pure functions that both sides share.
 
-The preview decides by the same functions as the service, so that it never promises what the `up` refuses.
+The provider's preview calls the same functions as the service, so that it never promises what the `up` refuses.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,11 +16,11 @@ _KIND_NAMES = {"agency": "agencies", "sub_account": "sub-accounts"}
 
 
 class LiveToken(Protocol):
-    """What a decision looks at of a token that works: the service's own record of it, or what its API says of it."""
+    """Describe the fields of a working token that a decision reads: from the service's record, or from its API."""
 
     @property
     def generation(self) -> int:
-        """Its number within the integration, which no other token that works has."""
+        """Return its number, which no other working token of the integration has."""
 
     @property
     def role(self) -> str:
@@ -28,19 +28,19 @@ class LiveToken(Protocol):
 
     @property
     def issuer(self) -> str:
-        """Who issued it."""
+        """Return the name of its issuer."""
 
     @property
     def issued_at(self) -> datetime:
-        """When it was issued."""
+        """Return the instant at which it was issued."""
 
     @property
     def delivered_at(self) -> datetime | None:
-        """When it was first used or acknowledged."""
+        """Return when it was first used or acknowledged."""
 
     @property
     def expires_at(self) -> datetime | None:
-        """Its deadline, if it has one."""
+        """Return its deadline, if it has one."""
 
 
 LiveTokenT = TypeVar("LiveTokenT", bound=LiveToken)
@@ -56,14 +56,14 @@ class CannotIssue:
 
 
 def refuse_writing(role: Role, key_name: str) -> str | None:
-    """Why a key with this role may change nothing, or None."""
+    """Say why a key with this role may change nothing, or None."""
     if role == "introspector":
         return f"management key {key_name} is an introspector's and may only introspect"
     return f"management key {key_name} is a viewer's and may only read" if role == "viewer" else None
 
 
 def refuse_scope(scope: str, held_by: Collection[str], *, oauth_only: bool, account_kind: str) -> str | None:
-    """Why an integration of an account of this kind can't hold a scope that exists, or None.
+    """Say why an integration of an account of this kind can't hold a scope that exists, or None.
 
     `held_by` are the kinds of accounts that may hold it; none where that is undocumented, and then all may.
     """
@@ -76,7 +76,7 @@ def refuse_scope(scope: str, held_by: Collection[str], *, oauth_only: bool, acco
 
 
 def refuse_period(policy: Policy, minimum: timedelta) -> str | None:
-    """Why a policy rotates more often than the service allows, or None."""
+    """Say why a policy rotates more often than the service allows, or None."""
     period = policy.period
     if period is None or period >= minimum:
         return None
@@ -85,7 +85,7 @@ def refuse_period(policy: Policy, minimum: timedelta) -> str | None:
 
 
 def refuse_open_rotation(live: Sequence[LiveToken], issuer: str) -> CannotIssue | None:
-    """Why `issuer` can't issue a token beside one that another issuer's rotation waits to see used, or None."""
+    """Say why `issuer` can't issue a token beside one that another issuer's rotation waits to see used, or None."""
     pending = next((token for token in live if token.role == "pending"), None)
     if pending is None or pending.issuer == issuer:
         return None
@@ -99,7 +99,7 @@ def refuse_open_rotation(live: Sequence[LiveToken], issuer: str) -> CannotIssue 
 
 
 def make_room(live: Sequence[LiveTokenT], holding: int | None, limit: int) -> list[LiveTokenT] | CannotIssue:
-    """The never used tokens that give way so that the next one's delivery leaves at most `limit` superseded ones.
+    """List unused tokens that give way so that the next one's delivery leaves at most `limit` superseded ones.
 
     A pending token whose generation the sender is `holding` has arrived there, so it does not give way.
     """
@@ -112,7 +112,7 @@ def make_room(live: Sequence[LiveTokenT], holding: int | None, limit: int) -> li
 def refuse_issue(
     live: Sequence[LiveToken], *, issuer: str, holding: int | None, overlap: timedelta, limit: int
 ) -> CannotIssue | None:
-    """Why the service would not issue the next generation to a deployment, or None; without overlap all others end."""
+    """Say why the service would not issue the next generation, or None; without overlap all other tokens end."""
     refused = refuse_open_rotation(live, issuer)
     if refused is not None or not overlap:
         return refused

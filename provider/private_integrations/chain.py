@@ -22,7 +22,7 @@ BEGINNING = "0" * 64
 """What stands for the hash of the row before the first."""
 
 DAMAGED = "damaged"
-"""Names, in an exported row, the columns whose values are not of the type that was written."""
+"""The field of an exported row that names the columns whose values have another type than the written one."""
 
 _HASH = re.compile("[0-9a-f]{64}")
 
@@ -55,7 +55,7 @@ class Whole:
 
 
 def canonical(row: Mapping[str, Any]) -> str:
-    """A row in the one spelling that is hashed; ValueError for a number that JSON doesn't have, such as NaN."""
+    """Return the canonical text of a row, which is hashed; ValueError for a number that JSON lacks, such as NaN."""
     return json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -98,14 +98,14 @@ def _read(line: str | bytes) -> dict[str, Any] | None:
         return None
     account, sequence = row["account"], row["sequence"]
     hashes = (row["previous"], row["hash"])
-    # A damaged row is named by what is left of it.
+    # The error names a damaged row by the values that are left of it.
     hashed = DAMAGED in row or all(map(_is_hash, hashes))
     fits = isinstance(account, str | None) and type(sequence) is int and hashed
     return row if fits else None
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; ValueError if it says a thing twice, of which other programs would read the other one."""
+    """Return an object; ValueError if it has a name twice, because other programs may read the other value."""
     if len({name for name, _ in pairs}) < len(pairs):
         raise ValueError
     return dict(pairs)

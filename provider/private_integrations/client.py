@@ -601,7 +601,7 @@ def _session(connection: Connection, deployment_of: str | None) -> requests.Sess
     session.mount("http://", adapter)
     # The environment is read here once, not at every request; and no .netrc takes the key's place.
     session.trust_env = False
-    # A proxy would read what goes to this machine, the key too: only https passes one unread.
+    # A proxy would read requests to this machine, with the key; it can't read https.
     session.proxies = {} if is_this_machine(connection.url) else requests.utils.get_environ_proxies(connection.url)
     session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
     if connection.key:

@@ -35,7 +35,7 @@ _URL = re.compile(
 
 @dataclass(frozen=True)
 class Connection:
-    """A service's address and a management key for it; the key is empty for what needs none.
+    """A service's address and a management key for it; the key is empty for commands that need none.
 
     `key_from` and `url_from` say where they were found: `refresh` and `destroy` see a stack's old configuration.
     """
@@ -79,7 +79,7 @@ def find_connection(environment: Mapping[str, str] = os.environ, stack: StackCon
 
 
 def find_service(environment: Mapping[str, str] = os.environ) -> Connection:
-    """Find the service for what needs no key; raises ConfigurationError as `find_connection` does."""
+    """Find the service for commands that need no key; raises ConfigurationError as `find_connection` does."""
     return Connection(_checked(_find(URL_VARIABLE, _URL_SETTING, environment, _no_stack)))
 
 
@@ -89,7 +89,7 @@ def find_account(environment: Mapping[str, str] = os.environ, stack: StackConfig
 
 
 def is_this_machine(url: str) -> bool:
-    """Whether a URL leads to this machine: by `localhost`, an address in 127.0.0.0/8, or `[::1]`, as written.
+    """Tell whether a URL leads to this machine: by `localhost`, an address in 127.0.0.0/8, or `[::1]`, as written.
 
     Other spellings (`*.localhost`, `localhost.`, `127.1`, `[::ffff:127.0.0.1]`) are left to DNS or to the system by
     some programs, so they don't count.
@@ -116,7 +116,7 @@ def _find(variable: str, setting: str, environment: Mapping[str, str], stack: St
 
 
 def _checked(url: _Found) -> str:
-    """The URL without a trailing slash; plain http only to this machine, since the key travels with every request."""
+    """Check a URL and drop its trailing slash; plain http may only reach this machine, as every request has the key."""
     name = URL_VARIABLE if url.source == "environment" else _URL_SETTING
     if "@" in url.value:
         raise ConfigurationError(f"{name} must not contain a user or password; the key goes into {KEY_VARIABLE}")
@@ -169,7 +169,7 @@ def _refuse_mixture(address: str, url_from: Source, key_from: Source) -> None:
 
 
 def _authority(address: str) -> str:
-    """The host of a checked URL in lower case, with the port unless it is the scheme's own."""
+    """Return the host of a checked URL in lower case, with the port unless it is the scheme's own."""
     parts = urlsplit(address)
     host, _, port = parts.netloc.lower().rpartition(":") if parts.port is not None else (parts.netloc.lower(), "", "")
     return host if port in ("", _DEFAULT_PORTS[parts.scheme]) else f"{host}:{port}"

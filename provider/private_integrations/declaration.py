@@ -32,7 +32,7 @@ _TEXTS: Mapping[str, TypeAdapter[str]] = {
 }
 _POLICY = ("every", "schedule", "timezone", "overlap", "early_window", "enabled")
 _LONGEST_SCHEDULE = 200
-# What differs from the name of a scope by so little (difflib's ratio), in letters alone, holds no secret.
+# A text of letters alone that is this close (difflib's ratio) to the name of a scope holds no secret.
 _NEAR_ENOUGH_TO_SHOW = 0.9
 _LETTERS = re.compile(r"[A-Za-z._/-]{1,60}")
 
@@ -145,7 +145,7 @@ def _wrong_scopes(scopes: list[Any]) -> Iterator[str]:
 
 
 def _may_be_shown(scope: str, nearest: list[str]) -> bool:
-    """Whether a wrong name is a slip for the name of a scope, and so says nothing that isn't public."""
+    """Tell whether a wrong name is a misspelt scope; an error may repeat it, since scope names are public."""
     return _LETTERS.fullmatch(scope) is not None and any(
         difflib.SequenceMatcher(None, scope, near).ratio() >= _NEAR_ENOUGH_TO_SHOW for near in nearest
     )
@@ -166,7 +166,7 @@ def _adopt_token_faults(normal: Properties) -> list[str]:
 
 
 def _frozen_faults(normal: Properties) -> list[str]:
-    """Faults of what is the provider's own, and may come back from `ignore_changes`, or from a transformation."""
+    """List faults of the provider's own inputs, which may come back from `ignore_changes` or a transformation."""
     generation, reason = normal.get("generation"), normal.get("rotation_reason")
     faults = []
     if "generation" in normal and not isinstance(generation, Unknown) and not _is_number(generation):
@@ -183,5 +183,5 @@ def _is_number(value: Any) -> bool:
 
 
 def _kind(value: Any) -> str:
-    """What a value is, in the words of Python."""
+    """Name the Python type of a value."""
     return "None" if value is None else type(value).__name__

@@ -57,15 +57,15 @@ class Deployment:
         return None if found is None or self.holders.deleted(found.id) else found
 
     def principal(self) -> Principal:
-        """The key of this deployment; asked for once."""
+        """Return the key of this deployment; asked for once."""
         return self._principal.get()
 
     def rules(self) -> ServiceRules:
-        """What the service accepts; asked for once."""
+        """Return the limits and scopes that the service accepts; ask the service for them once."""
         return self._rules.get()
 
     def is_first(self, message: str) -> bool:
-        """Whether this was not yet said in this process."""
+        """Tell whether this process has not yet printed this message, and note it as printed."""
         with self._saying:
             first = message not in self._said
             self._said.add(message)
@@ -74,8 +74,8 @@ class Deployment:
     def refuse_key(self, integration_id: str, account: str | None, *, to: str) -> None:
         """Raise NotAuthorized where the key can't do this to an integration that the service does not show it.
 
-        What is in an account that the key doesn't reach looks as if it were gone. An `account` of None is not known,
-        which is only good enough for a key that reaches every account.
+        To a key, an integration in an account that it doesn't reach looks deleted. An `account` of None is unknown, so
+        the call raises unless the key reaches every account.
         """
         key = self.principal()
         if account is None and not key.bound:
@@ -106,7 +106,7 @@ class Deployment:
         return self._audited(integration_id, "edit")
 
     def adoption_of(self, integration_id: str) -> AuditEntry | None:
-        """The latest adoption of an integration; None if there was none, or the service keeps no such log."""
+        """Return the latest adoption of an integration; None if there was none, or the service keeps no such log."""
         return next(iter(self._audited(integration_id, "adopt")), None)
 
     def _audited(self, integration_id: str, action: str) -> Sequence[AuditEntry]:

@@ -31,7 +31,7 @@ class Holders:
     _deleted: set[str] = field(default_factory=set)
 
     def take(self, place: Place, resource: str) -> str | None:
-        """Note that a resource has this place, or adopts what is there; return another one that does, or None."""
+        """Note that a resource has this place or adopts the integration in it; return another holder, or None."""
         with self._changed:
             wanted = self._wanted.setdefault(place, [])
             if resource not in wanted:
@@ -46,7 +46,7 @@ class Holders:
             return self._other(place, resource)
 
     def has_taken(self, place: Place, resource: str) -> bool:
-        """Whether this resource was noted to have this place."""
+        """Tell whether this resource was noted for this place."""
         with self._changed:
             return resource in self._wanted.get(place, [])
 
@@ -56,7 +56,7 @@ class Holders:
             self._renamed[external_id] = renamed
 
     def renamed(self, external_id: str) -> Renamed | None:
-        """How the owner of this external id was renamed since the last run; None if it wasn't."""
+        """Return how the owner of this external id was renamed since the last run; None if it wasn't."""
         with self._changed:
             return self._renamed.get(external_id)
 
@@ -66,17 +66,17 @@ class Holders:
             self._made.add(integration_id)
 
     def made(self, integration_id: str) -> bool:
-        """Whether this run made an integration."""
+        """Tell whether this run made an integration."""
         with self._changed:
             return integration_id in self._made
 
     def note_deleted(self, integration_id: str) -> None:
-        """Note that this run deleted an integration, so that what was read of it before is not believed any more."""
+        """Note that this run deleted an integration, so that earlier reads of it are no longer used."""
         with self._changed:
             self._deleted.add(integration_id)
 
     def deleted(self, integration_id: str) -> bool:
-        """Whether this run deleted an integration."""
+        """Tell whether this run deleted an integration."""
         with self._changed:
             return integration_id in self._deleted
 

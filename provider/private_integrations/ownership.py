@@ -1,4 +1,4 @@
-"""Who owns an integration: refusals, each before anything is done, where a resource would take what another one has."""
+"""Refuse a resource that would take over the integration of another one, before any change is made."""
 
 from .contract import Integration, instant_text
 from .declaration import Properties, is_unknown
@@ -11,7 +11,7 @@ _PATIENCE = 1.0
 
 
 def refuse_existing(deployment: Deployment, state: Properties, resource: str, options: Properties | None) -> str | None:
-    """Note what a resource of the state has, and tell why it can't keep it, or None.
+    """Note the integration of a resource of the state, and tell why it can't keep it, or None.
 
     `resource` is the external id that it would have if it were new; `options` are those of its declaration.
     """
@@ -29,7 +29,7 @@ def refuse_existing(deployment: Deployment, state: Properties, resource: str, op
 
 
 def recorded_name(state: Properties, options: Properties | None) -> Properties:
-    """The input that keeps the logical name of a resource whose external id has an earlier one.
+    """Return the input that keeps the logical name of a resource whose external id has an earlier one.
 
     It is kept for a rename by the option `aliases` only, which carries the Token along. Where the state was edited,
     the Token may still have its old name.
@@ -42,7 +42,7 @@ def recorded_name(state: Properties, options: Properties | None) -> Properties:
 
 
 def refuse_new(deployment: Deployment, declared: Properties, resource: str, options: Properties) -> str | None:
-    """Note what a new resource, or the successor of one, will have, and tell why it can't have it, or None."""
+    """Note the integration that a new resource or a successor will have, and tell why it can't have it, or None."""
     if is_unknown(declared["account"]) or is_unknown(declared.get("adopt")):
         return None
     place = (declared["account"], declared["external_id"])
@@ -90,7 +90,7 @@ def taken_by_another(external_id: str, present: Integration | None, other: str) 
 
 
 def refuse_adopting(deployment: Deployment, target: Integration, resource: str) -> str | None:
-    """Tell which other resource of the run has what is to be adopted now; None if none does.
+    """Tell which other resource of the run has the integration to adopt; None if none has.
 
     Without a preview the other one may be checked after this one is made, so that this waits for it a little.
     """
@@ -101,7 +101,7 @@ def refuse_adopting(deployment: Deployment, target: Integration, resource: str) 
 
 
 def refuse_replacing(deployment: Deployment, place: Place, remains: str, resource: str) -> str | None:
-    """Tell why what looks like the remains of an interrupted creation is none, or None; waits as well."""
+    """Tell why an integration is not the remains of an interrupted creation, or None if it is; waits as well."""
     if deployment.holders.made(remains):
         return f"{remains} was made by this run"
     other = deployment.holders.other(place, resource, patience=_PATIENCE)
@@ -167,7 +167,7 @@ def _adopted_by_two(other: str) -> str:
 
 
 def _name_before(state: Properties, name: str) -> str | None:
-    """The logical name in the last run, where it was another one than today."""
+    """Return the logical name in the last run, where it was another one than today."""
     names = earlier_names(state["external_id"], state.get("logical_name"))
     return None if name in names else names[0]
 

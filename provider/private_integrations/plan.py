@@ -21,7 +21,7 @@ def wire_policy(props: Properties) -> RotationPolicy | None:
 
 
 def refuse_plan(integration_id: str, known: Known | None, olds: Properties, checked: Properties) -> str | None:
-    """Why nothing can be planned for this token, or None; `adopt` and `adopt_token` are not repeated."""
+    """Say why nothing can be planned for this token, or None; `adopt` and `adopt_token` are not repeated."""
     if known is None and not olds and "adopt" in checked:
         return "the integration to adopt is not in the service, or this key does not reach its account"
     if known is None:

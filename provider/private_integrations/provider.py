@@ -79,7 +79,7 @@ def _clean_errors(method: Callable[P, R]) -> Callable[P, R]:
         except PrivateIntegrationError as error:
             message = str(error)
         except ValidationError as error:
-            # What no check has foreseen; pydantic's own text would repeat the value.
+            # No check covers this case. pydantic's own text would repeat the value, which may be a secret.
             faults = [f"{'.'.join(map(str, fault['loc'][:1]))} {fault_reason(fault)}" for fault in error.errors()]
             message = f"the values can't be sent: {'; '.join(faults)}"
         except (SystemExit, KeyboardInterrupt) as error:
@@ -242,7 +242,7 @@ class IntegrationProvider(_Provider):
         if is_unknown(resource):
             return None
         if "external_id" not in state:
-            # What is imported comes without options, and with an external id that is taken by itself.
+            # An imported resource comes without options, and the integration itself has taken its external id.
             return None if options is None else refuse_new(self._deployment, checked, resource, options)
         if self._owned(state) is None:
             # Gone, or in an account that this key does not reach, which must not be taken for it.
@@ -259,7 +259,7 @@ class IntegrationProvider(_Provider):
         return {"changed_elsewhere": in_words(fields, state, live, self._deployment.edits_of(live.id))}
 
     def _refuse_values(self, state: Properties, declared: Properties) -> str | None:
-        """Why the service would not create or edit an integration like this, or None; nothing is asked needlessly."""
+        """Say why the service would not create or edit such an integration, or None; ask nothing needlessly."""
         live = self._owned(state)
         moves = not state or state.get("account") != declared["account"]
         if not moves and (live is None or not unlike(live, declared)):
@@ -376,7 +376,7 @@ class TokenProvider(_Provider):
         return plan if refusal is None else CheckFailure("", refusal)
 
     def _refuse_issue(self, olds: Properties, planned: Properties, known: Known) -> str | None:
-        """Why the service would not issue the planned generation, or None; asks nothing where none is planned."""
+        """Say why the service would not issue the planned generation, or None; asks nothing where none is planned."""
         if planned["generation"] == olds.get("generation"):
             return None
         self._warn_of_viewer()
@@ -393,11 +393,11 @@ class TokenProvider(_Provider):
         return held | {"fingerprint": secret.fingerprint, "previous_token": None} | observed(held, known)
 
     def _kept(self, props: Properties) -> Properties:
-        """The inputs that are outputs as well, and the account."""
+        """Return the inputs that are outputs as well, and the account."""
         return {**_without(props, "adopt_token", "adopt_rotate", "__provider"), **self._account(props)}
 
     def _account(self, props: Properties) -> Properties:
-        """The output `account`: what is not there any more can only be looked for in an account that the key reaches.
+        """Return the output `account`: a deleted integration can only be looked for in an account that the key reaches.
 
         It is no input, which would show as added in the first preview after an update of this package.
         """
@@ -458,7 +458,7 @@ class TokenProvider(_Provider):
 
 
 def _failures(faults: Sequence[str]) -> list[CheckFailure]:
-    """The faults without their fields: beside a field the engine prints its value, a secret one in plain text too."""
+    """Return the faults without their fields, beside which the engine would print values, even secret ones."""
     return [CheckFailure("", fault) for fault in faults]
 
 

@@ -1,4 +1,4 @@
-"""Refuse in the preview what the service would refuse in the `up`; no sentence repeats what may be secret."""
+"""Refuse in the preview what the service would refuse in the `up`; no sentence repeats a value that may be secret."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,7 +15,7 @@ _NAMED_ACCOUNTS = 5
 
 
 def refuse_account(declared: Properties, principal: Principal) -> str | None:
-    """Why the key can do nothing in the declared account, or None; names the accounts that it reaches."""
+    """Say why the key can do nothing in the declared account, or None; names the accounts that it reaches."""
     if is_unknown(declared["account"]) or _account(declared, principal) is not None:
         return None
     reached = [f"{account.id} ({account.name})" for account in principal.accounts]
@@ -27,7 +27,7 @@ def refuse_account(declared: Properties, principal: Principal) -> str | None:
 def refuse_values(
     declared: Properties, live: Integration | None, principal: Principal, rules: ServiceRules
 ) -> str | None:
-    """Why the service would not take these scopes or this policy, or None; `live` is what there is already."""
+    """Say why the service would not take these scopes or this policy, or None; `live` is the present integration."""
     account = _account(declared, principal)
     if account is None:
         return None
@@ -46,7 +46,7 @@ def refuse_values(
 
 
 def refuse_next_token(olds: Properties, planned: Properties, known: Known, rules: ServiceRules) -> str | None:
-    """Why the service would not issue the planned generation, or None."""
+    """Say why the service would not issue the planned generation, or None."""
     held, generation = int(olds.get("generation", 0)), planned["generation"]
     if is_unknown(generation) or int(generation) <= held or planned["rotation_reason"] == ADOPTED:
         return None

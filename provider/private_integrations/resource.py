@@ -266,7 +266,7 @@ def _check_adopt_rotate(adopt_rotate: bool, adopt: Input[str] | None, adopt_toke
 
 
 def _rotation(given: Any) -> Rotation | None:
-    """The rotation that was declared, also by its parts alone; never repeats what was given in its place."""
+    """Return the declared rotation, also from its parts alone; an error never repeats a wrong value."""
     if given is None or isinstance(given, Rotation):
         return given
     parts = [part.name for part in fields(Rotation)]
@@ -278,7 +278,7 @@ def _rotation(given: Any) -> Rotation | None:
 
 
 def _sendable(argument: str, value: Any) -> Any:
-    """The value of an argument, if Pulumi can send it to the provider, which then says what may be wrong with it.
+    """Return the value of an argument, if Pulumi can send it to the provider, which then reports its faults.
 
     Raises _WrongArgument, which says its type and never the value, where Pulumi itself would fail with a traceback.
     """
@@ -302,7 +302,7 @@ def _kind(value: Any) -> str:
 
 
 def _empty_if_settled(output: "Output[Any]", witness: "Output[Any]") -> "Output[Any]":
-    """The output, known to be None where it is missing although the resource, by its `witness`, is not changing.
+    """Return the output, known to be None where it is missing although the resource, by its `witness`, is not changing.
 
     The engine keeps no None, and in a preview the SDK takes what is missing for unknown: a change that never comes.
     """
@@ -333,7 +333,7 @@ def _ignored_changes(opts: ResourceOptions | None) -> list[str] | None:
 
 
 def _options(resource_name: str, opts: ResourceOptions | None) -> dict[str, Any]:
-    """What the provider's `check` has to know of the resource and its options, and keeps to itself."""
+    """Collect the name and options of the resource that the provider's `check` needs; `check` doesn't pass them on."""
     opts = opts or ResourceOptions()
     return _given(
         logical_name=resource_name,
@@ -344,7 +344,7 @@ def _options(resource_name: str, opts: ResourceOptions | None) -> dict[str, Any]
 
 
 def _former_names(opts: ResourceOptions) -> list[str]:
-    """The logical names that the option `aliases` gives; an alias that is known later only counts as none."""
+    """Return the logical names that the option `aliases` gives; an alias that is known later only counts as none."""
     aliases = opts.aliases if isinstance(opts.aliases, Sequence) else []
     named = [alias.name if isinstance(alias, Alias) else alias for alias in aliases]
     return sorted({name.rsplit("::", 1)[-1] for name in named if isinstance(name, str)})
@@ -373,7 +373,7 @@ def _duration_text(value: Input[Duration]) -> Input[str]:
 
 
 def _text_of(value: timedelta) -> str:
-    """A timedelta as text; one that can't be a duration as a text that the provider refuses."""
+    """Return a timedelta as text; one that can't be a duration as a text that the provider refuses."""
     if value < timedelta(0) or value.microseconds:
         return f"{value.total_seconds()}s"
     return format_duration(value)

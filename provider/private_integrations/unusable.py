@@ -19,6 +19,6 @@ class Unusable(ValueError):
         self.unquoted = f"{subject} {general or reason}".lstrip()
 
     def about(self, subject: str) -> "Unusable":
-        """The same fault of a named input."""
+        """Return the same fault of a named input."""
         text, reason, general = self._parts
         return Unusable(subject, text, reason, general=general)

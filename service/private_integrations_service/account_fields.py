@@ -14,10 +14,10 @@ from urllib.parse import unquote
 
 
 class Names(Enum):
-    """What the value of an account field may be: a location, an agency (company), either, or the word that says which.
+    """List the kinds of account fields: a location, an agency (company), either, or the word that says which.
 
-    EITHER_AS_LOCATION is an `altId` whose every `altType` says `location`. OTHER is what no account fits: a value that
-    is no text, or a field inside an account field (`locationId[$ne]`), which some servers take for a condition.
+    EITHER_AS_LOCATION is an `altId` whose every `altType` says `location`. OTHER matches no account: a value
+    that is no text, or a field inside an account field (`locationId[$ne]`), which some servers take for a condition.
     """
 
     LOCATION = "location"
@@ -59,7 +59,7 @@ _LONGEST_REMEMBERED = 100
 
 
 def kind_of(name: str) -> Names | None:
-    """What a field with this name holds, None if it names no account; `name` is decoded once, as servers do it.
+    """Return the kind of a field with this name, None if it names no account; `name` is decoded once, as by servers.
 
     Case, underscores, hyphens, blanks and dots don't count, since some servers ignore or rewrite them. Brackets and
     dots may make a path of the name (`filter[locationId]`, `locationId[0]`, `estimate.altId`).

@@ -18,7 +18,7 @@ class Actor:
 
     @property
     def id(self) -> str:
-        """The id of the person or the key; for others, the whole name."""
+        """Return the id of the person or the key; for others, the whole name."""
         return self.name.rpartition("/")[2]
 
     def reaches(self, account: str) -> bool:

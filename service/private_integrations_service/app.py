@@ -158,9 +158,9 @@ class Application:
         return self._health if scope["raw_path"] == b"/health" else self._data_api
 
     def _management_doors(self, api: FastAPI, known: KnownCredentials, settings: Settings) -> dict[bytes, ASGIApp]:
-        """The doors of the management API by raw path, and the one of all others.
+        """Return the doors of the management API by raw path, and the one for all other paths.
 
-        Each has a limit of its own: a storm at one holds up nobody at another.
+        Each has a limit of its own, so a storm at one does not delay requests at another.
         """
         detail = f"too many requests at the moment; nothing was done; send this one again in {LONGEST_WAIT:g} s"
         refusal = problem_response(
@@ -260,9 +260,9 @@ def _touch(database: Database) -> None:
 
 
 def _https_only(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """The application, whose answers tell browsers to use https only, if that is how they find the service (RFC 6797).
+    """Have the application's answers tell browsers to use https only, if the public URL is https (RFC 6797).
 
-    Not by what a proxy says of one request: who comes over plain http would be told things by anybody on the way.
+    The setting decides, not a proxy's header on a request, because on plain http any machine on the way can set one.
     """
     if settings.public_url is None or not settings.public_url.startswith("https://"):
         return app

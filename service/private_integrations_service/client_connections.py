@@ -1,8 +1,8 @@
-"""The clients' connections: who is served over them, and which are closed when places run out (docs/operating.md).
+"""Track the clients' connections, and close some of them when places run out (docs/operating.md).
 
 The server takes so many connections at once and ends one on which no request head is complete within 30 seconds. It
 knows no limit per address, and lets new clients wait when all places are taken. So a thread looks at the process's
-own sockets, and shuts down those over which nobody with a known credential is served at the moment.
+own sockets, and shuts down those that serve no client with a known credential at the moment.
 """
 
 import os
@@ -109,7 +109,7 @@ class Keeper:
                 pause = _PRESSED if self._look() else _USUAL
 
     def _look(self) -> bool:
-        """Close what must be closed; whether places run out."""
+        """Close the surplus connections, and tell whether places run out."""
         places = self._clients.places
         names = _descriptors()
         if len(names) <= min(self._per_address, places * 3 // 4):
@@ -137,11 +137,11 @@ class Keeper:
         return not (self._spares_own and plain.is_loopback) and not any(plain in network for network in self._trusted)
 
     def _reluctance(self, each: _Accepted) -> tuple[bool, float]:
-        """What to close last: where a known client was served, and where the client sent something lately."""
+        """Return a sort key: connections of known clients, and those that sent something lately, are closed last."""
         return each.peer in self._clients.known, -_idle_seconds(each)
 
     def _accepted(self, names: list[str]) -> Iterator[_Accepted]:
-        """The connections that the server has accepted; who is behind a descriptor is asked once."""
+        """List the connections that the server has accepted; each descriptor's peer is looked up once."""
         peers = {}
         for name in names:
             with suppress(OSError):
@@ -174,13 +174,13 @@ def _descriptors() -> list[str]:
 
 @contextmanager
 def _socket_of(descriptor: int) -> Iterator[socket.socket]:
-    """A socket of the server's by a descriptor of our own, which stays good if the server closes its own meanwhile."""
+    """Yield a server's socket by a descriptor of our own, which stays valid if the server closes its own meanwhile."""
     with closing(socket.socket(fileno=os.dup(descriptor))) as own:
         yield own
 
 
 def _idle_seconds(each: _Accepted) -> float:
-    """How long ago the client sent something; 0 where the system doesn't tell."""
+    """Return how long ago the client sent something; 0 where the system doesn't tell."""
     if sys.platform != "linux":
         return 0.0
     with suppress(OSError), _socket_of(each.descriptor) as own:

@@ -252,7 +252,7 @@ def _nothing_to_go_back_to(generation: int) -> Refused:
 
 
 def _rotation_open(live: Sequence[Token], issuer: str = "") -> Refused:
-    """The refusal where a token is pending that `issuer` did not issue; without an issuer, any pending one counts."""
+    """Refuse because a token is pending that `issuer` did not issue; without an issuer, any pending one counts."""
     refused = refuse_open_rotation(live, issuer)
     assert refused is not None
     return _refused(refused)

@@ -16,21 +16,21 @@ from .shares import Owner
 from .storage.known_credentials import KnownCredentials
 
 OwnerOf = Callable[[Scope], Owner | None]
-"""Whose credential a request comes with, if it is one that is known here."""
+"""Find the owner of a request's credential, if the service knows it."""
 
 
 def _never(_: str) -> bool:
     return False
 
 
-# What a browser sends is far below; more need not be looked at.
+# A browser sends far less; longer headers are not read.
 _LONGEST_COOKIES = 8192
 
 
 class Door:
-    """Lets a request with a known credential through, as far as its share goes; any other one in its turn.
+    """Let a request with a known credential through within its share, and any other request in its turn.
 
-    What is not let through gets the `refusal`. Paths that are `free` take so little that everybody has them at once.
+    A request that is not let through gets the `refusal`. `free` paths cost so little that they are served at once.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Repeated:
 
 
 def owner_by_key(known: KnownCredentials) -> OwnerOf:
-    """Whose management key a request has."""
+    """Find the owner of a request by its management key."""
 
     def owner_of(scope: Scope) -> Owner | None:
         for name, value in scope["headers"]:
@@ -109,7 +109,7 @@ def owner_by_key(known: KnownCredentials) -> OwnerOf:
 
 
 def owner_by_session(known: KnownCredentials) -> OwnerOf:
-    """Whose session a request has, or whose browser it is from."""
+    """Find the owner of a request by its session, or by the remembered browser that sent it."""
 
     def owner_of(scope: Scope) -> Owner | None:
         for name, value in scope["headers"]:
@@ -124,7 +124,7 @@ def owner_by_session(known: KnownCredentials) -> OwnerOf:
 
 
 def _secrets(cookies: str) -> Callable[[str], list[str]]:
-    """What cookies hold under a name, as sent over TLS or on this machine."""
+    """Read cookies by their name, with the prefix of TLS or, on this machine, without it."""
     try:
         sent = SimpleCookie(cookies)
     except CookieError:
@@ -133,7 +133,7 @@ def _secrets(cookies: str) -> Callable[[str], list[str]]:
 
 
 def _owner(part: str, lookup: Callable[[bytes], bool], secret: str) -> Owner | None:
-    """Whose a secret is, if it is known; without the database none is."""
+    """Find the owner of a secret, None if it is unknown or the database can't be read."""
     digest = digest_of(secret)
     try:
         return Owner(part, digest) if lookup(digest) else None

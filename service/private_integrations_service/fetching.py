@@ -1,4 +1,4 @@
-"""One request to another server: the only way out for all that the service asks of others by itself.
+"""Send one request to another server; every request that the service makes by itself goes through this module.
 
 Everything about it is bounded: resolving the name, connecting, TLS, sending and the whole answer by one deadline, and
 the bytes that are read. Redirects aren't followed, and the environment's proxies are not used. (What a gateway forwards
@@ -52,7 +52,7 @@ class Target:
 
     @classmethod
     def of(cls, url: str) -> "Target":
-        """The target of an http or https URL; raises ValueError if it is none."""
+        """Return the target of an http or https URL; raises ValueError if it is none."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or not re.fullmatch("[!-~]+", url):
             raise ValueError("this is no http or https URL")
@@ -63,14 +63,14 @@ class Target:
 
     @property
     def authority(self) -> str:
-        """What the request's `Host` says."""
+        """Return the value of the request's `Host` header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the other side said: `headers` by lower-case name, the last of each; `body` only where it was asked for."""
+    """Hold an answer: `headers` by lower-case name, the last of each; `body` only if the caller asked for it."""
 
     status: int
     headers: Mapping[str, str]
@@ -82,11 +82,11 @@ class NoAddressError(OSError):
 
 
 class UnreadableError(OSError):
-    """What came back is no HTTP, or is cut off, or larger than the limit."""
+    """Report an answer that is no HTTP, is cut off, or is larger than the limit."""
 
 
 class Interrupted(Exception):
-    """The service ends: nobody knows what came of the request."""
+    """Report that the service ends before the result of the request is known."""
 
 
 class Fetcher:
@@ -146,7 +146,7 @@ class Fetcher:
                     handle.shutdown(socket.SHUT_RDWR)
 
     def _looked_up(self, target: Target, by: float) -> Sequence[str]:
-        """The addresses of a name, by a thread that may be left: the system's resolver knows no deadline."""
+        """Return the addresses of a name, by a thread that may be left: the system's resolver knows no deadline."""
         if _is_address(target.host):
             return self._resolve(target.host, target.port)
         if not self._lookups.acquire(timeout=_remaining(by)):
@@ -187,7 +187,7 @@ class Fetcher:
 
     @contextmanager
     def _connected(self, found: Sequence[str], port: int, by: float) -> Iterator[socket.socket]:
-        """A connection to the first of these addresses that takes one; `close` can break it off."""
+        """Yield a connection to the first of these addresses that takes one; `close` can break it off."""
         failure: OSError = ConnectionError("no address")
         for address in found:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -231,7 +231,7 @@ class Fetcher:
                 if answer.status is not None and not wants_body:
                     by = min(by, time.monotonic() + self._limits.farewell)
         except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade):
-            # Whatever becomes of a body: the status has been said.
+            # A fault after the status doesn't matter to a caller that wants no body.
             if answer.status is None or wants_body:
                 raise
         if answer.status is None and read < self._limits.answer:
@@ -284,7 +284,7 @@ class _Arriving:
 
 
 def resolve(host: str, port: int) -> list[str]:
-    """The addresses of a name by the system's resolver."""
+    """Return the addresses of a name by the system's resolver."""
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 

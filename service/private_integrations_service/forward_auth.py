@@ -53,9 +53,9 @@ HEADER_NOT_ALLOWED = Refusal(400, "header-not-allowed", "Headers that begin with
 
 
 class Check(NamedTuple):
-    """What a gateway says of itself: the accounts that it serves, None for all; and what it does about bodies.
+    """Hold the parameters of a gateway: the accounts that it serves, None for all; and how it treats bodies.
 
-    It shows no body; `refusing_bodies` has the operations refused whose body may name an account.
+    A gateway passes on no body; with `refusing_bodies`, operations whose body may name an account are refused.
     """
 
     accounts: frozenset[str] | None = None
@@ -126,7 +126,7 @@ class ForwardAuth:
 
 
 def _asked_in_headers(scope: Scope, method_name: bytes, target_name: bytes) -> Asked | Refusal:
-    """The request named by two headers, each sent once; the check's own query says what the gateway says of itself."""
+    """Read the request from two headers, each sent once; the query of the check has the gateway's parameters."""
     methods = [value for name, value in scope["headers"] if name == method_name]
     targets = [value for name, value in scope["headers"] if name == target_name]
     served = read_query(scope["query_string"]) if scope["query_string"] else {}

@@ -14,7 +14,7 @@ MEDIA_TYPE = CONTENT_TYPE_LATEST
 
 
 def exposition(examined: Examined, security: SecurityState | None = None) -> bytes:
-    """Every status, kind of alarm and event, those with nothing to count too: an absent series raises no alarm.
+    """Return every status, kind of alarm and event, those with nothing to count too: an absent series raises no alarm.
 
     `security` is None for a key that does not reach every account.
     """

@@ -1,8 +1,8 @@
-"""Files that are the service's alone: its data folder, and how each file in it is opened.
+"""Open the files of the data folder, which belong to the service alone.
 
-Who could write to the folder could put a link in place of a file, and the service would write elsewhere, or read what
-is not its own. So the folder and its files must belong to the user that runs the service and be writable by nobody
-besides, as ssh and PostgreSQL ask of theirs, and no symbolic link is followed in it.
+Another user who could write to the folder could replace a file with a link, so that the service would write to, or
+read from, a file elsewhere. So the folder and its files must belong to the user that runs the service, no other user
+may write to them, as ssh and PostgreSQL require of their files, and no symbolic link in the folder is followed.
 """
 
 import errno
@@ -22,7 +22,7 @@ NAMES = (
     "server.lock",
     "writer.lock",
 )
-"""What the names of all files begin with that the service makes in its data folder."""
+"""List the beginnings of the names of all files that the service makes in its data folder."""
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -31,7 +31,7 @@ def prepare_folder(folder: Path) -> None:
     """Make the data folder, or see that the one that is there can be trusted; raises ConfigurationError if not."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        # The folder itself may be reached by a link: that is who starts the service to say.
+        # The folder itself may be reached by a link, because the person who starts the service decides on it.
         _require_own(folder, os.stat(folder))
         for entry in os.scandir(folder):
             if entry.name.startswith(NAMES):
@@ -48,7 +48,7 @@ def prepare_folder(folder: Path) -> None:
 def open_private(file: Path, flags: int) -> int:
     """Open a file of the data folder, or make it for its owner alone; raises OSError.
 
-    A symbolic link is refused, and so is what is no plain file or belongs to another user.
+    A symbolic link is refused, and so is a path that is no plain file or belongs to another user.
     """
     descriptor = os.open(file, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     found = os.fstat(descriptor)

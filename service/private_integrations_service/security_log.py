@@ -1,4 +1,4 @@
-"""The security log: who tried to come in, who did, and what was refused, as lines of JSON that hold no secret.
+"""Write the security log: sign-ins, failed tries and refusals, as lines of JSON that hold no secret.
 
 Every event is counted for all processes of the service, in memory that they share; each kind has a budget of lines, so
 that a flood fills no disk. The counts include the events without a line.
@@ -60,7 +60,7 @@ class SecurityEvent(StrEnum):
 
 
 COMMON_FIELDS = frozenset({"at", "event", "address", "agent", "suppressed"})
-"""What every line may have: when, what, where from, with which program, and how many lines before it were left out."""
+"""List the fields of any line: time, event, address, program, and the number of lines left out before it."""
 
 FIELDS: Mapping[SecurityEvent, frozenset[str]] = MappingProxyType(
     {
@@ -84,7 +84,7 @@ FIELDS: Mapping[SecurityEvent, frozenset[str]] = MappingProxyType(
         SecurityEvent.LEAK_REPORTED: frozenset({"received", "ended"}),
     }
 )
-"""What else the lines of an event may have; docs/security.md shows the same as a table."""
+"""List the other fields of each event's lines; docs/security.md shows the same as a table."""
 
 WATCHED: Mapping[ServiceAlarmKind, frozenset[SecurityEvent]] = MappingProxyType(
     {
@@ -113,7 +113,7 @@ _LONGEST = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Unknown tokens come by the thousand: a line for the first hundred of an hour, the first thousand, and so on.
 _BULK = 100
-# What is left belongs to more important changes.
+# The space below this is kept for more important writes.
 _LEAST_ROOM = 8 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
@@ -185,19 +185,19 @@ class SecurityLog:
             self.note(SecurityEvent.TOKENS_UNKNOWN, now, address=address, count=unknown)
 
     def counts(self) -> dict[SecurityEvent, int]:
-        """How often each event happened since the service was started, in all of its processes."""
+        """Return how often each event happened since the service was started, in all of its processes."""
         return {event: self._sum(number) for number, event in enumerate(_EVENTS)}
 
     def suppressed(self) -> int:
-        """How many lines were left out since the service was started."""
+        """Return how many lines were left out since the service was started."""
         return self._sum(len(_EVENTS))
 
     def state(self, now: datetime) -> SecurityState:
-        """Everything that monitoring asks for."""
+        """Return the counts and alarms that monitoring shows."""
         return SecurityState(self.counts(), self.suppressed(), self.alarms(now))
 
     def alarms(self, now: datetime) -> list[SecurityAlarm]:
-        """What a person should look at."""
+        """List the alarms that a person should look at."""
         latest = (now - _EPOCH) // timedelta(minutes=1)
         found = []
         for number, kind in enumerate(_GROUPS):
@@ -234,7 +234,7 @@ class SecurityLog:
 
 
 def unwritten() -> SecurityLog:
-    """A log that is counted in this process only and written nowhere, for parts that run by themselves."""
+    """Return a log that is counted in this process only and written nowhere, for parts that run by themselves."""
     return SecurityLog(memoryview(bytearray(NUMBERS * 8)).cast("Q"))
 
 
@@ -264,19 +264,19 @@ class _Budget:
 
 
 def who(actor: Actor) -> str:
-    """A person or a key as lines name them, by id: `person/usr_…`, `key/key_…`; a key's name may be an address, too."""
+    """Name a person or a key by id (`person/usr_…`, `key/key_…`), since a key's name may be an e-mail address."""
     return f"{actor.name.partition('/')[0]}/{actor.id}"
 
 
 def path_of(path: str, parameters: Mapping[str, object]) -> str:
-    """A path with the names of its parameters in place of their values, which may be anything, a code included."""
+    """Return a path with the names of its parameters in place of their values, which may be secret codes."""
     parts = path.split("/")
     named = {str(value): f"{{{name}}}" for name, value in parameters.items()}
     return "/".join(named.get(part, part) for part in parts)
 
 
 def sink_of(to: SecurityLogTo, folder: Path) -> Sink | None:
-    """Where lines go; raises ConfigurationError if that is a file that can't be used."""
+    """Open the sink for lines; raises ConfigurationError if it is a file that can't be used."""
     if to == "off":
         return None
     return _to_stderr if to == "stderr" else _LogFile(folder / FILE_NAME).write
@@ -313,7 +313,7 @@ class _LogFile:
         return True
 
     def _renewed(self, more: int) -> int:
-        """The descriptor of the file that is there and has room for so many bytes more."""
+        """Return the descriptor of the present file, with room for this many more bytes."""
         former = self._descriptor
         if former is None:
             self._descriptor = self._opened()
@@ -335,7 +335,7 @@ class _LogFile:
         return self._descriptor
 
     def _opened(self) -> int:
-        # Not through a link or into a pipe: who can write to the folder must not lead lines elsewhere.
+        # No link or pipe is opened, so that a user who can write to the folder can't redirect the lines.
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         descriptor = os.open(self._file, flags, 0o600)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -355,5 +355,5 @@ def _to_stderr(line: bytes) -> bool:
 
 
 def _plain(value: str | int | None) -> str | int | None:
-    """A value without anything like a secret, cut to the longest length that is written."""
+    """Return a value without anything like a secret, cut to the longest length that is written."""
     return without_secrets(value)[:_LONGEST] if isinstance(value, str) else value

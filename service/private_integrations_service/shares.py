@@ -19,7 +19,7 @@ class Short(Enum):
 
 
 class Owner(NamedTuple):
-    """The account and the token, or another credential, that something is held for."""
+    """The account and the token, or another credential, that holds units."""
 
     account: str
     token: int | bytes
@@ -27,7 +27,7 @@ class Owner(NamedTuple):
 
 
 class Shares:
-    """What each account and token holds of `total` units; used by one thread."""
+    """Count the units that each account and token holds of `total`; used by one thread."""
 
     def __init__(self, total: int) -> None:
         self.used = 0
@@ -68,22 +68,22 @@ def _lower(held: dict[_Key, int], key: _Key, units: int) -> None:
     if left:
         held[key] = left
     else:
-        # Only those who hold something are remembered.
+        # Only accounts and tokens that hold units are remembered.
         del held[key]
 
 
 class Waiter(Protocol):
-    """Somebody in a line; a future is one."""
+    """Describe an entry of a line, such as a future."""
 
     def done(self) -> bool:
-        """Whether it waits no longer."""
+        """Tell whether it has stopped waiting."""
 
 
 _Waiting = TypeVar("_Waiting", bound=Waiter)
 
 
 class Line(Generic[_Waiting]):
-    """Who waits for a unit: accounts take turns, and so do the tokens of an account; used by one thread."""
+    """Queue waiters for a unit: accounts take turns, and so do the tokens of an account; used by one thread."""
 
     def __init__(self) -> None:
         self._accounts: dict[str, dict[Owner, deque[_Waiting]]] = {}
@@ -115,7 +115,7 @@ class Line(Generic[_Waiting]):
         return None
 
     def _is_awaited(self, owner: Owner) -> bool:
-        """Whether any waiter of a token still waits; those in front who gave up leave."""
+        """Tell whether any waiter of a token still waits; remove those in front that gave up."""
         waiters = self._accounts[owner.account][owner]
         while waiters and waiters[0].done():
             waiters.popleft()
@@ -123,7 +123,7 @@ class Line(Generic[_Waiting]):
         return bool(waiters)
 
     def _let_out(self, owner: Owner) -> _Waiting:
-        """The first waiter of a token; the token and its account are the last ones from now on."""
+        """Remove and return the first waiter of a token; move the token and its account to the end of the line."""
         tokens = self._accounts.pop(owner.account)
         waiters = tokens.pop(owner)
         waiter = waiters.popleft()

@@ -101,12 +101,12 @@ class EngineStack:
         self.stack._run_pulumi_cmd_sync([*arguments, "--stack", self.stack.name])
 
     def rename(self, name: str) -> None:
-        """What `pulumi stack rename` does."""
+        """Rename the stack, as by `pulumi stack rename`."""
         self.command("stack", "rename", name)
         self.use(auto.Stack.select(name, self.stack.workspace))
 
     def rename_in_state(self, urn: str, name: str) -> None:
-        """What `pulumi state rename` does."""
+        """Rename a resource in the state, as by `pulumi state rename`."""
         self.command("state", "rename", urn, name, "--yes")
 
     def edit_state(self, edit: Callable[[list[dict[str, Any]]], None]) -> None:

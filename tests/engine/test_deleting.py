@@ -1,4 +1,4 @@
-"""What can't be deleted stays in the state, token and all; what can't be seen is not taken for gone."""
+"""Resources that can't be deleted stay in the state with their tokens; invisible ones don't count as deleted."""
 
 import pytest
 from pulumi import automation as auto
@@ -23,7 +23,7 @@ def key_of(client, service):
 
 
 def held(stack):
-    """What the state has of the integration and its token."""
+    """List the ids, inputs and outputs that the state has of the integration and its token."""
     return [
         (resource["id"], resource["inputs"], resource["outputs"])
         for resource in (stack.resource("PrivateIntegration"), stack.resource("Token"))
@@ -89,7 +89,7 @@ def test_a_refresh_does_not_take_what_a_key_cannot_see_for_gone(stack, service, 
 
 
 def test_what_is_gone_is_deleted_by_a_key_that_may(stack, client, key_of):
-    """An integration that somebody deleted leaves the state with its token, also by a deployer's key."""
+    """A deployer's key can remove an integration that was deleted elsewhere from the state, with its token."""
     stack.up(declare())
     client.delete(stack.output("id"))
     use(stack, PRIVATE_INTEGRATIONS_KEY=key_of()[0])

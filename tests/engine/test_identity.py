@@ -1,4 +1,4 @@
-"""No two resources own one integration, and parent and child agree on whose it is, under every name."""
+"""No two resources own one integration, and parent and child agree on the owner, under every name."""
 
 import re
 import shlex
@@ -229,7 +229,7 @@ def test_another_backend_that_adopted_is_named(stack, service, client):
     stack.up(declare(rotation=pi.Rotation(trigger="one")))
     integration_id, token = stack.output("id"), stack.output("token")
     mine = client.integration(integration_id)
-    # What the `up` of the other backend does that follows the advice to adopt.
+    # The other backend follows the advice to adopt; its `up` makes this request.
     client.declare(
         mine.external_id,
         IntegrationRequest(

@@ -17,7 +17,7 @@ from private_integrations.contract import IntegrationRequest
 SCOPES = ["locations.readonly"]  # accounts of both classes have it
 KINDS = ("new", "existing", "adopted")
 CHANGES = ("same", "state", "alias", "component", "account", "first", "retain", "protect")
-"""What becomes of an integration while its stack has one name: nothing, a rename in the state, a rename by an alias, a
+"""List the changes of an integration while its stack has one name: none, a rename in the state, one by an alias, a
 move into a component, another account, a forced replacement that deletes first, another account with the old
 integration retained, and protection."""
 REPLACED = ("account", "first", "retain")
@@ -66,7 +66,7 @@ class World:
         return self.stack.output("made")
 
     def lives(self, token):
-        """Whether a token opens anything."""
+        """Tell whether a token still works."""
         return self.client.introspect(token).active
 
     def step(self, replace=()):

@@ -1,4 +1,4 @@
-"""A state that an earlier version wrote is deployed on by this one, without a change that nobody asked for."""
+"""Deploy on a state that an earlier version wrote; the preview plans no change that wasn't declared."""
 
 import json
 import re
@@ -40,7 +40,7 @@ MADE = (
 
 
 def program(crm="crm", trigger="once", **options):
-    """What the state was deployed from."""
+    """Build the program from which the state was deployed."""
 
     def declare():
         integration = pi.PrivateIntegration(

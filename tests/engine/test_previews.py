@@ -102,7 +102,7 @@ def test_more_live_tokens_than_may_be(stack, both_refuse, client, service):
 
 
 def test_a_rotation_that_another_issuer_has_begun(stack, both_refuse, client):
-    """What another issuer's open rotation forbids in the `up` is refused in the preview."""
+    """The preview refuses a rotation that the `up` would refuse because of another issuer's open rotation."""
     stack.up(declare())
     integration_id = stack.output("id")
     client.issue(integration_id, 2, issuer="cli/anna", holding=1, overlap_seconds=60, reason="", replace_pending=True)

@@ -98,7 +98,7 @@ def test_no_refusal_repeats_an_input(process, service, provider, inputs, field):
     ids=lambda inputs: "-".join(inputs),
 )
 def test_the_engine_prints_no_secret_input(stack, inputs):
-    """What the engine shows of a refused secret is the sentence alone: beside a field it would print its value."""
+    """The engine shows only the sentence of a refused secret, because beside a field it would print the value."""
 
     def secret(value):
         return (
@@ -130,7 +130,7 @@ def test_the_engine_prints_no_secret_input(stack, inputs):
     ],
 )
 def test_an_argument_that_can_not_travel(stack, inputs, sentence):
-    """What Pulumi can't even send to the provider is one line with its type, not a traceback of the program."""
+    """An argument that Pulumi can't send to the provider gives one line with its type, not a traceback."""
     stack.program = declare(**inputs)
     with pytest.raises(auto.CommandError, match=sentence) as caught:
         stack.preview()

@@ -15,7 +15,7 @@ def results(finished):
 
 
 def details(finished):
-    """What each check says, by its name."""
+    """Map the names of the checks to their details."""
     return {check["check"]: check["detail"] for check in finished.json["checks"]}
 
 

@@ -278,7 +278,7 @@ def test_a_client_that_lives_on_recovers(impatient, listener, service):
 
 
 def test_a_key_that_is_refused_is_not_tried_for_every_resource(wire):
-    """What the service said of the key once holds for the whole command."""
+    """After one refusal of the key, the client sends no other request in the same command."""
     wire.get(ONE, **problem("key-ended", 401))
     client = Client(Connection(URL, KEY), outage=Outage())
     for _ in range(20):

@@ -34,7 +34,7 @@ def parent_urn(types_, name="parent"):
 
 @given(st.lists(st.tuples(parents, names), min_size=2, max_size=2, unique=True))
 def test_two_urns_never_have_one_external_id(two):
-    """Parents and name decide, whatever colons, slashes and dollar signs are in them."""
+    """Parents and name decide, even with colons, slashes and dollar signs in them."""
     first, second = (external_id(STACK, name, parent_urn(types_)) for types_, name in two)
     assert first != second
     assert stack_of(first) == STACK
@@ -42,7 +42,7 @@ def test_two_urns_never_have_one_external_id(two):
 
 @given(parents, names)
 def test_the_logical_name_is_found_again(types_, name):
-    """What an external id was computed for is what it is named."""
+    """The logical name can be read from the external id that was computed for it."""
     computed = external_id(STACK, name, parent_urn(types_))
     assert is_named(computed, name)
     assert name_of(computed) == name
@@ -84,7 +84,7 @@ def test_the_command_names_the_token_in_the_state():
 
 
 def test_one_of_many_threads_gets_a_place():
-    """However many resources take a place at once, all but one are told of another."""
+    """If many resources take a place at once, all but one get the name of another holder."""
     holders, told = Holders(), []
     begin = threading.Barrier(8)
 

@@ -1,4 +1,4 @@
-"""What exported stacks hold, and the import file that brings integrations back."""
+"""Read exported stacks, and write the import file that brings integrations back."""
 
 import json
 
@@ -54,7 +54,7 @@ def test_only_managed_integrations_count():
     ],
 )
 def test_what_is_no_export_is_refused_in_one_line(text):
-    """Whatever the file holds, the error names it and says how to write a right one."""
+    """For any wrong content, the error names the file and says how to write a right one."""
     with pytest.raises(
         InvalidRequest, match=r"^old\.json is not an exported stack; write one with: pulumi stack export"
     ):

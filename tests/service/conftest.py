@@ -324,7 +324,7 @@ def receiver(certificates: Path) -> Iterator[Receiver]:
 def serving(
     request: pytest.FixtureRequest, service: Service, tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue
 ) -> Iterator[Service]:
-    """What serves the API to clients, and issues tokens for it: the sandbox, or a gateway before it."""
+    """Yield a service that issues tokens and serves the API to clients: the sandbox, or a gateway before it."""
     if request.param == "sandbox":
         yield service
     else:
@@ -340,5 +340,5 @@ def data_api(serving: Service, catalogue: Catalogue) -> served.DataApi:
 
 @pytest.fixture
 def unique() -> str:
-    """A word that nothing else in the account has."""
+    """Return a word that no other object in the account contains."""
     return new_id("x").lower()

@@ -1,4 +1,4 @@
-"""What a preview decides by what the API says is what the service decides by its own records."""
+"""A preview, which reads the API, decides the same as the service, which reads its own records."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ class Life:
         return GenerationRequest(**parts)
 
     def plan(self, issuer, holding, overlap):
-        """What the service decides on the next generation."""
+        """Return the service's decision on the next generation."""
         asked = self.request(issuer, holding, overlap)
         return plan_issue(list(self.tokens.values()), self.last, self.last + 1, asked, self.now, LIMIT)
 
@@ -104,7 +104,7 @@ def test_a_preview_refuses_exactly_the_tokens_that_the_service_would_not_issue(s
 
 
 def test_the_rules_that_the_api_tells_decide_as_the_catalogue_does():
-    """Every scope for every class of account: what is said of it leads to the catalogue's own answer."""
+    """For every scope and class of account, the rules in the API lead to the catalogue's own answer."""
     catalogue = Catalogue.load()
     for rule in Rules(catalogue, Settings()).on_the_wire().scopes:
         for kind in ("agency", "sub_account"):

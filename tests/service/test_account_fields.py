@@ -65,7 +65,7 @@ class Home:
     foreign_agencies: tuple[str, ...]
 
     def own(self, field):
-        """What a field may say, and what it may not."""
+        """Return the value that a field may have, and the values that it may not have."""
         last = field.rpartition(".")[2]
         if last in AGENCYS:
             return self.agency, self.foreign_agencies
@@ -140,7 +140,7 @@ class Case:
 
     @property
     def headers(self):
-        """What is sent beside the body."""
+        """Return the headers that are sent with the body."""
         said = [(b"content-type", b"application/json")] if self.body else []
         return [(b"authorization", self.token), (b"version", b"v3"), *said]
 
@@ -295,7 +295,7 @@ def test_forward_auth_judges_all_that_it_sees(judge, homes, part):
 
 
 def test_the_sandbox_refuses_other_accounts(judge, database, homes, tmp_path):
-    """What the sandbox serves of the list compares the same fields, and refuses them in the same words."""
+    """For the listed operations that it serves, the sandbox compares the same fields and refuses in the same words."""
     limits = RateLimits(UsageFile(tmp_path, groups=1), Limits(per_interval=10**6, per_day=10**6))
     served = {f"{method} {path}" for method, path in _HANDLERS} & LISTED.keys()
     assert len(served) > 20

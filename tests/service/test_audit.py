@@ -137,7 +137,7 @@ STORED_AS = {
 
 
 def unstrict(connection):
-    """Declare the audit log as a table like any other, as who can write to the file may."""
+    """Declare the audit log as a table that isn't strict, as a person who can write to the file could."""
     (version,) = connection.execute("PRAGMA schema_version").fetchone()
     connection.execute("PRAGMA writable_schema=ON")
     ((declared,),) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'audit'").fetchall()
@@ -150,7 +150,7 @@ def unstrict(connection):
 
 @pytest.mark.parametrize("column", COLUMNS)
 def test_the_schema_takes_no_value_of_another_type(log, column):
-    """In no column a value can be stored as what it isn't, whichever class of SQLite's it is."""
+    """No column accepts a value of another type, in any storage class of SQLite."""
     with closing(sqlite.connect(str(log.file), isolation_level=None)) as connection:
         declared = dict(connection.execute("SELECT name, type FROM pragma_table_info('audit')"))[column].lower()
         optional = column in ("account_id", "integration_id")
@@ -166,7 +166,7 @@ def test_the_schema_takes_no_value_of_another_type(log, column):
 @pytest.mark.parametrize("column", COLUMNS)
 @pytest.mark.parametrize("kind", STORED_AS)
 def test_a_changed_type_is_told_and_named_and_found(log, accounts, column, kind):
-    """Who unmakes the strict table and stores a value as another class hides its row from no verification or search."""
+    """If a person removes STRICT and stores a value as another class, verification and searches still find the row."""
     lines_before = lines(log)
     place = [json.loads(line)["action"] for line in lines_before].index("do 1") + 1
     bound = Search([accounts.location])

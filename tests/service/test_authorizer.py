@@ -148,7 +148,7 @@ def removed(method, path):
 
 
 def test_endpoints_that_v3_dropped(api, desk, catalogue):
-    """Each is a 400 under v3, whatever the token's class and scopes are, and what it was under the older versions."""
+    """Each is a 400 under v3 for any class and scopes of the token; older versions don't refuse it for the version."""
     token = desk.token_with("contacts.write")
     dropped = [endpoint for endpoint in catalogue.endpoints if endpoint.removed_in_v3]
     assert len(dropped) == 12
@@ -173,7 +173,7 @@ def test_endpoints_that_v3_dropped(api, desk, catalogue):
     ],
 )
 def test_endpoints_that_v3_only_forgot(api, desk, accounts, method, path):
-    """What third parties measured to answer under v3 is served there, though the v3 specifications lack it."""
+    """Endpoints that third parties saw answer under v3 are served there, though the v3 specifications lack them."""
     token = desk.token_with("contacts.readonly", "users.readonly", "emails/builder.readonly", "emails/builder.write")
     target = f"{path.format(location=accounts.location)}?locationId={accounts.location}"
     assert api.ask(method, target, token=token, version="v3").status in (200, 501)

@@ -155,7 +155,7 @@ def test_a_file_is_read_with_files_readonly(catalogue: Catalogue) -> None:
 
 
 def test_additions_name_their_source_and_repeat_nothing() -> None:
-    """What the vendor's specifications lack stays apart from them: each addition says where it is from."""
+    """Endpoints that the vendor's specifications lack are in a file of their own, and each names its source."""
     folder = resources.files("private_integrations_service") / "data"
     published, additions = (json.loads((folder / name).read_text()) for name in ("scopes.json", "additions.json"))
     known = {(entry["method"], entry["path"]) for entry in published["endpoints"]}
@@ -261,7 +261,7 @@ def test_v3_dropped_what_no_path_of_v3_stands_for(catalogue: Catalogue) -> None:
     for endpoint in catalogue.endpoints:
         name = f"{endpoint.method} {endpoint.path}"
         answered = any(method == endpoint.method and path.fullmatch(endpoint.path) for method, path in of_v3)
-        # To v3 this is one campaign, whose id nobody means: leaving all has a new name there.
+        # v3 reads `removeAll` as the id of a campaign; the operation that leaves all of them has a new name there.
         answered = answered and not name.endswith("/campaigns/removeAll")
         removed = generations.get((endpoint.method, endpoint.path), []) == ["v2"] and not answered
         assert endpoint.removed_in_v3 == (removed and MEASURED_UNDER_V3.fullmatch(name) is None), name

@@ -1,4 +1,4 @@
-"""Connections that nobody uses lock nobody out, and one address gets a part of them."""
+"""Idle connections don't lock other clients out, and one address gets only a part of the places."""
 
 import json
 import os
@@ -143,7 +143,7 @@ def test_a_request_under_way_is_not_cut_off(limited):
 
 
 def test_few_connections_are_left_alone(limited):
-    """Nobody is cut off while there is room."""
+    """No client is cut off while there is room."""
     with ExitStack() as held:
         idle = connected(held, limited, PLACES // 2)
         time.sleep(2.5)

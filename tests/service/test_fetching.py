@@ -1,4 +1,4 @@
-"""The one way out: whatever the other side does, a request ends in time and reads no more than it may."""
+"""Every outgoing request ends in time and reads no more than its limit, even if the other side misbehaves."""
 
 import ast
 import socket
@@ -74,7 +74,7 @@ def silent(connection, ended):
 
 
 def fetched(port, *, secure=False, limits=LIMITS, **options):
-    """What comes of a request, and how long it took."""
+    """Fetch from a port of this machine, and check that it took little longer than the deadline."""
     begun = time.monotonic()
     try:
         return Fetcher(limits).fetch("GET", Target("127.0.0.1", port, "/", secure), {}, **options)
@@ -95,7 +95,7 @@ def fetched(port, *, secure=False, limits=LIMITS, **options):
     ],
 )
 def test_an_answer_that_drips_is_given_up(head, part):
-    """A byte now and then holds nobody beyond the deadline: status line, headers, interim answers, bodies."""
+    """A server that sends a byte now and then can't exceed the deadline, in any part of the answer."""
     with serving(dripping(head, part)) as (port, _), pytest.raises((TimeoutError, UnreadableError)):
         fetched(port)
 
@@ -258,7 +258,7 @@ CALLS = {"create_connection", "open_connection", "getaddrinfo", "gethostbyname",
 
 
 def ways_out(source: str) -> set[str]:
-    """What in a module could reach another server: clients that it imports, and calls that connect or resolve."""
+    """List the imported clients and the calls to connect or resolve with which a module could reach a server."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

@@ -152,7 +152,7 @@ def test_a_refused_singer_tap_fails_in_the_platforms_words(fixed_host, serving, 
 
 
 def test_an_mcp_server_without_an_address_reaches_us(fixed_host, data_api):
-    """An MCP server that is told no address calls the platform's host, and finds our pipeline there."""
+    """An MCP server without a configured address calls the platform's host, and finds our pipeline there."""
     environment = {
         "GHL_API_KEY": data_api.token,
         "GHL_LOCATION_ID": data_api.account,
@@ -191,7 +191,7 @@ def test_the_official_javascript_client_without_an_address_reaches_us(fixed_host
 
 
 def test_without_the_authority_no_client_talks_to_us(fixed_host, data_api):
-    """A client that doesn't trust the authority sends its token to nobody."""
+    """A client that doesn't trust the authority sends its token to no server."""
     environment = {"GHL_API_KEY": data_api.token, "GHL_LOCATION_ID": data_api.account}
     with mcp_server(SERVER, environment, within=fixed_host.within) as call:
         assert "certificate" in call.answer("get_pipelines")["error"]

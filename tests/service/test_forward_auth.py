@@ -453,7 +453,7 @@ def test_a_gateway_is_told_where_a_body_is_unchecked(gateways, desk, accounts, c
 
 
 def test_a_gateway_can_have_unchecked_bodies_refused(gateways, desk, accounts, contacts):
-    """What the vendor's list says nothing of passes; a misspelt parameter refuses everything."""
+    """Operations without an account field in the vendor's list pass; a misspelt parameter refuses every request."""
     gateways.token = desk.token_with("contacts.readonly", "contacts.write", account=accounts.location)
     own = f"account={accounts.location}"
     for query in ("?bodies=refuse", f"?{own}&bodies=refuse"):

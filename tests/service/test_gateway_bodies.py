@@ -25,7 +25,7 @@ def accounts_in(body, kind):
 
 
 def values(named):
-    """The values of what was named."""
+    """Return the values of the named accounts."""
     return {"?" if each.kind is Names.OTHER else each.value for each in named}
 
 
@@ -162,7 +162,7 @@ def test_a_name_without_end_costs_no_time():
 
 @pytest.mark.parametrize("kind", [Body.FORM, Body.UNMARKED])
 def test_json_that_calls_itself_something_else_is_read_too(kind):
-    """Servers that read JSON whatever its type says, and forms whatever theirs does, see what was checked."""
+    """Servers that read JSON or forms under any content type see the accounts that were checked."""
     assert accounts_in(b'{"locationId":"a"}', kind) == {"a"}
     assert accounts_in(b'{"x":"&locationId=a&"}', kind) == {"a"}
     assert accounts_in(b'{"locationId":"a",}', kind) is refusals.BODY_MALFORMED

@@ -137,7 +137,7 @@ class Machine:
         return done
 
     def start(self, unit):
-        """What `systemctl start` does with the unit: its Environment and ExecStart, here on a free port."""
+        """Start the unit as `systemctl start` does, with its Environment and ExecStart, here on a free port."""
         command = shlex.split(re.search(r"^ExecStart=(.*)$", self.here(unit), re.MULTILINE)[1])
         assert command[0] == "/opt/private-integrations/bin/private-integrations"
         program = [sys.executable, "-m", "private_integrations.cli", *command[1:], "--port", str(self.port)]
@@ -261,7 +261,7 @@ class From(HTTPAdapter):
 
 
 def sign_in(url, address, trusted, number, forwarded=None):
-    """The status of a try to sign in as somebody else each time, from an address."""
+    """Try to sign in from an address, as another person for each number, and return the status."""
     with requests.Session() as session:
         session.mount("https://", From(address))
         headers = {"Sec-Fetch-Site": "same-origin"} | ({"X-Forwarded-For": forwarded} if forwarded else {})
@@ -271,7 +271,7 @@ def sign_in(url, address, trusted, number, forwarded=None):
 
 
 def test_each_client_behind_the_guides_nginx_has_a_throttle_of_its_own(tmp_path, machine, certificate):
-    """Who tries passwords is slowed down, whatever they say of themselves, and nobody else is."""
+    """The throttle slows down the client that tries passwords, even with a false header, and no other client."""
     texts = dict(blocks())
     trusted, url = str(certificate[0]), machine.names["https://integrations.example.com"]
     environment = dict(re.findall(r"^Environment=([A-Z_]+)=(\S+)$", machine.here(texts["unit"]), re.MULTILINE))

@@ -270,7 +270,7 @@ CHECKED = [
 @pytest.mark.parametrize("option", [b"connection", b"trailer", b"te", b"upgrade", b"keep-alive", b"proxy-connection"])
 @pytest.mark.parametrize("checked", CHECKED, ids=lambda header: header[0].decode())
 def test_every_header_that_was_checked_is_kept(option, checked):
-    """A consumer can't hide from the upstream what was decided on, by naming it as a header of the connection."""
+    """A consumer can't remove a checked header before the upstream by naming it in `Connection`."""
     for value in (checked[0], b"close, " + checked[0].upper(), b"x,\t" + checked[0] + b" ,y"):
         for headers in ([(option, value), checked], [checked, (option, value)]):
             lines = sent(*headers, (b"content-length", b"2"))
@@ -336,7 +336,7 @@ def test_framing_with_two_readings_is_refused(headers):
     ],
 )
 def test_kinds_of_bodies(media, body):
-    """What may name an account is read or watched."""
+    """A body that may name an account is read or watched."""
     said = [] if media is None else [(b"content-type", media)]
     assert forwarded(headers=[*said, (b"content-length", b"5")]).body is body
     assert forwarded(headers=[*said, (b"transfer-encoding", b"Chunked")]).body is body
@@ -362,7 +362,7 @@ def test_kinds_of_bodies(media, body):
     ],
 )
 def test_a_checked_body_goes_out_with_a_content_type_of_our_own(said, written):
-    """The upstream is told what was understood, in one spelling; no other parameter reaches it."""
+    """The upstream gets the type as it was understood, in one spelling, and no other parameter."""
     lines = sent((b"content-type", said), (b"content-length", b"2"))
     assert [line for line in lines if line.lower().startswith(b"content-type")] == [b"content-type: " + written]
 

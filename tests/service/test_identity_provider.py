@@ -122,7 +122,7 @@ def test_a_subject_is_the_person_whatever_the_address_says(app, provider):
 
 
 def test_the_first_link_ends_what_the_invitation_opened_before(app, provider, database):
-    """The password and the sessions that it opened end; the person is told on their own page; it is logged."""
+    """The password and its sessions end; the person's own page says so, and the log has an entry."""
     lines = []
     log = SecurityLog(memoryview(bytearray(NUMBERS * 8)).cast("Q"), lambda line: lines.append(json.loads(line)) or True)
     app.state.parts = replace(app.state.parts, passwords=Passwords(CHEAP), security=log)

@@ -44,7 +44,7 @@ def link(folder):
 
 
 def delete_journal(folder):
-    """What was committed since the last checkpoint."""
+    """Delete the journal, which holds the changes committed since the last checkpoint."""
     (folder / f"{FILE_NAME}-wal").unlink()
 
 
@@ -54,7 +54,7 @@ def delete_index(folder):
 
 
 def delete_lock(folder):
-    """What keeps a second service out of the folder."""
+    """Delete the lock that keeps a second service out of the folder."""
     (folder / LOCK_NAME).unlink()
 
 
@@ -70,7 +70,7 @@ CHANGES = [delete, delete_all, move, restore, link, delete_journal, delete_index
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_no_change_is_answered_that_would_not_last(tmp_path, change, workers):
-    """Whatever became of the files: changes are 503, health is red, no token passes, and it is said once on stderr."""
+    """After any loss of files, changes are 503, health is red, no token passes, and stderr says so once."""
     with running_service(tmp_path / "data", "--workers", workers) as service:
         management = Management(service.url, service.key, service.account)
         integration = management.integration()["id"]
@@ -106,7 +106,7 @@ def test_what_was_moved_back_is_the_database_again(tmp_path, clock):
 
 
 def test_a_change_during_which_the_file_went_is_no_success(tmp_path, clock):
-    """The file is looked at once more when the change is committed."""
+    """The service checks the file once more when it commits the change."""
     with closing(open_database(tmp_path)) as database, pytest.raises(StorageMoved), database.write(clock()):
         delete(tmp_path)
 

@@ -456,7 +456,7 @@ def test_javascript_opportunities(js, data_api, js_contact, unique):
 
 
 def test_javascript_first_calls(js, serving, data_api):
-    """What is read to offer a choice is there: users, campaigns, calendars and time zones."""
+    """The lists that clients read to offer a choice exist: users, campaigns, calendars and time zones."""
     its = {"locationId": data_api.account}
     assert [each["name"] for each in js("campaigns", "getCampaigns", its)["campaigns"]] == ["Welcome"]
     assert [each["name"] for each in js("calendars", "getCalendars", its)["calendars"]] == ["First Meeting"]

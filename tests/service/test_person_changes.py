@@ -1,4 +1,4 @@
-"""What ends when a person's rights or ways to sign in change: links, sessions, the password, remembered browsers."""
+"""Changes of a person's rights or ways to sign in end links, sessions, the password or remembered browsers."""
 
 import ast
 import re
@@ -73,12 +73,12 @@ class House:
             return operation(write, *arguments, **more)
 
     def grant(self, email, account, **edit):
-        """What `users grant` does."""
+        """Give a place in an account, as by `users grant`."""
         made = self.run(users.place, email, account, MembershipEdit(**edit), actor=OPERATOR)
         assert not isinstance(made, Refused), made
 
     def opens(self, code):
-        """Whether a link is good."""
+        """Tell whether a link is valid."""
         status = Guest(self.app).get(f"/settings/welcome/{code}").status
         assert status in (200, 404)
         return status == 200
@@ -145,7 +145,7 @@ def test_only_one_module_changes_who_a_person_is():
 
 @dataclass
 class Left:
-    """What still works of a person."""
+    """Hold the credentials of a person, to try which of them still work."""
 
     house: House
     email: str
@@ -381,7 +381,7 @@ def test_a_link_ends_with_the_rights_of_the_admin_who_made_it(house, how):
 
 
 def test_a_link_of_an_admin_who_lost_their_rights_behind_the_operations_opens_nothing(house):
-    """Who made it is asked about again when it is used."""
+    """When a link is used, the rights of its maker are checked again."""
     accounts = house.accounts
     ada = house.person("ada@example.com", **{accounts.location: "admin"})
     code = house.invite(ada, accounts.location, "bob@example.com")
@@ -406,7 +406,7 @@ def test_no_admin_makes_a_link_for_a_person_with_rights_that_they_have_not(house
 
 
 def test_a_key_bound_to_accounts_reaches_no_person_beyond_them(house):
-    """Neither a link nor a change of a person who has a place elsewhere: they are not there for it."""
+    """It can't make a link for, or change, a person with a place elsewhere; the answer is as for an unknown one."""
     accounts = house.accounts
     house.person("bob@example.com", **{accounts.location: "user", accounts.stranger: "user"})
     bound = Actor("key/bound/key_2", frozenset({accounts.location}))
@@ -438,7 +438,7 @@ def test_a_password_of_an_admins_link_opens_no_account_beyond_that_admin(house):
 
 
 def test_an_admin_of_another_account_gives_no_place_to_such_a_password(house):
-    """They are told who can; the agency's admin, who decides about both accounts, hands over a new link at once."""
+    """The page names the people who can; the agency's admin, who administers both accounts, makes a link at once."""
     accounts = house.accounts
     ada = house.person("ada@example.com", **{accounts.location: "admin"})
     sam = house.person("sam@example.com", **{accounts.sister: "admin"})
@@ -523,7 +523,7 @@ def test_another_identity_ends_what_the_first_one_opened(house):
     assert try_to_sign_in(Guest(house.app), PASSWORD, "bob@example.com").status == 401
 
 
-# What people see of it.
+# The pages that people see.
 
 
 def test_a_person_sees_their_sign_ins_and_is_asked_about_a_new_browser(house):

@@ -66,7 +66,7 @@ def test_a_folder_that_others_may_only_read_is_used(tmp_path, mode):
 
 
 def test_a_folder_or_file_of_another_user_is_refused(tmp_path, monkeypatch):
-    """Its owner could replace whatever the service writes."""
+    """Its owner could replace the files that the service writes."""
     if os.geteuid():
         monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     else:
@@ -83,7 +83,7 @@ def test_a_folder_or_file_of_another_user_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_link_in_the_folder_is_refused(tmp_path, name):
-    """Wherever it leads, also to nothing: the start says so, and what it leads to is as it was."""
+    """The service refuses to start, also if the link leads nowhere, and leaves the link's target unchanged."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("mine")
     folder = tmp_path / "data"

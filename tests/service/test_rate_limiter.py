@@ -47,7 +47,7 @@ def test_a_few_mistakes_wait_for_nothing():
 
 
 def test_a_storm_is_spread():
-    """What comes at once beyond that is let through at a steady rate, and what would wait too long is not counted."""
+    """Further requests at once pass at a steady rate, and a request that would wait too long is not counted."""
     unknown = UnknownClients(500, 100)
     waits = [unknown.wait("", START) for _ in range(10_000)]
     counted = [wait for wait in waits if wait <= LONGEST_WAIT]
@@ -163,7 +163,7 @@ def with_a_key():
     ],
 )
 def test_every_answer_without_a_credential_is_limited(stormed, path, headers, method, usual, per_second, burst):
-    """They come at a steady rate; what would wait longer than two seconds is told to come again."""
+    """Answers come at a steady rate; a request that would wait longer than two seconds gets 429."""
     counted, seconds = storm(stormed.url + path, headers(), 3, method=method)
     assert set(counted) == {usual, 429}
     assert counted[usual] <= burst + per_second * seconds
@@ -216,6 +216,6 @@ def test_the_description_is_made_once(stormed):
 
 
 def test_health_is_answered_in_a_storm(stormed):
-    """However often it is asked, at once: a load balancer must not take the service for dead."""
+    """Any number of requests are answered at once, or a load balancer would take the service for dead."""
     counted, _ = storm(f"{stormed.url}/health", {}, 1, connections=40)
     assert set(counted) == {200}

@@ -176,7 +176,7 @@ def test_a_value_is_decoded_once(method, parts):
 
 @given(st.sampled_from(CATALOGUE.endpoints), st.binary())
 def test_any_query_is_read(endpoint, query):
-    """Whatever bytes a query has, the accounts that it names are found without an exception, those of the path too."""
+    """In a query of any bytes, the accounts that it and the path name are found without an exception."""
     match = CATALOGUE.match(endpoint.method, re.sub(r"\{[^}]*\}", "x", endpoint.path))
     assert match is not None
     named = named_in_request(match, query, ())

@@ -1,4 +1,4 @@
-"""What Express, FastAPI and PHP read of the requests that a gateway lets through: nothing but what it checked.
+"""Express, FastAPI and PHP read only accounts that the gateway checked in the requests that it lets through.
 
 A corpus of bodies, in every encoding, under every content type, and of queries is sent through the gateway to each of
 these servers. Either the gateway refuses a request, or every field that names an account says the token's own account
@@ -39,7 +39,7 @@ FOREIGN = "foreignZZZZZZZZZZZZZ"
 ACCOUNT_NAMES = re.compile(r"(?i)(?:share_?)?(?:location_?ids?|locations)|alt_?id|company_?id|agency_?id", re.ASCII)
 
 
-# What the servers read.
+# The values that the servers read.
 
 
 def accounts_read(value, inside=False):
@@ -350,7 +350,7 @@ def requests_with_bodies(seed):
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_a_server_reads_of_a_body_what_the_gateway_checked(servers, judge, token, server):
-    """Whatever reaches it names no other account, in any of its ways of reading; most plain bodies do reach it."""
+    """A body that reaches a server names no other account, however the server reads it; most plain bodies do."""
     asyncio.run(send_bodies(servers[server], judge, token, SERVERS.index(server)))
 
 
@@ -467,7 +467,7 @@ def test_a_server_reads_of_a_query_what_was_checked(servers, judge, token, serve
 
 
 def straight(address, target, method="GET", body=None, headers=None):
-    """What a server read of a request that no gateway of ours has touched."""
+    """Send a request straight to a server, without the gateway, and return the values that it read."""
     parts = urlsplit(address)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=20)
     try:

@@ -45,6 +45,6 @@ def test_instants_within_a_sentence():
     ],
 )
 def test_a_stored_name_shows_what_is_hidden_in_it(stored, said):
-    """By the code of each character, in text and in attributes; what is written as HTML stays so."""
+    """Each character is shown by its code, in text and in attributes; the templates' own HTML stays."""
     page = templates().from_string('<p title="{{ name }}">{{ name }}</p>{{ "<i>"|safe }}')
     assert page.render(name=stored) == f'<p title="{said}">{said}</p><i>'

@@ -83,7 +83,7 @@ def in_list(contact):
 
 
 def test_a_change_keeps_who_created_a_contact(api, create, desk, clock):
-    """What another integration changes was created by the one that created it."""
+    """A change by another integration doesn't change the creator of a contact."""
     contact = create(firstName="Ada")
     api.token = desk.token_with("contacts.readonly", "contacts.write")
     clock.move(minutes=1)
@@ -514,7 +514,7 @@ def test_channels_of_dnd_settings_are_spelled_as_the_generation_does(api, create
 
 @pytest.mark.parametrize("name", ["companyName", "gender", "locationId", "createNewIfDuplicateAllowed"])
 def test_an_update_takes_no_field_of_create_or_upsert_alone(api, create, accounts, name):
-    """What only another operation of contacts takes doesn't exist in an update, and nothing is stored."""
+    """An update refuses fields that only other operations of contacts take, and stores nothing."""
     contact = create()
     value = {"locationId": accounts.location, "createNewIfDuplicateAllowed": True}.get(name, "x")
     answer = api.ask("PUT", f"/contacts/{contact['id']}", {"city": "Berlin", name: value})

@@ -131,7 +131,7 @@ def test_what_create_takes_is_checked(api, fields, change, text):
 
 @pytest.mark.parametrize("name", ["parentId", "fieldKey", "description", "options", "picklistOptionsImage", "dataType"])
 def test_an_update_takes_no_field_of_create_alone(api, fields, create, name):
-    """What only create takes doesn't exist in an update."""
+    """An update refuses fields that only create takes."""
     field = create()
     answer = api.ask("PUT", f"{fields}/{field['id']}", {"name": "x", name: ["a"] if "ptions" in name else "TEXT"})
     assert (answer.status, answer.body["message"]) == (422, [f"property {name} should not exist"])

@@ -1,4 +1,4 @@
-"""What clients read first to offer a choice: calendars, campaigns and time zones of a location."""
+"""Clients first read the calendars, campaigns and time zones of a location, to offer a choice."""
 
 import zoneinfo
 

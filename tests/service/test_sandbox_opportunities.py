@@ -1,4 +1,4 @@
-"""Opportunities in the sandbox: what is made is what is read, in the names of the generation that is asked for."""
+"""Opportunities in the sandbox are read as they were created, in the names of the requested generation."""
 
 import pytest
 

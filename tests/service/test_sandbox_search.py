@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-# What only single answers have.
+# These fields are only in answers with a single contact.
 ONLY_ALONE = {"deleted", "bounceEmail", "unsubscribeEmail", "offers", "products"}
 INVALID = {"statusCode": 422, "error": "Unprocessable Entity", "reason": "invalid-request"}
 
@@ -315,7 +315,7 @@ def test_unknown_filter_fields(api, accounts, field):
     ],
 )
 def test_a_filters_field_is_looked_at_before_its_operator(api, accounts, filters):
-    """Whatever else is wrong with filters, a field that can't be filtered by is answered first, as on the platform."""
+    """An unknown filter field is reported before all other faults of the filters, as on the platform."""
     answer = api.ask("POST", "/contacts/search", {"locationId": accounts.location, "pageLimit": 1, "filters": filters})
     assert (answer.status, answer.body["message"]) == (400, "Invalid field additional_phones")
 

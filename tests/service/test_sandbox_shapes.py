@@ -9,7 +9,7 @@ from private_integrations_service.sandbox.shapes import operation_shapes
 
 
 def faults(method: str, path: str, generation: str, fields: dict) -> list[str]:
-    """What the shape's checks say of these fields."""
+    """Return the messages of the shape's checks on these fields."""
     shape = operation_shapes(method, path, generation).body
     refusal = refuse_fields(fields, shape.checks, shape.required)
     return [] if refusal is None else list(refusal.message)
@@ -79,7 +79,7 @@ def test_an_untyped_body_names_no_field() -> None:
 
 
 def test_halves_of_surrogate_pairs_are_no_text() -> None:
-    """What cannot be stored is refused wherever a text may be, in objects and arrays too."""
+    """Text that can't be stored is refused in every place for a text, in objects and arrays too."""
     half = json.loads(r'"\ud800"')
     assert faults("POST", "/contacts/{contactId}/tags", "v2", {"tags": [half]}) == [
         "each value in tags must be a string"

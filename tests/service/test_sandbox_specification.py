@@ -1,4 +1,4 @@
-"""Every operation of the sandbox against the vendor's names and types: what it takes, requires and answers.
+"""Compare every operation of the sandbox with the vendor's names and types, in requests and answers.
 
 The walk reads the specification by itself, asks each operation in both generations, and compares. Intended differences
 are listed in `DIFFERENCES`, each with its reason; one that the walk doesn't meet any more fails the test.
@@ -40,7 +40,7 @@ FIELD = r"(GET|POST|PUT) /locations/\{locationId\}/customFields.*"
 OBJECT_FIELD = r"(GET|POST|PUT) /custom-fields/(\{id\})?"
 
 CREATED = ("deleted", "bounceEmail", "unsubscribeEmail", "birthMonth", "birthDay", "offers", "products")
-# What the platform takes in a location's custom field beyond the specification.
+# The platform takes these fields of a location's custom field, though the specification lacks them.
 BEYOND = {"parentId": "x", "description": "x", "options": ["x"], "picklistOptionsImage": ["x"]}
 MEASURED = ("followers", "additionalEmails", "additionalPhones")
 AUTHOR = tuple(f"createdBy.{name}" for name in ("source", "channel", "sourceId", "sourceName", "timestamp"))
@@ -62,7 +62,7 @@ def named(prefix: str, *names: str) -> tuple[str, ...]:
 
 
 DIFFERENCES = (
-    # What an operation takes.
+    # Fields that an operation takes.
     Difference(
         r"POST /locations/\{locationId\}/customFields",
         "takes too",
@@ -111,7 +111,7 @@ DIFFERENCES = (
         ("sortBy", "order"),
         "six public code bases send them to the platform",
     ),
-    # What an operation answers beyond the specification.
+    # Fields that an operation returns beyond the specification.
     Difference(
         r"(DELETE|PUT|POST) /(contacts|locations|custom-fields|opportunities)/.*",
         "answers too",
@@ -187,7 +187,7 @@ DIFFERENCES = (
         ("responses",),
         "measured: each response is an object",
     ),
-    # What it doesn't answer, though the specification names it.
+    # Fields that an operation doesn't return, though the specification names them.
     Difference(
         ONE,
         "doesn't answer",
@@ -283,7 +283,7 @@ def operations() -> Iterator[tuple[str, str]]:
 
 
 def parts_of(operation: str, generation: str) -> dict[str, Any]:
-    """What the specification of this generation says of the operation: body, query, answer."""
+    """Return the body, query and answer of the operation in the specification of this generation."""
     return next(parts for name, parts in SHAPES[operation].items() if generation in name.split(" and "))
 
 
@@ -480,7 +480,7 @@ class Walk:
         """Note a difference."""
         self.found.add((operation, kind, name))
 
-    # What an operation takes.
+    # The fields that an operation takes.
 
     def take(self, operation: str, generation: str, fields: dict[str, Any], status: int) -> None:
         """Send each documented field, right and wrong, undocumented ones, and the body without each required one."""
@@ -579,7 +579,7 @@ class Walk:
             answer = self.ask(operation, generation, query=rest)
             assert answer.status == 422, (operation, generation, name, answer)
 
-    # What it answers.
+    # The fields that it returns.
 
     def compare(self, operation: str, documented: Any, value: Any, name: str = "") -> None:
         """Compare an answer with its documented type."""
@@ -610,7 +610,7 @@ def dotted(value: Any, name: str) -> list[str]:
 
 
 def is_of(documented: Any, value: Any) -> bool:
-    """Whether a value is of a plain type; the specification says "object" of what it leaves open."""
+    """Tell whether a value has a plain type; the specification says "object" if it leaves the type open."""
     if not isinstance(documented, str):
         return False
     word, _, values = documented.partition(" ")
@@ -683,7 +683,7 @@ def with_others(name: str, type_: Any, others: Iterator[Any], walk: Walk) -> Ite
 
 
 def without_required(name: str, type_: Any, walk: Walk) -> Iterator[tuple[str, Any]]:
-    """Objects that lack what they must have: the place of what is missing, and the value."""
+    """Yield objects that lack a required field, each with the place of that field."""
     type_ = alternative(type_)
     inner = alternative(type_[0]) if isinstance(type_, list) else type_
     if isinstance(inner, dict):

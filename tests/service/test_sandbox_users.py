@@ -13,7 +13,7 @@ PLATFORM_ID = 20
 
 @pytest.fixture
 def person(database, clock):
-    """Make somebody with places in accounts, as {account: role}; answers their id in the data API."""
+    """Return a function that makes a person with places ({account: role}) and returns their id in the data API."""
 
     def made(name, places, **changes):
         email = f"{name.partition(' ')[0].lower()}@example.com"
@@ -85,14 +85,14 @@ def test_a_user_is_shown_as_the_platform_shows_one(api, desk, accounts, people):
 
 @pytest.mark.parametrize("who", ["Cyd", "Dan", "Eve", "Fay", "missing"])
 def test_people_of_other_accounts_are_not_there(api, desk, people, who):
-    """Somebody without a place in the location, and somebody who may not sign in, is like nobody."""
+    """A person without a place in the location, or who may not sign in, is answered like one who doesn't exist."""
     user_id = people.get(who, "missing0000000000000")
     answer = api.ask("GET", f"/users/{user_id}", token=desk.token_with("users.readonly"))
     assert (answer.status, answer.body["message"]) == (400, f"User with id {user_id} not found")
 
 
 def test_an_agency_reads_the_people_of_itself_and_its_locations(api, desk, names, accounts, people):
-    """An agency's token finds everybody of the agency and its locations once, with all of these places."""
+    """An agency's token finds all people of the agency and its locations once, with all of these places."""
     search = f"/users/search?companyId={accounts.agency}"
     assert names(search, accounts.agency) == ["Ada", "Bob", "Cyd", "Dan"]
     assert names(f"{search}&locationId={accounts.sister}", accounts.agency) == ["Bob", "Cyd"]
@@ -114,7 +114,7 @@ def test_an_agency_token_has_the_wrong_class_for_the_users_of_a_location(api, de
 
 
 def test_a_search_for_users_is_filtered_sorted_and_paged(api, desk, names, accounts, people):
-    """Every documented parameter of the search counts; `count` is everybody found."""
+    """Every documented parameter of the search counts; `count` counts all people found."""
     search = f"/users/search?companyId={accounts.agency}"
     for query, found in (
         ("", ["Ada", "Bob"]),

@@ -61,7 +61,7 @@ class Lines(list):
 
 @pytest.fixture
 def lines():
-    """What was written."""
+    """Return the list of the written lines."""
     return Lines()
 
 
@@ -94,7 +94,7 @@ def test_every_event_is_in_the_table_of_the_documentation():
 def test_everything_that_happens_is_written_and_no_secret_is(
     app, api, authorizer, database, catalogue, clock, accounts, log, lines
 ):
-    """Each event is caused as people and programs cause it; what they typed, hold and are called is in no line."""
+    """Cause each event as people and programs do; no line has their input, their secrets or their names."""
     email = f"bob.{CANARY}@example.com"
     secrets = {email, PASSWORD, CANARY}
     # Links, passwords and sessions.
@@ -194,8 +194,7 @@ def test_everything_that_happens_is_written_and_no_secret_is(
         assert api.ask("GET", "/contacts/", token=f"pit-{number:08x}-0000-0000-0000-000000000000").status == 401
     assert [(line["event"], line["count"]) for line in lines[-1:]] == [("tokens-unknown", 100)]
     assert log.counts()[SecurityEvent.TOKENS_UNKNOWN] == 101
-    # What was written, and what never is.
-    # The other one is in test_identity_provider.py, with a provider.
+    # Every event was written but one, which test_identity_provider.py writes; no line has an unknown field or a secret.
     assert set(lines.events) == set(SecurityEvent) - {SecurityEvent.IDENTITY_LINKED}
     for line in lines:
         assert line.keys() <= COMMON_FIELDS | FIELDS[SecurityEvent(line["event"])]
@@ -333,7 +332,7 @@ def test_where_there_is_little_room_nothing_is_written(tmp_path, monkeypatch, ca
 
 @pytest.mark.parametrize("to", ["file", "stderr", "off", " File "])
 def test_where_it_goes_is_a_setting(to):
-    """By its variable; what is no place is refused with a line that names it."""
+    """A variable sets the place; a wrong value is refused with a line that names the variable."""
     given = {"PRIVATE_INTEGRATIONS_SECURITY_LOG": to}
     assert Settings.from_environment(given).security_log == to.strip().lower()
     with pytest.raises(ConfigurationError, match='PRIVATE_INTEGRATIONS_SECURITY_LOG "syslog" is not "file"'):
@@ -358,7 +357,7 @@ def metrics_of(service, key=None):
 
 
 def test_two_workers_count_together_and_the_service_raises_the_alarm(tmp_path):
-    """Whichever is asked: metrics have the sum, health the alarm; a key bound to an account hears nothing of it."""
+    """On any worker, metrics have the sum and health has the alarm; a key bound to an account gets neither."""
     with running_service(tmp_path / "data", "--workers", "2") as service:
         management = Management(service.url, service.key, service.account)
         for _ in range(ALARMING):

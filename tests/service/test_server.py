@@ -163,7 +163,7 @@ def test_plain_http_beyond_this_machine_is_warned_of(tmp_path, host):
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel")
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_no_core_is_dumped(tmp_path, workers):
-    """What is in memory gets into no file when a process dies, also where a program takes the dumps."""
+    """When a process dies, its memory is written to no file, nor piped to a program that collects dumps."""
     resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
     with running_service(tmp_path, "--workers", workers) as service:
         processes = [service.process.pid, *(child.pid for child in psutil.Process(service.process.pid).children())]
@@ -171,7 +171,7 @@ def test_no_core_is_dumped(tmp_path, workers):
         for pid in processes:
             limits = Path(f"/proc/{pid}/limits").read_text()
             assert re.search(r"Max core file size +0 +0 ", limits)
-            # What isn't dumpable belongs to root, whoever runs it.
+            # The files of a process that isn't dumpable belong to root, for any user who runs it.
             assert Path(f"/proc/{pid}/environ").stat().st_uid == 0
     assert "\nLimitCORE=0\n" in (REPOSITORY / "docs" / "gateway.md").read_text()
 

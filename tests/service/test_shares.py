@@ -39,7 +39,7 @@ def test_something_is_always_there_for_the_first(total):
 
 
 def test_what_is_given_back_is_there_again():
-    """Everything given back, everything is as at the start, whatever the amounts were."""
+    """After all units are given back, the shares are as at the start, for any amounts."""
     shares, owner = Shares(1000), Owner("a", 1)
     assert shares.take(owner, 200) is None
     assert shares.take(owner, 60) is Short.TOKEN
@@ -51,7 +51,7 @@ def test_what_is_given_back_is_there_again():
 
 
 def test_a_line_is_served_in_turn():
-    """A token that waits for its own share holds nobody up, and who gave up waiting gets nothing."""
+    """A token that waits for its own share delays no other waiter, and a waiter that gave up gets nothing."""
 
     async def served():
         loop, shares = asyncio.get_running_loop(), Shares(16)

@@ -218,7 +218,7 @@ def test_few_hashes_are_made_at_a_time(monkeypatch):
         with pytest.raises(TooManySignInsError):
             hash_with(hashes)
         assert not going.acquire(blocking=False)
-        # Somebody who is known has a turn of their own, and one only.
+        # A known person has exactly one turn of their own.
         known = pool.submit(hash_with, hashes, "usr_1")
         assert going.acquire(timeout=10)
         with pytest.raises(TooManySignInsError):

@@ -217,7 +217,7 @@ def test_an_upload_that_is_too_slow_ends(gateway, attack):
 
 
 def test_an_upload_that_is_fast_enough_is_forwarded(gateway):
-    """A slow line is no attack: what comes steadily arrives, though it takes longer than a window."""
+    """A slow line is no attack: a body that comes steadily arrives, even if it takes longer than a window."""
     body = b"x" * 20_000
 
     def slowly():

@@ -31,7 +31,7 @@ def schema(connection) -> set[tuple[str, ...]]:
     """Every table and index as SQLite keeps it, spelled one way, and its parts in one order."""
     query = "SELECT sql FROM sqlite_master WHERE name NOT LIKE 'alembic%' AND sql IS NOT NULL"
     # A table that a migration had to build anew has its name in quotes.
-    # What is STRICT is asked of SQLite, below.
+    # Another test asks SQLite which tables are STRICT.
     plain = (
         re.sub(r'[\s(),"]+', " ", re.sub(r"\s*STRICT\s*$", "", sql)) for (sql,) in connection.exec_driver_sql(query)
     )
@@ -48,7 +48,7 @@ def test_migrations_lead_to_the_tables(database):
 
 
 def test_every_column_takes_its_own_type_only(database):
-    """Every table is strict: whatever is stored in a column is of the type that the code compares with, or refused."""
+    """Every table is strict, so a column stores only values of the type that the code compares with."""
     with database.read() as connection:
         found = connection.exec_driver_sql("SELECT name, strict FROM pragma_table_list WHERE type = 'table'").all()
         own = {name: strict for name, strict in found if not name.startswith(("sqlite_", "alembic_"))}
@@ -65,7 +65,7 @@ def test_a_text_is_stored_as_a_text(database, accounts):
 
 @pytest.mark.parametrize("damaged", [False, True])
 def test_a_database_of_an_older_release_becomes_strict(tmp_path, damaged):
-    """Every row and every hash is kept; what was tampered with before is kept too, and named."""
+    """The migration keeps every row and hash; it also keeps rows that were tampered with, and `verify` names them."""
     with closing(sqlite.connect(str(tmp_path / FILE_NAME), isolation_level=None)) as connection:
         connection.executescript((Path(__file__).parent / "databases" / "0011.sql").read_text())
         before = rows_of(connection)
@@ -89,7 +89,7 @@ def test_a_database_of_an_older_release_becomes_strict(tmp_path, damaged):
             assert {name: kept[name] for name in ("audit", "contacts", "accounts", "management_keys")} == {
                 name: before[name] for name in ("audit", "contacts", "accounts", "management_keys")
             }
-        # The upgraded database takes what a new one takes, and refuses what it refuses.
+        # The upgraded database accepts and refuses the same values as a new one.
         with pytest.raises(sqlite.IntegrityError, match="cannot store BLOB value in TEXT column"):
             connection.execute("UPDATE accounts SET name = x'00'")
 
@@ -174,7 +174,7 @@ def test_locations_of_an_older_release_get_a_pipeline():
 
 
 def _begins_with(connection, location):
-    """What a location has, but for the ids."""
+    """Return the pipelines, calendars and campaigns of a location, without the ids."""
     pipelines = [(found.name, [stage.name for stage in found.stages]) for found in list_pipelines(connection, location)]
     calendars = [(found.name, found.active, found.fields) for found in list_calendars(connection, location)]
     campaigns = [(found.name, found.status) for found in list_campaigns(connection, location)]

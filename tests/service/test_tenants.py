@@ -278,7 +278,7 @@ class Owner:
         return self.ask("GET", f"/opportunities/pipelines?locationId={self._account}").body["pipelines"]
 
     def _user(self):
-        """Somebody who works at this owner's location: the data API makes no users."""
+        """Add a person who works at this owner's location, because the data API makes no users."""
         user = User(new_id("usr_"), f"{new_id()}@example.com".lower(), "Ada Lovelace", self._now)
         with self._database.write(self._now) as write:
             add_user(write.connection, user)

@@ -1,4 +1,4 @@
-"""A walk over all 668 endpoints of the catalogue: who gets in, who doesn't, and what the others are told.
+"""Walk over all 668 endpoints of the catalogue, and check which tokens get in and how the others are refused.
 
 What must be true is read here anew, from the catalogue's file and docs/platform.md (§5, §9), not asked of the code.
 """

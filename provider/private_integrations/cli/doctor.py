@@ -26,7 +26,7 @@ Result = Literal["ok", "warning", "failed"]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that a deployment needs, and whether it is there."""
+    """One requirement of a deployment, and the result of its check."""
 
     check: str
     result: Result

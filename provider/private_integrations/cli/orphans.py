@@ -38,7 +38,7 @@ class Orphan:
 
     @property
     def integration(self) -> Integration:
-        """The integration itself."""
+        """Return the integration itself."""
         return self.standing.integration
 
 

@@ -56,7 +56,7 @@ class AuditEntry(Answer):
 
     @property
     def in_words(self) -> str:
-        """The detail in one line, without brackets and quotes, damage first; empty if there is none."""
+        """Return the detail in one line, without brackets and quotes, damage first; empty if there is none."""
         damage = [f"DAMAGED: {name} is stored as {kind}" for name, kind in self.damaged.items()]
         return ", ".join(damage + [f"{name} {_plain(value)}" for name, value in self.detail.items()])
 

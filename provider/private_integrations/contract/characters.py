@@ -1,4 +1,4 @@
-"""Characters that don't show what they do: controls, bidirectional overrides, and what is invisible.
+"""Find characters that don't show their effect: controls, bidirectional overrides, and invisible ones.
 
 A name with one of them can look like another name, turn the rest of a line around, or give orders to a terminal. Names
 and descriptions are refused with them; where they are stored all the same, the command line prints their code.
@@ -21,7 +21,7 @@ _VIRAMA = 9
 
 
 def hidden(text: str, *, allowed: str = "") -> Iterator[int]:
-    """The places of the characters that don't show what they do, but for those that are `allowed`.
+    """Yield the places of hidden characters, except those that are `allowed`.
 
     Emoji, flags, and what Arabic, Persian, Indic and Chinese writing needs are none: a joiner is good where it joins.
     """
@@ -34,13 +34,13 @@ def hidden(text: str, *, allowed: str = "") -> Iterator[int]:
 
 
 def shown(text: str, *, allowed: str = "\n\t") -> str:
-    r"""The text with the code of each hidden character in its place, such as \u202e."""
+    r"""Return the text with the code of each hidden character in its place, such as \u202e."""
     places = set(hidden(text, allowed=allowed))
     return "".join(_code(character) if place in places else character for place, character in enumerate(text))
 
 
 def shown_json(text: str) -> str:
-    """A JSON text that says the same, without hidden characters."""
+    """Return a JSON text that says the same, without hidden characters."""
     places = set(hidden(text, allowed="\n"))
     return "".join(_json_code(character) if place in places else character for place, character in enumerate(text))
 
@@ -62,7 +62,7 @@ def _is_hidden(text: str, place: int) -> bool:
 
 
 def _joins(text: str, place: int) -> bool:
-    """Whether a joiner stands where it changes what is drawn: in an emoji, or within a word that needs it."""
+    """Tell whether a joiner is at a place where it changes the drawing: in an emoji, or in a word that needs it."""
     before = text[:place].rstrip(_EMOJI_STYLE + _TEXT_STYLE + "\U0001f3fb\U0001f3fc\U0001f3fd\U0001f3fe\U0001f3ff")
     after = text[place + 1 : place + 2]
     if not before or not after:

@@ -18,7 +18,7 @@ class AlarmReport(Answer):
 
 
 ServiceAlarmKind = Literal["sign-ins-refused", "keys-unknown"]
-"""What raises an alarm of the service itself: many sign-ins, or management keys, that were refused."""
+"""Name the alarms of the service itself: it refused many sign-ins, or many management keys."""
 
 
 class ServiceAlarm(Answer):

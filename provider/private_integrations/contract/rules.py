@@ -1,4 +1,4 @@
-"""What the service accepts, so that a preview refuses what the `up` would refuse."""
+"""Describe the limits and scopes that the service accepts, so that a preview refuses what the `up` would refuse."""
 
 from .values import Answer
 

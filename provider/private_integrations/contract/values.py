@@ -55,14 +55,14 @@ def token_fingerprint(token: str) -> str:
 
 
 def one_line(value: str) -> str:
-    """The value, if it isn't blank and has no hidden characters, which line ends are too; ValueError if not."""
+    """Return the value, if it isn't blank and has no hidden characters, which line ends are too; ValueError if not."""
     if not value.strip():
         raise ValueError("must not be blank")
     return _without_hidden(value, allowed="")
 
 
 def lines(value: str) -> str:
-    """The value, if its only hidden characters are line feeds and tabs; ValueError if not."""
+    """Return the value, if its only hidden characters are line feeds and tabs; ValueError if not."""
     return _without_hidden(value, allowed="\n\t")
 
 

@@ -47,7 +47,7 @@ ACCOUNT_NOT_SERVED = Refusal(403, "account-not-served", "The token does not have
 
 
 class Presented(NamedTuple):
-    """What a request shows of itself: its token's digest, its `Version`, its `User-Agent`, and its account headers."""
+    """Hold a request's credentials: its token's digest, `Version`, `User-Agent`, and headers that name an account."""
 
     digest: bytes
     version: str | None
@@ -56,7 +56,7 @@ class Presented(NamedTuple):
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Presented | Refusal:
-    """What ASGI headers (lower-case names) show; exactly one `Authorization` may be there."""
+    """Read ASGI headers (lower-case names), which must contain exactly one `Authorization`."""
     authorization = version = None
     agent = b""
     accounts: list[tuple[bytes, bytes]] | None = None
@@ -147,7 +147,7 @@ def refuse_scope(endpoint: Endpoint, grant: Grant) -> Refusal | None:
 
 
 def accounts_to_look_up(grant: Grant, named: Iterable[Named]) -> set[str]:
-    """The locations among them whose agency decides: those that an agency's token names beside the agency itself."""
+    """List the locations whose agency must be looked up: those that an agency's token names beside its agency."""
     if grant.account_kind != "agency":
         return set()
     return {each.value for each in named if each.kind in _LOCATIONS and each.value != grant.account_id}
@@ -156,7 +156,7 @@ def accounts_to_look_up(grant: Grant, named: Iterable[Named]) -> set[str]:
 def refuse_accounts(
     endpoint: Endpoint, grant: Grant, named: Collection[Named], agencies: Mapping[str, str | None]
 ) -> Refusal | None:
-    """Why the token doesn't reach every account that a request names.
+    """Say why the token doesn't reach every account that a request names.
 
     `agencies` has the agency of each known location among `accounts_to_look_up`.
     """
@@ -176,7 +176,7 @@ def refuse_accounts(
 
 
 def _reaches(grant: Grant, named: Named, agencies: Mapping[str, str | None]) -> bool:
-    """Whether an account is the token's own, the agency that it belongs to, or a location of the token's agency."""
+    """Tell whether an account is the token's own, its agency, or a location of the token's agency."""
     if named.kind is Names.OTHER:
         return False
     if named.value == grant.account_id:

@@ -104,7 +104,7 @@ class Judge:
             return Verdict(presented)
         digest, version, agent, accounts = presented
         try:
-            # What is remembered doesn't outlast the database: its changes would be in a file that this process lacks.
+            # Without its database files, this process would miss later changes, so it must not decide by its cache.
             self._database.require_files()
             now = self._now()
             grant = self._grants.find(digest, now)
@@ -138,7 +138,7 @@ class Judge:
         return Verdict(Granted(grant, match, now), grant.expires_at)
 
     async def refuse_accounts(self, endpoint: Endpoint, grant: Grant, named: Collection[Named]) -> Refusal | None:
-        """Why the token doesn't reach all of these accounts, wherever the request named them."""
+        """Say why the token doesn't reach all of these accounts, wherever the request named them."""
         agencies: Mapping[str, str | None] = {}
         asked = decisions.accounts_to_look_up(grant, named)
         if asked and len(named) <= MOST_NAMED:
@@ -167,9 +167,9 @@ class Judge:
         return self._grants.find(digest, now), now
 
     async def _turned_away(self, grant: Grant | None, now: datetime, refusal: Refusal, address: str) -> Refusal:
-        """The refusal of a token, once it is sure that no clock set back can revive what it calls dead.
+        """Return the refusal of a token, after making sure that a clock set back can't revive a token refused as dead.
 
-        An unknown token's waits for its turn; a token that was good once is known, and its fleet must not wait.
+        An unknown token's refusal waits for its turn. A token that was valid once is known, so its clients don't wait.
         """
         if grant is None:
             await self.unknown.turn(address)

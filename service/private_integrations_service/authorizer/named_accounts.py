@@ -26,7 +26,7 @@ class Named(NamedTuple):
 
 
 def names_only(match: Match, account_id: str) -> bool:
-    """Whether the path names no other account than this one, as most do; saves looking at it more closely."""
+    """Tell whether the path names no account but this one, as most do; the caller can then skip the closer check."""
     for name, _ in match.endpoint.account_parameters:  # noqa: SIM110 - a generator would cost more than all of it
         if match.params[name] != account_id:
             return False
@@ -91,12 +91,12 @@ def named_among(fields: Iterable[tuple[str, object]]) -> set[Named]:
 
 
 def read_query(query_string: bytes) -> dict[str, list[str]]:
-    """The query's values by name, in the order sent; the one way in which a query is read here."""
+    """Return the query's values by name, in the order sent; the one way in which a query is read here."""
     return parse_qs(query_string.decode("utf-8", "replace"), keep_blank_values=True)
 
 
 def read_fields(text: bytes) -> list[tuple[str, str]]:
-    """The fields of a query or a urlencoded body, in the order sent; read as `read_query` reads them."""
+    """Return the fields of a query or a urlencoded body, in the order sent; read as `read_query` reads them."""
     return parse_qsl(text.decode("utf-8", "replace"), keep_blank_values=True)
 
 
@@ -104,7 +104,7 @@ _OBJECT = object()
 
 
 def _values(value: object) -> list[object]:
-    """A value, or a list's elements; null and an empty text name nothing."""
+    """Return a value, or a list's elements; null and an empty text name nothing."""
     if isinstance(value, list):
         return [each for item in value for each in _values(item)]
     return [] if value is None or value == "" else [value]

@@ -182,7 +182,7 @@ class Gateway:
     async def _checked_body(
         self, request: Forwarded, granted: Granted, receive: Receive, room: _Room
     ) -> bytes | Refusal | None:
-        """The body to send with the head, after every account in it was judged; None: it is streamed."""
+        """Return the body to send with the head, after every account in it was judged; None: it is streamed."""
         if request.body is Body.NONE:
             return b""
         if request.body not in _WHOLE:
@@ -205,7 +205,7 @@ class Gateway:
         return whole
 
     async def _buffered(self, request: Forwarded, granted: Granted, receive: Receive, room: _Room) -> bytes | Refusal:
-        """A short body that could be streamed, read whole: however slowly it comes, no connection waits for it."""
+        """Read a short body whole instead of streaming it, so that no upstream connection waits for a slow one."""
         read = await self._read(request, receive, self._limits.buffered_body, room)
         if isinstance(read, Refusal):
             return read

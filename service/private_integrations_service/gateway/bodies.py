@@ -35,14 +35,14 @@ _PLAIN_ENCODINGS = frozenset({b"7bit", b"8bit", b"binary"})
 
 
 class Read(NamedTuple):
-    """What was read of a whole body: the accounts that it names, and whether it is JSON."""
+    """Hold the result of reading a whole body: the accounts that it names, and whether it is JSON."""
 
     named: set[Named]
     is_json: bool
 
 
 def read_accounts(body: bytes, kind: Body) -> Read | Refusal:
-    """Read the accounts that a whole body names; a body that isn't what it says is refused.
+    """Read the accounts that a whole body names; refuse a body that doesn't match its type.
 
     A body that doesn't say what it is counts as JSON and as a form, since a server may take it for either.
     """
@@ -51,7 +51,7 @@ def read_accounts(body: bytes, kind: Body) -> Read | Refusal:
     try:
         named = named_in_json(body.decode())
     except (RecursionError, ValueError):
-        # What begins like JSON may be JSON to a more patient reader.
+        # A body that begins like JSON may be JSON to a more tolerant parser.
         like = _FORM_LIKE_JSON if kind is Body.FORM else _LIKE_JSON
         if kind is Body.JSON or like.match(body.lstrip(_BEFORE_JSON)):
             return refusals.BODY_MALFORMED
@@ -68,7 +68,7 @@ def _read_form(body: bytes, named: set[Named], *, is_json: bool) -> Read | Refus
 
 
 def _says_charset(name: str, value: bytes) -> bool:
-    """Whether a field says that the others are in another encoding (HTML's `_charset_`)."""
+    """Tell whether a field says that the others are in another encoding (HTML's `_charset_`)."""
     return name.strip().lower() == _CHARSET_FIELD and value.strip().lower() not in UTF_8
 
 
@@ -192,6 +192,6 @@ class FormWatch:
 
 
 def _rest(raw: bytes, marker: bytes) -> bytes:
-    """The end of what was looked through in which a marker may have begun."""
+    """Return the end of the searched bytes, in which a marker may have begun."""
     found = raw.rfind(marker)
     return raw[max(found + len(marker) if found >= 0 else 0, len(raw) - len(marker) + 1) :]

@@ -79,7 +79,7 @@ class Exchange:
         self._ticked = now
 
     def _is_too_slow(self, waited: float) -> bool:
-        """Whether a window in which the consumer was waited for is over, and too little moved in it."""
+        """Tell whether the consumer moved too little in a window of waiting for it that is now over."""
         self._waited += waited
         if self._waited < self._limits.window:
             return False

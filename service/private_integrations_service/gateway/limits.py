@@ -46,7 +46,7 @@ class GatewayLimits:
 
     @property
     def pace(self) -> Pace:
-        """How fast a body must come that is read whole."""
+        """Return how fast a body must come that is read whole."""
         return Pace(self.total, min(self.window, self.silence), self.upload_rate)
 
     @classmethod

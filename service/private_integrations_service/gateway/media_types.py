@@ -23,7 +23,7 @@ class MediaType(NamedTuple):
 
     @property
     def charset(self) -> bytes | None:
-        """The charset in lower case, None if there is none."""
+        """Return the charset in lower case, None if there is none."""
         charset = self.parameters.get(b"charset")
         return None if charset is None else charset.lower()
 
@@ -50,7 +50,7 @@ def parse_media_type(value: bytes) -> MediaType | None:
 
 
 def written(essence: bytes, parameters: Mapping[bytes, bytes]) -> bytes:
-    """A media type as text, its values quoted where they must be."""
+    """Return a media type as text, its values quoted where they must be."""
     return b"; ".join([essence, *(b"%b=%b" % (name, _quoted(value)) for name, value in parameters.items())])
 
 

@@ -36,7 +36,7 @@ class Pool:
         self._running: set[Ticking] = set()
 
     async def take(self, owner: Owner, *, fresh: bool) -> Connection | Refusal:
-        """A connection for this owner alone: an idle one, unless it must be `fresh`, else a new one."""
+        """Return a connection for this owner alone: an idle one, unless it must be `fresh`, else a new one."""
         if self._closed:
             return refusals.CLOSING
         if self._shares.take(owner) is not None and (refusal := await self._turn(owner)):
@@ -102,7 +102,7 @@ class Pool:
         return None
 
     async def _connect(self) -> Connection | Refusal:
-        """A new connection."""
+        """Return a new connection."""
         try:
             async with asyncio.timeout(self._limits.connect):
                 _, connection = await asyncio.get_running_loop().create_connection(

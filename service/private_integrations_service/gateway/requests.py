@@ -32,7 +32,7 @@ _SINGLE = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"content-type", b"content-encoding", b"locationid"}
 )
 _FORWARDED_SINGLE = frozenset({b"content-encoding", b"locationid"})
-# What was decided on, which `Connection` takes away no more than the path.
+# The decision was made on these headers, so `Connection` must not remove them.
 _DECIDED_ON = HEADERS | {b"version", b"content-encoding"}
 
 _DROPPED = frozenset(
@@ -103,7 +103,7 @@ class Forwarded(NamedTuple):
 
     @property
     def is_other_text(self) -> bool:
-        """Whether the body is of a text format that is not read here, unless it turns out to be JSON."""
+        """Tell whether the body has a text format that is not read here, unless it turns out to be JSON."""
         return self.body is Body.UNMARKED and self.media is not None and self.media.essence != b"text/plain"
 
     @property
@@ -213,7 +213,7 @@ def _framing(length: bytes | None, coding: bytes | None, framed: bool) -> tuple[
 
 
 def _body(endpoint: Endpoint, media: MediaType | None, encoding: bytes) -> tuple[Body, bytes | None] | Refusal:
-    """How the body is looked at, and the type that it is sent as: one of our own writing, with what was understood.
+    """Return how the body is checked, and its new `Content-Type`, written from the parts that were understood.
 
     Bodies in which an account may be named are read, or watched; what can't be is refused unless it can name none.
     """

@@ -71,7 +71,7 @@ def management_api(
 ) -> FastAPI:
     """The management API over this database; `clock` gives the present instant in UTC.
 
-    What is asked about a live token is told to the `recorder`, and who is refused to the `security` log.
+    The `recorder` notes questions about live tokens, and the `security` log notes refusals.
     """
     api = FastAPI(
         title="Private integrations",

@@ -219,7 +219,7 @@ class Provider:
     def _ask(
         self, method: str, url: str, headers: dict[str, str], by: float, body: bytes | None = None
     ) -> dict[str, Any]:
-        """What the provider answers, before the limits' total is over and before `by` on the monotonic clock."""
+        """Fetch the provider's answer within the limits' total time and before `by` on the monotonic clock."""
         try:
             sent = {"Accept": "application/json", **headers}
             answer = self._fetcher.fetch(method, Target.of(url), sent, body, by=by)

@@ -52,7 +52,7 @@ class Rules:
         return None if refusal is None else Refused("rotation-not-allowed", refusal)
 
     def on_the_wire(self) -> ServiceRules:
-        """The rules as the API tells them, for those who decide by the same functions before they ask."""
+        """Return the rules as the API tells them, for those who decide by the same functions before they ask."""
         return ServiceRules(
             minimum_period_seconds=int(self.settings.minimum_period.total_seconds()),
             superseded_tokens=self.settings.superseded_tokens,

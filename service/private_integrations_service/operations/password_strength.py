@@ -14,9 +14,9 @@ from math import log10
 from typing import Literal
 
 Weakness = Literal["common", "service", "personal"]
-"""Why a password is easy to guess: it is one of those most used, of this service's words, or of the person's own."""
+"""Name the reason why a password is easy to guess: it is much used, or made of the service's or the person's words."""
 
-# What says most to the person comes first.
+# The reason that helps the person most comes first.
 _TELLING: tuple[Weakness, ...] = ("personal", "service", "common")
 # Three words in a row are beyond it; a common word with a year, a digit and a sign is far below.
 _ENOUGH = 8.5
@@ -52,14 +52,14 @@ class Words:
 
     @classmethod
     def of(cls, email: str, *names: str) -> "Words":
-        """The words of an address, and of the names of a person and of their accounts."""
+        """Return the words of an address, and of the names of a person and of their accounts."""
         local, _, host = email.partition("@")
         # The last label is a country's or a kind's and says little.
         return cls(tuple(_words([email, local, host, host.rpartition(".")[0], *names])))
 
 
 def weakness(password: str, words: Words) -> Weakness | None:
-    """Why a password is too easy to guess, or None if it isn't."""
+    """Say why a password is too easy to guess, or None if it isn't."""
     # A quarter of a second and 15 MB, which a worker spends once it serves such a page.
     from zxcvbn import zxcvbn
 
@@ -75,7 +75,7 @@ def weakness(password: str, words: Words) -> Weakness | None:
 
 
 def _forms(password: str) -> set[tuple[str, int]]:
-    """What is examined in place of a password, and how many different characters were taken out of it."""
+    """List the spellings of a password to examine, each with the number of different characters taken out of it."""
     text = unicodedata.normalize("NFKC", password).casefold()
     text = _LATE_YEAR.sub("2019", text)
     forms = set()
@@ -93,7 +93,7 @@ def _why(sequence: Sequence[Mapping[str, object]], words: Words) -> Weakness:
 
 
 def _words(texts: Iterable[str]) -> list[str]:
-    """The words of texts, one by one and in a row, as they are found in what is examined."""
+    """Return the words of texts, one by one and in a row, as they can occur in an examined password."""
     found: dict[str, None] = {}
     for text in texts:
         parts = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", text).casefold())

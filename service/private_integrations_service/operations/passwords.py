@@ -25,11 +25,11 @@ _INSTEAD = "Digits and signs at the ends don't help; take three or more words th
 
 
 class TooManySignInsError(Exception):
-    """Other passwords are being looked at; this one wasn't, and nothing was written for it."""
+    """Report that too many passwords are being compared; this one wasn't, and nothing was written for it."""
 
 
 def refuse_password(password: str, words: Words) -> Refused | None:
-    """Why this can't be the password of a person of whom these words are known, or None."""
+    """Say why this can't be the password of a person of whom these words are known, or None."""
     if len(password) < SHORTEST:
         return _weak(f"a password has at least {SHORTEST} characters; a few words in a row are a good one")
     if len(password) > LONGEST:
@@ -107,11 +107,11 @@ class Turn:
         self._stand_in = stand_in
 
     def hash(self, password: str) -> str:
-        """The hash to store."""
+        """Return the hash to store."""
         return self._hasher.hash(_one_spelling(password))
 
     def fits(self, password: str, known: str | None) -> bool:
-        """Whether a password has this hash; without one it takes as long and is no."""
+        """Tell whether a password has this hash; without a hash, return False after the same time."""
         try:
             return self._hasher.verify(known or self._stand_in, _one_spelling(password)) and known is not None
         except (Argon2Error, InvalidHashError):

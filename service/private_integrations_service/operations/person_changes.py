@@ -1,4 +1,4 @@
-"""Change who a person is here, and end what the change makes worthless: links, sessions, the password, browsers.
+"""Change a person's rights and ways to sign in, and end the credentials that must not outlive the change.
 
 Only this module writes places, passwords, identities and one-time codes, so that no change can forget what it ends.
 `ENDS` is the whole rule; docs/security.md shows it as a table.
@@ -32,7 +32,7 @@ LINK_LIFETIME = timedelta(days=3)
 
 
 class Change(StrEnum):
-    """What can happen to a person's rights and to the ways in which they sign in."""
+    """List the changes of a person's rights and of the ways in which they sign in."""
 
     PLACE_ADDED = "place added"
     PLACE_WIDENED = "place widened"
@@ -52,7 +52,7 @@ class Change(StrEnum):
 
 
 class Held(StrEnum):
-    """What lets a person, or a thief in their place, sign in or stay signed in."""
+    """List the credentials with which a person, or a thief, can sign in or stay signed in."""
 
     LINKS = "links for them"
     LINKS_MADE = "links they made"
@@ -62,7 +62,7 @@ class Held(StrEnum):
     BROWSERS = "remembered browsers"
 
 
-# Another person may have signed in before: what they hold must open nothing.
+# Another person may have signed in before, so their credentials must no longer work.
 _SESSIONS = frozenset({Held.PRESENT_SESSION, Held.OTHER_SESSIONS})
 _ALL_BUT_THE_PASSWORD = _SESSIONS | {Held.LINKS, Held.LINKS_MADE, Held.BROWSERS}
 
@@ -71,9 +71,9 @@ ENDS: Mapping[Change, frozenset[Held]] = MappingProxyType(
         # A link was made by an admin for the places of that moment: it must not open another one.
         Change.PLACE_ADDED: frozenset({Held.LINKS}),
         Change.PLACE_WIDENED: frozenset({Held.LINKS}),
-        # Who made the link that the password was chosen with may know it, and does not have this right.
+        # The maker of the link with which the password was chosen may know it, and doesn't have this right.
         Change.RIGHTS_NOT_VOUCHED_FOR: _ALL_BUT_THE_PASSWORD | {Held.PASSWORD},
-        # The links that the person made for others were made with rights that they have no more.
+        # The person made links for others with rights that they no longer have.
         Change.PLACE_NARROWED: frozenset({Held.LINKS, Held.LINKS_MADE}),
         Change.PLACE_REMOVED: frozenset({Held.LINKS, Held.LINKS_MADE}),
         Change.DISABLED: _ALL_BUT_THE_PASSWORD,
@@ -82,7 +82,7 @@ ENDS: Mapping[Change, frozenset[Held]] = MappingProxyType(
         Change.PASSWORD_CHOSEN: _ALL_BUT_THE_PASSWORD,
         # The person's other browsers stay remembered: this only spares them the throttle that strangers meet.
         Change.PASSWORD_CHANGED: _SESSIONS | {Held.LINKS, Held.LINKS_MADE},
-        # The provider vouches for the person; who chose the password before, by an invitation's link, it doesn't.
+        # The provider vouches for this person, but not for the one who chose the password by an invitation's link.
         Change.IDENTITY_LINKED: _ALL_BUT_THE_PASSWORD | {Held.PASSWORD},
         Change.IDENTITIES_FORGOTTEN: _ALL_BUT_THE_PASSWORD,
         # A stolen session may have made links.
@@ -91,7 +91,7 @@ ENDS: Mapping[Change, frozenset[Held]] = MappingProxyType(
         Change.KEY_REVOKED: frozenset({Held.LINKS_MADE}),
     }
 )
-"""What each change ends. What isn't named stays as it is."""
+"""Map each change to the credentials that it ends. All others stay valid."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def remove_place(write: Write, user: User, account_id: str) -> bool:
 
 
 def changes_of_place(before: Membership | None, after: Membership) -> list[Change]:
-    """What another place in the same account means: rights can be given and taken by one change."""
+    """List the changes that a new place in the same account means; it can give and take rights at once."""
     if before is None:
         return [Change.PLACE_ADDED]
     had, has = _rights(before), _rights(after)
@@ -174,7 +174,7 @@ def choose_password(write: Write, user: User, code: str, hashed: str, *, address
     """Store the hash of a password that was chosen with a one-time link, and who made the link."""
     link = signing_in.code_with_digest(write.connection, digest_of(code), write.now)
     stored.set_password(write.connection, user.id, hashed)
-    # An admin who makes a link for themselves vouches for nothing that wasn't vouched for before.
+    # A link that an admin made for themselves doesn't change who vouches for the password.
     if link is not None and link.made_by != user.id:
         stored.set_password_maker(write.connection, user.id, link.made_by)
     end(write, user.id, Change.PASSWORD_CHOSEN)
@@ -182,7 +182,7 @@ def choose_password(write: Write, user: User, code: str, hashed: str, *, address
 
 
 def change_password(write: Write, user: User, hashed: str, *, address: str, agent: str) -> None:
-    """Store the hash of another password, which the person set who knows the present one."""
+    """Store the hash of a new password of a person who knows the present one."""
     stored.set_password(write.connection, user.id, hashed)
     end(write, user.id, Change.PASSWORD_CHANGED)
     tell(write, user.id, PersonEventKind.PASSWORD_CHANGED, address=address, agent=agent)
@@ -232,7 +232,7 @@ def make_link(write: Write, user: User, *, actor: Actor) -> Link:
 
 
 def recipient_of(connection: Connection, code: str, now: datetime) -> User | None:
-    """The person whom a one-time code lets choose a password; None if it opens nothing (any more).
+    """Return the person whom a one-time code lets choose a password; None if it opens nothing (any more).
 
     Ask again in the transaction that uses the code: the person's places must be those that it was made for, and who
     made it must still be allowed to make one.
@@ -244,9 +244,9 @@ def recipient_of(connection: Connection, code: str, now: datetime) -> User | Non
 
 
 def administers_all_of(connection: Connection, editor: User, user: User) -> bool:
-    """Whether an editor has every right that a person has, by administering each account that the person belongs to.
+    """Tell whether an editor administers each account that a person belongs to, and so has all of their rights.
 
-    Only then may they make a link, which lets its holder be that person.
+    Only then may the editor make a link, because its holder can sign in as that person.
     """
     held = stored.memberships_of(connection, editor.id)
     places = [accounts.account_by_id(connection, place.account_id) for place in _held(connection, user.id)]
@@ -254,10 +254,11 @@ def administers_all_of(connection: Connection, editor: User, user: User) -> bool
 
 
 def is_vouched_for(connection: Connection, user: User, account_id: str) -> bool:
-    """Whether a person's password may open this account, too: no person without rights there can have chosen it.
+    """Tell whether a person's password may open this account too: only people with rights there can have chosen it.
 
-    Who made the link that the password was chosen with could have used it. So they must administer the account, or be
-    a management key, which administers every one. Who has no password signs in by a provider, or with the next link.
+    The maker of the link with which the password was chosen could have used it. So the maker must administer the
+    account, or be a management key, which administers every one. A person without a password signs in by a provider,
+    or with the next link.
     """
     if stored.password_of(connection, user.id) is None:
         return True
@@ -306,7 +307,7 @@ def tell(
 
 
 def place_in(connection: Connection, user: User, account_id: str) -> Membership | None:
-    """A person's place in an account, if they have one."""
+    """Return a person's place in an account, if they have one."""
     return next((place for place in _held(connection, user.id) if place.account_id == account_id), None)
 
 
@@ -319,13 +320,13 @@ def _rights(place: Membership) -> frozenset[str]:
 
 
 def _places(connection: Connection, user_id: str) -> bytes:
-    """A digest of all places of a person, with their roles and permissions."""
+    """Return a digest of all places of a person, with their roles and permissions."""
     places = [[p.account_id, p.role, p.own, p.sub_accounts] for p in _held(connection, user_id)]
     return digest_of(json.dumps(sorted(places, key=str)))
 
 
 def _may_link(connection: Connection, made_by: str, user: User) -> bool:
-    """Whether who made a link could make it now."""
+    """Tell whether the maker of a link could still make it now."""
     maker = stored.user_by_id(connection, made_by)
     if maker is not None:
         return maker.disabled_at is None and administers_all_of(connection, maker, user)

@@ -35,7 +35,7 @@ BROWSER = timedelta(days=180)
 """How long a browser is remembered in which nobody signs in."""
 
 _MOST_NAMES = 50
-"""Of so many accounts the names are no password, which bounds the time that one is examined."""
+"""The number of accounts whose names a password may not contain, which bounds the time of its examination."""
 
 _REFUSED = Refused("sign-in-refused", "this email and password don't belong together")
 _BUSY = Refused("sign-in-busy", "too many people sign in at this moment; try it again")
@@ -119,7 +119,7 @@ def sign_in(
 
 @dataclass(frozen=True)
 class _Try:
-    """A password for a user, who may not exist, with the hash that they had, and what the try is counted for."""
+    """A password for a user, who may not exist, with the hash that they had, and the counts of the try."""
 
     user: User | None
     known: str | None
@@ -151,7 +151,7 @@ def _compared(
 
 
 def user_with(connection: Connection, email: str) -> User | None:
-    """The user with this address."""
+    """Return the user with this address."""
     return people.user_by_email(connection, email)
 
 
@@ -227,7 +227,7 @@ def sign_in_by_provider(database: Database, claims: Claims, browser: Browser, no
     with database.read() as connection:
         known = people.user_of_identity(connection, claims.issuer, claims.subject)
         invited = known or _invited(connection, claims)
-    # Other people have identities there, too; only a person who may come in causes a change.
+    # Other people have identities at the provider too; only a person who may sign in causes a change.
     if isinstance(invited, Refused):
         return invited
     with database.write(now, verdicts=False, yielding=True) as write:
@@ -268,12 +268,12 @@ def end_other_sessions(write: Write, session: Session, *, actor: Actor) -> None:
 
 
 def latest_events(connection: Connection, user: User) -> list[PersonEvent]:
-    """What happened to a user's ways to sign in, the latest first."""
+    """List the events of a user's ways to sign in, the latest first."""
     return events.events_of(connection, user.id)
 
 
 def news_among(found: Sequence[PersonEvent], session: Session, known: str | None) -> list[PersonEvent]:
-    """The events that a person should be asked about: not confirmed, and none of the browser before them.
+    """Return the events that a person should be asked about: not confirmed, and none of the browser before them.
 
     `found` is the latest first, `known` the secret of having signed in before with this browser.
     """
@@ -284,7 +284,7 @@ def news_among(found: Sequence[PersonEvent], session: Session, known: str | None
         is_news = {
             PersonEventKind.SIGNED_IN_NEW_BROWSER: session.id != event.session_id
             and event.detail.get("browser") != browser,
-            # Who had neither a password nor a session lost nothing by it.
+            # It is no news to a person who had neither a password nor a session, since it ended none.
             PersonEventKind.IDENTITY_LINKED: bool(event.detail.get("password") or event.detail.get("sessions")),
             PersonEventKind.LINK_MADE: not is_link_over,
         }.get(event.kind, False)
@@ -304,14 +304,14 @@ def actor_of(user: User, browser: Browser) -> Actor:
 
 
 def _words_of(connection: Connection, user: User) -> Words:
-    """What an attacker knows of a user: no password is made of it."""
+    """Collect the words about a user that an attacker may know, so that no password is made of them."""
     held = [place.account_id for place in people.memberships_of(connection, user.id)]
     names = [account.name for account in accounts.accounts_within(connection, held)][:_MOST_NAMES]
     return Words.of(user.email, user.name, *names)
 
 
 def _is_known(connection: Connection, user: User, browser: Browser) -> bool:
-    """Whether this very person signed in with this browser before."""
+    """Tell whether this person has signed in with this browser before."""
     return browser.known is not None and stored.user_id_of_browser(connection, digest_of(browser.known)) == user.id
 
 
@@ -322,7 +322,7 @@ def _counted(connection: Connection, user: User | None, email: str, browser: Bro
 
 
 def _counted_now(database: Database, counted: tuple[throttle.Counted, ...], now: datetime) -> Refused | None:
-    """Count a try before it is looked at, or say why it isn't taken: others may have been counted meanwhile."""
+    """Count a try before it is compared, or say why it is refused: others may have been counted meanwhile."""
     with database.read() as connection:
         refused = throttle.refuse(connection, counted, now)
     if refused is not None:
@@ -341,7 +341,7 @@ def _with_new_password(write: Write, user: User, browser: Browser) -> SignedIn:
 
 
 def _invited(connection: Connection, claims: Claims) -> User | Refused:
-    """The user whom a provider's subject is to be linked to."""
+    """Return the user whom a provider's subject is to be linked to."""
     if claims.email is None:
         return Refused("email-unverified", "the provider doesn't vouch for your email address")
     user = people.user_by_email(connection, claims.email)

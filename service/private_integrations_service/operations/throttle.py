@@ -88,7 +88,7 @@ def count(write: Write, counted: Sequence[Counted]) -> None:
 
 
 def forgive(write: Write, counted: Sequence[Counted]) -> None:
-    """A try that was counted was a success: clear what it clears, and take back this one try of the rest."""
+    """Note the success of a counted try: clear the counts that it clears, and take this try back from the others."""
     known = stored.failures(write.connection, [one.digest for one in counted], write.now)
     for one in counted:
         if one.digest not in known:

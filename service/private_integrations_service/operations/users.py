@@ -360,7 +360,7 @@ def _invitation(write: Write, user: User, *, actor: Actor, links: bool) -> Invit
 
 
 def _find(connection: Connection, email: str, actor: Actor | None = None) -> User | Refused:
-    """The user with this address; with an actor, only one who has no place that the actor does not reach."""
+    """Return the user with this address; with an actor, only one who has no place that the actor does not reach."""
     user = stored.user_by_email(connection, email)
     if user is None or (
         actor is not None and not all(actor.reaches(p.account_id) for p in stored.memberships_of(connection, user.id))

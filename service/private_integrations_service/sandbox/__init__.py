@@ -106,7 +106,7 @@ def _answer(handler: Handler, request: Request) -> Reply | Refusal:
 
 
 def _refuse_accounts(request: Request) -> Refusal | None:
-    """Why the token doesn't reach every account that the body names, if the operation's may name one.
+    """Say why the token doesn't reach every account that the body names, if the operation's may name one.
 
     Validation refuses the rest in the platform's words: values that are no text, and fields that the operation lacks.
     """

@@ -65,7 +65,7 @@ def orders(name: str, value: object) -> list[str]:
 
 
 def unknown_field(items: object, depth: int = 0) -> str | None:
-    """Find the first field among filters, whatever else is wrong with them, that can't be filtered by."""
+    """Find the first field among filters that can't be filtered by, even if the filters have other faults."""
     if not isinstance(items, list) or depth > _DEEPEST_GROUP:
         return None
     for item in items:

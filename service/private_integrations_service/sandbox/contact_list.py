@@ -85,7 +85,7 @@ def meta(page: Page, found: Found, url: str, location_id: str) -> dict[str, obje
 
 
 def read_cursor(query: Mapping[str, Sequence[str]]) -> Position | str | None:
-    """Find behind which contact a page begins, wherever the client sent its id, or what is wrong with that."""
+    """Find the contact after which a page begins, in any parameter that the client used, or name the fault."""
     instants = [value for value in query.get("startAfter", ()) if value]
     ids = [value for value in query.get("startAfterId", ()) if value]
     if len(instants) == 2 and not ids:

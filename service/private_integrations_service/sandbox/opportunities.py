@@ -71,7 +71,7 @@ def read_opportunity(request: Request) -> Reply | Refusal:
 
 
 def update_opportunity(request: Request) -> Reply | Refusal:
-    """Answer `PUT /opportunities/{id}`: what is given replaces what was; a contact stays."""
+    """Answer `PUT /opportunities/{id}`: the given fields replace the stored ones; the contact stays."""
     opportunity_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
@@ -156,7 +156,7 @@ def _stages(pipeline: Pipeline) -> Sequence[str]:
 
 
 def _merged(old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge what is given into the fields that are kept together: null takes one away, but never the name."""
+    """Merge the given values into the fields that are kept together: null takes one away, but never the name."""
     changes = {name: value for name, value in given.items() if name not in _PLACED}
     if changes.get("customFields"):
         changes["customFields"] = [
@@ -218,7 +218,7 @@ def _shown(request: Request, found: Found) -> dict[str, object]:
 
 
 def _of_contact(connection: Connection, found: Found, details: frozenset[str]) -> dict[str, object]:
-    """What the search was asked to show of the contact beside it; the sandbox has no appointments."""
+    """Return the details of the contact that the search asks for; the sandbox has no appointments."""
     of = found.opportunity.account_id, found.opportunity.contact_id
     shown: dict[str, object] = {}
     if "getNotes" in details:

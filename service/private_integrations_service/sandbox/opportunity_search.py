@@ -1,4 +1,4 @@
-"""The search for opportunities: what a query asks for in either generation's names, and where the next page begins."""
+"""The search for opportunities: the query in either generation's names, and the cursor of the next page."""
 
 import re
 from collections.abc import Sequence
@@ -51,9 +51,9 @@ _query_text = searched(75)
 
 @dataclass(frozen=True)
 class Search:
-    """What a query asks for: `details` are the parameters that ask for more of the contact.
+    """Hold the parameters of a query: `details` are those that ask for more of the contact.
 
-    `nothing` says that no opportunity of the sandbox can be meant. A place to begin behind goes before a page's number.
+    `nothing` says that no opportunity of the sandbox can match. A cursor takes precedence over a page number.
     """
 
     selection: Selection
@@ -66,7 +66,7 @@ class Search:
 
     @property
     def skip(self) -> int:
-        """How many opportunities the pages before this one have."""
+        """Return how many opportunities the pages before this one have."""
         return 0 if self.after is not None else (self.page - 1) * self.limit
 
 

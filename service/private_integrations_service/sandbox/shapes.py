@@ -128,7 +128,7 @@ def _object_of(shape: Shape) -> Check:
 
 
 def _any_of(types: Sequence[Any]) -> Check:
-    """Pass what passes one of the checks; the faults are those of the first."""
+    """Accept a value that passes one of the checks; otherwise return the faults of the first check."""
     checks = [_check(type_) for type_ in types]
 
     def checked(name: str, value: object) -> list[str]:

@@ -31,23 +31,23 @@ class Person:
 
     @property
     def id(self) -> str:
-        """The user's id in the form of the platform's, without the prefix that ids have elsewhere."""
+        """Return the user's id in the form of the platform's, without the prefix that ids have elsewhere."""
         return self.user.id.removeprefix("usr_")
 
     @property
     def kind(self) -> str:
-        """What the platform calls the type of a user."""
+        """Return the type of a user in the platform's words."""
         return "agency" if self.in_agency else "account"
 
     @property
     def role(self) -> str:
-        """The highest role in any of these accounts."""
+        """Return the highest role in any of these accounts."""
         return "admin" if self.is_admin else "user"
 
 
 @dataclass(frozen=True)
 class Search:
-    """What `GET /users/search` asks for; an empty value means any."""
+    """Hold the parameters of `GET /users/search`; an empty value matches any user."""
 
     skip: int
     limit: int
@@ -61,7 +61,7 @@ class Search:
 
 
 def list_users(request: Request) -> Reply | Refusal:
-    """Answer `GET /users/`: everybody of the location, by name."""
+    """Answer `GET /users/`: all people of the location, by name."""
     faults = request.query_faults()
     if faults:
         return invalid(faults)
@@ -73,7 +73,7 @@ def list_users(request: Request) -> Reply | Refusal:
 
 
 def search_users(request: Request) -> Reply | Refusal:
-    """Answer `GET /users/search`: the people whom the token reaches; `count` is everybody found, not the page."""
+    """Answer `GET /users/search`: the people whom the token reaches; `count` counts all of them, not the page."""
     search = _read_search(request)
     if isinstance(search, Refusal):
         return search

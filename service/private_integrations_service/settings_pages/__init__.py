@@ -72,9 +72,9 @@ def settings_pages(
     recorded: Activity,
     security: SecurityLog | None = None,
 ) -> Starlette:
-    """The settings pages over this database; `clock` gives the present instant in UTC.
+    """Return the settings pages over this database; `clock` gives the present instant in UTC.
 
-    Who signs in and who is refused is noted in the `security` log.
+    The `security` log records sign-ins and refusals.
     """
     routes: list[Route | Mount] = [Mount(assets.PATH, assets.Assets())]
     for part in PAGES:

@@ -37,7 +37,7 @@ def asset(name: str) -> str:
 
 
 def is_asset(path: str) -> bool:
-    """Whether a path is a file's, which takes no work to answer with."""
+    """Tell whether a path is that of a file, which is cheap to serve."""
     return path.startswith(f"{PATH}/") and path.removeprefix(f"{PATH}/") in _FILES
 
 

@@ -89,7 +89,7 @@ def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response:
 
 
 def _up_to(visit: Visit) -> int:
-    """The event that the page showed last: of a later one the person knows nothing yet."""
+    """Return the last event that the page showed; the person hasn't seen later ones yet."""
     text = visit.field("up_to")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0
 

@@ -68,12 +68,12 @@ HEADERS: Mapping[str, str] = MappingProxyType(
 )
 
 
-# Browsers obey none of them, and what was entered in a form stays what it was.
+# Browsers obey none of them, and text that was entered in a form stays unchanged.
 _CONTROLS = "".join(map(chr, (*range(0x20), *range(0x7F, 0xA0))))
 
 
 def _shown(value: object) -> object:
-    """A value as a page shows it: a name that is stored with hidden characters must not look like another one."""
+    """Return a value as a page shows it, so that a name with hidden characters doesn't look like another one."""
     if isinstance(value, str) and not isinstance(value, Markup):
         return shown(value, allowed=_CONTROLS)
     return value
@@ -111,7 +111,7 @@ def html(environment: Environment, template: str, status: int, **values: object)
 
 
 def maker_of_link(actor: str) -> str:
-    """Who made a sign-in link, by the actor's name: a person's address, or the name of a management key."""
+    """Name the maker of a sign-in link, from the actor: a person's address, or the name of a management key."""
     kind, _, rest = actor.partition("/")
     name = rest.rpartition("/")[0]
     return {"person": name, "key": f"management key {name}"}.get(kind, actor)

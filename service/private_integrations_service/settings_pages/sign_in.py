@@ -74,7 +74,7 @@ def _from_provider(visit: Visit) -> Response | Refused:
         made = sign_in.sign_in_by_provider(visit.database, claims, visit.browser, visit.now)
         if not isinstance(made, Refused):
             _note_sign_in(visit, made, "provider")
-            # Who had a password or a session here before learns on their own page what became of them.
+            # If the person had a password or a session before, their own page says that it has ended.
             is_told = made.ended is not None and (made.ended.password or made.ended.sessions > 0)
             response = start_session(visit, visit.to(ME if is_told else _back_to(_decoded(encoded))), made)
             browsers.drop(response, visit.request, "provider", visit.settings.public_url)
@@ -132,7 +132,7 @@ def _note_sign_in(visit: Visit, made: sign_in.SignedIn, method: str) -> None:
 
 
 def _user_id(visit: Visit, email: str) -> str | None:
-    """Whose account a try was for; what was typed may be a password, and is never written."""
+    """Find the user that a try was for; the text that was typed may be a password, and is never written."""
     with visit.database.read() as connection:
         user = sign_in.user_with(connection, email)
     return None if user is None else user.id

@@ -33,7 +33,7 @@ def account_by_id(connection: Connection, account_id: str) -> Account | None:
 
 
 def agencies_of(connection: Connection, account_ids: Collection[str]) -> dict[str, str | None]:
-    """The agencies of those of these accounts that are known, by account; an agency has none."""
+    """Return the agencies of those of these accounts that are known, by account; an agency has none."""
     rows = connection.execute(select(accounts.c.id, accounts.c.agency_id).where(accounts.c.id.in_(account_ids)))
     return {row.id: row.agency_id for row in rows}
 

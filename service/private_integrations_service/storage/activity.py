@@ -169,7 +169,7 @@ class Activity:
     def read(self) -> Iterator[Connection]:
         """A read-only transaction: one consistent view. Raises SQLAlchemyError."""
         if identity_of(self.file) != self._identity:
-            # What is read from a file that is gone would lack what other workers write to the one in its place.
+            # Other workers write to the file that replaced this one, so a read of the old file would miss their writes.
             self._readers.dispose()
             self._identity = identity_of(self.file)
         with self._readers.connect() as connection, connection.begin():

@@ -129,8 +129,8 @@ def _add(
     write.connection.execute(insert(audit).values(**stored))
 
 
-# Each value as the bytes that are stored: a row that somebody has tampered with is read too, and told by its hash. The
-# types are read beside them: cast, a value of another type reads like the one that was written.
+# Each value is read as the stored bytes, so that a row that was tampered with can be read too, and is found by its
+# hash. The types are read beside them, because after the cast a value of another type looks like the original.
 _NUMBERS = ("at", "sequence")
 _OPTIONAL = ("account_id", "integration_id")
 _STORED = (
@@ -144,7 +144,7 @@ _STORED = (
 def _read(
     connection: Connection, search: Search, *places: ColumnElement[bool], limit: int, newest_first: bool
 ) -> list[Found]:
-    """The rows that a search finds, and every damaged one that it reaches: what those say finds them no more."""
+    """Return the rows that a search finds, and every damaged one in its reach, whose values may no longer match."""
     order = audit.c.id.desc() if newest_first else audit.c.id
     queries = [query.where(*places).order_by(order).limit(limit) for query in (_searched(search), _damaged(search))]
     found = {row.id: row for query in queries for row in connection.execute(query)}
@@ -175,7 +175,7 @@ def _searched(search: Search) -> Select[Any]:
 
 
 def _damaged(search: Search) -> Select[Any]:
-    """The damaged rows of the accounts that a search reaches, compared byte by byte."""
+    """Return the damaged rows of the accounts that a search reaches, compared byte by byte."""
     reached = [audit.c.account_id.is_(None)] if search.own else []
     if search.accounts is None:
         reached.append(audit.c.account_id.is_not(None))
@@ -208,7 +208,7 @@ def _found(row: Row[Any]) -> Found:
 
 
 def _damage(row: Row[Any]) -> dict[str, str]:
-    """The columns that are stored as what was never written, each with what it is."""
+    """Return the columns whose stored type was never written, each with that type."""
     damaged = {}
     for name in (*_NUMBERS, *AUDIT_TEXTS):
         kind = getattr(row, f"type_of_{name}")

@@ -137,7 +137,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A read-only transaction: one consistent view. Raises StorageMoved, or another of SQLAlchemy's errors."""
+        """Begin a read-only transaction: one consistent view. Raises StorageMoved, or another SQLAlchemy error."""
         self._files.require_lately()
         with self._readers.connect() as connection, connection.begin():
             yield connection
@@ -168,7 +168,7 @@ class Database:
                 yield Write(connection, self._advance_clock(connection, now))
                 with self.revision.changing() if verdicts else nullcontext():
                     transaction.commit()
-            # Once more before it is answered: what was committed to a file that is gone ends with this process.
+            # Check once more before the answer: a commit to a deleted file would be lost when this process ends.
             self._files.require()
         except DBAPIError as error:
             if disk_is_full(error, self.file.parent):

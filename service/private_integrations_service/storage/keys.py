@@ -38,7 +38,7 @@ def key_with_digest(connection: Connection, digest: bytes) -> ManagementKey | No
 
 
 def key_with_id(connection: Connection, key_id: str) -> ManagementKey | None:
-    """The key with this id, live or not."""
+    """Return the key with this id, live or not."""
     row = connection.execute(select(management_keys).where(management_keys.c.id == key_id)).one_or_none()
     return None if row is None else _key(row)
 

@@ -1,4 +1,4 @@
-"""Whether a management key, a session or a browser is known here: asked before a request takes any other work."""
+"""Look up whether the service knows a management key, session or browser, before any other work on a request."""
 
 from .database import Database
 
@@ -14,15 +14,15 @@ class KnownCredentials:
         self._connection = database.verdict_connection()
 
     def has_key(self, digest: bytes) -> bool:
-        """Whether there was ever a management key with this digest."""
+        """Tell whether there was ever a management key with this digest."""
         return self._has(_KEY, digest)
 
     def has_session(self, digest: bytes) -> bool:
-        """Whether there is a session with this digest, also one that is over and not yet removed."""
+        """Tell whether there is a session with this digest, even one that has ended and is not yet removed."""
         return self._has(_SESSION, digest)
 
     def has_browser(self, digest: bytes) -> bool:
-        """Whether a person has signed in before with the browser that holds this secret."""
+        """Tell whether a person has signed in before with the browser that holds this secret."""
         return self._has(_BROWSER, digest)
 
     def close(self) -> None:

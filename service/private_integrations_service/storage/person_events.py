@@ -1,4 +1,4 @@
-"""What happened to a person's ways to sign in, as stored for their own page: the latest KEPT of each person."""
+"""Store events of a person's ways to sign in, for their own page: the latest KEPT of each person."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ def add(connection: Connection, event: PersonEvent) -> None:
 
 
 def events_of(connection: Connection, user_id: str) -> list[PersonEvent]:
-    """A person's events, the latest first."""
+    """Return a person's events, the latest first."""
     found = select(person_events).where(person_events.c.user_id == user_id).order_by(person_events.c.id.desc())
     return [_event(row) for row in connection.execute(found)]
 

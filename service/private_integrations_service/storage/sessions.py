@@ -27,7 +27,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Code:
-    """A one-time code that has not expired: whose it is, for which places (a digest), and the id of who made it."""
+    """A one-time code that has not expired: its user, a digest of the places that it is for, and its maker's id."""
 
     user: User
     places: bytes
@@ -97,7 +97,7 @@ def remove_sessions_of(connection: Connection, user_id: str, *, but: bytes | Non
 def add_code(
     connection: Connection, digest: bytes, user_id: str, expires_at: datetime, *, places: bytes, made_by: str
 ) -> None:
-    """Store a one-time code, by its digest, with the places that it is for and who made it."""
+    """Store a one-time code, by its digest, with the places that it is for and its maker."""
     connection.execute(
         insert(one_time_codes).values(
             digest=digest, user_id=user_id, expires_at=expires_at, places=places, made_by=made_by
@@ -106,7 +106,7 @@ def add_code(
 
 
 def code_with_digest(connection: Connection, digest: bytes, now: datetime) -> Code | None:
-    """The one-time code with this digest, of a user who is not disabled, unless it has expired."""
+    """Return the one-time code with this digest, of a user who is not disabled, unless it has expired."""
     found = (
         select(users, one_time_codes.c.places, one_time_codes.c.made_by)
         .join(one_time_codes)

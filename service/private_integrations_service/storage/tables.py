@@ -230,7 +230,7 @@ audit = Table(
         sqlite_where=text("account_id IS NULL"),
         postgresql_where=text("account_id IS NULL"),
     ),
-    # Finds them at once; empty unless somebody tampered with the log.
+    # Finds damaged rows at once; it is empty unless the log was tampered with.
     Index("ix_audit_damaged", "id", sqlite_where=text(AUDIT_IS_DAMAGED)),
     sqlite_autoincrement=True,
 )
@@ -501,7 +501,7 @@ users = Table(
     Column("password", String),
     Column("created_at", Instant, nullable=False),
     Column("disabled_at", Instant),
-    # The id of who made the link that the password was chosen with; null: no password, or not known.
+    # The id of the maker of the link with which the password was chosen; null: no password, or not known.
     Column("password_by", String),
 )
 
@@ -547,7 +547,7 @@ one_time_codes = Table(
     Index("ix_one_time_codes_made_by", "made_by"),
 )
 
-# What a person is shown of their own sign-ins.
+# The events that a person sees on their own page.
 person_events = Table(
     "person_events",
     metadata,

@@ -53,7 +53,7 @@ def password_of(connection: Connection, user_id: str) -> str | None:
 
 
 def password_maker(connection: Connection, user_id: str) -> str | None:
-    """The id of who made the link that a user's password was chosen with; None if it is not known, or there is none."""
+    """Return the id of the maker of the link with which a password was chosen; None without one, or if unknown."""
     made_by: str | None = connection.execute(select(users.c.password_by).where(users.c.id == user_id)).scalar_one()
     return made_by
 
@@ -69,7 +69,7 @@ def set_password(connection: Connection, user_id: str, password: str) -> None:
 
 
 def set_password_maker(connection: Connection, user_id: str, made_by: str) -> None:
-    """Store the id of who made the link that a user's password was chosen with."""
+    """Store the id of the maker of the link with which a user's password was chosen."""
     connection.execute(update(users).where(users.c.id == user_id).values(password_by=made_by))
 
 

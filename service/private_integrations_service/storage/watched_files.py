@@ -1,4 +1,4 @@
-"""Notice that the files of a running service were deleted, moved or replaced: what it writes to them would be lost."""
+"""Notice that files of a running service were deleted, moved or replaced, because writes to them would be lost."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-# How long a look is good for those who only read: a look is a call of the system for each file.
+# Readers reuse a check for this long, because each check is a system call for each file.
 _SECONDS = 0.25
 
 _log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class WatchedFiles:
         self._is_told = False
 
     def note(self) -> None:
-        """Remember where the files are now that are open and weren't noted; by who has the writers' turn."""
+        """Note the places of open files that weren't noted yet; only the holder of the writers' turn calls this."""
         for index, file in enumerate(self._files):
             if not self._noted(index):
                 self._numbers[2 * index], self._numbers[2 * index + 1] = identity_of(file)
@@ -45,7 +45,7 @@ class WatchedFiles:
 
     @property
     def moved(self) -> Path | None:
-        """The first file that isn't where it was; None: all are."""
+        """Return the first file that isn't at its place any more, None if all are."""
         for index, file in enumerate(self._files):
             if self._noted(index) and identity_of(file) != (self._numbers[2 * index], self._numbers[2 * index + 1]):
                 return file
@@ -67,7 +67,7 @@ class WatchedFiles:
         raise StorageMoved(f"{moved} was deleted, moved or replaced")
 
     def require_lately(self) -> None:
-        """The same, at most every quarter of a second: for those who only read."""
+        """Check the same at most every quarter of a second, for callers that only read."""
         now = time.monotonic()
         if now - self._looked_at >= _SECONDS:
             self.require()
@@ -78,7 +78,7 @@ class WatchedFiles:
 
 
 def identity_of(file: Path) -> tuple[int, int]:
-    """Device and inode of what is at a path, zeros if nothing is; a symbolic link is itself, not what it leads to."""
+    """Return device and inode of the file at a path, zeros if there is none; a symbolic link is not followed."""
     try:
         found = os.lstat(file)
     except OSError:

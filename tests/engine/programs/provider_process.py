@@ -36,7 +36,7 @@ class ProviderProcess:
         self._stub.Configure(ConfigureRequest(args=Struct()))
 
     def check(self, provider: type[ResourceProvider], news: Mapping[str, Any], olds: Mapping[str, Any]) -> list[str]:
-        """What is wrong with these inputs, as the engine would print it; also an error of the call itself."""
+        """List the faults of these inputs, as the engine would print them, or the error of the call itself."""
         pickled = base64.b64encode(dill.dumps(provider())).decode()
         inputs = [_struct({**values, "__provider": pickled}) for values in (olds, news)]
         request = CheckRequest(olds=inputs[0], news=inputs[1])

@@ -48,7 +48,7 @@ async def keeping_upstream() -> AsyncIterator[KeepingUpstream]:
 
 @dataclass(frozen=True)
 class Told:
-    """What an ASGI application answered."""
+    """Hold the answer of an ASGI application."""
 
     status: int
     headers: dict[str, str]

@@ -16,7 +16,7 @@ async def saw(request: Request) -> dict[str, Any]:
     """Answer with the query, and the body read as the two ways that a handler has."""
     body: Any = None
     form: Any = None
-    # What can't be read is seen by no handler.
+    # A handler never sees a body that can't be read.
     with suppress(ValueError, RecursionError):
         body = await request.json()
     try:

@@ -23,7 +23,7 @@ _DAMAGED = (
 
 
 def upgrade() -> None:
-    """Declare every table STRICT where it stands; rows that somebody tampered with stay as they are, and are found.
+    """Declare every table STRICT in place; rows that were tampered with stay as they are, and can still be found.
 
     Only the declarations change (sqlite.org/lang_altertable.html, "Making Other Kinds Of Table Schema Changes"): a
     strict table stores its rows as any other does. A copy would refuse a log that was tampered with, or hide it.

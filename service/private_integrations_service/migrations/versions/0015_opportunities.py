@@ -1,4 +1,4 @@
-"""What the sandbox's first calls read: pipelines, opportunities, calendars and campaigns.
+"""Add the data that clients of the sandbox read first: pipelines, opportunities, calendars and campaigns.
 
 Frozen: a migration is history. Change a table with a new migration.
 """
