@@ -1,4 +1,4 @@
-"""What requests with a good credential notice of a storm of others: their latency with and without it, side by side.
+"""Measure how much a storm of bad requests slows down good ones: their latency with and without it, side by side.
 
 Run it as `python bench/storms.py [--only NAME] [--seconds 1] [--rounds 5]`. For each storm one service; well-behaved
 clients of steady pace; and beside them, in every other second, as much as another process can send. The figure of a

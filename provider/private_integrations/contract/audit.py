@@ -15,9 +15,9 @@ AUDIT_CURSOR = "Audit-Cursor"
 class AuditEntry(Answer):
     """A row of the audit log: who did what, when, from where, chained to the row before (see `chain`).
 
-    `account` is None for what belongs to no account, such as management keys and users. `at` is RFC 3339 in UTC, as
-    long as nobody has tampered with the row. `agent` is what the caller's program says of itself. `damaged` names the
-    columns that hold what was never written, such as a BLOB in place of a text, each with what it is stored as.
+    `account` is None for what belongs to no account, such as management keys and users. `at` is RFC 3339 in UTC, unless
+    the row was tampered with. `agent` is the name that the caller's program gives itself. `damaged` names the columns
+    whose values the service never wrote, such as a BLOB in place of a text, each with the type that is stored.
     """
 
     account: str | None

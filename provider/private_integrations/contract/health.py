@@ -30,7 +30,7 @@ class ServiceAlarm(Answer):
 
 
 class Health(Answer):
-    """How it stands: `ok`, or `attention` and the alarms of rotations and of the service itself.
+    """Report `ok`, or `attention` and the alarms of rotations and of the service itself.
 
     The service's own are for keys that reach every account.
     """

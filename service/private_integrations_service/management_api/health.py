@@ -18,9 +18,9 @@ router = APIRouter()
 
 @router.get("/health")
 def read_health(asking: Asking) -> Health:
-    """What a person should look at: late rotations, new tokens that nobody has used, tokens that are to end unused.
+    """List what needs attention: late rotations, new tokens without a use, tokens that are about to end unused.
 
-    For a key that reaches every account also what the security log alarms of.
+    A key that reaches every account also sees the alarms of the security log.
     """
     with asking.database.read() as connection:
         found = health.examine(connection, asking.now, asking.actor).alarms

@@ -93,7 +93,7 @@ def delete_integration(integration_id: str, asking: Asking, claim: str | None = 
 
 @router.get("/rules")
 def read_rules(asking: Asking) -> ServiceRules:
-    """What the service accepts: the limits in force, and the scopes with the kinds of accounts that may hold them."""
+    """Return the limits in force, and the scopes with the kinds of accounts that may hold them."""
     return asking.rules.on_the_wire()
 
 
