@@ -141,7 +141,7 @@ def unstrict(connection):
     (version,) = connection.execute("PRAGMA schema_version").fetchone()
     connection.execute("PRAGMA writable_schema=ON")
     ((declared,),) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'audit'").fetchall()
-    weak = declared.replace(" NOT NULL", "").removesuffix(" STRICT")
+    weak = declared.replace(" NOT NULL", "").rstrip().removesuffix("STRICT")
     weak = weak.replace(" TEXT", " BLOB").replace(" INTEGER,", " BLOB,")
     connection.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'audit'", (weak,))
     connection.execute(f"PRAGMA schema_version={version + 1}")
