@@ -154,7 +154,8 @@ def test_what_v3_dropped_is_left_to_the_platform(gateways, desk, dialect):
 
 def test_a_name_is_safe_in_a_header(gateways, desk, database, clock, integration, contacts):
     """Whatever characters a name has, its header is ASCII without space, comma or control characters."""
-    change = IntegrationEdit(name='Zürich\u2028 ☃, 50 % \u00a0;="')
+    # Not checked as a request is: an older release stored such names.
+    change = IntegrationEdit.model_construct(name='Zürich\u2028 ☃, 50 % \u00a0;="')
     with database.write(clock()) as write:
         integrations.edit(write, integration, change, desk.rules, actor=Actor("test"))
     gateways.token = desk.token(integration)

@@ -44,14 +44,15 @@ def all_scopes(catalogue: Catalogue) -> list[str]:
 
 @contextmanager
 def gateway_before(upstream: Service, folder: Path, catalogue: Catalogue) -> Iterator[Service]:
-    """A gateway whose upstream is another service's sandbox; it has the same account, and one token for it."""
+    """A gateway whose upstream is another service's sandbox; it has the same account and agency, and one token."""
     keys = folder / "sealing.keys"
     keys.touch(0o600)
     keys.write_text(new_sealing_key())
     with running_service(folder / "data", "--upstream", upstream.url, "--sealing-keys", str(keys)) as gateway:
         client = Client(Connection(gateway.url, gateway.key))
-        client.put_account("agency", AccountRequest(name="Agency", kind="agency"))
-        client.put_account(upstream.account, AccountRequest(name="Location", agency_id="agency"))
+        known = Client(Connection(upstream.url, upstream.key)).accounts()
+        [company] = [account.agency_id for account in known if account.id == upstream.account]
+        client.put_account(upstream.account, AccountRequest(name="Location", agency_id=company))
         credential = UpstreamRequest(credential=token_of(upstream, *all_scopes(catalogue)))
         client.set_upstream(upstream.account, credential)
         yield replace(gateway, account=upstream.account)
