@@ -19,6 +19,7 @@ NAMES = (
     "ballast",
     "jobs.lock",
     "rate-limits",
+    "security.log",
     "server.lock",
     "writer.lock",
 )

@@ -11,7 +11,6 @@ import fcntl
 import json
 import logging
 import os
-import stat
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -26,6 +25,7 @@ from private_integrations.contract import ServiceAlarmKind, rfc3339
 from private_integrations.errors import ConfigurationError
 
 from .actor import Actor
+from .private_files import open_private
 from .settings import SecurityLogTo
 from .tokens import without_secrets
 
@@ -335,12 +335,7 @@ class _LogFile:
         return self._descriptor
 
     def _opened(self) -> int:
-        # No link or pipe is opened, so that a user who can write to the folder can't redirect the lines.
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        descriptor = os.open(self._file, flags, 0o600)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise OSError(errno.EINVAL, "it is no file")
+        descriptor = open_private(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.fchmod(descriptor, 0o600)
         return descriptor
 

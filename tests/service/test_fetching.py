@@ -251,7 +251,7 @@ def test_the_systems_resolver_is_asked():
     assert "127.0.0.1" in resolve("localhost", 80)
 
 
-# The gateway's exchanges have limits of their own; the server listens; the keeper of connections looks at accepted ones.
+# The gateway's exchanges have limits of their own; the server listens; the keeper looks at connections it has accepted.
 WAYS_OUT = {"fetching.py", "gateway/pool.py", "server.py", "client_connections.py"}
 CLIENTS = {"http.client", "urllib.request", "requests", "httpx", "aiohttp", "urllib3", "ftplib", "smtplib", "xmlrpc"}
 CALLS = {"create_connection", "open_connection", "getaddrinfo", "gethostbyname", "socket", "urlopen", "connect_ex"}

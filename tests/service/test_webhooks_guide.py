@@ -88,7 +88,8 @@ def test_the_tables_and_numbers():
     assert f"comes {total:.0f} to {total * 1.2:.0f} hours after the first" in WORDS
     assert timedelta(days=3) == PATIENCE
     limits = Limits()
-    assert f"{limits.connect} seconds to connect, {limits.total} in all, {limits.answer // 1024} KiB" in WORDS
+    said = f"{limits.connect} seconds to connect, {limits.total} in all, resolving the name included"
+    assert f"{said}, and {limits.answer // 1024} KiB" in WORDS
     assert f"at most {MOST_KEPT:,} messages" in WORDS
     assert f"An account has {MOST} webhooks at most" in WORDS
     assert OF_AN_ACCOUNT == 4
