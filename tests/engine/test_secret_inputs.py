@@ -11,7 +11,7 @@ from private_integrations.provider import IntegrationProvider, TokenProvider
 from provider_process import ProviderProcess
 
 CANARY = "canary-x7q9"
-TOKEN = "pit-01234567-89ab-cdef-0123-456789abcdef"
+TOKEN = "pit-" + "01234567-89ab-cdef-0123-456789abcdef"
 HIDDEN = (CANARY, CANARY.upper(), TOKEN, "4711")
 
 WRONG = (

@@ -77,14 +77,14 @@ def homes(accounts):
     """The homes of a token of each class."""
     return {
         "location": Home(
-            b"pit-00000001-0000-4000-8000-000000000000",
+            b"pit-" + b"00000001-0000-4000-8000-000000000000",
             accounts.location,
             accounts.agency,
             (accounts.sister, accounts.stranger, accounts.agency, "nobody"),
             (accounts.other_agency, accounts.sister, accounts.stranger),
         ),
         "agency": Home(
-            b"pit-00000002-0000-4000-8000-000000000000",
+            b"pit-" + b"00000002-0000-4000-8000-000000000000",
             accounts.location,
             accounts.agency,
             (accounts.stranger, accounts.other_agency, "nobody"),

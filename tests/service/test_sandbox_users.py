@@ -135,8 +135,10 @@ def test_a_search_for_users_is_filtered_sorted_and_paged(api, desk, names, accou
         (f"&locationId={accounts.location}", ["Ada", "Bob"]),
     ):
         assert names(search + query) == found, query
-    assert names(f"/users/search?companyId={accounts.other_agency}") == []
-    answer = api.ask("GET", f"{search}&limit=1", token=desk.token_with("users.readonly"))
+    reading = desk.token_with("users.readonly")
+    foreign = api.ask("GET", f"/users/search?companyId={accounts.other_agency}", token=reading)
+    assert (foreign.status, foreign.body["refusedField"]) == (403, "companyId")
+    answer = api.ask("GET", f"{search}&limit=1", token=reading)
     assert answer.body["count"] == 2
 
 

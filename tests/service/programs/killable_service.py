@@ -21,8 +21,8 @@ from private_integrations_service.app import Application
 class Killable(Application):
     """The whole application, with points on the writer's connection and before the answer; one request at a time."""
 
-    def __init__(self, database, settings):
-        super().__init__(database, settings)
+    def __init__(self, database, settings, **options):
+        super().__init__(database, settings, **options)
         self._fatal = ""
         self._passed: list[str] = []
         writer = database._writer
