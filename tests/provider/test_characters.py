@@ -13,6 +13,7 @@ from private_integrations.contract import IntegrationRequest
 from private_integrations.contract.characters import hidden, shown, shown_json
 from private_integrations.contract.users import Email
 from private_integrations.contract.values import Description, ExternalId, Name
+from throwaway import running_service
 
 LEGITIMATE = [
     "CRM sync",
@@ -118,34 +119,44 @@ def test_a_name_is_refused_by_the_service(service):
         client.declare("organization/hidden/dev/crm", request)
 
 
-def test_what_is_stored_reaches_no_terminal_as_it_is(service, cli):
+EVIL = "pay\u202e\x1b]0;x\x07roll\u200b\u3164\U000e0041"
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A service of the test's own with an integration that an older release stored, since the row breaks its log."""
+    with running_service(tmp_path) as service:
+        request = IntegrationRequest(account=service.account, name="A", scopes=["contacts.readonly"], claim="stored")
+        made = Client(Connection(service.url, service.key)).declare("organization/stored/dev/crm", request)
+        file = str(service.data_dir / "private-integrations.db")
+        with closing(sqlite.connect(file, isolation_level=None)) as database:
+            database.execute("PRAGMA busy_timeout=5000")
+            database.execute("UPDATE integrations SET name = ?, description = ? WHERE id = ?", (EVIL, EVIL, made.id))
+            database.execute("UPDATE audit SET agent = ? WHERE integration_id = ?", (EVIL, made.id))
+        yield service.environment, made.id
+
+
+def test_what_is_stored_reaches_no_terminal_as_it_is(stored, cli):
     """A name from before: tables, facts, JSON, the audit log and errors have its code, and JSON still says the same."""
-    client = Client(Connection(service.url, service.key))
-    request = IntegrationRequest(account=service.account, name="Stored", scopes=["contacts.readonly"], claim="stored")
-    made = client.declare("organization/stored/dev/crm", request)
-    evil = "pay\u202e\x1b]0;x\x07roll\u200b\u3164\U000e0041"
-    with closing(sqlite.connect(str(service.data_dir / "private-integrations.db"), isolation_level=None)) as database:
-        database.execute("PRAGMA busy_timeout=5000")
-        database.execute("UPDATE integrations SET name = ?, description = ? WHERE id = ?", (evil, evil, made.id))
-        database.execute("UPDATE audit SET agent = ? WHERE integration_id = ?", (evil, made.id))
+    own, integration_id = stored
     ways = (
         ["list"],
-        ["show", made.id],
+        ["show", integration_id],
         ["audit", "list"],
         ["audit", "export"],
         ["list", "--json"],
-        ["show", made.id, "--json"],
+        ["show", integration_id, "--json"],
     )
     for way in ways:
-        done = cli(*way)
+        done = cli(*way, **own)
         assert done.code == 0
         assert "pay\\u202e" in done.out, way
         assert list(hidden(done.out + done.err, allowed="\n\t")) == [], way
-    assert cli("show", made.id, "--json").json["name"] == evil
+    assert cli("show", integration_id, "--json", **own).json["name"] == EVIL
     # The hash of an exported row is of what it says, not of how it is spelled.
-    told = cli("audit", "verify", "-", stdin=cli("audit", "export").out)
+    told = cli("audit", "verify", "-", stdin=cli("audit", "export", **own).out)
     assert "its hash is another one" in told.err
     for argument in ("\u202eabc", "a\x1bb"):
-        failed = cli("audit", "list", "--since", argument)
+        failed = cli("audit", "list", "--since", argument, **own)
         assert failed.code == 2
         assert list(hidden(failed.err, allowed="\n")) == []
