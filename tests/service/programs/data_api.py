@@ -52,6 +52,7 @@ def gateway_before(upstream: Service, folder: Path, catalogue: Catalogue) -> Ite
         client = Client(Connection(gateway.url, gateway.key))
         known = Client(Connection(upstream.url, upstream.key)).accounts()
         [company] = [account.agency_id for account in known if account.id == upstream.account]
+        client.put_account(company, AccountRequest(name="Agency", kind="agency"))
         client.put_account(upstream.account, AccountRequest(name="Location", agency_id=company))
         credential = UpstreamRequest(credential=token_of(upstream, *all_scopes(catalogue)))
         client.set_upstream(upstream.account, credential)
