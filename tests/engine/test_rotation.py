@@ -1,7 +1,7 @@
 """Rotation on the real engine beyond the plain case: cancelled, due, paused, in another's hands, from an old state."""
 
 import re
-import time
+from datetime import timedelta
 
 import pulumi
 import pytest
@@ -10,6 +10,7 @@ from pulumi import automation as auto
 import private_integrations as pi
 from integrations import contacts, declare
 from private_integrations.contract import KeyRequest, LeakReport, digest_of, new_management_key
+from throwaway import age
 
 
 def rotated(stack, service, **rotation):
@@ -82,12 +83,12 @@ def test_a_token_that_the_state_never_had_cannot_come_back(stack, service, clien
     assert contacts(service, stack.output("token")) == 200
 
 
-def test_a_preview_is_red_exactly_when_something_is_due(stack):
+def test_a_preview_is_red_exactly_when_something_is_due(stack, service):
     """`--expect-no-changes` passes before the due instant and fails from it on; a pause keeps it green."""
-    every = {"every": "6s", "overlap": "1s", "early_window": "0s"}
+    every = {"every": "6h", "overlap": "1h", "early_window": "0s"}
     stack.up(declare(rotation=pi.Rotation(**every)))
     stack.preview(expect_no_changes=True)
-    time.sleep(6)
+    age(service, stack.output("id"), timedelta(hours=6))
     with pytest.raises(auto.CommandError, match="changes were proposed"):
         stack.preview(expect_no_changes=True)
     stack.program = declare(rotation=pi.Rotation(**every, enabled=False))
@@ -97,7 +98,7 @@ def test_a_preview_is_red_exactly_when_something_is_due(stack):
     stack.refresh()
     assert stack.output("next_rotation_at") is None
     stack.program = declare(rotation=pi.Rotation(**every))
-    assert ', every 6s"' in stack.preview(diff=True).text
+    assert ', every 6h"' in stack.preview(diff=True).text
 
 
 def test_an_old_state_finds_out(stack, service):

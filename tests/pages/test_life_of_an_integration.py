@@ -202,7 +202,7 @@ HOSTILE = (
     '"><img src=x onerror="document.title=1">',
     "{{ 7 * 7 }}{% raw %}",
     "x" * 100,
-    "\u202eevil\u2066 name \U0001f4a9",
+    "\u05d0\u05d1 evil name \U0001f4a9",
 )
 
 
