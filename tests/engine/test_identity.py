@@ -304,7 +304,7 @@ def test_odd_names_have_external_ids_too(stack, service, name):
         parent = pulumi.ComponentResource(f"app:index:{'Very' * 60}Long", "parent")
         inner = pulumi.ComponentResource(f"app:index:{'Very' * 60}Long", "inner", {}, below(parent))
         plain(name)
-        pi.PrivateIntegration(name, scopes=["contacts.readonly"], opts=below(inner))
+        pi.PrivateIntegration(name, name="CRM", scopes=["contacts.readonly"], opts=below(inner))
 
     stack.up(program)
     stack.preview(expect_no_changes=True)
