@@ -135,4 +135,4 @@ def _refuse_rotation(one: Standing, limit: int) -> str | None:
     held = one.newest.generation if one.newest else None
     owner, overlap = one.integration.external_id, one.policy.overlap
     refusal = refuse_issue(one.live, issuer=owner, holding=held, overlap=overlap, limit=limit)
-    return refusal and refusal.detail
+    return None if refusal is None else refusal.detail
