@@ -175,7 +175,8 @@ def test_a_deployers_key_deploys_in_its_account(stack, service, client, accounts
     stack.up(declare(rotation=pi.Rotation(trigger="once")))
     assert contacts(service, stack.output("token")) == 200
     stack.program = declare(account=accounts["agency"], scopes=["locations.readonly"])
-    with pytest.raises(auto.CommandError, match=f"there is no account {accounts['agency']}"):
+    message = f"there is no account of this id that management key {stack.project} reaches: {service.account}"
+    with pytest.raises(auto.CommandError, match=message):
         stack.up()
     stack.program = declare()
     assert "PrivateIntegration crm" in stack.destroy().changes
