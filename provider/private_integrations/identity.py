@@ -12,9 +12,11 @@ LONGEST = 512
 """Characters that an external id may have at most (contract.ExternalId)."""
 
 _STACK_TYPE = "pulumi:pulumi:Stack"
-_TOKEN_BELOW = (
-    "pulumi-python:dynamic/private_integrations:PrivateIntegration$pulumi-python:dynamic/private_integrations:Token"  # noqa: S105
-)
+INTEGRATION_TYPE = "pulumi-python:dynamic/private_integrations:PrivateIntegration"
+TOKEN_TYPE = "pulumi-python:dynamic/private_integrations:Token"  # noqa: S105 - a type's name
+"""The type tokens in every stack's state (resource.py)."""
+
+_TOKEN_BELOW = f"{INTEGRATION_TYPE}${TOKEN_TYPE}"
 
 
 def external_id(stack: str, name: str, parent_urn: str | None = None, parent_name: str | None = None) -> str:

@@ -249,18 +249,18 @@ _TOKEN_OUTPUTS = (
 def _refuse_import(opts: ResourceOptions | None) -> None:
     """Refuse the option that the engine fails on with a traceback: an import has no Python class to ask."""
     if opts is not None and opts.import_ is not None:
-        raise pulumi.RunError(
+        raise _WrongArgument(
             'a private integration can\'t be imported; declare PrivateIntegration(…, adopt="int_…") to take it over'
         )
 
 
 def _check_adopt_rotate(adopt_rotate: bool, adopt: Input[str] | None, adopt_token: Input[str] | None) -> None:
     if not isinstance(adopt_rotate, bool):
-        raise pulumi.RunError("adopt_rotate must be True or False")
+        raise _WrongArgument("adopt_rotate must be True or False")
     if adopt_rotate and adopt is None:
-        raise pulumi.RunError("adopt_rotate goes with adopt: name the integration to take over")
+        raise _WrongArgument("adopt_rotate goes with adopt: name the integration to take over")
     if adopt_rotate and adopt_token is not None:
-        raise pulumi.RunError(
+        raise _WrongArgument(
             "give adopt_token to keep the present token or adopt_rotate=True for another one, not both"
         )
 

@@ -15,6 +15,7 @@ import typer
 from ..connection import find_account
 from ..contract import Integration
 from ..errors import ConfigurationError
+from ..identity import stack_of
 from ..standing import Standing, owner_of
 from .failures import SOMETHING_IS_DUE, note, usage
 from .options import AccountId, AsJson, connect
@@ -53,7 +54,7 @@ def orphans(account: AccountId = None, as_json: AsJson = False) -> None:
         for standing in standings_in(connect(), account or find_account())
         if owner_of(standing.integration.external_id).kind == "pulumi"
     ]
-    held = _held({_stack_of(standing.integration) for standing in found})
+    held = _held({stack_of(standing.integration.external_id) for standing in found})
     left = [Orphan(standing, because) for standing in found if (because := _why(standing.integration, held))]
     if as_json:
         print_json({"orphans": [_as_json(orphan) for orphan in left]})
@@ -128,19 +129,15 @@ def _last_line(text: str) -> str:
     return next((line for line in reversed(text.splitlines()) if line.strip()), "it said nothing")
 
 
-def _stack_of(integration: Integration) -> str:
-    return "/".join(integration.external_id.split("/")[:3])
-
-
 def _why(integration: Integration, held: dict[str, set[str]]) -> Because | None:
-    stack = _stack_of(integration)
+    stack = stack_of(integration.external_id)
     if stack not in held:
         return "stack gone"
     return None if integration.id in held[stack] else "not in its stack"
 
 
 def _as_json(orphan: Orphan) -> dict[str, Any]:
-    return {**orphan.standing.as_json(), "stack": _stack_of(orphan.integration), "because": orphan.because}
+    return {**orphan.standing.as_json(), "stack": stack_of(orphan.integration.external_id), "because": orphan.because}
 
 
 def _row(orphan: Orphan) -> Row:
@@ -148,7 +145,7 @@ def _row(orphan: Orphan) -> Row:
         orphan.integration.id,
         orphan.integration.name,
         orphan.integration.account,
-        _stack_of(orphan.integration),
+        stack_of(orphan.integration.external_id),
         orphan.because,
         orphan.standing.in_words,
         when(orphan.standing.last_used_at),

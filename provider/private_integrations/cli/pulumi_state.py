@@ -5,9 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import InvalidRequest
+from ..identity import INTEGRATION_TYPE, TOKEN_TYPE
 
-INTEGRATION_TYPE = "pulumi-python:dynamic/private_integrations:PrivateIntegration"
-TOKEN_TYPE = "pulumi-python:dynamic/private_integrations:Token"  # noqa: S105 - a type's name
 _STACK_TYPE = "pulumi:pulumi:Stack"
 
 # How the engine marks a secret value in JSON (sdk/go/common/resource/sig).
