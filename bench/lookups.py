@@ -16,11 +16,11 @@ import psutil
 from stock import stock, token
 
 from private_integrations.contract import digest_of
-from private_integrations_service.app import utc_now
 from private_integrations_service.authorizer.grants import LiveGrants
-from private_integrations_service.catalogue import Catalogue, Endpoint
-from private_integrations_service.storage.database import open_database
+from private_integrations_service.catalogue.endpoints import Catalogue, Endpoint
+from private_integrations_service.server.application import utc_now
 from private_integrations_service.storage.grants import GrantReader
+from private_integrations_service.storage.sqlite.database import open_database
 
 CACHED = 100_000
 REPEATS, CALLS = 100, 100

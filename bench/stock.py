@@ -8,11 +8,12 @@ from pathlib import Path
 import pysqlite3.dbapi2 as sqlite  # never Python's own: it may lose what the service committed
 
 from private_integrations.contract import Account, digest_of
-from private_integrations_service.app import utc_now
+from private_integrations_service.sandbox.storage.furniture import furnish
+from private_integrations_service.server.application import utc_now
 from private_integrations_service.storage.accounts import add_account
-from private_integrations_service.storage.database import FILE_NAME, open_database
-from private_integrations_service.storage.tables import to_milliseconds
-from private_integrations_service.tokens import HASH_VERSION
+from private_integrations_service.storage.columns import to_milliseconds
+from private_integrations_service.storage.sqlite.database import FILE_NAME, open_database
+from private_integrations_service.tokens.format import HASH_VERSION
 
 AGENCY = "benchAgency000000001"
 ACCOUNT = "benchAccount00000001"
@@ -51,6 +52,7 @@ def stock(folder: Path, count: int) -> None:
             Account(id=ACCOUNT, name="Bench", kind="sub_account", agency_id=AGENCY),
         ):
             add_account(write.connection, account, now)
+        furnish(write.connection, ACCOUNT)
     values = {
         "count": count,
         "account": ACCOUNT,

@@ -15,16 +15,16 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from private_integrations_service.app import utc_now
 from private_integrations_service.authorizer import GRANTED, Authorizer
 from private_integrations_service.authorizer.judge import Granted, Judge
 from private_integrations_service.authorizer.recording import Flusher, Recorder
-from private_integrations_service.catalogue import Catalogue
+from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.sandbox.limits import Limits, RateLimits
-from private_integrations_service.storage.activity import Activity
-from private_integrations_service.storage.database import Database, open_database
+from private_integrations_service.server.application import utc_now
 from private_integrations_service.storage.grants import Grant
+from private_integrations_service.storage.sqlite.activity import Activity
+from private_integrations_service.storage.sqlite.database import Database, open_database
 from private_integrations_service.storage.usage import UsageFile
 
 BODY = b'{"contact":{"id":"sx6wyHhbFdRXh302LunR"}}'

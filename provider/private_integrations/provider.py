@@ -25,15 +25,13 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 from pydantic import ValidationError
 
-from .acceptance import refuse_writing
 from .connection import find_account, find_connection
 from .contract import Integration, IntegrationEdit, IntegrationRequest, Secret, fault_reason, rfc3339
-from .declaration import INTEGRATION_ID, Properties, is_unknown, normalize_integration, normalize_token
-from .deployment import Deployment, Known, deployment_for
-from .drift import EDITABLE, changed_since, in_words, left_alone, unlike
-from .errors import Conflict, InvalidRequest, NotFound, PrivateIntegrationError
-from .messages import inform, warn
-from .ownership import (
+from .deployment.batched_reads import Deployment, Known, deployment_for
+from .deployment.declaration import INTEGRATION_ID, Properties, is_unknown, normalize_integration, normalize_token
+from .deployment.drift import EDITABLE, changed_since, in_words, left_alone, unlike
+from .deployment.messages import inform, warn
+from .deployment.ownership import (
     recorded_name,
     refuse_adopting,
     refuse_existing,
@@ -43,7 +41,7 @@ from .ownership import (
     refuse_replacing,
     taken,
 )
-from .plan import (
+from .deployment.plan import (
     declared_policy,
     is_going_back,
     observed,
@@ -54,7 +52,9 @@ from .plan import (
     token_to_go_back_to,
     wire_policy,
 )
-from .refusals import refuse_account, refuse_next_token, refuse_values
+from .deployment.refusals import refuse_account, refuse_next_token, refuse_values
+from .errors import Conflict, InvalidRequest, NotFound, PrivateIntegrationError
+from .rotation.acceptance import refuse_writing
 
 P = ParamSpec("P")
 R = TypeVar("R")

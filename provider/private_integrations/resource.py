@@ -18,12 +18,12 @@ from pulumi.dynamic import Resource
 from pulumi.output import Unknown
 
 from .contract import rfc3339
-from .durations import format_duration
+from .deployment.identity import external_id as new_external_id
 from .errors import InvalidRequest
-from .identity import external_id as new_external_id
-from .policy import read_policy
 from .provider import IntegrationProvider, TokenProvider
-from .rotation import due_at
+from .rotation.decisions import due_at
+from .rotation.durations import format_duration
+from .rotation.policy import read_policy
 from .scopes import Scope
 
 Duration = str | timedelta

@@ -20,8 +20,8 @@ from .authorizer.judge import Granted, Judge, Verdict
 from .authorizer.named_accounts import read_query
 from .authorizer.recording import address_of
 from .authorizer.replies import Refusal, Reply, send_reply
-from .client_connections import Clients
-from .origins import Networks
+from .http.client_address import Networks
+from .http.client_connections import Clients
 
 AUTHORIZE = f"{API}/authorize/".encode()
 """What the raw path of every check begins with."""

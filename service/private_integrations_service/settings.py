@@ -13,11 +13,11 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from private_integrations.contract import LONGEST_INACTIVITY, SHORTEST_INACTIVITY
-from private_integrations.durations import parse_duration
 from private_integrations.errors import ConfigurationError
+from private_integrations.rotation.durations import parse_duration
 
-from .destinations import Destinations, Network, networks
 from .sealing import Sealer
+from .webhooks.destinations import Destinations, Network, networks
 
 KEYS_VARIABLE = "PRIVATE_INTEGRATIONS_SEALING_KEYS"
 

@@ -11,7 +11,7 @@ from pulumi import automation as auto
 import private_integrations as pi
 from consumer import Consumer
 from integrations import contacts
-from private_integrations.declaration import normalize_token
+from private_integrations.deployment.declaration import normalize_token
 from throwaway import REPOSITORY, age
 
 GUIDE = REPOSITORY / "docs" / "rotation.md"

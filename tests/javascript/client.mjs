@@ -1,4 +1,4 @@
-// Drives the platform's own client, unmodified but for the base URL, for tests/service/test_official_clients.py.
+// Drives the platform's own client, unmodified but for the base URL, for tests/service/sandbox/test_official_clients.py.
 //
 // DATA_API_URL, DATA_API_TOKEN and CLIENT_OPTIONS (JSON) say how it is made, CLIENT_MODULES where it is installed.
 // Each line of stdin is a call, {"service", "operation", "given"}: a line of stdout says what it answered, {"result"}

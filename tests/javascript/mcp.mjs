@@ -1,4 +1,4 @@
-// Drives an MCP server over stdio with the protocol's own client, for tests/service/test_mcp_servers.py.
+// Drives an MCP server over stdio with the protocol's own client, for tests/service/sandbox/test_mcp_servers.py.
 //
 // SERVER_SCRIPT is the server, run with the environment of this process; CLIENT_MODULES is where both are installed.
 // Each line of stdin is a call, {"tool", "given"}, or {} for the names of all tools: a line of stdout says what it

@@ -1,4 +1,4 @@
-// An upstream on Express, for tests/service/test_real_upstreams.py: answers with what it read of the request.
+// An upstream on Express, for tests/service/gateway/test_real_upstreams.py: answers with what it read of the request.
 //
 // MODULES says where Express is installed. `strict` below /strict reads bodies as their types say, `/lenient` takes
 // every body for JSON first. Says "listening on URL" when it does.

@@ -1,4 +1,4 @@
-// A receiver of data webhooks as the platform's own client makes one, for tests/service/test_data_webhooks.py.
+// A receiver of data webhooks as the platform's own client makes one, for tests/service/webhooks/test_data_webhooks.py.
 //
 // CLIENT_ID and PUBLIC_KEY configure the client, CERTIFICATE and KEY (files) and PORT (0: any) the server, CLIENT_MODULES
 // says where the client is installed. The first line of stdout is the port; each further one a webhook: what the client's middleware

@@ -9,7 +9,7 @@ import pysqlite3.dbapi2 as sqlite
 import pytest
 
 from chromium import PHONE, picture
-from private_integrations_service.storage.activity import FILE_NAME
+from private_integrations_service.storage.sqlite.activity import FILE_NAME
 from throwaway import REPOSITORY, age
 from visitors import new_visitor
 from walking import LIST, answer, begin, choose, create, go, shown_token

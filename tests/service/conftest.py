@@ -15,20 +15,21 @@ import data_api as served
 from certificates import make_certificates
 from management import Management
 from private_integrations.contract import Account, GenerationRequest, Integration, IntegrationEdit, IntegrationRequest
-from private_integrations_service.actor import Actor
+from private_integrations_service.access.actors import Actor
 from private_integrations_service.authorizer import Authorizer
 from private_integrations_service.authorizer.judge import Judge
-from private_integrations_service.catalogue import Catalogue
+from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.operations import generations, integrations
 from private_integrations_service.operations.integrations import Declared, Rules
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.sandbox.limits import Limits, RateLimits
+from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage.accounts import add_account
-from private_integrations_service.storage.database import Database, open_database
 from private_integrations_service.storage.integrations import integration_by_id
+from private_integrations_service.storage.sqlite.database import Database, open_database
 from private_integrations_service.storage.usage import UsageFile
-from private_integrations_service.tokens import new_id
+from private_integrations_service.tokens.format import new_id
 from receivers import Receiver, receiving
 from throwaway import Service
 from visitors import Visitor, new_account, new_visitor
@@ -234,6 +235,7 @@ def fresh_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ):
             account = Account(id=location, name="Location", kind="sub_account", agency_id=agency)
             add_account(write.connection, account, NOON)
+            furnish(write.connection, location)
     database.close()
     return folder
 

@@ -13,7 +13,7 @@ from requests.adapters import HTTPAdapter
 
 from private_integrations.client import Client
 from private_integrations.connection import Connection
-from private_integrations.deployment import Deployment
+from private_integrations.deployment.batched_reads import Deployment
 from private_integrations.errors import ConfigurationError
 from private_integrations.provider import IntegrationProvider, TokenProvider
 from trials.promises import Ledger

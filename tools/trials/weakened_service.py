@@ -20,12 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from private_integrations.contract import GenerationRequest
-from private_integrations_service import domain, server
-from private_integrations_service.actor import Actor
-from private_integrations_service.app import Application, utc_now
-from private_integrations_service.domain import Issue, Refused, Token
+from private_integrations_service.access.actors import Actor
 from private_integrations_service.operations import generations, integrations
+from private_integrations_service.server import serve
+from private_integrations_service.server.application import Application, utc_now
 from private_integrations_service.storage import integrations as stored_integrations
+from private_integrations_service.tokens import lifecycle
+from private_integrations_service.tokens.lifecycle import Issue, Refused, Token
 
 OFFSET = struct.Struct("d")
 
@@ -54,19 +55,19 @@ def without_attempt() -> None:
 
 def without_run() -> None:
     """Another process may repeat what this one asked for."""
-    decide = domain._repeat
+    decide = lifecycle._repeat
 
     def weakened(pending: Token | None, last: int, generation: int, request: GenerationRequest, now: datetime) -> Any:
         if pending is not None:
             request = request.model_copy(update={"run": pending.run})
         return decide(pending, last, generation, request, now)
 
-    _replace(domain, "_repeat", weakened)
+    _replace(lifecycle, "_repeat", weakened)
 
 
 def without_issuer() -> None:
     """Whoever asks counts as the issuer of the pending token."""
-    decide = domain.plan_issue
+    decide = lifecycle.plan_issue
 
     def weakened(
         tokens: Sequence[Token], last: int, generation: int, request: GenerationRequest, now: datetime, limit: int
@@ -81,7 +82,7 @@ def without_issuer() -> None:
 
 def without_delivery() -> None:
     """The overlap of the old token begins when a new one is issued, not when it is first used."""
-    decide = domain.plan_issue
+    decide = lifecycle.plan_issue
 
     def weakened(
         tokens: Sequence[Token], last: int, generation: int, request: GenerationRequest, now: datetime, limit: int
@@ -131,8 +132,8 @@ def main(data_dir: str, clock_file: str, rule: str = "") -> None:
     """Serve on a free port."""
     if rule:
         RULES[rule]()
-    _replace(server, "Application", partial(Application, clock=ahead_by(Path(clock_file))))
-    server.serve(data_dir=Path(data_dir), host="127.0.0.1", port=0, say=lambda line: print(line, flush=True))
+    _replace(serve, "Application", partial(Application, clock=ahead_by(Path(clock_file))))
+    serve.serve(data_dir=Path(data_dir), host="127.0.0.1", port=0, say=lambda line: print(line, flush=True))
 
 
 if __name__ == "__main__":

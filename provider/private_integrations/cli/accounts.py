@@ -7,8 +7,8 @@ import typer
 
 from ..client import Client
 from ..contract import LONGEST_INACTIVITY, SHORTEST_INACTIVITY, Account, AccountRequest, Inactivity, InactivityRequest
-from ..durations import format_duration
 from ..errors import NotFound
+from ..rotation.durations import format_duration
 from .failures import note, usage
 from .options import AsJson, connect, duration, identifier, optional_identifier, valid
 from .output import print_json, print_table, print_text

@@ -10,7 +10,7 @@ from ..contract import ActivityReport, instant_text
 from .failures import note
 from .options import AsJson, IntegrationId, connect
 from .output import Row, print_facts, print_json, print_table, print_text
-from .standing import when
+from .status import when
 
 _IN_WORDS = {"day": "the last 24 hours", "week": "the last 7 days", "month": "the last 30 days"}
 _BARS = "▁▂▃▄▅▆▇█"

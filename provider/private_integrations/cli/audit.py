@@ -11,10 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from ..chain import Fault, Head, Whole, examine
 from ..client import Client
 from ..connection import find_account
 from ..contract import AuditEntry, instant_text, rfc3339
+from ..contract.audit_chain import Fault, Head, Whole, examine
 from .failures import ANSWER_IS_NO, note, usage
 from .options import AccountId, AsJson, connect, optional_identifier, refuse_secret
 from .output import Row, print_json, print_json_lines, print_rows, print_table

@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from ..acceptance import refuse_issue
 from ..client import Client
 from ..connection import ACCOUNT_VARIABLE, find_account
 from ..contract import Principal, instant_text
 from ..errors import ConfigurationError, NotAuthorized, PrivateIntegrationError
-from ..standing import Standing
+from ..rotation.acceptance import refuse_issue
+from ..rotation.status import Standing
 from .failures import ANSWER_IS_NO
 from .options import AccountId, AsJson, connect
 from .output import print_json, print_table

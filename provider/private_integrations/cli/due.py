@@ -7,13 +7,13 @@ import typer
 
 from ..connection import find_account
 from ..contract import rfc3339
-from ..rotation import Rotate
-from ..standing import Standing, managed_by
+from ..rotation.decisions import Rotate
+from ..rotation.status import Standing, managed_by
 from .failures import SOMETHING_IS_DUE, note
 from .options import AccountId, AsJson, connect
 from .output import Row, print_json, print_rows
 from .overview import standings_in
-from .standing import when
+from .status import when
 
 _HEADINGS = ("id", "name", "status", "since", "managed by", "reason")
 

@@ -9,8 +9,8 @@ from ..client import Client
 from ..connection import find_account
 from ..contract import Integration, IntegrationEdit, IntegrationRequest
 from ..errors import ConfigurationError, PrivateIntegrationError, ServiceUnreachable
-from ..policy import Policy
-from ..standing import in_pulumi, managed_by
+from ..rotation.policy import Policy
+from ..rotation.status import in_pulumi, managed_by
 from .failures import ANSWER_IS_NO, note, usage
 from .options import (
     AccountId,
@@ -26,7 +26,7 @@ from .options import (
 )
 from .overview import print_standing
 from .schedules import CronRule, EarlyWindow, Every, Given, Timezone, edited_policy, new_policy, what_did_not_fit
-from .standing import standing_of
+from .status import standing_of
 from .tokens import hand_over, issue
 
 Description = Annotated[str | None, typer.Option(metavar="TEXT", help="What it is for.")]

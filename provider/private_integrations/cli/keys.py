@@ -9,11 +9,11 @@ import typer
 from ..client import Client
 from ..contract import Key, KeyRequest, Role, digest_of, instant_text, new_management_key
 from ..errors import NotAuthorized, ServiceUnreachable
-from ..rotation import is_live
+from ..rotation.decisions import is_live
 from .failures import OutputLostError, note, usage
 from .options import AsJson, connect, duration, identifier, refuse_secret, valid
 from .output import Row, print_facts, print_json, print_table, print_text
-from .standing import when
+from .status import when
 
 app = typer.Typer(
     help=(

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 from ..client import Client
 from ..connection import KEY_VARIABLE, URL_VARIABLE, find_connection, find_service
 from ..contract import KEY_PREFIX, SEALING_KEY_PREFIX, TOKEN_PATTERN, fault_reason
-from ..durations import parse_duration
 from ..errors import ConfigurationError, InvalidRequest
+from ..rotation.durations import parse_duration
 from ..scopes import ALL_SCOPES, no_such_scope
 from .failures import usage
 

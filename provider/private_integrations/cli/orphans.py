@@ -14,15 +14,15 @@ import typer
 
 from ..connection import find_account
 from ..contract import Integration
+from ..deployment.identity import stack_of
 from ..errors import ConfigurationError
-from ..identity import stack_of
-from ..standing import Standing, owner_of
+from ..rotation.status import Standing, owner_of
 from .failures import SOMETHING_IS_DUE, note, usage
 from .options import AccountId, AsJson, connect
 from .output import Row, print_json, print_rows
 from .overview import standings_in
 from .pulumi_state import import_file, integration_ids, read_export
-from .standing import when
+from .status import when
 
 _HEADINGS = ("id", "name", "account", "stack", "because", "status", "last used")
 _PULUMI_SECONDS = 60

@@ -6,12 +6,12 @@ from ..client import Client
 from ..connection import find_account
 from ..contract import Integration
 from ..errors import NotFound
-from ..standing import Standing, managed_by
+from ..rotation.status import Standing, managed_by
 from .failures import note
 from .options import AccountId, AsJson, IntegrationId, connect
 from .output import Row, print_facts, print_json, print_rows, print_table, print_text
 from .schedules import policy_text
-from .standing import standing_of, standings, when
+from .status import standing_of, standings, when
 from .tokens import token_rows
 
 _HEADINGS = (

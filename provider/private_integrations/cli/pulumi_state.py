@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..deployment.identity import INTEGRATION_TYPE, TOKEN_TYPE
 from ..errors import InvalidRequest
-from ..identity import INTEGRATION_TYPE, TOKEN_TYPE
 
 _STACK_TYPE = "pulumi:pulumi:Stack"
 

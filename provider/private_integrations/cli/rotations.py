@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from ..contract import Secret, TokenState, instant_text
-from ..durations import format_duration
 from ..errors import Conflict, ServiceUnreachable
-from ..policy import Policy
-from ..standing import Standing, in_pulumi, managed_by
+from ..rotation.durations import format_duration
+from ..rotation.policy import Policy
+from ..rotation.status import Standing, in_pulumi, managed_by
 from .failures import note, usage
 from .options import AsJson, IntegrationId, Overlap, TokenOnly, connect, duration
-from .standing import standing_of
+from .status import standing_of
 from .tokens import hand_over, issue, print_state
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from ..contract import RotationPolicy
-from ..durations import format_duration
-from ..policy import Policy, read_policy
+from ..rotation.durations import format_duration
+from ..rotation.policy import Policy, read_policy
 from .failures import usage
 
 Every = Annotated[

@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 import typer
 from typer.core import TyperGroup
 
-from private_integrations_service.catalogue import Catalogue, Endpoint, Scope
+from private_integrations_service.catalogue.endpoints import Catalogue, Endpoint, Scope
 
 from ..errors import NotFound
 from ..scopes import no_such_scope
 from .failures import ANSWER_IS_NO, note, usage
 from .options import AsJson, complete_scope, refuse_secret
 from .output import Row, print_facts, print_json, print_rows, print_table
-from .suggest import suggest_scopes
+from .suggest.command import suggest_scopes
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _HOLDERS = {"agency": "agencies", "sub_account": "sub-accounts"}

@@ -71,7 +71,7 @@ def default_data_dir() -> Path:
 
 def _installed_server() -> Any:
     try:
-        from private_integrations_service.server import serve as run_server
+        from private_integrations_service.server.serve import serve as run_server
     except ModuleNotFoundError as error:
         if (error.name or "").startswith(f"{_SERVICE}."):
             raise

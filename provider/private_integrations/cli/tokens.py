@@ -11,11 +11,11 @@ import typer
 
 from ..client import Client
 from ..contract import TOKEN_PATTERN, Integration, Introspection, IssuedToken, TokenState, instant_text
-from ..standing import Standing
+from ..rotation.status import Standing
 from .failures import ANSWER_IS_NO, OutputLostError, note, usage
 from .options import AsJson, IntegrationId, connect, secret_from_stdin
 from .output import Row, print_facts, print_json, print_table, print_text
-from .standing import standing_of, when
+from .status import standing_of, when
 
 _ROLES = {
     "pending": "pending: not used yet",

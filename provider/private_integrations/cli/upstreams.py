@@ -9,7 +9,7 @@ from ..errors import ServiceUnreachable
 from .failures import ANSWER_IS_NO, note, usage
 from .options import AsJson, connect, identifier, is_interactive, secret_from_stdin, valid
 from .output import Row, print_json, print_table, print_text
-from .standing import when
+from .status import when
 
 app = typer.Typer(
     help=(

@@ -10,7 +10,7 @@ from ..contract import Invitation, MembershipEdit, PermissionSource, UserPlace, 
 from .failures import OutputLostError, note, usage
 from .options import AsJson, connect, identifier, refuse_secret, valid
 from .output import Row, print_facts, print_json, print_table
-from .standing import when
+from .status import when
 
 app = typer.Typer(
     help=(

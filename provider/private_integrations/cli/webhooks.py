@@ -21,7 +21,7 @@ from ..errors import ConfigurationError, ServiceUnreachable
 from .failures import ANSWER_IS_NO, OutputLostError, note, usage
 from .options import AccountId, AsJson, connect, duration, identifier, is_interactive, refuse_secret, valid
 from .output import Row, print_facts, print_json, print_table, print_text
-from .standing import when
+from .status import when
 
 app = typer.Typer(
     help=(

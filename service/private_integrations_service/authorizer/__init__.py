@@ -8,9 +8,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from private_integrations.contract import rfc3339
 
-from ..client_connections import Clients
-from ..origins import Networks
-from ..shares import Owner, Short
+from ..http.client_address import Networks
+from ..http.client_connections import Clients
+from ..http.fair_shares import Owner, Short
 from .judge import Judge
 from .recording import address_of
 from .replies import ACCOUNT_SHARE_USED, TOKEN_SHARE_USED, Refusal, send_reply

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from private_integrations.contract import LEAKED, UNUSED
 
-from ..account_fields import HEADERS, Names
-from ..catalogue import Endpoint
+from ..catalogue.account_fields import HEADERS, Names
+from ..catalogue.endpoints import Endpoint
 from ..storage.grants import Grant
-from ..tokens import presented_token
+from ..tokens.format import presented_token
 from .named_accounts import MOST_NAMED, Named
 from .replies import Refusal
 

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
+from ..storage.epoch import Remembered, Revision
 from ..storage.grants import Grant, GrantReader
-from ..storage.revision import Remembered, Revision
 
 
 class LiveGrants:

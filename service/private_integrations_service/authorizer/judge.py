@@ -9,14 +9,14 @@ import pysqlite3.dbapi2 as sqlite
 from anyio import to_thread
 from sqlalchemy.exc import SQLAlchemyError
 
-from ..catalogue import Catalogue, Endpoint, Match
+from ..access.security_log import SecurityLog
+from ..catalogue.endpoints import Catalogue, Endpoint, Match
+from ..http.rate_limiter import UnknownClients
 from ..operations.generations import deliver
-from ..rate_limiter import UnknownClients
-from ..security_log import SecurityLog
 from ..storage.accounts import agencies_of
-from ..storage.database import Database
 from ..storage.grants import Grant, GrantReader
-from ..storage.turn import StorageBusy
+from ..storage.sqlite.database import Database
+from ..storage.sqlite.write_lock import StorageBusy
 from . import decisions
 from .grants import LiveGrants
 from .named_accounts import MOST_NAMED, Named, named_in_request, names_only

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import parse_qs, parse_qsl
 
-from ..account_fields import Names, kind_of
-from ..catalogue import Match
+from ..catalogue.account_fields import Names, kind_of
+from ..catalogue.endpoints import Match
 
 MOST_NAMED = 1000
 """How many accounts a request may name."""

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import pysqlite3.dbapi2 as sqlite
 from starlette.types import Scope
 
-from ..origins import LONGEST_AGENT, Networks, client_address
-from ..storage.activity import CALLERS_KEPT, Activity, Batch, NoRoom, hour_of
+from ..http.client_address import LONGEST_AGENT, Networks, client_address
+from ..storage.columns import to_milliseconds
 from ..storage.grants import Grant
-from ..storage.tables import to_milliseconds
-from ..tokens import without_secrets
+from ..storage.sqlite.activity import CALLERS_KEPT, Activity, Batch, NoRoom, hour_of
+from ..tokens.format import without_secrets
 
 # Between two flushes, per worker; beyond it requests are counted without a caller, beyond twice as many not at all.
 _MOST_USES = 20_000

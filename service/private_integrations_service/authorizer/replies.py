@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from starlette.types import Send
 
-from ..tokens import without_secrets
+from ..tokens.format import without_secrets
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ BUSY = Refusal(503, "storage-busy", "Service Unavailable")
 
 TOKEN_SHARE_USED = Refusal(429, "token-share-used", "Too Many Requests")
 ACCOUNT_SHARE_USED = Refusal(429, "account-share-used", "Too Many Requests")
-"""The token, or all tokens of the account together, hold as much at once as others leave for them (shares.py)."""
+"""The token, or all tokens of the account together, hold as much at once as others leave for them (fair_shares.py)."""
 
 
 def new_trace_id() -> str:

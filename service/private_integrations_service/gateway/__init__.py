@@ -11,9 +11,9 @@ from ..authorizer import GRANTED
 from ..authorizer.judge import STORAGE_ERRORS, Granted, Judge, refuse_storage
 from ..authorizer.named_accounts import Named
 from ..authorizer.replies import Refusal, send_reply
-from ..request_body import Unread, read_body
+from ..http.fair_shares import Owner, Shares, Short
+from ..http.request_body import Unread, read_body
 from ..sealing import SealBroken
-from ..shares import Owner, Shares, Short
 from . import refusals
 from .bodies import FormWatch, read_accounts
 from .connections import Connection

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
-from ..account_fields import Names, kind_of
 from ..authorizer.named_accounts import MOST_NAMED, Named, named_among, named_in_form, named_in_json, read_fields
 from ..authorizer.replies import Refusal
+from ..catalogue.account_fields import Names, kind_of
 from . import refusals
 from .media_types import UTF_8, parse_media_type
 from .requests import Body

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ..request_body import Pace
+from ..http.request_body import Pace
 from ..settings import Settings
 
 _MEMORY = 64 * 1024 * 1024

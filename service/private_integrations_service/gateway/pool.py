@@ -5,7 +5,7 @@ import ssl
 from typing import Protocol
 
 from ..authorizer.replies import Refusal
-from ..shares import Line, Owner, Shares
+from ..http.fair_shares import Line, Owner, Shares
 from . import refusals
 from .connections import Connection
 from .limits import GatewayLimits

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ..authorizer.replies import ACCOUNT_SHARE_USED, TOKEN_SHARE_USED, Refusal
-from ..shares import Short
+from ..http.fair_shares import Short
 
 _BAD_REQUEST: Mapping[str, object] = {"error": "Bad Request"}
 _UNSUPPORTED: Mapping[str, object] = {"error": "Unsupported Media Type"}

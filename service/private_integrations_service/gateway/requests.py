@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
-from ..account_fields import HEADERS
 from ..authorizer.replies import Refusal
-from ..catalogue import Endpoint
+from ..catalogue.account_fields import HEADERS
+from ..catalogue.endpoints import Endpoint
 from . import refusals
 from .media_types import UTF_8, MediaType, parse_media_type, written
 from .upstream import Upstream

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from ..authorizer.replies import Refusal
-from ..tokens import without_secrets
+from ..tokens.format import without_secrets
 from . import refusals
 from .requests import Headers
 from .upstream import Upstream

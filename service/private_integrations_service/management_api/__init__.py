@@ -11,16 +11,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from private_integrations.contract import API, Problem
 
-from .. import problems
+from ..access.security_log import SecurityLog, unwritten
 from ..authorizer.recording import Recorder
-from ..catalogue import Catalogue
+from ..catalogue.endpoints import Catalogue
+from ..http import problems
+from ..http.rate_limiter import RateLimiter
+from ..operations.accounts import PrepareLocation
 from ..operations.integrations import Rules
-from ..rate_limiter import RateLimiter
-from ..security_log import SecurityLog, unwritten
 from ..settings import Settings
-from ..storage.activity import Activity
-from ..storage.database import Database, DiskFull
-from ..storage.turn import StorageBusy
+from ..storage.sqlite.activity import Activity
+from ..storage.sqlite.database import Database, DiskFull
+from ..storage.sqlite.write_lock import StorageBusy
 from . import (
     accounts,
     activity,
@@ -36,6 +37,7 @@ from . import (
     webhooks,
 )
 from .callers import Clock, Parts, on_problem
+from .storage_errors import on_busy_storage, on_full_disk, on_storage_error
 
 __all__ = ["DOCUMENT", "REPORT", "Clock", "document", "management_api"]
 
@@ -67,6 +69,7 @@ def management_api(
     clock: Clock,
     recorded: Activity,
     recorder: Recorder,
+    prepare_location: PrepareLocation,
     security: SecurityLog | None = None,
 ) -> FastAPI:
     """The management API over this database; `clock` gives the present instant in UTC.
@@ -85,9 +88,9 @@ def management_api(
             problems.ProblemError: on_problem,
             RequestValidationError: problems.on_invalid_request,
             HTTPException: problems.on_http_error,
-            DiskFull: problems.on_full_disk,
-            StorageBusy: problems.on_busy_storage,
-            SQLAlchemyError: problems.on_storage_error,
+            DiskFull: on_full_disk,
+            StorageBusy: on_busy_storage,
+            SQLAlchemyError: on_storage_error,
         },
         responses={
             code: {"model": Problem, "description": text, "content": {problems.MEDIA_TYPE: {}}}
@@ -95,7 +98,9 @@ def management_api(
         },
     )
     api.state.reports = RateLimiter(leaked.PER_SECOND, leaked.BURST)
-    api.state.parts = Parts(database, Rules(catalogue, settings), clock, recorded, recorder, security or unwritten())
+    api.state.parts = Parts(
+        database, Rules(catalogue, settings), clock, recorded, recorder, security or unwritten(), prepare_location
+    )
     for part in (
         accounts,
         upstreams,

@@ -26,7 +26,7 @@ def list_accounts(asking: Asking) -> AccountList:
 def put_account(account_id: AccountId, body: AccountRequest, asking: Administering, response: Response) -> Account:
     """Make an account known under its id on the platform (201), or change its name (200)."""
     with asking.database.write(asking.now, verdicts=False) as write:
-        known = unless_refused(accounts.put(write, account_id, body, actor=asking.actor))
+        known = unless_refused(accounts.put(write, account_id, body, asking.prepare_location, actor=asking.actor))
     response.status_code = 201 if known.created else 200
     return known.account
 

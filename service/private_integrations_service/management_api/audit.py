@@ -8,9 +8,9 @@ from pydantic import AwareDatetime
 
 from private_integrations.contract import AUDIT_CURSOR, AccountId, AuditPage, Identifier
 
-from ..access import refuse_administration
+from ..http.problems import ProblemError
 from ..operations import audit
-from ..problems import ProblemError
+from ..operations.authentication import refuse_administration
 from ..storage.audit import Search
 from .callers import Asking
 

@@ -12,17 +12,18 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from private_integrations.contract import API
 
-from ..access import actor_of, identify, refuse_administration, refuse_method
-from ..actor import Actor
+from ..access.actors import Actor
+from ..access.security_log import SecurityEvent, SecurityLog, path_of, who
 from ..authorizer.recording import Recorder
-from ..domain import Refused
+from ..http.client_address import client_address, client_agent
+from ..http.problems import ProblemError, problem_response, status_of
+from ..operations.accounts import PrepareLocation
+from ..operations.authentication import actor_of, identify, refuse_administration, refuse_method
 from ..operations.integrations import Rules
-from ..origins import client_address, client_agent
-from ..problems import ProblemError, problem_response, status_of
-from ..security_log import SecurityEvent, SecurityLog, path_of, who
-from ..storage.activity import Activity
-from ..storage.database import Database
 from ..storage.keys import ManagementKey
+from ..storage.sqlite.activity import Activity
+from ..storage.sqlite.database import Database
+from ..tokens.lifecycle import Refused
 
 Clock = Callable[[], datetime]
 Value = TypeVar("Value")
@@ -39,6 +40,7 @@ class Parts:
     activity: Activity
     recorder: Recorder
     security: SecurityLog
+    prepare_location: PrepareLocation
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Caller:
     activity: Activity
     recorder: Recorder
     security: SecurityLog
+    prepare_location: PrepareLocation
 
     def note(self, event: SecurityEvent, **fields: str | int | None) -> None:
         """Write an event of this request to the security log."""
@@ -80,7 +83,17 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
     refused = None if request.url.path == f"{API}/introspect" else refuse_method(key, request.method)
     if refused is not None:
         raise ProblemError(refused)
-    return Caller(key, actor, now, parts.database, parts.rules, parts.activity, parts.recorder, parts.security)
+    return Caller(
+        key,
+        actor,
+        now,
+        parts.database,
+        parts.rules,
+        parts.activity,
+        parts.recorder,
+        parts.security,
+        parts.prepare_location,
+    )
 
 
 async def on_problem(request: Request, error: ProblemError) -> JSONResponse:

@@ -20,8 +20,8 @@ from private_integrations.contract import (
 
 from ..authorizer.recording import Known
 from ..operations import activity, generations
-from ..storage.database import Write
 from ..storage.integrations import list_integrations as stored_integrations
+from ..storage.sqlite.database import Write
 from .callers import Asking, unless_refused
 from .integrations import PAGE, next_page
 

@@ -9,8 +9,8 @@ from fastapi.responses import PlainTextResponse
 
 from private_integrations.contract import Health, ServiceAlarm, ServiceAlarmKind
 
-from .. import metrics
 from ..operations import health
+from . import metrics
 from .callers import Asking, Caller
 
 router = APIRouter()

@@ -15,8 +15,8 @@ from private_integrations.contract import (
 )
 
 from ..operations import integrations
-from ..storage.database import Write
 from ..storage.integrations import list_integrations as stored_integrations
+from ..storage.sqlite.database import Write
 from .callers import Asking, unless_refused
 
 router = APIRouter()

@@ -8,7 +8,7 @@ from private_integrations.contract import Identifier, Key, KeyList, KeyRequest, 
 
 from ..operations import keys
 from ..storage.accounts import list_accounts
-from ..storage.database import Write
+from ..storage.sqlite.database import Write
 from .callers import Asking, Caller, administrator, unless_refused
 
 router = APIRouter()

@@ -8,13 +8,13 @@ from fastapi import APIRouter, Depends, Request
 
 from private_integrations.contract import LeakReceipt, LeakReport, Problem
 
-from ..actor import Actor
-from ..domain import Refused
+from ..access.actors import Actor
+from ..access.security_log import SecurityEvent
+from ..http.client_address import client_address, client_agent
+from ..http.problems import MEDIA_TYPE, ProblemError
+from ..http.rate_limiter import RateLimiter
 from ..operations import leaks
-from ..origins import client_address, client_agent
-from ..problems import MEDIA_TYPE, ProblemError
-from ..rate_limiter import RateLimiter
-from ..security_log import SecurityEvent
+from ..tokens.lifecycle import Refused
 from .callers import Parts
 
 router = APIRouter()

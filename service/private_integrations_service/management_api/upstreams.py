@@ -11,13 +11,13 @@ from private_integrations.contract import (
     UpstreamRequest,
 )
 
-from ..domain import Refused
+from ..http.problems import ProblemError
 from ..operations import signing, upstreams, webhook_secrets
 from ..operations.verification import verify
 from ..operations.webhooks import NO_SEALING_KEYS
-from ..problems import ProblemError
 from ..sealing import Sealer
-from ..storage.database import Write
+from ..storage.sqlite.database import Write
+from ..tokens.lifecycle import Refused
 from .accounts import Administering
 from .callers import Asking, Caller, unless_refused
 

@@ -14,8 +14,8 @@ from private_integrations.contract import (
     UserRequest,
 )
 
+from ..access.security_log import SecurityEvent, who
 from ..operations import users
-from ..security_log import SecurityEvent, who
 from .callers import Caller, administrator, unless_refused
 
 Administering = Annotated[Caller, Depends(administrator("users"))]

@@ -5,7 +5,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy.dialects.sqlite.base import SQLiteDDLCompiler, SQLiteTypeCompiler
 
-from private_integrations_service.storage.tables import metadata
+from private_integrations_service.storage.columns import metadata
 
 
 class StrictTypes(SQLiteTypeCompiler):

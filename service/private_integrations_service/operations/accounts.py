@@ -1,15 +1,21 @@
 """Make the platform's accounts known, under the ids that they have there."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from sqlalchemy import Connection
 
 from private_integrations.contract import Account, AccountRequest
 
-from ..actor import Actor
-from ..domain import Refused
+from ..access.actors import Actor
 from ..storage import accounts as stored
 from ..storage import audit
-from ..storage.database import Write
+from ..storage.sqlite.database import Write
+from ..tokens.lifecycle import Refused
 from .data_events import tell
+
+PrepareLocation = Callable[[Connection, str], None]
+"""Store what a new location of the data API begins with, given its id; the sandbox has this function."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +26,9 @@ class Known:
     created: bool
 
 
-def put(write: Write, account_id: str, request: AccountRequest, *, actor: Actor) -> Known | Refused:
+def put(
+    write: Write, account_id: str, request: AccountRequest, prepare_location: PrepareLocation, *, actor: Actor
+) -> Known | Refused:
     """Make an account known, or change its name; what kind it is and whose never changes: tokens depend on it."""
     wanted = Account(id=account_id, **request.model_dump())
     present = stored.account_by_id(write.connection, account_id)
@@ -31,6 +39,8 @@ def put(write: Write, account_id: str, request: AccountRequest, *, actor: Actor)
         if agency is None or agency.kind != "agency":
             return Refused("account-unknown", f"there is no agency {wanted.agency_id}")
     stored.add_account(write.connection, wanted, write.now)
+    if wanted.kind == "sub_account":
+        prepare_location(write.connection, wanted.id)
     audit.record_account(write, account_id, actor=actor, action="add account", **wanted.model_dump(exclude={"id"}))
     _tell_agency(write, "LocationCreate", wanted)
     return Known(wanted, created=True)

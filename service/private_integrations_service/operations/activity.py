@@ -22,12 +22,12 @@ from private_integrations.contract import (
     UnusedScope,
     instant_text,
 )
-from private_integrations.standing import in_pulumi
+from private_integrations.rotation.status import in_pulumi
 
-from .. import advice
-from ..storage import activity as stored
 from ..storage import audit
-from ..storage.activity import DEAD, HOURS_KEPT, Activity, Caller, Counted, LastUse
+from ..storage.sqlite import activity as stored
+from ..storage.sqlite.activity import DEAD, HOURS_KEPT, Activity, Caller, Counted, LastUse
+from ..tokens import advice
 from .generations import token_states
 
 BEHIND = timedelta(minutes=1)

@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from private_integrations.chain import canonical
 from private_integrations.contract import AuditEntry, AuditPage
+from private_integrations.contract.audit_chain import canonical
 
-from ..actor import Actor
-from ..domain import Refused
+from ..access.actors import Actor
 from ..storage import audit as stored
 from ..storage.accounts import account_by_id
 from ..storage.audit import Search
-from ..storage.database import Database
+from ..storage.sqlite.database import Database
+from ..tokens.lifecycle import Refused
 from .integrations import find
 
 PAGE = 100

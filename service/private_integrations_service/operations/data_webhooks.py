@@ -6,18 +6,18 @@ from sqlalchemy import Connection
 
 from private_integrations.contract import DataWebhook, DataWebhookRequest, Integration
 
-from ..actor import Actor
-from ..destinations import Destination, Destinations, destination
-from ..domain import Refused
+from ..access.actors import Actor
 from ..sealing import Sealer
 from ..settings import Settings
 from ..storage import audit
 from ..storage import webhooks as stored
 from ..storage.accounts import account_by_id
-from ..storage.database import Write
 from ..storage.signing_key import read_key
+from ..storage.sqlite.database import Write
 from ..storage.webhooks import Endpoint
-from ..tokens import new_id
+from ..tokens.format import new_id
+from ..tokens.lifecycle import Refused
+from ..webhooks.destinations import Destination, Destinations, destination
 from . import integrations, signing
 from .data_events import DATA_EVENTS, app_id, events_for, version_id
 from .webhooks import MOST, NO_SEALING_KEYS

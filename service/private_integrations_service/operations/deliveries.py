@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from ..actor import Actor
-from ..redelivery import Settled, Tried, after
+from ..access.actors import Actor
 from ..storage import audit, outbox
-from ..storage.database import Database, Write
 from ..storage.outbox import Attempt, Delivery
+from ..storage.sqlite.database import Database, Write
 from ..storage.webhooks import Endpoint, endpoint_by_id, save_endpoint
+from ..webhooks.redelivery import Settled, Tried, after
 
 MOST_KEPT = 10_000
 """So many settled deliveries of an endpoint are kept at most."""

@@ -18,8 +18,13 @@ from private_integrations.contract import (
     rfc3339,
 )
 
-from ..actor import Actor
-from ..domain import (
+from ..access.actors import Actor
+from ..storage import audit, integrations
+from ..storage import tokens as stored
+from ..storage.sqlite.database import Database, Write
+from ..tokens.format import new_token, presented_token
+from ..tokens.inactivity import single
+from ..tokens.lifecycle import (
     Change,
     Refused,
     Token,
@@ -29,12 +34,7 @@ from ..domain import (
     plan_first_use,
     plan_issue,
 )
-from ..inactivity import single
-from ..storage import audit, integrations
-from ..storage import tokens as stored
-from ..storage.database import Database, Write
-from ..tokens import new_token, presented_token
-from .announcements import announce, tell_delivered, tell_retired
+from .events import announce, tell_delivered, tell_retired
 from .integrations import find, refuse_owner
 
 LastUsed = Callable[[Collection[int]], Mapping[int, datetime]]

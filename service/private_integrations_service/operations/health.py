@@ -8,10 +8,10 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from private_integrations.contract import AlarmReport, Integration, TokenState
-from private_integrations.policy import Policy
-from private_integrations.rotation import Alarm, Status, alarms, status
+from private_integrations.rotation.decisions import Alarm, Status, alarms, status
+from private_integrations.rotation.policy import Policy
 
-from ..actor import Actor
+from ..access.actors import Actor
 from ..storage import integrations
 from .generations import token_states
 

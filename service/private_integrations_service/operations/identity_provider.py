@@ -25,9 +25,9 @@ from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
-from ..domain import Refused
-from ..fetching import Fetcher, Limits, Target
+from ..http.fetching import Fetcher, Limits, Target
 from ..settings import IdentityProvider, is_this_machine
+from ..tokens.lifecycle import Refused
 from .sign_in import Claims
 
 # Of each answer.

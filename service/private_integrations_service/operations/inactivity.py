@@ -1,22 +1,22 @@
-"""End tokens that nobody uses, and say so beforehand; the rules are in inactivity.py."""
+"""End tokens that nobody uses, and say so beforehand; the rules are in tokens/inactivity.py."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from private_integrations.contract import Inactivity, InactivityRequest, Integration, rfc3339
-from private_integrations.rotation import days_left
+from private_integrations.rotation.decisions import days_left
 
-from ..actor import Actor
-from ..domain import Refused, Token
-from ..inactivity import Confirm, End, Leave, Recall, Step, Usage, Warn, plan_unused, single, time_in_force
+from ..access.actors import Actor
 from ..settings import Settings
 from ..storage import accounts, audit, integrations
 from ..storage import tokens as stored
-from ..storage.activity import Activity
-from ..storage.database import Database, Write
+from ..storage.sqlite.activity import Activity
+from ..storage.sqlite.database import Database, Write
+from ..tokens.inactivity import Confirm, End, Leave, Recall, Step, Usage, Warn, plan_unused, single, time_in_force
+from ..tokens.lifecycle import Refused, Token
 from . import activity as recorded
-from .announcements import announce
+from .events import announce
 
 FRESH = timedelta(minutes=5)
 """How old the latest complete record of uses may be: with an older one nothing is concluded from what isn't in it."""

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from private_integrations.acceptance import refuse_period
 from private_integrations.contract import (
     Integration,
     IntegrationEdit,
@@ -16,20 +15,21 @@ from private_integrations.contract import (
     ServiceRules,
     instant_text,
 )
-from private_integrations.policy import Policy, refuse_policy
-from private_integrations.schedules import read_schedule
+from private_integrations.rotation.acceptance import refuse_period
+from private_integrations.rotation.policy import Policy, refuse_policy
+from private_integrations.rotation.schedules import read_schedule
 
-from .. import tokens
-from ..actor import Actor
-from ..catalogue import Catalogue
-from ..domain import OVERLAP_ENDED, Refused, Token, plan_overlap
+from ..access.actors import Actor
+from ..catalogue.endpoints import Catalogue
 from ..settings import Settings
 from ..storage import accounts, audit, data_endpoints, integrations
 from ..storage import tokens as stored_tokens
 from ..storage.announced import told_until
-from ..storage.database import Write
+from ..storage.sqlite.database import Write
+from ..tokens.format import new_id
+from ..tokens.lifecycle import OVERLAP_ENDED, Refused, Token, plan_overlap
 from . import data_events
-from .announcements import announce, tell_end
+from .events import announce, tell_end
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,7 @@ def _adopt(
 
 def _create(write: Write, external_id: str, request: IntegrationRequest, *, actor: Actor) -> Declared:
     integration = Integration(
-        id=tokens.new_id("int_"),
+        id=new_id("int_"),
         account=request.account,
         external_id=external_id,
         name=request.name,

@@ -7,13 +7,13 @@ from sqlalchemy import Connection
 
 from private_integrations.contract import Key, KeyRequest
 
-from ..actor import Actor
-from ..domain import Refused
+from ..access.actors import Actor
 from ..storage import accounts, audit
 from ..storage import keys as stored
-from ..storage.database import Write
 from ..storage.keys import ManagementKey
-from ..tokens import new_id
+from ..storage.sqlite.database import Write
+from ..tokens.format import new_id
+from ..tokens.lifecycle import Refused
 from . import person_changes
 from .person_changes import Change
 

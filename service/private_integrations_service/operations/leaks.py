@@ -5,13 +5,13 @@ from datetime import datetime
 
 from private_integrations.contract import LEAKED, LeakReceipt, LeakReport
 
-from ..actor import Actor
-from ..domain import plan_leak
+from ..access.actors import Actor
 from ..storage import audit, integrations
 from ..storage import tokens as stored
-from ..storage.database import Database, Write
-from ..tokens import presented_token, without_secrets
-from .announcements import announce
+from ..storage.sqlite.database import Database, Write
+from ..tokens.format import presented_token, without_secrets
+from ..tokens.lifecycle import plan_leak
+from .events import announce
 
 
 def report(database: Database, found: LeakReport, now: datetime, *, actor: Actor) -> LeakReceipt:

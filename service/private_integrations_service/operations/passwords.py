@@ -10,7 +10,7 @@ from argon2 import Parameters, PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
-from ..domain import Refused
+from ..tokens.lifecycle import Refused
 from .password_strength import Words, weakness
 
 SHORTEST = 12

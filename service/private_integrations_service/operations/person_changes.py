@@ -16,15 +16,15 @@ from sqlalchemy import Connection
 
 from private_integrations.contract import digest_of
 
-from .. import permissions
-from ..actor import Actor
-from ..permissions import Membership
+from ..access import permissions
+from ..access.actors import Actor
+from ..access.permissions import Membership
 from ..storage import accounts, keys
 from ..storage import person_events as events
 from ..storage import sessions as signing_in
 from ..storage import users as stored
-from ..storage.database import Write
 from ..storage.person_events import PersonEvent, PersonEventKind
+from ..storage.sqlite.database import Write
 from ..storage.users import User
 
 LINK_LIFETIME = timedelta(days=3)

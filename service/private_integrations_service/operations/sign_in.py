@@ -9,17 +9,17 @@ from sqlalchemy import Connection
 
 from private_integrations.contract import digest_of
 
-from ..actor import Actor
-from ..domain import Refused
+from ..access.actors import Actor
 from ..storage import accounts, audit
 from ..storage import person_events as events
 from ..storage import sessions as stored
 from ..storage import users as people
-from ..storage.database import Database, Write
 from ..storage.person_events import PersonEvent, PersonEventKind
 from ..storage.sessions import Session
+from ..storage.sqlite.database import Database, Write
 from ..storage.users import User
-from ..tokens import new_id
+from ..tokens.format import new_id
+from ..tokens.lifecycle import Refused
 from . import person_changes, throttle
 from .password_strength import Words
 from .passwords import Passwords, TooManySignInsError, Turn, refuse_password

@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from private_integrations.contract import Resealed
 
-from ..actor import Actor
+from ..access.actors import Actor
 from ..sealing import SealBroken, Sealer, key_of
 from ..storage import audit
 from ..storage import signing_key as stored
-from ..storage.database import Database, Write
 from ..storage.signing_key import SigningKey
+from ..storage.sqlite.database import Database, Write
 from ..storage.webhooks import Endpoint
 
 HEADER = "x-ghl-signature"

@@ -13,10 +13,10 @@ from sqlalchemy import Connection
 
 from private_integrations.contract import digest_of
 
-from ..domain import Refused
 from ..storage import sessions as stored
-from ..storage.database import Write
 from ..storage.sessions import Failures
+from ..storage.sqlite.database import Write
+from ..tokens.lifecycle import Refused
 
 
 @dataclass(frozen=True)

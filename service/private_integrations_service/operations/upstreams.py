@@ -13,16 +13,16 @@ from private_integrations.contract import (
     Verification,
 )
 
-from ..actor import Actor
-from ..domain import Refused
+from ..access.actors import Actor
 from ..sealing import SealBroken, Sealer, key_of
 from ..storage import accounts, audit
 from ..storage import upstreams as stored
-from ..storage.database import Database, Write
-from ..storage.revision import Remembered
+from ..storage.epoch import Remembered
+from ..storage.sqlite.database import Database, Write
 from ..storage.tokens import integration_of_digest
 from ..storage.upstreams import CredentialReader, StoredCredential
-from ..tokens import presented_token
+from ..tokens.format import presented_token
+from ..tokens.lifecycle import Refused
 
 _PURPOSE = "upstream-credential"
 _MOST_KEPT = 10_000

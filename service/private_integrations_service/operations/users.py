@@ -14,15 +14,15 @@ from private_integrations.contract import (
     UserRequest,
 )
 
-from .. import permissions
-from ..actor import Actor
-from ..domain import Refused
-from ..permissions import Admission, Membership
+from ..access import permissions
+from ..access.actors import Actor
+from ..access.permissions import Admission, Membership
 from ..storage import accounts, audit
 from ..storage import users as stored
-from ..storage.database import Write
+from ..storage.sqlite.database import Write
 from ..storage.users import User
-from ..tokens import new_id
+from ..tokens.format import new_id
+from ..tokens.lifecycle import Refused
 from . import person_changes
 from .person_changes import place_in
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from private_integrations.contract import Account, Outcome, Verification
 
-from ..fetching import Fetcher, Limits, Target
+from ..http.fetching import Fetcher, Limits, Target
 
 _LIMITS = Limits(connect=5, total=10)
 _VERSION = "2021-07-28"

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from private_integrations.contract import Resealed
 
-from ..actor import Actor
+from ..access.actors import Actor
 from ..sealing import SealBroken, Sealer, key_of
 from ..storage import audit
-from ..storage.database import Write
+from ..storage.sqlite.database import Write
 from ..storage.webhooks import Endpoint, all_endpoints, save_endpoint
 
 

@@ -23,16 +23,16 @@ from private_integrations.contract import (
     rfc3339,
 )
 
-from ..actor import Actor
-from ..destinations import Destination, Destinations, destination
-from ..domain import Refused
+from ..access.actors import Actor
 from ..sealing import Sealer
 from ..storage import accounts, audit, outbox
 from ..storage import webhooks as stored
-from ..storage.database import Write
 from ..storage.outbox import Delivery, State
+from ..storage.sqlite.database import Write
 from ..storage.webhooks import Endpoint, Kind
-from ..tokens import new_id
+from ..tokens.format import new_id
+from ..tokens.lifecycle import Refused
+from ..webhooks.destinations import Destination, Destinations, destination
 from .data_events import DATA_EVENTS
 from .deliveries import disable
 from .webhook_secrets import has_secret, is_readable, seal

@@ -7,16 +7,16 @@ from types import MappingProxyType
 from anyio import to_thread
 from starlette.types import Receive, Scope, Send
 
-from ..account_fields import Names
 from ..authorizer import GRANTED
 from ..authorizer.decisions import accounts_to_look_up, refuse_accounts
 from ..authorizer.judge import STORAGE_ERRORS, Granted, refuse_storage
 from ..authorizer.named_accounts import MOST_NAMED, named_in_json
 from ..authorizer.replies import Refusal, Reply, send_reply
-from ..catalogue import Endpoint
-from ..request_body import Unread, read_body
+from ..catalogue.account_fields import Names
+from ..catalogue.endpoints import Endpoint
+from ..http.request_body import Unread, read_body
 from ..storage.accounts import agencies_of
-from ..storage.database import Database
+from ..storage.sqlite.database import Database
 from . import (
     bulk,
     businesses,

@@ -6,15 +6,15 @@ from types import MappingProxyType
 from typing import Any
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage.businesses import business_by_id
-from ..storage.contacts import contact_by_id
-from ..storage.database import Write
+from ..storage.sqlite.database import Write
 from . import contact_changes
 from .answers import SUCCEEDED, not_found
 from .bodies import Check, at_most, invalid, one_of, text, texts
 from .contact_fields import normal_tags
 from .contact_sets import Change, added, change_contact, removed
 from .requests import Request
+from .storage.businesses import business_by_id
+from .storage.contacts import contact_by_id
 
 _TAG_CHECKS: Mapping[str, Check] = MappingProxyType({"contacts": at_most(500, texts)})
 # The platform's OpenAPI spec names 50 for a business (maxLength of ContactsBusinessUpdate.ids, apps/contacts.json).

@@ -8,17 +8,17 @@ from typing import Any
 from private_integrations.contract import rfc3339
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage import businesses as stored
-from ..storage import contacts
-from ..storage.businesses import Business
-from ..storage.contacts import Selection
-from ..tokens import new_object_id
+from ..tokens.format import new_object_id
 from .answers import not_found
 from .bodies import Check, required_text
 from .contact_fields import shown_in_list
 from .contact_list import LARGEST_LIMIT, read_cursor
 from .queries import read_slice
 from .requests import Request
+from .storage import businesses as stored
+from .storage import contacts
+from .storage.businesses import Business
+from .storage.contacts import Selection
 
 _LIMIT = 100
 _CONTACTS_LIMIT = 25

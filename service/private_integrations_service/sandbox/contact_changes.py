@@ -1,10 +1,10 @@
 """Contacts added, saved and removed: stored, and told to the integrations that listen, in one transaction."""
 
 from ..operations.data_events import tell
-from ..storage import contacts as stored
-from ..storage.contacts import Contact
-from ..storage.database import Write
+from ..storage.sqlite.database import Write
 from .contact_fields import shown_alone
+from .storage import contacts as stored
+from .storage.contacts import Contact
 
 _DND = frozenset({"dnd", "dndSettings", "inboundDndSettings"})
 _TAGS = frozenset({"tags"})

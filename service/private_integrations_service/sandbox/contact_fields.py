@@ -8,9 +8,9 @@ from typing import Any
 
 from private_integrations.contract import rfc3339
 
-from ..storage.contacts import Contact
 from .bodies import Check, is_carriable, text
 from .shapes import Generation
+from .storage.contacts import Contact
 
 # As strict as is useful: something@domain.tld, nothing that could break a line or a list.
 _WORD = r"[^@.,;<>\s\x00-\x1f\x7f\ud800-\udfff]+"

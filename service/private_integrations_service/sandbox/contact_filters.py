@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from ..storage.contact_search import CUSTOM_FIELD, Condition, Group, Order, Range
 from .bodies import one_of, searched, text
 from .contact_fields import normal_email, normal_phone
 from .instants import point_of
+from .storage.contact_search import CUSTOM_FIELD, Condition, Group, Order, Range
 
 LONGEST_TEXT = 75
 """Characters of a text that is searched for (the vendor's page on the Search Contacts API)."""

@@ -8,14 +8,14 @@ from sqlalchemy import Table
 
 from ..authorizer.replies import Refusal, Reply
 from ..operations.data_events import tell
-from ..storage import contact_items as stored
-from ..storage.contact_items import Item
-from ..storage.contacts import contact_by_id
-from ..storage.database import Write
-from ..tokens import new_id
+from ..storage.sqlite.database import Write
+from ..tokens.format import new_id
 from .answers import SUCCEEDED, not_found
 from .bodies import Check
 from .requests import Handler, Request
+from .storage import contact_items as stored
+from .storage.contact_items import Item
+from .storage.contacts import contact_by_id
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from typing import Literal
 from urllib.parse import urlencode
 
 from ..authorizer.replies import Refusal
-from ..storage.contacts import NEWEST_FIRST, Contact, ListOrder, Position
-from ..storage.tables import from_milliseconds, to_milliseconds
+from ..storage.columns import from_milliseconds, to_milliseconds
 from .bodies import invalid, one_of
 from .instants import LAST_MILLISECOND
 from .queries import last, number_faults, query_text, whole_number
+from .storage.contacts import NEWEST_FIRST, Contact, ListOrder, Position
 
 _DEFAULT_LIMIT = 20
 LARGEST_LIMIT = 100

@@ -5,8 +5,6 @@ from types import MappingProxyType
 from typing import Any
 
 from ..authorizer.replies import Refusal, Reply, new_trace_id
-from ..storage.contact_search import Hit, Search, count_found, search_contacts
-from ..storage.contacts import Selection
 from .bodies import Check, invalid, required_text, searched, text, whole_number
 from .contact_fields import shown_alone, shown_in_list
 from .contact_filters import LONGEST_TEXT, filter_faults, group_of, orders, orders_of, unknown_field
@@ -14,6 +12,8 @@ from .contacts import contact_alike
 from .queries import last
 from .requests import Request
 from .shapes import Generation
+from .storage.contact_search import Hit, Search, count_found, search_contacts
+from .storage.contacts import Selection
 
 _LARGEST_LIMIT = 500
 _LAST_CONTACT = 10_000  # in counted pages; behind it the place of the last contact leads on

@@ -6,12 +6,12 @@ from types import MappingProxyType
 from typing import Any
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage.contacts import Contact, contact_by_id
-from ..storage.database import Write
+from ..storage.sqlite.database import Write
 from . import contact_changes
 from .answers import not_found
 from .contact_fields import normal_tags
 from .requests import Request
+from .storage.contacts import Contact, contact_by_id
 
 Change = Callable[[Sequence[str], Sequence[str]], list[str]]
 """Answers for what a contact has and what is given what it has then."""

@@ -10,15 +10,15 @@ from sqlalchemy import Connection
 from private_integrations.contract import rfc3339
 
 from ..authorizer.replies import Refusal, Reply, new_trace_id
-from ..storage import contacts as stored
-from ..storage.contacts import Contact, Selection
-from ..storage.database import Write
-from ..tokens import new_id
+from ..storage.sqlite.database import Write
+from ..tokens.format import new_id
 from . import contact_changes
 from .answers import SUCCEEDED, not_found
 from .contact_fields import CHECKS, merged, normal_email, normal_phone, shown_alone, shown_in_list
 from .contact_list import SORTING, Found, meta, read_page
 from .requests import Request
+from .storage import contacts as stored
+from .storage.contacts import Contact, Selection
 
 # Fields of a request that a contact doesn't keep. An account allows no duplicates, so the second one changes nothing.
 _NOT_KEPT = ("locationId", "createNewIfDuplicateAllowed")

@@ -6,14 +6,14 @@ from types import MappingProxyType
 from typing import Any
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage import custom_fields as stored
-from ..storage.custom_fields import CustomField
-from ..tokens import new_id
+from ..tokens.format import new_id
 from .answers import CUSTOM_FIELD_TAKEN, SUCCEEDED, not_found
 from .bodies import Check, invalid, one_of, required_text, text, texts
 from .keys import key_of, named
 from .queries import last
 from .requests import Request
+from .storage import custom_fields as stored
+from .storage.custom_fields import CustomField
 
 _MODELS = ("contact", "opportunity", "all")
 

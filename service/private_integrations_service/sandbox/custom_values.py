@@ -5,13 +5,13 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage import custom_values as stored
-from ..storage.custom_values import CustomValue
-from ..tokens import new_id
+from ..tokens.format import new_id
 from .answers import SUCCEEDED, not_found
 from .bodies import Check, text
 from .keys import key_of, named
 from .requests import Request
+from .storage import custom_values as stored
+from .storage.custom_values import CustomValue
 
 _CHECKS: Mapping[str, Check] = MappingProxyType({"name": named, "value": text})
 

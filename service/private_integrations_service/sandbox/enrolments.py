@@ -3,10 +3,10 @@
 from types import MappingProxyType
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage.contacts import contact_by_id
 from .answers import SUCCEEDED, not_found
 from .bodies import instant
 from .requests import Request
+from .storage.contacts import contact_by_id
 
 
 def list_appointments(request: Request) -> Reply | Refusal:

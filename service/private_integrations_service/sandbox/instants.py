@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from ..storage.tables import from_milliseconds
+from ..storage.columns import from_milliseconds
 
 LAST_MILLISECOND = 253_402_300_799_999
 """9999-12-31 in milliseconds since the epoch, the last one that a datetime holds."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from ..authorizer.replies import Refusal
 from ..settings import Settings
-from ..storage.tables import to_milliseconds
+from ..storage.columns import to_milliseconds
 from ..storage.usage import Usage, UsageFile
 
 _MILLISECOND = timedelta(milliseconds=1)

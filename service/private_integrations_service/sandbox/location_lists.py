@@ -5,11 +5,11 @@ from functools import cache
 from types import MappingProxyType
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage.calendars import Calendar, list_calendars
-from ..storage.campaigns import list_campaigns
 from .bodies import invalid
 from .queries import flag, last
 from .requests import Request
+from .storage.calendars import Calendar, list_calendars
+from .storage.campaigns import list_campaigns
 
 
 def read_calendars(request: Request) -> Reply | Refusal:

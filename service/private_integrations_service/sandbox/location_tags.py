@@ -4,11 +4,11 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage import location_tags as stored
-from ..storage.location_tags import Tag
-from ..tokens import new_id
+from ..tokens.format import new_id
 from .answers import SUCCEEDED, not_found
 from .requests import Request
+from .storage import location_tags as stored
+from .storage.location_tags import Tag
 
 
 def list_tags(request: Request) -> Reply | Refusal:

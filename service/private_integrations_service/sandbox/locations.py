@@ -7,11 +7,11 @@ from private_integrations.contract import Account
 
 from ..authorizer.replies import Refusal, Reply
 from ..storage.accounts import account_by_id
-from ..storage.locations import LocationSearch, find_locations
 from .answers import not_found
 from .bodies import invalid, one_of
 from .queries import LARGEST_SKIP, last, number_faults, whole_number
 from .requests import Request
+from .storage.locations import LocationSearch, find_locations
 
 _DEFAULT_LIMIT = 10
 _LARGEST_LIMIT = 1000

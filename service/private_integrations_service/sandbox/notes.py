@@ -4,10 +4,10 @@ from types import MappingProxyType
 
 from private_integrations.contract import rfc3339
 
-from ..storage.contact_items import Item
-from ..storage.tables import notes
 from .bodies import required_text
 from .contact_items import Kind
+from .storage.contact_items import Item
+from .storage.tables import notes
 
 
 def _shown(note: Item) -> dict[str, object]:

@@ -14,14 +14,14 @@ from sqlalchemy import Connection
 from private_integrations.contract import rfc3339
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage import object_fields as stored
-from ..storage.database import Write
-from ..storage.object_fields import ObjectField
-from ..tokens import new_id
+from ..storage.sqlite.database import Write
+from ..tokens.format import new_id
 from .answers import CUSTOM_FIELD_TAKEN, SUCCEEDED, not_found
 from .bodies import Check, invalid
 from .keys import key_of, named
 from .requests import Request
+from .storage import object_fields as stored
+from .storage.object_fields import ObjectField
 
 _OBJECT_KEY = re.compile(r"business|custom_objects?\.[a-z0-9_]+")
 _FIELD_NAME = re.compile(r"[a-z0-9_]+")

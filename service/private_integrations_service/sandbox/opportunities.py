@@ -10,18 +10,18 @@ from sqlalchemy import Connection
 from private_integrations.contract import rfc3339
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage import opportunities as stored
-from ..storage.contact_items import list_items
-from ..storage.contacts import contact_by_id
-from ..storage.opportunities import Found, Opportunity
-from ..storage.pipelines import Pipeline, pipeline_by_id
-from ..storage.tables import notes, tasks
-from ..tokens import new_id
+from ..tokens.format import new_id
 from .answers import SUCCEEDED, not_found
 from .contact_fields import custom_fields
 from .notes import NOTES
 from .opportunity_search import meta, read_search
 from .requests import Request
+from .storage import opportunities as stored
+from .storage.contact_items import list_items
+from .storage.contacts import contact_by_id
+from .storage.opportunities import Found, Opportunity
+from .storage.pipelines import Pipeline, pipeline_by_id
+from .storage.tables import notes, tasks
 from .tasks import TASKS
 
 _CHECKS = MappingProxyType({"customFields": custom_fields})

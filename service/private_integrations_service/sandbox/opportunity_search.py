@@ -8,14 +8,14 @@ from types import MappingProxyType
 from urllib.parse import urlencode
 
 from ..authorizer.replies import Refusal
-from ..storage.contacts import Position
-from ..storage.opportunities import Found, Order, Selection
-from ..storage.tables import to_milliseconds
+from ..storage.columns import to_milliseconds
 from .bodies import invalid, one_of, searched
 from .contact_list import read_cursor
 from .instants import point_of
 from .queries import LARGEST_SKIP, flag, last, number_faults, whole_number
 from .requests import Request
+from .storage.contacts import Position
+from .storage.opportunities import Found, Order, Selection
 
 _DEFAULT_LIMIT = 20
 _LARGEST_LIMIT = 100

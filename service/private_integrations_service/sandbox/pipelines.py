@@ -3,9 +3,9 @@
 from types import MappingProxyType
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage.pipelines import Pipeline, list_pipelines
 from .bodies import invalid
 from .requests import Request
+from .storage.pipelines import Pipeline, list_pipelines
 
 
 def read_pipelines(request: Request) -> Reply | Refusal:

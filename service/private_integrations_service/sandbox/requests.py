@@ -14,7 +14,7 @@ from private_integrations.contract import rfc3339
 from ..authorizer.judge import Granted
 from ..authorizer.named_accounts import read_query
 from ..authorizer.replies import Refusal, Reply
-from ..storage.database import Database
+from ..storage.sqlite.database import Database
 from .bodies import Check, read_fields, refuse_fields, required_text
 from .shapes import Generation, OperationShapes, operation_shapes
 

@@ -1,6 +1,6 @@
 """Read what each operation takes and requires, in each generation: the vendor's names and types, as data.
 
-`data/sandbox_shapes.json` names for each operation ("POST /contacts/") its generations ("v2", "v3" or "v2 and v3"), and
+`data/shapes.json` names for each operation ("POST /contacts/") its generations ("v2", "v3" or "v2 and v3"), and
 for each of these `body`, `query` and `answer <status>`. A type there is "string", "number", "boolean", "object" or
 "any", an enumeration ("string won|lost"), an object of named types, an array of one type, or `{"one of": [types]}`.
 A `*` behind a name means that it is required.
@@ -47,8 +47,8 @@ def operation_shapes(method: str, path: str, generation: Generation) -> Operatio
 
 
 def _read_shapes() -> Mapping[str, Mapping[str, OperationShapes]]:
-    package = resources.files(__package__.rpartition(".")[0])
-    data = json.loads(package.joinpath("data/sandbox_shapes.json").read_text("utf-8"))
+    package = resources.files(__package__)
+    data = json.loads(package.joinpath("data/shapes.json").read_text("utf-8"))
     return MappingProxyType(
         {
             name: {

@@ -7,12 +7,12 @@ from typing import Any
 from private_integrations.contract import rfc3339
 
 from ..authorizer.replies import Refusal, Reply, new_trace_id
-from ..storage.contact_items import Item
-from ..storage.tables import tasks
 from .bodies import instant, required_text
 from .contact_items import Kind
 from .instants import instant_of
 from .requests import Request
+from .storage.contact_items import Item
+from .storage.tables import tasks
 
 
 def create_task(request: Request) -> Reply | Refusal:

@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection
 
+from ..access.permissions import Membership
 from ..authorizer.replies import Refusal, Reply
-from ..permissions import Membership
 from ..storage.accounts import accounts_within
 from ..storage.users import User, users_in
 from .answers import not_found

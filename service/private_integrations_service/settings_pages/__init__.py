@@ -5,14 +5,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount, Route
 
-from ..catalogue import Catalogue
+from ..access.security_log import SecurityLog, unwritten
+from ..catalogue.endpoints import Catalogue
 from ..operations.identity_provider import Provider
 from ..operations.integrations import Rules
 from ..operations.passwords import Passwords
-from ..security_log import SecurityLog, unwritten
 from ..settings import Settings
-from ..storage.activity import Activity
-from ..storage.database import Database
+from ..storage.sqlite.activity import Activity
+from ..storage.sqlite.database import Database
 from . import (
     activity,
     assets,

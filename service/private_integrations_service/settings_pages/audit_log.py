@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from ..domain import Refused
 from ..operations import audit
 from ..storage.accounts import account_by_id
 from ..storage.audit import Search, head
+from ..tokens.lifecycle import Refused
 from .fields import whole_number
 from .rendering import HEADERS
 from .visits import Visit, signed_in

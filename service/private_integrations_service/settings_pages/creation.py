@@ -13,11 +13,11 @@ from starlette.routing import Route
 
 from private_integrations.contract import Account, IntegrationRequest
 
-from ..domain import Refused
-from ..operations import by_hand
-from ..problems import status_of
+from ..http.problems import status_of
+from ..operations import manual_rotation
 from ..storage.accounts import list_accounts
 from ..storage.integrations import integration_by_external_id
+from ..tokens.lifecycle import Refused
 from .fields import faults_in, is_mark, new_mark, query_of, text
 from .integrations import LIST
 from .scope_choice import picker
@@ -85,7 +85,7 @@ def _generate(visit: Visit) -> Response | Refused:
         claim=draft.mark,
     )
     with visit.database.write(visit.now) as write:
-        made = by_hand.create(write, visit.session.user.email, request, visit.rules, actor=visit.actor)
+        made = manual_rotation.create(write, visit.session.user.email, request, visit.rules, actor=visit.actor)
     if isinstance(made, Refused):
         return _refused(visit, draft, accounts[draft.account], made)
     account = accounts[draft.account]
@@ -126,7 +126,7 @@ def _refuse_step(
 def _made_before(visit: Visit, draft: Draft) -> Response | None:
     """The page for a form that has made its integration already: its token is never shown again."""
     assert visit.session is not None
-    external_id = by_hand.own_name(visit.session.user.email, draft.mark)
+    external_id = manual_rotation.own_name(visit.session.user.email, draft.mark)
     with visit.database.read() as connection:
         found = integration_by_external_id(connection, draft.account, external_id)
     return None if found is None else visit.page("creation_done.html", integration=found)

@@ -6,13 +6,13 @@ from starlette.routing import Route
 
 from private_integrations.contract import DataWebhookRequest, Integration
 
-from ..domain import Refused
+from ..http.problems import status_of
 from ..operations import data_webhooks, webhooks
 from ..operations.data_events import DATA_EVENTS
 from ..operations.data_webhooks import Put
-from ..problems import status_of
-from ..storage.database import Write
+from ..storage.sqlite.database import Write
 from ..storage.webhooks import Endpoint
+from ..tokens.lifecycle import Refused
 from .integration import ONE, shown
 from .visits import Visit, signed_in
 from .webhooks import chosen_events, fault_of

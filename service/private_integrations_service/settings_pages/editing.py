@@ -7,9 +7,9 @@ from starlette.routing import Route
 
 from private_integrations.contract import Integration, IntegrationEdit
 
-from ..domain import Refused
+from ..http.problems import status_of
 from ..operations import integrations
-from ..problems import status_of
+from ..tokens.lifecycle import Refused
 from .fields import faults_in, query_of, text, whole_number
 from .integration import ONE, Shown, scopes_of, shown
 from .pulumi import details_line, scopes_line

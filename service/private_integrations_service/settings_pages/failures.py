@@ -8,8 +8,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..storage.database import DiskFull
-from ..storage.turn import StorageBusy
+from ..storage.sqlite.database import DiskFull
+from ..storage.sqlite.write_lock import StorageBusy
 from .rendering import html
 from .visits import Parts
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from private_integrations.contract import Account
 
-from ..catalogue import Catalogue, Endpoint
+from ..catalogue.endpoints import Catalogue, Endpoint
 
 VARIABLE = "PRIVATE_INTEGRATION_TOKEN"
 """What the token is called in the `.env` line and in the request."""

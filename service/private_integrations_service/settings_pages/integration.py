@@ -8,14 +8,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from private_integrations.contract import Account, CallerActivity, Integration, Secret
-from private_integrations.durations import format_duration
-from private_integrations.policy import DEFAULT_OVERLAP
-from private_integrations.standing import Owner, Standing, managed_by, owner_of
+from private_integrations.rotation.durations import format_duration
+from private_integrations.rotation.policy import DEFAULT_OVERLAP
+from private_integrations.rotation.status import Owner, Standing, managed_by, owner_of
 
-from ..domain import Refused
 from ..operations import activity, audit
 from ..operations.standings import standing_of
 from ..storage.accounts import account_by_id
+from ..tokens.lifecycle import Refused
 from .integrations import LIST, last_used, needs_attention, uses
 from .scope_choice import Picker, picker
 from .visits import Visit, signed_in

@@ -11,13 +11,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from private_integrations.contract import Account
-from private_integrations.standing import Standing, owner_of
+from private_integrations.rotation.status import Standing, owner_of
 
-from ..domain import Refused
 from ..operations import activity
 from ..operations.generations import LastUsed
 from ..operations.standings import standings
 from ..storage.accounts import list_accounts
+from ..tokens.lifecycle import Refused
 from .paging import PAGE, page_of
 from .scope_choice import can_write
 from .visits import Visit, signed_in

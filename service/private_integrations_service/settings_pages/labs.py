@@ -3,10 +3,10 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .. import permissions
-from ..domain import Refused
+from ..access import permissions
 from ..operations import users
 from ..storage.integrations import list_integrations
+from ..tokens.lifecycle import Refused
 from .visits import Visit, for_administrators
 
 _PAGE = "/settings/accounts/{account_id}/labs"

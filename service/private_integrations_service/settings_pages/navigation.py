@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from private_integrations.contract import Account
 
-from .. import permissions
-from ..actor import Actor
+from ..access import permissions
+from ..access.actors import Actor
 from ..operations.users import Person
 
 SECTIONS: Mapping[str, str] = MappingProxyType(

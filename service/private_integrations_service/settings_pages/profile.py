@@ -3,9 +3,9 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ..domain import Refused
+from ..access.security_log import SecurityEvent
 from ..operations import sign_in
-from ..security_log import SecurityEvent
+from ..tokens.lifecycle import Refused
 from .sign_in import BY_PROVIDER, ME, note_refused_sign_in
 from .visits import SIGN_IN, Visit, end_session, personal, start_session, when_to_repeat
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from datetime import timedelta
 
-from private_integrations.durations import format_duration
-from private_integrations.policy import Policy, rule_alone
+from private_integrations.rotation.durations import format_duration
+from private_integrations.rotation.policy import Policy, rule_alone
 
 
 def details_line(name: str, description: str) -> str:

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse
 
 from private_integrations.contract import instant_text, rfc3339
 from private_integrations.contract.characters import shown
-from private_integrations.standing import managed_by
+from private_integrations.rotation.status import managed_by
 
 from .assets import asset
 from .navigation import SECTIONS, SHOWN_ACCOUNTS, section_path

@@ -8,13 +8,13 @@ from starlette.routing import Route
 
 from private_integrations.contract import Email, Invitation, MembershipEdit, Name, fault_reason
 
-from .. import permissions
-from ..domain import Refused
+from ..access import permissions
+from ..access.security_log import SecurityEvent, who
+from ..http.problems import status_of
 from ..operations import users
 from ..operations.users import Place
-from ..problems import status_of
-from ..security_log import SecurityEvent, who
 from ..storage.users import User
+from ..tokens.lifecycle import Refused
 from .paging import page_of
 from .sign_in import HOME
 from .visits import Visit, for_administrators

@@ -10,10 +10,10 @@ from starlette.routing import Route
 
 from private_integrations.contract import LAST_GENERATION, TokenState
 
-from ..domain import Refused
-from ..operations import by_hand, generations
-from ..problems import status_of
-from ..storage.database import Write
+from ..http.problems import status_of
+from ..operations import generations, manual_rotation
+from ..storage.sqlite.database import Write
+from ..tokens.lifecycle import Refused
 from .fields import is_mark, new_mark, whole_number
 from .integration import ONE, Shown, callers_lately, in_days, shown
 from .pulumi import rotation_line
@@ -82,7 +82,7 @@ def _rotate(visit: Visit) -> Response | Refused:
         return _ask_to_rotate(visit, because, _UNREADABLE, status=422)
     assert visit.session is not None
     rotate = partial(
-        by_hand.rotate,
+        manual_rotation.rotate,
         integration_id=found.integration.id,
         generation=generation,
         email=visit.session.user.email,
@@ -108,7 +108,7 @@ def _not_rotated(visit: Visit, generation: int, mark: str, because: str, refused
     if isinstance(found, Refused):
         return found
     assert visit.session is not None
-    name = by_hand.own_name(visit.session.user.email, mark)
+    name = manual_rotation.own_name(visit.session.user.email, mark)
     if any(s.generation == generation and s.issuer == name for s in found.standing.tokens.secrets):
         return visit.page("rotated_before.html", shown=found, account=found.account, generation=generation)
     if refused.problem == "generation-used":

@@ -10,13 +10,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from private_integrations.contract import IntegrationEdit, RotationPolicy, Secret
-from private_integrations.policy import Policy, read_policy
-from private_integrations.schedules import read_schedule, zone_names
-from private_integrations.standing import Standing
+from private_integrations.rotation.policy import Policy, read_policy
+from private_integrations.rotation.schedules import read_schedule, zone_names
+from private_integrations.rotation.status import Standing
 
-from ..domain import Refused, Token
+from ..http.problems import status_of
 from ..operations import integrations
-from ..problems import status_of
+from ..tokens.lifecycle import Refused, Token
 from .editing import CHANGED_MEANWHILE, read_version, save
 from .fields import duration_text, query_of
 from .integration import ONE, Shown, in_days, shown

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
-from ..catalogue import Catalogue, Endpoint
+from ..catalogue.endpoints import Catalogue, Endpoint
 
 _READING = (".readonly", ".read")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")

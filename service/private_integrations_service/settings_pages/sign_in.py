@@ -7,10 +7,10 @@ import secrets
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from ..domain import Refused
+from ..access.security_log import SecurityEvent
 from ..operations import sign_in
 from ..operations.identity_provider import Attempt
-from ..security_log import SecurityEvent
+from ..tokens.lifecycle import Refused
 from . import browsers
 from .rendering import HEADERS
 from .visits import SIGN_IN, Visit, anybody, end_session, personal, start_session, when_to_repeat

@@ -6,13 +6,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from private_integrations.contract import SHORTEST_INACTIVITY, Inactivity, InactivityRequest
-from private_integrations.durations import format_duration, parse_duration
+from private_integrations.rotation.durations import format_duration, parse_duration
 
-from .. import permissions
-from ..domain import Refused
-from ..inactivity import LONGEST_NOTICE, WARNINGS
+from ..access import permissions
+from ..http.problems import status_of
 from ..operations import inactivity
-from ..problems import status_of
+from ..tokens.inactivity import LONGEST_NOTICE, WARNINGS
+from ..tokens.lifecycle import Refused
 from .fields import duration_text
 from .integration import in_days
 from .visits import Visit, for_administrators

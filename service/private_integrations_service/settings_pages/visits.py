@@ -14,21 +14,21 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from ..actor import Actor
-from ..domain import Refused
+from ..access.actors import Actor
+from ..access.security_log import SecurityEvent, SecurityLog, path_of, who
+from ..http.client_address import client_address, client_agent
+from ..http.problems import ProblemError, status_of
 from ..operations import sign_in, users
 from ..operations.identity_provider import Provider
 from ..operations.integrations import Rules
 from ..operations.passwords import Passwords
 from ..operations.sign_in import Browser
 from ..operations.users import Person
-from ..origins import client_address, client_agent
-from ..problems import ProblemError, status_of
-from ..security_log import SecurityEvent, SecurityLog, path_of, who
 from ..settings import Settings
-from ..storage.activity import Activity
-from ..storage.database import Database, Write
 from ..storage.sessions import Session
+from ..storage.sqlite.activity import Activity
+from ..storage.sqlite.database import Database, Write
+from ..tokens.lifecycle import Refused
 from . import browsers
 from .navigation import Menu
 from .rendering import HEADERS, NOTICES, html

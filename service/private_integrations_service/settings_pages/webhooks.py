@@ -19,12 +19,12 @@ from private_integrations.contract import (
     new_webhook_secret,
 )
 
-from ..domain import Refused
+from ..http.problems import status_of
 from ..operations import webhooks
-from ..problems import status_of
 from ..storage.accounts import account_by_id
-from ..storage.database import Write
+from ..storage.sqlite.database import Write
 from ..storage.webhooks import Endpoint
+from ..tokens.lifecycle import Refused
 from .visits import Visit, signed_in
 
 _PAGE = "/settings/accounts/{account_id}/webhooks"

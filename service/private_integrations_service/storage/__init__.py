@@ -1,1 +1,5 @@
-"""Where everything is kept: one database, one writer, rules said by the schema."""
+"""Storage: the tables, and one module of SQL statements for each noun.
+
+The statements are SQLAlchemy Core without a dialect of their own; what only one database can do lies in its own folder
+(`sqlite/`). For example: `integration_by_id(connection, integration_id, accounts)`.
+"""

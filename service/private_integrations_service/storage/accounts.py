@@ -8,7 +8,6 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from private_integrations.contract import Account
 
-from .furniture import furnish
 from .tables import accounts
 
 
@@ -39,10 +38,8 @@ def agencies_of(connection: Connection, account_ids: Collection[str]) -> dict[st
 
 
 def add_account(connection: Connection, account: Account, now: datetime) -> None:
-    """Store a new account; a sub-account begins with a pipeline, a calendar and a campaign."""
+    """Store a new account."""
     connection.execute(insert(accounts).values(**account.model_dump(), created_at=now))
-    if account.kind == "sub_account":
-        furnish(connection, account.id)
 
 
 def rename_account(connection: Connection, account_id: str, name: str) -> None:

@@ -22,13 +22,14 @@ from sqlalchemy import (
     text,
 )
 
-from private_integrations.chain import BEGINNING, DAMAGED, Head, canonical, hash_of
 from private_integrations.contract import DEPLOYMENT_AGENT, AuditEntry, Integration, rfc3339
+from private_integrations.contract.audit_chain import BEGINNING, DAMAGED, Head, canonical, hash_of
 
-from ..actor import Actor
-from ..tokens import scrubbed
-from .database import Write
-from .tables import AUDIT_IS_DAMAGED, AUDIT_TEXTS, audit, from_milliseconds
+from ..access.actors import Actor
+from ..tokens.format import scrubbed
+from .columns import from_milliseconds
+from .sqlite.database import Write
+from .tables import AUDIT_IS_DAMAGED, AUDIT_TEXTS, audit
 
 
 def record(write: Write, integration: Integration, *, actor: Actor, action: str, **detail: object) -> None:

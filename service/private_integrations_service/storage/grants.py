@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from private_integrations.rotation import is_live
+from private_integrations.rotation.decisions import is_live
 
-from .database import Database
-from .tables import from_milliseconds
+from .columns import from_milliseconds
+from .sqlite.database import Database
 
 _GRANT = """
 SELECT tokens.id, tokens.generation, tokens.role, tokens.delivered_at, tokens.expires_at, tokens.ended_at,

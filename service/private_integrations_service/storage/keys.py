@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from private_integrations.contract import Role
 
-from ..tokens import HASH_VERSION
+from ..tokens.format import HASH_VERSION
 from .tables import management_keys
 
 

@@ -1,6 +1,6 @@
 """Look up whether the service knows a management key, session or browser, before any other work on a request."""
 
-from .database import Database
+from .sqlite.database import Database
 
 _KEY = "SELECT 1 FROM management_keys WHERE digest = ?"
 _SESSION = "SELECT 1 FROM sessions WHERE digest = ?"

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
-from .database import Write
+from .sqlite.database import Write
 from .tables import webhook_attempts, webhook_deliveries
 from .webhooks import Endpoint
 

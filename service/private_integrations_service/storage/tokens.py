@@ -8,8 +8,8 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, up
 
 from private_integrations.contract import GenerationRequest, fingerprint
 
-from ..domain import Notice, Token
-from ..tokens import HASH_VERSION
+from ..tokens.format import HASH_VERSION
+from ..tokens.lifecycle import Notice, Token
 from .tables import integrations, tokens
 
 # Ended tokens of the last few generations are shown; older ones are history, kept for the audit.

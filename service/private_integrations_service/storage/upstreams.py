@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from private_integrations.contract import Verification
 
-from .database import Database
+from .sqlite.database import Database
 from .tables import upstream_credentials
 
 _SEALED = "SELECT sealed FROM upstream_credentials WHERE account_id = ?"

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from ..permissions import Membership
+from ..access.permissions import Membership
 from .tables import identities, labs_off, memberships, users
 
 

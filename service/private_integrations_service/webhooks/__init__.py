@@ -1,7 +1,4 @@
-"""Webhooks out: what waits in the outbox is signed and sent, again and again, and only to where it may go."""
+"""Webhooks: where they may go, how one is posted, and when a failed one is sent again.
 
-from .posting import Poster
-from .sender import Sender, Signer
-from .signatures import StandardSigner
-
-__all__ = ["Poster", "Sender", "Signer", "StandardSigner"]
+For example: `await Poster(destinations).post(url, headers, body)` connects only to an allowed address.
+"""

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from ..destinations import Destinations, destination, refuse_addresses
-from ..fetching import Fetcher, Limits, NoAddressError, Resolve, Target, UnreadableError
-from ..redelivery import Outcome, Tried
+from ..http.fetching import Fetcher, Limits, NoAddressError, Resolve, Target, UnreadableError
+from .destinations import Destinations, destination, refuse_addresses
+from .redelivery import Outcome, Tried
 
 
 class Poster:

@@ -4,11 +4,11 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from private_integrations_service import server
-from private_integrations_service.app import Application
+from private_integrations_service.server import serve
+from private_integrations_service.server.application import Application
 from trials.weakened_service import ahead_by
 
 if __name__ == "__main__":
     data_dir, clock_file = map(Path, sys.argv[1:])
-    server.Application = partial(Application, clock=ahead_by(clock_file))
-    server.serve(data_dir=data_dir, host="127.0.0.1", port=0, say=partial(print, flush=True), workers=2)
+    serve.Application = partial(Application, clock=ahead_by(clock_file))
+    serve.serve(data_dir=data_dir, host="127.0.0.1", port=0, say=partial(print, flush=True), workers=2)

@@ -8,8 +8,8 @@ from pathlib import Path
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import AccountRequest, IntegrationRequest, UpstreamRequest, new_sealing_key
-from private_integrations_service.catalogue import Catalogue
-from private_integrations_service.tokens import new_id
+from private_integrations_service.catalogue.endpoints import Catalogue
+from private_integrations_service.tokens.format import new_id
 from throwaway import Service, running_service
 
 COVERED = (

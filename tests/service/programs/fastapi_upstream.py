@@ -1,4 +1,4 @@
-"""An upstream on FastAPI, for tests/service/test_real_upstreams.py: answers with what it read of the request."""
+"""A FastAPI upstream for tests/service/gateway/test_real_upstreams.py: answers with what it read of the request."""
 
 import socket
 import sys

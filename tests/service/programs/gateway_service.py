@@ -8,15 +8,15 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from private_integrations_service import server
 from private_integrations_service.gateway import GatewayLimits
+from private_integrations_service.server import serve
 
 
 def main(data_dir, upstream, sealing_keys, limits):
     """Serve on a free port until told to stop."""
     given = json.loads(limits)
     GatewayLimits.of = lambda settings: GatewayLimits(**given)
-    server.serve(
+    serve.serve(
         data_dir=Path(data_dir),
         host="127.0.0.1",
         port=0,

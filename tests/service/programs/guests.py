@@ -11,15 +11,15 @@ from urllib.parse import urlencode, urlsplit
 from argon2 import Parameters, Type
 
 from private_integrations.contract import UserRequest
-from private_integrations_service.actor import Actor
-from private_integrations_service.catalogue import Catalogue
+from private_integrations_service.access.actors import Actor
+from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.operations import sign_in, users
 from private_integrations_service.operations.passwords import Passwords
 from private_integrations_service.settings import Settings
 from private_integrations_service.settings_pages import settings_pages
 from private_integrations_service.storage import users as stored_users
-from private_integrations_service.storage.activity import Activity
-from private_integrations_service.storage.database import Database
+from private_integrations_service.storage.sqlite.activity import Activity
+from private_integrations_service.storage.sqlite.database import Database
 
 HOST = "127.0.0.1:8750"
 HOME = "/settings/private-integrations"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from sqlalchemy import event
 
-from private_integrations_service import server
-from private_integrations_service.app import Application
+from private_integrations_service.server import serve
+from private_integrations_service.server.application import Application
 
 
 class Killable(Application):
@@ -65,13 +65,13 @@ class Killable(Application):
 
 
 if __name__ == "__main__":
-    server.Application = Killable
+    serve.Application = Killable
     say = partial(print, flush=True)
     workers = int(sys.argv[1]) if sys.argv[1:] else 1
     for folder in sys.stdin:
         service = os.fork()
         if not service:
             say(os.getpid())
-            server.serve(data_dir=Path(folder.strip()), host="127.0.0.1", port=0, say=say, workers=workers)
+            serve.serve(data_dir=Path(folder.strip()), host="127.0.0.1", port=0, say=say, workers=workers)
             os._exit(0)
         say(f"ended {os.waitstatus_to_exitcode(os.waitpid(service, 0)[1])}")

@@ -1,5 +1,5 @@
 <?php
-// An upstream on PHP's own server, for tests/service/test_real_upstreams.py: answers with what PHP read of the request.
+// An upstream on PHP's own server, for tests/service/gateway/test_real_upstreams.py: answers with what PHP read of the request.
 $raw = file_get_contents('php://input');
 $body = json_decode($raw, true);
 header('Content-Type: application/json');

@@ -1,0 +1,75 @@
+"""What others changed of an integration since the last run: compared, and said in words. Nothing is asked here."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ..contract import AuditEntry, Integration, instant_text
+from ..rotation.policy import Policy
+from .declaration import Properties, is_unknown
+from .plan import wire_policy
+
+EDITABLE = ("name", "description", "scopes", "rotation")
+"""What can be changed in place."""
+
+_LONGEST_QUOTE = 60
+
+
+def left_alone(declared: Properties) -> list[str]:
+    """The inputs that the program leaves to others, by the option `ignore_changes`."""
+    return list(declared.get("ignored_changes", []))
+
+
+def unlike(live: Integration, props: Properties) -> list[str]:
+    """What the service has otherwise than these inputs, and nobody has left to others."""
+    return [field for field in EDITABLE if field not in left_alone(props) and not _agrees(live, props, field)]
+
+
+def changed_since(state: Properties, declared: Properties, live: Integration) -> list[str]:
+    """What the service has otherwise than both the last run left it and the program declares it."""
+    return [field for field in unlike(live, declared) if not _agrees(live, state, field)]
+
+
+def in_words(fields: Iterable[str], state: Properties, live: Integration, edits: Sequence[AuditEntry]) -> str:
+    """Who changed these fields and when; `edits` is what the audit log has of it, the last one first."""
+    return "; ".join(f"{field}: {_told(field, state, live, edits)}" for field in fields)
+
+
+def _agrees(live: Integration, props: Properties, field: str) -> bool:
+    if is_unknown(props.get(field)):
+        return False
+    if field == "rotation":
+        try:
+            return wire_policy(props) == live.rotation
+        except ValueError:
+            # The state may have a rule that was accepted once; what it meant then can't be compared any more.
+            return True
+    return bool(_held(props, field) == getattr(live, field))
+
+
+def _held(props: Properties, field: str) -> Any:
+    if field == "scopes":
+        return sorted(props["scopes"])
+    return props.get(field, "")
+
+
+def _told(field: str, state: Properties, live: Integration, edits: Sequence[AuditEntry]) -> str:
+    edit = next((edit for edit in edits if field in edit.detail.get("changed", ())), None)
+    if edit is None or edit.instant is None:
+        return f"somebody {_change(field, state, live)}, at the latest at {instant_text(live.updated_at)}"
+    who = f"{edit.who} (a deployment)" if edit.kind == "deployment" else edit.who
+    return f"{who} {_change(field, state, live)} at {instant_text(edit.instant)}"
+
+
+def _change(field: str, state: Properties, live: Integration) -> str:
+    if field == "scopes":
+        before, now = set(state["scopes"]), set(live.scopes)
+        parts = (("added", now - before), ("removed", before - now))
+        return " and ".join(f"{verb} {', '.join(sorted(some))}" for verb, some in parts if some)
+    if field == "rotation":
+        return f"changed it to {Policy.from_the_wire(live.rotation).in_words}" if live.rotation else "removed it"
+    return f"changed it to {_quoted(getattr(live, field))}"
+
+
+def _quoted(text: str) -> str:
+    line = " ".join(text.split())
+    return f'"{line}"' if len(line) <= _LONGEST_QUOTE else f'"{line[: _LONGEST_QUOTE - 1]}…"'

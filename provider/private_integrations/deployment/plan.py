@@ -1,0 +1,124 @@
+"""What the next deployment will do with a token, and what is seen of it: inputs and outputs from the service's word."""
+
+from ..contract import RotationPolicy, Secret, rfc3339, token_fingerprint
+from ..rotation.decisions import Rotate, decide, status
+from ..rotation.policy import Policy, read_policy
+from .batched_reads import Known
+from .declaration import Properties, is_unknown
+
+ADOPTED = "adopted"
+"""The reason of a token that was taken over and not issued."""
+
+
+def declared_policy(props: Properties) -> Policy:
+    """The policy that the inputs declare, every default filled in."""
+    return read_policy(props.get("rotation") or {})
+
+
+def wire_policy(props: Properties) -> RotationPolicy | None:
+    """The policy that the inputs declare, as the service stores it; None if they declare none."""
+    return declared_policy(props).on_the_wire() if props.get("rotation") else None
+
+
+def refuse_plan(integration_id: str, known: Known | None, olds: Properties, checked: Properties) -> str | None:
+    """Say why nothing can be planned for this token, or None; `adopt` and `adopt_token` are not repeated."""
+    if known is None and not olds and "adopt" in checked:
+        return "the integration to adopt is not in the service, or this key does not reach its account"
+    if known is None:
+        return f"{integration_id} is not in the service any more; run pulumi refresh"
+    owner = known.state.external_id
+    if (olds or "adopt" not in checked) and owner != checked["external_id"]:
+        return f"{integration_id} was taken over by {owner}; remove it from this stack with pulumi state delete"
+    given = checked.get("adopt_token")
+    if given is None or is_unknown(given):
+        return None
+    present = known.state.present
+    if present is None or token_fingerprint(given) != present.fingerprint:
+        theirs = present.fingerprint if present else "none"
+        return f"adopt_token does not belong to the integration to adopt (its token's fingerprint is {theirs})"
+    return None
+
+
+def planned_generation(olds: Properties, checked: Properties, known: Known) -> Properties:
+    """The inputs `generation` and `rotation_reason`, carried over unchanged when nothing is to be done."""
+    present, policy = known.state.present, declared_policy(checked)
+    if not olds and "adopt" in checked and present is not None:
+        if not checked.get("adopt_rotate"):
+            return {"generation": present.generation, "rotation_reason": ADOPTED}
+        reason = "adopted without its token: a new one is issued" + _ending_all(policy)
+        return {"generation": known.state.last_generation + 1, "rotation_reason": reason}
+    held = int(olds.get("generation", 0))
+    decision = decide(
+        policy,
+        known.state,
+        held,
+        known.now,
+        issuer=checked["external_id"],
+        trigger_changed=_trigger_changed(olds, checked),
+    )
+    if isinstance(decision, Rotate):
+        warning = _ending_all(policy) if olds and decision.generation > held else ""
+        return {"generation": decision.generation, "rotation_reason": decision.reason + warning}
+    return {"generation": olds["generation"], "rotation_reason": olds["rotation_reason"]}
+
+
+def _ending_all(policy: Policy) -> str:
+    return "" if policy.overlap else "; overlap 0s: every older token ends at once"
+
+
+def refuse_state(integration_id: str, state: Properties, planned: Properties, known: Known | None) -> str | None:
+    """Why the state's token can't be relied on although its number is the service's, or None.
+
+    A service that was restored from an older copy may have given the same number to another token since.
+    """
+    if is_unknown(planned["generation"]) or planned["generation"] != state["generation"]:
+        return None
+    there, here = known and known.state.of_generation(int(state["generation"])), state.get("fingerprint")
+    if not there or not here or there.fingerprint == here:
+        return None
+    return (
+        f"generation {there.generation} of {integration_id} is another token in the service ({there.fingerprint}) "
+        f"than in state ({here}): one of them is from an older copy; change trigger to issue a new one"
+    )
+
+
+def is_going_back(state: Properties, planned: Properties) -> bool:
+    """Whether a cancelled rotation is followed: the planned generation is the one before that in state."""
+    return not is_unknown(planned["generation"]) and int(planned["generation"]) < int(state["generation"])
+
+
+def token_to_go_back_to(state: Properties, generation: int, known: Known | None) -> Secret | None:
+    """The secret of this generation, if the state has its token and it works; None if the state doesn't have it."""
+    found = known and known.state.of_generation(generation)
+    kept = state.get("previous_token")
+    return found if found and found.role != "ended" and kept and token_fingerprint(kept) == found.fingerprint else None
+
+
+def token_before(state: Properties, known: Known | None) -> str | None:
+    """The newest token in state that works: the one before the rotation to come; None if none does."""
+    tokens = (state.get("token"), state.get("previous_token"))
+    return next((token for token in tokens if token and known and _living(token, known)), None)
+
+
+def observed(props: Properties, known: Known) -> Properties:
+    """The outputs that the service moves: times and status of the generation in state."""
+    held, kept = known.state.of_generation(int(props["generation"])), props.get("previous_token")
+    before = _living(kept, known) if kept else None
+    return {
+        "rotated_at": rfc3339(held.issued_at) if held else props.get("rotated_at"),
+        "previous_token": kept if before else None,
+        "previous_token_expires_at": rfc3339(before.expires_at) if before and before.expires_at else None,
+        "held_until": rfc3339(known.state.held_until) if known.state.held_until else None,
+        "status": status(declared_policy(props), known.state, known.now),
+    }
+
+
+def _living(token: str, known: Known) -> Secret | None:
+    fingerprint = token_fingerprint(token)
+    return next((s for s in known.state.secrets if s.fingerprint == fingerprint and s.role != "ended"), None)
+
+
+def _trigger_changed(olds: Properties, checked: Properties) -> bool:
+    """Whether a trigger is declared that isn't the one of the last rotation; removing it is no change."""
+    trigger = (checked.get("rotation") or {}).get("trigger")
+    return bool(olds) and trigger is not None and trigger != (olds.get("rotation") or {}).get("trigger")

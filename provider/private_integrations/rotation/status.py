@@ -1,0 +1,146 @@
+"""How it stands with an integration's tokens at the service's `now`, and in which words: on both sides."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Literal
+
+from ..contract import LEAKED, UNUSED, Integration, Secret, TokenState, instant_text, rfc3339
+from .decisions import Alarm, Decision, Status, alarms, decide, due_at, in_days, status
+from .policy import Policy
+
+_WORDS: dict[Status, str] = {
+    "off": "no schedule",
+    "ok": "ok",
+    "due": "rotation due",
+    "overdue": "rotation overdue",
+    "pending": "not used yet",
+    "overlapping": "old token works",
+    "paused": "paused",
+}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An integration, its tokens and the instant at which the service said so.
+
+    What a calendar rule says is worked out once: a list asks for it several times.
+    """
+
+    integration: Integration
+    tokens: TokenState
+    now: datetime
+
+    @property
+    def newest(self) -> Secret | None:
+        """The token that the schedule counts from."""
+        return self.tokens.newest
+
+    @property
+    def live(self) -> list[Secret]:
+        """The tokens that open something."""
+        return [secret for secret in self.tokens.secrets if secret.role != "ended"]
+
+    @property
+    def rotated_at(self) -> datetime | None:
+        """When the newest token was issued."""
+        return None if self.newest is None else self.newest.issued_at
+
+    @property
+    def last_used_at(self) -> datetime | None:
+        """The last use of any token that is shown; None if none is known."""
+        return max((secret.last_used_at for secret in self.tokens.secrets if secret.last_used_at), default=None)
+
+    @cached_property
+    def next_rotation_at(self) -> datetime | None:
+        """When the rule asks for a rotation, not before the end of a hold; None without a rule."""
+        return None if self.newest is None else due_at(self.policy, self.newest.issued_at, self.tokens.held_until)
+
+    @property
+    def held_until(self) -> datetime | None:
+        """The end of the hold that a cancelled rotation began; None if none is in force."""
+        held = self.tokens.held_until
+        return held if held is not None and self.now < held else None
+
+    @property
+    def decision(self) -> Decision:
+        """What a deployment that holds the newest token would decide now."""
+        held = self.newest.generation if self.newest else self.tokens.last_generation
+        return decide(self.policy, self.tokens, held, self.now, issuer=self.tokens.external_id)
+
+    @cached_property
+    def alarms(self) -> list[Alarm]:
+        """What a person should look at."""
+        return alarms(self.policy, self.tokens, self.now)
+
+    @cached_property
+    def status(self) -> Status:
+        """The status for programs."""
+        return status(self.policy, self.tokens, self.now)
+
+    @property
+    def in_words(self) -> str:
+        """The status for people."""
+        if not self.live:
+            return "no token" if self.ended_because is None else f"no token: {self.ended_because}"
+        if self.tokens.unused is not None:
+            return f"unused, ends {in_days(self.tokens.unused.ends_at, self.now)}"
+        if self.policy.enabled and self.status == "paused" and self.held_until:
+            return f"held until {instant_text(self.held_until)}"
+        return _WORDS[self.status]
+
+    @property
+    def ended_because(self) -> str | None:
+        """Why the last token ended, if nobody used it or it leaked, and none works since."""
+        last = None if self.live else self.tokens.of_generation(self.tokens.last_generation)
+        because = (last and last.ended_because) or ""
+        return because if because == LEAKED or because.startswith(UNUSED) else None
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The declared rotation policy."""
+        return Policy.from_the_wire(self.integration.rotation)
+
+    def as_json(self) -> dict[str, Any]:
+        """The integration as on the wire, and how it stands: status, alarms, rotations, last use, announced end."""
+        return {
+            **self.integration.model_dump(mode="json"),
+            "status": self.status,
+            "alarms": [{"kind": a.kind, "since": rfc3339(a.since), "detail": a.text} for a in self.alarms],
+            "rotated_at": self.rotated_at and rfc3339(self.rotated_at),
+            "next_rotation_at": self.next_rotation_at and rfc3339(self.next_rotation_at),
+            "last_used_at": self.last_used_at and rfc3339(self.last_used_at),
+            "unused": self.tokens.unused and self.tokens.unused.model_dump(mode="json"),
+            "secrets": [secret.model_dump(mode="json") for secret in self.tokens.secrets],
+        }
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who declares an integration; `name` is `project/stack` of Pulumi, or the person's email address."""
+
+    kind: Literal["pulumi", "person", "command line", "other"]
+    name: str
+
+
+def owner_of(external_id: str) -> Owner:
+    """Who declares it, by its external id: `organization/project/stack/name`, `person/email/…`, `cli/…` or another."""
+    parts = external_id.split("/", maxsplit=3)
+    if len(parts) == 4:
+        return Owner("pulumi", f"{parts[1]}/{parts[2]}")
+    if len(parts) == 3 and parts[0] == "person":
+        return Owner("person", parts[1])
+    return Owner("command line", "") if external_id.startswith("cli/") else Owner("other", external_id)
+
+
+def managed_by(external_id: str) -> str:
+    """The same in a few words: `Pulumi project/stack`, the person, `command line`, or the external id itself."""
+    owner = owner_of(external_id)
+    if owner.kind == "pulumi":
+        return f"Pulumi {owner.name}"
+    return owner.name or owner.kind
+
+
+def in_pulumi(integration: Integration) -> bool:
+    """Whether a Pulumi program declares this integration."""
+    return owner_of(integration.external_id).kind == "pulumi"

@@ -1,0 +1,114 @@
+"""Work that is done again and again beside the requests, by one process of the service at a time.
+
+Who holds `jobs.lock` leads. The kernel gives a dead process's lock free, so a leader that is killed is followed by
+another process within seconds. The schedule is in memory: a job looks into the tables for what is to be done, so
+nothing is lost with it, and no stored schedule (APScheduler pickles its own) makes writing to the database a way to
+run code.
+"""
+
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+
+from ..private_files import open_private
+
+LOCK_NAME = "jobs.lock"
+
+# Between two looks at whether the leader has died.
+_AGAIN = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something to do `every` so often, beginning at once; `run` is given the present instant.
+
+    It is not begun again while it runs. Repeating it, or killing it in the middle, must do no harm.
+    """
+
+    name: str
+    every: timedelta
+    run: Callable[[datetime], object]
+
+
+class Jobs:
+    """The jobs of a data folder: run here as soon as no other process runs them.
+
+    `clock` gives the present instant. Made and started in the process that is to run them: neither threads nor the
+    lock cross a fork.
+    """
+
+    def __init__(self, folder: Path, jobs: Sequence[Job], clock: Callable[[], datetime]) -> None:
+        self._file = folder / LOCK_NAME
+        self._jobs = jobs
+        self._clock = clock
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._take_part, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        """Take part."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Let what runs come to its end, and leave the rest to others; does nothing if it was never started."""
+        self._end.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _take_part(self) -> None:
+        try:
+            descriptor = open_private(self._file, os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            _log.error("jobs don't run: %s can't be used: %s", self._file, error.strerror)
+            return
+        try:
+            while not _taken(descriptor):
+                if self._end.wait(_AGAIN):
+                    return
+            self._lead()
+        finally:
+            os.close(descriptor)
+
+    def _lead(self) -> None:
+        scheduler = BackgroundScheduler(
+            # All it would say is that a job takes longer than its interval, which is how it shall be.
+            logger=logging.Logger("scheduler", logging.CRITICAL),
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(max(1, len(self._jobs)))},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        # The scheduler's own clock, which is the wall's whatever the service's clock says.
+        at_once = datetime.now(UTC)  # noqa: TID251
+        for job in self._jobs:
+            trigger = IntervalTrigger(seconds=job.every.total_seconds(), timezone=UTC)
+            scheduler.add_job(self._run, trigger, (job,), name=job.name, next_run_time=at_once)
+        scheduler.start()
+        self._end.wait()
+        scheduler.shutdown(wait=True)
+
+    def _run(self, job: Job) -> None:
+        if self._end.is_set():
+            return
+        try:
+            job.run(self._clock())
+        except Exception as error:
+            # The kind only: a message could quote a statement with its values.
+            _log.error("job %r failed: %s; it runs again in %s", job.name, type(error).__name__, job.every)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,136 @@
+"""The sender: takes what is due from the outbox to its endpoints, one message of an endpoint at a time.
+
+One process sends, the leader of the jobs, and what it has in hand it knows by itself: the lock that makes it the
+leader is its lease. A sender that is killed leaves what it had in hand waiting, and whoever leads next sends it again.
+"""
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..http.fetching import Interrupted
+from ..operations.deliveries import Due, next_due, record
+from ..sealing import SealBroken
+from ..storage.sqlite.database import Database
+from ..storage.webhooks import Endpoint, Kind, endpoints_with_due
+from ..webhooks.posting import Poster
+from ..webhooks.redelivery import Tried
+
+Signer = Callable[[Endpoint, str, datetime, bytes], Mapping[str, str]]
+"""Gives the headers that prove where a message is from: to an endpoint, its id, instant and body; raises SealBroken."""
+
+PROMPT = 24
+RELUCTANT = 8
+OF_AN_ACCOUNT = 4
+"""How many endpoints are served at once: those that answer well, those that don't, and of one account at most."""
+
+# An endpoint that takes longer is served among those that don't answer well: milliseconds.
+_SLOW = 3000
+# Then other endpoints have their turn: messages.
+_TURN = 100
+# Seconds, when what came of an attempt can't be stored: a full disk must not make us repeat a message without end.
+_PAUSE = 60
+
+_log = logging.getLogger(__name__)
+
+
+class Sender:
+    """Sends what is due at each `run`, in threads of its own; `clock` gives the present instant."""
+
+    def __init__(
+        self,
+        database: Database,
+        poster: Poster,
+        signers: Mapping[Kind, Signer],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._poster = poster
+        self._signers = signers
+        self._clock = clock
+        self._end = threading.Event()
+        self._lock = threading.Lock()
+        self._recording = threading.Lock()
+        self._pools = tuple(ThreadPoolExecutor(size, "webhooks") for size in (PROMPT, RELUCTANT))
+        self._served: dict[str, tuple[str, bool]] = {}
+        self._turns: dict[str, int] = {}
+        self._slow: set[str] = set()
+
+    def run(self, now: datetime) -> None:
+        """Begin to serve the endpoints for which something is due, as far as there is room."""
+        with self._database.read() as connection:
+            waiting = endpoints_with_due(connection, max(now, self._database.high_water))
+        # Whoever had a turn goes behind the others, or a few with much to take would keep them from theirs.
+        for endpoint in sorted(waiting, key=lambda endpoint: self._turns.get(endpoint.id, 0)):
+            self._begin(endpoint, reluctant=endpoint.failing_since is not None or endpoint.id in self._slow)
+
+    def close(self) -> None:
+        """Send nothing more and break off what is on its way: it goes out again when the service runs again."""
+        with self._lock:
+            self._end.set()
+        self._poster.close()
+        for pool in self._pools:
+            pool.shutdown(wait=True)
+
+    def _begin(self, endpoint: Endpoint, *, reluctant: bool) -> None:
+        """Serve an endpoint in a thread, if there is room for it and it isn't being served."""
+        with self._lock:
+            if self._end.is_set() or endpoint.id in self._served or endpoint.kind not in self._signers:
+                return
+            served = self._served.values()
+            of_account = sum(account == endpoint.account_id for account, _ in served)
+            of_pool = sum(pool == reluctant for _, pool in served)
+            if of_account >= OF_AN_ACCOUNT or of_pool >= (RELUCTANT if reluctant else PROMPT):
+                return
+            self._served[endpoint.id] = (endpoint.account_id, reluctant)
+            self._turns[endpoint.id] = max(self._turns.values(), default=0) + 1
+            self._pools[reluctant].submit(self._serve, endpoint.id)
+
+    def _serve(self, endpoint_id: str) -> None:
+        try:
+            for _ in range(_TURN):
+                if self._end.is_set() or not self._send_next(endpoint_id):
+                    break
+        except Interrupted:
+            """It is still waiting."""
+        except SQLAlchemyError as error:
+            _log.error("webhook %s waits: the database failed (%s)", endpoint_id, type(error).__name__)
+            self._end.wait(_PAUSE)
+        except Exception as error:
+            # The kind only: a message could quote what was sent.
+            _log.error("webhook %s failed: %s", endpoint_id, type(error).__name__)
+            self._end.wait(_PAUSE)
+        finally:
+            with self._lock:
+                del self._served[endpoint_id]
+
+    def _send_next(self, endpoint_id: str) -> bool:
+        """Send what has waited longest, if anything is due; whether it was accepted, so that more may follow."""
+        now = self._clock()
+        with self._database.read() as connection:
+            due = next_due(connection, endpoint_id, max(now, self._database.high_water))
+        if due is None:
+            return False
+        tried = self._try(due, now)
+        if tried.milliseconds >= _SLOW:
+            self._slow.add(endpoint_id)
+        else:
+            self._slow.discard(endpoint_id)
+        # One at a time waits for the writers' turn: the places to wait are for those who make changes.
+        with self._recording, self._database.write(self._clock(), verdicts=False) as write:
+            record(write, due, tried, random.random())  # noqa: S311 - spreads attempts, guards nothing
+        return tried.outcome == "accepted"
+
+    def _try(self, due: Due, now: datetime) -> Tried:
+        delivery = due.delivery
+        sign = self._signers[due.endpoint.kind]
+        try:
+            signed = sign(due.endpoint, delivery.message_id, now, delivery.body)
+        except SealBroken:
+            return Tried("secret-sealed")
+        return self._poster.post(due.endpoint.url, {**delivery.headers, **signed}, delivery.body)

@@ -1,0 +1,48 @@
+"""Who may call the management API: the key behind a request, and what its role allows."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from private_integrations.contract import KEY_PREFIX, digest_of
+from private_integrations.rotation.acceptance import refuse_writing
+
+from ..access.actors import Actor
+from ..storage.keys import ManagementKey, key_with_digest
+from ..tokens.lifecycle import Refused
+
+_READING = frozenset({"GET", "HEAD"})
+
+
+def identify(connection: Connection, presented: str | None, now: datetime) -> ManagementKey | Refused:
+    """The live key that was presented, or why there is none; no part of what was sent is repeated."""
+    if not presented:
+        return Refused("key-missing", "send a management key: Authorization: Bearer pmk-…")
+    if not presented.startswith(KEY_PREFIX):
+        return Refused("key-unknown", "this is not a management key (those begin with pmk-)")
+    key = key_with_digest(connection, digest_of(presented))
+    if key is None:
+        return Refused("key-unknown", "this management key is not known here")
+    if not key.is_live(now):
+        return Refused("key-ended", f"management key {key.name} has expired or was revoked", {"key": key.id})
+    return key
+
+
+def actor_of(key: ManagementKey, address: str, agent: str) -> Actor:
+    """The key as operations know it; names may be given again once a key has ended, ids never."""
+    return Actor(f"key/{key.name}/{key.id}", key.accounts, address, agent)
+
+
+def refuse_method(key: ManagementKey, method: str) -> Refused | None:
+    """Why the key's role forbids this method, or None: a viewer only reads, an introspector does not even that."""
+    refusal = refuse_writing(key.role, key.name)
+    if refusal is None or (key.role == "viewer" and method in _READING):
+        return None
+    return Refused("key-not-allowed", refusal)
+
+
+def refuse_administration(key: ManagementKey, of: str) -> Refused | None:
+    """Why this key may not manage these things, such as `keys`, or None: only an admin's may."""
+    if key.role == "admin":
+        return None
+    return Refused("key-not-allowed", f"management key {key.name} is a {key.role}'s; only an admin's manages {of}")

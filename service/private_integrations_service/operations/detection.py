@@ -1,0 +1,138 @@
+"""What nobody does but time: rotations that have become due or overdue, and tokens whose overlap has ended.
+
+A job looks at how things stand and tells the webhooks of each occurrence once, in one transaction with the note that it
+was told. Something that is due while nobody is subscribed is told to the first who subscribes.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from private_integrations.contract import Integration, TokenState, rfc3339
+from private_integrations.rotation.decisions import due_since, status
+from private_integrations.rotation.policy import Policy
+
+from ..access.actors import Actor
+from ..storage import announced, integrations, tokens, webhooks
+from ..storage.accounts import list_accounts
+from ..storage.sqlite.database import Database, Write
+from ..tokens.lifecycle import OVERLAP_ENDED
+from .activity import RefusedScope
+from .events import announce, tell_end
+from .generations import token_states
+
+_SERVICE = Actor("service")
+_PAGE = 500
+_RETIRED = "token.retired"
+_REFUSED = "scope.refused_often"
+
+OFTEN = 20
+"""So many refused requests in a day are told of."""
+
+
+def tell_due(database: Database, now: datetime) -> None:
+    """Tell of rotations that became due or overdue by `now`."""
+    found = []
+    with database.read() as connection:
+        now = max(now, database.high_water)
+        for page in _watched(connection):
+            for integration, event, _ in _untold(connection, page, now):
+                if webhooks.subscribed(connection, integration.account, "service", event):
+                    found.append(integration.id)
+    for start in range(0, len(found), _PAGE):
+        with database.write(now, verdicts=False) as write:
+            # Anew: what was found may have been rotated meanwhile.
+            chosen = integrations.list_integrations(write.connection, ids=found[start : start + _PAGE], limit=_PAGE)
+            for integration, event, due in _untold(write.connection, chosen, write.now):
+                _tell(write, integration, event, due)
+
+
+def tell_run_out(database: Database, now: datetime) -> None:
+    """Tell of tokens whose overlap ended by `now`, since the last time."""
+    with database.read() as connection:
+        now = max(now, database.high_water)
+        if not tokens.run_out(connection, announced.told_until(connection, _RETIRED), now):
+            return
+    with database.write(now, verdicts=False) as write:
+        since = announced.told_until(write.connection, _RETIRED)
+        for integration_id, token in tokens.run_out(write.connection, since, write.now):
+            integration = integrations.integration_by_id(write.connection, integration_id)
+            assert integration is not None, "it is not deleted"
+            tell_end(write, integration, token, because=OVERLAP_ENDED, actor=_SERVICE)
+        announced.note_until(write.connection, _RETIRED, write.now)
+
+
+def tell_refused_often(database: Database, refused: Iterable[RefusedScope], now: datetime) -> None:
+    """Tell of scopes for whose lack so many requests were refused of late, each once a day in UTC."""
+    today = max(now, database.high_water).replace(hour=0, minute=0, second=0, microsecond=0)
+    found = [(one.integration_id, one.scope, f"{_REFUSED} {one.scope}", one.requests) for one in refused]
+    with database.read() as connection:
+        told = announced.told_occurrences(connection, [integration_id for integration_id, *_ in found])
+    fresh = [one for one in found if told.get((one[0], one[2])) != today]
+    if not fresh:
+        return
+    with database.write(now, verdicts=False) as write:
+        for integration_id, scope, name, count in fresh:
+            integration = integrations.integration_by_id(write.connection, integration_id)
+            # It may be deleted by now, or have got what it lacked.
+            if integration is None or scope in integration.scopes:
+                continue
+            told_somebody = announce(
+                write,
+                _REFUSED,
+                account=integration.account,
+                integration=integration,
+                actor=_SERVICE.name,
+                scope=scope,
+                requests=count,
+            )
+            if told_somebody:
+                announced.note_occurrence(write.connection, integration_id, name, today)
+
+
+def _watched(connection: Connection) -> Iterator[list[Integration]]:
+    """The integrations of accounts that have somebody to tell, by pages."""
+    endpoints = webhooks.all_endpoints(connection, kind="service")
+    own = {endpoint.account_id for endpoint in endpoints}
+    agencies = {endpoint.account_id for endpoint in endpoints if endpoint.sub_accounts}
+    below = {account.id for account in list_accounts(connection) if account.agency_id in agencies}
+    after, among = "", own | below
+    while page := integrations.list_integrations(connection, accounts=among, after=after, limit=_PAGE):
+        yield page
+        after = page[-1].id
+
+
+def _untold(
+    connection: Connection, found: list[Integration], now: datetime
+) -> Iterator[tuple[Integration, str, datetime]]:
+    """Which of these integrations are due or overdue, since when, and nobody was told."""
+    told = announced.told_occurrences(connection, [integration.id for integration in found])
+    for integration, state in zip(found, token_states(connection, found, now), strict=True):
+        for event, due in _standing(integration, state, now):
+            if told.get((integration.id, event)) != due:
+                yield integration, event, due
+
+
+def _standing(integration: Integration, state: TokenState, now: datetime) -> Iterator[tuple[str, datetime]]:
+    policy = Policy.from_the_wire(integration.rotation)
+    due = due_since(policy, state, now)
+    if due is not None:
+        yield "rotation.due", due
+        if status(policy, state, now) == "overdue":
+            yield "rotation.overdue", due
+
+
+def _tell(write: Write, integration: Integration, event: str, due: datetime) -> None:
+    rule = Policy.from_the_wire(integration.rotation).rule
+    told = announce(
+        write,
+        event,
+        account=integration.account,
+        integration=integration,
+        actor=_SERVICE.name,
+        due_at=rfc3339(due),
+        rule=rule,
+    )
+    if told:
+        announced.note_occurrence(write.connection, integration.id, event, due)

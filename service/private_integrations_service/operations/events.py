@@ -1,0 +1,79 @@
+"""Tell webhook endpoints what happened, in the transaction in which it happens."""
+
+import json
+from collections.abc import Iterable
+
+from private_integrations.contract import Integration, rfc3339
+
+from ..access.actors import Actor
+from ..storage.outbox import add_delivery
+from ..storage.sqlite.database import Write
+from ..storage.webhooks import subscribed
+from ..tokens.format import new_id
+from ..tokens.lifecycle import OVERLAP_ENDED, Token
+
+
+def announce(write: Write, event: str, *, account: str, integration: Integration | None = None, **data: object) -> bool:
+    """Store an event for every service endpoint that is subscribed to it; whether there is one.
+
+    `data` is JSON: names, numbers and fingerprints, never a token. Agency endpoints with `sub_accounts` get the
+    events of the agency's sub-accounts too.
+    """
+    endpoints = subscribed(write.connection, account, "service", event)
+    if not endpoints:
+        return False
+    about = {"account": account}
+    if integration is not None:
+        about |= {
+            "integration_id": integration.id,
+            "integration_name": integration.name,
+            "external_id": integration.external_id,
+        }
+    payload = {"type": event, "timestamp": rfc3339(write.now), "data": {**about, **data}}
+    body = json.dumps(payload, separators=(",", ":")).encode()
+    message_id = new_id("msg_")
+    for endpoint in endpoints:
+        add_delivery(write, endpoint, message_id, event, body)
+    return True
+
+
+def tell_delivered(write: Write, integration: Integration, changed: Iterable[Token], *, actor: Actor) -> None:
+    """Tell of the token among these that was used or acknowledged just now, and until when older ones work."""
+    changed = list(changed)
+    for token in changed:
+        if token.delivered_at == write.now and token.superseded_by is None:
+            superseded = [other for other in changed if other.superseded_by == token.generation]
+            announce(
+                write,
+                "rotation.delivered",
+                account=integration.account,
+                integration=integration,
+                actor=actor.name,
+                generation=token.generation,
+                fingerprint=token.fingerprint,
+                previous=[
+                    {"generation": other.generation, "expires_at": other.expires_at and rfc3339(other.expires_at)}
+                    for other in superseded
+                ],
+            )
+
+
+def tell_retired(write: Write, integration: Integration, changed: Iterable[Token], *, actor: Actor) -> None:
+    """Tell of the tokens among these that were ended; of those whose time ran out, a job tells (`noticing`)."""
+    for token in changed:
+        if token.ended_because is not None and token.ended_because != OVERLAP_ENDED:
+            tell_end(write, integration, token, because=token.ended_because, actor=actor)
+
+
+def tell_end(write: Write, integration: Integration, token: Token, *, because: str, actor: Actor) -> None:
+    """Tell that a token opens nothing any more."""
+    announce(
+        write,
+        "token.retired",
+        account=integration.account,
+        integration=integration,
+        actor=actor.name,
+        generation=token.generation,
+        fingerprint=token.fingerprint,
+        because=because,
+    )

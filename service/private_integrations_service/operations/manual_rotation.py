@@ -1,0 +1,87 @@
+"""What a person does who has no deployment: create an integration together with its first token, and rotate one."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from private_integrations.contract import GenerationRequest, Integration, IntegrationRequest, IssuedToken
+from private_integrations.rotation.policy import Policy
+
+from ..access.actors import Actor
+from ..storage.sqlite.database import Write
+from ..tokens.lifecycle import Refused
+from . import generations, integrations
+from .integrations import Rules
+
+# Characters that an external id or an issuer has no other meaning for; a slash would be a level of its own.
+_OTHERS = re.compile(r"[^A-Za-z0-9._@+-]")
+
+
+@dataclass(frozen=True)
+class Created:
+    """A new integration and its first token, which is in this value and nowhere else."""
+
+    integration: Integration
+    issued: IssuedToken = field(repr=False)
+
+
+def own_name(email: str, action: str) -> str:
+    """What a person's integrations and rotations are called by: as external id, and as issuer; one for each action."""
+    return f"person/{_OTHERS.sub('-', email)}/{action}"
+
+
+def create(write: Write, email: str, request: IntegrationRequest, rules: Rules, *, actor: Actor) -> Created | Refused:
+    """Create an integration and issue its first token, both or neither.
+
+    `request.claim` is the mark of this one action. A repetition is refused as `claim-used`: the token was shown.
+    """
+    declared = integrations.declare(write, own_name(email, request.claim), request, rules, actor=actor)
+    if isinstance(declared, Refused):
+        return declared
+    if not declared.created:
+        return Refused("claim-used", f"{declared.integration.id} was created by this form before")
+    overlap = Policy.from_the_wire(request.rotation).overlap
+    issued = _issue(write, declared.integration.id, 1, email, request.claim, rules, overlap, "created", actor)
+    return issued if isinstance(issued, Refused) else Created(declared.integration, issued)
+
+
+def rotate(
+    write: Write,
+    integration_id: str,
+    generation: int,
+    *,
+    email: str,
+    action: str,
+    overlap: timedelta,
+    reason: str,
+    rules: Rules,
+    actor: Actor,
+) -> IssuedToken | Refused:
+    """Issue the generation that the person saw as the next one; a new token that nobody has used gives way to it.
+
+    `action` is the mark of this one action: its repetition is refused, like a generation that somebody else took.
+    """
+    return _issue(write, integration_id, generation, email, action, rules, overlap, reason, actor)
+
+
+def _issue(
+    write: Write,
+    integration_id: str,
+    generation: int,
+    email: str,
+    action: str,
+    rules: Rules,
+    overlap: timedelta,
+    reason: str,
+    actor: Actor,
+) -> IssuedToken | Refused:
+    request = GenerationRequest(
+        issuer=own_name(email, action),
+        run=action,
+        attempt=1,
+        replace_pending=True,
+        overlap_seconds=int(overlap.total_seconds()),
+        reason=reason,
+    )
+    limit = rules.settings.superseded_tokens
+    return generations.issue(write, integration_id, generation, request, limit, actor=actor)

@@ -1,0 +1,35 @@
+"""Locations as a token may find them."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from private_integrations.contract import Account
+
+from ...storage.tables import accounts
+
+
+@dataclass(frozen=True)
+class LocationSearch:
+    """A page of the locations that an account reaches: its own if it is an agency, otherwise itself.
+
+    `agency_id`, if given, is the agency that they must belong to.
+    """
+
+    account_id: str
+    agency_id: str | None
+    skip: int
+    limit: int
+    descending: bool
+
+
+def find_locations(connection: Connection, search: LocationSearch) -> list[Account]:
+    """The locations of the page, by name."""
+    reached = (accounts.c.id == search.account_id) | (accounts.c.agency_id == search.account_id)
+    query = select(accounts).where(accounts.c.kind == "sub_account", reached)
+    if search.agency_id is not None:
+        query = query.where(accounts.c.agency_id == search.agency_id)
+    columns = (accounts.c.name, accounts.c.id)
+    order = [column.desc() for column in columns] if search.descending else columns
+    rows = connection.execute(query.order_by(*order).limit(search.limit).offset(search.skip))
+    return [Account(id=row.id, name=row.name, kind=row.kind, agency_id=row.agency_id) for row in rows]

@@ -1,0 +1,141 @@
+"""The doors of the management API and the pages: requests without a known credential wait there, before any work."""
+
+import asyncio
+from collections.abc import Callable
+from http.cookies import CookieError, SimpleCookie
+
+import pysqlite3.dbapi2 as sqlite
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from private_integrations.contract import KEY_PREFIX, digest_of
+
+from ..http.client_address import Networks, client_address
+from ..http.client_connections import Clients
+from ..http.fair_shares import Owner
+from ..http.rate_limiter import RateLimiter, UnknownClients
+from ..storage.known_credentials import KnownCredentials
+
+OwnerOf = Callable[[Scope], Owner | None]
+"""Find the owner of a request's credential, if the service knows it."""
+
+
+def _never(_: str) -> bool:
+    return False
+
+
+# A browser sends far less; longer headers are not read.
+_LONGEST_COOKIES = 8192
+
+
+class Door:
+    """Let a request with a known credential through within its share, and any other request in its turn.
+
+    A request that is not let through gets the `refusal`. `free` paths cost so little that they are served at once.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        owner_of: OwnerOf,
+        clients: Clients,
+        unknown: UnknownClients,
+        refusal: ASGIApp,
+        trusted: Networks = (),
+        free: Callable[[str], bool] = _never,
+    ) -> None:
+        self._app = app
+        self._owner_of = owner_of
+        self._clients = clients
+        self._unknown = unknown
+        self._refusal = refusal
+        self._trusted = trusted
+        self._free = free
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request over HTTP; its body is not read before."""
+        if self._free(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        owner = self._owner_of(scope)
+        if owner is None:
+            has_turn = await self._unknown.turn(client_address(scope, self._trusted))
+            await (self._app if has_turn else self._refusal)(scope, receive, send)
+        elif self._clients.begin(scope, owner) is not None:
+            await self._refusal(scope, receive, send)
+        else:
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                self._clients.end(scope, owner)
+
+
+class Repeated:
+    """Asks an application as often as the limit allows, and in between repeats its last answer: for health checks."""
+
+    def __init__(self, app: ASGIApp, limit: RateLimiter) -> None:
+        self._app = app
+        self._limit = limit
+        self._last: list[Message] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request over HTTP."""
+        now = asyncio.get_running_loop().time()
+        if self._last and self._limit.wait(now):
+            for message in self._last:
+                await send(message)
+            return
+        self._limit.take(now)
+        messages: list[Message] = []
+
+        async def noting(message: Message) -> None:
+            messages.append(message)
+            await send(message)
+
+        await self._app(scope, receive, noting)
+        self._last = messages
+
+
+def owner_by_key(known: KnownCredentials) -> OwnerOf:
+    """Find the owner of a request by its management key."""
+
+    def owner_of(scope: Scope) -> Owner | None:
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                presented = value.decode("latin-1").partition(" ")[2].strip()
+                return _owner("management", known.has_key, presented) if presented.startswith(KEY_PREFIX) else None
+        return None
+
+    return owner_of
+
+
+def owner_by_session(known: KnownCredentials) -> OwnerOf:
+    """Find the owner of a request by its session, or by the remembered browser that sent it."""
+
+    def owner_of(scope: Scope) -> Owner | None:
+        for name, value in scope["headers"]:
+            if name == b"cookie" and len(value) <= _LONGEST_COOKIES:
+                secrets = _secrets(value.decode("latin-1"))
+                owners = [_owner("pages", known.has_session, secret) for secret in secrets("session")]
+                owners += [_owner("pages", known.has_browser, secret) for secret in secrets("known")]
+                return next(filter(None, owners), None)
+        return None
+
+    return owner_of
+
+
+def _secrets(cookies: str) -> Callable[[str], list[str]]:
+    """Read cookies by their name, with the prefix of TLS or, on this machine, without it."""
+    try:
+        sent = SimpleCookie(cookies)
+    except CookieError:
+        sent = SimpleCookie()
+    return lambda name: [sent[one].value for one in (f"__Host-{name}", name) if one in sent]
+
+
+def _owner(part: str, lookup: Callable[[bytes], bool], secret: str) -> Owner | None:
+    """Find the owner of a secret, None if it is unknown or the database can't be read."""
+    digest = digest_of(secret)
+    try:
+        return Owner(part, digest) if lookup(digest) else None
+    except sqlite.Error:
+        return None

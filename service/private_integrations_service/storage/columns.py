@@ -1,0 +1,65 @@
+"""Define the types of columns, and the metadata that all tables of the service share."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import JSON as AnyJSON
+from sqlalchemy import BigInteger, Dialect, Integer, MetaData, TypeDecorator
+from sqlalchemy import Boolean as AnyBoolean
+from sqlalchemy.ext.compiler import compiles
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_milliseconds(instant: datetime) -> int:
+    """Milliseconds since the epoch: how instants are stored and compared."""
+    return (instant - _EPOCH) // timedelta(milliseconds=1)
+
+
+def from_milliseconds(value: int) -> datetime:
+    """The instant that was stored."""
+    return _EPOCH + timedelta(milliseconds=value)
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime, stored as milliseconds since the epoch."""
+
+    impl = BigInteger().with_variant(Integer(), "sqlite")
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Refuse naive datetimes by arithmetic: subtracting the epoch raises."""
+        return None if value is None else to_milliseconds(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Give the instant back."""
+        return None if value is None else from_milliseconds(value)
+
+
+class JSON(AnyJSON):
+    """JSON in a strict table: TEXT."""
+
+
+class Boolean(AnyBoolean):
+    """A truth value in a strict table: INTEGER."""
+
+
+@compiles(JSON, "sqlite")
+def _json(*_: object, **__: object) -> str:
+    return "TEXT"
+
+
+@compiles(Boolean, "sqlite")
+def _boolean(*_: object, **__: object) -> str:
+    return "INTEGER"
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)

@@ -1,0 +1,409 @@
+"""What tokens were used for: an SQLite file of its own, whose loss would be a loss of history and of no token."""
+
+import json
+import os
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pysqlite3.dbapi2 as sqlite
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+
+from ...private_files import open_private
+from ..columns import from_milliseconds, to_milliseconds
+from .reserved_space import SIZE as BALLAST
+from .watched_files import identity_of
+
+FILE_NAME = "activity.db"
+
+HOURS_KEPT = timedelta(days=35)
+"""How long requests are known by the hour: more than the longest period that is shown."""
+USES_KEPT = timedelta(days=400)
+"""How long a last use and a caller are known: longer than any token may be unused, or it would seem never used."""
+CALLERS_KEPT = 20
+"""How many callers of a token are known, the latest; the schema says so too."""
+
+DEAD = "token-"
+"""What the reasons begin with that say that a known token is dead: such a request is no use of it."""
+
+_VERSION = 1
+# `reason` is empty for what was let through; `scope` where no scope is known that would have been needed.
+_SCHEMA = (
+    """
+    CREATE TABLE tokens (
+        token_id INTEGER PRIMARY KEY, integration_id TEXT NOT NULL, generation INTEGER NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX tokens_by_integration ON tokens (integration_id)",
+    """
+    CREATE TABLE requests (
+        token_id INTEGER NOT NULL, hour INTEGER NOT NULL, scope TEXT NOT NULL, reason TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        PRIMARY KEY (token_id, hour, scope, reason)
+    ) WITHOUT ROWID, STRICT
+    """,
+    """
+    CREATE TABLE uses (
+        token_id INTEGER NOT NULL, scope TEXT NOT NULL, reason TEXT NOT NULL, last_at INTEGER NOT NULL,
+        PRIMARY KEY (token_id, scope, reason)
+    ) WITHOUT ROWID, STRICT
+    """,
+    """
+    CREATE TABLE callers (
+        id INTEGER PRIMARY KEY, token_id INTEGER NOT NULL, address TEXT NOT NULL, agent TEXT NOT NULL,
+        requests INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
+        UNIQUE (token_id, address, agent)
+    ) STRICT
+    """,
+    # Beside a database that was restored from an older copy or made anew, ids come again: what is known of the token
+    # that had one before must not be shown to those who have it now.
+    """
+    CREATE TRIGGER tokens_given_again AFTER UPDATE ON tokens BEGIN
+        DELETE FROM requests WHERE token_id = NEW.token_id;
+        DELETE FROM uses WHERE token_id = NEW.token_id;
+        DELETE FROM callers WHERE token_id = NEW.token_id;
+    END
+    """,
+    # Fires for a caller that is new, not for one that is counted on.
+    """
+    CREATE TRIGGER callers_kept AFTER INSERT ON callers BEGIN
+        DELETE FROM callers WHERE id IN (
+            SELECT id FROM callers WHERE token_id = NEW.token_id ORDER BY last_at DESC, id DESC LIMIT -1 OFFSET 20
+        );
+    END
+    """,
+    "CREATE TABLE workers (pid INTEGER PRIMARY KEY, run TEXT NOT NULL, flushed_at INTEGER NOT NULL) STRICT",
+    "CREATE TABLE observation (id INTEGER PRIMARY KEY CHECK (id = 1), since INTEGER NOT NULL) STRICT",
+    "PRAGMA user_version = 1",
+)
+
+_ADD_OWNER = """
+INSERT INTO tokens VALUES (?, ?, ?)
+ON CONFLICT DO UPDATE SET integration_id = excluded.integration_id, generation = excluded.generation
+WHERE (integration_id, generation) <> (excluded.integration_id, excluded.generation)
+"""
+_ADD_REQUESTS = """
+INSERT INTO requests VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET requests = requests + excluded.requests
+"""
+_ADD_USE = """
+INSERT INTO uses VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET last_at = max(last_at, excluded.last_at)
+"""
+_ADD_CALLER = """
+INSERT INTO callers (token_id, address, agent, requests, first_at, last_at) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, last_at = max(last_at, excluded.last_at)
+"""
+_ADD_FLUSH = "INSERT INTO workers VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET run = excluded.run, flushed_at = ?3"
+_OBSERVE = "INSERT INTO observation VALUES (1, ?) ON CONFLICT DO NOTHING"
+_OBSERVE_ANEW = "UPDATE observation SET since = ?"
+_PURGE = (
+    ("DELETE FROM requests WHERE token_id IN (SELECT token_id FROM tokens) AND hour < ?", HOURS_KEPT),
+    ("DELETE FROM uses WHERE last_at < ?", USES_KEPT),
+    ("DELETE FROM callers WHERE last_at < ?", USES_KEPT),
+)
+# Nothing of a token is left without its last uses.
+_PURGE_TOKENS = "DELETE FROM tokens WHERE token_id NOT IN (SELECT token_id FROM uses)"
+
+_HOUR = 3_600_000
+
+
+Token = int
+"""`tokens.id` of the main database."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Uses since the last time that some were stored; instants and hours are milliseconds since the epoch.
+
+    `tokens` says which integration and generation each token is. `is_gapless` is False if uses had to be dropped.
+    """
+
+    tokens: dict[Token, tuple[str, int]] = field(default_factory=dict)
+    requests: dict[tuple[Token, int, str, str], int] = field(default_factory=dict)
+    """How many by token, hour, scope and reason."""
+    uses: dict[tuple[Token, str, str], int] = field(default_factory=dict)
+    """The last instant by token, scope and reason."""
+    callers: dict[tuple[Token, str, str], tuple[int, int, int]] = field(default_factory=dict)
+    """How many, the first and the last instant by token, address and agent."""
+    is_gapless: bool = True
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who used a token: the address that the requests came from, and the program that they named, if any."""
+
+    address: str
+    agent: str
+    requests: int
+    first_at: datetime
+    last_at: datetime
+
+
+class NoRoom(Exception):
+    """The disk is so full that what is left of it belongs to more important changes."""
+
+
+class Activity:
+    """The file `activity.db` in a data folder: any process of the service stores in it and reads it.
+
+    `run` names the service's run, so that what a worker of an earlier one left is not taken for a live one's.
+    Stored by one thread of a process; never opened before a fork.
+    """
+
+    def __init__(self, folder: Path, run: str) -> None:
+        self.file = folder / FILE_NAME
+        self._run = run
+        self._writer: Any = None
+        self._purged_hour = 0
+        # Which file is written, and which one is read: it may be deleted, and another one made, at any time.
+        self._written = self._identity = identity_of(self.file)
+        self._readers = _readers(self.file)
+        # Who only reads finds tables. A disk without room, or a damaged file, is no reason not to start.
+        with suppress(sqlite.Error, OSError, NoRoom):
+            self._connected()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A read-only transaction: one consistent view. Raises SQLAlchemyError."""
+        if identity_of(self.file) != self._identity:
+            # Other workers write to the file that replaced this one, so a read of the old file would miss their writes.
+            self._readers.dispose()
+            self._identity = identity_of(self.file)
+        with self._readers.connect() as connection, connection.begin():
+            yield connection
+
+    def store(self, batch: Batch, now: datetime) -> None:
+        """Add a batch, and note that this process has stored everything until `now`; all of it or nothing.
+
+        Raises sqlite.Error, OSError or NoRoom.
+        """
+        at = to_milliseconds(now)
+        with self._transaction() as connection:
+            connection.execute(_OBSERVE, (at,))
+            if not batch.is_gapless:
+                connection.execute(_OBSERVE_ANEW, (at,))
+            connection.executemany(_ADD_OWNER, [(token, *of) for token, of in batch.tokens.items()])
+            connection.executemany(_ADD_REQUESTS, [(*about, count) for about, count in batch.requests.items()])
+            connection.executemany(_ADD_USE, [(*about, last) for about, last in batch.uses.items()])
+            connection.executemany(_ADD_CALLER, [(*caller, *seen) for caller, seen in batch.callers.items()])
+            connection.execute(_ADD_FLUSH, (os.getpid(), self._run, at))
+            self._purge(connection, at)
+
+    def leave(self) -> None:
+        """Note that this process stores nothing more; raises as `store` does."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM workers WHERE pid = ?", (os.getpid(),))
+
+    def flushes(self) -> list[datetime]:
+        """Until when each live worker of this run has stored everything. Raises SQLAlchemyError."""
+        with self.read() as connection:
+            rows = connection.exec_driver_sql("SELECT pid, flushed_at FROM workers WHERE run = ?", (self._run,))
+            return [from_milliseconds(flushed) for pid, flushed in rows if _lives(pid)]
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._readers.dispose()
+        self._disconnect()
+
+    def _connected(self) -> Any:
+        if shutil.disk_usage(self.file.parent).free < 2 * BALLAST:
+            raise NoRoom(f"less than {2 * BALLAST >> 20} MiB are free")
+        if self._writer is not None and identity_of(self.file) != self._written:
+            self._disconnect()
+        if self._writer is None:
+            self._writer = _opened(self.file)
+            self._written = identity_of(self.file)
+        return self._writer
+
+    def _disconnect(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        connection = self._connected()
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+        except sqlite.Error:
+            # Undoes what was begun, and looks at the file anew: it may be another one by now.
+            self._disconnect()
+            raise
+
+    def _purge(self, connection: Any, at: int) -> None:
+        hour = at // _HOUR
+        if hour == self._purged_hour:
+            return
+        for statement, kept in _PURGE:
+            connection.execute(statement, (at - kept // timedelta(milliseconds=1),))
+        connection.execute(_PURGE_TOKENS)
+        self._purged_hour = hour
+
+
+def hour_of(instant: int) -> int:
+    """The hour (UTC) that an instant lies in, by its beginning; both in milliseconds since the epoch."""
+    return instant - instant % _HOUR
+
+
+def observed_since(connection: Connection) -> datetime | None:
+    """Since when uses are recorded without a gap; None: none ever was."""
+    row = connection.exec_driver_sql("SELECT since FROM observation").one_or_none()
+    return None if row is None else from_milliseconds(row[0])
+
+
+def last_uses(connection: Connection, token_ids: Collection[Token]) -> dict[Token, datetime]:
+    """When each token was last used while it was live; tokens of which no use is known are missing."""
+    rows = connection.exec_driver_sql(_LAST_USES, (json.dumps(list(token_ids)),))
+    return {token: from_milliseconds(last) for token, last in rows}
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Requests with the tokens of one generation, that needed `scope` and ended with `reason`; either may be empty."""
+
+    generation: int
+    start: datetime
+    scope: str
+    reason: str
+    requests: int
+
+
+@dataclass(frozen=True)
+class LastUse:
+    """When a generation's token last met this end, with this scope."""
+
+    generation: int
+    scope: str
+    reason: str
+    at: datetime
+
+
+def counted(connection: Connection, integration_id: str, since: datetime, bucket: timedelta) -> list[Counted]:
+    """The integration's requests since the hour of this instant, in buckets of whole hours that divide a day in UTC."""
+    width = bucket // timedelta(milliseconds=1)
+    begin = hour_of(to_milliseconds(since))
+    rows = connection.exec_driver_sql(_COUNTED, (width, integration_id, begin))
+    return [
+        Counted(generation, from_milliseconds(start), scope, reason, requests)
+        for generation, start, scope, reason, requests in rows
+    ]
+
+
+def uses_of(connection: Connection, integration_id: str) -> list[LastUse]:
+    """The last uses of an integration, by generation, scope and reason."""
+    rows = connection.exec_driver_sql(_USES_OF, (integration_id,))
+    return [LastUse(generation, scope, reason, from_milliseconds(at)) for generation, scope, reason, at in rows]
+
+
+def callers_of(connection: Connection, integration_id: str, since: datetime) -> list[tuple[int, Caller]]:
+    """Who used the integration's tokens since then, by generation, the latest first."""
+    rows = connection.exec_driver_sql(_CALLERS_OF, (integration_id, to_milliseconds(since)))
+    return [
+        (generation, Caller(address, agent, requests, from_milliseconds(first), from_milliseconds(last)))
+        for generation, address, agent, requests, first, last in rows
+    ]
+
+
+def refused_scopes(connection: Connection, since: datetime, at_least: int) -> list[tuple[str, str, int]]:
+    """Integration, scope and number of the requests refused for the lack of it, since the hour of this instant."""
+    begin = hour_of(to_milliseconds(since))
+    return [tuple(row) for row in connection.exec_driver_sql(_REFUSED_SCOPES, (begin, at_least))]
+
+
+_LAST_USES = """
+SELECT token_id, max(last_at) FROM uses
+WHERE token_id IN (SELECT value FROM json_each(?)) AND reason NOT LIKE 'token-%'
+GROUP BY token_id
+"""
+_COUNTED = """
+SELECT generation, hour - hour % ? AS start, scope, reason, sum(requests)
+FROM tokens JOIN requests USING (token_id)
+WHERE integration_id = ? AND hour >= ?
+GROUP BY generation, start, scope, reason
+"""
+_USES_OF = """
+SELECT generation, scope, reason, max(last_at)
+FROM tokens JOIN uses USING (token_id)
+WHERE integration_id = ?
+GROUP BY generation, scope, reason
+"""
+_CALLERS_OF = """
+SELECT generation, address, agent, sum(requests), min(first_at), max(last_at) AS last
+FROM tokens JOIN callers USING (token_id)
+WHERE integration_id = ? AND last_at >= ?
+GROUP BY generation, address, agent
+ORDER BY last DESC
+"""
+# CROSS keeps the order: a few steps for each token, where the other way round would read all that there is.
+_REFUSED_SCOPES = """
+SELECT integration_id, scope, sum(requests) AS refused
+FROM tokens CROSS JOIN requests USING (token_id)
+WHERE reason = 'scope-missing' AND hour >= ?
+GROUP BY integration_id, scope
+HAVING refused >= ?
+"""
+
+
+def _opened(file: Path) -> Any:
+    """A connection that writes, over the newest schema."""
+    os.close(open_private(file, os.O_RDWR | os.O_CREAT))
+    connection = _connect(file)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            for statement in _SCHEMA:
+                connection.execute(statement)
+        connection.execute("COMMIT")
+        if version not in (0, _VERSION):
+            raise sqlite.DatabaseError(f"it was written by a release that has layout {version}, not {_VERSION}")
+    except sqlite.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _readers(file: Path) -> Engine:
+    engine = create_engine(
+        "sqlite://",
+        module=sqlite,
+        creator=lambda: _connect(file, query_only=True),
+        poolclass=QueuePool,
+        pool_size=4,
+        max_overflow=0,
+    )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _connect(file: Path, *, query_only: bool = False) -> Any:
+    # Never creates it (mode=rw): in place of a file that was deleted there would be an empty one.
+    path = f"{file.absolute().as_uri()}?mode=rw"
+    connection = sqlite.connect(path, uri=True, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA busy_timeout=5000")
+    connection.execute("PRAGMA journal_mode=WAL")
+    # A killed process loses nothing by this, a power cut perhaps the last seconds.
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA trusted_schema=OFF")
+    if query_only:
+        connection.execute("PRAGMA query_only=ON")
+    return connection
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        """It is somebody else's, and lives."""
+    return True

@@ -1,0 +1,295 @@
+"""The life of an integration's tokens as pure decisions: what a request would change, or why not.
+
+A token is `pending` when issued (it works already), `current` from its first use or acknowledgement,
+`previous` once superseded, with a deadline. A promised deadline is never moved forward in time by
+another rotation. The rules and the counterexamples behind them: docs/how-it-works.md.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from private_integrations.contract import CANCELLED, LEAKED, GenerationRequest
+from private_integrations.rotation.acceptance import CannotIssue, make_room, refuse_open_rotation
+from private_integrations.rotation.decisions import is_live
+
+Role = Literal["pending", "current", "previous"]
+
+OVERLAP_ENDED = "overlap ended"
+"""Why a token ended whose time ran out."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """The announced end of a token that nobody uses (inactivity.py).
+
+    Unused `since`, ended at `ends_at`; `warned` is the last of the warnings, in days, that was given; `seen_at` when
+    it was last found that nothing has changed.
+    """
+
+    since: datetime
+    ends_at: datetime
+    warned: int
+    seen_at: datetime
+
+
+@dataclass(frozen=True)
+class Token:
+    """A stored token, without its value; `superseded_by` is the generation whose delivery ended its time as current."""
+
+    id: int
+    generation: int
+    role: Role
+    issuer: str
+    run: str
+    attempt: int
+    fingerprint: str
+    overlap: timedelta
+    issued_at: datetime
+    delivered_at: datetime | None = None
+    expires_at: datetime | None = None
+    ended_at: datetime | None = None
+    ended_because: str | None = None
+    superseded_by: int | None = None
+    notice: Notice | None = None
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether the token opens anything at `now`."""
+        return is_live(ended=self.ended_at is not None, expires_at=self.expires_at, now=now)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The answer is no: a stable `problem` name, a sentence, and the facts it speaks of."""
+
+    problem: str
+    detail: str
+    about: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Tokens as they are to be stored, in this order: the schema allows one current and one pending."""
+
+    tokens: tuple[Token, ...] = ()
+
+
+@dataclass(frozen=True)
+class Issue(Change):
+    """Store the changed tokens, then a new pending one of this generation."""
+
+    generation: int = 0
+
+
+def plan_issue(
+    tokens: Sequence[Token],
+    last_generation: int,
+    generation: int,
+    request: GenerationRequest,
+    now: datetime,
+    superseded_limit: int,
+) -> Issue | Refused:
+    """Decide on `PUT generations/{n}`: a first issue, another attempt of the same run, or no."""
+    live = [token for token in tokens if token.is_live(now)]
+    pending = _in_role(live, "pending")
+    if generation <= last_generation:
+        return _repeat(pending, last_generation, generation, request, now)
+    retired = [_retired(token) for token in tokens if token.ended_at is None and not token.is_live(now)]
+    changed: list[Token] = []
+    if pending is not None:
+        if pending.issuer != request.issuer:
+            if not request.replace_pending:
+                return _rotation_open(live, request.issuer)
+            changed = [_ended(pending, now, "replaced on request")]
+        elif request.holding == pending.generation:
+            changed = _delivered(live, pending, now)
+        else:
+            # Nobody may ever have received it, but somebody may: it works on for the overlap.
+            changed = [replace(pending, role="previous", expires_at=now + _overlap(request))]
+    after = [token for token in _merged(live, changed) if token.ended_at is None]
+    if request.overlap_seconds == 0:
+        ended = _merged(changed, [_ended(token, now, "replaced without overlap") for token in after], add=True)
+        return Issue(tokens=(*retired, *ended), generation=generation)
+    room = make_room(after, request.holding, superseded_limit)
+    if isinstance(room, CannotIssue):
+        return _refused(room)
+    given_way = [_ended(token, now, "gave way to a newer token") for token in room]
+    return Issue(tokens=(*retired, *_merged(changed, given_way, add=True)), generation=generation)
+
+
+def plan_first_use(tokens: Sequence[Token], token_id: int, now: datetime) -> Change:
+    """Decide on an authenticated use: a pending token becomes the current one.
+
+    A replaced token that is used after all counts as delivered and keeps its deadline.
+    """
+    live = [token for token in tokens if token.is_live(now)]
+    used = next((token for token in live if token.id == token_id), None)
+    if used is None or used.delivered_at is not None:
+        return Change()
+    if used.role == "pending":
+        return Change(tuple(_delivered(live, used, now)))
+    return Change((replace(used, delivered_at=now),))
+
+
+def plan_acknowledgement(tokens: Sequence[Token], generation: int, fingerprint: str, now: datetime) -> Change | Refused:
+    """Decide on "I have stored it", which counts like a first use and may be repeated."""
+    of_generation = [token for token in tokens if token.generation == generation]
+    meant = next((token for token in of_generation if token.fingerprint == fingerprint), None)
+    if meant is None:
+        return Refused(
+            "fingerprint-unknown",
+            f"generation {generation} has no token with the fingerprint {fingerprint}; compare it with the list",
+        )
+    if not meant.is_live(now):
+        return Refused("generation-ended", f"generation {generation} is not alive any more; rotate to get a new one")
+    return plan_first_use(tokens, meant.id, now)
+
+
+def plan_expiry(
+    tokens: Sequence[Token], last_generation: int, generations: Collection[int], now: datetime
+) -> Change | Refused:
+    """Decide on ending the named generations at once; what has ended already stays as it is."""
+    if max(generations) > last_generation:
+        return _never_issued(max(generations), last_generation)
+    return Change(
+        tuple(
+            _ended(token, now, "expired on request")
+            for token in tokens
+            if token.generation in generations and token.is_live(now)
+        )
+    )
+
+
+def plan_leak(tokens: Sequence[Token], token_id: int, now: datetime) -> Change:
+    """Decide on a report that this token leaked: it alone ends, whatever its role; what has ended already stays so."""
+    reported = next((token for token in tokens if token.id == token_id and token.ended_at is None), None)
+    if reported is None:
+        return Change()
+    return Change((_ended(reported, now, LEAKED) if reported.is_live(now) else _retired(reported),))
+
+
+def plan_cancellation(
+    tokens: Sequence[Token], last_generation: int, generation: int, now: datetime
+) -> Change | Refused:
+    """Decide on going back from this generation to the one before, which has no deadline from then on.
+
+    Possible while the new one is pending, and during the overlap; done already, it changes nothing.
+    """
+    if generation > last_generation:
+        return _never_issued(generation, last_generation)
+    live = [token for token in tokens if token.is_live(now)]
+    meant = next((token for token in live if token.generation == generation), None)
+    if meant is None:
+        if any(token.generation == generation and token.ended_because == CANCELLED for token in tokens):
+            return Change()
+        return _too_late(f"generation {generation} has ended")
+    pending, current = _in_role(live, "pending"), _in_role(live, "current")
+    if meant is pending:
+        return Change((_ended(meant, now, CANCELLED),)) if current else _nothing_to_go_back_to(generation)
+    if meant is not current:
+        return _too_late(f"generation {generation} was superseded by a newer one")
+    if pending is not None:
+        return _rotation_open(live)
+    before = next((token for token in live if token.superseded_by == generation), None)
+    if before is None:
+        return _nothing_to_go_back_to(generation)
+    return Change((_ended(meant, now, CANCELLED), replace(before, role="current", expires_at=None, superseded_by=None)))
+
+
+def plan_overlap(tokens: Sequence[Token], before: timedelta, overlap: timedelta, now: datetime) -> Change:
+    """Decide on a declared overlap that was `before`: the running one ends that long after the delivery that began it.
+
+    What has ended stays ended, and a generation that is not in use yet will be followed by the new overlap. One
+    that a person chose for a single rotation is left alone.
+    """
+    live = [token for token in tokens if token.is_live(now)]
+    declared = [token for token in live if token.role != "previous" and token.overlap == before]
+    changed = [replace(token, overlap=overlap) for token in declared]
+    for successor in declared:
+        if successor.delivered_at is not None:
+            deadline = successor.delivered_at + overlap
+            changed += [replace(t, expires_at=deadline) for t in live if t.superseded_by == successor.generation]
+    return Change(tuple(changed))
+
+
+def _repeat(
+    pending: Token | None, last_generation: int, generation: int, request: GenerationRequest, now: datetime
+) -> Issue | Refused:
+    mine = (
+        pending is not None
+        and pending.generation == generation
+        and (pending.issuer, pending.run) == (request.issuer, request.run)
+    )
+    if pending is None or not mine:
+        return Refused(
+            "generation-used",
+            f"generation {generation} was asked for before; the next one is {last_generation + 1}",
+            {"last_generation": last_generation},
+        )
+    if request.attempt <= pending.attempt:
+        return Refused(
+            "attempt-stale",
+            f"attempt {request.attempt} for generation {generation} comes after attempt {pending.attempt}",
+            {"last_attempt": pending.attempt},
+        )
+    return Issue(tokens=(_ended(pending, now, "answer lost, issued again"),), generation=generation)
+
+
+def _never_issued(generation: int, last_generation: int) -> Refused:
+    return Refused("generation-unknown", f"generation {generation} was never issued; the last one is {last_generation}")
+
+
+def _too_late(why: str) -> Refused:
+    return Refused("cancel-too-late", f"{why}: its rotation can't be cancelled any more; rotate to get a new token")
+
+
+def _nothing_to_go_back_to(generation: int) -> Refused:
+    return Refused(
+        "cancel-too-late",
+        f"the token before generation {generation} does not work any more: there is none to go back to; rotate instead",
+    )
+
+
+def _rotation_open(live: Sequence[Token], issuer: str = "") -> Refused:
+    """Refuse because a token is pending that `issuer` did not issue; without an issuer, any pending one counts."""
+    refused = refuse_open_rotation(live, issuer)
+    assert refused is not None
+    return _refused(refused)
+
+
+def _refused(refused: CannotIssue) -> Refused:
+    return Refused(refused.problem, refused.detail, refused.about)
+
+
+def _delivered(live: Iterable[Token], pending: Token, now: datetime) -> list[Token]:
+    """The old current token starts its overlap, then the pending one takes its place."""
+    superseded = [
+        replace(token, role="previous", expires_at=now + pending.overlap, superseded_by=pending.generation)
+        for token in live
+        if token.role == "current"
+    ]
+    return [*superseded, replace(pending, role="current", delivered_at=now)]
+
+
+def _ended(token: Token, now: datetime, because: str) -> Token:
+    return replace(token, ended_at=now, ended_because=because)
+
+
+def _retired(token: Token) -> Token:
+    return replace(token, ended_at=token.expires_at, ended_because=OVERLAP_ENDED)
+
+
+def _overlap(request: GenerationRequest) -> timedelta:
+    return timedelta(seconds=request.overlap_seconds)
+
+
+def _in_role(live: Iterable[Token], role: Role) -> Token | None:
+    return next((token for token in live if token.role == role), None)
+
+
+def _merged(tokens: Iterable[Token], changed: Iterable[Token], *, add: bool = False) -> list[Token]:
+    """`tokens` with the changed ones in their place; with `add`, changed ones that are not among them too."""
+    by_id = {token.id: token for token in changed}
+    merged = [by_id.pop(token.id, token) for token in tokens]
+    return [*merged, *by_id.values()] if add else merged

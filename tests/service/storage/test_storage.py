@@ -1,0 +1,264 @@
+"""The database: its schema says the rules, its clock never runs backwards, its migrations lead to its tables."""
+
+import re
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pysqlite3.dbapi2 as sqlite
+import pytest
+from sqlalchemy import create_engine, exc, insert, select
+
+from private_integrations.contract.audit_chain import Whole, examine
+from private_integrations_service.access.actors import Actor
+from private_integrations_service.migrations import upgrade
+from private_integrations_service.operations.audit import exported, listed
+from private_integrations_service.sandbox.storage import tables as sandbox_tables
+from private_integrations_service.sandbox.storage.calendars import list_calendars
+from private_integrations_service.sandbox.storage.campaigns import list_campaigns
+from private_integrations_service.sandbox.storage.furniture import furnish
+from private_integrations_service.sandbox.storage.pipelines import list_pipelines
+from private_integrations_service.storage import tables
+from private_integrations_service.storage.audit import Search, record
+from private_integrations_service.storage.columns import metadata
+from private_integrations_service.storage.integrations import integration_by_id
+from private_integrations_service.storage.sqlite.database import FILE_NAME, open_database
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def schema(connection) -> set[tuple[str, ...]]:
+    """Every table and index as SQLite keeps it, spelled one way, and its parts in one order."""
+    query = "SELECT sql FROM sqlite_master WHERE name NOT LIKE 'alembic%' AND sql IS NOT NULL"
+    # A table that a migration had to build anew has its name in quotes.
+    # Another test asks SQLite which tables are STRICT.
+    plain = (
+        re.sub(r'[\s(),"]+', " ", re.sub(r"\s*STRICT\s*$", "", sql)) for (sql,) in connection.exec_driver_sql(query)
+    )
+    return {tuple(sorted(re.split(r" (?=CONSTRAINT )", sql.strip()))) for sql in plain}
+
+
+def test_migrations_lead_to_the_tables(database):
+    """A migrated database has exactly the schema that the code is written for."""
+    declared = create_engine("sqlite://", module=sqlite)
+    metadata.create_all(declared)
+    with database.read() as migrated, declared.connect() as fresh:
+        assert schema(migrated) == schema(fresh)
+    declared.dispose()
+
+
+def test_every_column_takes_its_own_type_only(database):
+    """Every table is strict, so a column stores only values of the type that the code compares with."""
+    with database.read() as connection:
+        found = connection.exec_driver_sql("SELECT name, strict FROM pragma_table_list WHERE type = 'table'").all()
+        own = {name: strict for name, strict in found if not name.startswith(("sqlite_", "alembic_"))}
+    assert own == dict.fromkeys(metadata.tables, 1)
+
+
+def test_a_text_is_stored_as_a_text(database, accounts):
+    """A statement that would make a text a BLOB, a number a text or an instant a fraction changes nothing."""
+    with closing(sqlite.connect(str(database.file), isolation_level=None)) as connection:
+        for change in ("name = CAST(name AS BLOB)", "created_at = 'x'", "created_at = 5.5", "kind = x'00'"):
+            with pytest.raises(sqlite.IntegrityError, match="cannot store"):
+                connection.execute(f"UPDATE accounts SET {change}")
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_database_of_an_older_release_becomes_strict(tmp_path, damaged):
+    """The migration keeps every row and hash; it also keeps rows that were tampered with, and `verify` names them."""
+    with closing(sqlite.connect(str(tmp_path / FILE_NAME), isolation_level=None)) as connection:
+        connection.executescript((Path(__file__).parents[1] / "databases" / "0011.sql").read_text())
+        before = rows_of(connection)
+        if damaged:
+            connection.execute("UPDATE audit SET action = CAST(action AS BLOB) WHERE action = 'own 1'")
+    with closing(open_database(tmp_path)) as database, database.read() as reading:
+        told = examine(exported(reading, Search(own=True)).lines)
+        found = [entry.action for entry in listed(reading, Search(own=True, action="own 1")).entries]
+    assert found == ["own 1"]
+    with closing(sqlite.connect(str(tmp_path / FILE_NAME))) as connection:
+        checked = connection.execute("PRAGMA integrity_check").fetchall()
+        strict = dict(connection.execute("SELECT name, strict FROM pragma_table_list WHERE type = 'table'"))
+        assert {name for name in before if not strict[name]} <= {"alembic_version"}
+        if damaged:
+            assert told.reason == "row 2 of the service's own log was changed: its action is stored as blob"
+            assert checked == [("non-TEXT value in audit.action",)]
+        else:
+            assert isinstance(told, Whole)
+            assert checked == [("ok",)]
+            kept = rows_of(connection)
+            assert {name: kept[name] for name in ("audit", "contacts", "accounts", "management_keys")} == {
+                name: before[name] for name in ("audit", "contacts", "accounts", "management_keys")
+            }
+        # The upgraded database accepts and refuses the same values as a new one.
+        with pytest.raises(sqlite.IntegrityError, match="cannot store BLOB value in TEXT column"):
+            connection.execute("UPDATE accounts SET name = x'00'")
+
+
+def rows_of(connection):
+    """Every row of each table, with the type of each value."""
+    names = [name for (name,) in connection.execute("SELECT name FROM pragma_table_list WHERE type = 'table'")]
+    return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names if name[:7] != "sqlite_"}
+
+
+def test_contacts_of_an_older_release_are_kept():
+    """The third migration keeps the contacts that are there, and makes them found by name."""
+    older = create_engine("sqlite://", module=sqlite)
+    with older.connect() as connection:
+        upgrade(connection, "0002")
+        connection.exec_driver_sql("INSERT INTO accounts VALUES ('a', 'Agency', 'agency', NULL, 0)")
+        for id_, fields in (("c1", '{"firstName": "ÉLODIE", "city": "Lyon"}'), ("c2", "{}")):
+            connection.exec_driver_sql("INSERT INTO contacts VALUES (?, 'a', NULL, NULL, ?, 5, 6)", (id_, fields))
+        upgrade(connection)
+        rows = connection.execute(select(sandbox_tables.contacts).order_by(sandbox_tables.contacts.c.id)).all()
+    older.dispose()
+    assert [(row.id, row.first_name, row.last_name, row.business_id) for row in rows] == [
+        ("c1", "élodie", "", None),
+        ("c2", "", "", None),
+    ]
+    assert rows[0].fields == {"firstName": "ÉLODIE", "city": "Lyon"}
+
+
+def test_tags_of_an_older_release_are_kept_in_lower_case():
+    """Stored tags are written in lower case, each once; of a location's tags that become one, one stays."""
+    older = create_engine("sqlite://", module=sqlite)
+    with older.connect() as connection:
+        upgrade(connection, "0011")
+        for account in "ab":
+            connection.exec_driver_sql(
+                "INSERT INTO accounts (id, name, kind, created_at) VALUES (?, 'Agency', 'agency', 0)", (account,)
+            )
+        for id_, fields in (("c1", '{"tags": ["VIP", "\\u00c9t\\u00e9", "vip"], "city": "Lyon"}'), ("c2", "{}")):
+            connection.exec_driver_sql(
+                "INSERT INTO contacts (id, account_id, fields, added_at, updated_at) VALUES (?, 'a', ?, 5, 6)",
+                (id_, fields),
+            )
+        for id_, account, name in (("t1", "a", "VIP"), ("t2", "a", "vip"), ("t3", "b", "VIP"), ("t4", "a", "Lead")):
+            connection.exec_driver_sql("INSERT INTO location_tags VALUES (?, ?, ?)", (id_, account, name))
+        upgrade(connection)
+        rows = connection.execute(select(sandbox_tables.contacts).order_by(sandbox_tables.contacts.c.id)).all()
+        tags = connection.execute(
+            select(sandbox_tables.location_tags).order_by(sandbox_tables.location_tags.c.id)
+        ).all()
+    older.dispose()
+    assert [row.fields for row in rows] == [{"tags": ["vip", "été"], "city": "Lyon"}, {}]
+    assert [tuple(tag) for tag in tags] == [("t2", "a", "vip"), ("t3", "b", "vip"), ("t4", "a", "lead")]
+
+
+def test_locations_of_an_older_release_get_a_pipeline():
+    """The migration that adds pipelines gives every location that is there one, with a calendar and a campaign."""
+    older = create_engine("sqlite://", module=sqlite)
+    with older.connect() as connection:
+        upgrade(connection, "0002")
+        connection.exec_driver_sql("INSERT INTO accounts VALUES ('a', 'Agency', 'agency', NULL, 0)")
+        for id_ in ("l1", "l2"):
+            connection.exec_driver_sql(f"INSERT INTO accounts VALUES ('{id_}', 'Location', 'sub_account', 'a', 0)")
+        upgrade(connection)
+        kept = {location: _begins_with(connection, location) for location in ("a", "l1", "l2")}
+        furnish(connection, "new")
+        fresh = _begins_with(connection, "new")
+        ids = [row.id for row in connection.execute(select(sandbox_tables.pipelines))]
+    older.dispose()
+    assert kept == {"a": ([], [], []), "l1": fresh, "l2": fresh}
+    assert len(set(ids)) == len(ids) == 3
+    assert {len(id_) for id_ in ids} == {20}
+
+
+def _begins_with(connection, location):
+    """Return the pipelines, calendars and campaigns of a location, without the ids."""
+    pipelines = [(found.name, [stage.name for stage in found.stages]) for found in list_pipelines(connection, location)]
+    calendars = [(found.name, found.active, found.fields) for found in list_calendars(connection, location)]
+    campaigns = [(found.name, found.status) for found in list_campaigns(connection, location)]
+    return pipelines, calendars, campaigns
+
+
+def test_a_database_is_opened_again(tmp_path):
+    """Opening migrates what is missing, which is nothing the second time."""
+    open_database(tmp_path).close()
+    open_database(tmp_path).close()
+
+
+def token(**changes):
+    """A row of the tokens table."""
+    return {
+        "integration_id": "int_7",
+        "generation": 1,
+        "role": "pending",
+        "issuer": "us",
+        "run": "r",
+        "attempt": 1,
+        "digest": bytes(32),
+        "hash_version": 1,
+        "overlap_seconds": 0,
+        "issued_at": NOON,
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("second", "rule"),
+    [
+        ({"generation": 2}, "tokens.integration_id"),
+        ({"role": "current", "delivered_at": NOON}, "tokens.integration_id, tokens.generation"),
+        ({"generation": 2, "role": "current"}, "current_is_delivered"),
+        ({"generation": 2, "role": "previous"}, "previous_has_a_deadline"),
+        ({"generation": 2, "role": "pending", "ended_at": NOON, "delivered_at": NOON}, "pending_is_undelivered"),
+        ({"generation": 2, "role": "other"}, "role"),
+        ({"generation": 2, "ended_at": NOON, "digest": b"short"}, "digest_length"),
+        ({"generation": 2, "ended_at": NOON, "digest": bytes(32)}, "tokens.digest"),
+    ],
+)
+def test_the_schema_says_the_rules_of_tokens(database, desk, second, rule):
+    """One pending, one current, one live token of a generation, a deadline for every superseded one: or no commit."""
+    integration = desk.integration("contacts.readonly")
+    row = token(integration_id=integration, attempt=2, **({"digest": b"\1" * 32} | second))
+    with pytest.raises(exc.IntegrityError, match=rule), database.write(NOON) as write:
+        write.connection.execute(insert(tables.tokens).values(**token(integration_id=integration)))
+        write.connection.execute(insert(tables.tokens).values(**row))
+    assert desk.secrets(integration) == {}
+
+
+def test_a_failed_write_leaves_nothing(database, desk):
+    """An error in the middle of a transaction takes back all of it, the audit row too."""
+    integration_id = desk.integration("contacts.readonly")
+    with pytest.raises(ZeroDivisionError), database.write(NOON) as write:
+        found = integration_by_id(write.connection, integration_id)
+        record(write, found, actor=Actor("test"), action="half done")
+        raise ZeroDivisionError
+    with database.read() as connection:
+        actions = connection.execute(select(tables.audit.c.action)).scalars().all()
+    assert actions == ["create"]
+
+
+def test_the_clock_never_runs_backwards(tmp_path):
+    """A clock that steps back, also over a restart, is held at the latest instant ever written."""
+    for clock in (NOON, NOON - timedelta(days=8)):
+        database = open_database(tmp_path)
+        with database.write(clock) as write:
+            assert write.now == NOON
+        with database.write(NOON - timedelta(hours=1)) as write:
+            assert write.now == NOON
+        assert database.high_water == NOON
+        database.close()
+
+
+def test_every_change_is_in_the_audit_log_and_no_token_is_in_the_file(database, desk):
+    """Create, issue, deliver, edit, expire and delete leave one row each, and the token's value is nowhere."""
+    integration_id = desk.integration("contacts.readonly")
+    value = desk.token(integration_id)
+    desk.edit(integration_id, "contacts.write")
+    desk.expire(integration_id, 1)
+    desk.delete(integration_id)
+    with database.read() as connection:
+        rows = connection.execute(select(tables.audit.c.action, tables.audit.c.detail)).all()
+    assert [action for action, _ in rows] == ["create", "issue", "edit", "expire", "delete"]
+    files = b"".join(file.read_bytes() for file in database.file.parent.glob(FILE_NAME + "*"))
+    assert value.encode() not in files
+    assert value.removeprefix("pit-").encode() not in files
+
+
+def test_a_stopped_database_is_sound(tmp_path):
+    """The database of a clean stop passes SQLite's own check."""
+    open_database(tmp_path).close()
+    with closing(sqlite.connect(str(tmp_path / FILE_NAME))) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)

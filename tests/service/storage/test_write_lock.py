@@ -1,0 +1,161 @@
+"""The writers' turn: who waits for it, who is turned away, and that readers never pay for it."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pysqlite3.dbapi2 as sqlite
+import pytest
+
+from private_integrations_service.access.actors import Actor
+from private_integrations_service.storage import audit
+from private_integrations_service.storage.sqlite.database import TURN_NAME
+from private_integrations_service.storage.sqlite.reserved_space import FILE_NAME as BALLAST
+from private_integrations_service.storage.sqlite.reserved_space import SIZE
+from private_integrations_service.storage.sqlite.write_lock import PLACES, YIELDING_PLACES, StorageBusy, Turn
+
+HOLDER = (
+    "import fcntl, sys\n"
+    "with open(sys.argv[1], 'r+') as file:\n"
+    "    fcntl.lockf(file, fcntl.LOCK_EX)\n"
+    "    print('held', flush=True)\n"
+    "    sys.stdin.read()\n"
+)
+
+
+@contextmanager
+def held_elsewhere(file: Path) -> Iterator["subprocess.Popen[str]"]:
+    """Another process has the turn until the block ends, or it is killed."""
+    command = [sys.executable, "-c", HOLDER, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.stdin.close()
+
+
+@pytest.fixture
+def impatient(database) -> None:
+    """Nobody waits long for a turn, but who ends tokens."""
+    database._turn.close()
+    database._turn = Turn(database.file.parent / TURN_NAME, patience=0.01)
+
+
+def test_one_turn_at_a_time(database, clock):
+    """Many threads that write at once do so one after the other, and none is turned away."""
+
+    def store(_: int) -> int:
+        with database.write(clock()) as write:
+            held = write.connection.exec_driver_sql("SELECT count(*) FROM audit").scalar_one()
+            audit.record_service(write, actor=Actor("test"), action="")
+            return held
+
+    with ThreadPoolExecutor(PLACES) as pool:
+        assert sorted(pool.map(store, range(3 * PLACES))) == list(range(3 * PLACES))
+
+
+def test_a_change_that_gets_no_turn(impatient, database, desk, api, accounts):
+    """While another worker writes for too long, changes are refused in either API's shape, and reads go on."""
+    token, pending = (desk.token_with("contacts.readonly", "contacts.write") for _ in range(2))
+    target = f"/contacts/?locationId={accounts.location}"
+    assert api.ask("GET", target, token=token).status == 200
+    with held_elsewhere(database.file.parent / TURN_NAME):
+        refused = [
+            api.ask("POST", "/contacts/", {"locationId": accounts.location}, token=token),
+            api.ask("GET", target, token=pending),
+        ]
+        assert api.ask("GET", target, token=token).status == 200
+    for answer in refused:
+        assert answer.status == 503
+        assert answer.body == {"statusCode": 503, "message": "Service Unavailable", "reason": "storage-busy"}
+    assert api.ask("GET", target, token=pending).status == 200
+
+
+def test_a_dead_process_has_no_turn(impatient, database, desk):
+    """The turn of a process that was killed is free at once."""
+    with held_elsewhere(database.file.parent / TURN_NAME) as process:
+        process.kill()
+        process.wait()
+        desk.integration("contacts.readonly")
+
+
+def test_another_program_that_writes(database, clock):
+    """A transaction of somebody who knows no turns, for longer than SQLite waits, is a refusal too."""
+    with closing(database._writer.raw_connection()) as writer:
+        writer.driver_connection.execute("PRAGMA busy_timeout=1")
+    with closing(sqlite.connect(str(database.file), isolation_level=None)) as foreign:
+        foreign.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageBusy, match="another program writes"), database.write(clock()):
+            pytest.fail("there is a write transaction already")
+        foreign.execute("ROLLBACK")
+        with database.write(clock()):
+            """Now there is none."""
+
+
+def test_a_burst_of_changes_leaves_threads_to_readers(database, desk, clock):
+    """When all places to wait are taken a change is refused at once, and who ends tokens still waits for its turn."""
+    integration = desk.integration("contacts.readonly")
+    desk.token(integration)
+    with ThreadPoolExecutor(PLACES + 1) as pool:
+        with database._turn.taken():
+            waiting = [pool.submit(desk.edit, integration, "contacts.readonly") for _ in range(PLACES - 1)]
+            deadline = time.monotonic() + 20
+            while database._turn._places._value:
+                assert time.monotonic() < deadline, "not all of them came to wait"
+                time.sleep(0.001)
+            with pytest.raises(StorageBusy, match=f"{PLACES} changes are waiting already"):
+                desk.edit(integration, "contacts.write")
+            ended = pool.submit(database.ending, clock(), lambda write: write.now)
+            assert not ended.done()
+        assert ended.result() == clock()
+        assert [waited.result() for waited in waiting] == [None] * (PLACES - 1)
+
+
+def test_what_yields_goes_last_and_takes_no_place(database, clock):
+    """Changes that came later go first, none of them waits for more than one that yields, and all places are theirs."""
+    order: list[str] = []
+
+    def store(name: str, **how: bool) -> None:
+        with database.write(clock(), verdicts=False, **how):
+            order.append(name)
+
+    with ThreadPoolExecutor(2 * PLACES) as pool:
+        with database._turn.taken():
+            yielding = [pool.submit(store, "yielding", yielding=True) for _ in range(YIELDING_PLACES)]
+            until(lambda: not database._turn._yielding_places._value)
+            with pytest.raises(StorageBusy, match=f"{YIELDING_PLACES} changes are waiting already"):
+                store("yielding", yielding=True)
+            others = [pool.submit(store, "other") for _ in range(PLACES - 1)]
+            until(lambda: not database._turn._places._value)
+        for one in (*yielding, *others):
+            one.result(20)
+    assert order == ["other"] * (PLACES - 1) + ["yielding"] * YIELDING_PLACES
+
+
+def test_one_that_yields_does_not_wait_for_ever(impatient, database, clock):
+    """Nor does it go on when others never end: it is refused, and nothing of it is stored."""
+    with (
+        database._turn.taken(),
+        pytest.raises(StorageBusy),
+        ThreadPoolExecutor(1) as pool,
+    ):
+        pool.submit(lambda: database.write(clock(), yielding=True).__enter__()).result(10)
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something that other threads make true."""
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline, "it did not become true"
+        time.sleep(0.001)
+
+
+def test_a_ballast_that_another_worker_released(database, desk):
+    """Whoever writes next makes it anew, though it was not the one that released it."""
+    ballast = database.file.parent / BALLAST
+    ballast.unlink()
+    desk.integration("contacts.readonly")
+    assert ballast.stat().st_size == SIZE
