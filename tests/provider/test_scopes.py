@@ -10,7 +10,7 @@ from private_integrations.scopes import ALL_SCOPES, nearest_scopes
 
 def test_the_names_are_those_of_the_services_catalogue():
     """An editor completes exactly the scopes that the service knows."""
-    catalogue = json.loads((files("private_integrations_service") / "data" / "scopes.json").read_text())
+    catalogue = json.loads((files("private_integrations_service.catalogue") / "data" / "scopes.json").read_text())
     assert sorted(ALL_SCOPES) == sorted(scope["name"] for scope in catalogue["scopes"])
 
 

@@ -10,6 +10,7 @@ from private_integrations_service.access.actors import Actor
 from private_integrations_service.operations import accounts as managed
 from private_integrations_service.operations import upstreams
 from private_integrations_service.operations.upstreams import Credentials
+from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.sealing import SealBroken, Sealer
 from private_integrations_service.storage import tables
 from private_integrations_service.storage.sqlite.database import FILE_NAME, open_database
@@ -206,8 +207,8 @@ def test_every_change_is_audited_and_no_credential_is_in_the_files(tmp_path, clo
     """Who did what to which account is written down; the value, and any digest of it, is nowhere on disk."""
     database = open_database(tmp_path)
     with database.write(clock()) as write:
-        managed.put(write, "comp1", AccountRequest(name="Agency", kind="agency"), actor=ANNA)
-        managed.put(write, "loc1", AccountRequest(name="Shop", agency_id="comp1"), actor=ANNA)
+        managed.put(write, "comp1", AccountRequest(name="Agency", kind="agency"), furnish, actor=ANNA)
+        managed.put(write, "loc1", AccountRequest(name="Shop", agency_id="comp1"), furnish, actor=ANNA)
     put(database, clock, sealer, "loc1")
     both = Sealer([NEW, OLD])
     with database.write(clock()) as write:
@@ -248,7 +249,7 @@ def test_accounts_have_the_platforms_ids(database, clock, accounts):
 
     def ask(account_id, **fields):
         with database.write(clock(), verdicts=False) as write:
-            return managed.put(write, account_id, AccountRequest(**fields), actor=ANNA)
+            return managed.put(write, account_id, AccountRequest(**fields), furnish, actor=ANNA)
 
     shop = {"name": "Shop", "agency_id": accounts.agency}
     made = Account(id="loc-1", kind="sub_account", **shop)

@@ -12,6 +12,7 @@ from private_integrations.contract import AccountRequest
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.operations import accounts as account_operations
 from private_integrations_service.operations.data_events import DATA_EVENTS, app_id, tell, version_id
+from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import webhooks as stored_webhooks
 from private_integrations_service.storage.integrations import integration_by_id
@@ -215,7 +216,7 @@ def test_locations(database, clock, desk, accounts, listen, told):
     for name in ("Main Street", "Main Street", "High Street"):
         with database.write(clock()) as write:
             request = AccountRequest(name=name, agency_id=accounts.agency)
-            account_operations.put(write, "newLocationAAAAAAAAA", request, actor=Actor("test"))
+            account_operations.put(write, "newLocationAAAAAAAAA", request, furnish, actor=Actor("test"))
     assert (told(others), told(of_location)) == ([], [])
     assert [(name, body["name"]) for name, body in told(mine)] == [
         ("LocationCreate", "Main Street"),
