@@ -8,10 +8,11 @@ import pytest
 from hypothesis import settings
 
 from canary import leaks, secrets_in
+from forked import running_service
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import KeyRequest, digest_of, new_management_key
-from throwaway import Service, running_service
+from throwaway import Service
 
 # A busy machine is no failure: no example has a deadline. `--hypothesis-profile=long` looks for hours.
 settings.register_profile("usual", deadline=None)

@@ -24,6 +24,7 @@ import pytest
 import requests
 
 import throwaway
+from forked import running_service
 from private_integrations.cli import run
 from private_integrations.client import Client
 from private_integrations.connection import Connection
@@ -147,7 +148,7 @@ def cli(service: Any) -> CommandLine:
 @pytest.fixture
 def cli_of_a_new_service(tmp_path: Path) -> Iterator[CommandLine]:
     """The command line against a service that has no integration yet."""
-    with throwaway.running_service(tmp_path) as started:
+    with running_service(tmp_path) as started:
         yield CommandLine(started.environment)
 
 

@@ -6,9 +6,9 @@ import pytest
 import requests
 
 from canary import leaks, secrets_in
+from forked import running_service
 from management import API, Management
 from private_integrations.contract import digest_of, new_management_key
-from throwaway import running_service
 
 UNKNOWN = "pit-" + "01234567-89ab-cdef-0123-456789abcdef"
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from forked import running_service
 from lines import Line, lines, worker_pids
 from private_integrations.client import Client
 from private_integrations.connection import Connection
@@ -29,7 +30,7 @@ from private_integrations_service.authorizer.grants import LiveGrants
 from private_integrations_service.storage.grants import GrantReader
 from private_integrations_service.storage.sqlite.database import FILE_NAME
 from stored import checked_copy
-from throwaway import Service, listening_address, running_service
+from throwaway import Service, listening_address
 from trials.weakened_service import OFFSET
 
 PROGRAMS = Path(__file__).parents[1] / "programs"

@@ -1,0 +1,75 @@
+"""Start the project's programs as forks of one process that has imported them.
+
+Most of what a start of the service costs is two seconds of imports, and a test run starts it hundreds of times. A fork
+begins after them. The rest is the program as it is, with arguments, environment, files and signals of its own, and a
+child of this process. Elsewhere than on Linux, programs are started as usual.
+"""
+
+import ctypes
+import json
+import os
+import socket
+import subprocess
+import sys
+from functools import cache, partial
+from pathlib import Path
+from threading import Lock
+
+import throwaway
+
+_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+_PROGRAM = Path(__file__).with_name("fork_server.py")
+
+
+class ForkServer:
+    """The process that has imported the service; it forks one program for each request."""
+
+    def __init__(self) -> None:
+        # A program is orphaned by the fork server at once and becomes a child of this process, which can wait for it.
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            number = theirs.fileno()
+            # It ends with this process, the only one that has the other end.
+            self._process = subprocess.Popen(
+                [sys.executable, _PROGRAM, str(number)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=[number],
+            )
+        self._lock = Lock()
+
+    def fork(self, arguments: list[str], folder: str, environment: dict[str, str], files: list[int]) -> int:
+        """Run `python ARGUMENTS` with these three standard files; answers its process id."""
+        with self._lock:
+            request = json.dumps([arguments, folder, environment]).encode()
+            socket.send_fds(self._requests, [request], files)
+            return int(self._requests.recv(100))
+
+
+@cache
+def fork_server() -> ForkServer:
+    """The fork server of this process."""
+    return ForkServer()
+
+
+class Popen(subprocess.Popen):
+    """`subprocess.Popen` of `[sys.executable, "-m", MODULE, …]` or `[sys.executable, FILE, …]`, forked."""
+
+    if sys.platform == "linux":
+        # The one method by which Popen makes a process; the others ask the system about a child of this process.
+        def _execute_child(
+            self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo, creationflags, shell, *more
+        ):
+            stdin, _, _, stdout, _, stderr, *_ = more
+            assert args[0] == sys.executable
+            files = [own if given == -1 else given for own, given in enumerate((stdin, stdout, stderr))]
+            environment = dict(os.environ if env is None else env)
+            try:
+                self.pid = fork_server().fork([*map(str, args[1:])], str(cwd or os.getcwd()), environment, files)
+                self._child_created = True
+            finally:
+                self._close_pipe_fds(*more[:6])
+
+
+running_service = partial(throwaway.running_service, popen=Popen)
