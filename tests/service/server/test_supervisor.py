@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+import forked
 from forked import running_service
 from lines import Line, lines, worker_pids
 from private_integrations.client import Client
@@ -160,7 +161,7 @@ def test_a_clock_set_back_revives_nothing_on_any_worker(tmp_path):
     clock.write_bytes(OFFSET.pack(0))
     command = [sys.executable, PROGRAMS / "clocked_service.py", tmp_path / "data", clock]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(["tools", os.environ.get("PYTHONPATH", "")])}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with forked.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             url = listening_address(process)
             key = (tmp_path / "data" / "admin.key").read_text().strip()
