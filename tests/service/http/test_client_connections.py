@@ -21,7 +21,7 @@ from private_integrations_service.http.client_connections import Clients
 from private_integrations_service.http.fair_shares import Owner, Short
 from throwaway import UNLIMITED, Service, listening_address
 
-PROGRAM = Path(__file__).parent / "programs" / "few_files.py"
+PROGRAM = Path(__file__).parents[1] / "programs" / "few_files.py"
 
 # Of so many open files a third are clients' connections.
 FILES, PLACES = 600, 200

@@ -57,7 +57,7 @@ def become(arguments: list[str], folder: str, environment: dict[str, str], files
 def main() -> None:
     """Import the service, fork programs until the requests end, and be each of them in its fork."""
     import private_integrations.cli  # noqa: F401
-    import private_integrations_service.server  # noqa: F401
+    import private_integrations_service.server.serve  # noqa: F401
 
     # Ctrl-C is for pytest, which closes the requests.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
