@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -20,8 +21,18 @@ settings.register_profile("long", deadline=None, max_examples=20_000)
 settings.load_profile("usual")
 
 
+TESTS = Path(__file__).parent
+SLOW = {
+    line.partition("#")[0].strip()
+    for line in (TESTS / "slow.txt").read_text().splitlines()
+    if line.partition("#")[0].strip()
+}
+"""Folders, files and tests (`file::test`) that `--quick` leaves out."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--write-…` rewrites what documentation shows; `--kills 100` kills a service so often."""
+    """`--quick` leaves out slow tests; `--write-…` rewrites what documentation shows; `--kills 100` kills so often."""
+    parser.addoption("--quick", action="store_true", help="leave out the tests of tests/slow.txt")
     parser.addoption("--write-transcripts", action="store_true", help="write the previews in docs/rotation.md anew")
     parser.addoption("--write-screenshots", action="store_true", help="take the pictures in docs/images anew")
     parser.addoption("--kills", type=int, default=6, help="how often the service is killed while it sends webhooks")
@@ -30,6 +41,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     """Listen to SIGINT, which a shell lets its background jobs ignore: programs that tests start would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if missing := sorted(line for line in SLOW if not (TESTS / line.partition("::")[0]).exists()):
+        raise pytest.UsageError(f"tests/slow.txt names what is not there: {', '.join(missing)}")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import nothing of the folders and files that `--quick` leaves out."""
+    if config.option.quick and collection_path.is_relative_to(TESTS):
+        return str(collection_path.relative_to(TESTS)) in SLOW or None
+    return None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the single tests that `--quick` leaves out, with all their parameters."""
+    if not config.option.quick:
+        return
+    slow = [item for item in items if f"{item.path.relative_to(TESTS)}::{item.name.partition('[')[0]}" in SLOW]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in slow]
 
 
 @pytest.fixture(autouse=True)

@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 import requests
 
+import forked
 import throwaway
 from forked import running_service
 from private_integrations.cli import run
@@ -74,7 +75,7 @@ class CommandLine:
 
     def process(self, *arguments: str, stdin: str = "", stdout: int = subprocess.PIPE, **environment: str) -> Finished:
         """Run a command in a process of its own, with pipes for input and output."""
-        done = subprocess.run(
+        done = forked.run(
             [*COMMAND, *arguments],
             input=stdin,
             stdout=stdout,
@@ -94,7 +95,7 @@ class CommandLine:
         """
         screen, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        process = subprocess.Popen(
+        process = forked.Popen(
             [*COMMAND, *arguments],
             stdin=terminal,
             stdout=terminal,

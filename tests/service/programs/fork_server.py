@@ -37,8 +37,12 @@ def next_program(requests: socket.socket) -> list[str]:
             os.close(file)
 
 
-def become(arguments: list[str], folder: str, environment: dict[str, str], files: list[int]) -> list[str]:
-    """Give this process the standard files, the folder and the environment of a program."""
+def become(
+    arguments: list[str], folder: str, environment: dict[str, str], new_session: bool, files: list[int]
+) -> list[str]:
+    """Give this process the standard files, the folder, the environment and perhaps the session of a program."""
+    if new_session:
+        os.setsid()
     for own, given in enumerate(files):
         os.dup2(given, own)
         os.close(given)

@@ -39,10 +39,12 @@ class ForkServer:
             )
         self._lock = Lock()
 
-    def fork(self, arguments: list[str], folder: str, environment: dict[str, str], files: list[int]) -> int:
+    def fork(
+        self, arguments: list[str], folder: str, environment: dict[str, str], new_session: bool, files: list[int]
+    ) -> int:
         """Run `python ARGUMENTS` with these three standard files; answers its process id."""
         with self._lock:
-            request = json.dumps([arguments, folder, environment]).encode()
+            request = json.dumps([arguments, folder, environment, new_session]).encode()
             socket.send_fds(self._requests, [request], files)
             return int(self._requests.recv(100))
 
@@ -62,14 +64,31 @@ class Popen(subprocess.Popen):
             self, args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo, creationflags, shell, *more
         ):
             stdin, _, _, stdout, _, stderr, *_ = more
+            new_session = more[-2]
             assert args[0] == sys.executable
             files = [own if given == -1 else given for own, given in enumerate((stdin, stdout, stderr))]
             environment = dict(os.environ if env is None else env)
             try:
-                self.pid = fork_server().fork([*map(str, args[1:])], str(cwd or os.getcwd()), environment, files)
+                self.pid = fork_server().fork(
+                    [*map(str, args[1:])], str(cwd or os.getcwd()), environment, new_session, files
+                )
                 self._child_created = True
             finally:
                 self._close_pipe_fds(*more[:6])
+
+
+def run(command, *, input=None, timeout=None, check=False, **options):
+    """`subprocess.run`, forked."""
+    with Popen(command, stdin=subprocess.PIPE if input is not None else None, **options) as process:
+        try:
+            out, err = process.communicate(input, timeout=timeout)
+        except BaseException:
+            process.kill()
+            raise
+    done = subprocess.CompletedProcess(command, process.returncode, out, err)
+    if check:
+        done.check_returncode()
+    return done
 
 
 running_service = partial(throwaway.running_service, popen=Popen)
