@@ -16,12 +16,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+import typer.main
 
 import forked
 import throwaway
@@ -31,6 +33,9 @@ from private_integrations.client import Client
 from private_integrations.connection import Connection
 
 COMMAND = [sys.executable, "-m", "private_integrations.cli"]
+
+# Typer reads the signatures of all commands anew in each call, which takes half of the time of most.
+_get_command = cache(typer.main.get_command)
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class CommandLine:
         given = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
         with pytest.MonkeyPatch.context() as here, redirect_stdout(out), redirect_stderr(err):
             here.setattr(sys, "stdin", given)
+            here.setattr(typer.main, "get_command", _get_command)
             for name, value in (self.environment | environment).items():
                 here.setenv(name, value)
             code = run(arguments)
