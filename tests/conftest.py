@@ -1,6 +1,7 @@
 """The real service on loopback, as its users start it, and an environment without surprises."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,8 +42,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     """Listen to SIGINT, which a shell lets its background jobs ignore: programs that tests start would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if missing := sorted(line for line in SLOW if not (TESTS / line.partition("::")[0]).exists()):
-        raise pytest.UsageError(f"tests/slow.txt names what is not there: {', '.join(missing)}")
+    if missing := sorted(line for line in SLOW if not _exists(*line.split("::"))):
+        raise pytest.UsageError(f"tests/slow.txt names tests that do not exist: {', '.join(missing)}")
+
+
+def _exists(place: str, test: str = "", *_: str) -> bool:
+    file = TESTS / place
+    return file.exists() and (not test or re.search(rf"\b{test}\b", file.read_text()) is not None)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -56,8 +62,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out the single tests that `--quick` leaves out, with all their parameters."""
     if not config.option.quick:
         return
-    slow = [item for item in items if f"{item.path.relative_to(TESTS)}::{item.name.partition('[')[0]}" in SLOW]
-    config.hook.pytest_deselected(items=slow)
+    names = [item.nodeid.removeprefix("tests/").partition("[")[0] for item in items]
+    slow = {item for item, name in zip(items, names, strict=True) if name in SLOW}
+    config.hook.pytest_deselected(items=[*slow])
     items[:] = [item for item in items if item not in slow]
 
 
