@@ -58,11 +58,22 @@ def become(
     return arguments
 
 
+def warm_up() -> None:
+    """Load what the service loads once in a process and never changes: the catalogue, and templates."""
+    from private_integrations_service.catalogue.endpoints import Catalogue
+    from private_integrations_service.settings_pages.rendering import templates
+
+    Catalogue.load()
+    for name in ("refused.html", "layout.html", "_macros.html"):
+        templates().get_template(name)
+
+
 def main() -> None:
     """Import the service, fork programs until the requests end, and be each of them in its fork."""
     import private_integrations.cli  # noqa: F401
     import private_integrations_service.server.serve  # noqa: F401
 
+    warm_up()
     # Ctrl-C is for pytest, which closes the requests.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()

@@ -22,22 +22,26 @@ _PROGRAM = Path(__file__).with_name("fork_server.py")
 
 
 class ForkServer:
-    """The process that has imported the service; it forks one program for each request."""
+    """The process that has imported the service; it forks one program for each request.
 
-    def __init__(self) -> None:
+    `inside` is a command that runs another one, perhaps in a namespace, where all programs are then.
+    """
+
+    def __init__(self, *inside: str) -> None:
         # A program is orphaned by the fork server at once and becomes a child of this process, which can wait for it.
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             number = theirs.fileno()
             # It ends with this process, the only one that has the other end.
-            self._process = subprocess.Popen(
-                [sys.executable, _PROGRAM, str(number)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                pass_fds=[number],
-            )
+            command = [*inside, sys.executable, _PROGRAM, str(number)]
+            self._process = subprocess.Popen(command, pass_fds=[number])
         self._lock = Lock()
+
+    def close(self) -> None:
+        """End the fork server; programs go on."""
+        self._requests.close()
+        self._process.wait()
 
     def fork(
         self, arguments: list[str], folder: str, environment: dict[str, str], new_session: bool, files: list[int]
@@ -58,6 +62,10 @@ def fork_server() -> ForkServer:
 class Popen(subprocess.Popen):
     """`subprocess.Popen` of `[sys.executable, "-m", MODULE, …]` or `[sys.executable, FILE, …]`, forked."""
 
+    def __init__(self, *arguments, server=None, **options):
+        self._server = server
+        super().__init__(*arguments, **options)
+
     if sys.platform == "linux":
         # The one method by which Popen makes a process; the others ask the system about a child of this process.
         def _execute_child(
@@ -69,9 +77,8 @@ class Popen(subprocess.Popen):
             files = [own if given == -1 else given for own, given in enumerate((stdin, stdout, stderr))]
             environment = dict(os.environ if env is None else env)
             try:
-                self.pid = fork_server().fork(
-                    [*map(str, args[1:])], str(cwd or os.getcwd()), environment, new_session, files
-                )
+                server = self._server or fork_server()
+                self.pid = server.fork([*map(str, args[1:])], str(cwd or os.getcwd()), environment, new_session, files)
                 self._child_created = True
             finally:
                 self._close_pipe_fds(*more[:6])
