@@ -48,14 +48,17 @@ class Service:
 
 
 @contextmanager
-def running_service(data_dir: Path, *arguments: str, **settings: str) -> Iterator[Service]:
+def running_service(
+    data_dir: Path, *arguments: str, popen: "type[subprocess.Popen[str]]" = subprocess.Popen, **settings: str
+) -> Iterator[Service]:
     """Run `private-integrations serve` in a process of its own, on a free port, until the block ends.
 
     `arguments` are options of `serve`; `settings` are environment variables, without which nothing is limited.
+    `popen` is how the process is made.
     """
     serve = [sys.executable, "-m", "private_integrations.cli", "serve", "--port", "0", "--data-dir", str(data_dir)]
     command = [*serve, *arguments]
-    with subprocess.Popen(
+    with popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | UNLIMITED | settings
     ) as process:
         try:

@@ -30,6 +30,7 @@ class MovedService:
 
     folder: Path
     rule: str
+    popen: "type[subprocess.Popen[str]]" = subprocess.Popen
     url: str = ""
     key: str = field(default="", repr=False)
     account: str = ""
@@ -43,7 +44,7 @@ class MovedService:
     def start(self) -> None:
         """Start it, for the first time or again; the port is another one each time."""
         command = [sys.executable, str(REPOSITORY / "tools" / "trials" / "weakened_service.py")]
-        self._process = subprocess.Popen(
+        self._process = self.popen(
             [*command, str(self.folder / "data"), str(self._clock), *([self.rule] if self.rule else [])],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -96,10 +97,10 @@ class Lane:
 
 
 @contextmanager
-def lane(folder: Path, rule: str = "") -> Iterator[Lane]:
-    """A lane in this folder, with one of the service's rules switched off if named."""
+def lane(folder: Path, rule: str = "", popen: "type[subprocess.Popen[str]]" = subprocess.Popen) -> Iterator[Lane]:
+    """A lane in this folder, with one of the service's rules switched off if named; `popen` starts its service."""
     pauses = private_integrations.client._PAUSES
-    service = MovedService(folder, rule)
+    service = MovedService(folder, rule, popen)
     try:
         private_integrations.client._PAUSES = _PAUSES
         with FaultyProxy(service.url) as proxy:

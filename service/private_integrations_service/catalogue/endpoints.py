@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -90,8 +91,9 @@ class Catalogue:
     _roots: Mapping[str, _Node] = field(repr=False)
 
     @classmethod
+    @cache
     def load(cls) -> "Catalogue":
-        """Read the catalogue that comes with the package (its format: docs/platform.md §9)."""
+        """Read the catalogue that comes with the package, once in a process (its format: docs/platform.md §9)."""
         published, additions = _data("scopes.json"), _data("additions.json")
         scopes = {
             entry["name"]: Scope(_account_kinds(entry["access"]), entry["pit_refused"]) for entry in published["scopes"]

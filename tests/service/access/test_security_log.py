@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from forked import running_service
 from guests import HOME, OPERATOR, PASSWORD, Guest, cheap_pages, invited, try_to_sign_in, user_id
 from management import API, Management, problem
 from private_integrations.contract import KeyRequest, digest_of, new_management_key
@@ -37,7 +38,6 @@ from private_integrations_service.operations.passwords import Passwords
 from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.server.application import Application
 from private_integrations_service.settings import Settings
-from throwaway import running_service
 from visitors import Visitor
 
 PAGE = Path(__file__).parents[3] / "docs" / "security.md"

@@ -14,6 +14,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import select
 
+from forked import running_service
 from management import API, problem
 from private_integrations.contract import digest_of, new_management_key, new_sealing_key, new_webhook_secret
 from private_integrations_service.access.people import User
@@ -26,7 +27,6 @@ from private_integrations_service.settings import Settings
 from private_integrations_service.storage.columns import metadata
 from private_integrations_service.storage.users import add_user, save_membership
 from private_integrations_service.tokens.format import new_id
-from throwaway import running_service
 
 CATALOGUE = Catalogue.load()
 DOCUMENT = management_api(None, CATALOGUE, Settings(), None, None, furnish).openapi()

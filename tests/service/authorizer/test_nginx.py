@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from certificates import make_certificates
+from forked import running_service
 from management import Management
 from raw_http import Door, head, read_answer
 from real_gateway import CONSUMERS_NAME, CREDENTIAL, OVERRIDING, PLATFORM, Gateway, request, until_open
 from recording_api import RecordingApi, recording_api
-from throwaway import REPOSITORY, Service, running_service
+from throwaway import REPOSITORY, Service
 
 SHIPPED = REPOSITORY / "examples" / "gateways" / "nginx.conf"
 FORGED = "X-Forwarded-For: 203.0.113.9"

@@ -17,13 +17,13 @@ from gohighlevel_api import AuthenticatedClient
 from gohighlevel_api.api.contacts import create_contact, get_contact
 from gohighlevel_api.models import CreateContactDto, CreateContactVersion, GetContactVersion
 
+from forked import running_service
 from gateway import SCOPES, Gateway, issued_token, running_gateway
 from management import Management
 from private_integrations.errors import ConfigurationError
 from private_integrations_service.server.application import Application
 from private_integrations_service.settings import Settings
 from raw_upstream import OK, RawUpstream, answer
-from throwaway import running_service
 
 LOCATION = "locationOneAAAAAAAAA"
 FOREIGN = "locationTwoAAAAAAAAA"

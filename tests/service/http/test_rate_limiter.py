@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from forked import running_service
 from management import API
 from private_integrations.contract import new_management_key
 from private_integrations_service.authorizer import Authorizer
 from private_integrations_service.authorizer.judge import UNKNOWN_BURST, UNKNOWN_PER_SECOND
 from private_integrations_service.authorizer.replies import Reply, send_reply
 from private_integrations_service.http.rate_limiter import LONGEST_WAIT, RateLimiter, UnknownClients
-from throwaway import running_service
 
 START = 1000.0
 

@@ -7,6 +7,7 @@ import pytest
 import requests
 from sqlalchemy import select
 
+from forked import running_service
 from lines import lines
 from management import API, Management, problem
 from private_integrations.client import Client
@@ -19,7 +20,6 @@ from private_integrations_service.management_api.leaked import BURST
 from private_integrations_service.operations import leaks
 from private_integrations_service.storage import tables
 from private_integrations_service.tokens.lifecycle import Change, Token, plan_leak
-from throwaway import running_service
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 UNKNOWN = "pit-" + "00000000-0000-4000-8000-000000000000"

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import event
 
+from fork_server import warm_up
 from private_integrations_service.server import serve
 from private_integrations_service.server.application import Application
 
@@ -65,6 +66,7 @@ class Killable(Application):
 
 
 if __name__ == "__main__":
+    warm_up()
     serve.Application = Killable
     say = partial(print, flush=True)
     workers = int(sys.argv[1]) if sys.argv[1:] else 1

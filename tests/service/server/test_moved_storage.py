@@ -7,13 +7,13 @@ from contextlib import closing
 import pytest
 import requests
 
+from forked import running_service
 from management import Management, problem
 from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.sqlite.activity import FILE_NAME as ACTIVITY
 from private_integrations_service.storage.sqlite.activity import Activity, Batch, observed_since
 from private_integrations_service.storage.sqlite.engine import FILE_NAME, LOCK_NAME, open_database
 from private_integrations_service.storage.sqlite.watched_files import StorageMoved
-from throwaway import running_service
 
 
 def delete(folder):

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import forked
 import private_integrations_service
+from forked import running_service
 from private_integrations.errors import ConfigurationError
 from private_integrations_service.private_files import NAMES, open_private
 from private_integrations_service.server.clock import utc_now
@@ -18,7 +20,6 @@ from private_integrations_service.storage.sqlite.activity import Activity
 from private_integrations_service.storage.sqlite.engine import open_database
 from private_integrations_service.storage.sqlite.reserved_space import ReservedSpace
 from private_integrations_service.storage.usage import UsageFile
-from throwaway import running_service
 
 FILES = [
     "private-integrations.db",
@@ -57,7 +58,7 @@ def test_a_folder_that_others_may_write_to_is_refused(tmp_path, mode):
     """One line that says which folder and what to run; nothing is made in it."""
     tmp_path.chmod(mode)
     command = [sys.executable, "-m", "private_integrations.cli", "serve", "--port", "0", "--data-dir", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = forked.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         f"private-integrations: {tmp_path} can be written by other users than its owner; run: chmod go-w {tmp_path}\n"

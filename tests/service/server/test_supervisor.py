@@ -20,6 +20,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+import forked
+from forked import running_service
 from lines import Line, lines, worker_pids
 from private_integrations.client import Client
 from private_integrations.connection import Connection
@@ -29,7 +31,7 @@ from private_integrations_service.authorizer.grants import LiveGrants
 from private_integrations_service.storage.grants import GrantReader
 from private_integrations_service.storage.sqlite.engine import FILE_NAME
 from stored import checked_copy
-from throwaway import Service, listening_address, running_service
+from throwaway import Service, listening_address
 from trials.weakened_service import OFFSET
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
@@ -159,7 +161,7 @@ def test_a_clock_set_back_revives_nothing_on_any_worker(tmp_path):
     clock.write_bytes(OFFSET.pack(0))
     command = [sys.executable, PROGRAMS / "clocked_service.py", tmp_path / "data", clock]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(["tools", os.environ.get("PYTHONPATH", "")])}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with forked.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             url = listening_address(process)
             key = (tmp_path / "data" / "admin.key").read_text().strip()
@@ -357,7 +359,7 @@ def test_a_worker_that_cannot_start_ends_the_service(work, why):
     program = (
         "import os\n"
         "from private_integrations.errors import ConfigurationError\n"
-        "from private_integrations_service.workers import keep_working\n"
+        "from private_integrations_service.server.supervisor import keep_working\n"
         f"def work(listening, on_stop):\n    {work}\n"
         "try:\n    keep_working(2, work, lambda: print('listening'))\n"
         "except ConfigurationError as error:\n    print(error)\n"

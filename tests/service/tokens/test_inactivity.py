@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from forked import running_service
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import LONGEST_INACTIVITY, InactivityRequest
@@ -36,7 +37,6 @@ from private_integrations_service.tokens.inactivity import (
     shortest_notice,
 )
 from private_integrations_service.tokens.lifecycle import Refused, Token
-from throwaway import running_service
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -15,6 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from certificates import make_certificates
+from forked import running_service
 from private_integrations.cli import run
 from private_integrations.client import Client
 from private_integrations.connection import Connection
@@ -34,7 +35,7 @@ from private_integrations_service.tokens.lifecycle import Refused
 from private_integrations_service.webhooks.destinations import Destinations, networks
 from private_integrations_service.webhooks.endpoints import Endpoint
 from private_integrations_service.webhooks.posting import Poster
-from throwaway import REPOSITORY, running_service
+from throwaway import REPOSITORY
 
 SCRIPT = REPOSITORY / "tests" / "javascript" / "webhooks.mjs"
 MODULES = REPOSITORY / ".venv" / "javascript"
