@@ -19,14 +19,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from private_integrations.contract import GenerationRequest
+from private_integrations.contract import GenerationRequest, Refused
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.operations import generations, integrations
 from private_integrations_service.server import serve
 from private_integrations_service.server.application import Application, utc_now
 from private_integrations_service.storage import integrations as stored_integrations
 from private_integrations_service.tokens import lifecycle
-from private_integrations_service.tokens.lifecycle import Issue, Refused, Token
+from private_integrations_service.tokens.lifecycle import Issue, Token
 
 OFFSET = struct.Struct("d")
 

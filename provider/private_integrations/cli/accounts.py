@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 import typer
 
 from ..client import Client
-from ..contract import LONGEST_INACTIVITY, SHORTEST_INACTIVITY, Account, AccountRequest, Inactivity, InactivityRequest
+from ..contract import (
+    LONGEST_INACTIVITY,
+    SHORTEST_INACTIVITY,
+    Account,
+    AccountRequest,
+    Inactivity,
+    InactivityRequest,
+    Problem,
+)
 from ..errors import NotFound
 from ..rotation.durations import format_duration
 from .failures import note, usage
@@ -109,7 +117,7 @@ def _put(client: Client, account_id: str, request: AccountRequest) -> Account:
         return client.put_account(account_id, request)
     except NotFound as error:
         agency = request.agency_id
-        if agency is None or error.problem != "account-unknown":
+        if agency is None or error.problem != Problem.ACCOUNT_UNKNOWN:
             raise
     client.put_account(agency, AccountRequest(name="Agency", kind="agency"))
     note(f"agency {agency} is known; name it with `private-integrations accounts add {agency} --kind agency --name …`")

@@ -38,7 +38,8 @@ from .keys import (
     new_management_key,
     new_sealing_key,
 )
-from .problems import PROBLEM_PREFIX, Problem
+from .outcomes import Problem, Refused
+from .problems import PROBLEM_PREFIX, ProblemDocument
 from .rules import ScopeRule, ServiceRules
 from .tokens import (
     CANCELLED,
@@ -193,7 +194,9 @@ __all__ = [
     "Pinged",
     "Principal",
     "Problem",
+    "ProblemDocument",
     "RefusalActivity",
+    "Refused",
     "ReplayRequest",
     "Replayed",
     "Request",

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from ..client import Client, Outage
 from ..connection import Connection
-from ..contract import AuditEntry, Integration, Principal, ServiceRules, TokenState
+from ..contract import AuditEntry, Integration, Principal, Problem, ServiceRules, TokenState
 from ..errors import NotAuthorized, NotFound
 from .holders import Holders
 from .identity import stack_of
@@ -113,7 +113,7 @@ class Deployment:
         try:
             return self.client.audit(integration=integration_id, action=action).entries
         except NotFound as error:
-            if error.problem != "route-unknown":
+            if error.problem != Problem.ROUTE_UNKNOWN:
                 raise
             return []
 
@@ -139,7 +139,7 @@ class Deployment:
         try:
             return self.client.integration(integration_id)
         except NotFound as error:
-            if error.problem != "integration-unknown":
+            if error.problem != Problem.INTEGRATION_UNKNOWN:
                 raise
             return None
 

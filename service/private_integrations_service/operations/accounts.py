@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import Account, AccountRequest
+from private_integrations.contract import Account, AccountRequest, Problem, Refused
 
 from ..access.actors import Actor
 from ..storage import accounts as stored
 from ..storage import audit
 from ..storage.sqlite.database import Write
-from ..tokens.lifecycle import Refused
 from .data_events import tell
 
 PrepareLocation = Callable[[Connection, str], None]
@@ -37,7 +36,7 @@ def put(
     if wanted.agency_id is not None:
         agency = stored.account_by_id(write.connection, wanted.agency_id)
         if agency is None or agency.kind != "agency":
-            return Refused("account-unknown", f"there is no agency {wanted.agency_id}")
+            return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no agency {wanted.agency_id}")
     stored.add_account(write.connection, wanted, write.now)
     if wanted.kind == "sub_account":
         prepare_location(write.connection, wanted.id)
@@ -48,7 +47,7 @@ def put(
 
 def _rename(write: Write, present: Account, wanted: Account, *, actor: Actor) -> Known | Refused:
     if (present.kind, present.agency_id) != (wanted.kind, wanted.agency_id):
-        return Refused("account-fixed", f"{_described(present)}, and that never changes")
+        return Refused(Problem.ACCOUNT_FIXED, f"{_described(present)}, and that never changes")
     if present.name != wanted.name:
         stored.rename_account(write.connection, present.id, wanted.name)
         audit.record_account(write, present.id, actor=actor, action="rename account", name=wanted.name)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import AuditEntry, AuditPage
+from private_integrations.contract import AuditEntry, AuditPage, Problem, Refused
 from private_integrations.contract.audit_chain import canonical
 
 from ..access.actors import Actor
@@ -13,7 +13,6 @@ from ..storage import audit as stored
 from ..storage.accounts import account_by_id
 from ..storage.audit import Search
 from ..storage.sqlite.database import Database
-from ..tokens.lifecycle import Refused
 from .integrations import find
 
 PAGE = 100
@@ -53,7 +52,7 @@ def whole_log(database: Database, account: str, *, actor: Actor) -> Iterator[str
     """Every line of an account's log. No transaction is open between two of them, however slowly they are taken."""
     with database.read() as connection:
         if account_by_id(connection, account) is None or not actor.reaches(account):
-            return Refused("account-unknown", f"there is no account {account}")
+            return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account}")
     return _lines(database, within(Search(), actor, account))
 
 

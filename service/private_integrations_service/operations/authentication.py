@@ -4,12 +4,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import KEY_PREFIX, digest_of
+from private_integrations.contract import KEY_PREFIX, Problem, Refused, digest_of
 from private_integrations.rotation.acceptance import refuse_writing
 
 from ..access.actors import Actor
 from ..storage.keys import ManagementKey, key_with_digest
-from ..tokens.lifecycle import Refused
 
 _READING = frozenset({"GET", "HEAD"})
 
@@ -17,14 +16,14 @@ _READING = frozenset({"GET", "HEAD"})
 def identify(connection: Connection, presented: str | None, now: datetime) -> ManagementKey | Refused:
     """The live key that was presented, or why there is none; no part of what was sent is repeated."""
     if not presented:
-        return Refused("key-missing", "send a management key: Authorization: Bearer pmk-…")
+        return Refused(Problem.KEY_MISSING, "send a management key: Authorization: Bearer pmk-…")
     if not presented.startswith(KEY_PREFIX):
-        return Refused("key-unknown", "this is not a management key (those begin with pmk-)")
+        return Refused(Problem.KEY_UNKNOWN, "this is not a management key (those begin with pmk-)")
     key = key_with_digest(connection, digest_of(presented))
     if key is None:
-        return Refused("key-unknown", "this management key is not known here")
+        return Refused(Problem.KEY_UNKNOWN, "this management key is not known here")
     if not key.is_live(now):
-        return Refused("key-ended", f"management key {key.name} has expired or was revoked", {"key": key.id})
+        return Refused(Problem.KEY_ENDED, f"management key {key.name} has expired or was revoked", {"key": key.id})
     return key
 
 
@@ -38,11 +37,13 @@ def refuse_method(key: ManagementKey, method: str) -> Refused | None:
     refusal = refuse_writing(key.role, key.name)
     if refusal is None or (key.role == "viewer" and method in _READING):
         return None
-    return Refused("key-not-allowed", refusal)
+    return Refused(Problem.KEY_NOT_ALLOWED, refusal)
 
 
 def refuse_administration(key: ManagementKey, of: str) -> Refused | None:
     """Why this key may not manage these things, such as `keys`, or None: only an admin's may."""
     if key.role == "admin":
         return None
-    return Refused("key-not-allowed", f"management key {key.name} is a {key.role}'s; only an admin's manages {of}")
+    return Refused(
+        Problem.KEY_NOT_ALLOWED, f"management key {key.name} is a {key.role}'s; only an admin's manages {of}"
+    )

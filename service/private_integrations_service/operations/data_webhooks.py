@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import DataWebhook, DataWebhookRequest, Integration
+from private_integrations.contract import DataWebhook, DataWebhookRequest, Integration, Problem, Refused
 
 from ..access.actors import Actor
 from ..sealing import Sealer
@@ -16,14 +16,13 @@ from ..storage.signing_key import read_key
 from ..storage.sqlite.database import Write
 from ..storage.webhooks import Endpoint
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Refused
 from ..webhooks.destinations import Destination, Destinations, destination
 from . import integrations, signing
 from .data_events import DATA_EVENTS, app_id, events_for, version_id
 from .webhooks import MOST, NO_SEALING_KEYS
 
 _OF_THE_PLATFORM = Refused(
-    "data-webhooks-of-platform", "this service is a gateway: the data is the platform's, which tells of it itself"
+    Problem.DATA_WEBHOOKS_OF_PLATFORM, "this service is a gateway: the data is the platform's, which tells of it itself"
 )
 
 
@@ -53,7 +52,9 @@ def put(
         return goal
     present = _endpoint_of(write.connection, integration)
     if present is None and len(stored.all_endpoints(write.connection, [integration.account])) >= MOST:
-        return Refused("webhook-limit", f"account {integration.account} has {MOST} webhooks already; delete one first")
+        return Refused(
+            Problem.WEBHOOK_LIMIT, f"account {integration.account} has {MOST} webhooks already; delete one first"
+        )
     signing.ensure_key(write, sealer)
     wanted = _wanted(write, present, integration, request, actor)
     if present is None:
@@ -100,9 +101,11 @@ def described(connection: Connection, integration: Integration) -> DataWebhook:
 def _goal(request: DataWebhookRequest, allowed: Destinations) -> Destination | Refused:
     unknown = sorted(set(request.events or ()) - DATA_EVENTS.keys())
     if unknown:
-        return Refused("webhook-event-unknown", f"there is no event {unknown[0]}; there are {', '.join(DATA_EVENTS)}")
+        return Refused(
+            Problem.WEBHOOK_EVENT_UNKNOWN, f"there is no event {unknown[0]}; there are {', '.join(DATA_EVENTS)}"
+        )
     goal = destination(request.url, allowed)
-    return goal if isinstance(goal, Destination) else Refused("webhook-url-not-allowed", goal)
+    return goal if isinstance(goal, Destination) else Refused(Problem.WEBHOOK_URL_NOT_ALLOWED, goal)
 
 
 def _endpoint_of(connection: Connection, integration: Integration) -> Endpoint | None:

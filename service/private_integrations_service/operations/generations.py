@@ -11,6 +11,7 @@ from private_integrations.contract import (
     Integration,
     Introspection,
     IssuedToken,
+    Refused,
     Secret,
     TokenState,
     UnusedToken,
@@ -26,7 +27,6 @@ from ..tokens.format import new_token, presented_token
 from ..tokens.inactivity import single
 from ..tokens.lifecycle import (
     Change,
-    Refused,
     Token,
     plan_acknowledgement,
     plan_cancellation,

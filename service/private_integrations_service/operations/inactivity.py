@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from private_integrations.contract import Inactivity, InactivityRequest, Integration, rfc3339
+from private_integrations.contract import Inactivity, InactivityRequest, Integration, Problem, Refused, rfc3339
 from private_integrations.rotation.decisions import days_left
 
 from ..access.actors import Actor
@@ -14,7 +14,7 @@ from ..storage import tokens as stored
 from ..storage.sqlite.activity import Activity
 from ..storage.sqlite.database import Database, Write
 from ..tokens.inactivity import Confirm, End, Leave, Recall, Step, Usage, Warn, plan_unused, single, time_in_force
-from ..tokens.lifecycle import Refused, Token
+from ..tokens.lifecycle import Token
 from . import activity as recorded
 from .events import announce
 
@@ -199,4 +199,4 @@ def _inactivity(account_id: str, own: int | None, settings: Settings) -> Inactiv
 
 
 def _unknown(account_id: str) -> Refused:
-    return Refused("account-unknown", f"there is no account {account_id}")
+    return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")

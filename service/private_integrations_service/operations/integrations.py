@@ -10,6 +10,8 @@ from private_integrations.contract import (
     Integration,
     IntegrationEdit,
     IntegrationRequest,
+    Problem,
+    Refused,
     RotationPolicy,
     ScopeRule,
     ServiceRules,
@@ -27,7 +29,7 @@ from ..storage import tokens as stored_tokens
 from ..storage.announced import told_until
 from ..storage.sqlite.database import Write
 from ..tokens.format import new_id
-from ..tokens.lifecycle import OVERLAP_ENDED, Refused, Token, plan_overlap
+from ..tokens.lifecycle import OVERLAP_ENDED, Token, plan_overlap
 from . import data_events
 from .events import announce, tell_end
 
@@ -44,12 +46,12 @@ class Rules:
         for scope in scopes:
             refusal = self.catalogue.refuse_scope(scope, account_kind)
             if refusal is not None:
-                return Refused("scope-not-allowed", refusal, {"scope": scope})
+                return Refused(Problem.SCOPE_NOT_ALLOWED, refusal, {"scope": scope})
         return self._refuse_rotation(rotation)
 
     def _refuse_rotation(self, rotation: RotationPolicy | None) -> Refused | None:
         refusal = _impossible(rotation) or refuse_period(Policy.from_the_wire(rotation), self.settings.minimum_period)
-        return None if refusal is None else Refused("rotation-not-allowed", refusal)
+        return None if refusal is None else Refused(Problem.ROTATION_NOT_ALLOWED, refusal)
 
     def on_the_wire(self) -> ServiceRules:
         """Return the rules as the API tells them, for those who decide by the same functions before they ask."""
@@ -82,7 +84,9 @@ def declare(
     if existing is not None and existing.claim == request.claim:
         return Declared(existing, created=False)
     if integrations.claim_was_used(write.connection, request.account, request.claim):
-        return Refused("claim-used", f"this claim on {external_id} was used before and is not the present one")
+        return Refused(
+            Problem.OWNER_NONCE_USED, f"this claim on {external_id} was used before and is not the present one"
+        )
     if request.adopts is not None:
         return _adopt(write, external_id, request, existing, actor=actor)
     if existing is not None:
@@ -124,7 +128,7 @@ def edit(
         detail = (
             f"{integration_id} was changed by somebody else meanwhile: version {old.version}, not {expected_version}"
         )
-        return Refused("version-old", f"{detail}; look at it again and repeat")
+        return Refused(Problem.VERSION_OLD, f"{detail}; look at it again and repeat")
     refusal = _refuse(write, new.account, new.scopes, new.rotation, rules, actor)
     if refusal is not None:
         return refusal
@@ -152,7 +156,7 @@ def delete(write: Write, integration_id: str, claim: str | None, *, actor: Actor
 def find(connection: Connection, integration_id: str, actor: Actor) -> Integration | Refused:
     """The integration with this id; one in an account that the actor doesn't reach is not there for them."""
     found = integrations.integration_by_id(connection, integration_id, actor.accounts)
-    return found or Refused("integration-unknown", f"there is no integration {integration_id}")
+    return found or Refused(Problem.INTEGRATION_UNKNOWN, f"there is no integration {integration_id}")
 
 
 def _impossible(rotation: RotationPolicy | None) -> str | None:
@@ -185,7 +189,7 @@ def refuse_owner(integration: Integration, owner: str | None) -> Refused | None:
 
 
 def _taken_over(integration: Integration) -> Refused:
-    return Refused("claim-old", f"{integration.id} was taken over by {integration.external_id}")
+    return Refused(Problem.OWNER_NONCE_OLD, f"{integration.id} was taken over by {integration.external_id}")
 
 
 def _refuse(
@@ -198,7 +202,7 @@ def _refuse(
 ) -> Refused | None:
     account = accounts.account_by_id(write.connection, account_id)
     if account is None or not actor.reaches(account_id):
-        return Refused("account-unknown", f"there is no account {account_id}")
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
     return rules.refuse(account.kind, scopes, rotation)
 
 
@@ -207,7 +211,9 @@ def _adopt(
 ) -> Declared | Refused:
     target = integrations.integration_by_id(write.connection, request.adopts or "", [request.account])
     if target is None:
-        return Refused("integration-unknown", f"there is no integration {request.adopts} in account {request.account}")
+        return Refused(
+            Problem.INTEGRATION_UNKNOWN, f"there is no integration {request.adopts} in account {request.account}"
+        )
     if request.adopts_from is not None and request.adopts_from != target.claim:
         return _taken_over(target)
     if existing is not None and existing.id != target.id:
@@ -301,7 +307,7 @@ def _tell(write: Write, integration: Integration, event: str, *, actor: Actor, *
 def _taken(existing: Integration, *, issued: bool) -> Refused:
     since = instant_text(existing.created_at)
     return Refused(
-        "external-id-taken",
+        Problem.EXTERNAL_ID_TAKEN,
         f"{existing.external_id} is {existing.id} since {since}",
         {"id": existing.id, "since": since, "issued": issued},
     )

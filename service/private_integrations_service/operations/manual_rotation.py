@@ -4,12 +4,18 @@ import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from private_integrations.contract import GenerationRequest, Integration, IntegrationRequest, IssuedToken
+from private_integrations.contract import (
+    GenerationRequest,
+    Integration,
+    IntegrationRequest,
+    IssuedToken,
+    Problem,
+    Refused,
+)
 from private_integrations.rotation.policy import Policy
 
 from ..access.actors import Actor
 from ..storage.sqlite.database import Write
-from ..tokens.lifecycle import Refused
 from . import generations, integrations
 from .integrations import Rules
 
@@ -33,13 +39,13 @@ def own_name(email: str, action: str) -> str:
 def create(write: Write, email: str, request: IntegrationRequest, rules: Rules, *, actor: Actor) -> Created | Refused:
     """Create an integration and issue its first token, both or neither.
 
-    `request.claim` is the mark of this one action. A repetition is refused as `claim-used`: the token was shown.
+    `request.claim` is the mark of this one action. A repetition is refused as `owner-nonce-used`: the token was shown.
     """
     declared = integrations.declare(write, own_name(email, request.claim), request, rules, actor=actor)
     if isinstance(declared, Refused):
         return declared
     if not declared.created:
-        return Refused("claim-used", f"{declared.integration.id} was created by this form before")
+        return Refused(Problem.OWNER_NONCE_USED, f"{declared.integration.id} was created by this form before")
     overlap = Policy.from_the_wire(request.rotation).overlap
     issued = _issue(write, declared.integration.id, 1, email, request.claim, rules, overlap, "created", actor)
     return issued if isinstance(issued, Refused) else Created(declared.integration, issued)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import digest_of
+from private_integrations.contract import Problem, Refused, digest_of
 
 from ..access.actors import Actor
 from ..storage import accounts, audit
@@ -19,7 +19,6 @@ from ..storage.sessions import Session
 from ..storage.sqlite.database import Database, Write
 from ..storage.users import User
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Refused
 from . import person_changes, throttle
 from .password_strength import Words
 from .passwords import Passwords, TooManySignInsError, Turn, refuse_password
@@ -37,9 +36,9 @@ BROWSER = timedelta(days=180)
 _MOST_NAMES = 50
 """The number of accounts whose names a password may not contain, which bounds the time of its examination."""
 
-_REFUSED = Refused("sign-in-refused", "this email and password don't belong together")
-_BUSY = Refused("sign-in-busy", "too many people sign in at this moment; try it again")
-_CODE_UNKNOWN = Refused("code-unknown", "this link was used or has expired; ask for a new one")
+_REFUSED = Refused(Problem.SIGN_IN_REFUSED, "this email and password don't belong together")
+_BUSY = Refused(Problem.SIGN_IN_BUSY, "too many people sign in at this moment; try it again")
+_CODE_UNKNOWN = Refused(Problem.CODE_UNKNOWN, "this link was used or has expired; ask for a new one")
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,7 @@ def change_password(
             if refused is not None:
                 return refused
             if not turn.fits(present, known):
-                return Refused("sign-in-refused", "the present password is another one")
+                return Refused(Problem.SIGN_IN_REFUSED, "the present password is another one")
             hashed = turn.hash(new)
     except TooManySignInsError:
         return _BUSY
@@ -214,7 +213,7 @@ def change_password(
         # Nobody gets a new session for one that was ended while this was hashed, such as by being disabled.
         lives = stored.session_with_digest(write.connection, session.digest) is not None
         if not lives or people.password_of(write.connection, session.user.id) != known:
-            return Refused("sign-in-refused", "you were signed out or the password was changed meanwhile")
+            return Refused(Problem.SIGN_IN_REFUSED, "you were signed out or the password was changed meanwhile")
         person_changes.change_password(write, session.user, hashed, address=browser.address, agent=browser.agent)
         return _with_new_password(write, session.user, browser)
 
@@ -343,7 +342,7 @@ def _with_new_password(write: Write, user: User, browser: Browser) -> SignedIn:
 def _invited(connection: Connection, claims: Claims) -> User | Refused:
     """Return the user whom a provider's subject is to be linked to."""
     if claims.email is None:
-        return Refused("email-unverified", "the provider doesn't vouch for your email address")
+        return Refused(Problem.EMAIL_UNVERIFIED, "the provider doesn't vouch for your email address")
     user = people.user_by_email(connection, claims.email)
     if user is None or user.disabled_at is not None:
         return _not_invited(claims)
@@ -352,7 +351,7 @@ def _invited(connection: Connection, claims: Claims) -> User | Refused:
         return _not_invited(claims)
     if people.has_identity(connection, user.id, claims.issuer):
         detail = f"{user.email} belongs to another person at the provider than here; ask whoever runs this service"
-        return Refused("identity-other", detail)
+        return Refused(Problem.IDENTITY_OTHER, detail)
     return user
 
 
@@ -373,7 +372,7 @@ def _linked(write: Write, user: User, claims: Claims, browser: Browser) -> Ended
 
 def _not_invited(claims: Claims) -> Refused:
     who = "you" if claims.email is None else claims.email
-    return Refused("user-not-invited", f"nobody has invited {who}; ask an admin of your account")
+    return Refused(Problem.USER_NOT_INVITED, f"nobody has invited {who}; ask an admin of your account")
 
 
 def _signed_in(write: Write, user: User, browser: Browser, ended: Ended | None = None) -> SignedIn:

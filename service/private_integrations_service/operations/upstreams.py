@@ -8,6 +8,8 @@ from private_integrations.contract import (
     KEY_PREFIX,
     SEALING_KEY_PREFIX,
     Account,
+    Problem,
+    Refused,
     Resealed,
     UpstreamCredential,
     Verification,
@@ -22,7 +24,6 @@ from ..storage.sqlite.database import Database, Write
 from ..storage.tokens import integration_of_digest
 from ..storage.upstreams import CredentialReader, StoredCredential
 from ..tokens.format import presented_token
-from ..tokens.lifecycle import Refused
 
 _PURPOSE = "upstream-credential"
 _MOST_KEPT = 10_000
@@ -37,19 +38,19 @@ def refuse_credential(connection: Connection, account_id: str, credential: str) 
     """The account that a credential is for, or why it can't be its: this service's own secrets open nothing else."""
     account = accounts.account_by_id(connection, account_id)
     if account is None:
-        return Refused("account-unknown", f"there is no account {account_id}")
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
     if credential.startswith((KEY_PREFIX, SEALING_KEY_PREFIX)):
-        return Refused("credential-not-upstreams", "this is a key of this service, not the platform's token")
+        return Refused(Problem.CREDENTIAL_NOT_UPSTREAMS, "this is a key of this service, not the platform's token")
     digest = presented_token(credential.encode())
     if digest is not None and integration_of_digest(connection, digest) is not None:
-        return Refused("credential-not-upstreams", "this is a token of this service, not the platform's")
+        return Refused(Problem.CREDENTIAL_NOT_UPSTREAMS, "this is a token of this service, not the platform's")
     return account
 
 
 def not_accepted(verification: Verification) -> Refused:
     """The refusal of a credential that was to be verified first."""
     about: dict[str, object] = {"outcome": verification.outcome, "upstream_status": verification.status}
-    return Refused("credential-not-accepted", f"{verification.in_words}; nothing was changed", about)
+    return Refused(Problem.CREDENTIAL_NOT_ACCEPTED, f"{verification.in_words}; nothing was changed", about)
 
 
 def put(
@@ -75,7 +76,7 @@ def put(
 def remove(write: Write, account_id: str, *, actor: Actor) -> bool | Refused:
     """Forget an account's credential; whether there was one."""
     if accounts.account_by_id(write.connection, account_id) is None:
-        return Refused("account-unknown", f"there is no account {account_id}")
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
     removed = stored.remove_credential(write.connection, account_id)
     if removed:
         audit.record_account(write, account_id, actor=actor, action="remove upstream credential")
@@ -121,14 +122,16 @@ def open_credential(connection: Connection, account_id: str, sealer: Sealer) -> 
     """An account's credential, to ask the upstream with."""
     account = accounts.account_by_id(connection, account_id)
     if account is None:
-        return Refused("account-unknown", f"there is no account {account_id}")
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
     found = stored.credential_of(connection, account_id)
     if found is None:
-        return Refused("credential-missing", f"there is no upstream credential for account {account_id}")
+        return Refused(Problem.CREDENTIAL_MISSING, f"there is no upstream credential for account {account_id}")
     try:
         return Opened(account, found, _open(found, sealer))
     except SealBroken as broken:
-        return Refused("credential-unreadable", f"the upstream credential of {account_id} can't be opened: {broken}")
+        return Refused(
+            Problem.CREDENTIAL_UNREADABLE, f"the upstream credential of {account_id} can't be opened: {broken}"
+        )
 
 
 def note_verification(
@@ -137,7 +140,7 @@ def note_verification(
     """Store what the upstream said to a credential, unless another one was set meanwhile."""
     if not stored.put_verification(write.connection, opened.stored, verification):
         account_id = opened.account.id
-        return Refused("credential-replaced", f"the upstream credential of {account_id} was changed meanwhile")
+        return Refused(Problem.CREDENTIAL_REPLACED, f"the upstream credential of {account_id} was changed meanwhile")
     audit.record_account(
         write,
         opened.account.id,

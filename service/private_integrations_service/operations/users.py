@@ -9,6 +9,8 @@ from private_integrations.contract import (
     Account,
     Invitation,
     MembershipEdit,
+    Problem,
+    Refused,
     UserPlace,
     UserReport,
     UserRequest,
@@ -22,7 +24,6 @@ from ..storage import users as stored
 from ..storage.sqlite.database import Write
 from ..storage.users import User
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Refused
 from . import person_changes
 from .person_changes import place_in
 
@@ -98,7 +99,7 @@ def invite(write: Write, email: str, request: UserRequest, *, actor: Actor, link
                 write, account, actor=actor, action="invite user", user=user.id, email=user.email, role=role
             )
     elif not _is_repetition(write.connection, user, wanted):
-        return Refused("user-exists", f"there is a user {user.email} already; nothing was changed")
+        return Refused(Problem.USER_EXISTS, f"there is a user {user.email} already; nothing was changed")
     elif links:
         audit.record_service(write, actor=actor, action="make sign-in link", user=user.id, email=user.email)
     return _invitation(write, user, actor=actor, links=links)
@@ -158,7 +159,7 @@ def place(write: Write, email: str, account_id: str, edit: MembershipEdit, *, ac
     if account is None or not actor.reaches(account_id):
         return _no_account(account_id)
     if edit.sub_accounts not in (None, "default") and account.kind != "agency":
-        return Refused("permission-not-there", f"{account_id} is no agency: it has no sub-accounts to permit")
+        return Refused(Problem.PERMISSION_NOT_THERE, f"{account_id} is no agency: it has no sub-accounts to permit")
     saved = _save(write, user, changed(place_in(write.connection, user, account_id), account_id, edit), actor)
     return _report(write.connection, replace(user, has_password=user.has_password and not saved.password_ended))
 
@@ -231,9 +232,9 @@ def invite_into(
         needs_link = True
     else:
         if user.disabled_at is not None:
-            return Refused("user-disabled", f"{user.email} was disabled by whoever runs this service; ask there")
+            return Refused(Problem.USER_DISABLED, f"{user.email} was disabled by whoever runs this service; ask there")
         if place_in(write.connection, user, account_id) is not None:
-            return Refused("user-exists", f"{user.email} belongs to this account already")
+            return Refused(Problem.USER_EXISTS, f"{user.email} belongs to this account already")
         is_vouched_for = person_changes.is_vouched_for(write.connection, user, account_id)
         administers_all = person_changes.administers_all_of(write.connection, editor, user)
         if not is_vouched_for and not administers_all:
@@ -241,7 +242,7 @@ def invite_into(
                 f"{user.email} has a password that was chosen with a link of another account's admin, who may know it; "
                 "the operator of this service gives them a place here, and a new link"
             )
-            return Refused("permission-not-yours", detail)
+            return Refused(Problem.PERMISSION_NOT_YOURS, detail)
         needs_link = administers_all and not (is_vouched_for and user.has_password)
     saved = person_changes.save_place(write, user, changed(None, account_id, edit))
     audit.record_account(
@@ -266,14 +267,14 @@ def change_place(
     if isinstance(account, Refused):
         return account
     if user is None or before is None:
-        return Refused("user-unknown", "there is no such person in this account")
+        return Refused(Problem.USER_UNKNOWN, "there is no such person in this account")
     after = None if edit is None else changed(before, account_id, edit)
     why_not = permissions.refuse_change(stored.memberships_of(write.connection, editor.id), account, before, after)
     if why_not is not None:
-        return Refused("permission-not-yours", why_not)
+        return Refused(Problem.PERMISSION_NOT_YOURS, why_not)
     if not _keeps_an_administrator(write.connection, account, user, after):
         detail = "nobody would be left who decides about this account; make somebody else an admin first"
-        return Refused("account-without-admin", detail)
+        return Refused(Problem.ACCOUNT_WITHOUT_ADMIN, detail)
     if after is None:
         _remove(write, user, account_id, actor)
         return Changed(user)
@@ -288,10 +289,10 @@ def link_for(
     if isinstance(account, Refused):
         return account
     if user is None or place_in(write.connection, user, account_id) is None:
-        return Refused("user-unknown", "there is no such person in this account")
+        return Refused(Problem.USER_UNKNOWN, "there is no such person in this account")
     if not person_changes.administers_all_of(write.connection, editor, user):
         detail = f"{user.email} belongs to other accounts too; whoever runs this service makes a new link for them"
-        return Refused("permission-not-yours", detail)
+        return Refused(Problem.PERMISSION_NOT_YOURS, detail)
     return _link(write, user, actor=actor, links=links)
 
 
@@ -336,7 +337,7 @@ def _administered(connection: Connection, account_id: str, editor: User) -> Acco
         return account
     if not permissions.grantable(person.memberships, account):
         return _no_account(account_id)
-    return Refused("permission-not-yours", "only an admin with every permission of the account does this")
+    return Refused(Problem.PERMISSION_NOT_YOURS, "only an admin with every permission of the account does this")
 
 
 def _is_repetition(connection: Connection, user: User, wanted: dict[str, permissions.MembershipRole]) -> bool:
@@ -346,7 +347,7 @@ def _is_repetition(connection: Connection, user: User, wanted: dict[str, permiss
 
 def _link(write: Write, user: User, *, actor: Actor, links: bool) -> Invitation | Refused:
     if user.disabled_at is not None:
-        return Refused("user-disabled", f"{user.email} is disabled; enable them first")
+        return Refused(Problem.USER_DISABLED, f"{user.email} is disabled; enable them first")
     if links:
         audit.record_service(write, actor=actor, action="make sign-in link", user=user.id, email=user.email)
     return _invitation(write, user, actor=actor, links=links)
@@ -365,7 +366,7 @@ def _find(connection: Connection, email: str, actor: Actor | None = None) -> Use
     if user is None or (
         actor is not None and not all(actor.reaches(p.account_id) for p in stored.memberships_of(connection, user.id))
     ):
-        return Refused("user-unknown", f"there is no user {email}")
+        return Refused(Problem.USER_UNKNOWN, f"there is no user {email}")
     return user
 
 
@@ -415,4 +416,4 @@ def _report(connection: Connection, user: User) -> UserReport:
 
 
 def _no_account(account_id: str) -> Refused:
-    return Refused("account-unknown", f"there is no account {account_id}")
+    return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")

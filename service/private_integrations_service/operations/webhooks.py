@@ -13,6 +13,8 @@ from private_integrations.contract import (
     PING,
     WEBHOOK_EVENTS,
     Account,
+    Problem,
+    Refused,
     ReplayRequest,
     Webhook,
     WebhookAttempt,
@@ -31,7 +33,6 @@ from ..storage.outbox import Delivery, State
 from ..storage.sqlite.database import Write
 from ..storage.webhooks import Endpoint, Kind
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Refused
 from ..webhooks.destinations import Destination, Destinations, destination
 from .data_events import DATA_EVENTS
 from .deliveries import disable
@@ -46,7 +47,7 @@ EVENTS: Mapping[Kind, Sequence[str]] = MappingProxyType({"service": WEBHOOK_EVEN
 _EDITABLE = ("url", "description", "sub_accounts", "events", "disabled_at")
 
 NO_SEALING_KEYS = Refused(
-    "sealing-keys-missing", "the service runs without sealing keys; start it with --sealing-keys FILE"
+    Problem.SEALING_KEYS_MISSING, "the service runs without sealing keys; start it with --sealing-keys FILE"
 )
 
 
@@ -66,7 +67,7 @@ def make(
         return NO_SEALING_KEYS
     account = accounts.account_by_id(write.connection, request.account)
     if account is None or not actor.reaches(account.id):
-        return Refused("account-unknown", f"there is no account {request.account}")
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {request.account}")
     goal = _goal(request.url, allowed)
     if isinstance(goal, Refused):
         return goal
@@ -81,7 +82,7 @@ def make(
         same = (repeated.url, repeated.sub_accounts) == (request.url, request.sub_accounts)
         return Made(repeated, created=False) if same else _secret_used()
     if len(present) >= MOST:
-        return Refused("webhook-limit", f"account {account.id} has {MOST} webhooks already; delete one first")
+        return Refused(Problem.WEBHOOK_LIMIT, f"account {account.id} has {MOST} webhooks already; delete one first")
     endpoint_id = new_id("whk_")
     endpoint = Endpoint(
         id=endpoint_id,
@@ -187,7 +188,7 @@ def replay(write: Write, endpoint_id: str, request: ReplayRequest, *, actor: Act
 def find(connection: Connection, endpoint_id: str, actor: Actor) -> Endpoint | Refused:
     """The webhook with this id; one in an account that the actor doesn't reach is not there for them."""
     found = stored.endpoint_by_id(connection, endpoint_id, actor.accounts)
-    return found or Refused("webhook-unknown", f"there is no webhook {endpoint_id}")
+    return found or Refused(Problem.WEBHOOK_UNKNOWN, f"there is no webhook {endpoint_id}")
 
 
 def listed(connection: Connection, sealer: Sealer | None, *, account: str | None = None, actor: Actor) -> list[Webhook]:
@@ -219,29 +220,33 @@ def deliveries(
 def _find_service(connection: Connection, endpoint_id: str, actor: Actor) -> Endpoint | Refused:
     found = find(connection, endpoint_id, actor)
     if isinstance(found, Endpoint) and found.kind != "service":
-        return Refused("webhook-not-service", f"{endpoint_id} is a webhook of data, which has no secret of its own")
+        return Refused(
+            Problem.WEBHOOK_NOT_SERVICE, f"{endpoint_id} is a webhook of data, which has no secret of its own"
+        )
     return found
 
 
 def _goal(url: str, allowed: Destinations) -> Destination | Refused:
     goal = destination(url, allowed)
-    return goal if isinstance(goal, Destination) else Refused("webhook-url-not-allowed", goal)
+    return goal if isinstance(goal, Destination) else Refused(Problem.WEBHOOK_URL_NOT_ALLOWED, goal)
 
 
 def _refuse_events(kind: Kind, events: Sequence[str] | None) -> Refused | None:
     unknown = sorted(set(events or ()) - set(EVENTS[kind]))
     if not unknown:
         return None
-    return Refused("webhook-event-unknown", f"there is no event {unknown[0]}; there are {', '.join(EVENTS[kind])}")
+    return Refused(
+        Problem.WEBHOOK_EVENT_UNKNOWN, f"there is no event {unknown[0]}; there are {', '.join(EVENTS[kind])}"
+    )
 
 
 def _refuse_sub_accounts(connection: Connection, account: Account, actor: Actor) -> Refused | None:
     if account.kind != "agency":
-        return Refused("webhook-not-agency", f"{account.id} is no agency and has no sub-accounts")
+        return Refused(Problem.WEBHOOK_NOT_AGENCY, f"{account.id} is no agency and has no sub-accounts")
     below = [found.id for found in accounts.list_accounts(connection) if found.agency_id == account.id]
     if all(actor.reaches(found) for found in below):
         return None
-    return Refused("webhook-sub-accounts", f"not all sub-accounts of {account.id} are yours to hear of")
+    return Refused(Problem.WEBHOOK_SUB_ACCOUNTS, f"not all sub-accounts of {account.id} are yours to hear of")
 
 
 def _refuse_edit(
@@ -285,11 +290,11 @@ def _edited(old: Endpoint, change: WebhookEdit) -> Endpoint:
 
 
 def _disabled(endpoint: Endpoint) -> Refused:
-    return Refused("webhook-disabled", f"{endpoint.id} is disabled: {endpoint.disabled_because}; enable it first")
+    return Refused(Problem.WEBHOOK_DISABLED, f"{endpoint.id} is disabled: {endpoint.disabled_because}; enable it first")
 
 
 def _secret_used() -> Refused:
-    return Refused("webhook-secret-used", "this secret is or was a webhook's of this account; make a new one")
+    return Refused(Problem.WEBHOOK_SECRET_USED, "this secret is or was a webhook's of this account; make a new one")
 
 
 def _shown(endpoint: Endpoint, sealer: Sealer | None, waiting: int) -> Webhook:

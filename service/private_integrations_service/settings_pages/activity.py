@@ -8,11 +8,10 @@ from typing import get_args
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import ActivityReport, Period
+from private_integrations.contract import ActivityReport, Period, Refused
 
 from ..operations import activity, integrations
 from ..storage.accounts import account_by_id
-from ..tokens.lifecycle import Refused
 from .visits import Visit, signed_in
 
 PERIODS = {"day": "24 hours", "week": "7 days", "month": "30 days"}

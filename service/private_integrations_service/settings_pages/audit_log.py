@@ -7,10 +7,11 @@ from urllib.parse import urlencode
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from private_integrations.contract import Problem, Refused
+
 from ..operations import audit
 from ..storage.accounts import account_by_id
 from ..storage.audit import Search, head
-from ..tokens.lifecycle import Refused
 from .fields import whole_number
 from .rendering import HEADERS
 from .visits import Visit, signed_in
@@ -57,7 +58,7 @@ def _show(visit: Visit) -> Response | Refused:
     with visit.database.read() as connection:
         account = account_by_id(connection, account_id)
         if account is None or not visit.actor.reaches(account_id):
-            return Refused("account-unknown", f"there is no account {account_id}")
+            return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
         within = audit.within(search, visit.actor, account_id)
         page = audit.listed(connection, within, before=_cursor(visit.query.get("cursor", "")))
         last = head(connection, account_id)

@@ -4,15 +4,13 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import DataWebhookRequest, Integration
+from private_integrations.contract import DataWebhookRequest, Integration, Problem, Refused
 
-from ..http.problems import status_of
 from ..operations import data_webhooks, webhooks
 from ..operations.data_events import DATA_EVENTS
 from ..operations.data_webhooks import Put
 from ..storage.sqlite.database import Write
 from ..storage.webhooks import Endpoint
-from ..tokens.lifecycle import Refused
 from .integration import ONE, shown
 from .visits import Visit, signed_in
 from .webhooks import chosen_events, fault_of
@@ -36,7 +34,7 @@ def _page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
     sealer = data_webhooks.sealer_of(settings)
     return visit.page(
         "data_webhook.html",
-        status=200 if refused is None else status_of(refused),
+        status=200 if refused is None else refused.problem.status,
         shown=found,
         account=found.account,
         described=described,
@@ -61,7 +59,7 @@ def _make(visit: Visit) -> Response | Refused:
             url=visit.field("url"), events=chosen_events(visit), description=visit.field("description")
         )
     except ValidationError as error:
-        return _page(visit, Refused("invalid-request", fault_of(error)))
+        return _page(visit, Refused(Problem.INVALID_REQUEST, fault_of(error)))
     with visit.database.write(visit.now, verdicts=False) as write:
         put = _put(write, visit, found.integration, request)
     if isinstance(put, Refused):
@@ -76,7 +74,7 @@ def _put(write: Write, visit: Visit, integration: Integration, request: DataWebh
         return data_webhooks.put(write, integration.id, request, visit.rules.settings, actor=visit.actor)
     if present.url == request.url:
         return Put(present, created=False)
-    return Refused("version-old", "somebody gave it a data webhook meanwhile, which is shown below")
+    return Refused(Problem.VERSION_OLD, "somebody gave it a data webhook meanwhile, which is shown below")
 
 
 ROUTES = [

@@ -11,6 +11,8 @@ from starlette.routing import Route
 
 from private_integrations.contract import (
     Account,
+    Problem,
+    Refused,
     ReplayRequest,
     WebhookEdit,
     WebhookRequest,
@@ -19,12 +21,10 @@ from private_integrations.contract import (
     new_webhook_secret,
 )
 
-from ..http.problems import status_of
 from ..operations import webhooks
 from ..storage.accounts import account_by_id
 from ..storage.sqlite.database import Write
 from ..storage.webhooks import Endpoint
-from ..tokens.lifecycle import Refused
 from .visits import Visit, signed_in
 
 _PAGE = "/settings/accounts/{account_id}/webhooks"
@@ -50,11 +50,11 @@ def _create(visit: Visit) -> Response | Refused:
             sub_accounts=bool(visit.field("sub_accounts")),
         )
     except ValidationError as error:
-        return _list_page(visit, Refused("invalid-request", fault_of(error)))
+        return _list_page(visit, Refused(Problem.INVALID_REQUEST, fault_of(error)))
     with visit.database.write(visit.now, verdicts=False) as write:
         made = webhooks.make(write, request, settings.sealer, settings.destinations, actor=visit.actor)
     if isinstance(made, Refused):
-        return made if made.problem == "account-unknown" else _list_page(visit, made)
+        return made if made.problem == Problem.ACCOUNT_UNKNOWN else _list_page(visit, made)
     return _secret_page(visit, made.endpoint, request.secret)
 
 
@@ -71,7 +71,7 @@ def _edit(visit: Visit) -> Response | Refused:
             sub_accounts=bool(visit.field("sub_accounts")),
         )
     except ValidationError as error:
-        return _webhook_page(visit, Refused("invalid-request", fault_of(error)))
+        return _webhook_page(visit, Refused(Problem.INVALID_REQUEST, fault_of(error)))
     return _changed(visit, change, "webhook-saved")
 
 
@@ -99,7 +99,7 @@ def _rotate_secret(visit: Visit) -> Response | Refused:
     try:
         request = WebhookSecretRequest(secret=visit.field("secret"), overlap_seconds=seconds)
     except ValidationError as error:
-        return _webhook_page(visit, Refused("invalid-request", fault_of(error)))
+        return _webhook_page(visit, Refused(Problem.INVALID_REQUEST, fault_of(error)))
     with visit.database.write(visit.now, verdicts=False) as write:
         found = _found(write.connection, visit)
         if isinstance(found, Refused):
@@ -125,7 +125,7 @@ def _replay(visit: Visit) -> Response | Refused:
         messages = [visit.field("message")] if since is None else []
         request = ReplayRequest(messages=messages, failed_since=since)
     except ValueError:
-        return _webhook_page(visit, Refused("invalid-request", "say which messages to send again"))
+        return _webhook_page(visit, Refused(Problem.INVALID_REQUEST, "say which messages to send again"))
 
     def replay(write: Write, endpoint: Endpoint) -> object:
         return webhooks.replay(write, endpoint.id, request, actor=visit.actor)
@@ -162,7 +162,7 @@ def _list_page(visit: Visit, refused: Refused | None = None) -> Response | Refus
         found = webhooks.listed(connection, sealer, account=account.id, actor=visit.actor)
     return visit.page(
         "webhooks.html",
-        status=200 if refused is None else status_of(refused),
+        status=200 if refused is None else refused.problem.status,
         account=account,
         webhooks=found,
         can_seal=sealer is not None,
@@ -180,14 +180,14 @@ def _webhook_page(visit: Visit, refused: Refused | None = None) -> Response | Re
         account = _account(connection, visit)
         found = _found(connection, visit)
         if isinstance(account, Refused) or isinstance(found, Refused):
-            return Refused("webhook-unknown", "there is no such webhook")
+            return Refused(Problem.WEBHOOK_UNKNOWN, "there is no such webhook")
         shown = webhooks.shown(connection, found, visit.rules.settings.sealer)
         page, following = webhooks.deliveries(
             connection, found, before=int(before[0]) if before else None, limit=_DELIVERIES
         )
     return visit.page(
         "webhook.html",
-        status=200 if refused is None else status_of(refused),
+        status=200 if refused is None else refused.problem.status,
         account=account,
         webhook=shown,
         events=webhooks.EVENTS[found.kind],
@@ -212,7 +212,7 @@ def _account(connection: Connection, visit: Visit) -> Account | Refused:
     account_id = visit.path["account_id"]
     account = account_by_id(connection, account_id)
     if account is None or not visit.actor.reaches(account_id):
-        return Refused("account-unknown", f"there is no account {account_id}")
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
     return account
 
 
@@ -220,7 +220,7 @@ def _found(connection: Connection, visit: Visit) -> Endpoint | Refused:
     """The webhook of the path, which is in the path's account."""
     found = webhooks.find(connection, visit.path["webhook_id"], visit.actor)
     if isinstance(found, Endpoint) and found.account_id != visit.path["account_id"]:
-        return Refused("webhook-unknown", f"there is no webhook {found.id} in this account")
+        return Refused(Problem.WEBHOOK_UNKNOWN, f"there is no webhook {found.id} in this account")
     return found
 
 

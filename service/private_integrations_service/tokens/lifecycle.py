@@ -6,12 +6,12 @@ another rotation. The rules and the counterexamples behind them: docs/how-it-wor
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from private_integrations.contract import CANCELLED, LEAKED, GenerationRequest
-from private_integrations.rotation.acceptance import CannotIssue, make_room, refuse_open_rotation
+from private_integrations.contract import CANCELLED, LEAKED, GenerationRequest, Problem, Refused
+from private_integrations.rotation.acceptance import make_room, refuse_open_rotation
 from private_integrations.rotation.decisions import is_live
 
 Role = Literal["pending", "current", "previous"]
@@ -60,15 +60,6 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Refused:
-    """The answer is no: a stable `problem` name, a sentence, and the facts it speaks of."""
-
-    problem: str
-    detail: str
-    about: dict[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Change:
     """Tokens as they are to be stored, in this order: the schema allows one current and one pending."""
 
@@ -112,8 +103,8 @@ def plan_issue(
         ended = _merged(changed, [_ended(token, now, "replaced without overlap") for token in after], add=True)
         return Issue(tokens=(*retired, *ended), generation=generation)
     room = make_room(after, request.holding, superseded_limit)
-    if isinstance(room, CannotIssue):
-        return _refused(room)
+    if isinstance(room, Refused):
+        return room
     given_way = [_ended(token, now, "gave way to a newer token") for token in room]
     return Issue(tokens=(*retired, *_merged(changed, given_way, add=True)), generation=generation)
 
@@ -138,11 +129,13 @@ def plan_acknowledgement(tokens: Sequence[Token], generation: int, fingerprint: 
     meant = next((token for token in of_generation if token.fingerprint == fingerprint), None)
     if meant is None:
         return Refused(
-            "fingerprint-unknown",
+            Problem.FINGERPRINT_UNKNOWN,
             f"generation {generation} has no token with the fingerprint {fingerprint}; compare it with the list",
         )
     if not meant.is_live(now):
-        return Refused("generation-ended", f"generation {generation} is not alive any more; rotate to get a new one")
+        return Refused(
+            Problem.GENERATION_ENDED, f"generation {generation} is not alive any more; rotate to get a new one"
+        )
     return plan_first_use(tokens, meant.id, now)
 
 
@@ -223,13 +216,13 @@ def _repeat(
     )
     if pending is None or not mine:
         return Refused(
-            "generation-used",
+            Problem.GENERATION_USED,
             f"generation {generation} was asked for before; the next one is {last_generation + 1}",
             {"last_generation": last_generation},
         )
     if request.attempt <= pending.attempt:
         return Refused(
-            "attempt-stale",
+            Problem.ATTEMPT_STALE,
             f"attempt {request.attempt} for generation {generation} comes after attempt {pending.attempt}",
             {"last_attempt": pending.attempt},
         )
@@ -237,16 +230,20 @@ def _repeat(
 
 
 def _never_issued(generation: int, last_generation: int) -> Refused:
-    return Refused("generation-unknown", f"generation {generation} was never issued; the last one is {last_generation}")
+    return Refused(
+        Problem.GENERATION_UNKNOWN, f"generation {generation} was never issued; the last one is {last_generation}"
+    )
 
 
 def _too_late(why: str) -> Refused:
-    return Refused("cancel-too-late", f"{why}: its rotation can't be cancelled any more; rotate to get a new token")
+    return Refused(
+        Problem.CANCEL_TOO_LATE, f"{why}: its rotation can't be cancelled any more; rotate to get a new token"
+    )
 
 
 def _nothing_to_go_back_to(generation: int) -> Refused:
     return Refused(
-        "cancel-too-late",
+        Problem.CANCEL_TOO_LATE,
         f"the token before generation {generation} does not work any more: there is none to go back to; rotate instead",
     )
 
@@ -255,11 +252,7 @@ def _rotation_open(live: Sequence[Token], issuer: str = "") -> Refused:
     """Refuse because a token is pending that `issuer` did not issue; without an issuer, any pending one counts."""
     refused = refuse_open_rotation(live, issuer)
     assert refused is not None
-    return _refused(refused)
-
-
-def _refused(refused: CannotIssue) -> Refused:
-    return Refused(refused.problem, refused.detail, refused.about)
+    return refused
 
 
 def _delivered(live: Iterable[Token], pending: Token, now: datetime) -> list[Token]:

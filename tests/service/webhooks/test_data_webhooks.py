@@ -18,7 +18,7 @@ from certificates import make_certificates
 from private_integrations.cli import run
 from private_integrations.client import Client
 from private_integrations.connection import Connection
-from private_integrations.contract import DataWebhook, DataWebhookRequest, IntegrationRequest, new_sealing_key
+from private_integrations.contract import DataWebhook, DataWebhookRequest, IntegrationRequest, Refused, new_sealing_key
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.jobs.webhook_sender import Sender
 from private_integrations_service.operations import data_webhooks, signing
@@ -30,7 +30,6 @@ from private_integrations_service.storage import webhooks as stored
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.webhooks import Endpoint, save_endpoint
 from private_integrations_service.tokens.format import new_id
-from private_integrations_service.tokens.lifecycle import Refused
 from private_integrations_service.webhooks.destinations import Destinations, networks
 from private_integrations_service.webhooks.posting import Poster
 from throwaway import REPOSITORY, running_service
