@@ -18,9 +18,9 @@ from stock import stock, token
 from private_integrations.contract import digest_of
 from private_integrations_service.authorizer.grants import LiveGrants
 from private_integrations_service.catalogue.endpoints import Catalogue, Endpoint
-from private_integrations_service.server.application import utc_now
+from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.grants import GrantReader
-from private_integrations_service.storage.sqlite.database import open_database
+from private_integrations_service.storage.sqlite.engine import open_database
 
 CACHED = 100_000
 REPEATS, CALLS = 100, 100

@@ -9,10 +9,10 @@ import pysqlite3.dbapi2 as sqlite  # never Python's own: it may lose what the se
 
 from private_integrations.contract import Account, digest_of
 from private_integrations_service.sandbox.storage.furniture import furnish
-from private_integrations_service.server.application import utc_now
+from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.accounts import add_account
 from private_integrations_service.storage.columns import to_milliseconds
-from private_integrations_service.storage.sqlite.database import FILE_NAME, open_database
+from private_integrations_service.storage.sqlite.engine import FILE_NAME, open_database
 from private_integrations_service.tokens.format import HASH_VERSION
 
 AGENCY = "benchAgency000000001"
@@ -46,7 +46,7 @@ def token(number: int) -> str:
 def stock(folder: Path, count: int) -> None:
     """Make a data folder with an account and so many integrations, each with one token in use."""
     now = utc_now()
-    with closing(open_database(folder)) as database, database.write(now) as write:
+    with closing(open_database(folder)) as database, database.write() as write:
         for account in (
             Account(id=AGENCY, name="Bench agency", kind="agency"),
             Account(id=ACCOUNT, name="Bench", kind="sub_account", agency_id=AGENCY),

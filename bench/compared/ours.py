@@ -21,11 +21,11 @@ from private_integrations_service.authorizer.recording import Flusher, Recorder
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.sandbox.limits import Limits, RateLimits
-from private_integrations_service.server.application import utc_now
-from private_integrations_service.storage.grants import Grant
+from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.sqlite.activity import Activity
-from private_integrations_service.storage.sqlite.database import Database, open_database
+from private_integrations_service.storage.sqlite.engine import SQLiteEngine, open_database
 from private_integrations_service.storage.usage import UsageFile
+from private_integrations_service.tokens.grant import Grant
 
 BODY = b'{"contact":{"id":"sx6wyHhbFdRXh302LunR"}}'
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY))]
@@ -58,11 +58,11 @@ async def lifespan(receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-def contender(endpoint: str, database: Database, judge: Judge, catalogue: Catalogue, *, is_open: bool) -> ASGIApp:
+def contender(endpoint: str, database: SQLiteEngine, judge: Judge, catalogue: Catalogue, *, is_open: bool) -> ASGIApp:
     behind: ASGIApp = trivial
     if endpoint == "sandbox":
         unlimited = Limits(per_interval=10**9, interval=10_000, per_day=10**9)
-        behind = Sandbox(database, RateLimits(UsageFile(database.file.parent), unlimited))
+        behind = Sandbox(database, RateLimits(UsageFile(database.folder), unlimited))
     if not is_open:
         app: ASGIApp = Authorizer(behind, judge)
     else:
@@ -89,7 +89,7 @@ def main() -> None:
     with closing(open_database(options.data_dir)) as database:
         # What a request costs includes that it is recorded.
         recorder = Recorder()
-        judge = Judge(database, catalogue, utc_now, options.cached_grants, recorder)
+        judge = Judge(database, catalogue, options.cached_grants, recorder)
         activity = Activity(options.data_dir, database.run)
         with closing(judge), closing(activity):
             Flusher(recorder, activity, utc_now).start()

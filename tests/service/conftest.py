@@ -27,7 +27,7 @@ from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage.accounts import add_account
 from private_integrations_service.storage.integrations import integration_by_id
-from private_integrations_service.storage.sqlite.database import Database, open_database
+from private_integrations_service.storage.sqlite.engine import SQLiteEngine, open_database
 from private_integrations_service.storage.usage import UsageFile
 from private_integrations_service.tokens.format import new_id
 from receivers import Receiver, receiving
@@ -66,7 +66,7 @@ class Accounts:
 class Desk:
     """What people do through the management API, by the same operations."""
 
-    database: Database
+    database: SQLiteEngine
     clock: Clock
     rules: Rules
     account: str
@@ -77,17 +77,16 @@ class Desk:
         request = IntegrationRequest(
             account=account or self.account, name="CRM sync", scopes=list(scopes), claim=new_id("claim_")
         )
-        with self.database.write(self.clock()) as write:
-            declared = integrations.declare(
-                write, f"org/project/stack/{new_id()}", request, self.rules, actor=Actor("test")
-            )
+        declared = integrations.declare(
+            self.database, f"org/project/stack/{new_id()}", request, self.rules, actor=Actor("test")
+        )
         assert isinstance(declared, Declared), declared
         return declared.integration.id
 
     def token(self, integration: str, *, overlap: timedelta = timedelta(days=7)) -> str:
         """Rotate: issue the next generation; answers the token."""
         self._runs += 1
-        with self.database.write(self.clock()) as write:
+        with self.database.write() as write:
             last = self._read(write.connection, integration).last_generation
             request = GenerationRequest(
                 issuer="test", run=f"run{self._runs}", attempt=1, holding=last, overlap_seconds=overlap.total_seconds()
@@ -102,25 +101,22 @@ class Desk:
     def edit(self, integration: str, *scopes: str) -> None:
         """Give the integration these scopes."""
         change = IntegrationEdit(scopes=list(scopes))
-        with self.database.write(self.clock()) as write:
-            edited = integrations.edit(write, integration, change, self.rules, actor=Actor("test"))
+        edited = integrations.edit(self.database, integration, change, self.rules, actor=Actor("test"))
         assert isinstance(edited, Integration), edited
 
     def expire(self, integration: str, *numbers: int) -> None:
         """End these generations at once."""
-        with self.database.write(self.clock()) as write:
-            generations.expire(write, integration, numbers, actor=Actor("test"))
+        generations.expire(self.database, integration, numbers, actor=Actor("test"))
 
     def delete(self, integration: str) -> None:
         """Delete the integration with its tokens."""
-        with self.database.write(self.clock()) as write:
-            integrations.delete(write, integration, None, actor=Actor("test"))
+        integrations.delete(self.database, integration, None, actor=Actor("test"))
 
     def secrets(self, integration: str) -> dict[int, tuple[str, datetime | None]]:
         """Role and deadline of each generation."""
         with self.database.read() as connection:
             found = self._read(connection, integration)
-            (state,) = generations.token_states(connection, [found], max(self.clock(), self.database.high_water))
+            (state,) = generations.token_states.step(connection, [found], max(self.clock(), self.database.high_water))
         return {secret.generation: (secret.role, secret.expires_at) for secret in state.secrets}
 
     def _read(self, connection: Any, integration: str) -> Integration:
@@ -224,8 +220,8 @@ def fresh_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with a new database: copied for each test, since migrating takes longer than most tests."""
     folder = tmp_path_factory.mktemp("fresh") / "data"
     accounts = Accounts()
-    database = open_database(folder)
-    with database.write(NOON) as write:
+    database = open_database(folder, clock)
+    with database.write() as write:
         for agency in (accounts.agency, accounts.other_agency):
             add_account(write.connection, Account(id=agency, name="Agency", kind="agency"), NOON)
         for location, agency in (
@@ -241,15 +237,15 @@ def fresh_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def database(tmp_path: Path, fresh_folder: Path) -> Iterator[Database]:
+def database(tmp_path: Path, fresh_folder: Path) -> Iterator[SQLiteEngine]:
     """A new database in a file, with the accounts."""
-    opened = open_database(Path(shutil.copytree(fresh_folder, tmp_path / "data")))
+    opened = open_database(Path(shutil.copytree(fresh_folder, tmp_path / "data")), clock)
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def desk(database: Database, clock: Clock, catalogue: Catalogue, accounts: Accounts) -> Desk:
+def desk(database: SQLiteEngine, clock: Clock, catalogue: Catalogue, accounts: Accounts) -> Desk:
     """The management operations over the database, for the first location unless said otherwise."""
     return Desk(database, clock, Rules(catalogue, Settings()), accounts.location)
 
@@ -263,9 +259,9 @@ def limits(tmp_path: Path) -> Iterator[RateLimits]:
 
 
 @pytest.fixture
-def authorizer(database: Database, clock: Clock, catalogue: Catalogue, limits: RateLimits) -> Iterator[Authorizer]:
+def authorizer(database: SQLiteEngine, clock: Clock, catalogue: Catalogue, limits: RateLimits) -> Iterator[Authorizer]:
     """The authorizer in front of the sandbox."""
-    made = Authorizer(Sandbox(database, limits), Judge(database, catalogue, clock, 1000))
+    made = Authorizer(Sandbox(database, limits), Judge(database, catalogue, 1000))
     yield made
     made.judge.close()
 

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from private_integrations.contract import GenerationRequest, Refused
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.operations import generations, integrations
 from private_integrations_service.server import serve
-from private_integrations_service.server.application import Application, utc_now
+from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage import integrations as stored_integrations
 from private_integrations_service.tokens import lifecycle
 from private_integrations_service.tokens.lifecycle import Issue, Token
@@ -132,7 +131,7 @@ def main(data_dir: str, clock_file: str, rule: str = "") -> None:
     """Serve on a free port."""
     if rule:
         RULES[rule]()
-    _replace(serve, "Application", partial(Application, clock=ahead_by(Path(clock_file))))
+    _replace(serve, "utc_now", ahead_by(Path(clock_file)))
     serve.serve(data_dir=Path(data_dir), host="127.0.0.1", port=0, say=lambda line: print(line, flush=True))
 
 

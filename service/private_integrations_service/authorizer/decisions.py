@@ -9,8 +9,8 @@ from private_integrations.contract import LEAKED, UNUSED
 
 from ..catalogue.account_fields import HEADERS, Names
 from ..catalogue.endpoints import Endpoint
-from ..storage.grants import Grant
 from ..tokens.format import presented_token
+from ..tokens.grant import Grant
 from .named_accounts import MOST_NAMED, Named
 from .replies import Refusal
 

@@ -2,16 +2,17 @@
 
 from datetime import datetime
 
-from ..storage.epoch import Remembered, Revision
-from ..storage.grants import Grant, GrantReader
+from ..storage.epoch import Epoch, Remembered
+from ..storage.grants import GrantReader
+from ..tokens.grant import Grant
 
 
 class LiveGrants:
     """Grants by digest. Only live, delivered tokens are kept, at most `limit`; used by one thread."""
 
-    def __init__(self, reader: GrantReader, revision: Revision, limit: int) -> None:
+    def __init__(self, reader: GrantReader, epoch: Epoch, limit: int) -> None:
         self._reader = reader
-        self._kept: Remembered[bytes, Grant] = Remembered(revision, limit)
+        self._kept: Remembered[bytes, Grant] = Remembered(epoch, limit)
 
     def find(self, digest: bytes, now: datetime) -> Grant | None:
         """The grant of the token with this digest, live or not; raises the driver's errors."""

@@ -1,38 +1,33 @@
 """The judge: whether a request may pass, decided anew for each one over the live tokens."""
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-import pysqlite3.dbapi2 as sqlite
 from anyio import to_thread
-from sqlalchemy.exc import SQLAlchemyError
 
 from ..access.security_log import SecurityLog
 from ..catalogue.endpoints import Catalogue, Endpoint, Match
 from ..http.rate_limiter import UnknownClients
+from ..operations.accounts import agencies_of
 from ..operations.generations import deliver
-from ..storage.accounts import agencies_of
-from ..storage.grants import Grant, GrantReader
-from ..storage.sqlite.database import Database
-from ..storage.sqlite.write_lock import StorageBusy
+from ..storage.engine import StorageBusy, StorageEngine, StorageError
+from ..storage.grants import GrantReader
+from ..tokens.grant import Grant
 from . import decisions
 from .grants import LiveGrants
 from .named_accounts import MOST_NAMED, Named, named_in_request, names_only
 from .recording import Recorder
 from .replies import BUSY, UNAVAILABLE, Refusal
 
-STORAGE_ERRORS = (sqlite.Error, SQLAlchemyError)
-"""What a database that can't answer raises, below SQLAlchemy and in it."""
-
 # Far more than mistakes make, and a few per cent of what a processor answers.
 UNKNOWN_PER_SECOND = 500
 UNKNOWN_BURST = 100
 
 
-def refuse_storage(error: Exception) -> Refusal:
-    """The answer to one of STORAGE_ERRORS."""
+def refuse_storage(error: StorageError) -> Refusal:
+    """Return the refusal for a failure of the storage."""
     return BUSY if isinstance(error, StorageBusy) else UNAVAILABLE
 
 
@@ -55,25 +50,22 @@ class Verdict(NamedTuple):
 class Judge:
     """Decides on requests; used by one thread, the event loop's.
 
-    `clock` gives the present instant in UTC; `cached_grants` bounds the memory for live tokens. If the
-    database does not answer, nothing passes (503). What is decided on a known token is told to the `recorder`, and
-    unknown ones are counted in the `security` log, if there are such.
+    `cached_grants` bounds the memory for live tokens. If the database does not answer, nothing passes (503). The
+    `recorder` records each decision on a known token, and the `security` log counts unknown ones, if they are given.
     """
 
     def __init__(
         self,
-        database: Database,
+        engine: StorageEngine,
         catalogue: Catalogue,
-        clock: Callable[[], datetime],
         cached_grants: int,
         recorder: Recorder | None = None,
         security: SecurityLog | None = None,
     ) -> None:
-        self._database = database
+        self._engine = engine
         self.catalogue = catalogue
-        self._clock = clock
-        self._reader = GrantReader(database)
-        self._grants = LiveGrants(self._reader, database.revision, cached_grants)
+        self._reader = GrantReader(engine)
+        self._grants = LiveGrants(self._reader, engine.epoch, cached_grants)
         self.unknown = UnknownClients(UNKNOWN_PER_SECOND, UNKNOWN_BURST)
         """The requests without a token that is or was good."""
         self._deliveries: dict[bytes, asyncio.Future[None]] = {}
@@ -105,8 +97,8 @@ class Judge:
         digest, version, agent, accounts = presented
         try:
             # Without its database files, this process would miss later changes, so it must not decide by its cache.
-            self._database.require_files()
-            now = self._now()
+            self._engine.require()
+            now = self._engine.now()
             grant = self._grants.find(digest, now)
             if grant is not None and not grant.delivered and grant.is_live(now):
                 grant, now = await self._first_use(digest, now)
@@ -126,7 +118,7 @@ class Judge:
             if query_string or accounts or not names_only(match, grant.account_id):
                 named = named_in_request(match, query_string, accounts)
                 refusal = await self.refuse_accounts(match.endpoint, grant, named) if named else None
-        except STORAGE_ERRORS as error:
+        except StorageError as error:
             return Verdict(refuse_storage(error))
         unserved = refusal is None and serving is not None and grant.account_id not in serving
         refusal = decisions.ACCOUNT_NOT_SERVED if unserved else refusal
@@ -142,28 +134,23 @@ class Judge:
         agencies: Mapping[str, str | None] = {}
         asked = decisions.accounts_to_look_up(grant, named)
         if asked and len(named) <= MOST_NAMED:
-            agencies = await to_thread.run_sync(self._agencies_of, asked)
+            agencies = await to_thread.run_sync(agencies_of, self._engine, asked)
         return decisions.refuse_accounts(endpoint, grant, named, agencies)
 
     def close(self) -> None:
         """Close the connection; from then on every request is answered 503."""
         self._reader.close()
 
-    def _now(self) -> datetime:
-        """The present instant, which never runs backwards."""
-        now, latest = self._clock(), self._database.high_water
-        return now if now > latest else latest
-
     async def _first_use(self, digest: bytes, now: datetime) -> tuple[Grant | None, datetime]:
         """The grant of a token that was just delivered by being used, and the instant from which it is read."""
         delivery = self._deliveries.get(digest)
         if delivery is None:
             # One for all that come meanwhile: many first uses of one token must not take every place to write.
-            delivery = asyncio.ensure_future(to_thread.run_sync(self._deliver, digest, now))
+            delivery = asyncio.ensure_future(to_thread.run_sync(deliver, self._engine, digest))
             self._deliveries[digest] = delivery
             delivery.add_done_callback(lambda _: self._deliveries.pop(digest, None))
         await asyncio.shield(delivery)
-        now = max(now, self._database.high_water)
+        now = self._engine.now()
         return self._grants.find(digest, now), now
 
     async def _turned_away(self, grant: Grant | None, now: datetime, refusal: Refusal, address: str) -> Refusal:
@@ -174,8 +161,8 @@ class Judge:
         if grant is None:
             await self.unknown.turn(address)
             return refusal
-        if self._database.outlives(grant.expires_at, now):
-            await to_thread.run_sync(self._database.remember, now)
+        if grant.expires_at is not None and grant.expires_at <= now:
+            await to_thread.run_sync(self._engine.keep_ended, grant.expires_at)
         return refusal
 
     def _open(
@@ -191,11 +178,3 @@ class Judge:
         if refusal is None and is_platform:
             refusal = decisions.refuse_removed(endpoint, version, path)
         return refusal or decisions.refuse_scope(endpoint, grant) or match
-
-    def _deliver(self, digest: bytes, now: datetime) -> None:
-        with self._database.write(now) as write:
-            deliver(write, digest)
-
-    def _agencies_of(self, ids: Collection[str]) -> dict[str, str | None]:
-        with self._database.read() as connection:
-            return agencies_of(connection, ids)

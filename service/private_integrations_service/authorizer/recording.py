@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from heapq import nlargest
 from typing import NamedTuple
 
-import pysqlite3.dbapi2 as sqlite
 from starlette.types import Scope
 
 from ..http.client_address import LONGEST_AGENT, Networks, client_address
 from ..storage.columns import to_milliseconds
-from ..storage.grants import Grant
-from ..storage.sqlite.activity import CALLERS_KEPT, Activity, Batch, NoRoom, hour_of
+from ..storage.engine import StorageError
+from ..storage.sqlite.activity import CALLERS_KEPT, Activity, Batch, hour_of
 from ..tokens.format import without_secrets
+from ..tokens.grant import Grant
 
 # Between two flushes, per worker; beyond it requests are counted without a caller, beyond twice as many not at all.
 _MOST_USES = 20_000
@@ -209,8 +209,8 @@ class Flusher:
             return
         try:
             self._activity.store(self._waiting.batch, now)
-        except (sqlite.Error, OSError, NoRoom) as error:
-            self._alarm(error, now)
+        except StorageError as error:
+            self._alarm(error.__cause__ or error, now)
         else:
             self._waiting = _Waiting()
             self._stored_at = now
@@ -224,10 +224,10 @@ class Flusher:
         self.flush()
         try:
             self._activity.leave()
-        except (sqlite.Error, OSError, NoRoom) as error:
-            _log.error("the last requests may be missing in the activity: %s", error)
+        except StorageError as error:
+            _log.error("the last requests may be missing in the activity: %s", error.__cause__ or error)
 
-    def _alarm(self, error: Exception, now: datetime) -> None:
+    def _alarm(self, error: BaseException, now: datetime) -> None:
         """Say it once, and only if it lasts: no request is the worse for it."""
         if self._failing_since is None:
             self._failing_since = now

@@ -8,12 +8,13 @@ from types import MappingProxyType
 from starlette.types import Receive, Scope, Send
 
 from ..authorizer import GRANTED
-from ..authorizer.judge import STORAGE_ERRORS, Granted, Judge, refuse_storage
+from ..authorizer.judge import Granted, Judge, refuse_storage
 from ..authorizer.named_accounts import Named
 from ..authorizer.replies import Refusal, send_reply
 from ..http.fair_shares import Owner, Shares, Short
 from ..http.request_body import Unread, read_body
 from ..sealing import SealBroken
+from ..storage.engine import StorageError
 from . import refusals
 from .bodies import FormWatch, read_accounts
 from .connections import Connection
@@ -27,7 +28,7 @@ from .upstream import Upstream
 __all__ = ["CredentialOf", "Gateway", "GatewayLimits", "Upstream"]
 
 CredentialOf = Callable[[str], str | None]
-"""Answers an account's upstream credential at once, None if there is none; raises SealBroken, and STORAGE_ERRORS."""
+"""Answers an account's upstream credential at once, None if there is none; raises SealBroken, and StorageError."""
 
 _WHOLE = frozenset({Body.JSON, Body.FORM, Body.UNMARKED})
 # How much a consumer took is known part by part: a longer one would make a slow consumer look like one that stopped.
@@ -176,7 +177,7 @@ class Gateway:
             return self._credential_of(account_id) or refusals.CREDENTIAL_MISSING
         except SealBroken:
             return refusals.CREDENTIAL_UNREADABLE
-        except STORAGE_ERRORS as error:
+        except StorageError as error:
             return refuse_storage(error)
 
     async def _checked_body(
@@ -227,7 +228,7 @@ class Gateway:
     async def _refuse_accounts(self, granted: Granted, named: set[Named]) -> Refusal | None:
         try:
             return await self._judge.refuse_accounts(granted.match.endpoint, granted.grant, named)
-        except STORAGE_ERRORS as error:
+        except StorageError as error:
             return refuse_storage(error)
 
     async def _upload(self, exchange: Exchange, request: Forwarded, granted: Granted) -> None:

@@ -11,13 +11,11 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from ..http.fetching import Interrupted
-from ..operations.deliveries import Due, next_due, record
+from ..operations.deliveries import Due, endpoints_with_due, next_due, record
 from ..sealing import SealBroken
-from ..storage.sqlite.database import Database
-from ..storage.webhooks import Endpoint, Kind, endpoints_with_due
+from ..storage.engine import StorageEngine, StorageError
+from ..webhooks.endpoints import Endpoint, Kind
 from ..webhooks.posting import Poster
 from ..webhooks.redelivery import Tried
 
@@ -40,19 +38,17 @@ _log = logging.getLogger(__name__)
 
 
 class Sender:
-    """Sends what is due at each `run`, in threads of its own; `clock` gives the present instant."""
+    """Sends what is due at each `run`, in threads of its own."""
 
     def __init__(
         self,
-        database: Database,
+        engine: StorageEngine,
         poster: Poster,
         signers: Mapping[Kind, Signer],
-        clock: Callable[[], datetime],
     ) -> None:
-        self._database = database
+        self._engine = engine
         self._poster = poster
         self._signers = signers
-        self._clock = clock
         self._end = threading.Event()
         self._lock = threading.Lock()
         self._recording = threading.Lock()
@@ -61,10 +57,9 @@ class Sender:
         self._turns: dict[str, int] = {}
         self._slow: set[str] = set()
 
-    def run(self, now: datetime) -> None:
+    def run(self) -> None:
         """Begin to serve the endpoints for which something is due, as far as there is room."""
-        with self._database.read() as connection:
-            waiting = endpoints_with_due(connection, max(now, self._database.high_water))
+        waiting = endpoints_with_due(self._engine, self._engine.now())
         # Whoever had a turn goes behind the others, or a few with much to take would keep them from theirs.
         for endpoint in sorted(waiting, key=lambda endpoint: self._turns.get(endpoint.id, 0)):
             self._begin(endpoint, reluctant=endpoint.failing_since is not None or endpoint.id in self._slow)
@@ -98,7 +93,7 @@ class Sender:
                     break
         except Interrupted:
             """It is still waiting."""
-        except SQLAlchemyError as error:
+        except StorageError as error:
             _log.error("webhook %s waits: the database failed (%s)", endpoint_id, type(error).__name__)
             self._end.wait(_PAUSE)
         except Exception as error:
@@ -111,9 +106,8 @@ class Sender:
 
     def _send_next(self, endpoint_id: str) -> bool:
         """Send what has waited longest, if anything is due; whether it was accepted, so that more may follow."""
-        now = self._clock()
-        with self._database.read() as connection:
-            due = next_due(connection, endpoint_id, max(now, self._database.high_water))
+        now = self._engine.now()
+        due = next_due(self._engine, endpoint_id, now)
         if due is None:
             return False
         tried = self._try(due, now)
@@ -121,9 +115,9 @@ class Sender:
             self._slow.add(endpoint_id)
         else:
             self._slow.discard(endpoint_id)
-        # One at a time waits for the writers' turn: the places to wait are for those who make changes.
-        with self._recording, self._database.write(self._clock(), verdicts=False) as write:
-            record(write, due, tried, random.random())  # noqa: S311 - spreads attempts, guards nothing
+        # One at a time waits for the write lock, so that others find room to wait for it.
+        with self._recording:
+            record(self._engine, due, tried, random.random())  # noqa: S311 - spreads attempts, guards nothing
         return tried.outcome == "accepted"
 
     def _try(self, due: Due, now: datetime) -> Tried:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ..operations.webhook_secrets import secrets_of
 from ..sealing import SealBroken, Sealer
-from ..storage.webhooks import Endpoint
+from ..webhooks.endpoints import Endpoint
 
 
 class StandardSigner:

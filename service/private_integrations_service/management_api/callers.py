@@ -13,6 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from private_integrations.contract import API, Problem, Refused
 
 from ..access.actors import Actor
+from ..access.principals import ManagementKey
 from ..access.security_log import SecurityEvent, SecurityLog, path_of, who
 from ..authorizer.recording import Recorder
 from ..http.client_address import client_address, client_agent
@@ -20,11 +21,9 @@ from ..http.problems import ProblemError, problem_response
 from ..operations.accounts import PrepareLocation
 from ..operations.authentication import actor_of, identify, refuse_administration, refuse_method
 from ..operations.integrations import Rules
-from ..storage.keys import ManagementKey
+from ..storage.engine import StorageEngine
 from ..storage.sqlite.activity import Activity
-from ..storage.sqlite.database import Database
 
-Clock = Callable[[], datetime]
 Value = TypeVar("Value")
 _bearer = HTTPBearer(auto_error=False, description="A management key (pmk-…)")
 
@@ -33,9 +32,8 @@ _bearer = HTTPBearer(auto_error=False, description="A management key (pmk-…)")
 class Parts:
     """What the API was made from."""
 
-    database: Database
+    engine: StorageEngine
     rules: Rules
-    clock: Clock
     activity: Activity
     recorder: Recorder
     security: SecurityLog
@@ -49,7 +47,7 @@ class Caller:
     key: ManagementKey
     actor: Actor
     now: datetime
-    database: Database
+    engine: StorageEngine
     rules: Rules
     activity: Activity
     recorder: Recorder
@@ -72,9 +70,8 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
     if len(request.headers.getlist("authorization")) > 1:
         raise ProblemError(Refused(Problem.KEY_REPEATED, "send one Authorization header, with one management key"))
     parts: Parts = request.app.state.parts
-    now = max(parts.clock(), parts.database.high_water)
-    with parts.database.read() as connection:
-        key = unless_refused(identify(connection, presented.credentials if presented else None, now))
+    now = parts.engine.now()
+    key = unless_refused(identify(parts.engine, presented.credentials if presented else None, now))
     # Introspection asks by POST, so that the token is in no URL, but changes nothing.
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
     actor = actor_of(key, address, client_agent(request.scope))
@@ -86,7 +83,7 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
         key,
         actor,
         now,
-        parts.database,
+        parts.engine,
         parts.rules,
         parts.activity,
         parts.recorder,
@@ -99,7 +96,7 @@ async def on_problem(request: Request, error: ProblemError) -> JSONResponse:
     """Answer a refusal that a route met; who has no key, or no right, is noted in the security log."""
     parts: Parts = request.app.state.parts
     actor: Actor | None = getattr(request.state, "actor", None)
-    now = max(parts.clock(), parts.database.high_water)
+    now = parts.engine.now()
     refused = error.refused
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
     note = partial(parts.security.note, now=now, address=address, agent=client_agent(request.scope))

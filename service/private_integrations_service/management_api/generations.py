@@ -20,8 +20,6 @@ from private_integrations.contract import (
 
 from ..authorizer.recording import Known
 from ..operations import activity, generations
-from ..storage.integrations import list_integrations as stored_integrations
-from ..storage.sqlite.database import Write
 from .callers import Asking, unless_refused
 from .integrations import PAGE, next_page
 
@@ -44,17 +42,17 @@ def read_tokens(
 
     With `last_used` also when each was last used, as far as that is recorded and can be read.
     """
-    with asking.database.read() as connection:
-        found = stored_integrations(
-            connection,
-            under=under,
-            ids=integration or (),
-            accounts=asking.actor.accounts,
-            after=cursor,
-            limit=PAGE,
-        )
-        uses = partial(activity.last_used_if_readable, asking.activity) if last_used else None
-        states = generations.token_states(connection, found, asking.now, uses)
+    uses = partial(activity.last_used_if_readable, asking.activity) if last_used else None
+    found, states = generations.states_of(
+        asking.engine,
+        asking.now,
+        uses,
+        under=under,
+        ids=integration or (),
+        after=cursor,
+        limit=PAGE,
+        actor=asking.actor,
+    )
     return TokenStates(now=asking.now, tokens=states, cursor=next_page(found))
 
 
@@ -69,15 +67,7 @@ def issue_generation(
     """Make a generation exist; the token is in this answer and nowhere else. Without overlap the others are dead."""
     response.headers["Cache-Control"] = "no-store"
     limit = asking.rules.settings.superseded_tokens
-
-    def issue(write: Write) -> IssuedToken:
-        return unless_refused(generations.issue(write, integration_id, generation, body, limit, actor=asking.actor))
-
-    if body.overlap_seconds == 0 and generation > 1:
-        # It ends tokens, so it must not fail for want of room.
-        return asking.database.ending(asking.now, issue)
-    with asking.database.write(asking.now) as write:
-        return issue(write)
+    return unless_refused(generations.issue(asking.engine, integration_id, generation, body, limit, actor=asking.actor))
 
 
 @router.post("/integrations/{integration_id}/generations/{generation}/ack")
@@ -85,10 +75,9 @@ def acknowledge_generation(
     integration_id: str, generation: _Generation, body: Acknowledgement, asking: Asking
 ) -> TokenState:
     """Say that the token is safely stored: it becomes the current one, and the old one's overlap begins."""
-    with asking.database.write(asking.now) as write:
-        return unless_refused(
-            generations.acknowledge(write, integration_id, generation, body.fingerprint, actor=asking.actor)
-        )
+    return unless_refused(
+        generations.acknowledge(asking.engine, integration_id, generation, body.fingerprint, actor=asking.actor)
+    )
 
 
 @router.delete("/integrations/{integration_id}/generations/{generation}")
@@ -100,21 +89,13 @@ def cancel_rotation(
 ) -> TokenState:
     """Cancel a rotation: the token before is the current one again; the rule is not due before the hold ends."""
     hold = timedelta(seconds=hold_seconds)
-
-    def cancel(write: Write) -> TokenState:
-        return unless_refused(generations.cancel(write, integration_id, generation, hold, actor=asking.actor))
-
-    return asking.database.ending(asking.now, cancel)
+    return unless_refused(generations.cancel(asking.engine, integration_id, generation, hold, actor=asking.actor))
 
 
 @router.post("/integrations/{integration_id}/expire")
 def expire_generations(integration_id: str, body: Expiry, asking: Asking) -> TokenState:
     """End the named generations; they are dead when this is answered."""
-
-    def expire(write: Write) -> TokenState:
-        return unless_refused(generations.expire(write, integration_id, body.generations, actor=asking.actor))
-
-    return asking.database.ending(asking.now, expire)
+    return unless_refused(generations.expire(asking.engine, integration_id, body.generations, actor=asking.actor))
 
 
 @router.post("/introspect", response_model_exclude_none=True)
@@ -135,4 +116,4 @@ def introspect(
         known = Known(token_id, integration_id, generation)
         asking.recorder.record(known, "", "", actor.address, actor.agent.encode(), asking.now)
 
-    return generations.introspect(asking.database, token, asking.now, actor=actor, note=note)
+    return generations.introspect(asking.engine, token, asking.now, actor=actor, note=note)

@@ -49,11 +49,10 @@ def report_leaked(request: Request, body: LeakReport, parts: Annotated[Parts, De
     """
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
     reporter = Actor("leak report", address=address, agent=client_agent(request.scope))
-    now = max(parts.clock(), parts.database.high_water)
-    receipt = leaks.report(parts.database, body, now, actor=reporter)
+    receipt = leaks.report(parts.engine, body, actor=reporter)
     parts.security.note(
         SecurityEvent.LEAK_REPORTED,
-        now,
+        parts.engine.now(),
         address=reporter.address,
         agent=reporter.agent,
         received=receipt.received,

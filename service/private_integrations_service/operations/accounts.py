@@ -1,6 +1,6 @@
 """Make the platform's accounts known, under the ids that they have there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -10,8 +10,9 @@ from private_integrations.contract import Account, AccountRequest, Problem, Refu
 from ..access.actors import Actor
 from ..storage import accounts as stored
 from ..storage import audit
-from ..storage.sqlite.database import Write
+from ..storage.engine import Write
 from .data_events import tell
+from .operation import reads, writes
 
 PrepareLocation = Callable[[Connection, str], None]
 """Store what a new location of the data API begins with, given its id; the sandbox has this function."""
@@ -25,6 +26,28 @@ class Known:
     created: bool
 
 
+@reads
+def listed(connection: Connection, *, actor: Actor) -> list[Account]:
+    """Return the accounts that the actor reaches, agencies first, then by name."""
+    return stored.list_accounts(connection, actor.accounts)
+
+
+@reads
+def found(connection: Connection, account_id: str, *, actor: Actor) -> Account | Refused:
+    """Return the account with this id; one that the actor doesn't reach is not there for them."""
+    account = stored.account_by_id(connection, account_id)
+    if account is None or not actor.reaches(account_id):
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
+    return account
+
+
+@reads
+def agencies_of(connection: Connection, account_ids: Collection[str]) -> dict[str, str | None]:
+    """Return the agencies of those of these accounts that are known, by account; an agency has none."""
+    return stored.agencies_of(connection, account_ids)
+
+
+@writes
 def put(
     write: Write, account_id: str, request: AccountRequest, prepare_location: PrepareLocation, *, actor: Actor
 ) -> Known | Refused:

@@ -8,11 +8,14 @@ from private_integrations.contract import KEY_PREFIX, Problem, Refused, digest_o
 from private_integrations.rotation.acceptance import refuse_writing
 
 from ..access.actors import Actor
-from ..storage.keys import ManagementKey, key_with_digest
+from ..access.principals import ManagementKey
+from ..storage.keys import key_with_digest
+from .operation import reads
 
 _READING = frozenset({"GET", "HEAD"})
 
 
+@reads
 def identify(connection: Connection, presented: str | None, now: datetime) -> ManagementKey | Refused:
     """The live key that was presented, or why there is none; no part of what was sent is repeated."""
     if not presented:

@@ -15,9 +15,9 @@ from private_integrations.contract import Integration, rfc3339
 
 from ..storage import webhooks as stored
 from ..storage.data_endpoints import has_data_endpoint, remove_deliveries
+from ..storage.engine import Write
 from ..storage.integrations import integration_by_id
 from ..storage.outbox import add_delivery
-from ..storage.sqlite.database import Write
 
 
 @dataclass(frozen=True)

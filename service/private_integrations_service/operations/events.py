@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from private_integrations.contract import Integration, rfc3339
 
 from ..access.actors import Actor
+from ..storage.engine import Write
 from ..storage.outbox import add_delivery
-from ..storage.sqlite.database import Write
 from ..storage.webhooks import subscribed
 from ..tokens.format import new_id
 from ..tokens.lifecycle import OVERLAP_ENDED, Token

@@ -27,11 +27,12 @@ from ..settings import Settings
 from ..storage import accounts, audit, data_endpoints, integrations
 from ..storage import tokens as stored_tokens
 from ..storage.announced import told_until
-from ..storage.sqlite.database import Write
+from ..storage.engine import Write
 from ..tokens.format import new_id
 from ..tokens.lifecycle import OVERLAP_ENDED, Token, plan_overlap
 from . import data_events
 from .events import announce, tell_end
+from .operation import ends_access, reads, writes
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Declared:
     created: bool
 
 
+@writes
 def declare(
     write: Write, external_id: str, request: IntegrationRequest, rules: Rules, *, actor: Actor
 ) -> Declared | Refused:
@@ -97,6 +99,7 @@ def declare(
     return _create(write, external_id, request, actor=actor)
 
 
+@writes
 def edit(
     write: Write,
     integration_id: str,
@@ -112,7 +115,7 @@ def edit(
     With `claim`, only for its present owner; with `expected_version`, only if nobody changed it since, so that a
     late duplicate of an edit does not undo a newer one.
     """
-    old = find(write.connection, integration_id, actor)
+    old = find.step(write.connection, integration_id, actor)
     if isinstance(old, Refused):
         return old
     if claim is not None and claim != old.claim:
@@ -133,7 +136,7 @@ def edit(
     if refusal is not None:
         return refusal
     new = new.model_copy(update={"version": old.version + 1, "updated_at": write.now})
-    integrations.save_integration(write.connection, new)
+    integrations.save_integration(write, new)
     _move_deadlines(write, old, new, actor=actor)
     data_events.withhold(write, new)
     changed = sorted(field for field in values if getattr(new, field) != getattr(old, field))
@@ -142,9 +145,10 @@ def edit(
     return new
 
 
+@ends_access
 def delete(write: Write, integration_id: str, claim: str | None, *, actor: Actor) -> bool | Refused:
     """Delete an integration with all its tokens; False if `claim` is not the present owner's: nothing happens."""
-    integration = find(write.connection, integration_id, actor)
+    integration = find.step(write.connection, integration_id, actor)
     if isinstance(integration, Refused):
         return integration
     if claim is not None and claim != integration.claim:
@@ -153,6 +157,34 @@ def delete(write: Write, integration_id: str, claim: str | None, *, actor: Actor
     return True
 
 
+@reads
+def listed(
+    connection: Connection,
+    *,
+    account: str | None = None,
+    under: str | None = None,
+    ids: Sequence[str] = (),
+    after: str = "",
+    limit: int,
+    actor: Actor,
+) -> list[Integration]:
+    """Return the integrations that the actor reaches by id, at most `limit`, beginning behind the id `after`.
+
+    `account` takes those of this account, `under` those whose external id is this path or lies below it, and `ids`
+    those with one of these ids.
+    """
+    return integrations.list_integrations(
+        connection, account=account, under=under, ids=ids, accounts=actor.accounts, after=after, limit=limit
+    )
+
+
+@reads
+def declared_as(connection: Connection, account_id: str, external_id: str) -> Integration | None:
+    """Return the live integration that has this external id in this account."""
+    return integrations.integration_by_external_id(connection, account_id, external_id)
+
+
+@reads
 def find(connection: Connection, integration_id: str, actor: Actor) -> Integration | Refused:
     """The integration with this id; one in an account that the actor doesn't reach is not there for them."""
     found = integrations.integration_by_id(connection, integration_id, actor.accounts)
@@ -170,6 +202,7 @@ def _impossible(rotation: RotationPolicy | None) -> str | None:
     return refuse_policy(Policy.from_the_wire(rotation))
 
 
+@reads
 def moved_deadlines(connection: Connection, old: Integration, new: Integration, now: datetime) -> Sequence[Token]:
     """The tokens to which an edited policy gives another overlap or deadline, as they are to be stored.
 
@@ -230,7 +263,7 @@ def _adopt(
             "updated_at": write.now,
         }
     )
-    integrations.save_integration(write.connection, adopted)
+    integrations.save_integration(write, adopted)
     integrations.add_claim(write.connection, adopted, write.now)
     data_events.withhold(write, adopted)
     audit.record(
@@ -279,10 +312,10 @@ def _create(write: Write, external_id: str, request: IntegrationRequest, *, acto
 
 
 def _move_deadlines(write: Write, old: Integration, new: Integration, *, actor: Actor) -> None:
-    moved = moved_deadlines(write.connection, old, new, write.now)
+    moved = moved_deadlines.step(write.connection, old, new, write.now)
     if not moved:
         return
-    stored_tokens.save_tokens(write.connection, moved)
+    stored_tokens.save_tokens(write, moved)
     told = told_until(write.connection, "token.retired")
     for token in moved:
         # Whose time ran out since the job last looked, it tells of by itself.
@@ -291,7 +324,7 @@ def _move_deadlines(write: Write, old: Integration, new: Integration, *, actor: 
 
 
 def _remove(write: Write, integration: Integration, *, actor: Actor, action: str) -> None:
-    stored_tokens.end_all(write.connection, integration.id, write.now, "integration deleted")
+    stored_tokens.end_all(write, integration.id, "integration deleted")
     integrations.mark_deleted(write.connection, integration.id, write.now)
     data_endpoints.remove_endpoints_of(write.connection, integration.id)
     audit.record(

@@ -8,12 +8,13 @@ from sqlalchemy import Connection
 from private_integrations.contract import Key, KeyRequest, Problem, Refused
 
 from ..access.actors import Actor
+from ..access.principals import ManagementKey
 from ..storage import accounts, audit
 from ..storage import keys as stored
-from ..storage.keys import ManagementKey
-from ..storage.sqlite.database import Write
+from ..storage.engine import Write
 from ..tokens.format import new_id
 from . import person_changes
+from .operation import ends_access, reads, writes
 from .person_changes import Change
 
 
@@ -25,6 +26,7 @@ class Made:
     created: bool
 
 
+@writes
 def make(write: Write, name: str, request: KeyRequest, *, actor: Actor) -> Made | Refused:
     """Make a key known by its digest, or answer the repetition of that; a name is given to one live key at a time."""
     digest = bytes.fromhex(request.digest)
@@ -54,11 +56,13 @@ def make(write: Write, name: str, request: KeyRequest, *, actor: Actor) -> Made 
     return Made(_shown(key), created=True)
 
 
+@reads
 def listed(connection: Connection) -> list[Key]:
     """Every key that was ever made, the oldest first."""
     return [_shown(key) for key in stored.all_keys(connection)]
 
 
+@ends_access
 def revoke(write: Write, key_id: str, *, actor: Actor) -> Key | Refused:
     """End a key; the last admin's can't be, or nobody could make another one."""
     every = stored.all_keys(write.connection)

@@ -15,9 +15,10 @@ from private_integrations.contract import (
 from private_integrations.rotation.policy import Policy
 
 from ..access.actors import Actor
-from ..storage.sqlite.database import Write
+from ..storage.engine import StorageEngine, Write
 from . import generations, integrations
 from .integrations import Rules
+from .operation import writes
 
 # Characters that an external id or an issuer has no other meaning for; a slash would be a level of its own.
 _OTHERS = re.compile(r"[^A-Za-z0-9._@+-]")
@@ -36,23 +37,25 @@ def own_name(email: str, action: str) -> str:
     return f"person/{_OTHERS.sub('-', email)}/{action}"
 
 
+@writes
 def create(write: Write, email: str, request: IntegrationRequest, rules: Rules, *, actor: Actor) -> Created | Refused:
     """Create an integration and issue its first token, both or neither.
 
     `request.claim` is the mark of this one action. A repetition is refused as `owner-nonce-used`: the token was shown.
     """
-    declared = integrations.declare(write, own_name(email, request.claim), request, rules, actor=actor)
+    declared = integrations.declare.step(write, own_name(email, request.claim), request, rules, actor=actor)
     if isinstance(declared, Refused):
         return declared
     if not declared.created:
         return Refused(Problem.OWNER_NONCE_USED, f"{declared.integration.id} was created by this form before")
-    overlap = Policy.from_the_wire(request.rotation).overlap
-    issued = _issue(write, declared.integration.id, 1, email, request.claim, rules, overlap, "created", actor)
+    first = _request(email, request.claim, Policy.from_the_wire(request.rotation).overlap, "created")
+    limit = rules.settings.superseded_tokens
+    issued = generations.issue_beside_others.step(write, declared.integration.id, 1, first, limit, actor=actor)
     return issued if isinstance(issued, Refused) else Created(declared.integration, issued)
 
 
 def rotate(
-    write: Write,
+    engine: StorageEngine,
     integration_id: str,
     generation: int,
     *,
@@ -67,21 +70,13 @@ def rotate(
 
     `action` is the mark of this one action: its repetition is refused, like a generation that somebody else took.
     """
-    return _issue(write, integration_id, generation, email, action, rules, overlap, reason, actor)
+    request = _request(email, action, overlap, reason)
+    limit = rules.settings.superseded_tokens
+    return generations.issue(engine, integration_id, generation, request, limit, actor=actor)
 
 
-def _issue(
-    write: Write,
-    integration_id: str,
-    generation: int,
-    email: str,
-    action: str,
-    rules: Rules,
-    overlap: timedelta,
-    reason: str,
-    actor: Actor,
-) -> IssuedToken | Refused:
-    request = GenerationRequest(
+def _request(email: str, action: str, overlap: timedelta, reason: str) -> GenerationRequest:
+    return GenerationRequest(
         issuer=own_name(email, action),
         run=action,
         attempt=1,
@@ -89,5 +84,3 @@ def _issue(
         overlap_seconds=int(overlap.total_seconds()),
         reason=reason,
     )
-    limit = rules.settings.superseded_tokens
-    return generations.issue(write, integration_id, generation, request, limit, actor=actor)

@@ -18,14 +18,14 @@ from private_integrations.contract import digest_of
 
 from ..access import permissions
 from ..access.actors import Actor
+from ..access.people import User
 from ..access.permissions import Membership
 from ..storage import accounts, keys
 from ..storage import person_events as events
 from ..storage import sessions as signing_in
 from ..storage import users as stored
+from ..storage.engine import Write
 from ..storage.person_events import PersonEvent, PersonEventKind
-from ..storage.sqlite.database import Write
-from ..storage.users import User
 
 LINK_LIFETIME = timedelta(days=3)
 """How long a one-time link is good, if nothing ends it before."""

@@ -11,10 +11,12 @@ from ..access.actors import Actor
 from ..storage import integrations
 from .generations import LastUsed, token_states
 from .integrations import find
+from .operation import reads
 
 _PAGE = 1000
 
 
+@reads
 def standings(connection: Connection, now: datetime, actor: Actor, last_used: LastUsed | None = None) -> list[Standing]:
     """How it stands with every one of them at `now`, by id; two statements for each thousand.
 
@@ -23,7 +25,7 @@ def standings(connection: Connection, now: datetime, actor: Actor, last_used: La
     found: list[Standing] = []
     after = ""
     while page := integrations.list_integrations(connection, accounts=actor.accounts, after=after, limit=_PAGE):
-        states = token_states(connection, page, now, last_used)
+        states = token_states.step(connection, page, now, last_used)
         found += [Standing(integration, state, now) for integration, state in zip(page, states, strict=True)]
         after = page[-1].id
         if len(page) < _PAGE:
@@ -31,12 +33,13 @@ def standings(connection: Connection, now: datetime, actor: Actor, last_used: La
     return found
 
 
+@reads
 def standing_of(
     connection: Connection, integration_id: str, now: datetime, actor: Actor, last_used: LastUsed | None = None
 ) -> Standing | Refused:
     """How it stands with this one; one in an account that the actor doesn't reach is not there for them."""
-    found = find(connection, integration_id, actor)
+    found = find.step(connection, integration_id, actor)
     if isinstance(found, Refused):
         return found
-    [state] = token_states(connection, [found], now, last_used)
+    [state] = token_states.step(connection, [found], now, last_used)
     return Standing(found, state, now)

@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 from private_integrations.contract import Problem, Refused, digest_of
 
 from ..storage import sessions as stored
+from ..storage.engine import Write
 from ..storage.sessions import Failures
-from ..storage.sqlite.database import Write
 
 
 @dataclass(frozen=True)

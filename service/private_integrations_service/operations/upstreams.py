@@ -19,21 +19,24 @@ from ..access.actors import Actor
 from ..sealing import SealBroken, Sealer, key_of
 from ..storage import accounts, audit
 from ..storage import upstreams as stored
+from ..storage.engine import StorageEngine, Write
 from ..storage.epoch import Remembered
-from ..storage.sqlite.database import Database, Write
 from ..storage.tokens import integration_of_digest
 from ..storage.upstreams import CredentialReader, StoredCredential
 from ..tokens.format import presented_token
+from .operation import ends_access, reads, writes
 
 _PURPOSE = "upstream-credential"
 _MOST_KEPT = 10_000
 
 
+@reads
 def listed(connection: Connection, sealer: Sealer | None, *, actor: Actor) -> list[UpstreamCredential]:
     """The credentials of the accounts that the actor reaches; never a value."""
     return [_shown(found, sealer) for found in stored.all_credentials(connection, actor.accounts)]
 
 
+@reads
 def refuse_credential(connection: Connection, account_id: str, credential: str) -> Account | Refused:
     """The account that a credential is for, or why it can't be its: this service's own secrets open nothing else."""
     account = accounts.account_by_id(connection, account_id)
@@ -53,6 +56,7 @@ def not_accepted(verification: Verification) -> Refused:
     return Refused(Problem.CREDENTIAL_NOT_ACCEPTED, f"{verification.in_words}; nothing was changed", about)
 
 
+@writes
 def put(
     write: Write,
     account_id: str,
@@ -63,26 +67,28 @@ def put(
     actor: Actor,
 ) -> UpstreamCredential | Refused:
     """Seal and store an account's credential; from then on requests are forwarded with it."""
-    refused = refuse_credential(write.connection, account_id, credential)
+    refused = refuse_credential.step(write.connection, account_id, credential)
     if isinstance(refused, Refused):
         return refused
     sealed = sealer.seal(credential, purpose=_PURPOSE, account=account_id)
     made = StoredCredential(account_id, sealed, write.now, actor.name, verification)
-    stored.put_credential(write.connection, made)
+    stored.put_credential(write, made)
     audit.record_account(write, account_id, actor=actor, action="set upstream credential", sealed_with=key_of(sealed))
     return _shown(made, sealer)
 
 
+@ends_access
 def remove(write: Write, account_id: str, *, actor: Actor) -> bool | Refused:
     """Forget an account's credential; whether there was one."""
     if accounts.account_by_id(write.connection, account_id) is None:
         return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
-    removed = stored.remove_credential(write.connection, account_id)
+    removed = stored.remove_credential(write, account_id)
     if removed:
         audit.record_account(write, account_id, actor=actor, action="remove upstream credential")
     return removed
 
 
+@writes
 def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
     """Seal every credential with the first key; those that can't be opened stay as they are, and are named."""
     unchanged, unreadable, resealed = 0, [], []
@@ -96,7 +102,7 @@ def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
             unchanged += 1
             continue
         sealed = sealer.seal(value, purpose=_PURPOSE, account=found.account_id)
-        stored.put_sealed(write.connection, found.account_id, sealed)
+        stored.put_sealed(write, found.account_id, sealed)
         audit.record_account(
             write,
             found.account_id,
@@ -118,6 +124,7 @@ class Opened:
     value: str = field(repr=False)
 
 
+@reads
 def open_credential(connection: Connection, account_id: str, sealer: Sealer) -> Opened | Refused:
     """An account's credential, to ask the upstream with."""
     account = accounts.account_by_id(connection, account_id)
@@ -134,6 +141,7 @@ def open_credential(connection: Connection, account_id: str, sealer: Sealer) -> 
         )
 
 
+@writes
 def note_verification(
     write: Write, opened: Opened, verification: Verification, sealer: Sealer, *, actor: Actor
 ) -> UpstreamCredential | Refused:
@@ -158,10 +166,10 @@ class Credentials:
     So a credential that was set or removed holds from the next request on.
     """
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
-        self._reader = CredentialReader(database)
+    def __init__(self, engine: StorageEngine, sealer: Sealer) -> None:
+        self._reader = CredentialReader(engine)
         self._sealer = sealer
-        self._kept: Remembered[str, str] = Remembered(database.revision, _MOST_KEPT)
+        self._kept: Remembered[str, str] = Remembered(engine.epoch, _MOST_KEPT)
 
     def of(self, account_id: str) -> str | None:
         """The account's credential, None if there is none; raises SealBroken, and the driver's errors."""

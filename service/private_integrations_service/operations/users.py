@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -18,14 +19,16 @@ from private_integrations.contract import (
 
 from ..access import permissions
 from ..access.actors import Actor
+from ..access.people import Session, User
 from ..access.permissions import Admission, Membership
 from ..storage import accounts, audit
 from ..storage import users as stored
-from ..storage.sqlite.database import Write
-from ..storage.users import User
+from ..storage.engine import Write
 from ..tokens.format import new_id
 from . import person_changes
+from .operation import ends_access, reads, writes
 from .person_changes import place_in
+from .sign_in import session_of
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,14 @@ def person_of(connection: Connection, user: User) -> Person:
     return Person(user, held, reached, stored.switched_off(connection))
 
 
+@reads
+def signed_in_by(connection: Connection, secret: str, now: datetime) -> tuple[Session, Person] | None:
+    """Return the live session that a browser shows, and what its pages must know of the person; None without one."""
+    session = session_of.step(connection, secret, now)
+    return None if session is None else (session, person_of(connection, session.user))
+
+
+@writes
 def invite(write: Write, email: str, request: UserRequest, *, actor: Actor, links: bool = True) -> Invitation | Refused:
     """Make a user, with a one-time code to choose a password with unless `links` are of no use.
 
@@ -105,6 +116,7 @@ def invite(write: Write, email: str, request: UserRequest, *, actor: Actor, link
     return _invitation(write, user, actor=actor, links=links)
 
 
+@writes
 def link(write: Write, email: str, *, actor: Actor, links: bool = True) -> Invitation | Refused:
     """Another one-time code for a user, who chooses a new password with it; until then nothing changes for them.
 
@@ -114,6 +126,7 @@ def link(write: Write, email: str, *, actor: Actor, links: bool = True) -> Invit
     return user if isinstance(user, Refused) else _link(write, user, actor=actor, links=links)
 
 
+@ends_access
 def disable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
     """Let a user in no more: their sessions and one-time codes end now, and come back by nothing."""
     user = _find(write.connection, email, actor)
@@ -125,6 +138,7 @@ def disable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
     return _report(write.connection, replace(user, disabled_at=user.disabled_at or write.now))
 
 
+@writes
 def enable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
     """Let a user in again, with the password and the places that they had."""
     user = _find(write.connection, email, actor)
@@ -136,6 +150,7 @@ def enable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
     return _report(write.connection, replace(user, disabled_at=None))
 
 
+@ends_access
 def forget_identities(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
     """Forget whom a provider means by this user: the next one there whose verified address it is, is taken for them."""
     user = _find(write.connection, email, actor)
@@ -146,11 +161,13 @@ def forget_identities(write: Write, email: str, *, actor: Actor) -> UserReport |
     return _report(write.connection, user)
 
 
+@reads
 def listed(connection: Connection) -> list[UserReport]:
     """Every user, by address, the disabled ones too."""
     return [_report(connection, user) for user in stored.all_users(connection)]
 
 
+@ends_access
 def place(write: Write, email: str, account_id: str, edit: MembershipEdit, *, actor: Actor) -> UserReport | Refused:
     """Give a user a place in an account, or change it: what isn't given stays as it is."""
     user, account = _find(write.connection, email), accounts.account_by_id(write.connection, account_id)
@@ -164,6 +181,7 @@ def place(write: Write, email: str, account_id: str, edit: MembershipEdit, *, ac
     return _report(write.connection, replace(user, has_password=user.has_password and not saved.password_ended))
 
 
+@ends_access
 def displace(write: Write, email: str, account_id: str, *, actor: Actor) -> UserReport | Refused:
     """Take a user's place in an account away; without one there is nothing to do."""
     user = _find(write.connection, email)
@@ -189,6 +207,7 @@ def changed(before: Membership | None, account_id: str, edit: MembershipEdit) ->
 # What an admin does in the pages, where their own permissions say what they may.
 
 
+@reads
 def people_of(connection: Connection, account: Account) -> list[Place]:
     """Everybody who has to do with an account: its own people, then those of its agency who manage it from there."""
     own = [Place(user, place, inherited=False) for user, place in stored.users_in(connection, [account.id])]
@@ -196,16 +215,18 @@ def people_of(connection: Connection, account: Account) -> list[Place]:
     return own + [Place(user, place, inherited=True) for user, place in above if place.manages_sub_accounts]
 
 
+@reads
 def administrators_of(connection: Connection, wanted: Collection[Account]) -> list[User]:
     """Who decides about the people of any of these accounts, by address."""
     found: dict[str, User] = {}
     for account in wanted:
-        for one in people_of(connection, account):
+        for one in people_of.step(connection, account):
             if one.user.disabled_at is None and permissions.administers([one.membership], account):
                 found[one.user.id] = one.user
     return sorted(found.values(), key=lambda user: user.email)
 
 
+@writes
 def invite_into(
     write: Write,
     account_id: str,
@@ -258,6 +279,7 @@ def invite_into(
     return _invitation(write, user, actor=actor, links=links and needs_link)
 
 
+@ends_access
 def change_place(
     write: Write, account_id: str, user_id: str, edit: MembershipEdit | None, *, actor: Actor, editor: User
 ) -> Changed | Refused:
@@ -281,6 +303,7 @@ def change_place(
     return _save(write, user, after, actor)
 
 
+@writes
 def link_for(
     write: Write, account_id: str, user_id: str, *, actor: Actor, editor: User, links: bool = True
 ) -> Invitation | Refused:
@@ -296,6 +319,7 @@ def link_for(
     return _link(write, user, actor=actor, links=links)
 
 
+@ends_access
 def switch_labs(write: Write, account_id: str, *, on: bool, actor: Actor, editor: User) -> Account | Refused:
     """Switch private integrations of an account on or off for people; nothing else changes by it."""
     account = _administered(write.connection, account_id, editor)
@@ -316,7 +340,7 @@ def _keeps_an_administrator(connection: Connection, account: Account, user: User
         return True
     return any(
         one.user.disabled_at is None and permissions.administers([one.membership], account)
-        for one in people_of(connection, account)
+        for one in people_of.step(connection, account)
         if one.inherited or one.user.id != user.id
     )
 

@@ -29,13 +29,14 @@ from ..access.actors import Actor
 from ..sealing import Sealer
 from ..storage import accounts, audit, outbox
 from ..storage import webhooks as stored
+from ..storage.engine import Write
 from ..storage.outbox import Delivery, State
-from ..storage.sqlite.database import Write
-from ..storage.webhooks import Endpoint, Kind
 from ..tokens.format import new_id
 from ..webhooks.destinations import Destination, Destinations, destination
+from ..webhooks.endpoints import Endpoint, Kind
 from .data_events import DATA_EVENTS
 from .deliveries import disable
+from .operation import reads, writes
 from .webhook_secrets import has_secret, is_readable, seal
 
 MOST = 20
@@ -59,6 +60,7 @@ class Made:
     created: bool
 
 
+@writes
 def make(
     write: Write, request: WebhookRequest, sealer: Sealer | None, allowed: Destinations, *, actor: Actor
 ) -> Made | Refused:
@@ -101,11 +103,12 @@ def make(
     return Made(endpoint, created=True)
 
 
+@writes
 def edit(
     write: Write, endpoint_id: str, change: WebhookEdit, allowed: Destinations, *, actor: Actor
 ) -> Endpoint | Refused:
     """Change what is given; whoever enables a webhook, or gives it another URL, gives it a new chance too."""
-    old = find(write.connection, endpoint_id, actor)
+    old = find.step(write.connection, endpoint_id, actor)
     if isinstance(old, Refused):
         return old
     new = _edited(old, change)
@@ -121,9 +124,10 @@ def edit(
     return new
 
 
+@writes
 def delete(write: Write, endpoint_id: str, *, actor: Actor) -> bool | Refused:
     """Delete a webhook with all that is still to be sent to it."""
-    endpoint = find(write.connection, endpoint_id, actor)
+    endpoint = find.step(write.connection, endpoint_id, actor)
     if isinstance(endpoint, Refused):
         return endpoint
     stored.remove_endpoint(write.connection, endpoint_id)
@@ -131,6 +135,7 @@ def delete(write: Write, endpoint_id: str, *, actor: Actor) -> bool | Refused:
     return True
 
 
+@writes
 def rotate_secret(
     write: Write, endpoint_id: str, request: WebhookSecretRequest, sealer: Sealer | None, *, actor: Actor
 ) -> Endpoint | Refused:
@@ -157,6 +162,7 @@ def rotate_secret(
     return new
 
 
+@writes
 def ping(write: Write, endpoint_id: str, *, actor: Actor) -> str | Refused:
     """Send an event that only tests the webhook; answers the message's id."""
     endpoint = _find_service(write.connection, endpoint_id, actor)
@@ -171,9 +177,10 @@ def ping(write: Write, endpoint_id: str, *, actor: Actor) -> str | Refused:
     return message_id
 
 
+@writes
 def replay(write: Write, endpoint_id: str, request: ReplayRequest, *, actor: Actor) -> int | Refused:
     """Send messages again, under the ids that they have; answers how many."""
-    endpoint = find(write.connection, endpoint_id, actor)
+    endpoint = find.step(write.connection, endpoint_id, actor)
     if isinstance(endpoint, Refused):
         return endpoint
     if endpoint.disabled_at is not None:
@@ -185,12 +192,14 @@ def replay(write: Write, endpoint_id: str, request: ReplayRequest, *, actor: Act
     return count
 
 
+@reads
 def find(connection: Connection, endpoint_id: str, actor: Actor) -> Endpoint | Refused:
     """The webhook with this id; one in an account that the actor doesn't reach is not there for them."""
     found = stored.endpoint_by_id(connection, endpoint_id, actor.accounts)
     return found or Refused(Problem.WEBHOOK_UNKNOWN, f"there is no webhook {endpoint_id}")
 
 
+@reads
 def listed(connection: Connection, sealer: Sealer | None, *, account: str | None = None, actor: Actor) -> list[Webhook]:
     """The webhooks of the accounts that the actor reaches, or of one of them."""
     reached = actor.accounts if account is None else [account] if actor.reaches(account) else []
@@ -199,15 +208,26 @@ def listed(connection: Connection, sealer: Sealer | None, *, account: str | None
     return [_shown(endpoint, sealer, waiting[endpoint.id]) for endpoint in found]
 
 
+@reads
 def shown(connection: Connection, endpoint: Endpoint, sealer: Sealer | None) -> Webhook:
     """A webhook as it is answered; never its secret."""
     return _shown(endpoint, sealer, outbox.count_waiting(connection, [endpoint.id])[endpoint.id])
 
 
+@reads
 def deliveries(
-    connection: Connection, endpoint: Endpoint, *, state: State | None = None, before: int | None = None, limit: int
-) -> tuple[list[WebhookDelivery], int | None]:
-    """Messages for a webhook, the newest first, and the number that the next page begins behind, if there is one."""
+    connection: Connection,
+    endpoint_id: str,
+    *,
+    state: State | None = None,
+    before: int | None = None,
+    limit: int,
+    actor: Actor,
+) -> tuple[list[WebhookDelivery], int | None] | Refused:
+    """Return messages for a webhook, the newest first, and the number behind which the next page begins, if any."""
+    endpoint = find.step(connection, endpoint_id, actor)
+    if isinstance(endpoint, Refused):
+        return endpoint
     found = outbox.deliveries_of(connection, endpoint.id, state=state, before=before, limit=limit + 1)
     page = found[:limit]
     attempts = outbox.attempts_of(connection, [delivery.id for delivery in page])
@@ -218,7 +238,7 @@ def deliveries(
 
 
 def _find_service(connection: Connection, endpoint_id: str, actor: Actor) -> Endpoint | Refused:
-    found = find(connection, endpoint_id, actor)
+    found = find.step(connection, endpoint_id, actor)
     if isinstance(found, Endpoint) and found.kind != "service":
         return Refused(
             Problem.WEBHOOK_NOT_SERVICE, f"{endpoint_id} is a webhook of data, which has no secret of its own"

@@ -9,14 +9,14 @@ from starlette.types import Receive, Scope, Send
 
 from ..authorizer import GRANTED
 from ..authorizer.decisions import accounts_to_look_up, refuse_accounts
-from ..authorizer.judge import STORAGE_ERRORS, Granted, refuse_storage
+from ..authorizer.judge import Granted, refuse_storage
 from ..authorizer.named_accounts import MOST_NAMED, named_in_json
 from ..authorizer.replies import Refusal, Reply, send_reply
 from ..catalogue.account_fields import Names
 from ..catalogue.endpoints import Endpoint
 from ..http.request_body import Unread, read_body
-from ..storage.accounts import agencies_of
-from ..storage.sqlite.database import Database
+from ..operations.accounts import agencies_of
+from ..storage.engine import StorageEngine, StorageError
 from . import (
     bulk,
     businesses,
@@ -72,8 +72,8 @@ class Sandbox:
     is_platform = True
     """Let the authorizer refuse what the platform itself would refuse."""
 
-    def __init__(self, database: Database, limits: RateLimits) -> None:
-        self._database = database
+    def __init__(self, engine: StorageEngine, limits: RateLimits) -> None:
+        self._engine = engine
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,14 +94,14 @@ class Sandbox:
             return _not_implemented(endpoint)
         body = await read_body(receive, BODY_LIMIT)
         if isinstance(body, bytes):
-            return await to_thread.run_sync(_answer, handler, Request(self._database, granted, scope, body))
+            return await to_thread.run_sync(_answer, handler, Request(self._engine, granted, scope, body))
         return _UNREAD.get(body)
 
 
 def _answer(handler: Handler, request: Request) -> Reply | Refusal:
     try:
         return _refuse_accounts(request) or handler(request)
-    except STORAGE_ERRORS as error:
+    except StorageError as error:
         return refuse_storage(error)
 
 
@@ -124,8 +124,7 @@ def _refuse_accounts(request: Request) -> Refusal | None:
     asked = accounts_to_look_up(grant, named)
     if not asked or len(named) > MOST_NAMED:
         return refuse_accounts(endpoint, grant, named, {})
-    with request.database.read() as connection:
-        return refuse_accounts(endpoint, grant, named, agencies_of(connection, asked))
+    return refuse_accounts(endpoint, grant, named, agencies_of(request.engine, asked))
 
 
 def _not_implemented(endpoint: Endpoint) -> Refusal:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage.sqlite.database import Write
+from ..storage.engine import Write
 from . import contact_changes
 from .answers import SUCCEEDED, not_found
 from .bodies import Check, at_most, invalid, one_of, text, texts
@@ -33,7 +33,7 @@ def update_tags(request: Request) -> Reply | Refusal:
     if all_tags and change is added:
         return invalid(["removeAllTags can only be used with remove type"])
     tags = normal_tags(given["tags"])
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         responses = [
             _tagged(write, request.account_id, contact_id, tags, _none_left if all_tags else change)
             for contact_id in given["contacts"]
@@ -49,7 +49,7 @@ def change_business(request: Request) -> Reply | Refusal:
         return given
     if "businessId" not in given:
         return invalid(["businessId must be a string"])
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         refusal = _moved(write, request.account_id, list(dict.fromkeys(given["ids"])), given["businessId"])
     return refusal or Reply(200, {"success": True, "ids": given["ids"]})
 

@@ -31,7 +31,7 @@ def list_businesses(request: Request) -> Reply | Refusal:
     part = read_slice(request.query, request.query_faults(), limit=_LIMIT, largest=_LIMIT)
     if isinstance(part, Refusal):
         return part
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = stored.list_businesses(connection, request.account_id, skip=part.skip, limit=part.limit)
     return Reply(200, {"businesses": [_shown(business) for business in found]})
 
@@ -42,7 +42,7 @@ def create_business(request: Request) -> Reply | Refusal:
     if isinstance(given, Refusal):
         return given
     del given["locationId"]
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         fields = _merged({}, {**given, "createdBy": request.author, "updatedBy": request.author})
         business = Business(new_object_id(), request.account_id, fields, created_at=write.now, updated_at=write.now)
         stored.add_business(write.connection, business)
@@ -52,7 +52,7 @@ def create_business(request: Request) -> Reply | Refusal:
 def read_business(request: Request) -> Reply | Refusal:
     """Answer `GET /businesses/{businessId}`."""
     business_id = request.parameter("businessId")
-    with request.database.read() as connection:
+    with request.read() as connection:
         business = stored.business_by_id(connection, request.account_id, business_id)
     return not_found("Business", business_id) if business is None else Reply(200, {"business": _shown(business)})
 
@@ -63,7 +63,7 @@ def update_business(request: Request) -> Reply | Refusal:
     given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         old = stored.business_by_id(write.connection, request.account_id, business_id)
         if old is None:
             return not_found("Business", business_id)
@@ -77,7 +77,7 @@ def update_business(request: Request) -> Reply | Refusal:
 def delete_business(request: Request) -> Reply | Refusal:
     """Answer `DELETE /businesses/{businessId}`: its contacts stay, and belong to none."""
     business_id = request.parameter("businessId")
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         contacts.leave_business(write.connection, request.account_id, business_id, write.now)
         removed = stored.remove_business(write.connection, request.account_id, business_id)
     return Reply(200, {"success": True}) if removed else not_found("Business", business_id)
@@ -93,7 +93,7 @@ def list_contacts(request: Request) -> Reply | Refusal:
         return part
     assert not isinstance(after, str), "such a fault was refused"
     selection = Selection(request.account_id, part.text, business_id)
-    with request.database.read() as connection:
+    with request.read() as connection:
         if stored.business_by_id(connection, request.account_id, business_id) is None:
             return not_found("Business", business_id)
         found = contacts.list_contacts(connection, selection, after=after, skip=part.skip, limit=part.limit)

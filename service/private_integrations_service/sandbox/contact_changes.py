@@ -1,7 +1,7 @@
 """Contacts added, saved and removed: stored, and told to the integrations that listen, in one transaction."""
 
 from ..operations.data_events import tell
-from ..storage.sqlite.database import Write
+from ..storage.engine import Write
 from .contact_fields import shown_alone
 from .storage import contacts as stored
 from .storage.contacts import Contact

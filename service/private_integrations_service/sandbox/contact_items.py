@@ -8,7 +8,7 @@ from sqlalchemy import Table
 
 from ..authorizer.replies import Refusal, Reply
 from ..operations.data_events import tell
-from ..storage.sqlite.database import Write
+from ..storage.engine import Write
 from ..tokens.format import new_id
 from .answers import SUCCEEDED, not_found
 from .bodies import Check
@@ -50,7 +50,7 @@ class Kind:
     def list(self, request: Request) -> Reply | Refusal:
         """Answer with everything of this kind that the contact has, newest first."""
         contact_id = request.parameter("contactId")
-        with request.database.read() as connection:
+        with request.read() as connection:
             if contact_by_id(connection, request.account_id, contact_id) is None:
                 return not_found("Contact", contact_id)
             items = stored.list_items(connection, self.table, request.account_id, contact_id)
@@ -62,7 +62,7 @@ class Kind:
         given = request.body_fields(self.checks)
         if isinstance(given, Refusal):
             return given
-        with request.database.write(request.now, verdicts=False) as write:
+        with request.write() as write:
             if contact_by_id(write.connection, request.account_id, contact_id) is None:
                 return not_found("Contact", contact_id)
             item = Item(new_id(), request.account_id, contact_id, _without_nulls(self.normal(given)), write.now)
@@ -73,7 +73,7 @@ class Kind:
     def read(self, request: Request) -> Reply | Refusal:
         """Answer with one."""
         contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
-        with request.database.read() as connection:
+        with request.read() as connection:
             if contact_by_id(connection, request.account_id, contact_id) is None:
                 return not_found("Contact", contact_id)
             item = stored.item_by_id(connection, self.table, request.account_id, contact_id, item_id)
@@ -85,7 +85,7 @@ class Kind:
         given = request.body_fields(self.checks)
         if isinstance(given, Refusal):
             return given
-        with request.database.write(request.now, verdicts=False) as write:
+        with request.write() as write:
             if contact_by_id(write.connection, request.account_id, contact_id) is None:
                 return not_found("Contact", contact_id)
             item = stored.item_by_id(write.connection, self.table, request.account_id, contact_id, item_id)
@@ -102,7 +102,7 @@ class Kind:
     def delete(self, request: Request) -> Reply | Refusal:
         """Take one away; a body is not looked at."""
         contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
-        with request.database.write(request.now, verdicts=False) as write:
+        with request.write() as write:
             if contact_by_id(write.connection, request.account_id, contact_id) is None:
                 return not_found("Contact", contact_id)
             item = stored.item_by_id(write.connection, self.table, request.account_id, contact_id, item_id)

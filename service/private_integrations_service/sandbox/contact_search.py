@@ -35,7 +35,7 @@ def search(request: Request) -> Reply | Refusal:
     if refusal is not None:
         return refusal
     limit, page = given["pageLimit"], given.get("page") or 1
-    with request.database.read() as connection:
+    with request.read() as connection:
         after = given.get("searchAfter") or ()
         hits = search_contacts(connection, asked, after=after, skip=(page - 1) * limit, limit=limit)
         total = count_found(connection, asked)
@@ -50,7 +50,7 @@ def find_duplicate(request: Request) -> Reply | Refusal:
     faults = request.query_faults()
     if faults:
         return invalid(faults)
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = contact_alike(connection, request.account_id, last(query, "email"), last(query, "number"))
     return Reply(200, {"contact": None if found is None else shown_alone(found.contact, request.generation)})
 

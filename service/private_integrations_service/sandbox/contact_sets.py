@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage.sqlite.database import Write
+from ..storage.engine import Write
 from . import contact_changes
 from .answers import not_found
 from .contact_fields import normal_tags
@@ -88,7 +88,7 @@ def _change(request: Request, name: str, change: Change) -> Changed | Refusal:
     given: dict[str, Any] | Refusal = request.body_fields()
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         contact = contact_by_id(write.connection, request.account_id, contact_id)
         if contact is None:
             return not_found("Contact", contact_id)

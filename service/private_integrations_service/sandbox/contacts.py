@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from private_integrations.contract import rfc3339
 
 from ..authorizer.replies import Refusal, Reply, new_trace_id
-from ..storage.sqlite.database import Write
+from ..storage.engine import Write
 from ..tokens.format import new_id
 from . import contact_changes
 from .answers import SUCCEEDED, not_found
@@ -30,7 +30,7 @@ def list_contacts(request: Request) -> Reply | Refusal:
     if isinstance(page, Refusal):
         return page
     selection = Selection(request.account_id, page.query)
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = Found(
             contacts=stored.list_contacts(
                 connection, selection, after=page.after, order=page.order, limit=page.limit + 1
@@ -54,7 +54,7 @@ def create_contact(request: Request) -> Reply | Refusal:
     given = request.body_fields(CHECKS)
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         contact = _new_contact(write, request.account_id, {**given, "createdBy": request.author})
         duplicate = _refuse_duplicate(write.connection, contact)
         if duplicate is not None:
@@ -71,7 +71,7 @@ def upsert_contact(request: Request) -> Reply | Refusal:
     given = request.body_fields(CHECKS)
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         found = contact_alike(write.connection, request.account_id, given.get("email"), given.get("phone"))
         if found is None:
             contact = _new_contact(write, request.account_id, {**given, "createdBy": request.author})
@@ -89,7 +89,7 @@ def upsert_contact(request: Request) -> Reply | Refusal:
 def read_contact(request: Request) -> Reply | Refusal:
     """Answer `GET /contacts/{contactId}`."""
     contact_id = request.parameter("contactId")
-    with request.database.read() as connection:
+    with request.read() as connection:
         contact = stored.contact_by_id(connection, request.account_id, contact_id)
     return (
         not_found("Contact", contact_id)
@@ -104,7 +104,7 @@ def update_contact(request: Request) -> Reply | Refusal:
     given = request.body_fields(CHECKS)
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         old = stored.contact_by_id(write.connection, request.account_id, contact_id)
         if old is None:
             return not_found("Contact", contact_id)
@@ -119,7 +119,7 @@ def update_contact(request: Request) -> Reply | Refusal:
 def delete_contact(request: Request) -> Reply | Refusal:
     """Answer `DELETE /contacts/{contactId}`; a body is not looked at."""
     contact_id = request.parameter("contactId")
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         contact = stored.contact_by_id(write.connection, request.account_id, contact_id)
         if contact is None:
             return not_found("Contact", contact_id)

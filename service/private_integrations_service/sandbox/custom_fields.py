@@ -24,7 +24,7 @@ def list_custom_fields(request: Request) -> Reply | Refusal:
     faults = [*request.query_faults(), *one_of("model", model, _MODELS)]
     if faults:
         return invalid(faults)
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = stored.list_custom_fields(connection, request.account_id, None if model == "all" else model)
     return Reply(200, {"customFields": [_shown(field) for field in found]})
 
@@ -38,7 +38,7 @@ def create_custom_field(request: Request) -> Reply | Refusal:
         return _NO_OPTIONS
     model = given.get("model") or "contact"
     key = f"{model}.{key_of((given.pop('fieldKey', None) or given['name']).removeprefix(f'{model}.'))}"
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         field = CustomField(new_id(), request.account_id, model, key, _merged({}, given), added_at=write.now)
         if stored.custom_field_by_key(write.connection, field.account_id, key) is not None:
             return CUSTOM_FIELD_TAKEN
@@ -49,7 +49,7 @@ def create_custom_field(request: Request) -> Reply | Refusal:
 def read_custom_field(request: Request) -> Reply | Refusal:
     """Answer `GET /locations/{locationId}/customFields/{id}`, which also takes the field's key."""
     field_id = request.parameter("id")
-    with request.database.read() as connection:
+    with request.read() as connection:
         field = stored.custom_field_by_id(connection, request.account_id, field_id) or stored.custom_field_by_key(
             connection, request.account_id, field_id
         )
@@ -62,7 +62,7 @@ def update_custom_field(request: Request) -> Reply | Refusal:
     given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         old = stored.custom_field_by_id(write.connection, request.account_id, field_id)
         if old is None:
             return not_found("Custom field", field_id)
@@ -76,7 +76,7 @@ def update_custom_field(request: Request) -> Reply | Refusal:
 def delete_custom_field(request: Request) -> Reply | Refusal:
     """Answer `DELETE /locations/{locationId}/customFields/{id}`; contacts keep their values."""
     field_id = request.parameter("id")
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         removed = stored.remove_custom_field(write.connection, request.account_id, field_id)
     return Reply(200, SUCCEEDED) if removed else not_found("Custom field", field_id)
 

@@ -18,7 +18,7 @@ _CHECKS: Mapping[str, Check] = MappingProxyType({"name": named, "value": text})
 
 def list_custom_values(request: Request) -> Reply | Refusal:
     """Answer `GET /locations/{locationId}/customValues`: all of them, by name."""
-    with request.database.read() as connection:
+    with request.read() as connection:
         values = stored.list_custom_values(connection, request.account_id)
     return Reply(200, {"customValues": [_shown(value) for value in values]})
 
@@ -30,7 +30,7 @@ def create_custom_value(request: Request) -> Reply | Refusal:
         return given
     key = f"{{{{ custom_values.{key_of(given['name'])} }}}}"
     value = CustomValue(new_id(), request.account_id, key, given["name"], given["value"])
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         if stored.custom_value_by_key(write.connection, value.account_id, value.key) is not None:
             return _TAKEN
         stored.add_custom_value(write.connection, value)
@@ -40,7 +40,7 @@ def create_custom_value(request: Request) -> Reply | Refusal:
 def read_custom_value(request: Request) -> Reply | Refusal:
     """Answer `GET /locations/{locationId}/customValues/{id}`."""
     value_id = request.parameter("id")
-    with request.database.read() as connection:
+    with request.read() as connection:
         value = stored.custom_value_by_id(connection, request.account_id, value_id)
     return not_found("Custom value", value_id) if value is None else Reply(200, {"customValue": _shown(value)})
 
@@ -51,7 +51,7 @@ def update_custom_value(request: Request) -> Reply | Refusal:
     given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         old = stored.custom_value_by_id(write.connection, request.account_id, value_id)
         if old is None:
             return not_found("Custom value", value_id)
@@ -63,7 +63,7 @@ def update_custom_value(request: Request) -> Reply | Refusal:
 def delete_custom_value(request: Request) -> Reply | Refusal:
     """Answer `DELETE /locations/{locationId}/customValues/{id}`."""
     value_id = request.parameter("id")
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         removed = stored.remove_custom_value(write.connection, request.account_id, value_id)
     return Reply(200, SUCCEEDED) if removed else not_found("Custom value", value_id)
 

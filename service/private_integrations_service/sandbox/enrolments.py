@@ -37,7 +37,7 @@ def change_workflow(request: Request) -> Reply | Refusal:
 
 def _refuse_contact(request: Request) -> Refusal | None:
     contact_id = request.parameter("contactId")
-    with request.database.read() as connection:
+    with request.read() as connection:
         contact = contact_by_id(connection, request.account_id, contact_id)
     return not_found("Contact", contact_id) if contact is None else None
 

@@ -35,7 +35,7 @@ _SETTINGS = (
 def read_location(request: Request) -> Reply | Refusal:
     """Answer `GET /locations/{locationId}`; the authorizer has checked that the token reaches it."""
     location_id = request.parameter("locationId")
-    with request.database.read() as connection:
+    with request.read() as connection:
         location = account_by_id(connection, location_id)
     if location is None or location.kind != "sub_account":
         return not_found("Location", location_id)
@@ -50,7 +50,7 @@ def search_locations(request: Request) -> Reply | Refusal:
     if last(request.query, "email"):
         # The sandbox knows no location's address.
         return Reply(200, {"locations": []})
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = [_shown(location) for location in find_locations(connection, search)]
     return Reply(200, {"locations": [{name: shown[name] for name in _FOUND_NAMES} for shown in found]})
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from private_integrations.contract import rfc3339
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage.sqlite.database import Write
+from ..storage.engine import Write
 from ..tokens.format import new_id
 from .answers import CUSTOM_FIELD_TAKEN, SUCCEEDED, not_found
 from .bodies import Check, invalid
@@ -32,7 +32,7 @@ def list_object_fields(request: Request) -> Reply | Refusal:
     faults = request.query_faults()
     if faults:
         return invalid(faults)
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = stored.list_object_fields(connection, request.account_id, request.parameter("objectKey"))
     return Reply(
         200,
@@ -52,7 +52,7 @@ def create_field(request: Request) -> Reply | Refusal:
     prefix, _, name = key.rpartition(".")
     if prefix != object_key or not _FIELD_NAME.fullmatch(name):
         return invalid([f"fieldKey must be {object_key}. and a name of lower-case letters, digits and _"])
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         folder = _folder(write.connection, request.account_id, folder_id)
         if folder is None or folder.object_key != object_key:
             return not_found("Folder", folder_id)
@@ -62,7 +62,7 @@ def create_field(request: Request) -> Reply | Refusal:
 def read_field(request: Request) -> Reply | Refusal:
     """Answer `GET /custom-fields/{id}`."""
     field_id = request.parameter("id")
-    with request.database.read() as connection:
+    with request.read() as connection:
         field = _field(connection, request.account_id, field_id)
     return not_found("Custom field", field_id) if field is None else Reply(200, {"field": _shown(field)})
 
@@ -73,7 +73,7 @@ def update_field(request: Request) -> Reply | Refusal:
     given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         old = _field(write.connection, request.account_id, field_id)
         if old is None:
             return not_found("Custom field", field_id)
@@ -85,7 +85,7 @@ def update_field(request: Request) -> Reply | Refusal:
 def delete_field(request: Request) -> Reply | Refusal:
     """Answer `DELETE /custom-fields/{id}`."""
     field_id = request.parameter("id")
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         field = _field(write.connection, request.account_id, field_id)
         return not_found("Custom field", field_id) if field is None else _removed(write, field)
 
@@ -98,7 +98,7 @@ def create_folder(request: Request) -> Reply | Refusal:
     object_key = given["objectKey"]
     # One word longer than a field's key: a folder never stands in the way of a field.
     key = f"{object_key}.folder.{key_of(given['name'])}"
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         return _added(write, request, object_key, key, None, _kept({}, given))
 
 
@@ -108,7 +108,7 @@ def update_folder(request: Request) -> Reply | Refusal:
     given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         old = _folder(write.connection, request.account_id, folder_id)
         if old is None:
             return not_found("Folder", folder_id)
@@ -123,7 +123,7 @@ def delete_folder(request: Request) -> Reply | Refusal:
     if faults:
         return invalid(faults)
     folder_id = request.parameter("id")
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         folder = _folder(write.connection, request.account_id, folder_id)
         if folder is None:
             return not_found("Folder", folder_id)

@@ -13,7 +13,7 @@ def read_pipelines(request: Request) -> Reply | Refusal:
     faults = request.query_faults()
     if faults:
         return invalid(faults)
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = list_pipelines(connection, request.account_id)
     return Reply(200, {"pipelines": [_shown(request, pipeline) for pipeline in found]})
 

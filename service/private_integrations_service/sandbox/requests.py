@@ -1,12 +1,14 @@
 """A request as the sandbox's handlers see it: authorized, read, and without a trace of its token."""
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+from sqlalchemy import Connection
 from starlette.types import Scope
 
 from private_integrations.contract import rfc3339
@@ -14,7 +16,7 @@ from private_integrations.contract import rfc3339
 from ..authorizer.judge import Granted
 from ..authorizer.named_accounts import read_query
 from ..authorizer.replies import Refusal, Reply
-from ..storage.sqlite.database import Database
+from ..storage.engine import StorageEngine, Write
 from .bodies import Check, read_fields, refuse_fields, required_text
 from .shapes import Generation, OperationShapes, operation_shapes
 
@@ -26,7 +28,7 @@ _NO_CHECKS: Mapping[str, Check] = MappingProxyType({})
 class Request:
     """What was granted, and what was sent."""
 
-    database: Database
+    engine: StorageEngine
     granted: Granted
     scope: Scope
     body: bytes
@@ -52,6 +54,14 @@ class Request:
             "sourceName": grant.integration_name,
             "timestamp": rfc3339(self.now),
         }
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Begin a read-only transaction."""
+        return self.engine.read()
+
+    def write(self) -> AbstractContextManager[Write]:
+        """Begin a write transaction."""
+        return self.engine.write()
 
     def parameter(self, name: str) -> str:
         """The value of a path parameter."""

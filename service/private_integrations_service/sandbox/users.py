@@ -6,10 +6,11 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection
 
+from ..access.people import User
 from ..access.permissions import Membership
 from ..authorizer.replies import Refusal, Reply
 from ..storage.accounts import accounts_within
-from ..storage.users import User, users_in
+from ..storage.users import users_in
 from .answers import not_found
 from .bodies import invalid, one_of
 from .queries import LARGEST_SKIP, flag, last, number_faults, query_text, whole_number
@@ -65,7 +66,7 @@ def list_users(request: Request) -> Reply | Refusal:
     faults = request.query_faults()
     if faults:
         return invalid(faults)
-    with request.database.read() as connection:
+    with request.read() as connection:
         people = _people(connection, request.account_id)
     return Reply(
         200, {"users": [_listed(person) for person in sorted(people, key=lambda person: _place(person, "name"))]}
@@ -77,7 +78,7 @@ def search_users(request: Request) -> Reply | Refusal:
     search = _read_search(request)
     if isinstance(search, Refusal):
         return search
-    with request.database.read() as connection:
+    with request.read() as connection:
         company = _company_of(connection, request.account_id)
         people = _people(connection, request.account_id)
     # Calendars of the sandbox are not synchronized with others.
@@ -91,7 +92,7 @@ def search_users(request: Request) -> Reply | Refusal:
 def read_user(request: Request) -> Reply | Refusal:
     """Answer `GET /users/{userId}`, without an envelope."""
     user_id = request.parameter("userId")
-    with request.database.read() as connection:
+    with request.read() as connection:
         people = _people(connection, request.account_id)
     found = next((person for person in people if person.id == user_id), None)
     return not_found("User", user_id) if found is None else Reply(200, _shown(found))

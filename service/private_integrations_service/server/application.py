@@ -3,12 +3,11 @@
 import math
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from anyio import to_thread
 from fastapi import FastAPI
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -31,9 +30,10 @@ from ..http.request_body import USUAL, Unread, read_body
 from ..jobs.schedule import Job, Jobs
 from ..jobs.webhook_sender import Sender, Signer
 from ..jobs.webhook_signatures import StandardSigner
-from ..management_api import DOCUMENT, REPORT, Clock, document, management_api
+from ..management_api import DOCUMENT, REPORT, document, management_api
 from ..operations import deliveries, detection
 from ..operations.activity import refused_scopes
+from ..operations.health import answers
 from ..operations.inactivity import sweep
 from ..operations.signing import DataSigner
 from ..operations.upstreams import Credentials
@@ -43,11 +43,11 @@ from ..sandbox.storage.furniture import furnish
 from ..settings import Settings
 from ..settings_pages import PREFIX as PAGES
 from ..settings_pages import SIGN_IN, is_asset, settings_pages, too_many_visitors
+from ..storage.engine import StorageEngine, StorageError
 from ..storage.known_credentials import KnownCredentials
 from ..storage.sqlite.activity import Activity
-from ..storage.sqlite.database import Database
 from ..storage.usage import UsageFile
-from ..storage.webhooks import Kind
+from ..webhooks.endpoints import Kind
 from ..webhooks.posting import Poster
 from .doors import Door, Repeated, owner_by_key, owner_by_session
 
@@ -60,11 +60,6 @@ _PLACES = 1000
 _HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 
 
-def utc_now() -> datetime:
-    """The wall clock: read here, and passed on as a value."""
-    return datetime.now(UTC)
-
-
 class Application:
     """The ASGI application over an open database: management API, settings pages, data API and health.
 
@@ -72,22 +67,22 @@ class Application:
     `places` is how many connections the server takes at once.
     """
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now, places: int = _PLACES) -> None:
+    def __init__(self, engine: StorageEngine, settings: Settings, places: int = _PLACES) -> None:
         self.clients = Clients(places)
         catalogue = Catalogue.load()
         self._closing = ExitStack()
-        activity = Activity(database.file.parent, database.run)
+        activity = Activity(engine.folder, engine.run)
         self._closing.callback(activity.close)
-        self._health = _https_only(Repeated(_health(database), RateLimiter(per_second=20, burst=20)), settings)
+        self._health = _https_only(Repeated(_health(engine), RateLimiter(per_second=20, burst=20)), settings)
         recorder = Recorder()
-        known = KnownCredentials(database)
+        known = KnownCredentials(engine)
         self._closing.callback(known.close)
         self._trusted = settings.trusted_proxies
-        security = SecurityLog(database.security_counts, sink_of(settings.security_log, database.file.parent))
+        security = SecurityLog(engine.security_counts, sink_of(settings.security_log, engine.folder))
         self._management = self._management_doors(
-            management_api(database, catalogue, settings, clock, activity, recorder, furnish, security), known, settings
+            management_api(engine, catalogue, settings, activity, recorder, furnish, security), known, settings
         )
-        pages = settings_pages(database, catalogue, settings, clock, activity, security)
+        pages = settings_pages(engine, catalogue, settings, activity, security)
         by_session, crowded = owner_by_session(known), too_many_visitors(pages, LONGEST_WAIT)
         limited_pages = _limited(pages, settings.body_limit)
 
@@ -98,30 +93,30 @@ class Application:
 
         # A page takes some milliseconds; to compare a password takes a hundred and more.
         self._pages, self._sign_ins = pages_door(25, 50), pages_door(5, 20)
-        self._judge = Judge(database, catalogue, clock, settings.cached_grants, recorder, security)
+        self._judge = Judge(engine, catalogue, settings.cached_grants, recorder, security)
         self._closing.callback(self._judge.close)
         self._gateway: Gateway | None = None
         if settings.upstream is None:
-            limits = RateLimits(UsageFile(database.file.parent), Limits.of(settings))
+            limits = RateLimits(UsageFile(engine.folder), Limits.of(settings))
             self._closing.callback(limits.close)
-            self._data_api = Authorizer(Sandbox(database, limits), self._judge, settings.trusted_proxies, self.clients)
+            self._data_api = Authorizer(Sandbox(engine, limits), self._judge, settings.trusted_proxies, self.clients)
         else:
             upstream = Upstream.parse(settings.upstream)
             assert settings.sealer is not None, "the settings have seen to that"
-            credentials = Credentials(database, settings.sealer)
+            credentials = Credentials(engine, settings.sealer)
             self._closing.callback(credentials.close)
             self._gateway = Gateway(self._judge, upstream, credentials.of, GatewayLimits.of(settings))
             self._data_api = Authorizer(self._gateway, self._judge, settings.trusted_proxies, self.clients)
         self._forward_auth = ForwardAuth(self._judge, settings.trusted_proxies, self.clients)
         # Last, when nothing can fail any more: who doesn't get an application can't close it.
-        self._flusher = Flusher(recorder, activity, clock)
+        self._flusher = Flusher(recorder, activity, engine.now)
         poster = Poster(settings.destinations)
         signers: dict[Kind, Signer] = {
             "service": StandardSigner(settings.sealer),
-            "data": DataSigner(database, settings.sealer),
+            "data": DataSigner(engine, settings.sealer),
         }
-        sender = Sender(database, poster, signers, clock)
-        self._jobs = Jobs(database.file.parent, _jobs(database, activity, settings, sender), clock)
+        sender = Sender(engine, poster, signers)
+        self._jobs = Jobs(engine, _jobs(engine, activity, settings, sender))
         self._closing.callback(self._jobs.close)
         # Before the lock of the jobs is given free: until then nobody else sends.
         self._closing.callback(sender.close)
@@ -200,23 +195,23 @@ class Application:
         self._closing.close()
 
 
-def _jobs(database: Database, activity: Activity, settings: Settings, sender: Sender) -> list[Job]:
+def _jobs(engine: StorageEngine, activity: Activity, settings: Settings, sender: Sender) -> list[Job]:
     """What is done beside the requests."""
-    forget = partial(deliveries.forget_old, database, settings.webhook_retention)
+    forget = partial(deliveries.forget_old, engine, settings.webhook_retention)
     return [
         Job("send webhooks", timedelta(seconds=1), sender.run),
-        Job("tell of due rotations", timedelta(minutes=1), partial(detection.tell_due, database)),
-        Job("tell of ended overlaps", timedelta(seconds=10), partial(detection.tell_run_out, database)),
-        Job("tell of scopes that are lacked", timedelta(minutes=1), partial(_tell_refused, database, activity)),
+        Job("publish due rotations", timedelta(minutes=1), partial(detection.publish_due, engine)),
+        Job("publish ended overlaps", timedelta(seconds=10), partial(detection.publish_ended_overlaps, engine)),
+        Job("publish refused scopes", timedelta(minutes=1), partial(_publish_refused, engine, activity)),
         # Not by the hour: after a start nothing is recorded yet, and the first look finds nothing out.
-        Job("end unused tokens", timedelta(minutes=10), partial(sweep, database, activity, settings)),
+        Job("end unused tokens", timedelta(minutes=10), partial(sweep, engine, activity, settings)),
         Job("forget old deliveries", timedelta(hours=1), forget),
     ]
 
 
-def _tell_refused(database: Database, activity: Activity, now: datetime) -> None:
-    refused = refused_scopes(activity, now - timedelta(days=1), detection.OFTEN)
-    detection.tell_refused_often(database, refused, now)
+def _publish_refused(engine: StorageEngine, activity: Activity) -> None:
+    refused = refused_scopes(activity, engine.now() - timedelta(days=1), detection.OFTEN)
+    detection.publish_refused_often(engine, refused)
 
 
 def _is_management(scope: Scope) -> bool:
@@ -241,24 +236,18 @@ async def _lifespan(receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-def _health(database: Database) -> ASGIApp:
+def _health(engine: StorageEngine) -> ASGIApp:
     """Says whether the database answers; no key is needed to ask."""
 
     async def health(scope: Scope, receive: Receive, send: Send) -> None:
         response = JSONResponse({"status": "ok"})
         try:
-            await to_thread.run_sync(_touch, database)
-        except SQLAlchemyError:
+            await to_thread.run_sync(answers, engine)
+        except StorageError:
             response = JSONResponse({"status": "storage unavailable"}, status_code=503)
         await response(scope, receive, send)
 
     return health
-
-
-def _touch(database: Database) -> None:
-    database.require_files()
-    with database.read() as connection:
-        connection.exec_driver_sql("SELECT high_water FROM clock")
 
 
 def _https_only(app: ASGIApp, settings: Settings) -> ASGIApp:

@@ -18,28 +18,27 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import pysqlite3.dbapi2 as sqlite
 import uvloop
 from anyio import to_thread
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
-from sqlalchemy.exc import SQLAlchemyError
 
 from private_integrations.errors import ConfigurationError
 
 from ..gateway import Upstream
 from ..http.client_connections import Keeper
-from ..operations.installation import install
+from ..operations.installation import install, is_installed
 from ..private_files import open_private
 from ..sandbox.contacts import seed
 from ..sandbox.storage.furniture import furnish
 from ..settings import Settings
-from ..storage.keys import has_any_key
-from ..storage.sqlite.database import Database, DiskFull, open_database
-from ..storage.sqlite.write_lock import PLACES
-from .application import Application, utc_now
+from ..storage.engine import StorageError, StorageFull
+from ..storage.sqlite.engine import SQLiteEngine, open_database
+from ..storage.sqlite.write_lock import WAITING
+from .application import Application
+from .clock import utc_now
 from .supervisor import OnStop, Told, Work, keep_working
 
 KEY_NAME = "admin.key"
@@ -53,7 +52,7 @@ _STDERR = {"class": "logging.StreamHandler", "formatter": "generic", "stream": "
 _HEAD_LIMIT = 64 * 1024
 
 # Of each process: for every change that waits for its turn, and as many for those that only read.
-_THREADS = 2 * PLACES
+_THREADS = 2 * WAITING
 
 _MOST_CONNECTIONS = 10_000
 
@@ -85,24 +84,24 @@ def serve(
         # Before anything is made in the data folder.
         Upstream.parse(settings.upstream)
     _forbid_core_dumps()
-    database = open_database(data_dir)
+    engine = open_database(data_dir, utc_now)
     try:
-        _install_once(database, data_dir, say, demo=settings.upstream is None)
+        _install_once(engine, say, demo=settings.upstream is None)
         numeric, free, reserved = _usable_address(host, port, shared=workers > 1)
         _warn_of_plain_http(host, numeric)
         listening = partial(say, f"listening on http://{_in_url(numeric)}:{free}")
-        work = partial(_work, database, settings, numeric, free)
+        work = partial(_work, engine, settings, numeric, free)
         with closing(reserved):
             if workers == 1:
                 work(listening, _on_signals)
             else:
                 # SQLite forbids to carry a connection over a fork (sqlite.org/howtocorrupt.html, 2.6).
-                database.disconnect()
-                keep_working(workers, partial(_work_forked, work, database), listening)
-    except DiskFull as error:
-        raise ConfigurationError(f"{database.file} can't be used: the disk is full") from error
+                engine.disconnect()
+                keep_working(workers, partial(_work_forked, work, engine), listening)
+    except StorageFull as error:
+        raise ConfigurationError(f"{engine.file} can't be used: the disk is full") from error
     finally:
-        database.close()
+        engine.close()
     say("stopped")
 
 
@@ -141,26 +140,20 @@ def _connection_limit() -> int:
     return max(128, min(usable // 3, _MOST_CONNECTIONS))
 
 
-def _install_once(database: Database, data_dir: Path, say: Say, *, demo: bool) -> None:
-    with database.read() as connection:
-        # Nothing is written if it needn't be: on a full disk tokens work on over a restart.
-        if has_any_key(connection):
-            return
-    with database.write(utc_now()) as write:
-        installed = install(write, furnish, demo=demo)
-        if installed is None:
-            return
-        if installed.demo_account is not None:
-            seed(write, installed.demo_account)
-        # Inside the transaction: a database without a key that anybody has would be of no use.
-        key_file = _write_private(data_dir / KEY_NAME, installed.admin_key)
-    say(f"created {database.file}")
+def _install_once(engine: SQLiteEngine, say: Say, *, demo: bool) -> None:
+    if is_installed(engine):
+        return
+    key_file = engine.folder / KEY_NAME
+    installed = install(engine, furnish, seed, partial(_write_private, key_file), demo=demo)
+    if installed is None:
+        return
+    say(f"created {engine.file}")
     say(f"management key in {key_file}")
     if installed.demo_account is not None:
         say(f"account {installed.demo_account} (Demo account)")
 
 
-def _write_private(file: Path, value: str) -> Path:
+def _write_private(file: Path, value: str) -> None:
     """Write a secret to a file that only its owner can read; what was there is replaced whole."""
     unfinished = file.with_suffix(".new")
     try:
@@ -173,7 +166,6 @@ def _write_private(file: Path, value: str) -> Path:
         unfinished.replace(file)
     except OSError as error:
         raise ConfigurationError(f"the management key can't be written to {file}: {error.strerror}") from error
-    return file
 
 
 def _usable_address(host: str, port: int, *, shared: bool) -> tuple[str, int, socket.socket]:
@@ -205,19 +197,19 @@ def _bound(family: int, address: tuple[Any, ...], *options: int) -> socket.socke
     return bound
 
 
-def _work_forked(work: Work, database: Database, listening: Told, on_stop: OnStop) -> None:
+def _work_forked(work: Work, engine: SQLiteEngine, listening: Told, on_stop: OnStop) -> None:
     """A worker's part: perhaps it takes the place of one that was killed while it wrote."""
     try:
-        database.settle()
+        engine.settle()
         work(listening, on_stop)
-    except (SQLAlchemyError, sqlite.Error) as error:
-        raise ConfigurationError(f"{database.file} can't be used: {getattr(error, 'orig', error)}") from error
+    except StorageError as error:
+        raise ConfigurationError(f"{engine.file} can't be used: {error}") from error
     finally:
-        database.disconnect()
+        engine.disconnect()
 
 
-def _work(database: Database, settings: Settings, host: str, port: int, listening: Told, on_stop: OnStop) -> None:
-    with closing(Application(database, settings, places=_connection_limit())) as app:
+def _work(engine: SQLiteEngine, settings: Settings, host: str, port: int, listening: Told, on_stop: OnStop) -> None:
+    with closing(Application(engine, settings, places=_connection_limit())) as app:
         app.start()
         keeper = Keeper(app.clients, port, settings.connections_per_address, settings.trusted_proxies)
         keeper.start()

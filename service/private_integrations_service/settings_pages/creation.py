@@ -13,9 +13,7 @@ from starlette.routing import Route
 
 from private_integrations.contract import Account, IntegrationRequest, Problem, Refused
 
-from ..operations import manual_rotation
-from ..storage.accounts import list_accounts
-from ..storage.integrations import integration_by_external_id
+from ..operations import accounts, integrations, manual_rotation
 from .fields import faults_in, is_mark, new_mark, query_of, text
 from .integrations import LIST
 from .scope_choice import picker
@@ -82,8 +80,7 @@ def _generate(visit: Visit) -> Response | Refused:
         scopes=list(draft.scopes),
         claim=draft.mark,
     )
-    with visit.database.write(visit.now) as write:
-        made = manual_rotation.create(write, visit.session.user.email, request, visit.rules, actor=visit.actor)
+    made = manual_rotation.create(visit.engine, visit.session.user.email, request, visit.rules, actor=visit.actor)
     if isinstance(made, Refused):
         return _refused(visit, draft, accounts[draft.account], made)
     account = accounts[draft.account]
@@ -125,8 +122,7 @@ def _made_before(visit: Visit, draft: Draft) -> Response | None:
     """The page for a form that has made its integration already: its token is never shown again."""
     assert visit.session is not None
     external_id = manual_rotation.own_name(visit.session.user.email, draft.mark)
-    with visit.database.read() as connection:
-        found = integration_by_external_id(connection, draft.account, external_id)
+    found = integrations.declared_as(visit.engine, draft.account, external_id)
     return None if found is None else visit.page("creation_done.html", integration=found)
 
 
@@ -168,8 +164,7 @@ def _basic_faults(draft: Draft, accounts: Mapping[str, Account]) -> dict[str, st
 
 
 def _accounts(visit: Visit) -> dict[str, Account]:
-    with visit.database.read() as connection:
-        return {account.id: account for account in list_accounts(connection, visit.actor.accounts)}
+    return {account.id: account for account in accounts.listed(visit.engine, actor=visit.actor)}
 
 
 def _draft(given: Mapping[str, Sequence[str]], accounts: Mapping[str, Account]) -> Draft:

@@ -180,10 +180,9 @@ CHANGED_MEANWHILE = (
 
 def save(visit: Visit, found: Shown, change: IntegrationEdit, version: int) -> Integration | Refused:
     """Change an integration that nobody changed since its page was shown in this version."""
-    with visit.database.write(visit.now) as write:
-        return integrations.edit(
-            write, found.integration.id, change, visit.rules, actor=visit.actor, expected_version=version
-        )
+    return integrations.edit(
+        visit.engine, found.integration.id, change, visit.rules, actor=visit.actor, expected_version=version
+    )
 
 
 def _change(visit: Visit, found: Shown, chosen: Picker) -> ScopeChange:

@@ -12,9 +12,8 @@ from private_integrations.rotation.durations import format_duration
 from private_integrations.rotation.policy import DEFAULT_OVERLAP
 from private_integrations.rotation.status import Owner, Standing, managed_by, owner_of
 
-from ..operations import activity, audit
+from ..operations import accounts, activity, audit
 from ..operations.standings import standing_of
-from ..storage.accounts import account_by_id
 from .integrations import LIST, last_used, needs_attention, uses
 from .scope_choice import Picker, picker
 from .visits import Visit, signed_in
@@ -146,13 +145,11 @@ class Shown:
 
 def shown(visit: Visit) -> Shown | Refused:
     """The integration that the address means, if the visitor manages its account."""
-    with visit.database.read() as connection:
-        standing = standing_of(connection, visit.path["integration_id"], visit.now, visit.actor, uses(visit))
-        if isinstance(standing, Refused):
-            return standing
-        account = account_by_id(connection, standing.integration.account)
-    assert account is not None, "the schema has seen to that"
-    return Shown(standing, account)
+    standing = standing_of(visit.engine, visit.path["integration_id"], visit.now, visit.actor, uses(visit))
+    if isinstance(standing, Refused):
+        return standing
+    account = accounts.found(visit.engine, standing.integration.account, actor=visit.actor)
+    return account if isinstance(account, Refused) else Shown(standing, account)
 
 
 def callers_lately(visit: Visit, found: Shown) -> list[CallerActivity] | None:
@@ -179,8 +176,7 @@ def _show(visit: Visit) -> Response | Refused:
     found = shown(visit)
     if isinstance(found, Refused):
         return found
-    with visit.database.read() as connection:
-        changes = audit.of_integration(connection, found.integration.id, actor=visit.actor, limit=_CHANGES)
+    changes = audit.of_integration(visit.engine, found.integration.id, actor=visit.actor, limit=_CHANGES)
     if isinstance(changes, Refused):
         return changes
     return visit.page(

@@ -14,9 +14,9 @@ from private_integrations.contract import Account, Problem, Refused
 from private_integrations.rotation.status import Standing, owner_of
 
 from ..operations import activity
+from ..operations.accounts import listed
 from ..operations.generations import LastUsed
 from ..operations.standings import standings
-from ..storage.accounts import list_accounts
 from .paging import PAGE, page_of
 from .scope_choice import can_write
 from .visits import Visit, signed_in
@@ -148,9 +148,8 @@ def totals(rows: Iterable[Row]) -> list[Total]:
 
 
 def _list(visit: Visit) -> Response | Refused:
-    with visit.database.read() as connection:
-        accounts = {account.id: account for account in list_accounts(connection, visit.actor.accounts)}
-        found = standings(connection, visit.now, visit.actor, last_used=uses(visit))
+    accounts = {account.id: account for account in listed(visit.engine, actor=visit.actor)}
+    found = standings(visit.engine, visit.now, visit.actor, last_used=uses(visit))
     filters = _filters(visit.query)
     if filters.account and filters.account not in accounts:
         return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {filters.account}")

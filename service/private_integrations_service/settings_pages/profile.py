@@ -23,7 +23,7 @@ def _change_password(visit: Visit) -> Response | Refused:
         return Refused(Problem.SIGN_IN_REFUSED, BY_PROVIDER)
     present, new = visit.secret_field("present"), visit.secret_field("password")
     made = sign_in.change_password(
-        visit.database, visit.parts.passwords, visit.session, present, new, visit.browser, visit.now
+        visit.engine, visit.parts.passwords, visit.session, present, new, visit.browser, visit.now
     )
     if isinstance(made, Refused):
         note_refused_sign_in(visit, made, method="present password", user=visit.session.user.id)
@@ -35,8 +35,7 @@ def _change_password(visit: Visit) -> Response | Refused:
 
 def _end_session(visit: Visit) -> Response:
     assert visit.session is not None
-    with visit.database.write(visit.now, verdicts=False) as write:
-        sign_in.end_session(write, visit.session.user, visit.path["session_id"], actor=visit.actor)
+    sign_in.end_session(visit.engine, visit.session.user, visit.path["session_id"], actor=visit.actor)
     visit.note(SecurityEvent.SESSIONS_ENDED, user=visit.session.user.id, which="one")
     if visit.path["session_id"] == visit.session.id:
         return end_session(visit, visit.to(SIGN_IN, notice="signed-out"))
@@ -45,34 +44,29 @@ def _end_session(visit: Visit) -> Response:
 
 def _sign_out_everywhere(visit: Visit) -> Response:
     assert visit.session is not None
-    with visit.database.write(visit.now, verdicts=False) as write:
-        sign_in.sign_out_everywhere(write, visit.session.user, actor=visit.actor)
+    sign_in.sign_out_everywhere(visit.engine, visit.session.user, actor=visit.actor)
     visit.note(SecurityEvent.SESSIONS_ENDED, user=visit.session.user.id, which="all")
     return end_session(visit, visit.to(SIGN_IN, notice="signed-out-everywhere"))
 
 
 def _end_others(visit: Visit) -> Response:
     assert visit.session is not None
-    with visit.database.write(visit.now, verdicts=False) as write:
-        sign_in.end_other_sessions(write, visit.session, actor=visit.actor)
-        sign_in.confirm_events(write, visit.session.user, _up_to(visit))
+    sign_in.end_other_sessions(visit.engine, visit.session, _up_to(visit), actor=visit.actor)
     visit.note(SecurityEvent.SESSIONS_ENDED, user=visit.session.user.id, which="others")
     return visit.to(ME, notice="other-sessions-ended")
 
 
 def _confirm(visit: Visit) -> Response:
     assert visit.session is not None
-    with visit.database.write(visit.now, verdicts=False) as write:
-        sign_in.confirm_events(write, visit.session.user, _up_to(visit))
+    sign_in.confirm_events(visit.engine, visit.session.user, _up_to(visit))
     return visit.to(ME)
 
 
 def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response:
     assert visit.session is not None
     assert visit.person is not None
-    with visit.database.read() as connection:
-        sessions = sign_in.live_sessions(connection, visit.session.user, visit.now)
-        events = sign_in.latest_events(connection, visit.session.user)
+    sessions = sign_in.live_sessions(visit.engine, visit.session.user, visit.now)
+    events = sign_in.latest_events(visit.engine, visit.session.user)
     by_id = {account.id: account for account in visit.person.accounts}
     return visit.page(
         "me.html",

@@ -212,8 +212,7 @@ def _wanted(visit: Visit, found: Shown, entered: Entered) -> RotationPolicy | Re
 def _effect(visit: Visit, found: Shown, wanted: RotationPolicy | None) -> Effect:
     old, tokens = found.integration, found.standing.tokens
     new = old.model_copy(update={"rotation": wanted})
-    with visit.database.read() as connection:
-        moved = integrations.moved_deadlines(connection, old, new, visit.now)
+    moved = integrations.moved_deadlines(visit.engine, old, new, visit.now)
     return Effect(Shown(Standing(new, tokens, visit.now), found.account), tuple(moved))
 
 

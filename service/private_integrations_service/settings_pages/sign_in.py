@@ -34,7 +34,7 @@ def _sign_in(visit: Visit) -> Response | Refused:
         return Refused(Problem.SIGN_IN_REFUSED, BY_PROVIDER)
     email, to = visit.field("email"), _back_to(visit.field("to"))
     password = visit.secret_field("password")
-    made = sign_in.sign_in(visit.database, visit.parts.passwords, email, password, visit.browser, visit.now)
+    made = sign_in.sign_in(visit.engine, visit.parts.passwords, email, password, visit.browser, visit.now)
     if isinstance(made, Refused):
         note_refused_sign_in(visit, made, method="password", user=_user_id(visit, email))
         status = {Problem.SIGN_IN_THROTTLED: 429, Problem.SIGN_IN_BUSY: 503}.get(made.problem, 401)
@@ -45,8 +45,7 @@ def _sign_in(visit: Visit) -> Response | Refused:
 
 def _sign_out(visit: Visit) -> Response:
     assert visit.session is not None
-    with visit.database.write(visit.now, verdicts=False) as write:
-        sign_in.sign_out(write, visit.session)
+    sign_in.sign_out(visit.engine, visit.session)
     return end_session(visit, visit.to(SIGN_IN, notice="signed-out"))
 
 
@@ -72,7 +71,7 @@ def _from_provider(visit: Visit) -> Response | Refused:
         return _begin_again(visit, "this browser has no sign-in under way, or it took too long; begin again", 400)
     claims = visit.parts.provider.claims(Attempt(secret), visit.query, visit.now)
     if not isinstance(claims, Refused):
-        made = sign_in.sign_in_by_provider(visit.database, claims, visit.browser, visit.now)
+        made = sign_in.sign_in_by_provider(visit.engine, claims, visit.browser, visit.now)
         if not isinstance(made, Refused):
             _note_sign_in(visit, made, "provider")
             # If the person had a password or a session before, their own page says that it has ended.
@@ -88,8 +87,7 @@ def _from_provider(visit: Visit) -> Response | Refused:
 
 
 def _greet(visit: Visit) -> Response | Refused:
-    with visit.database.read() as connection:
-        recipient = sign_in.recipient_of(connection, visit.path["code"], visit.now)
+    recipient = sign_in.recipient_of(visit.engine, visit.path["code"], visit.now)
     if isinstance(recipient, Refused):
         visit.note(SecurityEvent.LINK_UNKNOWN)
         return visit.page("link_over.html", status=404)
@@ -100,7 +98,7 @@ def _welcome(visit: Visit) -> Response | Refused:
     if not visit.settings.password_sign_in:
         return Refused(Problem.SIGN_IN_REFUSED, BY_PROVIDER)
     password, code = visit.secret_field("password"), visit.path["code"]
-    made = sign_in.welcome(visit.database, visit.parts.passwords, code, password, visit.browser, visit.now)
+    made = sign_in.welcome(visit.engine, visit.parts.passwords, code, password, visit.browser, visit.now)
     if not isinstance(made, Refused):
         visit.note(SecurityEvent.LINK_REDEEMED, user=made.session.user.id)
         _note_sign_in(visit, made, "link")
@@ -109,8 +107,7 @@ def _welcome(visit: Visit) -> Response | Refused:
         visit.note(SecurityEvent.LINK_UNKNOWN)
     if made.problem != Problem.PASSWORD_WEAK:
         return visit.page("link_over.html", status=404) if made.problem == Problem.CODE_UNKNOWN else made
-    with visit.database.read() as connection:
-        recipient = sign_in.recipient_of(connection, code, visit.now)
+    recipient = sign_in.recipient_of(visit.engine, code, visit.now)
     email = "" if isinstance(recipient, Refused) else recipient.email
     return visit.page("welcome.html", status=422, email=email, fault=made.detail)
 
@@ -136,8 +133,7 @@ def _note_sign_in(visit: Visit, made: sign_in.SignedIn, method: str) -> None:
 
 def _user_id(visit: Visit, email: str) -> str | None:
     """Find the user that a try was for; the text that was typed may be a password, and is never written."""
-    with visit.database.read() as connection:
-        user = sign_in.user_with(connection, email)
+    user = sign_in.user_with(visit.engine, email)
     return None if user is None else user.id
 
 

@@ -28,7 +28,7 @@ def _page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
     account = visit.person.account(visit.path["account_id"])
     if isinstance(account, Refused):
         return account
-    rule = inactivity.rule_of(visit.database, account.id, visit.settings, actor=visit.actor)
+    rule = inactivity.rule_of(visit.engine, account.id, visit.settings, actor=visit.actor)
     if isinstance(rule, Refused):
         # Whoever may be here manages the account's integrations, but for Labs.
         return visit.page("unused_tokens.html", account=account, rule=None)
@@ -59,8 +59,7 @@ def _set(visit: Visit) -> Response | Refused:
     request = _request(visit.field("rule"), visit.field("after"))
     if isinstance(request, Refused):
         return _page(visit, request)
-    with visit.database.write(visit.now, verdicts=False) as write:
-        rule = inactivity.set_rule(write, account.id, request, visit.settings, actor=visit.actor)
+    rule = inactivity.set_rule(visit.engine, account.id, request, visit.settings, actor=visit.actor)
     if isinstance(rule, Refused):
         return rule
     return visit.to(_PAGE.format(account_id=account.id), notice="unused-rule-saved")

@@ -1,7 +1,6 @@
 """The audit log: one row for every committed change, in the same transaction, chained to the row before."""
 
 import json
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -26,9 +25,10 @@ from private_integrations.contract import DEPLOYMENT_AGENT, AuditEntry, Integrat
 from private_integrations.contract.audit_chain import BEGINNING, DAMAGED, Head, canonical, hash_of
 
 from ..access.actors import Actor
+from ..access.audit_search import Search
 from ..tokens.format import scrubbed
 from .columns import from_milliseconds
-from .sqlite.database import Write
+from .engine import Write
 from .tables import AUDIT_IS_DAMAGED, AUDIT_TEXTS, audit
 
 
@@ -45,22 +45,6 @@ def record_service(write: Write, *, actor: Actor, action: str, **detail: object)
 def record_account(write: Write, account_id: str, *, actor: Actor, action: str, **detail: object) -> None:
     """Write down who did what to which account; `detail` never holds a credential or its digest."""
     _add(write, actor, action, detail, account_id=account_id)
-
-
-@dataclass(frozen=True)
-class Search:
-    """Which rows: those of `accounts` (None: of every one), and with `own` also those of no account.
-
-    `actor` is whole or a beginning (`person`, `key/ci`), or `deployment`; `since` is included, `until` is not.
-    """
-
-    accounts: Collection[str] | None = None
-    own: bool = False
-    integration: str | None = None
-    actor: str | None = None
-    action: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
 
 
 @dataclass(frozen=True)

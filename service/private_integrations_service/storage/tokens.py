@@ -10,6 +10,7 @@ from private_integrations.contract import GenerationRequest, fingerprint
 
 from ..tokens.format import HASH_VERSION
 from ..tokens.lifecycle import Notice, Token
+from .engine import Write
 from .tables import integrations, tokens
 
 # Ended tokens of the last few generations are shown; older ones are history, kept for the audit.
@@ -53,10 +54,11 @@ def was_ever_issued(connection: Connection, integration_id: str) -> bool:
     return connection.execute(query).scalar_one() > 0
 
 
-def save_tokens(connection: Connection, changed: Iterable[Token]) -> None:
-    """Store changed tokens in the order given."""
+def save_tokens(write: Write, changed: Iterable[Token]) -> None:
+    """Store changed tokens in the order given; it moves the epoch."""
     for token in changed:
-        connection.execute(
+        write.move_epoch()
+        write.connection.execute(
             update(tokens)
             .where(tokens.c.id == token.id)
             .values(
@@ -122,12 +124,13 @@ def add_token(
     )
 
 
-def end_all(connection: Connection, integration_id: str, now: datetime, because: str) -> None:
-    """End every token of an integration."""
-    connection.execute(
+def end_all(write: Write, integration_id: str, because: str) -> None:
+    """End every token of an integration; it moves the epoch."""
+    write.move_epoch()
+    write.connection.execute(
         update(tokens)
         .where(tokens.c.integration_id == integration_id, tokens.c.ended_at.is_(None))
-        .values(ended_at=now, ended_because=because)
+        .values(ended_at=write.now, ended_because=because)
     )
 
 

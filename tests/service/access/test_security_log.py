@@ -154,14 +154,14 @@ def test_everything_that_happens_is_written_and_no_secret_is(
     # The management API.
     key, bound, ended = new_management_key(), new_management_key(), new_management_key()
     secrets |= {key, bound, ended}
-    with database.write(clock()) as write:
+    with database.write() as write:
         request = KeyRequest(role="admin", digest=digest_of(key).hex())
-        admin_id = keys.make(write, "admin@example.com", request, actor=OPERATOR).key.id
+        admin_id = keys.make.step(write, "admin@example.com", request, actor=OPERATOR).key.id
         request = KeyRequest(role="deployer", digest=digest_of(bound).hex(), accounts=[accounts.location])
-        bound_id = keys.make(write, "bound", request, actor=OPERATOR).key.id
-        gone = keys.make(write, "ended", KeyRequest(role="admin", digest=digest_of(ended).hex()), actor=OPERATOR)
-        keys.revoke(write, gone.key.id, actor=OPERATOR)
-    service = Guest(management_api(database, catalogue, Settings(), clock, None, None, furnish, log))
+        bound_id = keys.make.step(write, "bound", request, actor=OPERATOR).key.id
+        gone = keys.make.step(write, "ended", KeyRequest(role="admin", digest=digest_of(ended).hex()), actor=OPERATOR)
+        keys.revoke.step(write, gone.key.id, actor=OPERATOR)
+    service = Guest(management_api(database, catalogue, Settings(), None, None, furnish, log))
 
     def ask(method, path, presented, body=None):
         headers = {"authorization": f"Bearer {presented}", "content-type": "application/json", "user-agent": f"x {key}"}
@@ -188,7 +188,7 @@ def test_everything_that_happens_is_written_and_no_secret_is(
     assert [lines[number]["by"] for number in (-5, -3)] == [f"key/{bound_id}", f"key/{admin_id}"]
     assert (lines[-1]["received"], lines[-1]["ended"]) == (1, 0)
     # The data API.
-    judge = Judge(database, catalogue, clock, 10, security=log)
+    judge = Judge(database, catalogue, 10, security=log)
     authorizer.judge.close()
     authorizer.judge = judge
     for number in range(101):
@@ -343,9 +343,9 @@ def test_where_it_goes_is_a_setting(to):
 def test_off_writes_no_file(database):
     """And counts all the same."""
     with closing(Application(database, Settings(security_log="off"))):
-        assert not (database.file.parent / FILE_NAME).exists()
+        assert not (database.folder / FILE_NAME).exists()
     with closing(Application(database, Settings())):
-        assert (database.file.parent / FILE_NAME).exists()
+        assert (database.folder / FILE_NAME).exists()
 
 
 # The whole service.

@@ -15,7 +15,7 @@ from private_integrations_service.authorizer.grants import LiveGrants
 from private_integrations_service.authorizer.judge import Judge
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.storage.grants import GrantReader
-from private_integrations_service.storage.sqlite.database import open_database
+from private_integrations_service.storage.sqlite.engine import open_database
 from private_integrations_service.storage.tables import audit
 
 INVALID = {"statusCode": 401, "message": "Invalid Private Integration token"}
@@ -387,9 +387,9 @@ def test_a_clock_set_back_over_a_restart_revives_nothing(
     database, catalogue, contacts, clock, expired, api, tmp_path, limits
 ):
     """The refusal was stored: a service started from what is on the disk, with its clock behind, refuses too."""
-    restarted = open_database(Path(shutil.copytree(database.file.parent, tmp_path / "restarted")))
+    restarted = open_database(Path(shutil.copytree(database.folder, tmp_path / "restarted")), clock)
     clock.move(days=-1)
-    api.app = Authorizer(Sandbox(restarted, limits), Judge(restarted, catalogue, clock, 10))
+    api.app = Authorizer(Sandbox(restarted, limits), Judge(restarted, catalogue, 10))
     assert api.ask("GET", contacts, token=expired).body == {**INVALID, "reason": "token-expired"}
     api.app.judge.close()
     restarted.close()
@@ -492,9 +492,9 @@ def test_fails_closed_when_the_connection_is_gone(authorizer, api, desk, reading
 def test_fails_closed_when_the_file_is_gone(database, catalogue, clock, api, desk, reading, contacts, limits):
     """If the database is gone, nothing passes, remembered or not, and the answer is the API's."""
     token = desk.token(reading)
-    api.app = Authorizer(Sandbox(database, limits), Judge(database, catalogue, clock, 10))
+    api.app = Authorizer(Sandbox(database, limits), Judge(database, catalogue, 10))
     assert api.ask("GET", contacts, token=token).status == 200
-    for file in database.file.parent.glob("private-integrations.db*"):
+    for file in database.folder.glob("private-integrations.db*"):
         file.unlink()
     time.sleep(0.3)
     answer = api.ask("GET", contacts, token=token)

@@ -105,7 +105,7 @@ DIALECTS = ["nginx", "traefik", "envoy"]
 @pytest.fixture
 def judge(database, clock, catalogue):
     """A judge over the database."""
-    made = Judge(database, catalogue, clock, 1000)
+    made = Judge(database, catalogue, 1000)
     yield made
     made.close()
 
@@ -156,8 +156,7 @@ def test_a_name_is_safe_in_a_header(gateways, desk, database, clock, integration
     """Whatever characters a name has, its header is ASCII without space, comma or control characters."""
     # Not checked as a request is: an older release stored such names.
     change = IntegrationEdit.model_construct(name='Zürich\u2028 ☃, 50 % \u00a0;="')
-    with database.write(clock()) as write:
-        integrations.edit(write, integration, change, desk.rules, actor=Actor("test"))
+    integrations.edit(database, integration, change, desk.rules, actor=Actor("test"))
     gateways.token = desk.token(integration)
     name = gateways.nginx("GET", contacts).identity["name"]
     assert name == "Z%C3%BCrich%E2%80%A8%20%E2%98%83%2C%2050%20%25%20%C2%A0%3B%3D%22"

@@ -21,7 +21,7 @@ from private_integrations_service.authorizer import GRANTED, Authorizer
 from private_integrations_service.authorizer.judge import Judge
 from private_integrations_service.authorizer.replies import Reply, send_reply
 from private_integrations_service.storage import tables
-from private_integrations_service.storage.sqlite.database import open_database
+from private_integrations_service.storage.sqlite.engine import open_database
 
 DATA = resources.files("private_integrations_service.catalogue") / "data"
 PUBLISHED = json.loads((DATA / "scopes.json").read_text("utf-8"))
@@ -134,10 +134,10 @@ def walk(tmp_path_factory, fresh_folder, catalogue, accounts):
         (token_class, scope): f"pit-{number:08x}-0000-4000-8000-000000000000".encode()
         for number, (token_class, scope) in enumerate(product(CLASSES, [*SCOPES, EVERYTHING]))
     }
-    with database.write(NOON) as write:
+    with database.write() as write:
         for (token_class, scope), token in tokens.items():
             _store(write.connection, homes[token_class], SCOPES if scope == EVERYTHING else [scope], token)
-    judge = Judge(database, catalogue, lambda: NOON, len(tokens))
+    judge = Judge(database, catalogue, len(tokens))
     yield Walk(Authorizer(_reached, judge), tokens)
     judge.close()
     database.close()

@@ -29,7 +29,7 @@ from private_integrations_service.gateway import Gateway, GatewayLimits, Upstrea
 from private_integrations_service.sandbox import _HANDLERS, Sandbox
 from private_integrations_service.sandbox.limits import Limits, RateLimits
 from private_integrations_service.storage import tables
-from private_integrations_service.storage.sqlite.database import open_database
+from private_integrations_service.storage.sqlite.engine import open_database
 from private_integrations_service.storage.usage import UsageFile
 from throwaway import REPOSITORY
 
@@ -117,7 +117,7 @@ def store(connection, account, name, token):
 @pytest.fixture(scope="module")
 def judge(database, catalogue):
     """The judge that every surface asks."""
-    made = Judge(database, catalogue, lambda: NOON, 10)
+    made = Judge(database, catalogue, 10)
     yield made
     made.close()
 

@@ -125,7 +125,7 @@ def token(desk, accounts):
 @pytest.fixture
 def judge(database, catalogue, clock):
     """The judge over the database."""
-    made = Judge(database, catalogue, clock, 10)
+    made = Judge(database, catalogue, 10)
     yield made
     made.close()
 

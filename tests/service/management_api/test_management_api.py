@@ -29,7 +29,7 @@ NAMED = {
 }
 # Whoever holds a token may end it: no key is asked for (docs/leaked-tokens.md).
 OPEN = {("POST", "/leaked")}
-DOCUMENT = management_api(None, Catalogue.load(), Settings(), None, None, None, furnish).openapi()
+DOCUMENT = management_api(None, Catalogue.load(), Settings(), None, None, furnish).openapi()
 ROUTES = [
     (method.upper(), path.removeprefix(API).format(**NAMED))
     for path, item in DOCUMENT["paths"].items()

@@ -126,8 +126,7 @@ def test_the_first_link_ends_what_the_invitation_opened_before(app, provider, da
     lines = []
     log = SecurityLog(memoryview(bytearray(NUMBERS * 8)).cast("Q"), lambda line: lines.append(json.loads(line)) or True)
     app.state.parts = replace(app.state.parts, passwords=Passwords(CHEAP), security=log)
-    with database.write(datetime.now(UTC), verdicts=False) as write:
-        code = users.link(write, ADA["email"], actor=OPERATOR).code
+    code = users.link(database, ADA["email"], actor=OPERATOR).code
     thief = browser_of(app)
     assert thief.post(f"/settings/welcome/{code}", password=PASSWORD).location == LIST
     person, back = sign_in(app, provider)
@@ -152,8 +151,7 @@ def test_the_first_link_ends_what_the_invitation_opened_before(app, provider, da
 def test_an_operator_unlinks_somebody(app, provider, database):
     """For a new account at the provider: the sessions end, and the next subject with the address is linked."""
     browser, _ = sign_in(app, provider)
-    with database.write(datetime.now(UTC), verdicts=False) as write:
-        users.forget_identities(write, "ada@example.com", actor=OPERATOR)
+    users.forget_identities(database, "ada@example.com", actor=OPERATOR)
     assert browser.get("/settings/me").status == 303
     _, back = sign_in(app, provider, subject="ada-2")
     assert back.location == LIST
@@ -207,12 +205,10 @@ def test_an_address_of_other_letters_is_somebody_elses(app, provider, database, 
 def test_whoever_is_disabled_stays_out(app, provider, database):
     """Linked or not."""
     for _ in range(2):
-        with database.write(datetime.now(UTC), verdicts=False) as write:
-            users.disable(write, "ada@example.com", actor=OPERATOR)
+        users.disable(database, "ada@example.com", actor=OPERATOR)
         _, back = sign_in(app, provider)
         assert back.status == 403
-        with database.write(datetime.now(UTC), verdicts=False) as write:
-            users.enable(write, "ada@example.com", actor=OPERATOR)
+        users.enable(database, "ada@example.com", actor=OPERATOR)
         assert sign_in(app, provider)[1].location == LIST
 
 

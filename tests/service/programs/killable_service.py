@@ -21,11 +21,11 @@ from private_integrations_service.server.application import Application
 class Killable(Application):
     """The whole application, with points on the writer's connection and before the answer; one request at a time."""
 
-    def __init__(self, database, settings, **options):
-        super().__init__(database, settings, **options)
+    def __init__(self, engine, settings, **options):
+        super().__init__(engine, settings, **options)
         self._fatal = ""
         self._passed: list[str] = []
-        writer = database._writer
+        writer = engine._writer
         event.listen(writer, "before_cursor_execute", self._before_statement)
         writer.dialect.do_commit = self._around(writer.dialect.do_commit)
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from private_integrations_service.storage.sqlite.database import FILE_NAME
+from private_integrations_service.storage.sqlite.engine import FILE_NAME
 from private_integrations_service.storage.sqlite.reserved_space import SIZE
 from stored import content
 from visitors import new_visitor

@@ -13,8 +13,9 @@ import pytest
 import private_integrations_service
 from private_integrations.errors import ConfigurationError
 from private_integrations_service.private_files import NAMES, open_private
+from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.sqlite.activity import Activity
-from private_integrations_service.storage.sqlite.database import open_database
+from private_integrations_service.storage.sqlite.engine import open_database
 from private_integrations_service.storage.sqlite.reserved_space import Ballast
 from private_integrations_service.storage.usage import UsageFile
 from throwaway import running_service
@@ -62,7 +63,7 @@ def test_a_folder_that_others_may_write_to_is_refused(tmp_path, mode):
 def test_a_folder_that_others_may_only_read_is_used(tmp_path, mode):
     """Its files can be read by their owner only."""
     tmp_path.chmod(mode)
-    open_database(tmp_path).close()
+    open_database(tmp_path, utc_now).close()
 
 
 def test_a_folder_or_file_of_another_user_is_refused(tmp_path, monkeypatch):
@@ -72,13 +73,13 @@ def test_a_folder_or_file_of_another_user_is_refused(tmp_path, monkeypatch):
     else:
         os.chown(tmp_path, 12_345, -1)
     with pytest.raises(ConfigurationError, match="belongs to another user"):
-        open_database(tmp_path)
+        open_database(tmp_path, utc_now)
     if not os.geteuid():
         os.chown(tmp_path, 0, -1)
-        open_database(tmp_path).close()
+        open_database(tmp_path, utc_now).close()
         os.chown(tmp_path / "writer.lock", 12_345, -1)
         with pytest.raises(ConfigurationError, match=r"writer\.lock belongs to another user"):
-            open_database(tmp_path)
+            open_database(tmp_path, utc_now)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -91,7 +92,7 @@ def test_a_link_in_the_folder_is_refused(tmp_path, name):
     for target in (elsewhere, tmp_path / "nothing"):
         (folder / name).symlink_to(target)
         with pytest.raises(ConfigurationError, match=f"{name} is a symbolic link, not a file of the service"):
-            open_database(folder)
+            open_database(folder, utc_now)
         (folder / name).unlink()
     assert elsewhere.read_text() == "mine"
     assert not (tmp_path / "nothing").exists()
@@ -102,26 +103,26 @@ def test_what_is_no_file_is_refused(tmp_path, name):
     """A folder or a pipe in a file's place."""
     os.mkfifo(tmp_path / name)
     with pytest.raises(ConfigurationError, match=f"{name} is a special file"):
-        open_database(tmp_path)
+        open_database(tmp_path, utc_now)
     (tmp_path / name).unlink()
     (tmp_path / name).mkdir()
     with pytest.raises(ConfigurationError, match=f"{name} is a folder"):
-        open_database(tmp_path)
+        open_database(tmp_path, utc_now)
 
 
 def test_a_file_that_others_may_write_to_is_refused(tmp_path):
     """As a folder is."""
-    open_database(tmp_path).close()
+    open_database(tmp_path, utc_now).close()
     (tmp_path / "private-integrations.db").chmod(0o666)
     with pytest.raises(ConfigurationError, match=r"private-integrations\.db can be written by other users"):
-        open_database(tmp_path)
+        open_database(tmp_path, utc_now)
 
 
 def test_a_link_that_appears_later_is_not_followed(tmp_path):
     """The reserve, activity and counts are made anew while the service runs: not where a link leads."""
     elsewhere = tmp_path / "elsewhere"
     folder = tmp_path / "data"
-    with closing(open_database(folder)):
+    with closing(open_database(folder, utc_now)):
         (folder / "ballast").unlink()
         for name in ("ballast", "activity.db", "rate-limits", "rate-limits.new"):
             (folder / name).symlink_to(elsewhere)

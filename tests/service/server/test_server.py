@@ -18,7 +18,8 @@ from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import IntegrationRequest
 from private_integrations.errors import ConfigurationError
-from private_integrations_service.storage.sqlite.database import open_database
+from private_integrations_service.server.clock import utc_now
+from private_integrations_service.storage.sqlite.engine import open_database
 from throwaway import REPOSITORY, listening_address, running_service
 
 
@@ -132,7 +133,7 @@ def test_an_old_sqlite_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(sqlite, "sqlite_version_info", (3, 51, 2))
     monkeypatch.setattr(sqlite, "sqlite_version", "3.51.2")
     with pytest.raises(ConfigurationError, match=r"SQLite 3\.51\.2 can lose committed changes; 3\.51\.3 or newer"):
-        open_database(tmp_path)
+        open_database(tmp_path, utc_now)
 
 
 def test_a_bad_setting_is_refused(tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ from private_integrations.contract import digest_of
 from private_integrations.contract.audit_chain import Whole, examine
 from private_integrations_service.authorizer.grants import LiveGrants
 from private_integrations_service.storage.grants import GrantReader
-from private_integrations_service.storage.sqlite.database import FILE_NAME
+from private_integrations_service.storage.sqlite.engine import FILE_NAME
 from stored import checked_copy
 from throwaway import Service, listening_address, running_service
 from trials.weakened_service import OFFSET
@@ -248,7 +248,7 @@ def test_what_a_killed_writer_left_is_put_right_by_the_next(database, desk, cloc
     grants = LiveGrants(reader, database.revision, 10)
     integration = desk.integration("contacts.readonly")
     token = digest_of(desk.token(integration))
-    with database.write(clock()) as write:
+    with database.write() as write:
         write.connection.exec_driver_sql("UPDATE tokens SET role = 'current', delivered_at = issued_at")
     killed = []
     for repair in (lambda: desk.edit(integration, "contacts.write"), database.settle):

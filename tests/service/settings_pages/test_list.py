@@ -170,7 +170,7 @@ def test_five_hundred_integrations(database, catalogue, accounts, clock):
 
 def fill(database, rules, account, clock, numbers):
     """Integrations with long names and descriptions, each with a token."""
-    with database.write(clock()) as write:
+    with database.write() as write:
         for number in numbers:
             request = IntegrationRequest(
                 account=account,
@@ -179,7 +179,7 @@ def fill(database, rules, account, clock, numbers):
                 scopes=["contacts.readonly", "contacts.write"],
                 claim=f"claim{number}",
             )
-            declared = integrations.declare(write, f"o/p/s/{number}", request, rules, actor=Actor("test"))
+            declared = integrations.declare.step(write, f"o/p/s/{number}", request, rules, actor=Actor("test"))
             asked = GenerationRequest(issuer="test", run="r", attempt=1, overlap_seconds=0)
             generations.issue(write, declared.integration.id, 1, asked, 3, actor=Actor("test"))
 

@@ -61,7 +61,7 @@ class Recorded:
 @pytest.fixture
 def activity(database):
     """The file beside the database."""
-    with closing(Activity(database.file.parent, database.run)) as opened:
+    with closing(Activity(database.folder, database.run)) as opened:
         yield opened
 
 
@@ -69,7 +69,7 @@ def activity(database):
 def recorded(api, database, catalogue, clock, limits, activity, desk):
     """The data API with a recorder; the test says when it is flushed."""
     recorder = Recorder()
-    judge = Judge(database, catalogue, clock, 1000, recorder)
+    judge = Judge(database, catalogue, 1000, recorder)
     api.app = Authorizer(Sandbox(database, limits), judge)
     yield Recorded(api, desk, judge, Flusher(recorder, activity, clock), activity)
     judge.close()
@@ -223,7 +223,7 @@ async def check(app, token, target, query):
 def test_a_file_that_cannot_be_written_fails_no_request(recorded, desk, database, caplog, clock):
     """Requests pass, nothing is raised, an alarm is given once it lasts, and later everything is there."""
     recorded.activity.close()
-    file = database.file.parent / FILE_NAME
+    file = database.folder / FILE_NAME
     kept = file.rename(file.with_suffix(".kept"))
     file.write_bytes(b"this is no database" * 1000)
     integration = desk.integration(READ)
@@ -257,7 +257,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(recorded, desk):
 def test_a_file_of_a_newer_release_is_left_alone(recorded, desk, database):
     """It isn't written, so that the newer release finds it as it was."""
     recorded.activity.close()
-    with closing(sqlite.connect(str(database.file.parent / FILE_NAME))) as connection:
+    with closing(sqlite.connect(str(database.folder / FILE_NAME))) as connection:
         connection.execute("PRAGMA user_version = 2")
     integration = desk.integration(READ)
     assert recorded.contacts(desk.token(integration)).status == 200
@@ -453,8 +453,7 @@ def test_a_try_whose_answer_was_lost_has_no_users(recorded, desk, database):
     integration = desk.integration(READ)
     for attempt in (1, 2):
         request = GenerationRequest(issuer="test", run="run", attempt=attempt, overlap_seconds=60)
-        with database.write(NOON) as write:
-            issued = generations.issue(write, integration, 1, request, 3, actor=Actor("test"))
+        issued = generations.issue(database, integration, 1, request, 3, actor=Actor("test"))
     desk.clock.move(minutes=1)
     assert recorded.contacts(issued.token).status == 200
     assert recorded.report(integration).hints == []

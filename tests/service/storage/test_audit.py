@@ -13,11 +13,12 @@ from sqlalchemy import create_engine, exc, select, text, update
 
 from private_integrations.contract.audit_chain import Fault, Head, Whole, examine, hash_of
 from private_integrations_service.access.actors import Actor
+from private_integrations_service.access.audit_search import Search
 from private_integrations_service.migrations import upgrade
 from private_integrations_service.operations.audit import exported, listed, of_integration, whole_log, within
 from private_integrations_service.storage import tables
-from private_integrations_service.storage.audit import Search, head, record_account, record_service
-from private_integrations_service.storage.sqlite.database import open_database
+from private_integrations_service.storage.audit import head, record_account, record_service
+from private_integrations_service.storage.sqlite.engine import open_database
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ADA = Actor("person/ada@example.com/usr_1", address="203.0.113.9", agent="Mozilla/5.0 (é)")
@@ -28,7 +29,7 @@ COLUMNS = [column.name for column in tables.audit.columns if column.name != "id"
 def write(database, clock, account, *actions, actor=ADA, **detail):
     """A row for each action, each in a transaction of its own; of the service itself without an account."""
     for action in actions:
-        with database.write(clock(), verdicts=False) as change:
+        with database.write() as change:
             if account is None:
                 record_service(change, actor=actor, action=action, **detail)
             else:
@@ -37,8 +38,7 @@ def write(database, clock, account, *actions, actor=ADA, **detail):
 
 def lines(database, search=EVERYTHING):
     """The log as it is exported."""
-    with database.read() as connection:
-        return exported(connection, search).lines
+    return exported(database, search).lines
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_a_line_that_reads_in_two_ways_is_no_row(log, twice):
 
 def edit(database, statement, **values):
     """Do to the stored log what nobody should."""
-    with database.write(database.high_water, verdicts=False) as change:
+    with database.write() as change:
         change.connection.execute(text(statement), values)
 
 
@@ -393,10 +393,10 @@ def test_rows_of_one_integration(database, desk, accounts):
     desk.edit(integration, "contacts.write")
     desk.integration("contacts.readonly")
     with database.read() as connection:
-        entries = of_integration(connection, integration, actor=ADA)
+        entries = of_integration.step(connection, integration, actor=ADA)
         assert [entry.action for entry in entries] == ["edit", "create"]
         stranger = Actor("key/ci/key_1", frozenset({accounts.stranger}))
-        assert of_integration(connection, integration, actor=stranger).problem == "integration-unknown"
+        assert of_integration.step(connection, integration, actor=stranger).problem == "integration-unknown"
 
 
 def test_rows_are_found_by_what_they_say(log, accounts, clock):
@@ -425,7 +425,7 @@ def test_a_log_is_read_page_by_page(database, clock, accounts):
     with database.read() as connection:
         seen, cursor = [], None
         while True:
-            page = listed(connection, EVERYTHING, before=cursor, limit=10)
+            page = listed.step(connection, EVERYTHING, before=cursor, limit=10)
             seen += [entry.action for entry in page.entries]
             if page.cursor is None:
                 break
@@ -436,6 +436,6 @@ def test_a_log_is_read_page_by_page(database, clock, accounts):
 def test_the_log_survives_a_restart(tmp_path, clock):
     """The chain goes on where it ended."""
     for action in ("first", "second"):
-        with closing(open_database(tmp_path)) as database:
+        with closing(open_database(tmp_path, clock)) as database:
             write(database, clock, None, action)
             assert examine(lines(database)).heads[None].sequence == (1 if action == "first" else 2)

@@ -13,7 +13,7 @@ import pytest
 
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.storage import audit
-from private_integrations_service.storage.sqlite.database import TURN_NAME
+from private_integrations_service.storage.sqlite.engine import TURN_NAME
 from private_integrations_service.storage.sqlite.reserved_space import FILE_NAME as BALLAST
 from private_integrations_service.storage.sqlite.reserved_space import SIZE
 from private_integrations_service.storage.sqlite.write_lock import PLACES, YIELDING_PLACES, StorageBusy, Turn
@@ -41,14 +41,14 @@ def held_elsewhere(file: Path) -> Iterator["subprocess.Popen[str]"]:
 def impatient(database) -> None:
     """Nobody waits long for a turn, but who ends tokens."""
     database._turn.close()
-    database._turn = Turn(database.file.parent / TURN_NAME, patience=0.01)
+    database._turn = Turn(database.folder / TURN_NAME, patience=0.01)
 
 
 def test_one_turn_at_a_time(database, clock):
     """Many threads that write at once do so one after the other, and none is turned away."""
 
     def store(_: int) -> int:
-        with database.write(clock()) as write:
+        with database.write() as write:
             held = write.connection.exec_driver_sql("SELECT count(*) FROM audit").scalar_one()
             audit.record_service(write, actor=Actor("test"), action="")
             return held
@@ -62,7 +62,7 @@ def test_a_change_that_gets_no_turn(impatient, database, desk, api, accounts):
     token, pending = (desk.token_with("contacts.readonly", "contacts.write") for _ in range(2))
     target = f"/contacts/?locationId={accounts.location}"
     assert api.ask("GET", target, token=token).status == 200
-    with held_elsewhere(database.file.parent / TURN_NAME):
+    with held_elsewhere(database.folder / TURN_NAME):
         refused = [
             api.ask("POST", "/contacts/", {"locationId": accounts.location}, token=token),
             api.ask("GET", target, token=pending),
@@ -76,7 +76,7 @@ def test_a_change_that_gets_no_turn(impatient, database, desk, api, accounts):
 
 def test_a_dead_process_has_no_turn(impatient, database, desk):
     """The turn of a process that was killed is free at once."""
-    with held_elsewhere(database.file.parent / TURN_NAME) as process:
+    with held_elsewhere(database.folder / TURN_NAME) as process:
         process.kill()
         process.wait()
         desk.integration("contacts.readonly")
@@ -88,10 +88,10 @@ def test_another_program_that_writes(database, clock):
         writer.driver_connection.execute("PRAGMA busy_timeout=1")
     with closing(sqlite.connect(str(database.file), isolation_level=None)) as foreign:
         foreign.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StorageBusy, match="another program writes"), database.write(clock()):
+        with pytest.raises(StorageBusy, match="another program writes"), database.write():
             pytest.fail("there is a write transaction already")
         foreign.execute("ROLLBACK")
-        with database.write(clock()):
+        with database.write():
             """Now there is none."""
 
 
@@ -119,7 +119,7 @@ def test_what_yields_goes_last_and_takes_no_place(database, clock):
     order: list[str] = []
 
     def store(name: str, **how: bool) -> None:
-        with database.write(clock(), verdicts=False, **how):
+        with database.write():
             order.append(name)
 
     with ThreadPoolExecutor(2 * PLACES) as pool:
@@ -142,7 +142,7 @@ def test_one_that_yields_does_not_wait_for_ever(impatient, database, clock):
         pytest.raises(StorageBusy),
         ThreadPoolExecutor(1) as pool,
     ):
-        pool.submit(lambda: database.write(clock(), yielding=True).__enter__()).result(10)
+        pool.submit(lambda: database.write().__enter__()).result(10)
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -155,7 +155,7 @@ def until(true: Callable[[], bool]) -> None:
 
 def test_a_ballast_that_another_worker_released(database, desk):
     """Whoever writes next makes it anew, though it was not the one that released it."""
-    ballast = database.file.parent / BALLAST
+    ballast = database.folder / BALLAST
     ballast.unlink()
     desk.integration("contacts.readonly")
     assert ballast.stat().st_size == SIZE

@@ -36,14 +36,12 @@ class Reader:
 
     def cancel(self, generation, hold=WEEK):
         """Cancel the rotation to this generation."""
-        with self.desk.database.write(self.desk.clock()) as write:
-            return generations.cancel(write, self.id, generation, hold, actor=TEST)
+        return generations.cancel(self.desk.database, self.id, generation, hold, actor=TEST)
 
     def edit(self, **policy):
         """Declare a rotation policy; None ends it."""
         change = IntegrationEdit(rotation=RotationPolicy(**policy) if policy else None)
-        with self.desk.database.write(self.desk.clock()) as write:
-            edited = integrations.edit(write, self.id, change, self.desk.rules, actor=TEST)
+        edited = integrations.edit(self.desk.database, self.id, change, self.desk.rules, actor=TEST)
         assert not isinstance(edited, Refused), edited
 
     def held_until(self):
@@ -53,8 +51,7 @@ class Reader:
 
     def examine(self):
         """What the health detail says."""
-        with self.desk.database.read() as connection:
-            return health.examine(connection, self.desk.clock(), TEST)
+        return health.examine(self.desk.database, self.desk.clock(), TEST)
 
 
 def test_cancelled_before_anybody_used_it(reader, clock):

@@ -46,7 +46,7 @@ from private_integrations_service.storage import tables
 from private_integrations_service.storage import tokens as stored
 from private_integrations_service.storage.columns import metadata
 from private_integrations_service.storage.integrations import integration_by_id
-from private_integrations_service.storage.sqlite.database import open_database
+from private_integrations_service.storage.sqlite.engine import open_database
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -68,7 +68,7 @@ class Stack:
 
     def write(self, operation, *arguments):
         """Carry out an operation at the service's clock."""
-        with self.desk.database.write(self.desk.clock()) as write:
+        with self.desk.database.write() as write:
             return operation(write, *arguments, actor=ANNA)
 
     def known(self):
@@ -78,7 +78,7 @@ class Stack:
             found = integration_by_id(connection, self.id)
             if found is None:
                 return None
-            (state,) = generations.token_states(connection, [found], now)
+            (state,) = generations.token_states.step(connection, [found], now)
         return Known(TokenState.model_validate_json(state.model_dump_json()), now)
 
     def preview(self, **rotation):
@@ -179,9 +179,9 @@ def restart(tmp_path, catalogue, desk, api, clock, limits):
     started = []
 
     def restarted():
-        folder = shutil.copytree(desk.database.file.parent, tmp_path / f"restarted{len(started)}")
-        desk.database = open_database(folder)
-        api.app = Authorizer(Sandbox(desk.database, limits), Judge(desk.database, catalogue, clock, 10))
+        folder = shutil.copytree(desk.database.folder, tmp_path / f"restarted{len(started)}")
+        desk.database = open_database(folder, clock)
+        api.app = Authorizer(Sandbox(desk.database, limits), Judge(desk.database, catalogue, 10))
         started.extend([api.app.judge, desk.database])
 
     yield restarted
@@ -475,8 +475,8 @@ def test_invariant_15_an_edit_is_done_or_not_done(three_tokens):
     whole = scopes_of(stack, tokens)
     refused = stack.edit(scopes=["no.such"], name="Newer", rotation=Policy(every=90 * DAY).on_the_wire())
     assert isinstance(refused, Refused)
-    with pytest.raises(ZeroDivisionError), stack.desk.database.write(stack.desk.clock()) as write:
-        integrations.edit(write, stack.id, IntegrationEdit(scopes=[WRITE]), stack.desk.rules, actor=ANNA)
+    with pytest.raises(ZeroDivisionError), stack.desk.database.write() as write:
+        integrations.edit.step(write, stack.id, IntegrationEdit(scopes=[WRITE]), stack.desk.rules, actor=ANNA)
         raise ZeroDivisionError
     assert scopes_of(stack, tokens) == whole == [(role, READ) for role in ("previous", "current", "pending")]
 
@@ -644,7 +644,7 @@ def test_invariant_25_every_node_agrees(overlapping, catalogue, clock, limits):
     """Two nodes that remember what they have seen: both serve the whole overlap, and neither a moment longer."""
     stack, old, new = overlapping
     database = stack.desk.database
-    other = Authorizer(Sandbox(database, limits), Judge(database, catalogue, clock, 100))
+    other = Authorizer(Sandbox(database, limits), Judge(database, catalogue, 100))
     nodes, deadline = [stack.api.app, other], stack.deadline(1)
     for moment, lives in ((clock(), True), (deadline - MOMENT, True), (deadline, False)):
         clock.now = moment
@@ -664,7 +664,7 @@ def test_invariant_25_a_refusal_is_not_remembered(stack):
     value = "pit-" + "0123abcd-0123-0123-0123-0123456789ab"
     assert not stack.use(value)
     request = GenerationRequest(issuer="us", run="r", attempt=1, overlap_seconds=0)
-    with stack.desk.database.write(stack.desk.clock()) as write:
+    with stack.desk.database.write() as write:
         stored.add_token(write.connection, stack.id, 1, request, digest_of(value), write.now)
     assert stack.use(value)
 
@@ -744,8 +744,7 @@ def test_what_is_overdue_is_told_with_the_words_of_the_plan(stack, clock):
     stack.up(every="10d")
     assert stack.use()
     clock.move(days=12)
-    with stack.desk.database.read() as connection:
-        examined = examine(connection, clock(), ANNA)
+    examined = examine(stack.desk.database, clock(), ANNA)
     assert examined.by_status == {"overdue": 1}
     assert [(alarm.kind, alarm.since) for alarm in examined.alarms] == [("overdue", clock() - 2 * DAY)]
     assert stack.use()

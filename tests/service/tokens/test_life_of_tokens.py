@@ -42,7 +42,7 @@ from private_integrations_service.operations.integrations import Rules
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
 from private_integrations_service.storage.integrations import integration_by_id
-from private_integrations_service.storage.sqlite.database import open_database
+from private_integrations_service.storage.sqlite.engine import open_database
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ACCOUNT = "locationOneAAAAAAAAA"
@@ -217,8 +217,8 @@ class LifeOfTokens(RuleBasedStateMachine):
 
     def start(self) -> None:
         """Open the service's parts on the data folder."""
-        self.database = open_database(self.folder)
-        self.authorizer = Authorizer(_opened, Judge(self.database, self.catalogue, lambda: self.promised.clock, 100))
+        self.database = open_database(self.folder, lambda: self.promised.clock)
+        self.authorizer = Authorizer(_opened, Judge(self.database, self.catalogue, 100))
 
     def stop(self) -> None:
         """Close them."""
@@ -235,7 +235,7 @@ class LifeOfTokens(RuleBasedStateMachine):
     def write(self, operation: Callable[..., Any], *arguments: Any) -> Any:
         """Carry out an operation as a request of the management API does."""
         self.promised.pass_time(decided=True)
-        with self.database.write(self.promised.now) as write:
+        with self.database.write() as write:
             return operation(write, *arguments, actor=SOMEBODY)
 
     def create(self) -> None:
@@ -547,7 +547,7 @@ class LifeOfTokens(RuleBasedStateMachine):
         with self.database.read() as connection:
             found = integration_by_id(connection, self.integration)
             assert found is not None
-            (state,) = generations.token_states(connection, [found], self.promised.now)
+            (state,) = generations.token_states.step(connection, [found], self.promised.now)
         return state
 
 

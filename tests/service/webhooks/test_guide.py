@@ -15,7 +15,7 @@ from private_integrations_service.operations.webhook_secrets import seal
 from private_integrations_service.operations.webhooks import MOST
 from private_integrations_service.sealing import Sealer
 from private_integrations_service.settings import Settings
-from private_integrations_service.storage.webhooks import Endpoint
+from private_integrations_service.webhooks.endpoints import Endpoint
 from private_integrations_service.webhooks.redelivery import PATIENCE, PAUSES
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text()
