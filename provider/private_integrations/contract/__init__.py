@@ -38,15 +38,12 @@ from .keys import (
     new_management_key,
     new_sealing_key,
 )
-from .outcomes import Problem, Refused
+from .outcomes import LOST_WITHOUT_ROTATION, EndReason, Problem, Refused
 from .problems import PROBLEM_PREFIX, ProblemDocument
 from .rules import ScopeRule, ServiceRules
 from .tokens import (
-    CANCELLED,
-    LEAKED,
     MAX_LEAKED,
     TOKEN_PATTERN,
-    UNUSED,
     Acknowledgement,
     Expiry,
     GenerationRequest,
@@ -128,12 +125,11 @@ from .webhooks import (
 __all__ = [
     "API",
     "AUDIT_CURSOR",
-    "CANCELLED",
     "DEPLOYMENT_AGENT",
     "KEY_PREFIX",
     "LAST_GENERATION",
-    "LEAKED",
     "LONGEST_INACTIVITY",
+    "LOST_WITHOUT_ROTATION",
     "MAX_LEAKED",
     "MAX_SCOPES",
     "PING",
@@ -141,7 +137,6 @@ __all__ = [
     "SEALING_KEY_PREFIX",
     "SHORTEST_INACTIVITY",
     "TOKEN_PATTERN",
-    "UNUSED",
     "WEBHOOK_EVENTS",
     "WEBHOOK_SECRET_PREFIX",
     "Account",
@@ -161,6 +156,7 @@ __all__ = [
     "Deletion",
     "Description",
     "Email",
+    "EndReason",
     "Expiry",
     "ExternalId",
     "Generation",

@@ -10,13 +10,22 @@ from enum import StrEnum
 from typing import Self
 
 
-class Problem(StrEnum):
+class Named(StrEnum):
+    """Parse names that a newer service may have more of."""
+
+    @classmethod
+    def named(cls, name: str) -> Self | str:
+        """Return the member of this name, or the name itself where this release lacks it."""
+        return next((member for member in cls if member == name), name)
+
+
+class Problem(Named):
     """List the problems; a member's text is its name on the wire, which never changes."""
 
     status: int
     meaning: str
 
-    def __new__(cls, name: str, status: int, meaning: str) -> Self:
+    def __new__(cls, name: str, status: int = 0, meaning: str = "") -> Self:
         """Make a member of its name on the wire, its HTTP status and one sentence about it."""
         problem = str.__new__(cls, name)
         problem._value_ = name
@@ -94,11 +103,6 @@ class Problem(StrEnum):
     WEBHOOK_UNKNOWN = "webhook-unknown", 404, "The webhook doesn't exist, or the caller doesn't reach it."
     WEBHOOK_URL_NOT_ALLOWED = "webhook-url-not-allowed", 422, "The service does not post to this URL."
 
-    @classmethod
-    def named(cls, name: str) -> Self | str:
-        """Return the member of this name, or the name itself: a newer service has problems that this release lacks."""
-        return next((problem for problem in cls if problem == name), name)
-
 
 @dataclass(frozen=True)
 class Refused:
@@ -107,3 +111,35 @@ class Refused:
     problem: Problem
     detail: str
     about: Mapping[str, object] = field(default_factory=dict)
+
+
+class EndReason(Named):
+    """List why tokens end; a member's text is its name on the wire and in the database, `sentence` is for people."""
+
+    sentence: str
+
+    def __new__(cls, name: str, sentence: str = "") -> Self:
+        """Make a member of its name and its sentence, in which `{}` stands for the detail."""
+        reason = str.__new__(cls, name)
+        reason._value_ = name
+        reason.sentence = sentence
+        return reason
+
+    OVERLAP_ENDED = "overlap-ended", "overlap ended"
+    GAVE_WAY = "gave-way", "gave way to a newer token"
+    REPLACED_WITHOUT_OVERLAP = "replaced-without-overlap", "replaced without overlap"
+    REPLACED_ON_REQUEST = "replaced-on-request", "replaced on request"
+    ISSUED_AGAIN = "issued-again", "answer lost, issued again"
+    CANCELLED = "cancelled", "rotation cancelled"
+    EXPIRED_ON_REQUEST = "expired-on-request", "expired on request"
+    INACTIVE = "inactive", "not used for {}"
+    LEAKED = "leaked", "reported as leaked"
+    INTEGRATION_DELETED = "integration-deleted", "integration deleted"
+
+    def in_words(self, detail: str | None = None) -> str:
+        """Return the sentence for people, with its detail."""
+        return self.sentence.format(detail)
+
+
+LOST_WITHOUT_ROTATION = frozenset({EndReason.LEAKED, EndReason.INACTIVE})
+"""The reasons that the service itself ends a token for, so that people are told the reason."""

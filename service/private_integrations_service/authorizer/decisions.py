@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from private_integrations.contract import LEAKED, UNUSED
+from private_integrations.contract import EndReason
 
 from ..catalogue.account_fields import HEADERS, Names
 from ..catalogue.endpoints import Endpoint
@@ -86,13 +86,12 @@ def refuse_grant(grant: Grant | None, now: datetime) -> Refusal | None:
         return TOKEN_UNKNOWN
     if grant.is_live(now):
         return None
-    because = grant.ended or ""
-    if because == LEAKED:
+    if grant.ended == EndReason.LEAKED:
         return TOKEN_LEAKED
     # A deadline that has passed says more than the bookkeeping that ended the token afterwards.
     if grant.expires_at is not None and grant.expires_at <= now:
         return TOKEN_EXPIRED
-    return TOKEN_INACTIVE if because.startswith(UNUSED) else TOKEN_REVOKED
+    return TOKEN_INACTIVE if grant.ended == EndReason.INACTIVE else TOKEN_REVOKED
 
 
 def cannot(method: str, path: str, reason: str = "not-found") -> Refusal:

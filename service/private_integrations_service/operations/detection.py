@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import Integration, TokenState, rfc3339
+from private_integrations.contract import EndReason, Integration, TokenState, rfc3339
 from private_integrations.rotation.decisions import due_since, status
 from private_integrations.rotation.policy import Policy
 
@@ -17,7 +17,6 @@ from ..access.actors import Actor
 from ..storage import announced, integrations, tokens, webhooks
 from ..storage.accounts import list_accounts
 from ..storage.engine import StorageEngine, Write
-from ..tokens.lifecycle import OVERLAP_ENDED
 from .activity import RefusedScope
 from .events import announce, tell_end
 from .generations import token_states
@@ -58,7 +57,7 @@ def publish_ended_overlaps(engine: StorageEngine) -> None:
         for integration_id, token in tokens.run_out(write.connection, since, write.now):
             integration = integrations.integration_by_id(write.connection, integration_id)
             assert integration is not None, "it is not deleted"
-            tell_end(write, integration, token, because=OVERLAP_ENDED, actor=_SERVICE)
+            tell_end(write, integration, token, because=EndReason.OVERLAP_ENDED, actor=_SERVICE)
         announced.note_until(write.connection, _RETIRED, write.now)
 
 

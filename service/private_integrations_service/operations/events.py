@@ -3,14 +3,14 @@
 import json
 from collections.abc import Iterable
 
-from private_integrations.contract import Integration, rfc3339
+from private_integrations.contract import EndReason, Integration, rfc3339
 
 from ..access.actors import Actor
 from ..storage.engine import Write
 from ..storage.outbox import add_delivery
 from ..storage.webhooks import subscribed
 from ..tokens.format import new_id
-from ..tokens.lifecycle import OVERLAP_ENDED, Token
+from ..tokens.lifecycle import Token
 
 
 def announce(write: Write, event: str, *, account: str, integration: Integration | None = None, **data: object) -> bool:
@@ -61,11 +61,11 @@ def tell_delivered(write: Write, integration: Integration, changed: Iterable[Tok
 def tell_retired(write: Write, integration: Integration, changed: Iterable[Token], *, actor: Actor) -> None:
     """Tell of the tokens among these that were ended; of those whose time ran out, a job tells (`noticing`)."""
     for token in changed:
-        if token.ended_because is not None and token.ended_because != OVERLAP_ENDED:
-            tell_end(write, integration, token, because=token.ended_because, actor=actor)
+        if token.end_reason is not None and token.end_reason != EndReason.OVERLAP_ENDED:
+            tell_end(write, integration, token, because=token.end_reason, actor=actor)
 
 
-def tell_end(write: Write, integration: Integration, token: Token, *, because: str, actor: Actor) -> None:
+def tell_end(write: Write, integration: Integration, token: Token, *, because: EndReason, actor: Actor) -> None:
     """Tell that a token opens nothing any more."""
     announce(
         write,
@@ -75,5 +75,5 @@ def tell_end(write: Write, integration: Integration, token: Token, *, because: s
         actor=actor.name,
         generation=token.generation,
         fingerprint=token.fingerprint,
-        because=because,
+        because=because.in_words(token.end_detail),
     )

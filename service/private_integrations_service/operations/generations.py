@@ -317,6 +317,7 @@ def _secret(token: Token, now: datetime, last_used: datetime | None) -> Secret:
         expires_at=token.expires_at,
         ended_at=None if live else (token.ended_at or token.expires_at),
         ended_because=token.ended_because,
+        end_reason=token.end_reason,
         overlap_seconds=int(token.overlap.total_seconds()),
         last_used_at=last_used,
     )

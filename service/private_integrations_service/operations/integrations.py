@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from private_integrations.contract import (
+    EndReason,
     Integration,
     IntegrationEdit,
     IntegrationRequest,
@@ -29,7 +30,7 @@ from ..storage import tokens as stored_tokens
 from ..storage.announced import told_until
 from ..storage.engine import Write
 from ..tokens.format import new_id
-from ..tokens.lifecycle import OVERLAP_ENDED, Token, plan_overlap
+from ..tokens.lifecycle import Token, plan_overlap
 from . import data_events
 from .events import announce, tell_end
 from .operation import ends_access, reads, writes
@@ -320,11 +321,11 @@ def _move_deadlines(write: Write, old: Integration, new: Integration, *, actor: 
     for token in moved:
         # Whose time ran out since the job last looked, it tells of by itself.
         if token.expires_at is not None and token.expires_at <= told:
-            tell_end(write, new, token, because=OVERLAP_ENDED, actor=actor)
+            tell_end(write, new, token, because=EndReason.OVERLAP_ENDED, actor=actor)
 
 
 def _remove(write: Write, integration: Integration, *, actor: Actor, action: str) -> None:
-    stored_tokens.end_all(write, integration.id, "integration deleted")
+    stored_tokens.end_all(write, integration.id, EndReason.INTEGRATION_DELETED)
     integrations.mark_deleted(write.connection, integration.id, write.now)
     data_endpoints.remove_endpoints_of(write.connection, integration.id)
     audit.record(

@@ -18,7 +18,7 @@ JOIN accounts ON accounts.id = integrations.account_id
 WHERE tokens.digest = ?
 """
 # Asked of dead tokens only, so that those in use don't pay for it.
-_WHY_ENDED = "SELECT ended_because FROM tokens WHERE id = ?"
+_WHY_ENDED = "SELECT end_reason FROM tokens WHERE id = ?"
 
 
 class GrantReader:

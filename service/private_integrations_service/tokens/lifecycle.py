@@ -10,14 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from private_integrations.contract import CANCELLED, LEAKED, GenerationRequest, Problem, Refused
+from private_integrations.contract import EndReason, GenerationRequest, Problem, Refused
 from private_integrations.rotation.acceptance import make_room, refuse_open_rotation
 from private_integrations.rotation.decisions import is_live
 
 Role = Literal["pending", "current", "previous"]
-
-OVERLAP_ENDED = "overlap ended"
-"""Why a token ended whose time ran out."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +47,15 @@ class Token:
     delivered_at: datetime | None = None
     expires_at: datetime | None = None
     ended_at: datetime | None = None
-    ended_because: str | None = None
+    end_reason: EndReason | None = None
+    end_detail: str | None = None
     superseded_by: int | None = None
     notice: Notice | None = None
+
+    @property
+    def ended_because(self) -> str | None:
+        """Why it ended, in words."""
+        return None if self.end_reason is None else self.end_reason.in_words(self.end_detail)
 
     def is_live(self, now: datetime) -> bool:
         """Whether the token opens anything at `now`."""
@@ -92,7 +95,7 @@ def plan_issue(
         if pending.issuer != request.issuer:
             if not request.replace_pending:
                 return _rotation_open(live, request.issuer)
-            changed = [_ended(pending, now, "replaced on request")]
+            changed = [_ended(pending, now, EndReason.REPLACED_ON_REQUEST)]
         elif request.holding == pending.generation:
             changed = _delivered(live, pending, now)
         else:
@@ -100,12 +103,12 @@ def plan_issue(
             changed = [replace(pending, role="previous", expires_at=now + _overlap(request))]
     after = [token for token in _merged(live, changed) if token.ended_at is None]
     if request.overlap_seconds == 0:
-        ended = _merged(changed, [_ended(token, now, "replaced without overlap") for token in after], add=True)
+        ended = _merged(changed, [_ended(token, now, EndReason.REPLACED_WITHOUT_OVERLAP) for token in after], add=True)
         return Issue(tokens=(*retired, *ended), generation=generation)
     room = make_room(after, request.holding, superseded_limit)
     if isinstance(room, Refused):
         return room
-    given_way = [_ended(token, now, "gave way to a newer token") for token in room]
+    given_way = [_ended(token, now, EndReason.GAVE_WAY) for token in room]
     return Issue(tokens=(*retired, *_merged(changed, given_way, add=True)), generation=generation)
 
 
@@ -147,7 +150,7 @@ def plan_expiry(
         return _never_issued(max(generations), last_generation)
     return Change(
         tuple(
-            _ended(token, now, "expired on request")
+            _ended(token, now, EndReason.EXPIRED_ON_REQUEST)
             for token in tokens
             if token.generation in generations and token.is_live(now)
         )
@@ -159,7 +162,7 @@ def plan_leak(tokens: Sequence[Token], token_id: int, now: datetime) -> Change:
     reported = next((token for token in tokens if token.id == token_id and token.ended_at is None), None)
     if reported is None:
         return Change()
-    return Change((_ended(reported, now, LEAKED) if reported.is_live(now) else _retired(reported),))
+    return Change((_ended(reported, now, EndReason.LEAKED) if reported.is_live(now) else _retired(reported),))
 
 
 def plan_cancellation(
@@ -174,12 +177,12 @@ def plan_cancellation(
     live = [token for token in tokens if token.is_live(now)]
     meant = next((token for token in live if token.generation == generation), None)
     if meant is None:
-        if any(token.generation == generation and token.ended_because == CANCELLED for token in tokens):
+        if any(token.generation == generation and token.end_reason == EndReason.CANCELLED for token in tokens):
             return Change()
         return _too_late(f"generation {generation} has ended")
     pending, current = _in_role(live, "pending"), _in_role(live, "current")
     if meant is pending:
-        return Change((_ended(meant, now, CANCELLED),)) if current else _nothing_to_go_back_to(generation)
+        return Change((_ended(meant, now, EndReason.CANCELLED),)) if current else _nothing_to_go_back_to(generation)
     if meant is not current:
         return _too_late(f"generation {generation} was superseded by a newer one")
     if pending is not None:
@@ -187,7 +190,9 @@ def plan_cancellation(
     before = next((token for token in live if token.superseded_by == generation), None)
     if before is None:
         return _nothing_to_go_back_to(generation)
-    return Change((_ended(meant, now, CANCELLED), replace(before, role="current", expires_at=None, superseded_by=None)))
+    return Change(
+        (_ended(meant, now, EndReason.CANCELLED), replace(before, role="current", expires_at=None, superseded_by=None))
+    )
 
 
 def plan_overlap(tokens: Sequence[Token], before: timedelta, overlap: timedelta, now: datetime) -> Change:
@@ -226,7 +231,7 @@ def _repeat(
             f"attempt {request.attempt} for generation {generation} comes after attempt {pending.attempt}",
             {"last_attempt": pending.attempt},
         )
-    return Issue(tokens=(_ended(pending, now, "answer lost, issued again"),), generation=generation)
+    return Issue(tokens=(_ended(pending, now, EndReason.ISSUED_AGAIN),), generation=generation)
 
 
 def _never_issued(generation: int, last_generation: int) -> Refused:
@@ -265,12 +270,12 @@ def _delivered(live: Iterable[Token], pending: Token, now: datetime) -> list[Tok
     return [*superseded, replace(pending, role="current", delivered_at=now)]
 
 
-def _ended(token: Token, now: datetime, because: str) -> Token:
-    return replace(token, ended_at=now, ended_because=because)
+def _ended(token: Token, now: datetime, reason: EndReason) -> Token:
+    return replace(token, ended_at=now, end_reason=reason)
 
 
 def _retired(token: Token) -> Token:
-    return replace(token, ended_at=token.expires_at, ended_because=OVERLAP_ENDED)
+    return replace(token, ended_at=token.expires_at, end_reason=EndReason.OVERLAP_ENDED)
 
 
 def _overlap(request: GenerationRequest) -> timedelta:

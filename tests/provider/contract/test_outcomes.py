@@ -2,7 +2,7 @@ from http import HTTPStatus
 
 import pytest
 
-from private_integrations.contract import PROBLEM_PREFIX, Problem, ProblemDocument
+from private_integrations.contract import PROBLEM_PREFIX, EndReason, Problem, ProblemDocument, Secret
 
 
 @pytest.mark.parametrize("problem", Problem)
@@ -23,3 +23,25 @@ def test_a_problem_of_a_newer_service_keeps_its_name():
     assert parsed("generation-used") is Problem.GENERATION_USED
     assert parsed("not-known-yet") == "not-known-yet"
     assert not isinstance(parsed("not-known-yet"), Problem)
+
+
+def test_an_end_reason_of_a_newer_service_keeps_its_name():
+    """A token's end reason becomes the member that this release knows, or else the bare name."""
+
+    def parsed(reason):
+        about = {"generation": 1, "role": "ended", "fingerprint": "0" * 12, "issuer": "i", "overlap_seconds": 0}
+        instants = dict.fromkeys(("issued_at", "delivered_at", "expires_at", "ended_at"), "2026-11-30T12:00:00Z")
+        secret = Secret.model_validate({**about, **instants, "end_reason": reason})
+        return Secret.model_validate_json(secret.model_dump_json()).end_reason
+
+    assert parsed("cancelled") is EndReason.CANCELLED
+    assert parsed("not-known-yet") == "not-known-yet"
+    assert parsed(None) is None
+
+
+@pytest.mark.parametrize("reason", EndReason)
+def test_every_end_reason_has_a_sentence(reason):
+    """The sentence is for people; only the end of an inactive token has a detail, which stands in it."""
+    assert reason == reason.value == reason.lower()
+    assert ("90 days" in reason.in_words("90 days")) == (reason is EndReason.INACTIVE)
+    assert "{" not in reason.in_words("90 days")
