@@ -38,7 +38,7 @@ from .keys import (
     new_management_key,
     new_sealing_key,
 )
-from .outcomes import LOST_WITHOUT_ROTATION, EndReason, Problem, Refused
+from .outcomes import LOST_WITHOUT_ROTATION, AuditAction, EndReason, Event, Problem, Refused
 from .problems import PROBLEM_PREFIX, ProblemDocument
 from .rules import ScopeRule, ServiceRules
 from .tokens import (
@@ -101,7 +101,6 @@ from .values import (
 )
 from .webhooks import (
     PING,
-    WEBHOOK_EVENTS,
     WEBHOOK_SECRET_PREFIX,
     DataWebhook,
     DataWebhookRequest,
@@ -137,7 +136,6 @@ __all__ = [
     "SEALING_KEY_PREFIX",
     "SHORTEST_INACTIVITY",
     "TOKEN_PATTERN",
-    "WEBHOOK_EVENTS",
     "WEBHOOK_SECRET_PREFIX",
     "Account",
     "AccountId",
@@ -147,6 +145,7 @@ __all__ = [
     "ActivityReport",
     "AlarmReport",
     "Answer",
+    "AuditAction",
     "AuditEntry",
     "AuditPage",
     "CallerActivity",
@@ -157,6 +156,7 @@ __all__ = [
     "Description",
     "Email",
     "EndReason",
+    "Event",
     "Expiry",
     "ExternalId",
     "Generation",

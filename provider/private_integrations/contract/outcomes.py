@@ -143,3 +143,84 @@ class EndReason(Named):
 
 LOST_WITHOUT_ROTATION = frozenset({EndReason.LEAKED, EndReason.INACTIVE})
 """The reasons that the service itself ends a token for, so that people are told the reason."""
+
+
+class Described(Named):
+    """Give each member one line that says when it is used."""
+
+    meaning: str
+
+    def __new__(cls, name: str, meaning: str = "") -> Self:
+        """Make a member of its name and its meaning."""
+        member = str.__new__(cls, name)
+        member._value_ = name
+        member.meaning = meaning
+        return member
+
+
+class Event(Described):
+    """List the events that the service publishes to webhooks; the names are stable, and later releases have more."""
+
+    ROTATION_DUE = "rotation.due", "The schedule asks for a rotation."
+    ROTATION_OVERDUE = "rotation.overdue", "No deployment has carried out a due rotation."
+    ROTATION_ROTATED = "rotation.rotated", "A generation was issued."
+    ROTATION_DELIVERED = "rotation.delivered", "A new token was used or acknowledged."
+    ROTATION_CANCELLED = "rotation.cancelled", "A person went back to the token before."
+    TOKEN_RETIRED = "token.retired", "A token ended."
+    TOKEN_INACTIVE_WARNING = "token.inactive_warning", "The announced end of an unused token comes nearer."
+    TOKEN_EXPIRED_INACTIVE = "token.expired_inactive", "An unused token ended, as announced."
+    TOKEN_LEAKED = "token.leaked", "A token was reported as leaked, and ended."
+    SCOPE_REFUSED_OFTEN = "scope.refused_often", "Many requests of a day lacked the same scope."
+    INTEGRATION_CREATED = "integration.created", "An integration was created."
+    INTEGRATION_EDITED = "integration.edited", "An integration was edited or adopted."
+    INTEGRATION_DELETED = "integration.deleted", "An integration was deleted."
+
+
+class AuditAction(Described):
+    """List what the audit log records; the text is part of every row's hash, so it never changes."""
+
+    ACKNOWLEDGE = "acknowledge", "A deployment confirmed that it has stored a token."
+    ADD_ACCOUNT = "add account", "An account was made known."
+    ADOPT = "adopt", "A program or person took an integration over."
+    CANCEL = "cancel", "A rotation was cancelled."
+    CHANGE_ROLE = "change role", "A person's role or permissions in an account changed."
+    CHOOSE_PASSWORD = "choose password", "A person chose a password."
+    CREATE = "create", "An integration was created."
+    CREATE_KEY = "create key", "A management key was made known."
+    CREATE_WEBHOOK = "create webhook", "A webhook was created."
+    DELETE = "delete", "An integration was deleted."
+    DELETE_WEBHOOK = "delete webhook", "A webhook was deleted."
+    DELIVER = "deliver", "A new token was used for the first time."
+    DISABLE_USER = "disable user", "A person was locked out of the whole service."
+    DISABLE_WEBHOOK = "disable webhook", "The service stopped sending to a webhook."
+    EDIT = "edit", "An integration was edited."
+    EDIT_WEBHOOK = "edit webhook", "A webhook was edited."
+    ENABLE_USER = "enable user", "A disabled person was let in again."
+    END_ALL_SESSIONS = "end all sessions", "A person signed out everywhere."
+    END_OTHER_SESSIONS = "end other sessions", "A person ended every session but the present one."
+    END_SESSION = "end session", "A person ended one session."
+    EXPIRE = "expire", "Generations were ended on request."
+    EXPIRE_INACTIVE = "expire inactive", "The service ended an unused token, as announced."
+    INVITE_USER = "invite user", "A person was given a place in an account."
+    ISSUE = "issue", "A generation was issued."
+    LINK_IDENTITY = "link identity", "A person was linked to an identity of the provider."
+    MAKE_SIGN_IN_LINK = "make sign-in link", "A one-time sign-in link was made."
+    REMOVE_UPSTREAM_CREDENTIAL = "remove upstream credential", "An upstream credential was removed."
+    REMOVE_USER = "remove user", "A person's place in an account was removed."
+    RENAME_ACCOUNT = "rename account", "An account got another name."
+    REPLACE = "replace", "An integration was deleted, and another one created in its place."
+    REPLAY_WEBHOOK = "replay webhook", "Messages of a webhook were sent again."
+    REPORT_LEAKED = "report leaked", "A token was reported as leaked, and ended."
+    RESEAL_SIGNING_KEY = "reseal signing key", "The signing key was sealed with another sealing key."
+    RESEAL_UPSTREAM_CREDENTIAL = "reseal upstream credential", "A credential was sealed with another sealing key."
+    RESEAL_WEBHOOK_SECRET = "reseal webhook secret", "A webhook's secret was sealed with another sealing key."
+    REVOKE_KEY = "revoke key", "A management key was revoked."
+    ROTATE_WEBHOOK_SECRET = "rotate webhook secret", "A webhook got another signing secret."
+    SET_DATA_WEBHOOK = "set data webhook", "An integration's data webhook was set."
+    SET_INACTIVITY = "set inactivity", "An account got another rule for unused tokens."
+    SET_UPSTREAM_CREDENTIAL = "set upstream credential", "An upstream credential was stored."
+    SIGN_IN = "sign in", "A person signed in."
+    SWITCH_LABS_OFF = "switch labs off", "People were kept from an account's private integrations."
+    SWITCH_LABS_ON = "switch labs on", "People were let at an account's private integrations again."
+    UNLINK_IDENTITY = "unlink identity", "A person's identities of the provider were forgotten."
+    VERIFY_UPSTREAM_CREDENTIAL = "verify upstream credential", "An upstream credential was tried."

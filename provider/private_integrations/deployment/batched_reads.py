@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from ..client import Client, Outage
 from ..connection import Connection
-from ..contract import AuditEntry, Integration, Principal, Problem, ServiceRules, TokenState
+from ..contract import AuditAction, AuditEntry, Integration, Principal, Problem, ServiceRules, TokenState
 from ..errors import NotAuthorized, NotFound
 from .holders import Holders
 from .identity import stack_of
@@ -103,13 +103,13 @@ class Deployment:
 
     def edits_of(self, integration_id: str) -> Sequence[AuditEntry]:
         """The latest edits of an integration, the last one first; none if the service keeps no such log."""
-        return self._audited(integration_id, "edit")
+        return self._audited(integration_id, AuditAction.EDIT)
 
     def adoption_of(self, integration_id: str) -> AuditEntry | None:
         """Return the latest adoption of an integration; None if there was none, or the service keeps no such log."""
-        return next(iter(self._audited(integration_id, "adopt")), None)
+        return next(iter(self._audited(integration_id, AuditAction.ADOPT)), None)
 
-    def _audited(self, integration_id: str, action: str) -> Sequence[AuditEntry]:
+    def _audited(self, integration_id: str, action: AuditAction) -> Sequence[AuditEntry]:
         try:
             return self.client.audit(integration=integration_id, action=action).entries
         except NotFound as error:

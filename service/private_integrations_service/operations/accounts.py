@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import Account, AccountRequest, Problem, Refused
+from private_integrations.contract import Account, AccountRequest, AuditAction, Problem, Refused
 
 from ..access.actors import Actor
 from ..storage import accounts as stored
@@ -63,7 +63,9 @@ def put(
     stored.add_account(write.connection, wanted, write.now)
     if wanted.kind == "sub_account":
         prepare_location(write.connection, wanted.id)
-    audit.record_account(write, account_id, actor=actor, action="add account", **wanted.model_dump(exclude={"id"}))
+    audit.record_account(
+        write, account_id, actor=actor, action=AuditAction.ADD_ACCOUNT, **wanted.model_dump(exclude={"id"})
+    )
     _tell_agency(write, "LocationCreate", wanted)
     return Known(wanted, created=True)
 
@@ -73,7 +75,7 @@ def _rename(write: Write, present: Account, wanted: Account, *, actor: Actor) ->
         return Refused(Problem.ACCOUNT_FIXED, f"{_described(present)}, and that never changes")
     if present.name != wanted.name:
         stored.rename_account(write.connection, present.id, wanted.name)
-        audit.record_account(write, present.id, actor=actor, action="rename account", name=wanted.name)
+        audit.record_account(write, present.id, actor=actor, action=AuditAction.RENAME_ACCOUNT, name=wanted.name)
         _tell_agency(write, "LocationUpdate", wanted)
     return Known(wanted, created=False)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import DataWebhook, DataWebhookRequest, Integration, Problem, Refused
+from private_integrations.contract import AuditAction, DataWebhook, DataWebhookRequest, Integration, Problem, Refused
 
 from ..access.actors import Actor
 from ..sealing import Sealer
@@ -68,7 +68,7 @@ def put(
             write,
             integration,
             actor=actor,
-            action="set data webhook",
+            action=AuditAction.SET_DATA_WEBHOOK,
             webhook=wanted.id,
             host=goal.host,
             events=request.events,

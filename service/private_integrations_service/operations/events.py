@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 
-from private_integrations.contract import EndReason, Integration, rfc3339
+from private_integrations.contract import EndReason, Event, Integration, rfc3339
 
 from ..access.actors import Actor
 from ..storage.engine import Write
@@ -13,7 +13,9 @@ from ..tokens.format import new_id
 from ..tokens.lifecycle import Token
 
 
-def announce(write: Write, event: str, *, account: str, integration: Integration | None = None, **data: object) -> bool:
+def announce(
+    write: Write, event: Event, *, account: str, integration: Integration | None = None, **data: object
+) -> bool:
     """Store an event for every service endpoint that is subscribed to it; whether there is one.
 
     `data` is JSON: names, numbers and fingerprints, never a token. Agency endpoints with `sub_accounts` get the
@@ -45,7 +47,7 @@ def tell_delivered(write: Write, integration: Integration, changed: Iterable[Tok
             superseded = [other for other in changed if other.superseded_by == token.generation]
             announce(
                 write,
-                "rotation.delivered",
+                Event.ROTATION_DELIVERED,
                 account=integration.account,
                 integration=integration,
                 actor=actor.name,
@@ -69,7 +71,7 @@ def tell_end(write: Write, integration: Integration, token: Token, *, because: E
     """Tell that a token opens nothing any more."""
     announce(
         write,
-        "token.retired",
+        Event.TOKEN_RETIRED,
         account=integration.account,
         integration=integration,
         actor=actor.name,

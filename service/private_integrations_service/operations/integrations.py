@@ -7,7 +7,9 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from private_integrations.contract import (
+    AuditAction,
     EndReason,
+    Event,
     Integration,
     IntegrationEdit,
     IntegrationRequest,
@@ -96,7 +98,7 @@ def declare(
         issued = stored_tokens.was_ever_issued(write.connection, existing.id)
         if issued or request.replaces != existing.id:
             return _taken(existing, issued=issued)
-        _remove(write, existing, actor=actor, action="replace")
+        _remove(write, existing, actor=actor, action=AuditAction.REPLACE)
     return _create(write, external_id, request, actor=actor)
 
 
@@ -141,8 +143,8 @@ def edit(
     _move_deadlines(write, old, new, actor=actor)
     data_events.withhold(write, new)
     changed = sorted(field for field in values if getattr(new, field) != getattr(old, field))
-    audit.record(write, new, actor=actor, action="edit", name=new.name, changed=changed, scopes=new.scopes)
-    _tell(write, new, "integration.edited", actor=actor, changed=changed, scopes=new.scopes)
+    audit.record(write, new, actor=actor, action=AuditAction.EDIT, name=new.name, changed=changed, scopes=new.scopes)
+    _tell(write, new, Event.INTEGRATION_EDITED, actor=actor, changed=changed, scopes=new.scopes)
     return new
 
 
@@ -154,7 +156,7 @@ def delete(write: Write, integration_id: str, claim: str | None, *, actor: Actor
         return integration
     if claim is not None and claim != integration.claim:
         return False
-    _remove(write, integration, actor=actor, action="delete")
+    _remove(write, integration, actor=actor, action=AuditAction.DELETE)
     return True
 
 
@@ -271,14 +273,14 @@ def _adopt(
         write,
         adopted,
         actor=actor,
-        action="adopt",
+        action=AuditAction.ADOPT,
         external_id=external_id,
         before=target.external_id,
         scopes=adopted.scopes,
     )
     fields = ("external_id", "name", "description", "scopes", "rotation")
     changed = sorted(field for field in fields if getattr(adopted, field) != getattr(target, field))
-    _tell(write, adopted, "integration.edited", actor=actor, changed=changed, scopes=adopted.scopes)
+    _tell(write, adopted, Event.INTEGRATION_EDITED, actor=actor, changed=changed, scopes=adopted.scopes)
     return Declared(adopted, created=False)
 
 
@@ -303,12 +305,12 @@ def _create(write: Write, external_id: str, request: IntegrationRequest, *, acto
         write,
         integration,
         actor=actor,
-        action="create",
+        action=AuditAction.CREATE,
         name=integration.name,
         external_id=external_id,
         scopes=integration.scopes,
     )
-    _tell(write, integration, "integration.created", actor=actor, scopes=integration.scopes)
+    _tell(write, integration, Event.INTEGRATION_CREATED, actor=actor, scopes=integration.scopes)
     return Declared(integration, created=True)
 
 
@@ -317,24 +319,24 @@ def _move_deadlines(write: Write, old: Integration, new: Integration, *, actor: 
     if not moved:
         return
     stored_tokens.save_tokens(write, moved)
-    told = told_until(write.connection, "token.retired")
+    told = told_until(write.connection, Event.TOKEN_RETIRED)
     for token in moved:
         # Whose time ran out since the job last looked, it tells of by itself.
         if token.expires_at is not None and token.expires_at <= told:
             tell_end(write, new, token, because=EndReason.OVERLAP_ENDED, actor=actor)
 
 
-def _remove(write: Write, integration: Integration, *, actor: Actor, action: str) -> None:
+def _remove(write: Write, integration: Integration, *, actor: Actor, action: AuditAction) -> None:
     stored_tokens.end_all(write, integration.id, EndReason.INTEGRATION_DELETED)
     integrations.mark_deleted(write.connection, integration.id, write.now)
     data_endpoints.remove_endpoints_of(write.connection, integration.id)
     audit.record(
         write, integration, actor=actor, action=action, name=integration.name, external_id=integration.external_id
     )
-    _tell(write, integration, "integration.deleted", actor=actor)
+    _tell(write, integration, Event.INTEGRATION_DELETED, actor=actor)
 
 
-def _tell(write: Write, integration: Integration, event: str, *, actor: Actor, **data: object) -> None:
+def _tell(write: Write, integration: Integration, event: Event, *, actor: Actor, **data: object) -> None:
     announce(write, event, account=integration.account, integration=integration, actor=actor.name, **data)
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import Key, KeyRequest, Problem, Refused
+from private_integrations.contract import AuditAction, Key, KeyRequest, Problem, Refused
 
 from ..access.actors import Actor
 from ..access.principals import ManagementKey
@@ -51,7 +51,13 @@ def make(write: Write, name: str, request: KeyRequest, *, actor: Actor) -> Made 
     )
     stored.add_key(write.connection, key)
     audit.record_service(
-        write, actor=actor, action="create key", key=key.id, name=name, role=key.role, accounts=request.accounts
+        write,
+        actor=actor,
+        action=AuditAction.CREATE_KEY,
+        key=key.id,
+        name=name,
+        role=key.role,
+        accounts=request.accounts,
     )
     return Made(_shown(key), created=True)
 
@@ -74,7 +80,7 @@ def revoke(write: Write, key_id: str, *, actor: Actor) -> Key | Refused:
             return Refused(Problem.KEY_LAST_ADMIN, f"{key.name} is the last admin key; make another one first")
         stored.mark_revoked(write.connection, key_id, write.now)
         person_changes.end(write, key_id, Change.KEY_REVOKED)
-        audit.record_service(write, actor=actor, action="revoke key", key=key.id, name=key.name)
+        audit.record_service(write, actor=actor, action=AuditAction.REVOKE_KEY, key=key.id, name=key.name)
         key = replace(key, revoked_at=write.now)
     return _shown(key)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from private_integrations.contract import EndReason, LeakReceipt, LeakReport
+from private_integrations.contract import AuditAction, EndReason, Event, LeakReceipt, LeakReport
 
 from ..access.actors import Actor
 from ..storage import audit, integrations
@@ -42,10 +42,10 @@ def end_leaked(write: Write, digests: Sequence[bytes], where: str, actor: Actor)
                 continue
             ended += 1
             about = {"generation": token.generation, "fingerprint": token.fingerprint, "where": where}
-            audit.record(write, integration, actor=actor, action="report leaked", **about)
+            audit.record(write, integration, actor=actor, action=AuditAction.REPORT_LEAKED, **about)
             announce(
                 write,
-                "token.leaked",
+                Event.TOKEN_LEAKED,
                 account=integration.account,
                 integration=integration,
                 actor=actor.name,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import Problem, Refused, digest_of
+from private_integrations.contract import AuditAction, Problem, Refused, digest_of
 
 from ..access.actors import Actor
 from ..access.people import Session, User
@@ -147,7 +147,7 @@ def _compared(
         throttle.forgive(write, made.counted)
         if better is not None and better != known:
             person_changes.rehash_password(write, present, better)
-        audit.record_service(write, actor=actor_of(present, browser), action="sign in")
+        audit.record_service(write, actor=actor_of(present, browser), action=AuditAction.SIGN_IN)
         return _signed_in(write, present, browser)
 
 
@@ -249,7 +249,7 @@ def sign_in_by_provider(engine: StorageEngine, claims: Claims, browser: Browser,
             user, ended = invited, _linked(write, invited, claims, browser)
         if user.disabled_at is not None:
             return _not_invited(claims)
-        audit.record_service(write, actor=actor_of(user, browser), action="sign in", provider=claims.issuer)
+        audit.record_service(write, actor=actor_of(user, browser), action=AuditAction.SIGN_IN, provider=claims.issuer)
         return _signed_in(write, user, browser, ended)
 
 
@@ -263,21 +263,21 @@ def sign_out(write: Write, session: Session) -> None:
 def end_session(write: Write, user: User, session_id: str, *, actor: Actor) -> None:
     """End one of a user's sessions; one that has ended is no error."""
     if stored.remove_session_with_id(write.connection, user.id, session_id):
-        audit.record_service(write, actor=actor, action="end session", session=session_id)
+        audit.record_service(write, actor=actor, action=AuditAction.END_SESSION, session=session_id)
 
 
 @ends_access
 def sign_out_everywhere(write: Write, user: User, *, actor: Actor) -> None:
     """End all sessions of a user, and the links that they made."""
     person_changes.end(write, user.id, Change.SIGNED_OUT_EVERYWHERE)
-    audit.record_service(write, actor=actor, action="end all sessions")
+    audit.record_service(write, actor=actor, action=AuditAction.END_ALL_SESSIONS)
 
 
 @ends_access
 def end_other_sessions(write: Write, session: Session, up_to: int, *, actor: Actor) -> None:
     """End all sessions of a user but this one, and the links that they made; the events up to this one are no news."""
     ended = person_changes.end(write, session.user.id, Change.OTHER_SESSIONS_ENDED, kept_session=session.digest)
-    audit.record_service(write, actor=actor, action="end other sessions", sessions=ended.sessions)
+    audit.record_service(write, actor=actor, action=AuditAction.END_OTHER_SESSIONS, sessions=ended.sessions)
     events.mark_noticed(write.connection, session.user.id, up_to)
 
 
@@ -352,7 +352,7 @@ def _counted_now(engine: StorageEngine, counted: tuple[throttle.Counted, ...], n
 
 def _with_new_password(write: Write, user: User, browser: Browser) -> SignedIn:
     throttle.forgive(write, throttle.of_strangers(user.email, browser.address)[:1])
-    audit.record_service(write, actor=actor_of(user, browser), action="choose password")
+    audit.record_service(write, actor=actor_of(user, browser), action=AuditAction.CHOOSE_PASSWORD)
     return _signed_in(write, user, browser)
 
 
@@ -379,7 +379,7 @@ def _linked(write: Write, user: User, claims: Claims, browser: Browser) -> Ended
     audit.record_service(
         write,
         actor=actor_of(user, browser),
-        action="link identity",
+        action=AuditAction.LINK_IDENTITY,
         issuer=claims.issuer,
         password_removed=ended.password,
         sessions_ended=ended.sessions,

@@ -8,6 +8,7 @@ from private_integrations.contract import (
     KEY_PREFIX,
     SEALING_KEY_PREFIX,
     Account,
+    AuditAction,
     Problem,
     Refused,
     Resealed,
@@ -73,7 +74,9 @@ def put(
     sealed = sealer.seal(credential, purpose=_PURPOSE, account=account_id)
     made = StoredCredential(account_id, sealed, write.now, actor.name, verification)
     stored.put_credential(write, made)
-    audit.record_account(write, account_id, actor=actor, action="set upstream credential", sealed_with=key_of(sealed))
+    audit.record_account(
+        write, account_id, actor=actor, action=AuditAction.SET_UPSTREAM_CREDENTIAL, sealed_with=key_of(sealed)
+    )
     return _shown(made, sealer)
 
 
@@ -84,7 +87,7 @@ def remove(write: Write, account_id: str, *, actor: Actor) -> bool | Refused:
         return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
     removed = stored.remove_credential(write, account_id)
     if removed:
-        audit.record_account(write, account_id, actor=actor, action="remove upstream credential")
+        audit.record_account(write, account_id, actor=actor, action=AuditAction.REMOVE_UPSTREAM_CREDENTIAL)
     return removed
 
 
@@ -107,7 +110,7 @@ def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
             write,
             found.account_id,
             actor=actor,
-            action="reseal upstream credential",
+            action=AuditAction.RESEAL_UPSTREAM_CREDENTIAL,
             before=key_of(found.sealed),
             sealed_with=sealer.first_key,
         )
@@ -153,7 +156,7 @@ def note_verification(
         write,
         opened.account.id,
         actor=actor,
-        action="verify upstream credential",
+        action=AuditAction.VERIFY_UPSTREAM_CREDENTIAL,
         outcome=verification.outcome,
         status=verification.status,
     )

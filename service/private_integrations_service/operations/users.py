@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from private_integrations.contract import (
     Account,
+    AuditAction,
     Invitation,
     MembershipEdit,
     Problem,
@@ -107,12 +108,12 @@ def invite(write: Write, email: str, request: UserRequest, *, actor: Actor, link
         for account, role in wanted.items():
             person_changes.save_place(write, user, Membership(account, role))
             audit.record_account(
-                write, account, actor=actor, action="invite user", user=user.id, email=user.email, role=role
+                write, account, actor=actor, action=AuditAction.INVITE_USER, user=user.id, email=user.email, role=role
             )
     elif not _is_repetition(write.connection, user, wanted):
         return Refused(Problem.USER_EXISTS, f"there is a user {user.email} already; nothing was changed")
     elif links:
-        audit.record_service(write, actor=actor, action="make sign-in link", user=user.id, email=user.email)
+        audit.record_service(write, actor=actor, action=AuditAction.MAKE_SIGN_IN_LINK, user=user.id, email=user.email)
     return _invitation(write, user, actor=actor, links=links)
 
 
@@ -134,7 +135,7 @@ def disable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
         return user
     if user.disabled_at is None:
         person_changes.disable(write, user)
-        audit.record_service(write, actor=actor, action="disable user", user=user.id, email=user.email)
+        audit.record_service(write, actor=actor, action=AuditAction.DISABLE_USER, user=user.id, email=user.email)
     return _report(write.connection, replace(user, disabled_at=user.disabled_at or write.now))
 
 
@@ -146,7 +147,7 @@ def enable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
         return user
     if user.disabled_at is not None:
         person_changes.enable(write, user)
-        audit.record_service(write, actor=actor, action="enable user", user=user.id, email=user.email)
+        audit.record_service(write, actor=actor, action=AuditAction.ENABLE_USER, user=user.id, email=user.email)
     return _report(write.connection, replace(user, disabled_at=None))
 
 
@@ -157,7 +158,7 @@ def forget_identities(write: Write, email: str, *, actor: Actor) -> UserReport |
     if isinstance(user, Refused):
         return user
     person_changes.forget_identities(write, user)
-    audit.record_service(write, actor=actor, action="unlink identity", user=user.id, email=user.email)
+    audit.record_service(write, actor=actor, action=AuditAction.UNLINK_IDENTITY, user=user.id, email=user.email)
     return _report(write.connection, user)
 
 
@@ -270,7 +271,7 @@ def invite_into(
         write,
         account_id,
         actor=actor,
-        action="invite user",
+        action=AuditAction.INVITE_USER,
         user=user.id,
         email=user.email,
         role=edit.role or "user",
@@ -330,7 +331,9 @@ def switch_labs(write: Write, account_id: str, *, on: bool, actor: Actor, editor
             stored.switch_on(write.connection, account_id)
         else:
             stored.switch_off(write.connection, account_id, write.now)
-        audit.record_account(write, account_id, actor=actor, action=f"switch labs {'on' if on else 'off'}")
+        audit.record_account(
+            write, account_id, actor=actor, action=AuditAction.SWITCH_LABS_ON if on else AuditAction.SWITCH_LABS_OFF
+        )
     return account
 
 
@@ -373,7 +376,7 @@ def _link(write: Write, user: User, *, actor: Actor, links: bool) -> Invitation 
     if user.disabled_at is not None:
         return Refused(Problem.USER_DISABLED, f"{user.email} is disabled; enable them first")
     if links:
-        audit.record_service(write, actor=actor, action="make sign-in link", user=user.id, email=user.email)
+        audit.record_service(write, actor=actor, action=AuditAction.MAKE_SIGN_IN_LINK, user=user.id, email=user.email)
     return _invitation(write, user, actor=actor, links=links)
 
 
@@ -402,7 +405,7 @@ def _save(write: Write, user: User, after: Membership, actor: Actor) -> Changed:
         write,
         after.account_id,
         actor=actor,
-        action="change role",
+        action=AuditAction.CHANGE_ROLE,
         user=user.id,
         email=user.email,
         role=after.role,
@@ -415,7 +418,9 @@ def _save(write: Write, user: User, after: Membership, actor: Actor) -> Changed:
 
 def _remove(write: Write, user: User, account_id: str, actor: Actor) -> None:
     if person_changes.remove_place(write, user, account_id):
-        audit.record_account(write, account_id, actor=actor, action="remove user", user=user.id, email=user.email)
+        audit.record_account(
+            write, account_id, actor=actor, action=AuditAction.REMOVE_USER, user=user.id, email=user.email
+        )
 
 
 def _report(connection: Connection, user: User) -> UserReport:

@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 
 from private_integrations.contract import (
     PING,
-    WEBHOOK_EVENTS,
     Account,
+    AuditAction,
+    Event,
     Problem,
     Refused,
     ReplayRequest,
@@ -42,7 +43,7 @@ from .webhook_secrets import has_secret, is_readable, seal
 MOST = 20
 """So many webhooks an account may have."""
 
-EVENTS: Mapping[Kind, Sequence[str]] = MappingProxyType({"service": WEBHOOK_EVENTS, "data": tuple(DATA_EVENTS)})
+EVENTS: Mapping[Kind, Sequence[str]] = MappingProxyType({"service": tuple(Event), "data": tuple(DATA_EVENTS)})
 """What webhooks of each kind may be subscribed to."""
 
 _EDITABLE = ("url", "description", "sub_accounts", "events", "disabled_at")
@@ -99,7 +100,7 @@ def make(
         sealed=seal(request.secret, sealer, endpoint_id, account.id),
     )
     stored.add_endpoint(write.connection, endpoint)
-    _record(write, endpoint, actor, "create webhook", host=goal.host, events=request.events)
+    _record(write, endpoint, actor, AuditAction.CREATE_WEBHOOK, host=goal.host, events=request.events)
     return Made(endpoint, created=True)
 
 
@@ -118,7 +119,15 @@ def edit(
     if new != old:
         stored.save_endpoint(write.connection, new)
         changed = sorted(name for name in _EDITABLE if getattr(new, name) != getattr(old, name))
-        _record(write, new, actor, "edit webhook", changed=changed, host=urlsplit(new.url).hostname, events=new.events)
+        _record(
+            write,
+            new,
+            actor,
+            AuditAction.EDIT_WEBHOOK,
+            changed=changed,
+            host=urlsplit(new.url).hostname,
+            events=new.events,
+        )
     if change.enabled is False and old.disabled_at is None:
         return disable(write, new, "disabled on request", actor=actor)
     return new
@@ -131,7 +140,7 @@ def delete(write: Write, endpoint_id: str, *, actor: Actor) -> bool | Refused:
     if isinstance(endpoint, Refused):
         return endpoint
     stored.remove_endpoint(write.connection, endpoint_id)
-    _record(write, endpoint, actor, "delete webhook")
+    _record(write, endpoint, actor, AuditAction.DELETE_WEBHOOK)
     return True
 
 
@@ -158,7 +167,7 @@ def rotate_secret(
         former_until=write.now + overlap if overlap else None,
     )
     stored.save_endpoint(write.connection, new)
-    _record(write, new, actor, "rotate webhook secret", overlap_seconds=request.overlap_seconds)
+    _record(write, new, actor, AuditAction.ROTATE_WEBHOOK_SECRET, overlap_seconds=request.overlap_seconds)
     return new
 
 
@@ -188,7 +197,7 @@ def replay(write: Write, endpoint_id: str, request: ReplayRequest, *, actor: Act
     count = outbox.replay(
         write.connection, endpoint_id, write.now, messages=request.messages, failed_since=request.failed_since
     )
-    _record(write, endpoint, actor, "replay webhook", messages=count)
+    _record(write, endpoint, actor, AuditAction.REPLAY_WEBHOOK, messages=count)
     return count
 
 
@@ -350,5 +359,5 @@ def _delivery(delivery: Delivery, attempts: list[WebhookAttempt]) -> WebhookDeli
     )
 
 
-def _record(write: Write, endpoint: Endpoint, actor: Actor, action: str, **detail: object) -> None:
+def _record(write: Write, endpoint: Endpoint, actor: Actor, action: AuditAction, **detail: object) -> None:
     audit.record_account(write, endpoint.account_id, actor=actor, action=action, webhook=endpoint.id, **detail)

@@ -174,19 +174,21 @@ def test_the_end_reasons_of_an_older_release_are_named():
     with older.connect() as connection:
         upgrade(connection, "0015")
         connection.exec_driver_sql("INSERT INTO accounts (id, name, kind, created_at) VALUES ('a', 'A', 'agency', 0)")
-        connection.exec_driver_sql(
-            "INSERT INTO integrations (id, account_id, external_id, name, description, scopes, claim, version,"
-            " last_generation, created_at, updated_at) VALUES ('i', 'a', 'e', 'n', '', '[]', 'c', 1, 9, 0, 0)"
-        )
         for number, sentence in enumerate(sentences, start=1):
             connection.exec_driver_sql(
-                "INSERT INTO tokens (id, integration_id, generation, role, issuer, run, attempt, digest, hash_version,"
+                "INSERT INTO integrations (id, account_id, external_id, name, description, scopes, claim, version,"
+                " last_generation, created_at, updated_at) VALUES (?, 'a', ?, 'n', '', '[]', 'c', 1, 1, 0, 0)",
+                (f"int_{number}", f"external {number}"),
+            )
+            connection.exec_driver_sql(
+                "INSERT INTO tokens (integration_id, generation, role, issuer, run, attempt, digest, hash_version,"
                 " overlap_seconds, issued_at, delivered_at, ended_at, ended_because)"
-                " VALUES (?, 'i', ?, 'current', 'i', 'r', 1, ?, 1, 0, 0, 0, ?, ?)",
-                (number, number, bytes([number]) * 32, None if sentence is None else 5, sentence),
+                " VALUES (?, 1, 'current', 'i', 'r', 1, ?, 1, 0, 0, 0, ?, ?)",
+                (f"int_{number}", bytes([number]) * 32, None if sentence is None else 5, sentence),
             )
         upgrade(connection)
-        tokens = tokens_of(connection, ["i"])["i"]
+        found = tokens_of(connection, [f"int_{number}" for number in range(1, len(sentences) + 1)])
+        tokens = sorted((token for each in found.values() for token in each), key=lambda token: token.id)
     older.dispose()
     assert [token.ended_because for token in tokens] == [*sentences[:-2], "expired on request", None]
     assert [token.end_reason for token in tokens[: len(EndReason)]] == list(EndReason)

@@ -46,6 +46,7 @@ def upgrade() -> None:
     names = sa.bindparam("names", value=[*_REASONS.values(), "inactive"], expanding=True)
     connection.execute(
         sa.text(
-            "UPDATE tokens SET end_detail = end_reason, end_reason = 'expired-on-request' WHERE end_reason NOT IN :names"
+            "UPDATE tokens SET end_detail = end_reason, end_reason = 'expired-on-request'"
+            " WHERE end_reason NOT IN :names"
         ).bindparams(names)
     )
