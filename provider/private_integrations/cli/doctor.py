@@ -105,8 +105,8 @@ def _account(principal: Principal, account: str | None) -> Check:
         return Check(
             "account", "failed", f"there is no account {account} that this key reaches; it reaches {reached}{more}"
         )
-    holds = "agency scopes" if found.kind == "agency" else "location scopes"
-    return Check("account", "ok", f"{found.id} ({found.name}), {found.kind.replace('_', '-')}: its tokens hold {holds}")
+    holds = f"{found.kind.platform_name} scopes"
+    return Check("account", "ok", f"{found.id} ({found.name}), {found.kind.noun}: its tokens hold {holds}")
 
 
 def _stack(client: Client, under: str) -> Iterator[Check]:

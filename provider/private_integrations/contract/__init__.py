@@ -4,6 +4,7 @@ Field names are snake_case, instants RFC 3339 in UTC, durations whole seconds na
 Answers may gain fields; readers ignore what they don't know. Requests refuse unknown fields.
 """
 
+from .account_classes import AccountClass
 from .accounts import (
     LONGEST_INACTIVITY,
     SHORTEST_INACTIVITY,
@@ -138,6 +139,7 @@ __all__ = [
     "TOKEN_PATTERN",
     "WEBHOOK_SECRET_PREFIX",
     "Account",
+    "AccountClass",
     "AccountId",
     "AccountList",
     "AccountRequest",

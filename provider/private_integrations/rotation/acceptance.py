@@ -7,11 +7,9 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from ..contract import Problem, Refused, Role, instant_text
+from ..contract import AccountClass, Problem, Refused, Role, instant_text
 from .durations import format_duration
 from .policy import Policy
-
-_KIND_NAMES = {"agency": "agencies", "sub_account": "sub-accounts"}
 
 
 class LiveToken(Protocol):
@@ -52,7 +50,7 @@ def refuse_writing(role: Role, key_name: str) -> str | None:
     return f"management key {key_name} is a viewer's and may only read" if role == "viewer" else None
 
 
-def refuse_scope(scope: str, held_by: Collection[str], *, oauth_only: bool, account_kind: str) -> str | None:
+def refuse_scope(scope: str, held_by: Collection[str], *, oauth_only: bool, account_kind: AccountClass) -> str | None:
     """Say why an integration of an account of this kind can't hold a scope that exists, or None.
 
     `held_by` are the kinds of accounts that may hold it; none where that is undocumented, and then all may.
@@ -60,8 +58,8 @@ def refuse_scope(scope: str, held_by: Collection[str], *, oauth_only: bool, acco
     if oauth_only:
         return f"scope {scope} is for OAuth apps only; no private integration can hold it"
     if held_by and account_kind not in held_by:
-        others = " and ".join(sorted(_KIND_NAMES[kind] for kind in held_by))
-        return f"scope {scope} is for {others} only, not for {_KIND_NAMES[account_kind]}"
+        others = " and ".join(sorted(AccountClass.plural(kind) for kind in held_by))
+        return f"scope {scope} is for {others} only, not for {account_kind.many}"
     return None
 
 

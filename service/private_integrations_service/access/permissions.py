@@ -85,7 +85,7 @@ def admission(
 
 def grantable(memberships: Sequence[Membership], account: Account) -> frozenset[Permission]:
     """The permissions in an account that a person may give and take: an admin those that they hold themselves."""
-    if account.kind == "agency":
+    if account.kind.has_sub_accounts:
         place = _admin_of(memberships, account.id)
         return place.held if place else frozenset()
     above, place = _admin_of(memberships, account.agency_id), _admin_of(memberships, account.id)
@@ -103,7 +103,7 @@ def administers(memberships: Sequence[Membership], account: Account) -> bool:
 
 def permissions_of(account: Account) -> frozenset[Permission]:
     """The permissions that there are in an account."""
-    return frozenset({"own", "sub_accounts"} if account.kind == "agency" else {"own"})
+    return frozenset({"own", "sub_accounts"} if account.kind.has_sub_accounts else {"own"})
 
 
 def refuse_change(

@@ -129,7 +129,7 @@ def refuse_scope(endpoint: Endpoint, grant: Grant) -> Refusal | None:
         challenge = 'Bearer error="insufficient_scope"'
         if not endpoint.account_kinds:
             return Refusal(401, "endpoint-closed", _NO_SUCH_SCOPE, challenge=challenge)
-        mismatch = endpoint.path == "/users/" and grant.account_kind == "agency"
+        mismatch = endpoint.path == "/users/" and grant.account_kind.has_sub_accounts
         text = "Token's user type mismatch!" if mismatch else _NO_SUCH_SCOPE
         # There are two kinds: an endpoint that refuses one accepts the other alone.
         about = {"requiredClass": next(iter(endpoint.account_kinds))}
@@ -147,7 +147,7 @@ def refuse_scope(endpoint: Endpoint, grant: Grant) -> Refusal | None:
 
 def accounts_to_look_up(grant: Grant, named: Iterable[Named]) -> set[str]:
     """List the locations whose agency must be looked up: those that an agency's token names beside its agency."""
-    if grant.account_kind != "agency":
+    if not grant.account_kind.has_sub_accounts:
         return set()
     return {each.value for each in named if each.kind in _LOCATIONS and each.value != grant.account_id}
 
@@ -180,7 +180,7 @@ def _reaches(grant: Grant, named: Named, agencies: Mapping[str, str | None]) -> 
         return False
     if named.value == grant.account_id:
         return True
-    if grant.account_kind == "agency":
+    if grant.account_kind.has_sub_accounts:
         return named.kind in _LOCATIONS and agencies.get(named.value) == grant.account_id
     return named.kind is Names.COMPANY and named.value == grant.agency_id
 

@@ -58,10 +58,10 @@ def put(
         return _rename(write, present, wanted, actor=actor)
     if wanted.agency_id is not None:
         agency = stored.account_by_id(write.connection, wanted.agency_id)
-        if agency is None or agency.kind != "agency":
+        if agency is None or not agency.kind.has_sub_accounts:
             return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no agency {wanted.agency_id}")
     stored.add_account(write.connection, wanted, write.now)
-    if wanted.kind == "sub_account":
+    if wanted.kind.belongs_to_agency:
         prepare_location(write.connection, wanted.id)
     audit.record_account(
         write, account_id, actor=actor, action=AuditAction.ADD_ACCOUNT, **wanted.model_dump(exclude={"id"})

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from private_integrations.contract import (
+    AccountClass,
     AuditAction,
     EndReason,
     Event,
@@ -45,7 +46,9 @@ class Rules:
     catalogue: Catalogue
     settings: Settings
 
-    def refuse(self, account_kind: str, scopes: Sequence[str], rotation: RotationPolicy | None) -> Refused | None:
+    def refuse(
+        self, account_kind: AccountClass, scopes: Sequence[str], rotation: RotationPolicy | None
+    ) -> Refused | None:
         """Why an integration like this can't be, or None."""
         for scope in scopes:
             refusal = self.catalogue.refuse_scope(scope, account_kind)

@@ -176,7 +176,7 @@ def place(write: Write, email: str, account_id: str, edit: MembershipEdit, *, ac
         return user
     if account is None or not actor.reaches(account_id):
         return _no_account(account_id)
-    if edit.sub_accounts not in (None, "default") and account.kind != "agency":
+    if edit.sub_accounts not in (None, "default") and not account.kind.has_sub_accounts:
         return Refused(Problem.PERMISSION_NOT_THERE, f"{account_id} is no agency: it has no sub-accounts to permit")
     saved = _save(write, user, changed(place_in(write.connection, user, account_id), account_id, edit), actor)
     return _report(write.connection, replace(user, has_password=user.has_password and not saved.password_ended))

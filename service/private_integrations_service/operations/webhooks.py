@@ -270,7 +270,7 @@ def _refuse_events(kind: Kind, events: Sequence[str] | None) -> Refused | None:
 
 
 def _refuse_sub_accounts(connection: Connection, account: Account, actor: Actor) -> Refused | None:
-    if account.kind != "agency":
+    if not account.kind.has_sub_accounts:
         return Refused(Problem.WEBHOOK_NOT_AGENCY, f"{account.id} is no agency and has no sub-accounts")
     below = [found.id for found in accounts.list_accounts(connection) if found.agency_id == account.id]
     if all(actor.reaches(found) for found in below):
