@@ -35,12 +35,12 @@ from .keys import (
     KeyList,
     KeyRequest,
     Principal,
-    Role,
     new_management_key,
     new_sealing_key,
 )
 from .outcomes import LOST_WITHOUT_ROTATION, AuditAction, EndReason, Event, Problem, Refused
 from .problems import PROBLEM_PREFIX, ProblemDocument
+from .roles import MembershipRole, Role
 from .rules import ScopeRule, ServiceRules
 from .tokens import (
     MAX_LEAKED,
@@ -185,6 +185,7 @@ __all__ = [
     "LeakReport",
     "MembershipEdit",
     "MembershipRequest",
+    "MembershipRole",
     "Name",
     "Outcome",
     "Period",

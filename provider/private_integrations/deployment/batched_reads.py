@@ -94,7 +94,7 @@ class Deployment:
     def refuse_deletion(self, integration_id: str, account: str | None) -> None:
         """Raise where a deletion of this integration would fail: no answer, a wrong key, or one without the right."""
         key = self.principal()
-        if key.role not in ("admin", "deployer"):
+        if not key.role.may_write:
             raise NotAuthorized(
                 f"management key {key.name} is a {key.role}'s and can't delete {integration_id}; nothing was deleted"
             )

@@ -45,9 +45,9 @@ LiveTokenT = TypeVar("LiveTokenT", bound=LiveToken)
 
 def refuse_writing(role: Role, key_name: str) -> str | None:
     """Say why a key with this role may change nothing, or None."""
-    if role == "introspector":
+    if role == Role.INTROSPECTOR:
         return f"management key {key_name} is an introspector's and may only introspect"
-    return f"management key {key_name} is a viewer's and may only read" if role == "viewer" else None
+    return f"management key {key_name} is a viewer's and may only read" if role == Role.VIEWER else None
 
 
 def refuse_scope(scope: str, held_by: Collection[str], *, oauth_only: bool, account_kind: AccountClass) -> str | None:

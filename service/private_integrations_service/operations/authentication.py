@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import KEY_PREFIX, Problem, Refused, digest_of
+from private_integrations.contract import KEY_PREFIX, Problem, Refused, Role, digest_of
 from private_integrations.rotation.acceptance import refuse_writing
 
 from ..access.actors import Actor
@@ -38,14 +38,14 @@ def actor_of(key: ManagementKey, address: str, agent: str) -> Actor:
 def refuse_method(key: ManagementKey, method: str) -> Refused | None:
     """Why the key's role forbids this method, or None: a viewer only reads, an introspector does not even that."""
     refusal = refuse_writing(key.role, key.name)
-    if refusal is None or (key.role == "viewer" and method in _READING):
+    if refusal is None or (key.role == Role.VIEWER and method in _READING):
         return None
     return Refused(Problem.KEY_NOT_ALLOWED, refusal)
 
 
 def refuse_administration(key: ManagementKey, of: str) -> Refused | None:
     """Why this key may not manage these things, such as `keys`, or None: only an admin's may."""
-    if key.role == "admin":
+    if key.role == Role.ADMIN:
         return None
     return Refused(
         Problem.KEY_NOT_ALLOWED, f"management key {key.name} is a {key.role}'s; only an admin's manages {of}"

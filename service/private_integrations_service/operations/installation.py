@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import Account, AccountClass, digest_of, new_management_key
+from private_integrations.contract import Account, AccountClass, Role, digest_of, new_management_key
 
 from ..access.principals import ManagementKey
 from ..storage import accounts, keys
@@ -51,7 +51,7 @@ def install(
     if keys.has_any_key(write.connection):
         return None
     key = new_management_key()
-    admin = ManagementKey(new_id("key_"), "admin", "admin", digest_of(key), accounts=None, created_at=write.now)
+    admin = ManagementKey(new_id("key_"), "admin", Role.ADMIN, digest_of(key), accounts=None, created_at=write.now)
     keys.add_key(write.connection, admin)
     account = _demo_account(write, prepare_location) if demo else None
     if account is not None:

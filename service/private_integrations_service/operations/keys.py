@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import AuditAction, Key, KeyRequest, Problem, Refused
+from private_integrations.contract import AuditAction, Key, KeyRequest, Problem, Refused, Role
 
 from ..access.actors import Actor
 from ..access.principals import ManagementKey
@@ -76,7 +76,7 @@ def revoke(write: Write, key_id: str, *, actor: Actor) -> Key | Refused:
     if key is None:
         return Refused(Problem.KEY_NOT_FOUND, f"there is no management key {key_id}")
     if key.is_live(write.now):
-        if not any(other.role == "admin" and other.is_live(write.now) for other in every if other is not key):
+        if not any(other.role == Role.ADMIN and other.is_live(write.now) for other in every if other is not key):
             return Refused(Problem.KEY_LAST_ADMIN, f"{key.name} is the last admin key; make another one first")
         stored.mark_revoked(write.connection, key_id, write.now)
         person_changes.end(write, key_id, Change.KEY_REVOKED)

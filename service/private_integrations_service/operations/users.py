@@ -11,6 +11,7 @@ from private_integrations.contract import (
     AuditAction,
     Invitation,
     MembershipEdit,
+    MembershipRole,
     Problem,
     Refused,
     UserPlace,
@@ -196,7 +197,7 @@ def displace(write: Write, email: str, account_id: str, *, actor: Actor) -> User
 
 def changed(before: Membership | None, account_id: str, edit: MembershipEdit) -> Membership:
     """A place as an edit leaves it."""
-    kept = before or Membership(account_id, edit.role or "user")
+    kept = before or Membership(account_id, edit.role or MembershipRole.USER)
     return Membership(
         account_id,
         edit.role or kept.role,
@@ -274,7 +275,7 @@ def invite_into(
         action=AuditAction.INVITE_USER,
         user=user.id,
         email=user.email,
-        role=edit.role or "user",
+        role=edit.role or MembershipRole.USER,
         **({"password": "ended"} if saved is not None and saved.password_ended else {}),
     )
     return _invitation(write, user, actor=actor, links=links and needs_link)
@@ -367,7 +368,7 @@ def _administered(connection: Connection, account_id: str, editor: User) -> Acco
     return Refused(Problem.PERMISSION_NOT_YOURS, "only an admin with every permission of the account does this")
 
 
-def _is_repetition(connection: Connection, user: User, wanted: dict[str, permissions.MembershipRole]) -> bool:
+def _is_repetition(connection: Connection, user: User, wanted: dict[str, MembershipRole]) -> bool:
     held = {place.account_id: place.role for place in stored.memberships_of(connection, user.id)}
     return held == wanted and not user.has_password and user.disabled_at is None
 

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import AccountClass
+from private_integrations.contract import AccountClass, MembershipRole
 
 from ..access.people import User
 from ..access.permissions import Membership
@@ -117,7 +117,7 @@ def _person(user: User, places: Sequence[Membership], kinds: Mapping[str, Accoun
     return Person(
         user=user,
         in_agency=any(kinds[place.account_id].has_sub_accounts for place in places),
-        is_admin=any(place.role == "admin" for place in places),
+        is_admin=any(place.role == MembershipRole.ADMIN for place in places),
         locations=tuple(sorted(place.account_id for place in places if kinds[place.account_id].belongs_to_agency)),
     )
 
