@@ -40,6 +40,7 @@ from .keys import (
 )
 from .outcomes import LOST_WITHOUT_ROTATION, AuditAction, EndReason, Event, Problem, Refused
 from .problems import PROBLEM_PREFIX, ProblemDocument
+from .reasons import Reason
 from .roles import MembershipRole, Role
 from .rules import ScopeRule, ServiceRules
 from .tokens import (
@@ -194,6 +195,7 @@ __all__ = [
     "Principal",
     "Problem",
     "ProblemDocument",
+    "Reason",
     "RefusalActivity",
     "Refused",
     "ReplayRequest",

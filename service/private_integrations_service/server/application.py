@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from private_integrations.contract import API, Problem, Refused
+from private_integrations.contract import API, Problem, Reason, Refused
 
 from ..access.security_log import SecurityLog, sink_of
 from ..authorizer import Authorizer
@@ -226,7 +226,7 @@ async def _refuse_malformed(scope: Scope, receive: Receive, send: Send, fault: s
         response.raw_headers.append(_CLOSE)
         await response(scope, receive, send)
     else:
-        reply = Refusal(400, "request-malformed", fault, {"error": "Bad Request"}).reply()
+        reply = Refusal(400, Reason.REQUEST_MALFORMED, fault, {"error": "Bad Request"}).reply()
         await send_reply(send, replace(reply, headers=(*reply.headers, _CLOSE)))
 
 

@@ -1,8 +1,9 @@
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 
-from private_integrations.contract import PROBLEM_PREFIX, EndReason, Problem, ProblemDocument, Secret
+from private_integrations.contract import PROBLEM_PREFIX, AuditAction, EndReason, Problem, ProblemDocument, Secret
 
 
 @pytest.mark.parametrize("problem", Problem)
@@ -45,3 +46,15 @@ def test_every_end_reason_has_a_sentence(reason):
     assert reason == reason.value == reason.lower()
     assert ("90 days" in reason.in_words("90 days")) == (reason is EndReason.INACTIVE)
     assert "{" not in reason.in_words("90 days")
+
+
+def test_the_page_has_every_name():
+    """The tables of docs/outcomes.md say what the enums say, in their order."""
+    page = (Path(__file__).parents[3] / "docs" / "outcomes.md").read_text()
+
+    def rows(head):
+        return page.partition(head)[2].partition("\n|---")[2].partition("\n")[2].partition("\n\n")[0].splitlines()
+
+    assert rows("## Problems") == [f"| `{each}` | {each.status} | {each.meaning} |" for each in Problem]
+    assert rows("## End reasons") == [f"| `{each}` | {each.in_words('90 days')} |" for each in EndReason]
+    assert rows("## Audit actions") == [f"| `{each}` | {each.meaning} |" for each in AuditAction]
