@@ -86,12 +86,12 @@ class Desk:
     def token(self, integration: str, *, overlap: timedelta = timedelta(days=7)) -> str:
         """Rotate: issue the next generation; answers the token."""
         self._runs += 1
-        with self.database.write() as write:
-            last = self._read(write.connection, integration).last_generation
-            request = GenerationRequest(
-                issuer="test", run=f"run{self._runs}", attempt=1, holding=last, overlap_seconds=overlap.total_seconds()
-            )
-            issued = generations.issue(write, integration, last + 1, request, 3, actor=Actor("test"))
+        with self.database.read() as connection:
+            last = self._read(connection, integration).last_generation
+        request = GenerationRequest(
+            issuer="test", run=f"run{self._runs}", attempt=1, holding=last, overlap_seconds=overlap.total_seconds()
+        )
+        issued = generations.issue(self.database, integration, last + 1, request, 3, actor=Actor("test"))
         return issued.token
 
     def token_with(self, *scopes: str, account: str | None = None) -> str:
@@ -116,7 +116,7 @@ class Desk:
         """Role and deadline of each generation."""
         with self.database.read() as connection:
             found = self._read(connection, integration)
-            (state,) = generations.token_states.step(connection, [found], max(self.clock(), self.database.high_water))
+            (state,) = generations.token_states.step(connection, [found], self.database.now())
         return {secret.generation: (secret.role, secret.expires_at) for secret in state.secrets}
 
     def _read(self, connection: Any, integration: str) -> Integration:
@@ -220,7 +220,7 @@ def fresh_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with a new database: copied for each test, since migrating takes longer than most tests."""
     folder = tmp_path_factory.mktemp("fresh") / "data"
     accounts = Accounts()
-    database = open_database(folder, clock)
+    database = open_database(folder, Clock())
     with database.write() as write:
         for agency in (accounts.agency, accounts.other_agency):
             add_account(write.connection, Account(id=agency, name="Agency", kind="agency"), NOON)
@@ -237,7 +237,7 @@ def fresh_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def database(tmp_path: Path, fresh_folder: Path) -> Iterator[SQLiteEngine]:
+def database(tmp_path: Path, fresh_folder: Path, clock: Clock) -> Iterator[SQLiteEngine]:
     """A new database in a file, with the accounts."""
     opened = open_database(Path(shutil.copytree(fresh_folder, tmp_path / "data")), clock)
     yield opened

@@ -93,7 +93,7 @@ def test_nobody_gives_what_they_have_not():
 @pytest.fixture
 def app(database, catalogue, clock):
     """The pages over a fresh database."""
-    return pages_over(database, catalogue, Settings(), clock)
+    return pages_over(database, catalogue, Settings())
 
 
 @pytest.fixture

@@ -397,11 +397,11 @@ def test_a_clock_set_back_over_a_restart_revives_nothing(
 
 def test_refusing_an_expired_token_is_stored_once(api, contacts, clock, database, expired):
     """A fleet with a dead token costs one write, not one for each request."""
-    stored = database.high_water
+    stored = database._clock.stored
     clock.move(hours=1)
     for _ in range(3):
         api.ask("GET", contacts, token=expired)
-    assert database.high_water == stored
+    assert database._clock.stored == stored
 
 
 @pytest.fixture
@@ -423,7 +423,7 @@ def reader(database):
 
 def test_memory_for_tokens_is_bounded(database, reader, clock, used):
     """Live tokens are remembered, never more of them than the limit."""
-    grants = LiveGrants(reader, database.revision, 2)
+    grants = LiveGrants(reader, database.epoch, 2)
     for digest in used * 2:
         assert grants.find(digest, clock()).is_live(clock())
         assert 1 <= len(grants) <= 2
@@ -431,7 +431,7 @@ def test_memory_for_tokens_is_bounded(database, reader, clock, used):
 
 def test_only_live_and_delivered_tokens_are_remembered(database, reader, clock, desk, reading):
     """Neither an unknown token nor a pending, ended or expired one takes up memory."""
-    grants = LiveGrants(reader, database.revision, 2)
+    grants = LiveGrants(reader, database.epoch, 2)
     pending = digest_of(desk.token(reading))
     assert not grants.find(pending, clock()).delivered
     assert grants.find(digest_of(NEVER_ISSUED), clock()) is None
@@ -443,17 +443,17 @@ def test_only_live_and_delivered_tokens_are_remembered(database, reader, clock, 
 
 def test_an_expired_token_is_not_remembered(database, reader, clock, expired):
     """Past its deadline a token is read anew for every refusal."""
-    grants = LiveGrants(reader, database.revision, 2)
+    grants = LiveGrants(reader, database.epoch, 2)
     assert not grants.find(digest_of(expired), clock()).is_live(clock())
     assert len(grants) == 0
 
 
 def test_nothing_is_remembered_while_a_change_commits(database, reader, clock, used):
     """While the generation word is odd every request asks the database; what was kept before is gone after."""
-    grants = LiveGrants(reader, database.revision, 10)
+    grants = LiveGrants(reader, database.epoch, 10)
     kept = grants.find(used[0], clock())
     assert grants.find(used[0], clock()) is kept
-    with database.revision.changing():
+    with database.epoch.changing():
         read = grants.find(used[0], clock())
         assert read == kept
         assert read is not kept
@@ -470,10 +470,10 @@ def test_what_was_read_before_a_change_is_not_kept(database, reader, clock, used
 
         def read(self, digest):
             grant = reader.read(digest)
-            with database.revision.changing():
+            with database.epoch.changing():
                 return grant
 
-    grants = LiveGrants(Interrupted(), database.revision, 10)
+    grants = LiveGrants(Interrupted(), database.epoch, 10)
     assert grants.find(used[0], clock()) is not None
     assert len(grants) == 0
 

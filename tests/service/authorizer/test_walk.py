@@ -128,7 +128,9 @@ async def _reached(scope, _, send):
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory, fresh_folder, catalogue, accounts):
     """The walk's database has tokens that no integration could be given, such as those of a scope for OAuth apps."""
-    database = open_database(Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("walk") / "data")))
+    database = open_database(
+        Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("walk") / "data")), lambda: NOON
+    )
     homes = {"agency": accounts.agency, "location": accounts.location}
     tokens = {
         (token_class, scope): f"pit-{number:08x}-0000-4000-8000-000000000000".encode()

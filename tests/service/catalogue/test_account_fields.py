@@ -96,8 +96,10 @@ def homes(accounts):
 @pytest.fixture(scope="module")
 def database(tmp_path_factory, fresh_folder, homes, accounts):
     """A database with a token of each class that holds every scope."""
-    opened = open_database(Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("fields") / "data")))
-    with opened.write(NOON) as write:
+    opened = open_database(
+        Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("fields") / "data")), lambda: NOON
+    )
+    with opened.write() as write:
         for token_class, account in (("location", accounts.location), ("agency", accounts.agency)):
             store(write.connection, account, token_class, homes[token_class].token.decode())
     yield opened

@@ -25,6 +25,7 @@ from private_integrations_service.access.security_log import NUMBERS, SecurityLo
 from private_integrations_service.operations import users
 from private_integrations_service.operations.identity_provider import verified_claims
 from private_integrations_service.operations.passwords import Passwords
+from private_integrations_service.server.clock import utc_now
 from private_integrations_service.settings import IdentityProvider, Settings
 from private_integrations_service.storage import tables
 
@@ -46,10 +47,16 @@ def provider():
 
 
 def pages_with(database, catalogue, issuer, **settings):
-    """The pages as they are with a provider; its clock is the real one, and so is ours."""
+    """The pages as they are with a provider; its clock is the real one, and so is the database's."""
     made = IdentityProvider(issuer, "our-client", SECRET)
     settings = Settings(public_url=PUBLIC, identity_provider=made, **settings)
-    return pages_over(database, catalogue, settings, lambda: datetime.now(UTC))
+    return pages_over(database, catalogue, settings)
+
+
+@pytest.fixture
+def clock():
+    """The real clock, as the provider's is."""
+    return utc_now
 
 
 @pytest.fixture
@@ -524,7 +531,7 @@ def test_with_passwords_off_none_is_taken(database, catalogue, provider, account
 def test_without_a_provider_there_is_no_such_page(database, catalogue, clock, accounts):
     """And nothing of it on the sign-in page."""
     invited(database, clock(), ADA["email"], **{accounts.location: "admin"})
-    app = pages_over(database, catalogue, Settings(), clock)
+    app = pages_over(database, catalogue, Settings())
     assert START not in Guest(app).get("/settings/sign-in").text
     assert Guest(app).get(START).status == 404
     assert Guest(app).get(f"{START}/back?code=x&state=y").status == 404

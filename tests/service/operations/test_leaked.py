@@ -27,11 +27,11 @@ REPORTER = Actor("leak report", address="192.0.2.7", agent="scanner/1")
 
 
 @pytest.fixture
-def report(database, clock):
+def report(database):
     """Report these tokens to the operation."""
 
     def reported(*tokens, where=""):
-        return leaks.report(database, LeakReport(tokens=list(tokens), where=where), clock(), actor=REPORTER)
+        return leaks.report(database, LeakReport(tokens=list(tokens), where=where), actor=REPORTER)
 
     return reported
 
@@ -131,9 +131,9 @@ def test_what_is_dead_or_unknown_is_no_error_and_no_trace(api, desk, clock, data
         clock.move(days=8)
         report(token)
     reported = {"unknown": UNKNOWN, "malformed": "not a token"}.get(how, token)
-    word, rows = database.revision.word, audited(database)
+    epoch, rows = database.epoch.value, audited(database)
     assert report(reported) == LeakReceipt(received=1, ended=0)
-    assert (database.revision.word, audited(database)) == (word, rows)
+    assert (database.epoch.value, audited(database)) == (epoch, rows)
 
 
 def test_what_was_answered_survives_a_clock_set_back(api, desk, clock, database, report):

@@ -146,7 +146,7 @@ def test_no_password_takes_long_to_examine(password):
 
 def test_a_password_is_hashed_by_argon2id_with_the_parameters_of_the_rfc(database, catalogue, clock):
     """64 MiB, three passes, four lanes, a salt of its own: as the pages have it when nothing else is said."""
-    hashes = pages_over(database, catalogue, Settings(), clock).state.parts.passwords
+    hashes = pages_over(database, catalogue, Settings()).state.parts.passwords
     with hashes.turn() as turn:
         first, second = turn.hash(PASSWORD), turn.hash(PASSWORD)
         assert first.startswith("$argon2id$v=19$m=65536,t=3,p=4$")

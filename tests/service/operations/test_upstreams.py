@@ -80,9 +80,9 @@ def test_a_change_holds_at_the_next_question(database, clock, sealer, credential
 
 
 def test_nothing_is_kept_while_a_change_commits(database, clock, sealer, credentials, accounts):
-    """What is read while the word is odd may be the old state: it is answered, and asked for again afterwards."""
+    """What is read while the epoch is odd may be the old state: it is answered, and asked for again afterwards."""
     put(database, clock, sealer, accounts.location, "first")
-    with database.revision.changing():
+    with database.epoch.changing():
         assert credentials.of(accounts.location) == "first"
         upstreams.put(database, accounts.location, "second", sealer, actor=ANNA)
         assert credentials.of(accounts.location) == "second"

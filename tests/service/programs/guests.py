@@ -133,14 +133,14 @@ async def _ask(app: Any, scope: dict[str, Any], content: bytes) -> Shown:
     return Shown(received[0]["status"], dict(headers), body.decode(), cookies)
 
 
-def pages_over(database: SQLiteEngine, catalogue: Catalogue, settings: Settings, clock: Any) -> Any:
+def pages_over(database: SQLiteEngine, catalogue: Catalogue, settings: Settings) -> Any:
     """The settings pages over a database, with an empty activity beside it."""
     return settings_pages(database, catalogue, settings, Activity(database.folder, "test"))
 
 
 def cheap_pages(database: SQLiteEngine, catalogue: Catalogue, clock: Any, settings: Settings | None = None) -> Any:
     """Pages whose passwords are hashed cheaply."""
-    made = pages_over(database, catalogue, settings or Settings(), clock)
+    made = pages_over(database, catalogue, settings or Settings())
     made.state.parts = replace(made.state.parts, passwords=Passwords(CHEAP))
     return made
 

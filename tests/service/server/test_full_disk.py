@@ -134,19 +134,19 @@ def start(disk: Disk) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(disk.serve, capture_output=True, text=True, timeout=20, check=False)
 
 
-def ballast(folder: Path) -> tuple[int, int] | None:
-    """Size and mode of the ballast, if it is there."""
-    file = folder / "ballast"
+def reserved_space(folder: Path) -> tuple[int, int] | None:
+    """Size and mode of the reserved space, if it is there."""
+    file = folder / "reserved-space"
     return (file.stat().st_size, stat.S_IMODE(file.stat().st_mode)) if file.exists() else None
 
 
 @pytest.mark.parametrize("ending", ENDING)
 def test_a_full_disk(disk, ending):
-    """Nothing is changed and nothing is claimed to be; tokens in use work on; the ballast pays for the end of one."""
+    """Nothing is changed and nothing is claimed to be; tokens in use work on; reserved space pays for an end."""
     with served(disk) as service:
         world = service.world
         world.furnish()
-        assert ballast(disk.seen) == (SIZE, 0o600)
+        assert reserved_space(disk.seen) == (SIZE, 0o600)
         before = content(disk.seen)
         disk.fill()
         for name, change in MANAGING.items():
@@ -155,12 +155,12 @@ def test_a_full_disk(disk, ending):
             assert refusal(change(world)) == (503, "storage-unavailable"), name
         reads_work(world)
         assert content(disk.seen) == before
-        assert ballast(disk.seen) == (SIZE, 0o600)
+        assert reserved_space(disk.seen) == (SIZE, 0o600)
         assert service.stderr.read_text() == ""
 
         assert ENDING[ending](world)[0] in (200, 201)
         assert refusal(world.ask(ENDED[ending]))[0] == 401
-        assert ballast(disk.seen) is None
+        assert reserved_space(disk.seen) is None
         alarm = (
             f"ALARM: the disk of {disk.folder} is full; the reserve was released so that tokens can still be ended. "
             "Make room now: it is made anew when there is some\n"
@@ -173,7 +173,7 @@ def test_a_full_disk(disk, ending):
 
 
 def test_a_person_ends_a_leaked_token_on_a_full_disk(disk):
-    """In the pages too the ballast pays for the end of a token; what is refused spends nothing of it."""
+    """In the pages too the reserved space pays for the end of a token; what is refused spends nothing of it."""
     with served(disk) as service:
         world = service.world
         world.furnish()
@@ -183,20 +183,20 @@ def test_a_person_ends_a_leaked_token_on_a_full_disk(disk):
         disk.fill()
         other = f"/settings/private-integrations/{world.ids['rotating']}"
         assert ada.post(f"{other}/expire", generation="9").status_code == 422
-        assert ballast(disk.seen) == (SIZE, 0o600)
+        assert reserved_space(disk.seen) == (SIZE, 0o600)
         assert ada.press(leaked, "Rotate and expire now").status_code == 200
         assert refusal(world.ask("leaked 1"))[0] == 401
-        assert ballast(disk.seen) is None
+        assert reserved_space(disk.seen) is None
 
 
 @pytest.mark.parametrize("ending", ENDING)
-def test_a_full_disk_without_ballast(disk, ending):
-    """Then an end is refused too and the token lives; with room again the end succeeds and the ballast comes back."""
+def test_a_full_disk_without_reserved_space(disk, ending):
+    """Then an end is refused too and the token lives; with room again it succeeds, and the space comes back."""
     with served(disk) as service:
         world = service.world
         world.furnish()
         disk.fill()
-        (disk.seen / "ballast").unlink()
+        (disk.seen / "reserved-space").unlink()
         disk.fill()
         before = content(disk.seen)
         assert refusal(ENDING[ending](world)) == (507, "storage-full")
@@ -206,12 +206,12 @@ def test_a_full_disk_without_ballast(disk, ending):
         disk.clear()
         assert ENDING[ending](world)[0] in (200, 201)
         assert refusal(world.ask(ENDED[ending]))[0] == 401
-        assert ballast(disk.seen) == (SIZE, 0o600)
+        assert reserved_space(disk.seen) == (SIZE, 0o600)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_restart_on_a_full_disk(disk, how):
-    """Stopped or killed on a full disk, the service comes back: tokens work on, and the ballast is still there."""
+    """Stopped or killed on a full disk, the service comes back: tokens work on, and reserved space is left."""
     with served(disk) as service:
         world = service.world
         world.furnish()

@@ -16,7 +16,7 @@ from private_integrations_service.private_files import NAMES, open_private
 from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.sqlite.activity import Activity
 from private_integrations_service.storage.sqlite.engine import open_database
-from private_integrations_service.storage.sqlite.reserved_space import Ballast
+from private_integrations_service.storage.sqlite.reserved_space import ReservedSpace
 from private_integrations_service.storage.usage import UsageFile
 from throwaway import running_service
 
@@ -28,7 +28,7 @@ FILES = [
     "activity.db-wal",
     "admin.key",
     "admin.new",
-    "ballast",
+    "reserved-space",
     "jobs.lock",
     "rate-limits",
     "rate-limits.new",
@@ -43,7 +43,13 @@ def test_the_service_makes_no_other_files(tmp_path):
         made = {file.name: stat.S_IMODE(file.stat().st_mode) for file in service.data_dir.iterdir()}
     assert {name for name in made if not name.startswith(NAMES)} == set()
     assert set(made.values()) == {0o600}
-    assert set(made) > {"private-integrations.db", "private-integrations.db-wal", "activity.db", "admin.key", "ballast"}
+    assert set(made) > {
+        "private-integrations.db",
+        "private-integrations.db-wal",
+        "activity.db",
+        "admin.key",
+        "reserved-space",
+    }
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o775, 0o757, 0o1777, 0o720])
@@ -98,7 +104,7 @@ def test_a_link_in_the_folder_is_refused(tmp_path, name):
     assert not (tmp_path / "nothing").exists()
 
 
-@pytest.mark.parametrize("name", ["private-integrations.db", "admin.key", "ballast"])
+@pytest.mark.parametrize("name", ["private-integrations.db", "admin.key", "reserved-space"])
 def test_what_is_no_file_is_refused(tmp_path, name):
     """A folder or a pipe in a file's place."""
     os.mkfifo(tmp_path / name)
@@ -123,10 +129,10 @@ def test_a_link_that_appears_later_is_not_followed(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     folder = tmp_path / "data"
     with closing(open_database(folder, utc_now)):
-        (folder / "ballast").unlink()
-        for name in ("ballast", "activity.db", "rate-limits", "rate-limits.new"):
+        (folder / "reserved-space").unlink()
+        for name in ("reserved-space", "activity.db", "rate-limits", "rate-limits.new"):
             (folder / name).symlink_to(elsewhere)
-        Ballast(folder).renew()
+        ReservedSpace(folder).renew()
         with pytest.raises(ConfigurationError, match="rate-limits can't be used"):
             UsageFile(folder)
         Activity(folder, "run").close()

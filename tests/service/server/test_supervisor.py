@@ -245,26 +245,26 @@ def test_a_worker_killed_while_it_writes(killable, point):
 def test_what_a_killed_writer_left_is_put_right_by_the_next(database, desk, clock):
     """An odd word is remembered by nobody; the next change, or the next worker, makes it even and higher."""
     reader = GrantReader(database)
-    grants = LiveGrants(reader, database.revision, 10)
+    grants = LiveGrants(reader, database.epoch, 10)
     integration = desk.integration("contacts.readonly")
     token = digest_of(desk.token(integration))
     with database.write() as write:
         write.connection.exec_driver_sql("UPDATE tokens SET role = 'current', delivered_at = issued_at")
     killed = []
     for repair in (lambda: desk.edit(integration, "contacts.write"), database.settle):
-        killed.append(database.revision.changing())
+        killed.append(database.epoch.changing())
         killed[-1].__enter__()
-        left = database.revision.word
+        left = database.epoch.value
         assert left % 2
         assert grants.find(token, clock()).is_live(clock())
         assert len(grants) == 0
         repair()
-        assert database.revision.word == left + 1
+        assert database.epoch.value == left + 1
         assert grants.find(token, clock()).is_live(clock())
         assert len(grants) == 1
-    settled = database.revision.word
+    settled = database.epoch.value
     database.settle()
-    assert database.revision.word == settled
+    assert database.epoch.value == settled
     reader.close()
 
 

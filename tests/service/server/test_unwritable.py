@@ -143,7 +143,7 @@ def test_no_success_without_a_commit(database, world, accounts, pages):
 
 
 def test_a_read_only_database(database, world, clock):
-    """Every change is refused, whatever needs no write is answered, and the ballast is not spent in vain.
+    """Every change is refused, whatever needs no write is answered, and the reserved space is not spent in vain.
 
     A token past its deadline opens nothing, though that this instant was reached can't be stored.
     """

@@ -105,7 +105,7 @@ class House:
 @pytest.fixture(scope="module")
 def database(tmp_path_factory, fresh_folder):
     """A new database with the accounts."""
-    opened = open_database(Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("house") / "data")))
+    opened = open_database(Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("house") / "data")), lambda: NOON)
     yield opened
     opened.close()
 
@@ -118,7 +118,7 @@ def _integration(database, catalogue, account):
             write, "organization/project/dev/crm", request, Rules(catalogue, Settings()), actor=OPERATOR
         )
         asked = GenerationRequest(issuer="us", run="r", attempt=1, overlap_seconds=0)
-        generations.issue(write, declared.integration.id, 1, asked, 3, actor=OPERATOR)
+        generations.issue_beside_others.step(write, declared.integration.id, 1, asked, 3, actor=OPERATOR)
     return declared.integration.id
 
 
@@ -133,7 +133,7 @@ def _webhook(database, account):
 @pytest.fixture(scope="module")
 def house(database, catalogue, accounts):
     """Everybody who may come to an account, a sub-account of an agency."""
-    app = pages_over(database, catalogue, Settings(), lambda: NOON)
+    app = pages_over(database, catalogue, Settings())
     integration = _integration(database, catalogue, accounts.location)
     people = {
         "admin": {accounts.location: "admin"},

@@ -24,7 +24,7 @@ def visiting(database, catalogue, accounts, clock):
     """Let an admin of the account in, at a service that is set as given."""
 
     def visit(account=accounts.location, settings=None):
-        app = pages_over(database, catalogue, settings or Settings(sealer=SEALER), clock)
+        app = pages_over(database, catalogue, settings or Settings(sealer=SEALER))
         email = f"{account}@example.com"
         invited(database, clock(), email, **{account: "admin"})
         return admitted(app, database, clock(), email)

@@ -14,7 +14,6 @@ from typing import Any
 
 import pysqlite3.dbapi2 as sqlite
 import pytest
-from sqlalchemy.exc import DatabaseError
 
 from private_integrations.contract import GenerationRequest
 from private_integrations_service.access.actors import Actor
@@ -26,6 +25,7 @@ from private_integrations_service.operations import activity as operations
 from private_integrations_service.operations import generations
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.storage.columns import to_milliseconds
+from private_integrations_service.storage.engine import StorageUnavailable
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.sqlite.activity import FILE_NAME, Activity, Batch, hour_of
 
@@ -235,7 +235,7 @@ def test_a_file_that_cannot_be_written_fails_no_request(recorded, desk, database
         clock.move(seconds=31)
     (alarm,) = [record.getMessage() for record in caplog.records]
     assert alarm == f"activity is not recorded: {file} can't be written: file is not a database"
-    with pytest.raises(DatabaseError):
+    with pytest.raises(StorageUnavailable):
         operations.watermark(recorded.activity, clock())
     assert operations.last_used_if_readable(recorded.activity, [1]) == {}
     kept.rename(file)

@@ -267,7 +267,7 @@ class Sweeper:
         """One sweep; before it the workers store what they have recorded, unless they don't."""
         if recorded:
             self.activity.store(Batch(), self.clock())
-        return sweep(self.database, self.activity, Settings(), self.clock())
+        return sweep(self.database, self.activity, Settings())
 
     def days(self, count: int) -> list[Swept]:
         """Some days with two sweeps each; what they did, those that did nothing left out."""
@@ -481,7 +481,7 @@ def test_what_happens_between_look_and_deed_counts(desk, database, clock, sweepe
 
     sweeper.activity.store(Batch(), clock())
     interrupted = Interrupted(database.folder, database.run)
-    assert sweep(database, interrupted, Settings(), clock()) == Swept()
+    assert sweep(database, interrupted, Settings()) == Swept()
     assert interrupted.reads == 3
     interrupted.close()
     assert {role for role, _ in desk.secrets(integration).values()} == {"pending", "current"}

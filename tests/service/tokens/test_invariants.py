@@ -68,12 +68,11 @@ class Stack:
 
     def write(self, operation, *arguments):
         """Carry out an operation at the service's clock."""
-        with self.desk.database.write() as write:
-            return operation(write, *arguments, actor=ANNA)
+        return operation(self.desk.database, *arguments, actor=ANNA)
 
     def known(self):
         """What the service answers about the tokens, over the wire."""
-        now = max(self.desk.clock(), self.desk.database.high_water)
+        now = self.desk.database.now()
         with self.desk.database.read() as connection:
             found = integration_by_id(connection, self.id)
             if found is None:

@@ -235,8 +235,7 @@ class LifeOfTokens(RuleBasedStateMachine):
     def write(self, operation: Callable[..., Any], *arguments: Any) -> Any:
         """Carry out an operation as a request of the management API does."""
         self.promised.pass_time(decided=True)
-        with self.database.write() as write:
-            return operation(write, *arguments, actor=SOMEBODY)
+        return operation(self.database, *arguments, actor=SOMEBODY)
 
     def create(self) -> None:
         """Make the integration."""
