@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pysqlite3.dbapi2 as sqlite  # never Python's own: it may lose what the service committed
 
-from private_integrations.contract import Account, digest_of
+from private_integrations.contract import Account, AccountClass, digest_of
 from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.accounts import add_account
@@ -48,8 +48,8 @@ def stock(folder: Path, count: int) -> None:
     now = utc_now()
     with closing(open_database(folder)) as database, database.write() as write:
         for account in (
-            Account(id=AGENCY, name="Bench agency", kind="agency"),
-            Account(id=ACCOUNT, name="Bench", kind="sub_account", agency_id=AGENCY),
+            Account(id=AGENCY, name="Bench agency", kind=AccountClass.AGENCY),
+            Account(id=ACCOUNT, name="Bench", kind=AccountClass.SUB_ACCOUNT, agency_id=AGENCY),
         ):
             add_account(write.connection, account, now)
         furnish(write.connection, ACCOUNT)

@@ -65,7 +65,7 @@ def running_service(
             url = listening_address(process)
             key = (data_dir / "admin.key").read_text().strip()
             accounts = Client(Connection(url, key)).accounts()
-            first = next((account.id for account in accounts if account.kind == "sub_account"), "")
+            first = next((account.id for account in accounts if account.kind.belongs_to_agency), "")
             yield Service(url, key, first, data_dir, process)
         finally:
             process.terminate()

@@ -15,6 +15,7 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from private_integrations.contract import AccountClass
 from private_integrations_service.authorizer import GRANTED, Authorizer
 from private_integrations_service.authorizer.judge import Granted, Judge
 from private_integrations_service.authorizer.recording import Flusher, Recorder
@@ -47,7 +48,9 @@ def without_authorization(app: ASGIApp, catalogue: Catalogue) -> ASGIApp:
     account = "benchAccount00000001"
     match = catalogue.match("GET", f"/locations/{account}")
     assert match is not None
-    grant = Grant(1, 1, "current", True, None, None, "int_1", "bench", frozenset(), account, "sub_account", None)
+    grant = Grant(
+        1, 1, "current", True, None, None, "int_1", "bench", frozenset(), account, AccountClass.SUB_ACCOUNT, None
+    )
     granted = Granted(grant, match, utc_now())
     return opened
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from starlette.types import Receive, Scope, Send
 
-from private_integrations.contract import API, rfc3339
+from private_integrations.contract import API, Reason, rfc3339
 
 from .authorizer.decisions import cannot
 from .authorizer.judge import Granted, Judge, Verdict
@@ -47,9 +47,9 @@ _LONGEST_REFUSAL = 2048
 _NOT_CACHED = (b"cache-control", b"no-store")
 _UNCHECKED = (b"x-pit-unchecked", b"body")
 
-CHECK_MALFORMED = Refusal(400, "check-malformed", "The gateway does not say which request it asks about")
-TARGET_MALFORMED = Refusal(400, "target-malformed", "The request target is malformed")
-HEADER_NOT_ALLOWED = Refusal(400, "header-not-allowed", "Headers that begin with X-PIT- are the gateway's own")
+CHECK_MALFORMED = Refusal(400, Reason.CHECK_MALFORMED, "The gateway does not say which request it asks about")
+TARGET_MALFORMED = Refusal(400, Reason.TARGET_MALFORMED, "The request target is malformed")
+HEADER_NOT_ALLOWED = Refusal(400, Reason.HEADER_NOT_ALLOWED, "Headers that begin with X-PIT- are the gateway's own")
 
 
 class Check(NamedTuple):

@@ -55,7 +55,7 @@ class MovedService:
         if not self.key:
             self.key = (self.folder / "data" / "admin.key").read_text().strip()
             accounts = Client(Connection(self.url, self.key)).accounts()
-            self.account = next(account.id for account in accounts if account.kind == "sub_account")
+            self.account = next(account.id for account in accounts if account.kind.belongs_to_agency)
 
     def kill(self) -> None:
         """SIGKILL: nothing is finished or closed."""

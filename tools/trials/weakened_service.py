@@ -18,14 +18,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from private_integrations.contract import GenerationRequest
+from private_integrations.contract import GenerationRequest, Refused
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.operations import generations, integrations
 from private_integrations_service.server import serve
 from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage import integrations as stored_integrations
 from private_integrations_service.tokens import lifecycle
-from private_integrations_service.tokens.lifecycle import Issue, Refused, Token
+from private_integrations_service.tokens.lifecycle import Issue, Token
 
 OFFSET = struct.Struct("d")
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..contract import Secret, TokenState, instant_text
+from ..contract import Problem, Secret, TokenState, instant_text
 from ..errors import Conflict, ServiceUnreachable
 from ..rotation.durations import format_duration
 from ..rotation.policy import Policy
@@ -96,7 +96,7 @@ def cancel(
 
 def _with_ways_out(error: Conflict, integration_id: str) -> Conflict:
     """Somebody else's open rotation, with what a person can do about it; any other conflict as it is."""
-    if error.problem != "rotation-open":
+    if error.problem != Problem.ROTATION_OPEN:
         return error
     generation = error.about.get("generation")
     replace = f"`private-integrations rotate {integration_id} --replace-pending` ends it and issues another one"

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
-from ..contract import LEAKED, UNUSED, Integration, Secret, TokenState, instant_text, rfc3339
+from ..contract import LOST_WITHOUT_ROTATION, Integration, Secret, TokenState, instant_text, rfc3339
 from .decisions import Alarm, Decision, Status, alarms, decide, due_at, in_days, status
 from .policy import Policy
 
@@ -93,8 +93,7 @@ class Standing:
     def ended_because(self) -> str | None:
         """Why the last token ended, if nobody used it or it leaked, and none works since."""
         last = None if self.live else self.tokens.of_generation(self.tokens.last_generation)
-        because = (last and last.ended_because) or ""
-        return because if because == LEAKED or because.startswith(UNUSED) else None
+        return last.ended_because if last is not None and last.end_reason in LOST_WITHOUT_ROTATION else None
 
     @cached_property
     def policy(self) -> Policy:

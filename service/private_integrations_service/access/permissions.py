@@ -4,9 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from private_integrations.contract import Account
+from private_integrations.contract import Account, MembershipRole
 
-MembershipRole = Literal["admin", "user"]
 Source = Literal["default", "given", "taken"]
 """Where a permission comes from: from the role, or from an admin who gave it to this person or took it away."""
 Permission = Literal["own", "sub_accounts"]
@@ -30,12 +29,12 @@ class Membership:
     @property
     def manages_own(self) -> bool:
         """Whether they manage the account's own integrations."""
-        return self.role == "admin" if self.own is None else self.own
+        return self.role == MembershipRole.ADMIN if self.own is None else self.own
 
     @property
     def manages_sub_accounts(self) -> bool:
         """Whether they manage those of an agency's sub-accounts."""
-        return self.role == "admin" if self.sub_accounts is None else self.sub_accounts
+        return self.role == MembershipRole.ADMIN if self.sub_accounts is None else self.sub_accounts
 
     @property
     def held(self) -> frozenset[Permission]:
@@ -85,7 +84,7 @@ def admission(
 
 def grantable(memberships: Sequence[Membership], account: Account) -> frozenset[Permission]:
     """The permissions in an account that a person may give and take: an admin those that they hold themselves."""
-    if account.kind == "agency":
+    if account.kind.has_sub_accounts:
         place = _admin_of(memberships, account.id)
         return place.held if place else frozenset()
     above, place = _admin_of(memberships, account.agency_id), _admin_of(memberships, account.id)
@@ -103,7 +102,7 @@ def administers(memberships: Sequence[Membership], account: Account) -> bool:
 
 def permissions_of(account: Account) -> frozenset[Permission]:
     """The permissions that there are in an account."""
-    return frozenset({"own", "sub_accounts"} if account.kind == "agency" else {"own"})
+    return frozenset({"own", "sub_accounts"} if account.kind.has_sub_accounts else {"own"})
 
 
 def refuse_change(
@@ -139,4 +138,4 @@ def _belongs(memberships: Sequence[Membership], account: Account) -> bool:
 
 
 def _admin_of(memberships: Sequence[Membership], account_id: str | None) -> Membership | None:
-    return next((m for m in memberships if m.account_id == account_id and m.role == "admin"), None)
+    return next((m for m in memberships if m.account_id == account_id and m.role == MembershipRole.ADMIN), None)

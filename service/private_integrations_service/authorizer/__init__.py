@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from private_integrations.contract import rfc3339
+from private_integrations.contract import Reason, rfc3339
 
 from ..http.client_address import Networks
 from ..http.client_connections import Clients
@@ -20,7 +20,7 @@ GRANTED = "private_integrations"
 
 # Without a server there is no number of connections.
 _PLACES = 1000
-_BUSY = Refusal(503, "service-busy", "Too many requests at once")
+_BUSY = Refusal(503, Reason.SERVICE_BUSY, "Too many requests at once")
 OF_SHARE: Mapping[Short, Refusal] = MappingProxyType(
     {Short.TOKEN: TOKEN_SHARE_USED, Short.ACCOUNT: ACCOUNT_SHARE_USED, Short.ALL: _BUSY}
 )

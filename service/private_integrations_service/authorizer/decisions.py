@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from private_integrations.contract import LEAKED, UNUSED
+from private_integrations.contract import EndReason, Reason
 
 from ..catalogue.account_fields import HEADERS, Names
 from ..catalogue.endpoints import Endpoint
@@ -29,21 +29,24 @@ _NO_SUCH_SCOPE = "The token is not authorized for this scope."
 _REALM = 'Bearer realm="private-integrations"'
 _INVALID_TOKEN = 'Bearer error="invalid_token"'  # noqa: S105 - a header
 
-TOKEN_MISSING = Refusal(401, "token-missing", _NO_SUCH_TOKEN, challenge=_REALM)
+TOKEN_MISSING = Refusal(401, Reason.TOKEN_MISSING, _NO_SUCH_TOKEN, challenge=_REALM)
 TOKEN_REPEATED = Refusal(
-    400, "token-repeated", "More than one Authorization header was sent", challenge='Bearer error="invalid_request"'
+    400,
+    Reason.TOKEN_REPEATED,
+    "More than one Authorization header was sent",
+    challenge='Bearer error="invalid_request"',
 )
-TOKEN_MALFORMED = Refusal(401, "token-malformed", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-TOKEN_UNKNOWN = Refusal(401, "token-unknown", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-TOKEN_EXPIRED = Refusal(401, "token-expired", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-TOKEN_REVOKED = Refusal(401, "token-revoked", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-TOKEN_INACTIVE = Refusal(401, "token-inactive", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-TOKEN_LEAKED = Refusal(401, "token-leaked", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-ACCOUNTS_TOO_MANY = Refusal(400, "accounts-too-many", f"A request names at most {MOST_NAMED} accounts")
+TOKEN_MALFORMED = Refusal(401, Reason.TOKEN_MALFORMED, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_UNKNOWN = Refusal(401, Reason.TOKEN_UNKNOWN, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_EXPIRED = Refusal(401, Reason.TOKEN_EXPIRED, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_REVOKED = Refusal(401, Reason.TOKEN_REVOKED, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_INACTIVE = Refusal(401, Reason.TOKEN_INACTIVE, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_LEAKED = Refusal(401, Reason.TOKEN_LEAKED, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+ACCOUNTS_TOO_MANY = Refusal(400, Reason.ACCOUNTS_TOO_MANY, f"A request names at most {MOST_NAMED} accounts")
 BODY_UNCHECKED = Refusal(
-    403, "body-unchecked", "The body of this operation may name an account, and the gateway does not show it"
+    403, Reason.BODY_UNCHECKED, "The body of this operation may name an account, and the gateway does not show it"
 )
-ACCOUNT_NOT_SERVED = Refusal(403, "account-not-served", "The token does not have access to this location.")
+ACCOUNT_NOT_SERVED = Refusal(403, Reason.ACCOUNT_NOT_SERVED, "The token does not have access to this location.")
 
 
 class Presented(NamedTuple):
@@ -86,16 +89,15 @@ def refuse_grant(grant: Grant | None, now: datetime) -> Refusal | None:
         return TOKEN_UNKNOWN
     if grant.is_live(now):
         return None
-    because = grant.ended or ""
-    if because == LEAKED:
+    if grant.ended == EndReason.LEAKED:
         return TOKEN_LEAKED
     # A deadline that has passed says more than the bookkeeping that ended the token afterwards.
     if grant.expires_at is not None and grant.expires_at <= now:
         return TOKEN_EXPIRED
-    return TOKEN_INACTIVE if because.startswith(UNUSED) else TOKEN_REVOKED
+    return TOKEN_INACTIVE if grant.ended == EndReason.INACTIVE else TOKEN_REVOKED
 
 
-def cannot(method: str, path: str, reason: str = "not-found") -> Refusal:
+def cannot(method: str, path: str, reason: Reason = Reason.NOT_FOUND) -> Refusal:
     """The answer for a route that isn't there; method and path as sent."""
     return Refusal(404, reason, f"Cannot {method} {path}")
 
@@ -103,14 +105,14 @@ def cannot(method: str, path: str, reason: str = "not-found") -> Refusal:
 def refuse_version(endpoint: Endpoint, version: str | None, path: str) -> Refusal | None:
     """Why this `Version` can't be served; every published one is good on every established path."""
     if not version:
-        return _version_refusal("version-missing", "version header was not found.")
+        return _version_refusal(Reason.VERSION_MISSING, "version header was not found.")
     if version not in VERSIONS:
         if _VERSION_SHAPE.fullmatch(version):
-            return _version_refusal("version-unknown", "version header is invalid")
+            return _version_refusal(Reason.VERSION_UNKNOWN, "version header is invalid")
         text = f"Invalid API version segment '{version[:_LONGEST_SHOWN]}' at position 0"
-        return Refusal(400, "version-malformed", text)
+        return Refusal(400, Reason.VERSION_MALFORMED, text)
     if endpoint.v3_only and version != "v3":
-        return cannot(endpoint.method, path, "version-too-old")
+        return cannot(endpoint.method, path, Reason.VERSION_TOO_OLD)
     return None
 
 
@@ -121,7 +123,7 @@ def refuse_removed(endpoint: Endpoint, version: str | None, path: str) -> Refusa
     text = (
         f"Endpoint {endpoint.method} {path} not available in API version v3. This endpoint was removed in version v3."
     )
-    return Refusal(400, "version-too-new", f"{text} Please use a version before v3.", {"error": "Bad Request"})
+    return Refusal(400, Reason.VERSION_TOO_NEW, f"{text} Please use a version before v3.", {"error": "Bad Request"})
 
 
 def refuse_scope(endpoint: Endpoint, grant: Grant) -> Refusal | None:
@@ -129,16 +131,16 @@ def refuse_scope(endpoint: Endpoint, grant: Grant) -> Refusal | None:
     if grant.account_kind not in endpoint.account_kinds:
         challenge = 'Bearer error="insufficient_scope"'
         if not endpoint.account_kinds:
-            return Refusal(401, "endpoint-closed", _NO_SUCH_SCOPE, challenge=challenge)
-        mismatch = endpoint.path == "/users/" and grant.account_kind == "agency"
+            return Refusal(401, Reason.ENDPOINT_CLOSED, _NO_SUCH_SCOPE, challenge=challenge)
+        mismatch = endpoint.path == "/users/" and grant.account_kind.has_sub_accounts
         text = "Token's user type mismatch!" if mismatch else _NO_SUCH_SCOPE
         # There are two kinds: an endpoint that refuses one accepts the other alone.
         about = {"requiredClass": next(iter(endpoint.account_kinds))}
-        return Refusal(401, "class-not-allowed", text, about, challenge=challenge)
+        return Refusal(401, Reason.CLASS_NOT_ALLOWED, text, about, challenge=challenge)
     if endpoint.scope not in grant.scopes:
         return Refusal(
             401,
-            "scope-missing",
+            Reason.SCOPE_MISSING,
             _NO_SUCH_SCOPE,
             {"requiredScope": endpoint.scope},
             challenge=f'Bearer error="insufficient_scope", scope="{endpoint.scope}"',
@@ -148,7 +150,7 @@ def refuse_scope(endpoint: Endpoint, grant: Grant) -> Refusal | None:
 
 def accounts_to_look_up(grant: Grant, named: Iterable[Named]) -> set[str]:
     """List the locations whose agency must be looked up: those that an agency's token names beside its agency."""
-    if grant.account_kind != "agency":
+    if not grant.account_kind.has_sub_accounts:
         return set()
     return {each.value for each in named if each.kind in _LOCATIONS and each.value != grant.account_id}
 
@@ -169,9 +171,9 @@ def refuse_accounts(
             if endpoint.path.startswith(_LOCATION_401):
                 text = "This location is not accessible from this token!"
                 challenge = 'Bearer error="insufficient_scope"'
-                return Refusal(401, "location-not-allowed", text, about, challenge=challenge)
+                return Refusal(401, Reason.LOCATION_NOT_ALLOWED, text, about, challenge=challenge)
             text = "The token does not have access to this location."
-            return Refusal(403, "location-not-allowed", text, about)
+            return Refusal(403, Reason.LOCATION_NOT_ALLOWED, text, about)
     return None
 
 
@@ -181,10 +183,10 @@ def _reaches(grant: Grant, named: Named, agencies: Mapping[str, str | None]) -> 
         return False
     if named.value == grant.account_id:
         return True
-    if grant.account_kind == "agency":
+    if grant.account_kind.has_sub_accounts:
         return named.kind in _LOCATIONS and agencies.get(named.value) == grant.account_id
     return named.kind is Names.COMPANY and named.value == grant.agency_id
 
 
-def _version_refusal(reason: str, text: str) -> Refusal:
+def _version_refusal(reason: Reason, text: str) -> Refusal:
     return Refusal(401, reason, text, {"error": "Error"}, challenge=_REALM, traced=True, status_key="status")

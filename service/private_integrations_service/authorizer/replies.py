@@ -7,6 +7,8 @@ from uuid import uuid4
 
 from starlette.types import Send
 
+from private_integrations.contract import Reason
+
 from ..tokens.format import without_secrets
 
 
@@ -28,7 +30,7 @@ class Refusal:
     """
 
     status: int
-    reason: str
+    reason: Reason
     message: str | tuple[str, ...]
     about: Mapping[str, object] = field(default_factory=dict)
     challenge: str | None = None
@@ -53,14 +55,14 @@ class Refusal:
         return Reply(self.status, body, tuple(headers))
 
 
-UNAVAILABLE = Refusal(503, "storage-unavailable", "Service Unavailable")
+UNAVAILABLE = Refusal(503, Reason.STORAGE_UNAVAILABLE, "Service Unavailable")
 """The database does not answer: nothing is let through and nothing was changed."""
 
-BUSY = Refusal(503, "storage-busy", "Service Unavailable")
+BUSY = Refusal(503, Reason.STORAGE_BUSY, "Service Unavailable")
 """Too many changes are waiting for their turn: nothing was changed, and trying again is worth it."""
 
-TOKEN_SHARE_USED = Refusal(429, "token-share-used", "Too Many Requests")
-ACCOUNT_SHARE_USED = Refusal(429, "account-share-used", "Too Many Requests")
+TOKEN_SHARE_USED = Refusal(429, Reason.TOKEN_SHARE_USED, "Too Many Requests")
+ACCOUNT_SHARE_USED = Refusal(429, Reason.ACCOUNT_SHARE_USED, "Too Many Requests")
 """The token, or all tokens of the account together, hold as much at once as others leave for them (fair_shares.py)."""
 
 

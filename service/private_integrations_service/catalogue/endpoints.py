@@ -11,12 +11,13 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from private_integrations.contract import AccountClass
 from private_integrations.rotation.acceptance import refuse_scope
 
 from .account_fields import Names, PublishedFields, kind_of
 
-# The catalogue speaks of token classes, this service of kinds of accounts.
-_KINDS = {"agency": "agency", "location": "sub_account"}
+# The catalogue names classes as the platform does.
+_CLASSES = {each.platform_name: each for each in AccountClass}
 
 # How alike names must be (difflib's ratio) for one to be a likely slip for the other.
 _NEAR = 0.85
@@ -37,7 +38,7 @@ _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
 class Endpoint:
     """An operation of the API and what a private integration needs for it.
 
-    `account_kinds` are the kinds of accounts (`agency`, `sub_account`) whose tokens it accepts; empty
+    `account_kinds` are the classes of accounts whose tokens it accepts; empty
     means that no private integration token opens it. `parameters` are positions and names of the
     path's variable segments, the empty one before its first slash counted; `account_parameters` those that name an
     account. `body_names_account` says that the body may name one by the vendor's documents, `names_no_account` that
@@ -47,7 +48,7 @@ class Endpoint:
     method: str
     path: str
     scope: str | None
-    account_kinds: frozenset[str]
+    account_kinds: frozenset[AccountClass]
     closed_because: str | None
     versions: tuple[str, ...]
     v3_only: bool
@@ -69,7 +70,7 @@ class Match(NamedTuple):
 class Scope:
     """A scope: the kinds of accounts whose tokens may hold it, empty if that is undocumented; is it for OAuth alone."""
 
-    account_kinds: frozenset[str]
+    account_kinds: frozenset[AccountClass]
     pit_refused: bool
 
 
@@ -103,10 +104,10 @@ class Catalogue:
         endpoints = tuple(_endpoint(entry, scopes, fields) for entry in entries)
         return cls(endpoints, MappingProxyType(scopes), _trees(endpoints))
 
-    def refuse_scope(self, scope: str, account_kind: str) -> str | None:
+    def refuse_scope(self, scope: str, account_kind: AccountClass) -> str | None:
         """Why an integration of an account of this kind can't hold the scope, in one sentence; None if it can.
 
-        `account_kind` is "agency" or "sub_account". Scopes whose classes are undocumented are allowed.
+        Scopes whose classes are undocumented are allowed.
         """
         known = self.scopes.get(scope)
         if known is None:
@@ -187,7 +188,7 @@ def _endpoint(entry: Mapping[str, Any], scopes: Mapping[str, Scope], fields: Pub
     )
 
 
-def _accepted_kinds(entry: Mapping[str, Any], scope: Scope | None) -> frozenset[str]:
+def _accepted_kinds(entry: Mapping[str, Any], scope: Scope | None) -> frozenset[AccountClass]:
     """Nobody without a scope or where the platform refuses these tokens; undocumented means as the scope says."""
     if scope is None or entry["pit_refused"]:
         return frozenset()
@@ -200,8 +201,8 @@ def _reason_to_close(entry: Mapping[str, Any]) -> str:
     return "nobody knows its scope" if not entry["scopes"] else "nobody knows which class of token it is for"
 
 
-def _account_kinds(access: Iterable[str]) -> frozenset[str]:
-    return frozenset(_KINDS[name] for name in access)
+def _account_kinds(access: Iterable[str]) -> frozenset[AccountClass]:
+    return frozenset(_CLASSES[name] for name in access)
 
 
 def _segments(path: str) -> list[str]:

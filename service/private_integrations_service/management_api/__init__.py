@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from private_integrations.contract import API, Problem
+from private_integrations.contract import API, ProblemDocument
 
 from ..access.security_log import SecurityLog, unwritten
 from ..authorizer.recording import Recorder
@@ -88,7 +88,7 @@ def management_api(
             StorageError: on_storage_error,
         },
         responses={
-            code: {"model": Problem, "description": text, "content": {problems.MEDIA_TYPE: {}}}
+            code: {"model": ProblemDocument, "description": text, "content": {problems.MEDIA_TYPE: {}}}
             for code, text in _PROBLEMS.items()
         },
     )

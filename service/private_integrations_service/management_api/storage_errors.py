@@ -6,15 +6,16 @@ from types import MappingProxyType
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
+from private_integrations.contract import Problem, Refused
+
 from ..http.problems import problem_response
 from ..storage.engine import StorageBusy, StorageError, StorageFull
-from ..tokens.lifecycle import Refused
 
-_UNAVAILABLE = Refused("storage-unavailable", "the database does not answer; nothing was changed")
+_UNAVAILABLE = Refused(Problem.STORAGE_UNAVAILABLE, "the database does not answer; nothing was changed")
 _REFUSED: Mapping[type[StorageError], Refused] = MappingProxyType(
     {
-        StorageFull: Refused("storage-full", "the disk is full; nothing was changed"),
-        StorageBusy: Refused("storage-busy", "too many changes are waiting; nothing was changed; try it again"),
+        StorageFull: Refused(Problem.STORAGE_FULL, "the disk is full; nothing was changed"),
+        StorageBusy: Refused(Problem.STORAGE_BUSY, "too many changes are waiting; nothing was changed; try it again"),
     }
 )
 

@@ -5,6 +5,8 @@ from fastapi import APIRouter, Response
 from private_integrations.contract import (
     AccountId,
     Deletion,
+    Problem,
+    Refused,
     Resealed,
     UpstreamCredential,
     UpstreamCredentialList,
@@ -16,7 +18,6 @@ from ..operations import resealing, upstreams
 from ..operations.verification import verify
 from ..operations.webhooks import NO_SEALING_KEYS
 from ..sealing import Sealer
-from ..tokens.lifecycle import Refused
 from .accounts import Administering
 from .callers import Asking, Caller, unless_refused
 
@@ -83,6 +84,6 @@ def _upstream(asking: Caller) -> str:
     upstream = asking.rules.settings.upstream
     if upstream is None:
         raise ProblemError(
-            Refused("upstream-missing", "the service has no upstream to ask; start it with --upstream URL")
+            Refused(Problem.UPSTREAM_MISSING, "the service has no upstream to ask; start it with --upstream URL")
         )
     return upstream

@@ -14,7 +14,9 @@ from private_integrations.contract import (
     Hint,
     Integration,
     Period,
+    Reason,
     RefusalActivity,
+    Refused,
     ScopeActivity,
     Secret,
     TokenState,
@@ -29,7 +31,6 @@ from ..storage.engine import StorageEngine, StorageError
 from ..storage.sqlite import activity as stored
 from ..storage.sqlite.activity import DEAD, HOURS_KEPT, Activity, Caller, Counted, LastUse
 from ..tokens import advice
-from ..tokens.lifecycle import Refused
 from .generations import token_states
 from .integrations import find
 
@@ -303,7 +304,7 @@ def _missing(integration: Integration, counted: Sequence[Counted]) -> list[Hint]
     """Scopes for whose lack requests were refused, and that are not granted by now."""
     numbers: dict[str, int] = {}
     for row in counted:
-        if row.reason == "scope-missing" and row.scope not in integration.scopes:
+        if row.reason == Reason.SCOPE_MISSING and row.scope not in integration.scopes:
             numbers[row.scope] = numbers.get(row.scope, 0) + row.requests
     found = []
     for scope, requests in sorted(numbers.items()):

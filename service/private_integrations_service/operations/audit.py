@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import AuditEntry, AuditPage
+from private_integrations.contract import AuditEntry, AuditPage, Problem, Refused
 from private_integrations.contract.audit_chain import Head, canonical
 
 from ..access.actors import Actor
@@ -13,7 +13,6 @@ from ..access.audit_search import Search
 from ..storage import audit as stored
 from ..storage.accounts import account_by_id
 from ..storage.engine import StorageEngine
-from ..tokens.lifecycle import Refused
 from .integrations import find
 from .operation import reads
 
@@ -62,7 +61,7 @@ def whole_log(engine: StorageEngine, account: str, *, actor: Actor) -> Iterator[
     """Every line of an account's log. No transaction is open between two of them, however slowly they are taken."""
     with engine.read() as connection:
         if account_by_id(connection, account) is None or not actor.reaches(account):
-            return Refused("account-unknown", f"there is no account {account}")
+            return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account}")
     return _lines(engine, within(Search(), actor, account))
 
 

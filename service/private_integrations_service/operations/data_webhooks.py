@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import DataWebhook, DataWebhookRequest, Integration
+from private_integrations.contract import AuditAction, DataWebhook, DataWebhookRequest, Integration, Problem, Refused
 
 from ..access.actors import Actor
 from ..sealing import Sealer
@@ -15,7 +15,6 @@ from ..storage.accounts import account_by_id
 from ..storage.engine import Write
 from ..storage.signing_key import read_key
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Refused
 from ..webhooks.destinations import Destination, Destinations, destination
 from ..webhooks.endpoints import Endpoint
 from . import integrations, signing
@@ -24,7 +23,7 @@ from .operation import reads, writes
 from .webhooks import MOST, NO_SEALING_KEYS
 
 _OF_THE_PLATFORM = Refused(
-    "data-webhooks-of-platform", "this service is a gateway: the data is the platform's, which tells of it itself"
+    Problem.DATA_WEBHOOKS_OF_PLATFORM, "this service is a gateway: the data is the platform's, which tells of it itself"
 )
 
 
@@ -55,7 +54,9 @@ def put(
         return goal
     present = _endpoint_of(write.connection, integration)
     if present is None and len(stored.all_endpoints(write.connection, [integration.account])) >= MOST:
-        return Refused("webhook-limit", f"account {integration.account} has {MOST} webhooks already; delete one first")
+        return Refused(
+            Problem.WEBHOOK_LIMIT, f"account {integration.account} has {MOST} webhooks already; delete one first"
+        )
     signing.ensure_key(write, sealer)
     wanted = _wanted(write, present, integration, request, actor)
     if present is None:
@@ -67,7 +68,7 @@ def put(
             write,
             integration,
             actor=actor,
-            action="set data webhook",
+            action=AuditAction.SET_DATA_WEBHOOK,
             webhook=wanted.id,
             host=goal.host,
             events=request.events,
@@ -90,7 +91,7 @@ def put_unseen(
         return put.step(write, integration_id, request, settings, actor=actor)
     if present.url == request.url:
         return Put(present, created=False)
-    return Refused("version-old", "somebody gave it a data webhook meanwhile, which is shown below")
+    return Refused(Problem.VERSION_OLD, "somebody gave it a data webhook meanwhile, which is shown below")
 
 
 def sealer_of(settings: Settings) -> Sealer | Refused:
@@ -127,9 +128,11 @@ def describe(connection: Connection, integration: Integration) -> DataWebhook:
 def _goal(request: DataWebhookRequest, allowed: Destinations) -> Destination | Refused:
     unknown = sorted(set(request.events or ()) - DATA_EVENTS.keys())
     if unknown:
-        return Refused("webhook-event-unknown", f"there is no event {unknown[0]}; there are {', '.join(DATA_EVENTS)}")
+        return Refused(
+            Problem.WEBHOOK_EVENT_UNKNOWN, f"there is no event {unknown[0]}; there are {', '.join(DATA_EVENTS)}"
+        )
     goal = destination(request.url, allowed)
-    return goal if isinstance(goal, Destination) else Refused("webhook-url-not-allowed", goal)
+    return goal if isinstance(goal, Destination) else Refused(Problem.WEBHOOK_URL_NOT_ALLOWED, goal)
 
 
 def _endpoint_of(connection: Connection, integration: Integration) -> Endpoint | None:

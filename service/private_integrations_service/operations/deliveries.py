@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from private_integrations.contract import AuditAction
+
 from ..access.actors import Actor
 from ..storage import audit, outbox, webhooks
 from ..storage.engine import StorageEngine, Write
@@ -80,7 +82,12 @@ def disable(write: Write, endpoint: Endpoint, because: str, *, actor: Actor) -> 
     save_endpoint(write.connection, disabled)
     outbox.fail_waiting(write.connection, endpoint.id, write.now)
     audit.record_account(
-        write, endpoint.account_id, actor=actor, action="disable webhook", webhook=endpoint.id, because=because
+        write,
+        endpoint.account_id,
+        actor=actor,
+        action=AuditAction.DISABLE_WEBHOOK,
+        webhook=endpoint.id,
+        because=because,
     )
     return disabled
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import Integration, TokenState, rfc3339
+from private_integrations.contract import EndReason, Event, Integration, TokenState, rfc3339
 from private_integrations.rotation.decisions import due_since, status
 from private_integrations.rotation.policy import Policy
 
@@ -17,15 +17,14 @@ from ..access.actors import Actor
 from ..storage import announced, integrations, tokens, webhooks
 from ..storage.accounts import list_accounts
 from ..storage.engine import StorageEngine, Write
-from ..tokens.lifecycle import OVERLAP_ENDED
 from .activity import RefusedScope
 from .events import announce, tell_end
 from .generations import token_states
 
 _SERVICE = Actor("service")
 _PAGE = 500
-_RETIRED = "token.retired"
-_REFUSED = "scope.refused_often"
+_RETIRED = Event.TOKEN_RETIRED
+_REFUSED = Event.SCOPE_REFUSED_OFTEN
 
 OFTEN = 20
 """So many refused requests in a day are told of."""
@@ -58,7 +57,7 @@ def publish_ended_overlaps(engine: StorageEngine) -> None:
         for integration_id, token in tokens.run_out(write.connection, since, write.now):
             integration = integrations.integration_by_id(write.connection, integration_id)
             assert integration is not None, "it is not deleted"
-            tell_end(write, integration, token, because=OVERLAP_ENDED, actor=_SERVICE)
+            tell_end(write, integration, token, because=EndReason.OVERLAP_ENDED, actor=_SERVICE)
         announced.note_until(write.connection, _RETIRED, write.now)
 
 
@@ -104,7 +103,7 @@ def _watched(connection: Connection) -> Iterator[list[Integration]]:
 
 def _untold(
     connection: Connection, found: list[Integration], now: datetime
-) -> Iterator[tuple[Integration, str, datetime]]:
+) -> Iterator[tuple[Integration, Event, datetime]]:
     """Which of these integrations are due or overdue, since when, and nobody was told."""
     told = announced.told_occurrences(connection, [integration.id for integration in found])
     for integration, state in zip(found, token_states.step(connection, found, now), strict=True):
@@ -113,16 +112,16 @@ def _untold(
                 yield integration, event, due
 
 
-def _standing(integration: Integration, state: TokenState, now: datetime) -> Iterator[tuple[str, datetime]]:
+def _standing(integration: Integration, state: TokenState, now: datetime) -> Iterator[tuple[Event, datetime]]:
     policy = Policy.from_the_wire(integration.rotation)
     due = due_since(policy, state, now)
     if due is not None:
-        yield "rotation.due", due
+        yield Event.ROTATION_DUE, due
         if status(policy, state, now) == "overdue":
-            yield "rotation.overdue", due
+            yield Event.ROTATION_OVERDUE, due
 
 
-def _tell(write: Write, integration: Integration, event: str, due: datetime) -> None:
+def _tell(write: Write, integration: Integration, event: Event, due: datetime) -> None:
     rule = Policy.from_the_wire(integration.rotation).rule
     told = announce(
         write,

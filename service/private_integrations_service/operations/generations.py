@@ -7,10 +7,13 @@ from types import MappingProxyType
 from sqlalchemy import Connection
 
 from private_integrations.contract import (
+    AuditAction,
+    Event,
     GenerationRequest,
     Integration,
     Introspection,
     IssuedToken,
+    Refused,
     Secret,
     TokenState,
     UnusedToken,
@@ -26,7 +29,6 @@ from ..tokens.format import new_token, presented_token
 from ..tokens.inactivity import single
 from ..tokens.lifecycle import (
     Change,
-    Refused,
     Token,
     plan_acknowledgement,
     plan_cancellation,
@@ -129,7 +131,7 @@ def _issue(
         write,
         integration,
         actor=actor,
-        action="issue",
+        action=AuditAction.ISSUE,
         generation=issued.generation,
         fingerprint=issued.fingerprint,
         issuer=request.issuer,
@@ -142,7 +144,7 @@ def _issue(
     tell_retired(write, integration, plan.tokens, actor=actor)
     announce(
         write,
-        "rotation.rotated",
+        Event.ROTATION_ROTATED,
         account=integration.account,
         integration=integration,
         actor=actor.name,
@@ -166,7 +168,7 @@ def deliver(write: Write, digest: bytes) -> None:
     if found is None or integration is None:
         return
     change = plan_first_use(_tokens(write, integration), found[1], write.now)
-    _apply(write, integration, change, actor=_CONSUMER, action="deliver")
+    _apply(write, integration, change, actor=_CONSUMER, action=AuditAction.DELIVER)
     tell_delivered(write, integration, change.tokens, actor=_CONSUMER)
 
 
@@ -182,7 +184,7 @@ def acknowledge(
     if isinstance(change, Refused):
         return change
     tell_delivered(write, integration, change.tokens, actor=actor)
-    return _apply(write, integration, change, actor=actor, action="acknowledge")
+    return _apply(write, integration, change, actor=actor, action=AuditAction.ACKNOWLEDGE)
 
 
 @ends_access
@@ -195,7 +197,7 @@ def expire(write: Write, integration_id: str, generations: Sequence[int], *, act
     if isinstance(change, Refused):
         return change
     tell_retired(write, integration, change.tokens, actor=actor)
-    return _apply(write, integration, change, actor=actor, action="expire")
+    return _apply(write, integration, change, actor=actor, action=AuditAction.EXPIRE)
 
 
 @ends_access
@@ -215,14 +217,14 @@ def cancel(
         integrations.hold(write.connection, integration_id, write.now + hold)
         announce(
             write,
-            "rotation.cancelled",
+            Event.ROTATION_CANCELLED,
             account=integration.account,
             integration=integration,
             actor=actor.name,
             generation=generation,
             held_until=rfc3339(write.now + hold),
         )
-    return _apply(write, integration, change, actor=actor, action="cancel")
+    return _apply(write, integration, change, actor=actor, action=AuditAction.CANCEL)
 
 
 def introspect(
@@ -270,7 +272,7 @@ def _known(connection: Connection, token: str, actor: Actor) -> tuple[Integratio
     return integration, next((token for token in tokens if token.id == found[1]), None)
 
 
-def _apply(write: Write, integration: Integration, change: Change, *, actor: Actor, action: str) -> TokenState:
+def _apply(write: Write, integration: Integration, change: Change, *, actor: Actor, action: AuditAction) -> TokenState:
     stored.save_tokens(write, change.tokens)
     if change.tokens:
         touched = sorted(token.generation for token in change.tokens)
@@ -317,6 +319,7 @@ def _secret(token: Token, now: datetime, last_used: datetime | None) -> Secret:
         expires_at=token.expires_at,
         ended_at=None if live else (token.ended_at or token.expires_at),
         ended_because=token.ended_because,
+        end_reason=token.end_reason,
         overlap_seconds=int(token.overlap.total_seconds()),
         last_used_at=last_used,
     )

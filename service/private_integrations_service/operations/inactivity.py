@@ -6,7 +6,16 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import Inactivity, InactivityRequest, Integration, rfc3339
+from private_integrations.contract import (
+    AuditAction,
+    Event,
+    Inactivity,
+    InactivityRequest,
+    Integration,
+    Problem,
+    Refused,
+    rfc3339,
+)
 from private_integrations.rotation.decisions import days_left
 
 from ..access.actors import Actor
@@ -16,7 +25,7 @@ from ..storage import tokens as stored
 from ..storage.engine import StorageEngine, Write
 from ..storage.sqlite.activity import Activity
 from ..tokens.inactivity import Confirm, End, Leave, Recall, Step, Usage, Warn, plan_unused, single, time_in_force
-from ..tokens.lifecycle import Refused, Token
+from ..tokens.lifecycle import Token
 from . import activity as recorded
 from .events import announce
 from .operation import ends_access, reads, writes
@@ -92,7 +101,7 @@ def set_rule(
     if own != accounts.inactive_after(write.connection, [account_id])[account_id]:
         accounts.save_inactive_after(write.connection, account_id, own)
         rule = request.model_dump(exclude_none=True)
-        audit.record_account(write, account_id, actor=actor, action="set inactivity", **rule)
+        audit.record_account(write, account_id, actor=actor, action=AuditAction.SET_INACTIVITY, **rule)
     return _inactivity(account_id, own, settings)
 
 
@@ -158,7 +167,7 @@ def _store(write: Write, integration: Integration, step: Step) -> None:
             write,
             integration,
             step.token,
-            "token.inactive_warning",
+            Event.TOKEN_INACTIVE_WARNING,
             unused_since=rfc3339(step.notice.since),
             ends_at=rfc3339(step.notice.ends_at),
             days_left=days_left(step.notice.ends_at, write.now),
@@ -170,15 +179,15 @@ def _store(write: Write, integration: Integration, step: Step) -> None:
             write,
             integration,
             actor=_SERVICE,
-            action="expire inactive",
+            action=AuditAction.EXPIRE_INACTIVE,
             generation=token.generation,
             fingerprint=token.fingerprint,
             reason=token.ended_because,
         )
-        _tell(write, integration, token, "token.expired_inactive", reason=token.ended_because)
+        _tell(write, integration, token, Event.TOKEN_EXPIRED_INACTIVE, reason=token.ended_because)
 
 
-def _tell(write: Write, integration: Integration, token: Token, event: str, **about: object) -> None:
+def _tell(write: Write, integration: Integration, token: Token, event: Event, **about: object) -> None:
     announce(
         write,
         event,
@@ -201,4 +210,4 @@ def _inactivity(account_id: str, own: int | None, settings: Settings) -> Inactiv
 
 
 def _unknown(account_id: str) -> Refused:
-    return Refused("account-unknown", f"there is no account {account_id}")
+    return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import Account, digest_of, new_management_key
+from private_integrations.contract import Account, AccountClass, Role, digest_of, new_management_key
 
 from ..access.principals import ManagementKey
 from ..storage import accounts, keys
@@ -51,7 +51,7 @@ def install(
     if keys.has_any_key(write.connection):
         return None
     key = new_management_key()
-    admin = ManagementKey(new_id("key_"), "admin", "admin", digest_of(key), accounts=None, created_at=write.now)
+    admin = ManagementKey(new_id("key_"), "admin", Role.ADMIN, digest_of(key), accounts=None, created_at=write.now)
     keys.add_key(write.connection, admin)
     account = _demo_account(write, prepare_location) if demo else None
     if account is not None:
@@ -61,8 +61,8 @@ def install(
 
 
 def _demo_account(write: Write, prepare_location: PrepareLocation) -> str:
-    agency = Account(id=new_id(), name="Agency", kind="agency")
-    demo = Account(id=new_id(), name="Demo account", kind="sub_account", agency_id=agency.id)
+    agency = Account(id=new_id(), name="Agency", kind=AccountClass.AGENCY)
+    demo = Account(id=new_id(), name="Demo account", kind=AccountClass.SUB_ACCOUNT, agency_id=agency.id)
     for account in (agency, demo):
         accounts.add_account(write.connection, account, write.now)
     prepare_location(write.connection, demo.id)

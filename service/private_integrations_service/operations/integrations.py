@@ -7,9 +7,15 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from private_integrations.contract import (
+    AccountClass,
+    AuditAction,
+    EndReason,
+    Event,
     Integration,
     IntegrationEdit,
     IntegrationRequest,
+    Problem,
+    Refused,
     RotationPolicy,
     ScopeRule,
     ServiceRules,
@@ -27,7 +33,7 @@ from ..storage import tokens as stored_tokens
 from ..storage.announced import told_until
 from ..storage.engine import Write
 from ..tokens.format import new_id
-from ..tokens.lifecycle import OVERLAP_ENDED, Refused, Token, plan_overlap
+from ..tokens.lifecycle import Token, plan_overlap
 from . import data_events
 from .events import announce, tell_end
 from .operation import ends_access, reads, writes
@@ -40,17 +46,19 @@ class Rules:
     catalogue: Catalogue
     settings: Settings
 
-    def refuse(self, account_kind: str, scopes: Sequence[str], rotation: RotationPolicy | None) -> Refused | None:
+    def refuse(
+        self, account_kind: AccountClass, scopes: Sequence[str], rotation: RotationPolicy | None
+    ) -> Refused | None:
         """Why an integration like this can't be, or None."""
         for scope in scopes:
             refusal = self.catalogue.refuse_scope(scope, account_kind)
             if refusal is not None:
-                return Refused("scope-not-allowed", refusal, {"scope": scope})
+                return Refused(Problem.SCOPE_NOT_ALLOWED, refusal, {"scope": scope})
         return self._refuse_rotation(rotation)
 
     def _refuse_rotation(self, rotation: RotationPolicy | None) -> Refused | None:
         refusal = _impossible(rotation) or refuse_period(Policy.from_the_wire(rotation), self.settings.minimum_period)
-        return None if refusal is None else Refused("rotation-not-allowed", refusal)
+        return None if refusal is None else Refused(Problem.ROTATION_NOT_ALLOWED, refusal)
 
     def on_the_wire(self) -> ServiceRules:
         """Return the rules as the API tells them, for those who decide by the same functions before they ask."""
@@ -84,14 +92,16 @@ def declare(
     if existing is not None and existing.claim == request.claim:
         return Declared(existing, created=False)
     if integrations.claim_was_used(write.connection, request.account, request.claim):
-        return Refused("claim-used", f"this claim on {external_id} was used before and is not the present one")
+        return Refused(
+            Problem.OWNER_NONCE_USED, f"this claim on {external_id} was used before and is not the present one"
+        )
     if request.adopts is not None:
         return _adopt(write, external_id, request, existing, actor=actor)
     if existing is not None:
         issued = stored_tokens.was_ever_issued(write.connection, existing.id)
         if issued or request.replaces != existing.id:
             return _taken(existing, issued=issued)
-        _remove(write, existing, actor=actor, action="replace")
+        _remove(write, existing, actor=actor, action=AuditAction.REPLACE)
     return _create(write, external_id, request, actor=actor)
 
 
@@ -127,7 +137,7 @@ def edit(
         detail = (
             f"{integration_id} was changed by somebody else meanwhile: version {old.version}, not {expected_version}"
         )
-        return Refused("version-old", f"{detail}; look at it again and repeat")
+        return Refused(Problem.VERSION_OLD, f"{detail}; look at it again and repeat")
     refusal = _refuse(write, new.account, new.scopes, new.rotation, rules, actor)
     if refusal is not None:
         return refusal
@@ -136,8 +146,8 @@ def edit(
     _move_deadlines(write, old, new, actor=actor)
     data_events.withhold(write, new)
     changed = sorted(field for field in values if getattr(new, field) != getattr(old, field))
-    audit.record(write, new, actor=actor, action="edit", name=new.name, changed=changed, scopes=new.scopes)
-    _tell(write, new, "integration.edited", actor=actor, changed=changed, scopes=new.scopes)
+    audit.record(write, new, actor=actor, action=AuditAction.EDIT, name=new.name, changed=changed, scopes=new.scopes)
+    _tell(write, new, Event.INTEGRATION_EDITED, actor=actor, changed=changed, scopes=new.scopes)
     return new
 
 
@@ -149,7 +159,7 @@ def delete(write: Write, integration_id: str, claim: str | None, *, actor: Actor
         return integration
     if claim is not None and claim != integration.claim:
         return False
-    _remove(write, integration, actor=actor, action="delete")
+    _remove(write, integration, actor=actor, action=AuditAction.DELETE)
     return True
 
 
@@ -184,7 +194,7 @@ def declared_as(connection: Connection, account_id: str, external_id: str) -> In
 def find(connection: Connection, integration_id: str, actor: Actor) -> Integration | Refused:
     """The integration with this id; one in an account that the actor doesn't reach is not there for them."""
     found = integrations.integration_by_id(connection, integration_id, actor.accounts)
-    return found or Refused("integration-unknown", f"there is no integration {integration_id}")
+    return found or Refused(Problem.INTEGRATION_UNKNOWN, f"there is no integration {integration_id}")
 
 
 def _impossible(rotation: RotationPolicy | None) -> str | None:
@@ -218,7 +228,7 @@ def refuse_owner(integration: Integration, owner: str | None) -> Refused | None:
 
 
 def _taken_over(integration: Integration) -> Refused:
-    return Refused("claim-old", f"{integration.id} was taken over by {integration.external_id}")
+    return Refused(Problem.OWNER_NONCE_OLD, f"{integration.id} was taken over by {integration.external_id}")
 
 
 def _refuse(
@@ -231,7 +241,7 @@ def _refuse(
 ) -> Refused | None:
     account = accounts.account_by_id(write.connection, account_id)
     if account is None or not actor.reaches(account_id):
-        return Refused("account-unknown", f"there is no account {account_id}")
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
     return rules.refuse(account.kind, scopes, rotation)
 
 
@@ -240,7 +250,9 @@ def _adopt(
 ) -> Declared | Refused:
     target = integrations.integration_by_id(write.connection, request.adopts or "", [request.account])
     if target is None:
-        return Refused("integration-unknown", f"there is no integration {request.adopts} in account {request.account}")
+        return Refused(
+            Problem.INTEGRATION_UNKNOWN, f"there is no integration {request.adopts} in account {request.account}"
+        )
     if request.adopts_from is not None and request.adopts_from != target.claim:
         return _taken_over(target)
     if existing is not None and existing.id != target.id:
@@ -264,14 +276,14 @@ def _adopt(
         write,
         adopted,
         actor=actor,
-        action="adopt",
+        action=AuditAction.ADOPT,
         external_id=external_id,
         before=target.external_id,
         scopes=adopted.scopes,
     )
     fields = ("external_id", "name", "description", "scopes", "rotation")
     changed = sorted(field for field in fields if getattr(adopted, field) != getattr(target, field))
-    _tell(write, adopted, "integration.edited", actor=actor, changed=changed, scopes=adopted.scopes)
+    _tell(write, adopted, Event.INTEGRATION_EDITED, actor=actor, changed=changed, scopes=adopted.scopes)
     return Declared(adopted, created=False)
 
 
@@ -296,12 +308,12 @@ def _create(write: Write, external_id: str, request: IntegrationRequest, *, acto
         write,
         integration,
         actor=actor,
-        action="create",
+        action=AuditAction.CREATE,
         name=integration.name,
         external_id=external_id,
         scopes=integration.scopes,
     )
-    _tell(write, integration, "integration.created", actor=actor, scopes=integration.scopes)
+    _tell(write, integration, Event.INTEGRATION_CREATED, actor=actor, scopes=integration.scopes)
     return Declared(integration, created=True)
 
 
@@ -310,31 +322,31 @@ def _move_deadlines(write: Write, old: Integration, new: Integration, *, actor: 
     if not moved:
         return
     stored_tokens.save_tokens(write, moved)
-    told = told_until(write.connection, "token.retired")
+    told = told_until(write.connection, Event.TOKEN_RETIRED)
     for token in moved:
         # Whose time ran out since the job last looked, it tells of by itself.
         if token.expires_at is not None and token.expires_at <= told:
-            tell_end(write, new, token, because=OVERLAP_ENDED, actor=actor)
+            tell_end(write, new, token, because=EndReason.OVERLAP_ENDED, actor=actor)
 
 
-def _remove(write: Write, integration: Integration, *, actor: Actor, action: str) -> None:
-    stored_tokens.end_all(write, integration.id, "integration deleted")
+def _remove(write: Write, integration: Integration, *, actor: Actor, action: AuditAction) -> None:
+    stored_tokens.end_all(write, integration.id, EndReason.INTEGRATION_DELETED)
     integrations.mark_deleted(write.connection, integration.id, write.now)
     data_endpoints.remove_endpoints_of(write.connection, integration.id)
     audit.record(
         write, integration, actor=actor, action=action, name=integration.name, external_id=integration.external_id
     )
-    _tell(write, integration, "integration.deleted", actor=actor)
+    _tell(write, integration, Event.INTEGRATION_DELETED, actor=actor)
 
 
-def _tell(write: Write, integration: Integration, event: str, *, actor: Actor, **data: object) -> None:
+def _tell(write: Write, integration: Integration, event: Event, *, actor: Actor, **data: object) -> None:
     announce(write, event, account=integration.account, integration=integration, actor=actor.name, **data)
 
 
 def _taken(existing: Integration, *, issued: bool) -> Refused:
     since = instant_text(existing.created_at)
     return Refused(
-        "external-id-taken",
+        Problem.EXTERNAL_ID_TAKEN,
         f"{existing.external_id} is {existing.id} since {since}",
         {"id": existing.id, "since": since, "issued": issued},
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from private_integrations.contract import LEAKED, LeakReceipt, LeakReport
+from private_integrations.contract import AuditAction, EndReason, Event, LeakReceipt, LeakReport
 
 from ..access.actors import Actor
 from ..storage import audit, integrations
@@ -38,14 +38,14 @@ def end_leaked(write: Write, digests: Sequence[bytes], where: str, actor: Actor)
         tokens = stored.tokens_of(write.connection, [integration_id])[integration_id]
         for token in plan_leak(tokens, token_id, write.now).tokens:
             stored.save_tokens(write, [token])
-            if token.ended_because != LEAKED:
+            if token.end_reason != EndReason.LEAKED:
                 continue
             ended += 1
             about = {"generation": token.generation, "fingerprint": token.fingerprint, "where": where}
-            audit.record(write, integration, actor=actor, action="report leaked", **about)
+            audit.record(write, integration, actor=actor, action=AuditAction.REPORT_LEAKED, **about)
             announce(
                 write,
-                "token.leaked",
+                Event.TOKEN_LEAKED,
                 account=integration.account,
                 integration=integration,
                 actor=actor.name,

@@ -4,12 +4,18 @@ import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from private_integrations.contract import GenerationRequest, Integration, IntegrationRequest, IssuedToken
+from private_integrations.contract import (
+    GenerationRequest,
+    Integration,
+    IntegrationRequest,
+    IssuedToken,
+    Problem,
+    Refused,
+)
 from private_integrations.rotation.policy import Policy
 
 from ..access.actors import Actor
 from ..storage.engine import StorageEngine, Write
-from ..tokens.lifecycle import Refused
 from . import generations, integrations
 from .integrations import Rules
 from .operation import writes
@@ -35,13 +41,13 @@ def own_name(email: str, action: str) -> str:
 def create(write: Write, email: str, request: IntegrationRequest, rules: Rules, *, actor: Actor) -> Created | Refused:
     """Create an integration and issue its first token, both or neither.
 
-    `request.claim` is the mark of this one action. A repetition is refused as `claim-used`: the token was shown.
+    `request.claim` is the mark of this one action. A repetition is refused as `owner-nonce-used`: the token was shown.
     """
     declared = integrations.declare.step(write, own_name(email, request.claim), request, rules, actor=actor)
     if isinstance(declared, Refused):
         return declared
     if not declared.created:
-        return Refused("claim-used", f"{declared.integration.id} was created by this form before")
+        return Refused(Problem.OWNER_NONCE_USED, f"{declared.integration.id} was created by this form before")
     first = _request(email, request.claim, Policy.from_the_wire(request.rotation).overlap, "created")
     limit = rules.settings.superseded_tokens
     issued = generations.issue_beside_others.step(write, declared.integration.id, 1, first, limit, actor=actor)

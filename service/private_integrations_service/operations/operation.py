@@ -17,8 +17,9 @@ from typing import Concatenate, Generic, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
+from private_integrations.contract import Refused
+
 from ..storage.engine import StorageEngine, Write
-from ..tokens.lifecycle import Refused
 
 Parameters = ParamSpec("Parameters")
 Answer = TypeVar("Answer")

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import digest_of
+from private_integrations.contract import MembershipRole, Role, digest_of
 
 from ..access import permissions
 from ..access.actors import Actor
@@ -316,7 +316,7 @@ def _held(connection: Connection, user_id: str) -> list[Membership]:
 
 
 def _rights(place: Membership) -> frozenset[str]:
-    return place.held | ({"admin"} if place.role == "admin" else frozenset())
+    return place.held | ({"admin"} if place.role == MembershipRole.ADMIN else frozenset())
 
 
 def _places(connection: Connection, user_id: str) -> bytes:
@@ -335,4 +335,4 @@ def _may_link(connection: Connection, made_by: str, user: User) -> bool:
         # A management key is never deleted; other makers are the service itself.
         return not made_by.startswith("usr_")
     reached = key.accounts is None or all(place.account_id in key.accounts for place in _held(connection, user.id))
-    return key.revoked_at is None and key.role == "admin" and reached
+    return key.revoked_at is None and key.role == Role.ADMIN and reached

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import digest_of
+from private_integrations.contract import AuditAction, Problem, Refused, digest_of
 
 from ..access.actors import Actor
 from ..access.people import Session, User
@@ -18,7 +18,6 @@ from ..storage import users as people
 from ..storage.engine import StorageEngine, Write
 from ..storage.person_events import PersonEvent, PersonEventKind
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Refused
 from . import person_changes, throttle
 from .operation import ends_access, reads, writes
 from .password_strength import Words
@@ -37,9 +36,9 @@ BROWSER = timedelta(days=180)
 _MOST_NAMES = 50
 """The number of accounts whose names a password may not contain, which bounds the time of its examination."""
 
-_REFUSED = Refused("sign-in-refused", "this email and password don't belong together")
-_BUSY = Refused("sign-in-busy", "too many people sign in at this moment; try it again")
-_CODE_UNKNOWN = Refused("code-unknown", "this link was used or has expired; ask for a new one")
+_REFUSED = Refused(Problem.SIGN_IN_REFUSED, "this email and password don't belong together")
+_BUSY = Refused(Problem.SIGN_IN_BUSY, "too many people sign in at this moment; try it again")
+_CODE_UNKNOWN = Refused(Problem.CODE_UNKNOWN, "this link was used or has expired; ask for a new one")
 
 
 @dataclass(frozen=True)
@@ -148,7 +147,7 @@ def _compared(
         throttle.forgive(write, made.counted)
         if better is not None and better != known:
             person_changes.rehash_password(write, present, better)
-        audit.record_service(write, actor=actor_of(present, browser), action="sign in")
+        audit.record_service(write, actor=actor_of(present, browser), action=AuditAction.SIGN_IN)
         return _signed_in(write, present, browser)
 
 
@@ -215,7 +214,7 @@ def change_password(
             if refused is not None:
                 return refused
             if not turn.fits(present, known):
-                return Refused("sign-in-refused", "the present password is another one")
+                return Refused(Problem.SIGN_IN_REFUSED, "the present password is another one")
             hashed = turn.hash(new)
     except TooManySignInsError:
         return _BUSY
@@ -224,7 +223,7 @@ def change_password(
         # Nobody gets a new session for one that was ended while this was hashed, such as by being disabled.
         lives = stored.session_with_digest(write.connection, session.digest) is not None
         if not lives or people.password_of(write.connection, session.user.id) != known:
-            return Refused("sign-in-refused", "you were signed out or the password was changed meanwhile")
+            return Refused(Problem.SIGN_IN_REFUSED, "you were signed out or the password was changed meanwhile")
         person_changes.change_password(write, session.user, hashed, address=browser.address, agent=browser.agent)
         return _with_new_password(write, session.user, browser)
 
@@ -250,7 +249,7 @@ def sign_in_by_provider(engine: StorageEngine, claims: Claims, browser: Browser,
             user, ended = invited, _linked(write, invited, claims, browser)
         if user.disabled_at is not None:
             return _not_invited(claims)
-        audit.record_service(write, actor=actor_of(user, browser), action="sign in", provider=claims.issuer)
+        audit.record_service(write, actor=actor_of(user, browser), action=AuditAction.SIGN_IN, provider=claims.issuer)
         return _signed_in(write, user, browser, ended)
 
 
@@ -264,21 +263,21 @@ def sign_out(write: Write, session: Session) -> None:
 def end_session(write: Write, user: User, session_id: str, *, actor: Actor) -> None:
     """End one of a user's sessions; one that has ended is no error."""
     if stored.remove_session_with_id(write.connection, user.id, session_id):
-        audit.record_service(write, actor=actor, action="end session", session=session_id)
+        audit.record_service(write, actor=actor, action=AuditAction.END_SESSION, session=session_id)
 
 
 @ends_access
 def sign_out_everywhere(write: Write, user: User, *, actor: Actor) -> None:
     """End all sessions of a user, and the links that they made."""
     person_changes.end(write, user.id, Change.SIGNED_OUT_EVERYWHERE)
-    audit.record_service(write, actor=actor, action="end all sessions")
+    audit.record_service(write, actor=actor, action=AuditAction.END_ALL_SESSIONS)
 
 
 @ends_access
 def end_other_sessions(write: Write, session: Session, up_to: int, *, actor: Actor) -> None:
     """End all sessions of a user but this one, and the links that they made; the events up to this one are no news."""
     ended = person_changes.end(write, session.user.id, Change.OTHER_SESSIONS_ENDED, kept_session=session.digest)
-    audit.record_service(write, actor=actor, action="end other sessions", sessions=ended.sessions)
+    audit.record_service(write, actor=actor, action=AuditAction.END_OTHER_SESSIONS, sessions=ended.sessions)
     events.mark_noticed(write.connection, session.user.id, up_to)
 
 
@@ -353,14 +352,14 @@ def _counted_now(engine: StorageEngine, counted: tuple[throttle.Counted, ...], n
 
 def _with_new_password(write: Write, user: User, browser: Browser) -> SignedIn:
     throttle.forgive(write, throttle.of_strangers(user.email, browser.address)[:1])
-    audit.record_service(write, actor=actor_of(user, browser), action="choose password")
+    audit.record_service(write, actor=actor_of(user, browser), action=AuditAction.CHOOSE_PASSWORD)
     return _signed_in(write, user, browser)
 
 
 def _invited(connection: Connection, claims: Claims) -> User | Refused:
     """Return the user whom a provider's subject is to be linked to."""
     if claims.email is None:
-        return Refused("email-unverified", "the provider doesn't vouch for your email address")
+        return Refused(Problem.EMAIL_UNVERIFIED, "the provider doesn't vouch for your email address")
     user = people.user_by_email(connection, claims.email)
     if user is None or user.disabled_at is not None:
         return _not_invited(claims)
@@ -369,7 +368,7 @@ def _invited(connection: Connection, claims: Claims) -> User | Refused:
         return _not_invited(claims)
     if people.has_identity(connection, user.id, claims.issuer):
         detail = f"{user.email} belongs to another person at the provider than here; ask whoever runs this service"
-        return Refused("identity-other", detail)
+        return Refused(Problem.IDENTITY_OTHER, detail)
     return user
 
 
@@ -380,7 +379,7 @@ def _linked(write: Write, user: User, claims: Claims, browser: Browser) -> Ended
     audit.record_service(
         write,
         actor=actor_of(user, browser),
-        action="link identity",
+        action=AuditAction.LINK_IDENTITY,
         issuer=claims.issuer,
         password_removed=ended.password,
         sessions_ended=ended.sessions,
@@ -390,7 +389,7 @@ def _linked(write: Write, user: User, claims: Claims, browser: Browser) -> Ended
 
 def _not_invited(claims: Claims) -> Refused:
     who = "you" if claims.email is None else claims.email
-    return Refused("user-not-invited", f"nobody has invited {who}; ask an admin of your account")
+    return Refused(Problem.USER_NOT_INVITED, f"nobody has invited {who}; ask an admin of your account")
 
 
 def _signed_in(write: Write, user: User, browser: Browser, ended: Ended | None = None) -> SignedIn:

@@ -11,7 +11,7 @@ from datetime import datetime
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from private_integrations.contract import Resealed
+from private_integrations.contract import AuditAction, Resealed
 
 from ..access.actors import Actor
 from ..sealing import SealBroken, Sealer, key_of
@@ -50,7 +50,9 @@ def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
         try:
             value = sealer.open(present.sealed, purpose=_PURPOSE, account=_ACCOUNT)
             stored.put_sealed(write.connection, sealer.seal(value, purpose=_PURPOSE, account=_ACCOUNT))
-            audit.record_service(write, actor=actor, action="reseal signing key", sealed_with=sealer.first_key)
+            audit.record_service(
+                write, actor=actor, action=AuditAction.RESEAL_SIGNING_KEY, sealed_with=sealer.first_key
+            )
             resealed = 1
         except SealBroken:
             unreadable = ["signing key"]

@@ -4,11 +4,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from private_integrations.contract import Refused
 from private_integrations.rotation.status import Standing
 
 from ..access.actors import Actor
 from ..storage import integrations
-from ..tokens.lifecycle import Refused
 from .generations import LastUsed, token_states
 from .integrations import find
 from .operation import reads

@@ -8,6 +8,9 @@ from private_integrations.contract import (
     KEY_PREFIX,
     SEALING_KEY_PREFIX,
     Account,
+    AuditAction,
+    Problem,
+    Refused,
     Resealed,
     UpstreamCredential,
     Verification,
@@ -22,7 +25,6 @@ from ..storage.epoch import Remembered
 from ..storage.tokens import integration_of_digest
 from ..storage.upstreams import CredentialReader, StoredCredential
 from ..tokens.format import presented_token
-from ..tokens.lifecycle import Refused
 from .operation import ends_access, reads, writes
 
 _PURPOSE = "upstream-credential"
@@ -40,19 +42,19 @@ def refuse_credential(connection: Connection, account_id: str, credential: str) 
     """The account that a credential is for, or why it can't be its: this service's own secrets open nothing else."""
     account = accounts.account_by_id(connection, account_id)
     if account is None:
-        return Refused("account-unknown", f"there is no account {account_id}")
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
     if credential.startswith((KEY_PREFIX, SEALING_KEY_PREFIX)):
-        return Refused("credential-not-upstreams", "this is a key of this service, not the platform's token")
+        return Refused(Problem.CREDENTIAL_NOT_UPSTREAMS, "this is a key of this service, not the platform's token")
     digest = presented_token(credential.encode())
     if digest is not None and integration_of_digest(connection, digest) is not None:
-        return Refused("credential-not-upstreams", "this is a token of this service, not the platform's")
+        return Refused(Problem.CREDENTIAL_NOT_UPSTREAMS, "this is a token of this service, not the platform's")
     return account
 
 
 def not_accepted(verification: Verification) -> Refused:
     """The refusal of a credential that was to be verified first."""
     about: dict[str, object] = {"outcome": verification.outcome, "upstream_status": verification.status}
-    return Refused("credential-not-accepted", f"{verification.in_words}; nothing was changed", about)
+    return Refused(Problem.CREDENTIAL_NOT_ACCEPTED, f"{verification.in_words}; nothing was changed", about)
 
 
 @writes
@@ -72,7 +74,9 @@ def put(
     sealed = sealer.seal(credential, purpose=_PURPOSE, account=account_id)
     made = StoredCredential(account_id, sealed, write.now, actor.name, verification)
     stored.put_credential(write, made)
-    audit.record_account(write, account_id, actor=actor, action="set upstream credential", sealed_with=key_of(sealed))
+    audit.record_account(
+        write, account_id, actor=actor, action=AuditAction.SET_UPSTREAM_CREDENTIAL, sealed_with=key_of(sealed)
+    )
     return _shown(made, sealer)
 
 
@@ -80,10 +84,10 @@ def put(
 def remove(write: Write, account_id: str, *, actor: Actor) -> bool | Refused:
     """Forget an account's credential; whether there was one."""
     if accounts.account_by_id(write.connection, account_id) is None:
-        return Refused("account-unknown", f"there is no account {account_id}")
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
     removed = stored.remove_credential(write, account_id)
     if removed:
-        audit.record_account(write, account_id, actor=actor, action="remove upstream credential")
+        audit.record_account(write, account_id, actor=actor, action=AuditAction.REMOVE_UPSTREAM_CREDENTIAL)
     return removed
 
 
@@ -106,7 +110,7 @@ def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
             write,
             found.account_id,
             actor=actor,
-            action="reseal upstream credential",
+            action=AuditAction.RESEAL_UPSTREAM_CREDENTIAL,
             before=key_of(found.sealed),
             sealed_with=sealer.first_key,
         )
@@ -128,14 +132,16 @@ def open_credential(connection: Connection, account_id: str, sealer: Sealer) -> 
     """An account's credential, to ask the upstream with."""
     account = accounts.account_by_id(connection, account_id)
     if account is None:
-        return Refused("account-unknown", f"there is no account {account_id}")
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
     found = stored.credential_of(connection, account_id)
     if found is None:
-        return Refused("credential-missing", f"there is no upstream credential for account {account_id}")
+        return Refused(Problem.CREDENTIAL_MISSING, f"there is no upstream credential for account {account_id}")
     try:
         return Opened(account, found, _open(found, sealer))
     except SealBroken as broken:
-        return Refused("credential-unreadable", f"the upstream credential of {account_id} can't be opened: {broken}")
+        return Refused(
+            Problem.CREDENTIAL_UNREADABLE, f"the upstream credential of {account_id} can't be opened: {broken}"
+        )
 
 
 @writes
@@ -145,12 +151,12 @@ def note_verification(
     """Store what the upstream said to a credential, unless another one was set meanwhile."""
     if not stored.put_verification(write.connection, opened.stored, verification):
         account_id = opened.account.id
-        return Refused("credential-replaced", f"the upstream credential of {account_id} was changed meanwhile")
+        return Refused(Problem.CREDENTIAL_REPLACED, f"the upstream credential of {account_id} was changed meanwhile")
     audit.record_account(
         write,
         opened.account.id,
         actor=actor,
-        action="verify upstream credential",
+        action=AuditAction.VERIFY_UPSTREAM_CREDENTIAL,
         outcome=verification.outcome,
         status=verification.status,
     )

@@ -8,8 +8,12 @@ from sqlalchemy import Connection
 
 from private_integrations.contract import (
     Account,
+    AuditAction,
     Invitation,
     MembershipEdit,
+    MembershipRole,
+    Problem,
+    Refused,
     UserPlace,
     UserReport,
     UserRequest,
@@ -23,7 +27,6 @@ from ..storage import accounts, audit
 from ..storage import users as stored
 from ..storage.engine import Write
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Refused
 from . import person_changes
 from .operation import ends_access, reads, writes
 from .person_changes import place_in
@@ -106,12 +109,12 @@ def invite(write: Write, email: str, request: UserRequest, *, actor: Actor, link
         for account, role in wanted.items():
             person_changes.save_place(write, user, Membership(account, role))
             audit.record_account(
-                write, account, actor=actor, action="invite user", user=user.id, email=user.email, role=role
+                write, account, actor=actor, action=AuditAction.INVITE_USER, user=user.id, email=user.email, role=role
             )
     elif not _is_repetition(write.connection, user, wanted):
-        return Refused("user-exists", f"there is a user {user.email} already; nothing was changed")
+        return Refused(Problem.USER_EXISTS, f"there is a user {user.email} already; nothing was changed")
     elif links:
-        audit.record_service(write, actor=actor, action="make sign-in link", user=user.id, email=user.email)
+        audit.record_service(write, actor=actor, action=AuditAction.MAKE_SIGN_IN_LINK, user=user.id, email=user.email)
     return _invitation(write, user, actor=actor, links=links)
 
 
@@ -133,7 +136,7 @@ def disable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
         return user
     if user.disabled_at is None:
         person_changes.disable(write, user)
-        audit.record_service(write, actor=actor, action="disable user", user=user.id, email=user.email)
+        audit.record_service(write, actor=actor, action=AuditAction.DISABLE_USER, user=user.id, email=user.email)
     return _report(write.connection, replace(user, disabled_at=user.disabled_at or write.now))
 
 
@@ -145,7 +148,7 @@ def enable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
         return user
     if user.disabled_at is not None:
         person_changes.enable(write, user)
-        audit.record_service(write, actor=actor, action="enable user", user=user.id, email=user.email)
+        audit.record_service(write, actor=actor, action=AuditAction.ENABLE_USER, user=user.id, email=user.email)
     return _report(write.connection, replace(user, disabled_at=None))
 
 
@@ -156,7 +159,7 @@ def forget_identities(write: Write, email: str, *, actor: Actor) -> UserReport |
     if isinstance(user, Refused):
         return user
     person_changes.forget_identities(write, user)
-    audit.record_service(write, actor=actor, action="unlink identity", user=user.id, email=user.email)
+    audit.record_service(write, actor=actor, action=AuditAction.UNLINK_IDENTITY, user=user.id, email=user.email)
     return _report(write.connection, user)
 
 
@@ -174,8 +177,8 @@ def place(write: Write, email: str, account_id: str, edit: MembershipEdit, *, ac
         return user
     if account is None or not actor.reaches(account_id):
         return _no_account(account_id)
-    if edit.sub_accounts not in (None, "default") and account.kind != "agency":
-        return Refused("permission-not-there", f"{account_id} is no agency: it has no sub-accounts to permit")
+    if edit.sub_accounts not in (None, "default") and not account.kind.has_sub_accounts:
+        return Refused(Problem.PERMISSION_NOT_THERE, f"{account_id} is no agency: it has no sub-accounts to permit")
     saved = _save(write, user, changed(place_in(write.connection, user, account_id), account_id, edit), actor)
     return _report(write.connection, replace(user, has_password=user.has_password and not saved.password_ended))
 
@@ -194,7 +197,7 @@ def displace(write: Write, email: str, account_id: str, *, actor: Actor) -> User
 
 def changed(before: Membership | None, account_id: str, edit: MembershipEdit) -> Membership:
     """A place as an edit leaves it."""
-    kept = before or Membership(account_id, edit.role or "user")
+    kept = before or Membership(account_id, edit.role or MembershipRole.USER)
     return Membership(
         account_id,
         edit.role or kept.role,
@@ -252,9 +255,9 @@ def invite_into(
         needs_link = True
     else:
         if user.disabled_at is not None:
-            return Refused("user-disabled", f"{user.email} was disabled by whoever runs this service; ask there")
+            return Refused(Problem.USER_DISABLED, f"{user.email} was disabled by whoever runs this service; ask there")
         if place_in(write.connection, user, account_id) is not None:
-            return Refused("user-exists", f"{user.email} belongs to this account already")
+            return Refused(Problem.USER_EXISTS, f"{user.email} belongs to this account already")
         is_vouched_for = person_changes.is_vouched_for(write.connection, user, account_id)
         administers_all = person_changes.administers_all_of(write.connection, editor, user)
         if not is_vouched_for and not administers_all:
@@ -262,17 +265,17 @@ def invite_into(
                 f"{user.email} has a password that was chosen with a link of another account's admin, who may know it; "
                 "the operator of this service gives them a place here, and a new link"
             )
-            return Refused("permission-not-yours", detail)
+            return Refused(Problem.PERMISSION_NOT_YOURS, detail)
         needs_link = administers_all and not (is_vouched_for and user.has_password)
     saved = person_changes.save_place(write, user, changed(None, account_id, edit))
     audit.record_account(
         write,
         account_id,
         actor=actor,
-        action="invite user",
+        action=AuditAction.INVITE_USER,
         user=user.id,
         email=user.email,
-        role=edit.role or "user",
+        role=edit.role or MembershipRole.USER,
         **({"password": "ended"} if saved is not None and saved.password_ended else {}),
     )
     return _invitation(write, user, actor=actor, links=links and needs_link)
@@ -288,14 +291,14 @@ def change_place(
     if isinstance(account, Refused):
         return account
     if user is None or before is None:
-        return Refused("user-unknown", "there is no such person in this account")
+        return Refused(Problem.USER_UNKNOWN, "there is no such person in this account")
     after = None if edit is None else changed(before, account_id, edit)
     why_not = permissions.refuse_change(stored.memberships_of(write.connection, editor.id), account, before, after)
     if why_not is not None:
-        return Refused("permission-not-yours", why_not)
+        return Refused(Problem.PERMISSION_NOT_YOURS, why_not)
     if not _keeps_an_administrator(write.connection, account, user, after):
         detail = "nobody would be left who decides about this account; make somebody else an admin first"
-        return Refused("account-without-admin", detail)
+        return Refused(Problem.ACCOUNT_WITHOUT_ADMIN, detail)
     if after is None:
         _remove(write, user, account_id, actor)
         return Changed(user)
@@ -311,10 +314,10 @@ def link_for(
     if isinstance(account, Refused):
         return account
     if user is None or place_in(write.connection, user, account_id) is None:
-        return Refused("user-unknown", "there is no such person in this account")
+        return Refused(Problem.USER_UNKNOWN, "there is no such person in this account")
     if not person_changes.administers_all_of(write.connection, editor, user):
         detail = f"{user.email} belongs to other accounts too; whoever runs this service makes a new link for them"
-        return Refused("permission-not-yours", detail)
+        return Refused(Problem.PERMISSION_NOT_YOURS, detail)
     return _link(write, user, actor=actor, links=links)
 
 
@@ -329,7 +332,9 @@ def switch_labs(write: Write, account_id: str, *, on: bool, actor: Actor, editor
             stored.switch_on(write.connection, account_id)
         else:
             stored.switch_off(write.connection, account_id, write.now)
-        audit.record_account(write, account_id, actor=actor, action=f"switch labs {'on' if on else 'off'}")
+        audit.record_account(
+            write, account_id, actor=actor, action=AuditAction.SWITCH_LABS_ON if on else AuditAction.SWITCH_LABS_OFF
+        )
     return account
 
 
@@ -360,19 +365,19 @@ def _administered(connection: Connection, account_id: str, editor: User) -> Acco
         return account
     if not permissions.grantable(person.memberships, account):
         return _no_account(account_id)
-    return Refused("permission-not-yours", "only an admin with every permission of the account does this")
+    return Refused(Problem.PERMISSION_NOT_YOURS, "only an admin with every permission of the account does this")
 
 
-def _is_repetition(connection: Connection, user: User, wanted: dict[str, permissions.MembershipRole]) -> bool:
+def _is_repetition(connection: Connection, user: User, wanted: dict[str, MembershipRole]) -> bool:
     held = {place.account_id: place.role for place in stored.memberships_of(connection, user.id)}
     return held == wanted and not user.has_password and user.disabled_at is None
 
 
 def _link(write: Write, user: User, *, actor: Actor, links: bool) -> Invitation | Refused:
     if user.disabled_at is not None:
-        return Refused("user-disabled", f"{user.email} is disabled; enable them first")
+        return Refused(Problem.USER_DISABLED, f"{user.email} is disabled; enable them first")
     if links:
-        audit.record_service(write, actor=actor, action="make sign-in link", user=user.id, email=user.email)
+        audit.record_service(write, actor=actor, action=AuditAction.MAKE_SIGN_IN_LINK, user=user.id, email=user.email)
     return _invitation(write, user, actor=actor, links=links)
 
 
@@ -389,7 +394,7 @@ def _find(connection: Connection, email: str, actor: Actor | None = None) -> Use
     if user is None or (
         actor is not None and not all(actor.reaches(p.account_id) for p in stored.memberships_of(connection, user.id))
     ):
-        return Refused("user-unknown", f"there is no user {email}")
+        return Refused(Problem.USER_UNKNOWN, f"there is no user {email}")
     return user
 
 
@@ -401,7 +406,7 @@ def _save(write: Write, user: User, after: Membership, actor: Actor) -> Changed:
         write,
         after.account_id,
         actor=actor,
-        action="change role",
+        action=AuditAction.CHANGE_ROLE,
         user=user.id,
         email=user.email,
         role=after.role,
@@ -414,7 +419,9 @@ def _save(write: Write, user: User, after: Membership, actor: Actor) -> Changed:
 
 def _remove(write: Write, user: User, account_id: str, actor: Actor) -> None:
     if person_changes.remove_place(write, user, account_id):
-        audit.record_account(write, account_id, actor=actor, action="remove user", user=user.id, email=user.email)
+        audit.record_account(
+            write, account_id, actor=actor, action=AuditAction.REMOVE_USER, user=user.id, email=user.email
+        )
 
 
 def _report(connection: Connection, user: User) -> UserReport:
@@ -439,4 +446,4 @@ def _report(connection: Connection, user: User) -> UserReport:
 
 
 def _no_account(account_id: str) -> Refused:
-    return Refused("account-unknown", f"there is no account {account_id}")
+    return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")

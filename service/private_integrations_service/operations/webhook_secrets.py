@@ -4,7 +4,7 @@ import hmac
 from dataclasses import replace
 from datetime import datetime
 
-from private_integrations.contract import Resealed
+from private_integrations.contract import AuditAction, Resealed
 
 from ..access.actors import Actor
 from ..sealing import SealBroken, Sealer, key_of
@@ -72,7 +72,7 @@ def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
             write,
             endpoint.account_id,
             actor=actor,
-            action="reseal webhook secret",
+            action=AuditAction.RESEAL_WEBHOOK_SECRET,
             webhook=endpoint.id,
             sealed_with=sealer.first_key,
         )

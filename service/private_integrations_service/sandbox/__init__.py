@@ -7,6 +7,8 @@ from types import MappingProxyType
 from anyio import to_thread
 from starlette.types import Receive, Scope, Send
 
+from private_integrations.contract import Reason
+
 from ..authorizer import GRANTED
 from ..authorizer.decisions import accounts_to_look_up, refuse_accounts
 from ..authorizer.judge import Granted, refuse_storage
@@ -62,7 +64,7 @@ _HANDLERS: Mapping[tuple[str, str], Handler] = MappingProxyType(
     }
 )
 
-_TOO_DEEP = Refusal(400, "body-malformed", "Unexpected token in JSON", {"error": "Bad Request"})
+_TOO_DEEP = Refusal(400, Reason.BODY_MALFORMED, "Unexpected token in JSON", {"error": "Bad Request"})
 _UNREAD = MappingProxyType({Unread.TOO_LARGE: TOO_LARGE, Unread.TOO_SLOW: TOO_SLOW})
 
 
@@ -128,4 +130,4 @@ def _refuse_accounts(request: Request) -> Refusal | None:
 
 
 def _not_implemented(endpoint: Endpoint) -> Refusal:
-    return Refusal(501, "not-implemented", f"The sandbox has no {endpoint.method} {endpoint.path}")
+    return Refusal(501, Reason.NOT_IMPLEMENTED, f"The sandbox has no {endpoint.method} {endpoint.path}")

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from private_integrations.contract import Reason
+
 from ..authorizer.replies import Refusal
 from .instants import instant_of
 
@@ -19,9 +21,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 Check = Callable[[str, object], list[str]]
 """Answers for a field's name and value what is wrong with it, in the platform's words."""
 
-TOO_LARGE = Refusal(413, "body-too-large", "request entity too large", {"error": "Payload Too Large"})
-TOO_SLOW = Refusal(408, "body-too-slow", "request timeout", {"error": "Request Timeout"})
-_NO_OBJECT = Refusal(400, "body-malformed", "The body must be a JSON object", {"error": "Bad Request"})
+TOO_LARGE = Refusal(413, Reason.BODY_TOO_LARGE, "request entity too large", {"error": "Payload Too Large"})
+TOO_SLOW = Refusal(408, Reason.BODY_TOO_SLOW, "request timeout", {"error": "Request Timeout"})
+_NO_OBJECT = Refusal(400, Reason.BODY_MALFORMED, "The body must be a JSON object", {"error": "Bad Request"})
 
 
 def read_fields(body: bytes) -> dict[str, Any] | Refusal:
@@ -33,7 +35,7 @@ def read_fields(body: bytes) -> dict[str, Any] | Refusal:
         value = json.loads(body.decode(), parse_int=_integer, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         place = f" at position {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        return Refusal(400, "body-malformed", f"Unexpected token in JSON{place}", {"error": "Bad Request"})
+        return Refusal(400, Reason.BODY_MALFORMED, f"Unexpected token in JSON{place}", {"error": "Bad Request"})
     return value if isinstance(value, dict) else _NO_OBJECT
 
 
@@ -51,7 +53,7 @@ def refuse_fields(
 
 def invalid(texts: Collection[str]) -> Refusal:
     """The platform's answer to values that don't pass."""
-    return Refusal(422, "invalid-request", tuple(texts), {"error": "Unprocessable Entity"})
+    return Refusal(422, Reason.INVALID_REQUEST, tuple(texts), {"error": "Unprocessable Entity"})
 
 
 def text(name: str, value: object) -> list[str]:

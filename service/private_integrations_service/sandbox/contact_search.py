@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from private_integrations.contract import Reason
+
 from ..authorizer.replies import Refusal, Reply, new_trace_id
 from .bodies import Check, invalid, required_text, searched, text, whole_number
 from .contact_fields import shown_alone, shown_in_list
@@ -76,7 +78,7 @@ def _refuse_filters(given: Sequence[Any]) -> Refusal | None:
     """Refuse filters; the platform looks at their fields before it looks at operators and values."""
     unknown = unknown_field(given)
     if unknown is not None:
-        return Refusal(400, "filter-unknown", f"Invalid field {unknown}", {"error": "Bad Request"}, traced=True)
+        return Refusal(400, Reason.FILTER_UNKNOWN, f"Invalid field {unknown}", {"error": "Bad Request"}, traced=True)
     faults = filter_faults("filters", given)
     return invalid(faults) if faults else None
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import rfc3339
+from private_integrations.contract import Reason, rfc3339
 
 from ..authorizer.replies import Refusal, Reply, new_trace_id
 from ..storage.engine import Write
@@ -197,7 +197,7 @@ def _refuse_duplicate(connection: Connection, contact: Contact) -> Refusal | Non
     meta = {"contactId": found.contact.id, "matchingField": found.field}
     if found.contact.fields.get("name"):
         meta["contactName"] = found.contact.fields["name"]
-    return Refusal(400, "duplicate-contact", "This location does not allow duplicated contacts.", {"meta": meta})
+    return Refusal(400, Reason.DUPLICATE_CONTACT, "This location does not allow duplicated contacts.", {"meta": meta})
 
 
 HANDLERS = MappingProxyType(

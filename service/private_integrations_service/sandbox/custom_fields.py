@@ -5,6 +5,8 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+from private_integrations.contract import Reason
+
 from ..authorizer.replies import Refusal, Reply
 from ..tokens.format import new_id
 from .answers import CUSTOM_FIELD_TAKEN, SUCCEEDED, not_found
@@ -94,7 +96,7 @@ _TYPES = (
 _CHOOSING = frozenset({"CHECKBOX", "SINGLE_OPTIONS", "MULTIPLE_OPTIONS", "RADIO"})
 _NO_OPTIONS = Refusal(
     400,
-    "options-missing",
+    Reason.OPTIONS_MISSING,
     "Either options or picklistOptionsImage should exists and should not be empty",
     {"error": "Bad Request"},
 )

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
+from private_integrations.contract import Reason
+
 from ..authorizer.replies import Refusal, Reply
 from ..tokens.format import new_id
 from .answers import SUCCEEDED, not_found
@@ -68,7 +70,7 @@ def delete_custom_value(request: Request) -> Reply | Refusal:
     return Reply(200, SUCCEEDED) if removed else not_found("Custom value", value_id)
 
 
-_TAKEN = Refusal(400, "duplicate-custom-value", "This location does not allow duplicated custom values.")
+_TAKEN = Refusal(400, Reason.DUPLICATE_CUSTOM_VALUE, "This location does not allow duplicated custom values.")
 
 
 def _shown(value: CustomValue) -> dict[str, object]:

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal
 
+from private_integrations.contract import Reason
+
 from ..authorizer.replies import Refusal
 from ..settings import Settings
 from ..storage.columns import to_milliseconds
@@ -42,7 +44,7 @@ class Spent:
         """The platform's answer to one request too many."""
         if self.exhausted is None:
             return None
-        return Refusal(429, f"rate-limit-{self.exhausted}", "Too Many Requests")
+        return Refusal(429, Reason(f"rate-limit-{self.exhausted}"), "Too Many Requests")
 
     def headers(self, limits: Limits) -> Iterator[tuple[bytes, bytes]]:
         """The documented headers, on every answer."""

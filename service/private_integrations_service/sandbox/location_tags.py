@@ -3,6 +3,8 @@
 from dataclasses import replace
 from types import MappingProxyType
 
+from private_integrations.contract import Reason
+
 from ..authorizer.replies import Refusal, Reply
 from ..tokens.format import new_id
 from .answers import SUCCEEDED, not_found
@@ -64,7 +66,7 @@ def delete_tag(request: Request) -> Reply | Refusal:
     return Reply(200, SUCCEEDED) if removed else not_found("Tag", tag_id)
 
 
-_TAKEN = Refusal(400, "duplicate-tag", "This location does not allow duplicated tags.")
+_TAKEN = Refusal(400, Reason.DUPLICATE_TAG, "This location does not allow duplicated tags.")
 
 
 def _shown(tag: Tag) -> dict[str, object]:

@@ -37,7 +37,7 @@ def read_location(request: Request) -> Reply | Refusal:
     location_id = request.parameter("locationId")
     with request.read() as connection:
         location = account_by_id(connection, location_id)
-    if location is None or location.kind != "sub_account":
+    if location is None or not location.kind.belongs_to_agency:
         return not_found("Location", location_id)
     return Reply(200, {"location": _shown(location)})
 

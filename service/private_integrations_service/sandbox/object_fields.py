@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import rfc3339
+from private_integrations.contract import Reason, rfc3339
 
 from ..authorizer.replies import Refusal, Reply
 from ..storage.engine import Write
@@ -128,7 +128,7 @@ def delete_folder(request: Request) -> Reply | Refusal:
         if folder is None:
             return not_found("Folder", folder_id)
         if stored.count_held(write.connection, request.account_id, folder_id):
-            return Refusal(400, "folder-not-empty", f"Folder with id {folder_id} is not empty")
+            return Refusal(400, Reason.FOLDER_NOT_EMPTY, f"Folder with id {folder_id} is not empty")
         return _removed(write, folder)
 
 

@@ -6,6 +6,8 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection
 
+from private_integrations.contract import AccountClass, MembershipRole
+
 from ..access.people import User
 from ..access.permissions import Membership
 from ..authorizer.replies import Refusal, Reply
@@ -111,12 +113,12 @@ def _people(connection: Connection, account_id: str) -> list[Person]:
     return [_person(user, places[user.id], kinds) for user in users.values()]
 
 
-def _person(user: User, places: Sequence[Membership], kinds: Mapping[str, str]) -> Person:
+def _person(user: User, places: Sequence[Membership], kinds: Mapping[str, AccountClass]) -> Person:
     return Person(
         user=user,
-        in_agency=any(kinds[place.account_id] == "agency" for place in places),
-        is_admin=any(place.role == "admin" for place in places),
-        locations=tuple(sorted(place.account_id for place in places if kinds[place.account_id] == "sub_account")),
+        in_agency=any(kinds[place.account_id].has_sub_accounts for place in places),
+        is_admin=any(place.role == MembershipRole.ADMIN for place in places),
+        locations=tuple(sorted(place.account_id for place in places if kinds[place.account_id].belongs_to_agency)),
     )
 
 

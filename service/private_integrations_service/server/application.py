@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from private_integrations.contract import API
+from private_integrations.contract import API, Problem, Reason, Refused
 
 from ..access.security_log import SecurityLog, sink_of
 from ..authorizer import Authorizer
@@ -47,7 +47,6 @@ from ..storage.engine import StorageEngine, StorageError
 from ..storage.known_credentials import KnownCredentials
 from ..storage.sqlite.activity import Activity
 from ..storage.usage import UsageFile
-from ..tokens.lifecycle import Refused
 from ..webhooks.endpoints import Kind
 from ..webhooks.posting import Poster
 from .doors import Door, Repeated, owner_by_key, owner_by_session
@@ -162,7 +161,7 @@ class Application:
         """
         detail = f"too many requests at the moment; nothing was done; send this one again in {LONGEST_WAIT:g} s"
         refusal = problem_response(
-            Refused("requests-too-many", detail, {"retry_after_seconds": math.ceil(LONGEST_WAIT)})
+            Refused(Problem.REQUESTS_TOO_MANY, detail, {"retry_after_seconds": math.ceil(LONGEST_WAIT)})
         )
 
         def door(app: ASGIApp, per_second: float, burst: float) -> ASGIApp:
@@ -223,11 +222,11 @@ def _is_management(scope: Scope) -> bool:
 
 async def _refuse_malformed(scope: Scope, receive: Receive, send: Send, fault: str) -> None:
     if _is_management(scope):
-        response = problem_response(Refused("request-malformed", fault))
+        response = problem_response(Refused(Problem.REQUEST_MALFORMED, fault))
         response.raw_headers.append(_CLOSE)
         await response(scope, receive, send)
     else:
-        reply = Refusal(400, "request-malformed", fault, {"error": "Bad Request"}).reply()
+        reply = Refusal(400, Reason.REQUEST_MALFORMED, fault, {"error": "Bad Request"}).reply()
         await send_reply(send, replace(reply, headers=(*reply.headers, _CLOSE)))
 
 
@@ -276,10 +275,10 @@ def _limited(app: ASGIApp, limit: int) -> ASGIApp:
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(receive, limit)
         if body is Unread.TOO_LARGE:
-            refused = Refused("body-too-large", f"a body may have at most {limit} bytes")
+            refused = Refused(Problem.BODY_TOO_LARGE, f"a body may have at most {limit} bytes")
             await problem_response(refused)(scope, receive, send)
         elif body is Unread.TOO_SLOW:
-            refused = Refused("body-too-slow", f"a body must arrive within {USUAL.total:g} seconds")
+            refused = Refused(Problem.BODY_TOO_SLOW, f"a body must arrive within {USUAL.total:g} seconds")
             await problem_response(refused)(scope, receive, send)
         elif isinstance(body, bytes):
             await app(scope, _replay(body, receive), send)

@@ -8,10 +8,9 @@ from typing import get_args
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import ActivityReport, Period
+from private_integrations.contract import ActivityReport, Period, Refused
 
 from ..operations import accounts, activity, integrations
-from ..tokens.lifecycle import Refused
 from .visits import Visit, signed_in
 
 PERIODS = {"day": "24 hours", "week": "7 days", "month": "30 days"}

@@ -7,9 +7,10 @@ from urllib.parse import urlencode
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from private_integrations.contract import Refused
+
 from ..access.audit_search import Search
 from ..operations import accounts, audit
-from ..tokens.lifecycle import Refused
 from .fields import whole_number
 from .rendering import HEADERS
 from .visits import Visit, signed_in

@@ -11,11 +11,9 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import Account, IntegrationRequest
+from private_integrations.contract import Account, IntegrationRequest, Problem, Refused
 
-from ..http.problems import status_of
 from ..operations import accounts, integrations, manual_rotation
-from ..tokens.lifecycle import Refused
 from .fields import faults_in, is_mark, new_mark, query_of, text
 from .integrations import LIST
 from .scope_choice import picker
@@ -91,13 +89,13 @@ def _generate(visit: Visit) -> Response | Refused:
 
 def _refused(visit: Visit, draft: Draft, account: Account, refused: Refused) -> Response | Refused:
     """What was entered, with the reason why nothing was made of it."""
-    if refused.problem == "claim-used":
+    if refused.problem == Problem.OWNER_NONCE_USED:
         return _made_before(visit, draft) or _token_step(
             visit, replace(draft, mark=new_mark()), account, fault=_USED, status=409
         )
-    if refused.problem == "account-unknown":
+    if refused.problem == Problem.ACCOUNT_UNKNOWN:
         return refused
-    return _token_step(visit, draft, account, fault=refused.detail, status=status_of(refused))
+    return _token_step(visit, draft, account, fault=refused.detail, status=refused.problem.status)
 
 
 _USED = (

@@ -4,12 +4,10 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import DataWebhookRequest
+from private_integrations.contract import DataWebhookRequest, Problem, Refused
 
-from ..http.problems import status_of
 from ..operations import data_webhooks, webhooks
 from ..operations.data_events import DATA_EVENTS
-from ..tokens.lifecycle import Refused
 from ..webhooks.endpoints import Endpoint
 from .integration import ONE, shown
 from .visits import Visit, signed_in
@@ -35,7 +33,7 @@ def _page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
     sealer = data_webhooks.sealer_of(settings)
     return visit.page(
         "data_webhook.html",
-        status=200 if refused is None else status_of(refused),
+        status=200 if refused is None else refused.problem.status,
         shown=found,
         account=found.account,
         described=described,
@@ -60,7 +58,7 @@ def _make(visit: Visit) -> Response | Refused:
             url=visit.field("url"), events=chosen_events(visit), description=visit.field("description")
         )
     except ValidationError as error:
-        return _page(visit, Refused("invalid-request", fault_of(error)))
+        return _page(visit, Refused(Problem.INVALID_REQUEST, fault_of(error)))
     put = data_webhooks.put_unseen(visit.engine, found.integration.id, request, visit.rules.settings, actor=visit.actor)
     if isinstance(put, Refused):
         return _page(visit, put)

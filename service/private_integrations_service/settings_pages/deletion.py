@@ -3,8 +3,9 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
+from private_integrations.contract import Refused
+
 from ..operations import integrations
-from ..tokens.lifecycle import Refused
 from .integration import ONE, Shown, callers_lately, shown
 from .integrations import LIST
 from .visits import Visit, signed_in

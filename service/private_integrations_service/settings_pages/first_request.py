@@ -32,8 +32,7 @@ def first_request(catalogue: Catalogue, account: Account, scopes: Collection[str
 
 
 def _is_plain(endpoint: Endpoint, account: Account) -> bool:
-    known = "companyId" if account.kind == "agency" else "locationId"
-    return endpoint.method == "GET" and {name for _, name in endpoint.parameters} <= {known}
+    return endpoint.method == "GET" and {name for _, name in endpoint.parameters} <= {account.kind.id_parameter}
 
 
 def _simplest(endpoint: Endpoint) -> tuple[bool, bool, bool, int, str]:
@@ -47,12 +46,10 @@ def _target(endpoint: Endpoint, account: Account) -> str:
     path = re.sub(r"\{[^}]+\}", account_id, endpoint.path)
     if endpoint.parameters:
         return path
-    if account.kind == "agency":
-        return f"{path}?companyId={account_id}"
-    if path.startswith(_ALTERNATIVE):
+    if account.kind.belongs_to_agency and path.startswith(_ALTERNATIVE):
         return f"{path}?altId={account_id}&altType=location"
     # The one operation of v2 that calls the location so (docs/platform.md §8).
-    name = "location_id" if path == "/opportunities/search" else "locationId"
+    name = "location_id" if path == "/opportunities/search" else account.kind.id_parameter
     return f"{path}?{name}={account_id}"
 
 

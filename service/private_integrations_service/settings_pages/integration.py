@@ -7,14 +7,13 @@ from datetime import datetime, timedelta
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import Account, CallerActivity, Integration, Secret
+from private_integrations.contract import Account, CallerActivity, Integration, Refused, Secret
 from private_integrations.rotation.durations import format_duration
 from private_integrations.rotation.policy import DEFAULT_OVERLAP
 from private_integrations.rotation.status import Owner, Standing, managed_by, owner_of
 
 from ..operations import accounts, activity, audit
 from ..operations.standings import standing_of
-from ..tokens.lifecycle import Refused
 from .integrations import LIST, last_used, needs_attention, uses
 from .scope_choice import Picker, picker
 from .visits import Visit, signed_in

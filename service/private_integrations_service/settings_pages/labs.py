@@ -3,9 +3,10 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
+from private_integrations.contract import Refused
+
 from ..access import permissions
 from ..operations import integrations, users
-from ..tokens.lifecycle import Refused
 from .visits import Visit, for_administrators
 
 _PAGE = "/settings/accounts/{account_id}/labs"

@@ -3,9 +3,10 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
+from private_integrations.contract import Problem, Refused
+
 from ..access.security_log import SecurityEvent
 from ..operations import sign_in
-from ..tokens.lifecycle import Refused
 from .sign_in import BY_PROVIDER, ME, note_refused_sign_in
 from .visits import SIGN_IN, Visit, end_session, personal, start_session, when_to_repeat
 
@@ -19,14 +20,14 @@ def _show(visit: Visit) -> Response:
 def _change_password(visit: Visit) -> Response | Refused:
     assert visit.session is not None
     if not visit.settings.password_sign_in:
-        return Refused("sign-in-refused", BY_PROVIDER)
+        return Refused(Problem.SIGN_IN_REFUSED, BY_PROVIDER)
     present, new = visit.secret_field("present"), visit.secret_field("password")
     made = sign_in.change_password(
         visit.engine, visit.parts.passwords, visit.session, present, new, visit.browser, visit.now
     )
     if isinstance(made, Refused):
         note_refused_sign_in(visit, made, method="present password", user=visit.session.user.id)
-        status = {"sign-in-throttled": 429, "sign-in-busy": 503}.get(made.problem, 422)
+        status = {Problem.SIGN_IN_THROTTLED: 429, Problem.SIGN_IN_BUSY: 503}.get(made.problem, 422)
         return when_to_repeat(_page(visit, status, fault=made.detail), made)
     visit.note(SecurityEvent.PASSWORD_CHANGED, user=visit.session.user.id)
     return start_session(visit, visit.to(ME, notice="password-changed"), made)

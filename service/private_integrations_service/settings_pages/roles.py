@@ -6,15 +6,13 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import Email, Invitation, MembershipEdit, Name, fault_reason
+from private_integrations.contract import Email, Invitation, MembershipEdit, Name, Problem, Refused, fault_reason
 
 from ..access import permissions
 from ..access.people import User
 from ..access.security_log import SecurityEvent, who
-from ..http.problems import status_of
 from ..operations import users
 from ..operations.users import Place
-from ..tokens.lifecycle import Refused
 from .paging import page_of
 from .sign_in import HOME
 from .visits import Visit, for_administrators
@@ -108,11 +106,11 @@ def _link_with(visit: Visit, made: Invitation) -> str | None:
 
 
 def _refused(visit: Visit, refused: Refused) -> Response | Refused:
-    if refused.problem in ("account-unknown", "user-unknown"):
+    if refused.problem in (Problem.ACCOUNT_UNKNOWN, Problem.USER_UNKNOWN):
         return refused
-    if status_of(refused) == 403:
+    if refused.problem.status == 403:
         visit.note_refused(refused.problem)
-    return _page(visit, status_of(refused), fault=refused.detail)
+    return _page(visit, refused.problem.status, fault=refused.detail)
 
 
 def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response | Refused:

@@ -7,11 +7,9 @@ from types import MappingProxyType
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import LAST_GENERATION
+from private_integrations.contract import LAST_GENERATION, Problem, Refused
 
-from ..http.problems import status_of
 from ..operations import generations, manual_rotation
-from ..tokens.lifecycle import Refused
 from .fields import is_mark, new_mark, whole_number
 from .integration import ONE, Shown, callers_lately, in_days, shown
 from .pulumi import rotation_line
@@ -104,9 +102,9 @@ def _not_rotated(visit: Visit, generation: int, mark: str, because: str, refused
     name = manual_rotation.own_name(visit.session.user.email, mark)
     if any(s.generation == generation and s.issuer == name for s in found.standing.tokens.secrets):
         return visit.page("rotated_before.html", shown=found, account=found.account, generation=generation)
-    if refused.problem == "generation-used":
+    if refused.problem == Problem.GENERATION_USED:
         return _ask_to_rotate(visit, because, _ROTATED_MEANWHILE, status=409)
-    return _ask_to_rotate(visit, because, f"Nothing was issued: {refused.detail}.", status=status_of(refused))
+    return _ask_to_rotate(visit, because, f"Nothing was issued: {refused.detail}.", status=refused.problem.status)
 
 
 _ROTATED_MEANWHILE = "Somebody rotated this integration since you opened the page: look at it again, then choose."
@@ -211,9 +209,9 @@ _UNREADABLE = "This form can't be read; nothing was done. Open the page again."
 
 
 def _ask_unless_gone(visit: Visit, template: str, refused: Refused) -> Response | Refused:
-    if refused.problem == "integration-unknown":
+    if refused.problem == Problem.INTEGRATION_UNKNOWN:
         return refused
-    return _ask(visit, template, fault=f"Nothing was done: {refused.detail}.", status=status_of(refused))
+    return _ask(visit, template, fault=f"Nothing was done: {refused.detail}.", status=refused.problem.status)
 
 
 def _generation(value: str) -> int | None:

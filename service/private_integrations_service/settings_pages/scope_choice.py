@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
+from private_integrations.contract import AccountClass
+
 from ..catalogue.endpoints import Catalogue, Endpoint
 
 _READING = (".readonly", ".read")
@@ -46,7 +48,7 @@ class Preset:
 
     key: str
     title: str
-    account_kind: str
+    account_kind: AccountClass
     scopes: tuple[str, ...]
 
 
@@ -54,32 +56,32 @@ PRESETS = (
     Preset(
         "read-contacts",
         "Contacts into a warehouse, reading only",
-        "sub_account",
+        AccountClass.SUB_ACCOUNT,
         ("contacts.readonly", "locations/customFields.readonly", "locations/tags.readonly"),
     ),
     Preset(
         "sync-contacts",
         "Contact sync, both ways",
-        "sub_account",
+        AccountClass.SUB_ACCOUNT,
         ("contacts.readonly", "contacts.write", "locations/customFields.readonly"),
     ),
-    Preset("forms", "Form intake", "sub_account", ("forms.readonly", "contacts.write")),
+    Preset("forms", "Form intake", AccountClass.SUB_ACCOUNT, ("forms.readonly", "contacts.write")),
     Preset(
         "bookings",
         "Bookings",
-        "sub_account",
+        AccountClass.SUB_ACCOUNT,
         ("calendars.readonly", "calendars/events.readonly", "calendars/events.write"),
     ),
     Preset(
         "conversations",
         "Conversations and messages",
-        "sub_account",
+        AccountClass.SUB_ACCOUNT,
         ("conversations.readonly", "conversations/message.readonly", "conversations/message.write"),
     ),
     Preset(
         "payments",
         "Invoices and payments, reporting",
-        "sub_account",
+        AccountClass.SUB_ACCOUNT,
         (
             "invoices.readonly",
             "payments/orders.readonly",
@@ -87,15 +89,23 @@ PRESETS = (
             "payments/subscriptions.readonly",
         ),
     ),
-    Preset("opportunities", "Opportunities pipeline", "sub_account", ("opportunities.readonly", "opportunities.write")),
+    Preset(
+        "opportunities",
+        "Opportunities pipeline",
+        AccountClass.SUB_ACCOUNT,
+        ("opportunities.readonly", "opportunities.write"),
+    ),
     Preset(
         "locations",
         "Provisioning locations",
-        "agency",
+        AccountClass.AGENCY,
         ("locations.readonly", "locations.write", "snapshots.readonly", "users.write"),
     ),
     Preset(
-        "saas", "SaaS plans and wallets", "agency", ("saas/company.read", "saas/location.read", "saas/location.write")
+        "saas",
+        "SaaS plans and wallets",
+        AccountClass.AGENCY,
+        ("saas/company.read", "saas/location.read", "saas/location.write"),
     ),
 )
 
@@ -187,7 +197,7 @@ class Picker:
         return sum(len(offer.opens) for offer in self.chosen)
 
 
-def picker(catalogue: Catalogue, account_kind: str, given: Mapping[str, Sequence[str]]) -> Picker:
+def picker(catalogue: Catalogue, account_kind: AccountClass, given: Mapping[str, Sequence[str]]) -> Picker:
     """The scopes page as a form asks for it: `scope` chosen, a `preset` to add, one to `drop`, a `search`."""
     areas = offered(catalogue, account_kind)
     jobs = tuple(preset for preset in PRESETS if preset.account_kind == account_kind)
@@ -219,7 +229,7 @@ def area_of(scope: str) -> str:
     return AREAS.get(first, first)
 
 
-def offered(catalogue: Catalogue, account_kind: str) -> tuple[Area, ...]:
+def offered(catalogue: Catalogue, account_kind: AccountClass) -> tuple[Area, ...]:
     """The scopes that an integration of such an account may hold, by area."""
     opened: dict[str | None, list[Endpoint]] = {}
     for endpoint in catalogue.endpoints:

@@ -13,11 +13,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from private_integrations.contract import Problem, Refused
+
 from ..access.actors import Actor
 from ..access.people import Session
 from ..access.security_log import SecurityEvent, SecurityLog, path_of, who
 from ..http.client_address import client_address, client_agent
-from ..http.problems import status_of
 from ..operations import sign_in, users
 from ..operations.identity_provider import Provider
 from ..operations.integrations import Rules
@@ -27,7 +28,6 @@ from ..operations.users import Person
 from ..settings import Settings
 from ..storage.engine import StorageEngine, StorageError
 from ..storage.sqlite.activity import Activity
-from ..tokens.lifecycle import Refused
 from . import browsers
 from .navigation import Menu
 from .rendering import HEADERS, NOTICES, html
@@ -37,7 +37,15 @@ Answer = TypeVar("Answer")
 SIGN_IN = "/settings/sign-in"
 
 # Of these there is nothing: what a person may not see and what doesn't exist are the same page.
-_NOT_THERE = frozenset({"integration-unknown", "account-unknown", "user-unknown", "code-unknown", "webhook-unknown"})
+_NOT_THERE = frozenset(
+    {
+        Problem.INTEGRATION_UNKNOWN,
+        Problem.ACCOUNT_UNKNOWN,
+        Problem.USER_UNKNOWN,
+        Problem.CODE_UNKNOWN,
+        Problem.WEBHOOK_UNKNOWN,
+    }
+)
 _READING = frozenset({"GET", "HEAD"})
 _MOST_FIELDS = 1000
 
@@ -149,11 +157,11 @@ class Visit:
 
     def refusal(self, refused: Refused) -> Response:
         """The page that says no."""
-        if status_of(refused) in (403, 404):
+        if refused.problem.status in (403, 404):
             self.note_refused(refused.problem)
         if refused.problem in _NOT_THERE:
             return self.page("not_found.html", status=404)
-        response = self.page("refused.html", status=status_of(refused), detail=refused.detail)
+        response = self.page("refused.html", status=refused.problem.status, detail=refused.detail)
         return when_to_repeat(response, refused)
 
 

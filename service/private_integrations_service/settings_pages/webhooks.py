@@ -10,6 +10,8 @@ from starlette.routing import Route
 
 from private_integrations.contract import (
     Account,
+    Problem,
+    Refused,
     ReplayRequest,
     WebhookEdit,
     WebhookRequest,
@@ -18,9 +20,7 @@ from private_integrations.contract import (
     new_webhook_secret,
 )
 
-from ..http.problems import status_of
 from ..operations import accounts, webhooks
-from ..tokens.lifecycle import Refused
 from ..webhooks.endpoints import Endpoint
 from .visits import Visit, signed_in
 
@@ -47,10 +47,10 @@ def _create(visit: Visit) -> Response | Refused:
             sub_accounts=bool(visit.field("sub_accounts")),
         )
     except ValidationError as error:
-        return _list_page(visit, Refused("invalid-request", fault_of(error)))
+        return _list_page(visit, Refused(Problem.INVALID_REQUEST, fault_of(error)))
     made = webhooks.make(visit.engine, request, settings.sealer, settings.destinations, actor=visit.actor)
     if isinstance(made, Refused):
-        return made if made.problem == "account-unknown" else _list_page(visit, made)
+        return made if made.problem == Problem.ACCOUNT_UNKNOWN else _list_page(visit, made)
     return _secret_page(visit, made.endpoint, request.secret)
 
 
@@ -67,7 +67,7 @@ def _edit(visit: Visit) -> Response | Refused:
             sub_accounts=bool(visit.field("sub_accounts")),
         )
     except ValidationError as error:
-        return _webhook_page(visit, Refused("invalid-request", fault_of(error)))
+        return _webhook_page(visit, Refused(Problem.INVALID_REQUEST, fault_of(error)))
     return _changed(visit, change, "webhook-saved")
 
 
@@ -94,7 +94,7 @@ def _rotate_secret(visit: Visit) -> Response | Refused:
     try:
         request = WebhookSecretRequest(secret=visit.field("secret"), overlap_seconds=seconds)
     except ValidationError as error:
-        return _webhook_page(visit, Refused("invalid-request", fault_of(error)))
+        return _webhook_page(visit, Refused(Problem.INVALID_REQUEST, fault_of(error)))
     found = _found(visit)
     if isinstance(found, Refused):
         return found
@@ -119,7 +119,7 @@ def _replay(visit: Visit) -> Response | Refused:
         messages = [visit.field("message")] if since is None else []
         request = ReplayRequest(messages=messages, failed_since=since)
     except ValueError:
-        return _webhook_page(visit, Refused("invalid-request", "say which messages to send again"))
+        return _webhook_page(visit, Refused(Problem.INVALID_REQUEST, "say which messages to send again"))
 
     def replay(endpoint: Endpoint) -> object:
         return webhooks.replay(visit.engine, endpoint.id, request, actor=visit.actor)
@@ -152,7 +152,7 @@ def _list_page(visit: Visit, refused: Refused | None = None) -> Response | Refus
     found = webhooks.listed(visit.engine, sealer, account=account.id, actor=visit.actor)
     return visit.page(
         "webhooks.html",
-        status=200 if refused is None else status_of(refused),
+        status=200 if refused is None else refused.problem.status,
         account=account,
         webhooks=found,
         can_seal=sealer is not None,
@@ -169,7 +169,7 @@ def _webhook_page(visit: Visit, refused: Refused | None = None) -> Response | Re
     account = _account(visit)
     found = _found(visit)
     if isinstance(account, Refused) or isinstance(found, Refused):
-        return Refused("webhook-unknown", "there is no such webhook")
+        return Refused(Problem.WEBHOOK_UNKNOWN, "there is no such webhook")
     shown = webhooks.shown(visit.engine, found, visit.rules.settings.sealer)
     delivered = webhooks.deliveries(
         visit.engine, found.id, before=int(before[0]) if before else None, limit=_DELIVERIES, actor=visit.actor
@@ -179,7 +179,7 @@ def _webhook_page(visit: Visit, refused: Refused | None = None) -> Response | Re
     page, following = delivered
     return visit.page(
         "webhook.html",
-        status=200 if refused is None else status_of(refused),
+        status=200 if refused is None else refused.problem.status,
         account=account,
         webhook=shown,
         events=webhooks.EVENTS[found.kind],
@@ -207,7 +207,7 @@ def _found(visit: Visit) -> Endpoint | Refused:
     """The webhook of the path, which is in the path's account."""
     found = webhooks.find(visit.engine, visit.path["webhook_id"], visit.actor)
     if isinstance(found, Endpoint) and found.account_id != visit.path["account_id"]:
-        return Refused("webhook-unknown", f"there is no webhook {found.id} in this account")
+        return Refused(Problem.WEBHOOK_UNKNOWN, f"there is no webhook {found.id} in this account")
     return found
 
 

@@ -4,6 +4,8 @@ import json
 import sys
 from functools import lru_cache
 
+from private_integrations.contract import AccountClass
+
 from ..tokens.grant import Grant
 from .columns import from_milliseconds
 from .engine import StorageEngine
@@ -18,7 +20,7 @@ JOIN accounts ON accounts.id = integrations.account_id
 WHERE tokens.digest = ?
 """
 # Asked of dead tokens only, so that those in use don't pay for it.
-_WHY_ENDED = "SELECT ended_because FROM tokens WHERE id = ?"
+_WHY_ENDED = "SELECT end_reason FROM tokens WHERE id = ?"
 
 
 class GrantReader:
@@ -45,7 +47,7 @@ class GrantReader:
             scopes=_scope_set(scopes),
             # Kept a hundred thousand times, and there are few of them.
             account_id=sys.intern(account),
-            account_kind=sys.intern(kind),
+            account_kind=AccountClass(kind),
             agency_id=None if agency is None else sys.intern(agency),
         )
 

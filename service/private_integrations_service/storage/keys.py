@@ -6,6 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
 
+from private_integrations.contract import Role
+
 from ..access.principals import ManagementKey
 from ..tokens.format import HASH_VERSION
 from .tables import management_keys
@@ -59,7 +61,7 @@ def _key(row: Row[Any]) -> ManagementKey:
     return ManagementKey(
         id=row.id,
         name=row.name,
-        role=row.role,
+        role=Role(row.role),
         digest=row.digest,
         accounts=None if row.accounts is None else frozenset(row.accounts),
         created_at=row.created_at,

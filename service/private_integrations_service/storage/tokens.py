@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
-from private_integrations.contract import GenerationRequest, fingerprint
+from private_integrations.contract import EndReason, GenerationRequest, fingerprint
 
 from ..tokens.format import HASH_VERSION
 from ..tokens.lifecycle import Notice, Token
@@ -67,7 +67,8 @@ def save_tokens(write: Write, changed: Iterable[Token]) -> None:
                 delivered_at=token.delivered_at,
                 expires_at=token.expires_at,
                 ended_at=token.ended_at,
-                ended_because=token.ended_because,
+                end_reason=token.end_reason,
+                end_detail=token.end_detail,
                 superseded_by=token.superseded_by,
             )
         )
@@ -124,13 +125,13 @@ def add_token(
     )
 
 
-def end_all(write: Write, integration_id: str, because: str) -> None:
+def end_all(write: Write, integration_id: str, reason: EndReason) -> None:
     """End every token of an integration; it moves the epoch."""
     write.move_epoch()
     write.connection.execute(
         update(tokens)
         .where(tokens.c.integration_id == integration_id, tokens.c.ended_at.is_(None))
-        .values(ended_at=write.now, ended_because=because)
+        .values(ended_at=write.now, end_reason=reason)
     )
 
 
@@ -164,7 +165,8 @@ def _token(row: Row[Any]) -> Token:
         delivered_at=row.delivered_at,
         expires_at=row.expires_at,
         ended_at=row.ended_at,
-        ended_because=row.ended_because,
+        end_reason=None if row.end_reason is None else EndReason(row.end_reason),
+        end_detail=row.end_detail,
         superseded_by=row.superseded_by,
         notice=None if row.unused_ends_at is None else _notice(row),
     )

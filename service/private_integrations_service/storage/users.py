@@ -6,6 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
+from private_integrations.contract import MembershipRole
+
 from ..access.people import User
 from ..access.permissions import Membership
 from .tables import identities, labs_off, memberships, users
@@ -145,4 +147,4 @@ def user_of(row: Row[Any]) -> User:
 
 
 def _membership(row: Row[Any]) -> Membership:
-    return Membership(row.account_id, row.role, row.own, row.sub_accounts)
+    return Membership(row.account_id, MembershipRole(row.role), row.own, row.sub_accounts)

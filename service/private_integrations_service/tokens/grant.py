@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from private_integrations.contract import AccountClass
 from private_integrations.rotation.decisions import is_live
 
 
@@ -23,7 +24,7 @@ class Grant:
     integration_name: str
     scopes: frozenset[str]
     account_id: str
-    account_kind: str
+    account_kind: AccountClass
     agency_id: str | None
 
     def is_live(self, now: datetime) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 import private_integrations_service
 from guests import HOME, OPERATOR, PASSWORD, Guest, cheap_pages, invited, try_to_sign_in, user_id
-from private_integrations.contract import KeyRequest, MembershipEdit, digest_of
+from private_integrations.contract import KeyRequest, MembershipEdit, Refused, digest_of
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.access.permissions import Membership
 from private_integrations_service.operations import keys, passwords, person_changes, sign_in, users
@@ -18,7 +18,6 @@ from private_integrations_service.operations.person_changes import ENDS, Change,
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import users as stored_users
-from private_integrations_service.tokens.lifecycle import Refused
 
 PAGE = Path(__file__).parents[3] / "docs" / "security.md"
 CODE = Path(private_integrations_service.__file__).parent

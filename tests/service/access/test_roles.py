@@ -7,14 +7,13 @@ import pytest
 from sqlalchemy import select
 
 from guests import OPERATOR, Guest, admitted, invited, pages_over, user_id
-from private_integrations.contract import Account, MembershipEdit, UserRequest
+from private_integrations.contract import Account, MembershipEdit, Refused, UserRequest
 from private_integrations_service.access import permissions
 from private_integrations_service.access.permissions import Membership
 from private_integrations_service.operations import users
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import users as stored_users
-from private_integrations_service.tokens.lifecycle import Refused
 
 AGENCY = Account(id="a", name="Agency", kind="agency")
 SUB = Account(id="s", name="Sub", kind="sub_account", agency_id="a")

@@ -12,7 +12,7 @@ from lines import lines
 from management import API, Management, problem
 from private_integrations.client import Client
 from private_integrations.connection import Connection
-from private_integrations.contract import LEAKED, LeakReceipt, LeakReport
+from private_integrations.contract import EndReason, LeakReceipt, LeakReport
 from private_integrations.rotation import decisions
 from private_integrations.rotation.policy import Policy
 from private_integrations_service.access.actors import Actor
@@ -162,7 +162,7 @@ def test_what_has_ended_stays_as_it_ended():
         issued_at=T0,
         delivered_at=T0,
         ended_at=T0,
-        ended_because="expired on request",
+        end_reason=EndReason.EXPIRED_ON_REQUEST,
     )
     assert plan_leak([ended], 7, T0 + timedelta(days=1)) == Change()
     assert plan_leak([ended], 8, T0) == Change()
@@ -199,7 +199,7 @@ def test_no_worker_accepts_it_and_the_next_deployment_rotates(two):
             assert {line.use(token, two.account) for line in opened} == {(401, "token-leaked")}
     (page,) = Client(Connection(two.url, two.key)).tokens_of([integration])
     (state,) = page.tokens
-    assert state.of_generation(generation).ended_because == LEAKED
+    assert state.of_generation(generation).end_reason == EndReason.LEAKED
     decision = decisions.decide(Policy(), state, generation, page.now, issuer="us")
     assert isinstance(decision, decisions.Rotate)
     assert decision.generation == generation + 1

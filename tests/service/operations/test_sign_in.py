@@ -24,13 +24,13 @@ from guests import (
     try_to_sign_in,
     user_id,
 )
+from private_integrations.contract import Refused
 from private_integrations_service.operations import passwords, users
 from private_integrations_service.operations.password_strength import Words
 from private_integrations_service.operations.passwords import Passwords, TooManySignInsError, refuse_password
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import users as stored_users
-from private_integrations_service.tokens.lifecycle import Refused
 
 EMAIL = "ada@example.com"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from private_integrations.contract import Account, AccountRequest, Verification, new_sealing_key
+from private_integrations.contract import Account, AccountRequest, Problem, Refused, Verification, new_sealing_key
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.operations import accounts as managed
 from private_integrations_service.operations import upstreams
@@ -14,7 +14,6 @@ from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.sealing import SealBroken, Sealer
 from private_integrations_service.storage import tables
 from private_integrations_service.storage.sqlite.engine import FILE_NAME, open_database
-from private_integrations_service.tokens.lifecycle import Refused
 
 ANNA = Actor("key/anna/key_1")
 OLD, NEW = new_sealing_key(), new_sealing_key()
@@ -154,7 +153,7 @@ def test_this_services_own_secrets_are_no_credentials(database, clock, sealer, d
         refused = put(database, clock, sealer, accounts.location, key)
         assert refused == Refused(problem, "this is a key of this service, not the platform's token")
     assert listed(database, sealer) == {}
-    unknown = Refused("account-unknown", "there is no account nobody")
+    unknown = Refused(Problem.ACCOUNT_UNKNOWN, "there is no account nobody")
     assert put(database, clock, sealer, "nobody") == unknown
     assert remove(database, clock, "nobody") == unknown
 
@@ -251,8 +250,8 @@ def test_accounts_have_the_platforms_ids(database, clock, accounts):
     ]
     fixed = f"loc-1 is a sub-account of agency {accounts.agency}, and that never changes"
     for other in ({"name": "Shop", "kind": "agency"}, shop | {"agency_id": accounts.other_agency}):
-        assert ask("loc-1", **other) == Refused("account-fixed", fixed)
+        assert ask("loc-1", **other) == Refused(Problem.ACCOUNT_FIXED, fixed)
     assert ask(accounts.agency, **shop).detail == f"{accounts.agency} is an agency, and that never changes"
     for nobody in ("nobody", accounts.location):
-        unknown = Refused("account-unknown", f"there is no agency {nobody}")
+        unknown = Refused(Problem.ACCOUNT_UNKNOWN, f"there is no agency {nobody}")
         assert ask("loc-2", name="Shop", agency_id=nobody) == unknown

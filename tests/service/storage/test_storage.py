@@ -9,6 +9,7 @@ import pysqlite3.dbapi2 as sqlite
 import pytest
 from sqlalchemy import create_engine, insert, select
 
+from private_integrations.contract import EndReason
 from private_integrations.contract.audit_chain import Whole, examine
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.access.audit_search import Search
@@ -26,6 +27,7 @@ from private_integrations_service.storage.columns import metadata
 from private_integrations_service.storage.engine import StorageUnavailable
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.sqlite.engine import FILE_NAME, open_database
+from private_integrations_service.storage.tokens import tokens_of
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -164,6 +166,34 @@ def test_locations_of_an_older_release_get_a_pipeline():
     assert kept == {"a": ([], [], []), "l1": fresh, "l2": fresh}
     assert len(set(ids)) == len(ids) == 3
     assert {len(id_) for id_ in ids} == {20}
+
+
+def test_the_end_reasons_of_an_older_release_are_named():
+    """Each sentence that a release wrote becomes a reason that reads as the same sentence; rows that live have none."""
+    sentences = [reason.in_words("90 days") for reason in EndReason] + ["not used for 1d12h", "of no release", None]
+    older = create_engine("sqlite://", module=sqlite)
+    with older.connect() as connection:
+        upgrade(connection, "0015")
+        connection.exec_driver_sql("INSERT INTO accounts (id, name, kind, created_at) VALUES ('a', 'A', 'agency', 0)")
+        for number, sentence in enumerate(sentences, start=1):
+            connection.exec_driver_sql(
+                "INSERT INTO integrations (id, account_id, external_id, name, description, scopes, claim, version,"
+                " last_generation, created_at, updated_at) VALUES (?, 'a', ?, 'n', '', '[]', 'c', 1, 1, 0, 0)",
+                (f"int_{number}", f"external {number}"),
+            )
+            connection.exec_driver_sql(
+                "INSERT INTO tokens (integration_id, generation, role, issuer, run, attempt, digest, hash_version,"
+                " overlap_seconds, issued_at, delivered_at, ended_at, ended_because)"
+                " VALUES (?, 1, 'current', 'i', 'r', 1, ?, 1, 0, 0, 0, ?, ?)",
+                (f"int_{number}", bytes([number]) * 32, None if sentence is None else 5, sentence),
+            )
+        upgrade(connection)
+        found = tokens_of(connection, [f"int_{number}" for number in range(1, len(sentences) + 1)])
+        tokens = sorted((token for each in found.values() for token in each), key=lambda token: token.id)
+    older.dispose()
+    assert [token.ended_because for token in tokens] == [*sentences[:-2], "expired on request", None]
+    assert [token.end_reason for token in tokens[: len(EndReason)]] == list(EndReason)
+    assert (tokens[-2].end_reason, tokens[-2].end_detail) == (EndReason.EXPIRED_ON_REQUEST, "of no release")
 
 
 def _begins_with(connection, location):

@@ -4,12 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from private_integrations.contract import IntegrationEdit, RotationPolicy
+from private_integrations.contract import IntegrationEdit, Refused, RotationPolicy
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.management_api.metrics import exposition
 from private_integrations_service.operations import generations, health, integrations
 from private_integrations_service.storage.integrations import integration_by_id
-from private_integrations_service.tokens.lifecycle import Refused
 
 TEST = Actor("test")
 WEEK = timedelta(days=7)

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from forked import running_service
 from private_integrations.client import Client
 from private_integrations.connection import Connection
-from private_integrations.contract import LONGEST_INACTIVITY, InactivityRequest
+from private_integrations.contract import LONGEST_INACTIVITY, InactivityRequest, Problem, Refused
 from private_integrations.errors import ConfigurationError
 from private_integrations.rotation import decisions
 from private_integrations.rotation.policy import Policy
@@ -36,7 +36,7 @@ from private_integrations_service.tokens.inactivity import (
     plan_unused,
     shortest_notice,
 )
-from private_integrations_service.tokens.lifecycle import Refused, Token
+from private_integrations_service.tokens.lifecycle import Token
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -456,7 +456,7 @@ def test_a_rule_is_audited_and_shown(desk, database, clock, accounts):
         ("set inactivity", accounts.location, {"rule": "after", "after_seconds": 200_000}),
     ]
     stranger = Actor("key/b/2", frozenset({accounts.stranger}))
-    refused = Refused("account-unknown", f"there is no account {accounts.location}")
+    refused = Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {accounts.location}")
     assert put(database, clock, accounts.location, actor=stranger, rule="off") == refused
     assert rule_of(database, accounts.location, Settings(), actor=stranger) == refused
 

@@ -28,6 +28,7 @@ from private_integrations.contract import (
     Integration,
     IntegrationEdit,
     IntegrationRequest,
+    Refused,
     TokenState,
     digest_of,
 )
@@ -46,7 +47,6 @@ from private_integrations_service.storage import tokens as stored
 from private_integrations_service.storage.columns import metadata
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.sqlite.engine import open_database
-from private_integrations_service.tokens.lifecycle import Refused
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)

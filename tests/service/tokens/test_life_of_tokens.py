@@ -25,7 +25,13 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import func, select
 
-from private_integrations.contract import GenerationRequest, IntegrationEdit, IntegrationRequest, RotationPolicy
+from private_integrations.contract import (
+    GenerationRequest,
+    IntegrationEdit,
+    IntegrationRequest,
+    Refused,
+    RotationPolicy,
+)
 from private_integrations.rotation.decisions import Keep, Rotate, decide, status
 from private_integrations.rotation.policy import Policy
 from private_integrations_service.access.actors import Actor
@@ -37,7 +43,6 @@ from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.sqlite.engine import open_database
-from private_integrations_service.tokens.lifecycle import Refused
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ACCOUNT = "locationOneAAAAAAAAA"

@@ -19,7 +19,7 @@ from forked import running_service
 from private_integrations.cli import run
 from private_integrations.client import Client
 from private_integrations.connection import Connection
-from private_integrations.contract import DataWebhook, DataWebhookRequest, IntegrationRequest, new_sealing_key
+from private_integrations.contract import DataWebhook, DataWebhookRequest, IntegrationRequest, Refused, new_sealing_key
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.jobs.webhook_sender import Sender
 from private_integrations_service.operations import data_webhooks, signing
@@ -31,7 +31,6 @@ from private_integrations_service.storage import webhooks as stored
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.webhooks import save_endpoint
 from private_integrations_service.tokens.format import new_id
-from private_integrations_service.tokens.lifecycle import Refused
 from private_integrations_service.webhooks.destinations import Destinations, networks
 from private_integrations_service.webhooks.endpoints import Endpoint
 from private_integrations_service.webhooks.posting import Poster

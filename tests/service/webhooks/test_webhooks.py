@@ -15,6 +15,8 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from private_integrations.contract import (
     IntegrationEdit,
     IntegrationRequest,
+    Problem,
+    Refused,
     ReplayRequest,
     RotationPolicy,
     WebhookEdit,
@@ -34,7 +36,6 @@ from private_integrations_service.sealing import Sealer
 from private_integrations_service.storage import outbox, tables
 from private_integrations_service.storage.webhooks import endpoint_by_id
 from private_integrations_service.tokens.format import presented_token
-from private_integrations_service.tokens.lifecycle import Refused
 from private_integrations_service.webhooks.destinations import Destinations, networks
 from private_integrations_service.webhooks.posting import Poster
 from private_integrations_service.webhooks.redelivery import Tried
@@ -791,7 +792,8 @@ def test_what_a_webhook_may_be(post, receiver, clock):
     assert made(account="nobody").problem == "account-unknown"
     assert made(actor=Actor("key/x", frozenset({"other"}))).problem == "account-unknown"
     assert made(url="https://hooks.test:22/") == Refused(
-        "webhook-url-not-allowed", f"webhooks are sent to port {', '.join(map(str, sorted(post.allowed.ports)))} only"
+        Problem.WEBHOOK_URL_NOT_ALLOWED,
+        f"webhooks are sent to port {', '.join(map(str, sorted(post.allowed.ports)))} only",
     )
     assert made(events=["rotation.rotated", "rotation.typo"]).problem == "webhook-event-unknown"
     first = made()
