@@ -70,10 +70,19 @@ class Recorder:
         self._acquire, self._release = lock.acquire, lock.release
         self._is_gapless = True
 
-    def record(self, grant: Grant | Known, scope: str, reason: str, address: str, agent: bytes, now: datetime) -> None:
-        """Note a request with a known token, live or dead: `reason` is empty if it was let through.
+    def record(
+        self, grant: Grant | Known, *, scope: str, reason: str, address: str, agent: bytes, now: datetime
+    ) -> None:
+        """Record a request with a known token, live or dead.
 
-        `scope` is the one that its endpoint needs, empty where none is known; `agent` is the `User-Agent` as sent.
+        Args:
+            grant: The token's grant, or what else is known of a token.
+            scope: The scope that the endpoint needs, empty if it is unknown.
+            reason: The reason of the refusal, empty if the request was allowed.
+            address: The client's address.
+            agent: The `User-Agent` as sent.
+            now: The instant of the decision.
+
         """
         key = (grant.token_id, scope, reason, address, agent[:LONGEST_AGENT])
         # Not `with`, which takes three times as long; the other thread holds the lock for an exchange of two names.

@@ -27,7 +27,7 @@ _TELLING = re.compile(rb"json|form|text")
 _BOUNDARY = re.compile(rb"[A-Za-z0-9'()+_./:=?-]{1,70}")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
-# Said once, or the upstream might take another one than we did. Authorization is the judge's.
+# Said once, or the upstream might take another one than we did. Authorization is the authorizer's.
 _SINGLE = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"content-type", b"content-encoding", b"locationid"}
 )

@@ -15,13 +15,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from private_integrations.contract import API
 
 from ..access.security_log import SecurityLog, sink_of
-from ..authorizer import Authorizer
-from ..authorizer.judge import Judge
+from ..authorizer import AuthorizerMiddleware
+from ..authorizer.authorizer import Authorizer
 from ..authorizer.recording import Flusher, Recorder
 from ..authorizer.replies import Refusal, send_reply
 from ..catalogue.endpoints import Catalogue
 from ..forward_auth import AUTHORIZE, ForwardAuth
-from ..gateway import Gateway, GatewayLimits, Upstream
+from ..gateway import Gateway, GatewayLimits, PastedCredentials, Upstream
 from ..http.client_address import client_address
 from ..http.client_connections import Clients
 from ..http.framing import is_chunked, refuse_framing
@@ -99,21 +99,27 @@ class Application:
 
         # A page takes some milliseconds; to compare a password takes a hundred and more.
         self._pages, self._sign_ins = pages_door(25, 50), pages_door(5, 20)
-        self._judge = Judge(database, catalogue, clock, settings.cached_grants, recorder, security)
-        self._closing.callback(self._judge.close)
+        self._authorizer = Authorizer(database, catalogue, clock, settings.cached_grants, recorder, security)
+        self._closing.callback(self._authorizer.close)
         self._gateway: Gateway | None = None
         if settings.upstream is None:
             limits = RateLimits(UsageFile(database.file.parent), Limits.of(settings))
             self._closing.callback(limits.close)
-            self._data_api = Authorizer(Sandbox(database, limits), self._judge, settings.trusted_proxies, self.clients)
+            self._data_api = AuthorizerMiddleware(
+                Sandbox(database, limits), self._authorizer, settings.trusted_proxies, self.clients
+            )
         else:
             upstream = Upstream.parse(settings.upstream)
             assert settings.sealer is not None, "the settings have seen to that"
             credentials = Credentials(database, settings.sealer)
             self._closing.callback(credentials.close)
-            self._gateway = Gateway(self._judge, upstream, credentials.of, GatewayLimits.of(settings))
-            self._data_api = Authorizer(self._gateway, self._judge, settings.trusted_proxies, self.clients)
-        self._forward_auth = ForwardAuth(self._judge, settings.trusted_proxies, self.clients)
+            self._gateway = Gateway(
+                self._authorizer, upstream, PastedCredentials(credentials.of), GatewayLimits.of(settings)
+            )
+            self._data_api = AuthorizerMiddleware(
+                self._gateway, self._authorizer, settings.trusted_proxies, self.clients
+            )
+        self._forward_auth = ForwardAuth(self._authorizer, settings.trusted_proxies, self.clients)
         # Last, when nothing can fail any more: who doesn't get an application can't close it.
         self._flusher = Flusher(recorder, activity, clock)
         poster = Poster(settings.destinations)
@@ -142,7 +148,7 @@ class Application:
             return
         fault = refuse_framing(scope["headers"])
         if fault is not None:
-            await self._judge.unknown.turn(client_address(scope, self._trusted))
+            await self._authorizer.unknown.turn(client_address(scope, self._trusted))
             await _refuse_malformed(scope, receive, send, fault)
         elif is_chunked(scope["headers"]):
             await self._answer_always(scope, receive, send)
@@ -193,7 +199,7 @@ class Application:
 
         await self._part(scope)(scope, receive, noticing)
         if not answering:
-            await self._judge.unknown.turn(client_address(scope, self._trusted))
+            await self._authorizer.unknown.turn(client_address(scope, self._trusted))
             await _refuse_malformed(scope, receive, send, "the body's chunks can't be read")
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ import yaml
 
 from private_integrations.contract import API, IntegrationEdit
 from private_integrations_service.access.actors import Actor
-from private_integrations_service.authorizer.judge import Judge
+from private_integrations_service.authorizer import Authorizer
 from private_integrations_service.catalogue.account_fields import HEADERS
 from private_integrations_service.forward_auth import IDENTITY, ForwardAuth
 from private_integrations_service.operations import integrations
@@ -103,17 +103,17 @@ DIALECTS = ["nginx", "traefik", "envoy"]
 
 
 @pytest.fixture
-def judge(database, clock, catalogue):
-    """A judge over the database."""
-    made = Judge(database, catalogue, clock, 1000)
+def authorizer(database, clock, catalogue):
+    """An authorizer over the database."""
+    made = Authorizer(database, catalogue, clock, 1000)
     yield made
     made.close()
 
 
 @pytest.fixture
-def gateways(judge) -> Gateways:
+def gateways(authorizer) -> Gateways:
     """The checks, without a token until the test sets one."""
-    return Gateways(ForwardAuth(judge))
+    return Gateways(ForwardAuth(authorizer))
 
 
 @pytest.fixture
@@ -237,10 +237,10 @@ def test_a_refusal_for_nginx_that_is_too_long(gateways, desk, integration):
 
 
 @pytest.mark.parametrize(("dialect", "status"), [("nginx", 403), ("traefik", 503), ("envoy", 503)])
-def test_nothing_is_granted_without_the_database(gateways, judge, desk, integration, contacts, dialect, status):
+def test_nothing_is_granted_without_the_database(gateways, authorizer, desk, integration, contacts, dialect, status):
     """If storage does not answer, every dialect denies."""
     gateways.token = desk.token(integration)
-    judge.close()
+    authorizer.close()
     verdict = getattr(gateways, dialect)("GET", contacts)
     assert (verdict.status, verdict.headers["x-pit-problem"]) == (status, "storage-unavailable")
     assert verdict.identity == {}
