@@ -140,7 +140,7 @@ class Authorizer:
 
     async def refuse_unknown(self, refusal: Refusal, address: str) -> Refused:
         """Refuse a request without a known token, as late as the rate limit of its address says."""
-        await self.unknown.turn(address)
+        await self.unknown.admit(address)
         return Refused(refusal)
 
     async def refuse_accounts(self, endpoint: Endpoint, grant: Grant, named: Collection[Named]) -> Refusal | None:

@@ -279,7 +279,7 @@ async def walk_the_gateway(authorizer, walk):
 
 @in_parts
 def test_forward_auth_decides_on_all_that_it_sees(authorizer, homes, part):
-    """Path and query are checked as in the gateway; an operation with a body that names an account is marked unchecked."""
+    """Path and query are checked as in the gateway; a body that may name an account is marked as unchecked."""
 
     async def go():
         app = ForwardAuth(authorizer)

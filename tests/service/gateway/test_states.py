@@ -7,26 +7,35 @@ import pytest
 from private_integrations_service.gateway.states import Event, ImpossibleTransition, State, next_state
 
 IMPOSSIBLE = "-"
-EVENTS = "BEGIN BYTES EMPTY EMPTY_LAST FRAMED FRAMED_LAST UNFRAMED END SURPLUS BREAK FAIL EOF LOST REST".split()
-# One line per state, one word per event: the state after it, `=` for the same one.
+# One column per state, one line per event: the state after it, `=` for the same one.
 TABLE = """
-NEW           AWAITING      =      -        -     -    -         -             -        -      -      -      =     =      -
-KEPT          AWAITING_KEPT =      -        -     -    -         -             -        -      -      -      =     =      -
-AWAITING      -             HEAD   -        -     -    -         -             -        -      -      FAILED =     FAILED -
-AWAITING_KEPT -             HEAD   -        -     -    -         -             -        -      -      FAILED =     FAILED -
-HEAD          -             =      COMPLETE SPENT BODY LAST_BODY BODY_TO_CLOSE =        -      FAILED FAILED =     FAILED -
-BODY          -             =      -        -     -    -         -             COMPLETE -      FAILED FAILED =     FAILED -
-LAST_BODY     -             =      -        -     -    -         -             SPENT    -      FAILED FAILED =     FAILED -
-BODY_TO_CLOSE -             =      -        -     -    -         -             SPENT    -      FAILED FAILED SPENT FAILED -
-COMPLETE      -             SPENT  -        -     -    -         -             =        SPENT  SPENT  SPENT  SPENT SPENT  KEPT
-SPENT         -             =      -        -     -    -         -             =        =      =      =      =     =      -
-FAILED        -             =      -        -     -    -         -             =        =      =      =      =     =      -
+after       NEW      KEPT          AWAITING AWAITING_KEPT HEAD          BODY     LAST_BODY BODY_TO_CLOSE COMPLETE SPENT FAILED
+BEGIN       AWAITING AWAITING_KEPT -        -             -             -        -         -             -        -     -
+BYTES       =        =             HEAD     HEAD          =             =        =         =             SPENT    =     =
+EMPTY       -        -             -        -             COMPLETE      -        -         -             -        -     -
+EMPTY_LAST  -        -             -        -             SPENT         -        -         -             -        -     -
+FRAMED      -        -             -        -             BODY          -        -         -             -        -     -
+FRAMED_LAST -        -             -        -             LAST_BODY     -        -         -             -        -     -
+UNFRAMED    -        -             -        -             BODY_TO_CLOSE -        -         -             -        -     -
+END         -        -             -        -             =             COMPLETE SPENT     SPENT         =        =     =
+SURPLUS     -        -             -        -             -             -        -         -             SPENT    =     =
+BREAK       -        -             -        -             FAILED        FAILED   FAILED    FAILED        SPENT    =     =
+FAIL        -        -             FAILED   FAILED        FAILED        FAILED   FAILED    FAILED        SPENT    =     =
+EOF         =        =             =        =             =             =        =         SPENT         SPENT    =     =
+LOST        =        =             FAILED   FAILED        FAILED        FAILED   FAILED    FAILED        SPENT    =     =
+REST        -        -             -        -             -             -        -         -             KEPT     -     -
 """
+STATES, *ROWS = [line.split()[1:] for line in TABLE.strip().splitlines()]
 EXPECTED = {
-    (State[line.split()[0]], Event[event]): line.split()[0] if after == "=" else after
-    for line in TABLE.strip().splitlines()
-    for event, after in zip(EVENTS, line.split()[1:], strict=True)
+    (State[state], event): state if after == "=" else after
+    for event, row in zip(Event, ROWS, strict=True)
+    for state, after in zip(STATES, row, strict=True)
 }
+
+
+def test_the_table_is_in_the_order_of_the_events():
+    """Each line begins with the name of its event."""
+    assert [line.split()[0] for line in TABLE.strip().splitlines()[1:]] == [event.name for event in Event]
 
 
 @pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)), ids=lambda each: each.name)
