@@ -7,7 +7,7 @@ import pytest
 from private_integrations_service.gateway.states import Event, ImpossibleTransition, State, next_state
 
 IMPOSSIBLE = "-"
-# One column per state, one line per event: the state after it, `=` for the same one.
+# One column per state, one line per event: the state after it, `=` for the same one, `!` for FAILED.
 TABLE = """
 after       NEW      KEPT          AWAITING AWAITING_KEPT HEAD          BODY     LAST_BODY BODY_TO_CLOSE COMPLETE SPENT FAILED
 BEGIN       AWAITING AWAITING_KEPT -        -             -             -        -         -             -        -     -
@@ -19,15 +19,15 @@ FRAMED_LAST -        -             -        -             LAST_BODY     -       
 UNFRAMED    -        -             -        -             BODY_TO_CLOSE -        -         -             -        -     -
 END         -        -             -        -             =             COMPLETE SPENT     SPENT         =        =     =
 SURPLUS     -        -             -        -             -             -        -         -             SPENT    =     =
-BREAK       -        -             -        -             FAILED        FAILED   FAILED    FAILED        SPENT    =     =
-FAIL        -        -             FAILED   FAILED        FAILED        FAILED   FAILED    FAILED        SPENT    =     =
+BREAK       -        -             -        -             !             !        !         !             SPENT    =     =
+FAIL        -        -             !        !             !             !        !         !             SPENT    =     =
 EOF         =        =             =        =             =             =        =         SPENT         SPENT    =     =
-LOST        =        =             FAILED   FAILED        FAILED        FAILED   FAILED    FAILED        SPENT    =     =
+LOST        =        =             !        !             !             !        !         !             SPENT    =     =
 REST        -        -             -        -             -             -        -         -             KEPT     -     -
 """
 STATES, *ROWS = [line.split()[1:] for line in TABLE.strip().splitlines()]
 EXPECTED = {
-    (State[state], event): state if after == "=" else after
+    (State[state], event): {"=": state, "!": "FAILED"}.get(after, after)
     for event, row in zip(Event, ROWS, strict=True)
     for state, after in zip(STATES, row, strict=True)
 }
