@@ -20,7 +20,7 @@ _HIGH_WATER = 256 * 1024
 _LINE = 32
 
 _IDLE = frozenset({State.NEW, State.KEPT})
-_IN_BODY = frozenset({State.BODY, State.LAST_BODY, State.BODY_TO_CLOSE})
+_IN_BODY = frozenset({State.BODY, State.LAST_BODY, State.OPEN_BODY})
 _ANSWERED = frozenset({State.COMPLETE, State.SPENT})
 
 

@@ -22,7 +22,7 @@ class State(IntEnum):
     """The body arrives; the connection is kept after it."""
     LAST_BODY = auto()
     """The body arrives; the connection is closed after it."""
-    BODY_TO_CLOSE = auto()
+    OPEN_BODY = auto()
     """The body arrives, and ends with the connection."""
     COMPLETE = auto()
     """The answer has arrived, and nothing after it."""
@@ -104,11 +104,11 @@ _TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
         Event.EMPTY_LAST: State.SPENT,
         Event.FRAMED: State.BODY,
         Event.FRAMED_LAST: State.LAST_BODY,
-        Event.UNFRAMED: State.BODY_TO_CLOSE,
+        Event.UNFRAMED: State.OPEN_BODY,
     },
     State.BODY: _body(State.BODY, at_end=State.COMPLETE, at_eof=State.BODY),
     State.LAST_BODY: _body(State.LAST_BODY, at_end=State.SPENT, at_eof=State.LAST_BODY),
-    State.BODY_TO_CLOSE: _body(State.BODY_TO_CLOSE, at_end=State.SPENT, at_eof=State.SPENT),
+    State.OPEN_BODY: _body(State.OPEN_BODY, at_end=State.SPENT, at_eof=State.SPENT),
     # An answer without a body is complete before the parser says so.
     State.COMPLETE: {**_all_to(State.SPENT), Event.END: State.COMPLETE, Event.REST: State.KEPT},
     State.SPENT: _all_to(State.SPENT),

@@ -9,21 +9,21 @@ from private_integrations_service.gateway.states import Event, ImpossibleTransit
 IMPOSSIBLE = "-"
 # One column per state, one line per event: the state after it, `=` for the same one, `!` for FAILED.
 TABLE = """
-after       NEW      KEPT          AWAITING AWAITING_KEPT HEAD          BODY     LAST_BODY BODY_TO_CLOSE COMPLETE SPENT FAILED
-BEGIN       AWAITING AWAITING_KEPT -        -             -             -        -         -             -        -     -
-BYTES       =        =             HEAD     HEAD          =             =        =         =             SPENT    =     =
-EMPTY       -        -             -        -             COMPLETE      -        -         -             -        -     -
-EMPTY_LAST  -        -             -        -             SPENT         -        -         -             -        -     -
-FRAMED      -        -             -        -             BODY          -        -         -             -        -     -
-FRAMED_LAST -        -             -        -             LAST_BODY     -        -         -             -        -     -
-UNFRAMED    -        -             -        -             BODY_TO_CLOSE -        -         -             -        -     -
-END         -        -             -        -             =             COMPLETE SPENT     SPENT         =        =     =
-SURPLUS     -        -             -        -             -             -        -         -             SPENT    =     =
-BREAK       -        -             -        -             !             !        !         !             SPENT    =     =
-FAIL        -        -             !        !             !             !        !         !             SPENT    =     =
-EOF         =        =             =        =             =             =        =         SPENT         SPENT    =     =
-LOST        =        =             !        !             !             !        !         !             SPENT    =     =
-REST        -        -             -        -             -             -        -         -             KEPT     -     -
+after       NEW      KEPT          AWAITING AWAITING_KEPT HEAD      BODY     LAST_BODY OPEN_BODY COMPLETE SPENT FAILED
+BEGIN       AWAITING AWAITING_KEPT -        -             -         -        -         -         -        -     -
+BYTES       =        =             HEAD     HEAD          =         =        =         =         SPENT    =     =
+EMPTY       -        -             -        -             COMPLETE  -        -         -         -        -     -
+EMPTY_LAST  -        -             -        -             SPENT     -        -         -         -        -     -
+FRAMED      -        -             -        -             BODY      -        -         -         -        -     -
+FRAMED_LAST -        -             -        -             LAST_BODY -        -         -         -        -     -
+UNFRAMED    -        -             -        -             OPEN_BODY -        -         -         -        -     -
+END         -        -             -        -             =         COMPLETE SPENT     SPENT     =        =     =
+SURPLUS     -        -             -        -             -         -        -         -         SPENT    =     =
+BREAK       -        -             -        -             !         !        !         !         SPENT    =     =
+FAIL        -        -             !        !             !         !        !         !         SPENT    =     =
+EOF         =        =             =        =             =         =        =         SPENT     SPENT    =     =
+LOST        =        =             !        !             !         !        !         !         SPENT    =     =
+REST        -        -             -        -             -         -        -         -         KEPT     -     -
 """
 STATES, *ROWS = [line.split()[1:] for line in TABLE.strip().splitlines()]
 EXPECTED = {
