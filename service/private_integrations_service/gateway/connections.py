@@ -19,9 +19,14 @@ _HIGH_WATER = 256 * 1024
 # What a header line takes beyond its name and value; an answer without headers counts for as much.
 _LINE = 32
 
-_IDLE = frozenset({State.NEW, State.KEPT})
-_IN_BODY = frozenset({State.BODY, State.LAST_BODY, State.OPEN_BODY})
-_ANSWERED = frozenset({State.COMPLETE, State.SPENT})
+# Not looked up for each byte that arrives: in Python 3.11 a member of an enum costs more than a transition.
+_HEAD, _COMPLETE, _SPENT, _FAILED = State.HEAD, State.COMPLETE, State.SPENT, State.FAILED
+_BEGIN, _BYTES, _FRAMED, _END, _REST = Event.BEGIN, Event.BYTES, Event.FRAMED, Event.END, Event.REST
+_IDLE = (State.NEW, State.KEPT)
+_IN_BODY = (State.BODY, State.LAST_BODY, State.OPEN_BODY)
+_ANSWERED = (_COMPLETE, _SPENT)
+_ENDED = (_SPENT, _FAILED)
+_UNANSWERED = {State.AWAITING: refusals.CLOSED_UNANSWERED, State.AWAITING_KEPT: refusals.STALE}
 
 
 class Connection(asyncio.Protocol):
@@ -41,6 +46,7 @@ class Connection(asyncio.Protocol):
         # Not None while the upstream doesn't read.
         self._drain: asyncio.Future[None] | None = None
         self._request_sent = False
+        self._failure = refusals.BROKEN
         self.progress = self._loop.time()
         """When something last went in either direction, in the loop's seconds."""
 
@@ -48,7 +54,7 @@ class Connection(asyncio.Protocol):
 
     def begin(self, method: str) -> None:
         """Start an exchange: from now on bytes are its answer."""
-        self._move(Event.BEGIN)
+        self._move(_BEGIN)
         self._parser = httptools.HttpResponseParser(self)
         self._method = method
         self._head: Head | None = None
@@ -57,7 +63,6 @@ class Connection(asyncio.Protocol):
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
         self._request_sent = False
-        self._failure: Refusal = refusals.BROKEN
         self.touch()
         if self.lost:
             self._lose()
@@ -83,7 +88,7 @@ class Connection(asyncio.Protocol):
 
     async def head(self) -> Head | Refusal:
         """Wait for the answer's status and headers; return them, or why there are none."""
-        while self._state is not State.FAILED:
+        while self._state is not _FAILED:
             if self._head is not None:
                 return self._head
             await self._next_arrival()
@@ -92,7 +97,7 @@ class Connection(asyncio.Protocol):
     async def read(self) -> bytes | Refusal:
         """Wait for more of the body; return it, `b""` at its end, or why it is incomplete."""
         while not self._chunks:
-            if self._state is State.FAILED:
+            if self._state is _FAILED:
                 return self._failure
             if self._state in _ANSWERED:
                 return b""
@@ -121,18 +126,17 @@ class Connection(asyncio.Protocol):
     @property
     def reusable(self) -> bool:
         """Return whether another request may be sent: this one and its answer are complete, and nothing came after."""
-        return self._state is State.COMPLETE and self._request_sent and not self._chunks
+        return self._state is _COMPLETE and self._request_sent and not self._chunks
 
     def fail(self, refusal: Refusal) -> None:
         """End the exchange, unless its answer is complete, and close the connection."""
-        if self._move(Event.FAIL):
-            self._failure = refusal
+        self._fail(Event.FAIL, refusal)
         self.close()
         self._wake()
 
     def rest(self) -> None:
         """End a complete exchange; the connection is kept for another one."""
-        self._move(Event.REST)
+        self._move(_REST)
 
     def close(self) -> None:
         """Close at once, without sending what is still to be sent."""
@@ -152,14 +156,14 @@ class Connection(asyncio.Protocol):
             self.close()
             return
         self.touch()
-        self._move(Event.BYTES)
-        if self._state is State.SPENT or self._state is State.FAILED:
+        self._move(_BYTES)
+        if self._state in _ENDED:
             return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._break()
-        if self._state is State.HEAD:
+        if self._state is _HEAD:
             # Bytes of a line that the parser still holds are counted here only.
             self._unfinished += len(data)
             if self._unfinished > self._limits.head:
@@ -193,18 +197,18 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Notice an answer that was not asked for."""
         self._count(0)
-        if self._state is not State.HEAD:
+        if self._state is not _HEAD:
             self._move(Event.SURPLUS)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; a trailer is dropped."""
         self._count(len(name) + len(value))
-        if self._state is State.HEAD:
+        if self._state is _HEAD:
             self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Decide how the answer is framed; interim answers (1xx) are dropped."""
-        if self._state is not State.HEAD:
+        if self._state is not _HEAD:
             return
         status = self._parser.get_status_code()
         headers, self._headers = self._headers, []
@@ -218,7 +222,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """Keep a part of the body until it is read."""
-        if self._state is State.HEAD:
+        if self._state is _HEAD:
             # Of an interim answer, which has none.
             self._break()
             return
@@ -233,7 +237,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """End the answer, or skip an interim one."""
-        self._move(Event.END)
+        self._move(_END)
 
     def _framing(self, head: Head, *, keeps_alive: bool) -> Event:
         if not has_body(self._method, head.status):
@@ -241,7 +245,7 @@ class Connection(asyncio.Protocol):
         names = [name for name, _ in head.headers]
         if b"content-length" not in names and b"transfer-encoding" not in names:
             return Event.UNFRAMED
-        return Event.FRAMED if keeps_alive else Event.FRAMED_LAST
+        return _FRAMED if keeps_alive else Event.FRAMED_LAST
 
     def _count(self, size: int) -> None:
         self._head_bytes += size + _LINE
@@ -250,18 +254,21 @@ class Connection(asyncio.Protocol):
 
     def _break(self) -> None:
         """End the exchange: the bytes are no answer. After an answer they only end the connection."""
-        self._move(Event.BREAK)
+        self._fail(Event.BREAK, refusals.BROKEN)
         self.close()
 
     def _lose(self) -> None:
-        before = self._state
-        if self._move(Event.LOST):
-            self._failure = _UNANSWERED.get(before, refusals.BROKEN)
+        self._fail(Event.LOST, _UNANSWERED.get(self._state, refusals.BROKEN))
 
-    def _move(self, event: Event) -> bool:
-        """Go to the next state; return whether the exchange fails by this event."""
-        before, self._state = self._state, next_state(self._state, event)
-        return self._state is State.FAILED and before is not State.FAILED
+    def _fail(self, event: Event, refusal: Refusal) -> None:
+        """Go to the next state; the refusal counts if the exchange fails by this event."""
+        before = self._state
+        self._move(event)
+        if self._state is _FAILED and before is not _FAILED:
+            self._failure = refusal
+
+    def _move(self, event: Event) -> None:
+        self._state = next_state(self._state, event)
 
     def _next_arrival(self) -> asyncio.Future[None]:
         """Return a future that is done as soon as anything has changed."""
@@ -271,6 +278,3 @@ class Connection(asyncio.Protocol):
     def _wake(self) -> None:
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
-
-
-_UNANSWERED = {State.AWAITING: refusals.CLOSED_UNANSWERED, State.AWAITING_KEPT: refusals.STALE}
