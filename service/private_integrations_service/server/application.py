@@ -132,7 +132,7 @@ class Application:
                 self._gateway, self._authorizer, settings.trusted_proxies, self.clients
             )
         self._forward_auth = ForwardAuth(self._authorizer, settings.trusted_proxies, self.clients)
-        # Last, when nothing can fail any more: after an error in here nobody could close these.
+        # Last, when nothing can fail any more: after an error in here these would never be closed.
         self._flusher = Flusher(recorder, activity, clock)
         poster = Poster(settings.destinations)
         signers: dict[Kind, Signer] = {

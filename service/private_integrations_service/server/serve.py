@@ -160,7 +160,7 @@ def _install_once(database: Database, data_dir: Path, say: Say, *, demo: bool) -
             return
         if installed.demo_account is not None:
             seed(write, installed.demo_account)
-        # Inside the transaction: without this file nobody could use the database.
+        # Inside the transaction: without this file the database would be of no use.
         key_file = _write_private(data_dir / KEY_NAME, installed.admin_key)
     say(f"created {database.file}")
     say(f"management key in {key_file}")

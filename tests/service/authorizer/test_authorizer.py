@@ -75,7 +75,7 @@ def test_two_authorization_headers(api, desk, reading, contacts):
     assert answer.headers["www-authenticate"] == 'Bearer error="invalid_request"'
 
 
-def test_the_token_is_judged_before_the_route(api, desk, reading):
+def test_the_token_is_checked_before_the_route(api, desk, reading):
     """A stranger does not learn which routes exist; a holder is told method and path as sent."""
     assert api.ask("GET", "/nothing", token=NEVER_ISSUED).body["reason"] == "token-unknown"
     answer = api.ask("PATCH", "/nothing%20here/?x=1", token=desk.token(reading))

@@ -458,12 +458,12 @@ def test_a_server_reads_of_a_query_what_was_checked(servers, authorizer, token, 
             if told.reason is None:
                 assert all(value == OWN for value in accounts_read(told.body)), (query, told)
             about = [(b"x-original-method", b"GET"), (b"x-original-uri", target)]
-            verdict = await ask(check, "GET", f"{API}/authorize/nginx".encode(), [*sent, *about])
-            if verdict.status == 200:
+            checked = await ask(check, "GET", f"{API}/authorize/nginx".encode(), [*sent, *about])
+            if checked.status == 200:
                 direct = straight(servers[server], target.decode())
                 assert all(value == OWN for value in accounts_read(direct)), (query, direct)
             # Forward-auth is no laxer than the gateway, which passes queries byte for byte.
-            assert (verdict.status == 200) <= (told.reason is None), query
+            assert (checked.status == 200) <= (told.reason is None), query
         gateway.close()
         assert outcomes[None] > 5, outcomes
         assert outcomes["location-not-allowed"] > 20, outcomes
