@@ -29,7 +29,7 @@ class Refusal:
         message: The platform's text, or list of texts.
         about: Further keys of the body.
         challenge: The `WWW-Authenticate` header (RFC 6750).
-        traced: Whether the body has a `traceId`, as some of the platform's have.
+        traced: True if the body has a `traceId`, as some of the platform's have.
         status_key: The body's key of the status.
 
     """

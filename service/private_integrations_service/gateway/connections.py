@@ -16,7 +16,7 @@ from .states import Event, State, next_state
 # Bytes of a body that are kept for a slow consumer; while there are more, the connection is not read.
 _HIGH_WATER = 256 * 1024
 
-# What a header line takes beyond its name and value; an answer without headers counts for as much.
+# The size of a header line beyond its name and value, and of an answer without headers.
 _LINE = 32
 
 # Not looked up for each byte that arrives: in Python 3.11 a member of an enum costs more than a transition.

@@ -58,7 +58,7 @@ class _BodyMemory:
         self._owner = owner
         self._held = 0
         self.short: Short | None = None
-        """Which share had no room."""
+        """The share that had no room, if one had none."""
 
     def keep(self, size: int) -> bool:
         """Hold more bytes; return whether there was memory for them."""

@@ -122,7 +122,7 @@ def forwarded_request(
         raw_path: The path as sent.
         query_string: The query as sent.
         headers: The headers as sent; names are in lower case.
-        framed: Whether the protocol frames bodies itself (HTTP/2), so that one may come without a length.
+        framed: True if the protocol frames bodies itself (HTTP/2), so that one may come without a length.
 
     """
     if not _PLAIN_PATH.fullmatch(raw_path) and (not _PATH.fullmatch(raw_path) or _AMBIGUOUS.search(raw_path)):
