@@ -16,8 +16,7 @@ from granian.server.embed import Server
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from private_integrations.contract import AccountClass
-from private_integrations_service.authorizer import GRANTED, Authorizer
-from private_integrations_service.authorizer.judge import Granted, Judge
+from private_integrations_service.authorizer import ALLOWED, Allowed, Authorizer, AuthorizerMiddleware
 from private_integrations_service.authorizer.recording import Flusher, Recorder
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.sandbox import Sandbox
@@ -42,7 +41,7 @@ def without_authorization(app: ASGIApp, catalogue: Catalogue) -> ASGIApp:
     """The sandbox needs to know whose data it shows and what is asked; here every request is the first account's."""
 
     async def opened(scope: Scope, receive: Receive, send: Send) -> None:
-        scope[GRANTED] = granted
+        scope[ALLOWED] = allowed
         await app(scope, receive, send)
 
     account = "benchAccount00000001"
@@ -51,7 +50,7 @@ def without_authorization(app: ASGIApp, catalogue: Catalogue) -> ASGIApp:
     grant = Grant(
         1, 1, "current", True, None, None, "int_1", "bench", frozenset(), account, AccountClass.SUB_ACCOUNT, None
     )
-    granted = Granted(grant, match, utc_now())
+    allowed = Allowed(grant, match, utc_now())
     return opened
 
 
@@ -61,13 +60,15 @@ async def lifespan(receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-def contender(endpoint: str, database: SQLiteEngine, judge: Judge, catalogue: Catalogue, *, is_open: bool) -> ASGIApp:
+def contender(
+    endpoint: str, database: SQLiteEngine, authorizer: Authorizer, catalogue: Catalogue, *, is_open: bool
+) -> ASGIApp:
     behind: ASGIApp = trivial
     if endpoint == "sandbox":
         unlimited = Limits(per_interval=10**9, interval=10_000, per_day=10**9)
         behind = Sandbox(database, RateLimits(UsageFile(database.folder), unlimited))
     if not is_open:
-        app: ASGIApp = Authorizer(behind, judge)
+        app: ASGIApp = AuthorizerMiddleware(behind, authorizer)
     else:
         app = without_authorization(behind, catalogue) if endpoint == "sandbox" else behind
 
@@ -92,12 +93,12 @@ def main() -> None:
     with closing(open_database(options.data_dir)) as database:
         # What a request costs includes that it is recorded.
         recorder = Recorder()
-        judge = Judge(database, catalogue, options.cached_grants, recorder)
+        authorizer = Authorizer(database, catalogue, options.cached_grants, recorder)
         activity = Activity(options.data_dir, database.run)
-        with closing(judge), closing(activity):
+        with closing(authorizer), closing(activity):
             Flusher(recorder, activity, utc_now).start()
             server = Server(
-                contender(options.endpoint, database, judge, catalogue, is_open=options.is_open),
+                contender(options.endpoint, database, authorizer, catalogue, is_open=options.is_open),
                 address="127.0.0.1",
                 port=options.port,
                 interface=Interfaces.ASGI,

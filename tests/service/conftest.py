@@ -16,8 +16,7 @@ from certificates import make_certificates
 from management import Management
 from private_integrations.contract import Account, GenerationRequest, Integration, IntegrationEdit, IntegrationRequest
 from private_integrations_service.access.actors import Actor
-from private_integrations_service.authorizer import Authorizer
-from private_integrations_service.authorizer.judge import Judge
+from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.operations import generations, integrations
 from private_integrations_service.operations.integrations import Declared, Rules
@@ -138,7 +137,7 @@ class Answer:
 class DataApi:
     """The data API as an ASGI application, asked in-process with the token given."""
 
-    app: Authorizer
+    app: AuthorizerMiddleware
     token: str | None = None
     version: str | None = "2021-07-28"
     address: str = "203.0.113.7"
@@ -173,7 +172,7 @@ class DataApi:
         return asyncio.run(_ask(self.app, scope, content))
 
 
-async def _ask(app: Authorizer, scope: dict[str, Any], content: bytes) -> Answer:
+async def _ask(app: AuthorizerMiddleware, scope: dict[str, Any], content: bytes) -> Answer:
     received: list[dict[str, Any]] = []
     half = len(content) // 2
     waiting = [
@@ -259,17 +258,19 @@ def limits(tmp_path: Path) -> Iterator[RateLimits]:
 
 
 @pytest.fixture
-def authorizer(database: SQLiteEngine, clock: Clock, catalogue: Catalogue, limits: RateLimits) -> Iterator[Authorizer]:
-    """The authorizer in front of the sandbox."""
-    made = Authorizer(Sandbox(database, limits), Judge(database, catalogue, 1000))
+def middleware(
+    database: SQLiteEngine, clock: Clock, catalogue: Catalogue, limits: RateLimits
+) -> Iterator[AuthorizerMiddleware]:
+    """The authorizer's middleware in front of the sandbox."""
+    made = AuthorizerMiddleware(Sandbox(database, limits), Authorizer(database, catalogue, 1000))
     yield made
-    made.judge.close()
+    made.authorizer.close()
 
 
 @pytest.fixture
-def api(authorizer: Authorizer) -> DataApi:
+def api(middleware: AuthorizerMiddleware) -> DataApi:
     """The data API, without a token until the test sets one."""
-    return DataApi(authorizer)
+    return DataApi(middleware)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""May this request pass: pure decisions, in the order and the words of the platform (docs/platform.md §3-§5)."""
+"""Decide whether a request may pass, by pure functions in the platform's order and words (docs/platform.md §3-§5)."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -50,7 +50,7 @@ ACCOUNT_NOT_SERVED = Refusal(403, Reason.ACCOUNT_NOT_SERVED, "The token does not
 
 
 class Presented(NamedTuple):
-    """Hold a request's credentials: its token's digest, `Version`, `User-Agent`, and headers that name an account."""
+    """The headers that decisions need: the token's digest, `Version`, `User-Agent`, and those that name accounts."""
 
     digest: bytes
     version: str | None
@@ -84,26 +84,26 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Presented | Refusal:
 
 
 def refuse_grant(grant: Grant | None, now: datetime) -> Refusal | None:
-    """Why the token opens nothing at `now`; how its life ended is told only of tokens that existed."""
+    """Return why the token is not valid at `now`; the reason is specific for tokens that exist."""
     if grant is None:
         return TOKEN_UNKNOWN
     if grant.is_live(now):
         return None
     if grant.ended == EndReason.LEAKED:
         return TOKEN_LEAKED
-    # A deadline that has passed says more than the bookkeeping that ended the token afterwards.
+    # The deadline is the better reason, also if a job ended the token after it.
     if grant.expires_at is not None and grant.expires_at <= now:
         return TOKEN_EXPIRED
     return TOKEN_INACTIVE if grant.ended == EndReason.INACTIVE else TOKEN_REVOKED
 
 
 def cannot(method: str, path: str, reason: Reason = Reason.NOT_FOUND) -> Refusal:
-    """The answer for a route that isn't there; method and path as sent."""
+    """Return the refusal of an unknown route; method and path are as sent."""
     return Refusal(404, reason, f"Cannot {method} {path}")
 
 
 def refuse_version(endpoint: Endpoint, version: str | None, path: str) -> Refusal | None:
-    """Why this `Version` can't be served; every published one is good on every established path."""
+    """Return why this `Version` is refused; every established path accepts every published one."""
     if not version:
         return _version_refusal(Reason.VERSION_MISSING, "version header was not found.")
     if version not in VERSIONS:
@@ -127,14 +127,14 @@ def refuse_removed(endpoint: Endpoint, version: str | None, path: str) -> Refusa
 
 
 def refuse_scope(endpoint: Endpoint, grant: Grant) -> Refusal | None:
-    """Why the token's class or scopes don't open the endpoint."""
+    """Return why the token's account class or scopes don't open the endpoint."""
     if grant.account_kind not in endpoint.account_kinds:
         challenge = 'Bearer error="insufficient_scope"'
         if not endpoint.account_kinds:
             return Refusal(401, Reason.ENDPOINT_CLOSED, _NO_SUCH_SCOPE, challenge=challenge)
         mismatch = endpoint.path == "/users/" and grant.account_kind.has_sub_accounts
         text = "Token's user type mismatch!" if mismatch else _NO_SUCH_SCOPE
-        # There are two kinds: an endpoint that refuses one accepts the other alone.
+        # There are two classes: an endpoint that refuses one accepts only the other.
         about = {"requiredClass": next(iter(endpoint.account_kinds))}
         return Refusal(401, Reason.CLASS_NOT_ALLOWED, text, about, challenge=challenge)
     if endpoint.scope not in grant.scopes:
@@ -149,7 +149,7 @@ def refuse_scope(endpoint: Endpoint, grant: Grant) -> Refusal | None:
 
 
 def accounts_to_look_up(grant: Grant, named: Iterable[Named]) -> set[str]:
-    """List the locations whose agency must be looked up: those that an agency's token names beside its agency."""
+    """Return the locations of which the agency must be looked up: those that a request with an agency's token names."""
     if not grant.account_kind.has_sub_accounts:
         return set()
     return {each.value for each in named if each.kind in _LOCATIONS and each.value != grant.account_id}
@@ -158,7 +158,7 @@ def accounts_to_look_up(grant: Grant, named: Iterable[Named]) -> set[str]:
 def refuse_accounts(
     endpoint: Endpoint, grant: Grant, named: Collection[Named], agencies: Mapping[str, str | None]
 ) -> Refusal | None:
-    """Say why the token doesn't reach every account that a request names.
+    """Return why the token doesn't reach every account that a request names.
 
     `agencies` has the agency of each known location among `accounts_to_look_up`.
     """
@@ -166,7 +166,7 @@ def refuse_accounts(
         return ACCOUNTS_TOO_MANY
     for each in named:
         if not _reaches(grant, each, agencies):
-            # The platform's sentence is about a `locationId`; of another field it doesn't tell which one is meant.
+            # The platform's sentence is about `locationId`, so the answer must name any other field.
             about = {} if each.field.startswith("locationId") else {"refusedField": each.field}
             if endpoint.path.startswith(_LOCATION_401):
                 text = "This location is not accessible from this token!"
@@ -178,7 +178,7 @@ def refuse_accounts(
 
 
 def _reaches(grant: Grant, named: Named, agencies: Mapping[str, str | None]) -> bool:
-    """Tell whether an account is the token's own, its agency, or a location of the token's agency."""
+    """Return whether an account is the token's own, its agency, or a location of the token's agency."""
     if named.kind is Names.OTHER:
         return False
     if named.value == grant.account_id:

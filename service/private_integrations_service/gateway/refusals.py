@@ -1,4 +1,4 @@
-"""How the gateway says no by itself; what the upstream said never has these reasons."""
+"""The gateway's own refusals; the upstream's answers never have these reasons."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -45,7 +45,7 @@ CLIENT_TIMEOUT = Refusal(
     408, Reason.CLIENT_TIMEOUT, "The rest of the request did not come", {"error": "Request Timeout"}
 )
 CLIENT_GONE = Refusal(499, Reason.CLIENT_GONE, "The client closed the connection")
-"""Answered to nobody."""
+"""Ends the exchange; it is not sent, as the client is gone."""
 
 CREDENTIAL_MISSING = Refusal(
     502, Reason.UPSTREAM_CREDENTIAL_MISSING, "The gateway has no upstream credential for this account"
@@ -57,23 +57,23 @@ UNREACHABLE = Refusal(502, Reason.UPSTREAM_UNREACHABLE, "The upstream can't be r
 BROKEN = Refusal(502, Reason.UPSTREAM_BROKEN, "The upstream's answer is broken")
 CLOSED_UNANSWERED = Refusal(502, Reason.UPSTREAM_BROKEN, "The upstream closed the connection without an answer")
 STALE = Refusal(502, Reason.UPSTREAM_BROKEN, "The upstream closed a kept connection without an answer")
-"""It may have closed it before the request arrived: only then anything is sent a second time."""
+"""The upstream may have closed it before the request arrived: the only case in which a request is sent again."""
 TIMEOUT = Refusal(504, Reason.UPSTREAM_TIMEOUT, "The upstream did not answer in time")
 BUSY = Refusal(503, Reason.UPSTREAM_BUSY, "Too many requests wait for the upstream")
 OF_SHARE: Mapping[Short, Refusal] = MappingProxyType(
     {Short.TOKEN: TOKEN_SHARE_USED, Short.ACCOUNT: ACCOUNT_SHARE_USED, Short.ALL: BUSY}
 )
-"""Why there is no connection, or no memory for a body, by the share that is used up."""
+"""The refusals for lack of a connection, or of memory for a body, by the share that is used up."""
 CLOSING = Refusal(503, Reason.GATEWAY_CLOSING, "The service is stopping")
 
 
 def header_repeated(name: bytes) -> Refusal:
-    """More than one header where the upstream might take another one than the gateway did."""
+    """Refuse a repeated header, of which the upstream might read another one than the gateway."""
     return Refusal(400, Reason.HEADER_REPEATED, f"More than one {name.decode()} header was sent", _BAD_REQUEST)
 
 
 def credential_refused(said: str | None) -> Refusal:
-    """The upstream answered 401: it is the gateway's credential that it refused, not the consumer's token."""
+    """Answer the upstream's 401, which is about the gateway's credential, not about the consumer's token."""
     about = {} if said is None else {"upstreamMessage": said}
     return Refusal(
         502, Reason.UPSTREAM_CREDENTIAL_REFUSED, "The upstream refused the credential of this account", about

@@ -1,4 +1,4 @@
-"""RFC 9457 problem details: how the management API says no."""
+"""Answer the management API's refusals as problem details (RFC 9457)."""
 
 import re
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class ProblemError(Exception):
-    """Ends the handling of a request with a problem."""
+    """The request is refused; the management API answers with a problem document."""
 
     def __init__(self, refused: Refused) -> None:
         super().__init__(refused.detail)
@@ -26,7 +26,7 @@ class ProblemError(Exception):
 
 
 def problem_response(refused: Refused, *, status: int | None = None) -> JSONResponse:
-    """The answer for a refusal; nothing in it looks like a token or key."""
+    """Return the answer for a refusal; everything in it that looks like a token or key is removed."""
     code = status or refused.problem.status
     body = {
         "type": PROBLEM_PREFIX + refused.problem,
@@ -42,12 +42,12 @@ def problem_response(refused: Refused, *, status: int | None = None) -> JSONResp
 
 
 async def on_problem(_: Request, error: ProblemError) -> JSONResponse:
-    """Answer a refusal that a route met."""
+    """Answer a refusal that a route raised."""
     return problem_response(error.refused)
 
 
 async def on_invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
-    """Answer values that don't fit the contract, naming each field and never repeating its value."""
+    """Answer values that don't match the contract; the answer names each field and never repeats its value."""
     faults = [{"field": _field(fault["loc"]), "reason": fault_message(fault)} for fault in error.errors()]
     detail = "; ".join(f"{fault['field']}: {fault['reason']}" for fault in faults)
     return problem_response(Refused(Problem.INVALID_REQUEST, detail, {"errors": faults}))
@@ -65,5 +65,5 @@ def _field(location: Sequence[Any]) -> str:
 
 
 def _known_name(part: object) -> str:
-    """A part of a field's name; one that no field of ours could have may be a secret in the wrong place."""
+    """Return a part of a field's name, or `…` for one that no field has: it may be a secret in the wrong place."""
     return str(part) if re.fullmatch("[a-z_-]{1,40}|[0-9]{1,9}", str(part)) else "…"

@@ -114,6 +114,8 @@ def introspect(
 
     def note(token_id: int, integration_id: str, generation: int) -> None:
         known = Known(token_id, integration_id, generation)
-        asking.recorder.record(known, "", "", actor.address, actor.agent.encode(), asking.now)
+        asking.recorder.record(
+            known, scope="", reason="", address=actor.address, agent=actor.agent.encode(), now=asking.now
+        )
 
     return generations.introspect(asking.engine, token, asking.now, actor=actor, note=note)

@@ -9,11 +9,11 @@ from starlette.types import Receive, Scope, Send
 
 from private_integrations.contract import Reason
 
-from ..authorizer import GRANTED
+from ..authorizer import ALLOWED, Allowed
 from ..authorizer.decisions import accounts_to_look_up, refuse_accounts
-from ..authorizer.judge import Granted, refuse_storage
 from ..authorizer.named_accounts import MOST_NAMED, named_in_json
 from ..authorizer.replies import Refusal, Reply, send_reply
+from ..authorizer.storage_errors import refuse_storage
 from ..catalogue.account_fields import Names
 from ..catalogue.endpoints import Endpoint
 from ..http.request_body import Unread, read_body
@@ -80,23 +80,23 @@ class Sandbox:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an authorized request."""
-        granted: Granted = scope[GRANTED]
-        spent = self._limits.spend(granted.grant.account_id, granted.now)
-        answer = spent.refusal or await self._answer(granted, scope, receive)
+        allowed: Allowed = scope[ALLOWED]
+        spent = self._limits.spend(allowed.grant.account_id, allowed.now)
+        answer = spent.refusal or await self._answer(allowed, scope, receive)
         if answer is not None:
             reply = answer.reply() if isinstance(answer, Refusal) else answer
             headers = (*reply.headers, *spent.headers(self._limits.limits))
             await send_reply(send, replace(reply, headers=headers))
 
-    async def _answer(self, granted: Granted, scope: Scope, receive: Receive) -> Reply | Refusal | None:
+    async def _answer(self, allowed: Allowed, scope: Scope, receive: Receive) -> Reply | Refusal | None:
         """What to answer; None if the client is gone."""
-        endpoint = granted.match.endpoint
+        endpoint = allowed.match.endpoint
         handler = _HANDLERS.get((endpoint.method, endpoint.path))
         if handler is None:
             return _not_implemented(endpoint)
         body = await read_body(receive, BODY_LIMIT)
         if isinstance(body, bytes):
-            return await to_thread.run_sync(_answer, handler, Request(self._engine, granted, scope, body))
+            return await to_thread.run_sync(_answer, handler, Request(self._engine, allowed, scope, body))
         return _UNREAD.get(body)
 
 
@@ -112,7 +112,7 @@ def _refuse_accounts(request: Request) -> Refusal | None:
 
     Validation refuses the rest in the platform's words: values that are no text, and fields that the operation lacks.
     """
-    if not request.granted.match.endpoint.body_names_account or not request.body.strip():
+    if not request.allowed.match.endpoint.body_names_account or not request.body.strip():
         return None
     try:
         named = {each for each in named_in_json(request.body.decode()) if each.kind is not Names.OTHER}
@@ -122,7 +122,7 @@ def _refuse_accounts(request: Request) -> Refusal | None:
     except RecursionError:
         # How deep a reader comes depends on where it is called: a handler might come deeper.
         return _TOO_DEEP
-    endpoint, grant = request.granted.match.endpoint, request.granted.grant
+    endpoint, grant = request.allowed.match.endpoint, request.allowed.grant
     asked = accounts_to_look_up(grant, named)
     if not asked or len(named) > MOST_NAMED:
         return refuse_accounts(endpoint, grant, named, {})

@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from private_integrations.contract import rfc3339
 
-from ..authorizer.judge import Granted
+from ..authorizer import Allowed
 from ..authorizer.named_accounts import read_query
 from ..authorizer.replies import Refusal, Reply
 from ..storage.engine import StorageEngine, Write
@@ -26,27 +26,27 @@ _NO_CHECKS: Mapping[str, Check] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Request:
-    """What was granted, and what was sent."""
+    """What was allowed, and what was sent."""
 
     engine: StorageEngine
-    granted: Granted
+    allowed: Allowed
     scope: Scope
     body: bytes
 
     @property
     def account_id(self) -> str:
         """The account whose token this is."""
-        return self.granted.grant.account_id
+        return self.allowed.grant.account_id
 
     @property
     def now(self) -> datetime:
         """The instant at which the request was authorized."""
-        return self.granted.now
+        return self.allowed.now
 
     @property
     def author(self) -> dict[str, str]:
         """Describe who makes something with this request: the integration, as the platform describes an app."""
-        grant = self.granted.grant
+        grant = self.allowed.grant
         return {
             "source": "INTEGRATION",
             "channel": "OAUTH",
@@ -65,7 +65,7 @@ class Request:
 
     def parameter(self, name: str) -> str:
         """The value of a path parameter."""
-        return self.granted.match.params[name]
+        return self.allowed.match.params[name]
 
     @cached_property
     def query(self) -> dict[str, list[str]]:
@@ -87,7 +87,7 @@ class Request:
     @cached_property
     def shapes(self) -> OperationShapes:
         """Look up what the operation takes in the client's generation."""
-        endpoint = self.granted.match.endpoint
+        endpoint = self.allowed.match.endpoint
         return operation_shapes(endpoint.method, endpoint.path, self.generation)
 
     def body_fields(

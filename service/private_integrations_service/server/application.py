@@ -1,5 +1,6 @@
-"""The whole application: the only place that joins the parts."""
+"""Build the whole application, and hand each request to the part that its path belongs to."""
 
+import asyncio
 import math
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,13 +15,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from private_integrations.contract import API, Problem, Reason, Refused
 
 from ..access.security_log import SecurityLog, sink_of
-from ..authorizer import Authorizer
-from ..authorizer.judge import Judge
+from ..authorizer import AuthorizerMiddleware
+from ..authorizer.authorizer import Authorizer
 from ..authorizer.recording import Flusher, Recorder
 from ..authorizer.replies import Refusal, send_reply
 from ..catalogue.endpoints import Catalogue
 from ..forward_auth import AUTHORIZE, ForwardAuth
-from ..gateway import Gateway, GatewayLimits, Upstream
+from ..gateway import Gateway, GatewayLimits, PastedCredentials, Upstream
 from ..http.client_address import client_address
 from ..http.client_connections import Clients
 from ..http.framing import is_chunked, refuse_framing
@@ -52,23 +53,32 @@ from ..webhooks.posting import Poster
 from .doors import Door, Repeated, owner_by_key, owner_by_session
 
 _MANAGEMENT = API.removesuffix("/v1").encode()
-# Nobody knows where the next request on this connection would begin.
+# It is unknown where the next request on this connection would begin.
 _CLOSE = (b"connection", b"close")
-# Of an application without a server of its own.
-_PLACES = 1000
-# For a year, and this host alone: what is beside it is not ours.
+# For an application without a server.
+_CONNECTIONS = 1000
+# For a year, and for this host alone: subdomains may belong to others.
 _HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 
 
 class Application:
     """The ASGI application over an open database: management API, settings pages, data API and health.
 
-    With `settings.upstream` the data API is the gateway; raises ConfigurationError if the upstream can't be one.
-    `places` is how many connections the server takes at once.
+    Args:
+        database: An open database.
+        settings: With an `upstream`, the data API is the gateway, without one the sandbox.
+        clock: Returns the present instant in UTC.
+        connections: How many connections the server accepts at once.
+
+    Raises:
+        ConfigurationError: The upstream is not a base URL.
+
     """
 
-    def __init__(self, engine: StorageEngine, settings: Settings, places: int = _PLACES) -> None:
-        self.clients = Clients(places)
+    def __init__(self, engine: StorageEngine, settings: Settings, connections: int = _CONNECTIONS) -> None:
+        self.clients = Clients(connections)
+        self.started = asyncio.Event()
+        """Is set when the server has started the application."""
         catalogue = Catalogue.load()
         self._closing = ExitStack()
         activity = Activity(engine.folder, engine.run)
@@ -91,24 +101,30 @@ class Application:
             door = Door(limited_pages, by_session, self.clients, unknown, crowded, self._trusted, is_asset)
             return _https_only(door, settings)
 
-        # A page takes some milliseconds; to compare a password takes a hundred and more.
+        # A page takes some milliseconds, comparing a password a hundred and more.
         self._pages, self._sign_ins = pages_door(25, 50), pages_door(5, 20)
-        self._judge = Judge(engine, catalogue, settings.cached_grants, recorder, security)
-        self._closing.callback(self._judge.close)
+        self._authorizer = Authorizer(engine, catalogue, settings.cached_grants, recorder, security)
+        self._closing.callback(self._authorizer.close)
         self._gateway: Gateway | None = None
         if settings.upstream is None:
             limits = RateLimits(UsageFile(engine.folder), Limits.of(settings))
             self._closing.callback(limits.close)
-            self._data_api = Authorizer(Sandbox(engine, limits), self._judge, settings.trusted_proxies, self.clients)
+            self._data_api = AuthorizerMiddleware(
+                Sandbox(engine, limits), self._authorizer, settings.trusted_proxies, self.clients
+            )
         else:
             upstream = Upstream.parse(settings.upstream)
-            assert settings.sealer is not None, "the settings have seen to that"
+            assert settings.sealer is not None, "the settings require sealing keys beside an upstream"
             credentials = Credentials(engine, settings.sealer)
             self._closing.callback(credentials.close)
-            self._gateway = Gateway(self._judge, upstream, credentials.of, GatewayLimits.of(settings))
-            self._data_api = Authorizer(self._gateway, self._judge, settings.trusted_proxies, self.clients)
-        self._forward_auth = ForwardAuth(self._judge, settings.trusted_proxies, self.clients)
-        # Last, when nothing can fail any more: who doesn't get an application can't close it.
+            self._gateway = Gateway(
+                self._authorizer, upstream, PastedCredentials(credentials.of), GatewayLimits.of(settings)
+            )
+            self._data_api = AuthorizerMiddleware(
+                self._gateway, self._authorizer, settings.trusted_proxies, self.clients
+            )
+        self._forward_auth = ForwardAuth(self._authorizer, settings.trusted_proxies, self.clients)
+        # Last, when nothing can fail any more: after an error in here these would never be closed.
         self._flusher = Flusher(recorder, activity, engine.now)
         poster = Poster(settings.destinations)
         signers: dict[Kind, Signer] = {
@@ -118,11 +134,11 @@ class Application:
         sender = Sender(engine, poster, signers)
         self._jobs = Jobs(engine, _jobs(engine, activity, settings, sender))
         self._closing.callback(self._jobs.close)
-        # Before the lock of the jobs is given free: until then nobody else sends.
+        # Before the lock of the jobs is released, so that no other worker sends meanwhile.
         self._closing.callback(sender.close)
 
     def start(self) -> None:
-        """Begin what is done beside the requests; in the process that serves them, once it is forked."""
+        """Start the threads of this process: the recorder's and the jobs'; call it after a fork."""
         self._flusher.start()
         self._closing.callback(self._flusher.stop)
         self._jobs.start()
@@ -130,21 +146,20 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand each request to the part that its path belongs to, if it can be read in one way only."""
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await _lifespan(receive, send, self.started)
             if self._gateway is not None:
                 self._gateway.close()
             return
         fault = refuse_framing(scope["headers"])
         if fault is not None:
-            await self._judge.unknown.turn(client_address(scope, self._trusted))
-            await _refuse_malformed(scope, receive, send, fault)
+            await self._refuse_malformed(scope, receive, send, fault)
         elif is_chunked(scope["headers"]):
-            await self._answer_always(scope, receive, send)
+            await self._answer_chunked(scope, receive, send)
         else:
             await self._part(scope)(scope, receive, send)
 
     def _part(self, scope: Scope) -> ASGIApp:
-        """The part that answers."""
+        """Return the part that answers a request."""
         if _is_management(scope):
             if scope["raw_path"].startswith(AUTHORIZE):
                 return self._forward_auth
@@ -176,46 +191,52 @@ class Application:
             b"": door(limited, 50, 100),
         }
 
-    async def _answer_always(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer also when the body ends in what is no chunk, which looks as if the client had gone."""
-        answering = False
+    async def _answer_chunked(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request with a chunked body; a malformed chunk looks to the parts as if the client were gone."""
+        is_answered = False
 
-        async def noticing(message: Message) -> None:
-            nonlocal answering
-            answering = True
+        async def sending(message: Message) -> None:
+            nonlocal is_answered
+            is_answered = True
             await send(message)
 
-        await self._part(scope)(scope, receive, noticing)
-        if not answering:
-            await self._judge.unknown.turn(client_address(scope, self._trusted))
-            await _refuse_malformed(scope, receive, send, "the body's chunks can't be read")
+        await self._part(scope)(scope, receive, sending)
+        if not is_answered:
+            await self._refuse_malformed(scope, receive, send, "the body's chunks can't be read")
+
+    async def _refuse_malformed(self, scope: Scope, receive: Receive, send: Send, fault: str) -> None:
+        await self._authorizer.unknown.admit(client_address(scope, self._trusted))
+        await _refuse_malformed(scope, receive, send, fault)
 
     def close(self) -> None:
-        """Give back what the parts keep open."""
+        """Close the files, connections and threads of all parts."""
         self._closing.close()
 
 
 def _jobs(engine: StorageEngine, activity: Activity, settings: Settings, sender: Sender) -> list[Job]:
-    """What is done beside the requests."""
+    """Return the jobs that run beside the requests."""
     forget = partial(deliveries.forget_old, engine, settings.webhook_retention)
     return [
         Job("send webhooks", timedelta(seconds=1), sender.run),
         Job("publish due rotations", timedelta(minutes=1), partial(detection.publish_due, engine)),
         Job("publish ended overlaps", timedelta(seconds=10), partial(detection.publish_ended_overlaps, engine)),
-        Job("publish refused scopes", timedelta(minutes=1), partial(_publish_refused, engine, activity)),
-        # Not by the hour: after a start nothing is recorded yet, and the first look finds nothing out.
-        Job("end unused tokens", timedelta(minutes=10), partial(sweep, engine, activity, settings)),
+        Job("publish missing scopes", timedelta(minutes=1), partial(_publish_missing_scopes, engine, activity)),
+        # The first run after a start finds nothing, because nothing is recorded yet; so the next must come soon.
+        Job("end inactive tokens", timedelta(minutes=10), partial(sweep, engine, activity, settings)),
         Job("forget old deliveries", timedelta(hours=1), forget),
     ]
 
 
-def _publish_refused(engine: StorageEngine, activity: Activity) -> None:
+def _publish_missing_scopes(engine: StorageEngine, activity: Activity) -> None:
     refused = refused_scopes(activity, engine.now() - timedelta(days=1), detection.OFTEN)
     detection.publish_refused_often(engine, refused)
 
 
 def _is_management(scope: Scope) -> bool:
-    """By the path as it was sent: a proxy that keeps this API inside must not be passed by another spelling of it."""
+    """Return whether a request is for the management API.
+
+    The path counts as it was sent: another spelling must not bypass a proxy that hides this API.
+    """
     raw_path: bytes = scope["raw_path"]
     return raw_path.startswith(_MANAGEMENT)
 
@@ -230,14 +251,15 @@ async def _refuse_malformed(scope: Scope, receive: Receive, send: Send, fault: s
         await send_reply(send, replace(reply, headers=(*reply.headers, _CLOSE)))
 
 
-async def _lifespan(receive: Receive, send: Send) -> None:
+async def _lifespan(receive: Receive, send: Send, started: asyncio.Event) -> None:
     while (message := await receive())["type"] != "lifespan.shutdown":
         await send({"type": message["type"] + ".complete"})
+        started.set()
     await send({"type": "lifespan.shutdown.complete"})
 
 
 def _health(engine: StorageEngine) -> ASGIApp:
-    """Says whether the database answers; no key is needed to ask."""
+    """Return the application that reports whether the database answers; it needs no key."""
 
     async def health(scope: Scope, receive: Receive, send: Send) -> None:
         response = JSONResponse({"status": "ok"})
@@ -251,26 +273,26 @@ def _health(engine: StorageEngine) -> ASGIApp:
 
 
 def _https_only(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """Have the application's answers tell browsers to use https only, if the public URL is https (RFC 6797).
+    """Make browsers use https only (RFC 6797), if the public URL is https.
 
-    The setting decides, not a proxy's header on a request, because on plain http any machine on the way can set one.
+    The setting decides, not a proxy's header: on plain http any machine on the way could set that.
     """
     if settings.public_url is None or not settings.public_url.startswith("https://"):
         return app
 
     async def https_only(scope: Scope, receive: Receive, send: Send) -> None:
-        async def told(message: Message) -> None:
+        async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message.get("headers", ()), _HTTPS_ONLY]}
             await send(message)
 
-        await app(scope, receive, told)
+        await app(scope, receive, sending)
 
     return https_only
 
 
 def _limited(app: ASGIApp, limit: int) -> ASGIApp:
-    """The application behind a bound on the body, which is read before the application is asked."""
+    """Limit the size of bodies; a body is read whole before the application gets the request."""
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(receive, limit)

@@ -103,6 +103,9 @@ class StorageEngine(Protocol):
         The step runs again if there was no room for it, so it must have no effect outside of the transaction.
         """
 
+    def has_stored(self, instant: datetime) -> bool:
+        """Return whether the clock goes on at this instant or later after a restart."""
+
     def keep_ended(self, deadline: datetime | None) -> None:
         """Store that `deadline` has passed, before a client hears of it: no clock that is set back revives a token."""
 

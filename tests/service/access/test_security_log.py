@@ -31,7 +31,7 @@ from private_integrations_service.access.security_log import (
     SecurityLog,
     sink_of,
 )
-from private_integrations_service.authorizer.judge import Judge
+from private_integrations_service.authorizer import Authorizer
 from private_integrations_service.management_api import management_api
 from private_integrations_service.operations import keys, sign_in
 from private_integrations_service.operations.passwords import Passwords
@@ -93,7 +93,7 @@ def test_every_event_is_in_the_table_of_the_documentation():
 
 
 def test_everything_that_happens_is_written_and_no_secret_is(
-    app, api, authorizer, database, catalogue, clock, accounts, log, lines
+    app, api, middleware, database, catalogue, clock, accounts, log, lines
 ):
     """Cause each event as people and programs do; no line has their input, their secrets or their names."""
     email = f"bob.{CANARY}@example.com"
@@ -188,9 +188,9 @@ def test_everything_that_happens_is_written_and_no_secret_is(
     assert [lines[number]["by"] for number in (-5, -3)] == [f"key/{bound_id}", f"key/{admin_id}"]
     assert (lines[-1]["received"], lines[-1]["ended"]) == (1, 0)
     # The data API.
-    judge = Judge(database, catalogue, 10, security=log)
-    authorizer.judge.close()
-    authorizer.judge = judge
+    authorizer = Authorizer(database, catalogue, 10, security=log)
+    middleware.authorizer.close()
+    middleware.authorizer = authorizer
     for number in range(101):
         assert api.ask("GET", "/contacts/", token=f"pit-{number:08x}-0000-0000-0000-000000000000").status == 401
     assert [(line["event"], line["count"]) for line in lines[-1:]] == [("tokens-unknown", 100)]

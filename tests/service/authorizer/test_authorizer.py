@@ -10,9 +10,8 @@ import pytest
 from sqlalchemy import func, select
 
 from private_integrations.contract import digest_of
-from private_integrations_service.authorizer import Authorizer
+from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.authorizer.grants import LiveGrants
-from private_integrations_service.authorizer.judge import Judge
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.storage.grants import GrantReader
 from private_integrations_service.storage.sqlite.engine import open_database
@@ -76,7 +75,7 @@ def test_two_authorization_headers(api, desk, reading, contacts):
     assert answer.headers["www-authenticate"] == 'Bearer error="invalid_request"'
 
 
-def test_the_token_is_judged_before_the_route(api, desk, reading):
+def test_the_token_is_checked_before_the_route(api, desk, reading):
     """A stranger does not learn which routes exist; a holder is told method and path as sent."""
     assert api.ask("GET", "/nothing", token=NEVER_ISSUED).body["reason"] == "token-unknown"
     answer = api.ask("PATCH", "/nothing%20here/?x=1", token=desk.token(reading))
@@ -324,7 +323,7 @@ def test_both_tokens_work_in_the_overlap(api, desk, reading, contacts, clock):
     assert api.ask("GET", contacts, token=second).status == 200
 
 
-def test_first_uses_at_the_same_time(authorizer, desk, reading, accounts):
+def test_first_uses_at_the_same_time(middleware, desk, reading, accounts):
     """Many first uses at once deliver the token once, and all of them pass."""
     token = desk.token(reading)
     statuses = []
@@ -344,7 +343,7 @@ def test_first_uses_at_the_same_time(authorizer, desk, reading, accounts):
         async def send(message):
             statuses.append(message.get("status"))
 
-        await authorizer(scope, receive, send)
+        await middleware(scope, receive, send)
 
     async def together():
         await asyncio.gather(*(use() for _ in range(20)))
@@ -389,9 +388,9 @@ def test_a_clock_set_back_over_a_restart_revives_nothing(
     """The refusal was stored: a service started from what is on the disk, with its clock behind, refuses too."""
     restarted = open_database(Path(shutil.copytree(database.folder, tmp_path / "restarted")), clock)
     clock.move(days=-1)
-    api.app = Authorizer(Sandbox(restarted, limits), Judge(restarted, catalogue, 10))
+    api.app = AuthorizerMiddleware(Sandbox(restarted, limits), Authorizer(restarted, catalogue, 10))
     assert api.ask("GET", contacts, token=expired).body == {**INVALID, "reason": "token-expired"}
-    api.app.judge.close()
+    api.app.authorizer.close()
     restarted.close()
 
 
@@ -481,10 +480,10 @@ def test_what_was_read_before_a_change_is_not_kept(database, reader, clock, used
 UNAVAILABLE = {"statusCode": 503, "message": "Service Unavailable", "reason": "storage-unavailable"}
 
 
-def test_fails_closed_when_the_connection_is_gone(authorizer, api, desk, reading, contacts):
+def test_fails_closed_when_the_connection_is_gone(middleware, api, desk, reading, contacts):
     """If the database can't be asked, nothing passes."""
     token = desk.token(reading)
-    authorizer.judge.close()
+    middleware.authorizer.close()
     answer = api.ask("GET", contacts, token=token)
     assert (answer.status, answer.body) == (503, UNAVAILABLE)
 
@@ -492,14 +491,14 @@ def test_fails_closed_when_the_connection_is_gone(authorizer, api, desk, reading
 def test_fails_closed_when_the_file_is_gone(database, catalogue, clock, api, desk, reading, contacts, limits):
     """If the database is gone, nothing passes, remembered or not, and the answer is the API's."""
     token = desk.token(reading)
-    api.app = Authorizer(Sandbox(database, limits), Judge(database, catalogue, 10))
+    api.app = AuthorizerMiddleware(Sandbox(database, limits), Authorizer(database, catalogue, 10))
     assert api.ask("GET", contacts, token=token).status == 200
     for file in database.folder.glob("private-integrations.db*"):
         file.unlink()
     time.sleep(0.3)
     answer = api.ask("GET", contacts, token=token)
     assert (answer.status, answer.body) == (503, UNAVAILABLE)
-    api.app.judge.close()
+    api.app.authorizer.close()
 
 
 def test_fails_closed_when_a_first_use_cannot_be_stored(api, desk, reading, contacts, database):

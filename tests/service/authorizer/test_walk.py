@@ -17,8 +17,7 @@ import pytest
 from sqlalchemy import insert
 
 from private_integrations.contract import digest_of
-from private_integrations_service.authorizer import GRANTED, Authorizer
-from private_integrations_service.authorizer.judge import Judge
+from private_integrations_service.authorizer import ALLOWED, Authorizer, AuthorizerMiddleware
 from private_integrations_service.authorizer.replies import Reply, send_reply
 from private_integrations_service.storage import tables
 from private_integrations_service.storage.sqlite.engine import open_database
@@ -121,7 +120,7 @@ class Walk:
 
 
 async def _reached(scope, _, send):
-    endpoint = scope[GRANTED].match.endpoint
+    endpoint = scope[ALLOWED].match.endpoint
     await send_reply(send, Reply(200, {"reached": f"{endpoint.method} {shape_of(endpoint.path)}"}))
 
 
@@ -139,9 +138,9 @@ def walk(tmp_path_factory, fresh_folder, catalogue, accounts):
     with database.write() as write:
         for (token_class, scope), token in tokens.items():
             _store(write.connection, homes[token_class], SCOPES if scope == EVERYTHING else [scope], token)
-    judge = Judge(database, catalogue, len(tokens))
-    yield Walk(Authorizer(_reached, judge), tokens)
-    judge.close()
+    authorizer = Authorizer(database, catalogue, len(tokens))
+    yield Walk(AuthorizerMiddleware(_reached, authorizer), tokens)
+    authorizer.close()
     database.close()
 
 

@@ -93,7 +93,7 @@ def test_an_official_client_works_unchanged(pair):
     assert read.contact.first_name == "Ada"
 
 
-def test_the_gateway_judges_before_the_upstream(pair):
+def test_the_gateway_decides_before_the_upstream(pair):
     """Its own scopes and accounts count, not those of the credential."""
     gateway = pair.gateway
     narrow = Gateway(

@@ -359,9 +359,9 @@ def test_a_worker_that_cannot_start_ends_the_service(work, why):
     program = (
         "import os\n"
         "from private_integrations.errors import ConfigurationError\n"
-        "from private_integrations_service.server.supervisor import keep_working\n"
+        "from private_integrations_service.server.supervisor import supervise\n"
         f"def work(listening, on_stop):\n    {work}\n"
-        "try:\n    keep_working(2, work, lambda: print('listening'))\n"
+        "try:\n    supervise(2, work, lambda: print('listening'))\n"
         "except ConfigurationError as error:\n    print(error)\n"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=SECONDS, check=True)

@@ -17,8 +17,7 @@ import pytest
 
 from private_integrations.contract import GenerationRequest
 from private_integrations_service.access.actors import Actor
-from private_integrations_service.authorizer import Authorizer, recording
-from private_integrations_service.authorizer.judge import Judge
+from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware, recording
 from private_integrations_service.authorizer.recording import Flusher, Recorder
 from private_integrations_service.forward_auth import ForwardAuth
 from private_integrations_service.operations import activity as operations
@@ -42,7 +41,7 @@ class Recorded:
 
     api: Any
     desk: Any
-    judge: Judge
+    authorizer: Authorizer
     flusher: Flusher
     activity: Activity
 
@@ -69,10 +68,10 @@ def activity(database):
 def recorded(api, database, catalogue, clock, limits, activity, desk):
     """The data API with a recorder; the test says when it is flushed."""
     recorder = Recorder()
-    judge = Judge(database, catalogue, 1000, recorder)
-    api.app = Authorizer(Sandbox(database, limits), judge)
-    yield Recorded(api, desk, judge, Flusher(recorder, activity, clock), activity)
-    judge.close()
+    authorizer = Authorizer(database, catalogue, 1000, recorder)
+    api.app = AuthorizerMiddleware(Sandbox(database, limits), authorizer)
+    yield Recorded(api, desk, authorizer, Flusher(recorder, activity, clock), activity)
+    authorizer.close()
 
 
 def test_requests_are_counted_by_hour_scope_and_outcome(recorded, desk, clock):
@@ -184,7 +183,7 @@ def test_a_proxy_that_is_trusted_names_the_caller(recorded, desk):
     token = desk.token(integration)
     forwarded = (("x-forwarded-for", "198.51.100.7"),)
     for trusted in ([], [ip_network("203.0.113.7/32")]):
-        recorded.api.app = Authorizer(recorded.api.app._app, recorded.judge, trusted)
+        recorded.api.app = AuthorizerMiddleware(recorded.api.app._app, recorded.authorizer, trusted)
         recorded.contacts(token, headers=forwarded)
     assert {caller.address for caller in recorded.report(integration).callers} == {"203.0.113.7", "198.51.100.7"}
 
@@ -193,7 +192,7 @@ def test_a_gateways_checks_count_like_requests(recorded, desk):
     """What a gateway asks about is recorded, for the client that it names, and the refusal of a foreign account."""
     integration = desk.integration(READ)
     token = desk.token(integration)
-    app = ForwardAuth(recorded.judge, [ip_network("192.0.2.1/32")])
+    app = ForwardAuth(recorded.authorizer, [ip_network("192.0.2.1/32")])
     for query in (b"", b"account=another"):
         asyncio.run(check(app, token, f"/contacts/?locationId={desk.account}", query))
     report = recorded.report(integration)

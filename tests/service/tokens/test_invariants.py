@@ -37,8 +37,7 @@ from private_integrations.deployment.plan import planned_generation, refuse_plan
 from private_integrations.rotation.decisions import Keep, decide, status
 from private_integrations.rotation.policy import Policy, read_policy
 from private_integrations_service.access.actors import Actor
-from private_integrations_service.authorizer import Authorizer
-from private_integrations_service.authorizer.judge import Judge
+from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.operations import generations, integrations
 from private_integrations_service.operations.health import examine
 from private_integrations_service.sandbox import Sandbox
@@ -180,8 +179,8 @@ def restart(tmp_path, catalogue, desk, api, clock, limits):
     def restarted():
         folder = shutil.copytree(desk.database.folder, tmp_path / f"restarted{len(started)}")
         desk.database = open_database(folder, clock)
-        api.app = Authorizer(Sandbox(desk.database, limits), Judge(desk.database, catalogue, 10))
-        started.extend([api.app.judge, desk.database])
+        api.app = AuthorizerMiddleware(Sandbox(desk.database, limits), Authorizer(desk.database, catalogue, 10))
+        started.extend([api.app.authorizer, desk.database])
 
     yield restarted
     for each in started:
@@ -643,7 +642,7 @@ def test_invariant_25_every_node_agrees(overlapping, catalogue, clock, limits):
     """Two nodes that remember what they have seen: both serve the whole overlap, and neither a moment longer."""
     stack, old, new = overlapping
     database = stack.desk.database
-    other = Authorizer(Sandbox(database, limits), Judge(database, catalogue, 100))
+    other = AuthorizerMiddleware(Sandbox(database, limits), Authorizer(database, catalogue, 100))
     nodes, deadline = [stack.api.app, other], stack.deadline(1)
     for moment, lives in ((clock(), True), (deadline - MOMENT, True), (deadline, False)):
         clock.now = moment
@@ -655,7 +654,7 @@ def test_invariant_25_every_node_agrees(overlapping, catalogue, clock, limits):
     assert not stack.use(new)
     stack.api.app = nodes[0]
     assert not stack.use(new)
-    other.judge.close()
+    other.authorizer.close()
 
 
 def test_invariant_25_a_refusal_is_not_remembered(stack):

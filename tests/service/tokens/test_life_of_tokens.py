@@ -35,8 +35,7 @@ from private_integrations.contract import (
 from private_integrations.rotation.decisions import Keep, Rotate, decide, status
 from private_integrations.rotation.policy import Policy
 from private_integrations_service.access.actors import Actor
-from private_integrations_service.authorizer import Authorizer
-from private_integrations_service.authorizer.judge import Judge
+from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.operations import generations, integrations
 from private_integrations_service.operations.integrations import Rules
 from private_integrations_service.settings import Settings
@@ -218,11 +217,11 @@ class LifeOfTokens(RuleBasedStateMachine):
     def start(self) -> None:
         """Open the service's parts on the data folder."""
         self.database = open_database(self.folder, lambda: self.promised.clock)
-        self.authorizer = Authorizer(_opened, Judge(self.database, self.catalogue, 100))
+        self.middleware = AuthorizerMiddleware(_opened, Authorizer(self.database, self.catalogue, 100))
 
     def stop(self) -> None:
         """Close them."""
-        self.authorizer.judge.close()
+        self.middleware.authorizer.close()
         self.database.close()
 
     def teardown(self) -> None:
@@ -535,7 +534,7 @@ class LifeOfTokens(RuleBasedStateMachine):
 
     def opens(self, token: Given) -> bool:
         """Whether the data API lets a request with this token through."""
-        return asyncio.run(_ask(self.authorizer, token.value)) == 200
+        return asyncio.run(_ask(self.middleware, token.value)) == 200
 
     def told(self, token: Given) -> Any:
         """What the service tells another gateway of a token."""
@@ -555,7 +554,7 @@ async def _opened(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"{}"})
 
 
-async def _ask(authorizer: Authorizer, token: str) -> int:
+async def _ask(middleware: AuthorizerMiddleware, token: str) -> int:
     answered: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -566,7 +565,7 @@ async def _ask(authorizer: Authorizer, token: str) -> int:
 
     headers = [(b"authorization", f"Bearer {token}".encode()), (b"version", b"2021-07-28")]
     request = {"type": "http", "method": "GET", "raw_path": b"/contacts/", "headers": headers}
-    await authorizer(request | {"query_string": f"locationId={ACCOUNT}".encode()}, receive, send)
+    await middleware(request | {"query_string": f"locationId={ACCOUNT}".encode()}, receive, send)
     return int(answered[0]["status"])
 
 

@@ -109,9 +109,13 @@ class SQLiteEngine:
             self._reserved_space.renew()
             return answer
 
+    def has_stored(self, instant: datetime) -> bool:
+        """Return whether the clock goes on at this instant or later after a restart."""
+        return self._clock.stored >= instant
+
     def keep_ended(self, deadline: datetime | None) -> None:
         """Store that `deadline` has passed, before a client hears of it, if that isn't stored yet."""
-        if deadline is not None and self._clock.stored < deadline <= self.now():
+        if deadline is not None and not self.has_stored(deadline) and deadline <= self.now():
             with self.write():
                 """Every write stores the latest instant."""
 
