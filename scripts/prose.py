@@ -17,7 +17,6 @@ from pathlib import Path
 CODE = ("provider", "service", "tools", "scripts")
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/glossary.md", "docs/how-it-works.md")
 NOT_YET_CLEAN: tuple[str, ...] = (
-    "CONTRIBUTING.md",
     "provider/private_integrations/cli",
     "provider/private_integrations/client.py",
     "provider/private_integrations/contract",
