@@ -1,9 +1,8 @@
-"""Work that is done again and again beside the requests, by one process of the service at a time.
+"""Run jobs at intervals, beside the requests, in one process of the service at a time.
 
-Who holds `jobs.lock` leads. The kernel gives a dead process's lock free, so a leader that is killed is followed by
-another process within seconds. The schedule is in memory: a job looks into the tables for what is to be done, so
-nothing is lost with it, and no stored schedule (APScheduler pickles its own) makes writing to the database a way to
-run code.
+The leader holds `jobs.lock`. The kernel frees a dead process's lock, so another process follows a killed leader within
+seconds. The schedule is in memory and the work is in the tables, so a killed leader loses nothing. A stored schedule
+(APScheduler pickles its own) would also let any writer to the database run code.
 """
 
 import fcntl
@@ -31,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """Something to do `every` so often, beginning at once; `run` is given the present instant.
+    """Describe a job: `run`, called with the present instant at once and then `every` so often.
 
     It is not begun again while it runs. Repeating it, or killing it in the middle, must do no harm.
     """
@@ -42,7 +41,7 @@ class Job:
 
 
 class Jobs:
-    """The jobs of a data folder: run here as soon as no other process runs them.
+    """Run the jobs of a data folder as soon as no other process runs them.
 
     `clock` gives the present instant. Made and started in the process that is to run them: neither threads nor the
     lock cross a fork.
@@ -56,11 +55,11 @@ class Jobs:
         self._thread = threading.Thread(target=self._take_part, name="jobs", daemon=True)
 
     def start(self) -> None:
-        """Take part."""
+        """Run the jobs here, or wait for the lead."""
         self._thread.start()
 
     def close(self) -> None:
-        """Let what runs come to its end, and leave the rest to others; does nothing if it was never started."""
+        """Let running jobs end, and give up the lead; does nothing if it was never started."""
         self._end.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -81,13 +80,13 @@ class Jobs:
 
     def _lead(self) -> None:
         scheduler = BackgroundScheduler(
-            # All it would say is that a job takes longer than its interval, which is how it shall be.
+            # It would only warn that a job takes longer than its interval, which is intended.
             logger=logging.Logger("scheduler", logging.CRITICAL),
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(max(1, len(self._jobs)))},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        # The scheduler's own clock, which is the wall's whatever the service's clock says.
+        # APScheduler runs on wall-clock time; the service's own clock does not apply here.
         at_once = datetime.now(UTC)  # noqa: TID251
         for job in self._jobs:
             trigger = IntervalTrigger(seconds=job.every.total_seconds(), timezone=UTC)

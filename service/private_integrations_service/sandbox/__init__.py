@@ -67,7 +67,7 @@ _UNREAD = MappingProxyType({Unread.TOO_LARGE: TOO_LARGE, Unread.TOO_SLOW: TOO_SL
 
 
 class Sandbox:
-    """Answers what the authorizer let through, as far as the account's limits go; other operations are a 501."""
+    """Answer allowed requests within the account's rate limits; an operation that the sandbox lacks is a 501."""
 
     is_platform = True
     """Let the authorizer refuse what the platform itself would refuse."""
@@ -87,7 +87,7 @@ class Sandbox:
             await send_reply(send, replace(reply, headers=headers))
 
     async def _answer(self, granted: Granted, scope: Scope, receive: Receive) -> Reply | Refusal | None:
-        """What to answer; None if the client is gone."""
+        """Return the reply to an allowed request; None if the client is gone."""
         endpoint = granted.match.endpoint
         handler = _HANDLERS.get((endpoint.method, endpoint.path))
         if handler is None:
@@ -106,9 +106,9 @@ def _answer(handler: Handler, request: Request) -> Reply | Refusal:
 
 
 def _refuse_accounts(request: Request) -> Refusal | None:
-    """Say why the token doesn't reach every account that the body names, if the operation's may name one.
+    """Refuse a body that names an account that the token doesn't reach, if the operation's body may name one.
 
-    Validation refuses the rest in the platform's words: values that are no text, and fields that the operation lacks.
+    Validation refuses all else in the platform's words: values that are no text, and fields that the operation lacks.
     """
     if not request.granted.match.endpoint.body_names_account or not request.body.strip():
         return None
@@ -118,7 +118,7 @@ def _refuse_accounts(request: Request) -> Refusal | None:
         # The handlers read bodies in the same way: they refuse this one, or don't look at it.
         return None
     except RecursionError:
-        # How deep a reader comes depends on where it is called: a handler might come deeper.
+        # The depth that a reader reaches depends on its caller's own depth: a handler might get deeper.
         return _TOO_DEEP
     endpoint, grant = request.granted.match.endpoint, request.granted.grant
     asked = accounts_to_look_up(grant, named)
