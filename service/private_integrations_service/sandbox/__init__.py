@@ -1,4 +1,9 @@
-"""The sandbox: a small API v2 over the service's own database, behind the authorizer."""
+"""Imitate the platform's API v2 over the service's own database, behind the authorizer.
+
+A module per noun has the `HANDLERS` of its operations; `storage/` has their tables and statements. Names, statuses and
+texts are the platform's, so unmodified clients of it work. For example: `Sandbox(database, limits)` is an ASGI
+application that answers `GET /contacts/`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
