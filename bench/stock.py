@@ -1,4 +1,4 @@
-"""A data folder with as many tokens as wanted, written at once instead of issued one by one."""
+"""Make a data folder with any number of tokens, written at once instead of issued one by one."""
 
 import random
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ FROM numbers
 
 
 def token(number: int) -> str:
-    """The value of a token by its number, counted from 1; nobody should take these for secrets."""
+    """Return the value of a token by its number, counted from 1; these are no secrets."""
     return f"pit-{number:08x}-0000-4000-8000-000000000000"
 
 
@@ -62,7 +62,7 @@ def stock(folder: Path, count: int) -> None:
     }
     with closing(sqlite.connect(str(folder / FILE_NAME), isolation_level=None)) as connection:
         connection.create_function("digest", 1, lambda number: digest_of(token(number)))
-        # Nobody else has it open, and it is thrown away.
+        # No other process has it open, and it is temporary.
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA cache_size=-400000")
         connection.execute("BEGIN IMMEDIATE")
@@ -73,7 +73,7 @@ def stock(folder: Path, count: int) -> None:
 
 
 def write_credentials(file: Path, numbers: Iterable[int]) -> Path:
-    """A file with the `Authorization` values of these tokens, in a random order that is always the same."""
+    """Write a file with the `Authorization` values of these tokens, in a random order that is always the same."""
     shuffled = list(numbers)
     random.Random(1).shuffle(shuffled)
     file.write_text("".join(f"Bearer {token(number)}\n" for number in shuffled))

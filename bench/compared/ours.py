@@ -1,4 +1,4 @@
-"""One of our endpoints on our server, with or without its authorizer; the same server as `private-integrations serve`.
+"""Serve one of our endpoints, with or without its authorizer, on the server of `private-integrations serve`.
 
 python bench/compared/ours.py trivial|sandbox PORT DATA_DIR [--open] [--cached-grants N]
 """
@@ -32,13 +32,13 @@ HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % l
 
 
 async def trivial(scope: Scope, receive: Receive, send: Send) -> None:
-    """An endpoint that does nothing: whatever is put before it shows."""
+    """Answer at once, so that the cost of the layers in front shows."""
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
     await send({"type": "http.response.body", "body": BODY})
 
 
 def without_authorization(app: ASGIApp, catalogue: Catalogue) -> ASGIApp:
-    """The sandbox needs to know whose data it shows and what is asked; here every request is the first account's."""
+    """Serve the sandbox with every request allowed as the first account's, without asking the authorizer."""
 
     async def opened(scope: Scope, receive: Receive, send: Send) -> None:
         scope[ALLOWED] = allowed
@@ -91,7 +91,7 @@ def main() -> None:
     options = arguments.parse_args()
     catalogue = Catalogue.load()
     with closing(open_database(options.data_dir)) as database:
-        # What a request costs includes that it is recorded.
+        # The cost of a request includes its record.
         recorder = Recorder()
         authorizer = Authorizer(database, catalogue, options.cached_grants, recorder)
         activity = Activity(options.data_dir, database.run)

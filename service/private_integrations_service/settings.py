@@ -1,4 +1,4 @@
-"""Read the service's settings, once at start, from its options and the environment (PRIVATE_INTEGRATIONS_…)."""
+"""Read the service's settings once at start, from its options and the environment (PRIVATE_INTEGRATIONS_…)."""
 
 import os
 import re
@@ -24,12 +24,12 @@ KEYS_VARIABLE = "PRIVATE_INTEGRATIONS_SEALING_KEYS"
 _LARGEST = 1_000_000_000
 
 SecurityLogTo = Literal["file", "stderr", "off"]
-"""Where the security log can go."""
+"""List the targets of the security log."""
 
 
 @dataclass(frozen=True)
 class IdentityProvider:
-    """The identity provider by which people sign in, beside or in place of passwords (OpenID Connect)."""
+    """Describe the identity provider that people sign in with (OpenID Connect)."""
 
     issuer: str
     client_id: str
@@ -38,13 +38,13 @@ class IdentityProvider:
 
 @dataclass(frozen=True)
 class Settings:
-    """The limits that an operator can change, and the upstream behind the service."""
+    """Hold the limits that an operator may change, and the upstream."""
 
     minimum_period: timedelta = timedelta(hours=1)
     """The shortest rotation period accepted; PRIVATE_INTEGRATIONS_MINIMUM_PERIOD."""
     inactive_after: timedelta | None = timedelta(days=90)
-    """After how long an inactive token is ended, None: never; PRIVATE_INTEGRATIONS_INACTIVE_AFTER.
-    An account can have its own rule."""
+    """The inactivity period after which a token is ended, None: never; PRIVATE_INTEGRATIONS_INACTIVE_AFTER.
+    An account may have a rule of its own."""
     superseded_tokens: int = 3
     """How many superseded tokens of an integration are live at most."""
     body_limit: int = 64 * 1024
@@ -60,7 +60,7 @@ class Settings:
     upstream: str | None = None
     """The base URL to which allowed requests are forwarded; None: the sandbox answers them."""
     sealer: Sealer | None = None
-    """Opens and seals upstream credentials."""
+    """The keys that seal upstream credentials and webhook secrets."""
     checked_body_limit: int = 1024 * 1024
     """Bytes accepted in a forwarded body that is read before it is sent: JSON, forms and text;
     PRIVATE_INTEGRATIONS_CHECKED_BODY_LIMIT."""
@@ -78,9 +78,9 @@ class Settings:
     """The address of the settings pages, `https://host` or with a port; None: the host that a browser names;
     PRIVATE_INTEGRATIONS_PUBLIC_URL."""
     identity_provider: IdentityProvider | None = None
-    """The identity provider for signing in; PRIVATE_INTEGRATIONS_OIDC_…."""
+    """The identity provider, if people sign in with one; PRIVATE_INTEGRATIONS_OIDC_…."""
     password_sign_in: bool = True
-    """People can sign in with a password; PRIVATE_INTEGRATIONS_PASSWORD_SIGN_IN is `on` or `off`."""
+    """Tells whether people may sign in with a password; PRIVATE_INTEGRATIONS_PASSWORD_SIGN_IN is `on` or `off`."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     """The reverse proxies of which X-Forwarded-For is believed; PRIVATE_INTEGRATIONS_TRUSTED_PROXIES."""
     connections_per_address: int | None = None
@@ -91,7 +91,7 @@ class Settings:
     webhook_networks: tuple[Network, ...] = ()
     """The networks to which webhooks may be sent although they aren't public; PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS."""
     webhook_retention: timedelta = timedelta(days=30)
-    """How long finished deliveries are kept; PRIVATE_INTEGRATIONS_WEBHOOK_RETENTION."""
+    """How long delivered and failed messages are kept; PRIVATE_INTEGRATIONS_WEBHOOK_RETENTION."""
     security_log: SecurityLogTo = "file"
     """Where the security log goes: `file` in the data folder, `stderr` or `off`; PRIVATE_INTEGRATIONS_SECURITY_LOG."""
 
@@ -149,7 +149,7 @@ _PASSWORD_SIGN_IN = "PRIVATE_INTEGRATIONS_PASSWORD_SIGN_IN"  # noqa: S105 - the 
 
 
 def _sign_in(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Read how people sign in to the settings pages."""
+    """Read the settings of the sign-in to the settings pages."""
     public_url = _url(environment, _PUBLIC_URL)
     if public_url is not None and urlsplit(public_url).path:
         raise ConfigurationError(
@@ -182,7 +182,7 @@ def _identity_provider(environment: Mapping[str, str]) -> IdentityProvider | Non
 
 
 def _url(environment: Mapping[str, str], variable: str) -> str | None:
-    """Read a URL: https, or http on this machine; raises ConfigurationError."""
+    """Read an https URL, or http on this machine; raises ConfigurationError."""
     text = environment.get(variable, "").strip().rstrip("/")
     if not text:
         return None
@@ -199,7 +199,7 @@ def _url(environment: Mapping[str, str], variable: str) -> str | None:
 
 
 def is_this_machine(host: str) -> bool:
-    """Return whether a host is a loopback address or `localhost`."""
+    """Tell whether a host is a loopback address or `localhost`."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
@@ -297,7 +297,7 @@ def _sealer(listed: str, file: Path | None, data_dir: Path | None) -> Sealer | N
 
 
 def _read_private(file: Path, what: str) -> str:
-    """Read a file that only its owner may use; the check is on the open file, so that no other one can replace it."""
+    """Read a file that only its owner may read and write; the check is on the opened file itself."""
     try:
         with file.open("rb") as opened:
             found = os.fstat(opened.fileno())

@@ -1,4 +1,4 @@
-"""Services to run trials on: each with a clock that can be moved, behind a faulty proxy of its own."""
+"""Run services for trials, each with a clock that can be moved, behind a faulty proxy of its own."""
 
 import http.client
 import json
@@ -26,7 +26,7 @@ _PAUSES = (0.001, 0.002, 0.004)
 
 @dataclass
 class MovedService:
-    """A running service and the file that says by how much its clock is ahead."""
+    """Hold a running service and the file with the seconds that its clock is ahead."""
 
     folder: Path
     rule: str
@@ -58,7 +58,7 @@ class MovedService:
             self.account = next(account.id for account in accounts if account.kind.belongs_to_agency)
 
     def kill(self) -> None:
-        """SIGKILL: nothing is finished or closed."""
+        """Kill it by SIGKILL, so that it finishes and closes nothing."""
         self._process.kill()
         self._process.wait()
         assert self._process.stdout is not None
@@ -72,7 +72,7 @@ class MovedService:
 
 
 class Lane:
-    """A service of its own behind a proxy of its own, for one trial after another."""
+    """Hold a service behind a proxy, for one trial after another."""
 
     def __init__(self, service: MovedService, proxy: FaultyProxy) -> None:
         self.service = service
@@ -80,7 +80,7 @@ class Lane:
         self.done: Counter[str] = Counter()
 
     def ask(self, path: str, token: str) -> tuple[int, Any]:
-        """A GET straight to the service, as nobody's but the harness's own."""
+        """Send a GET straight to the service, for the harness itself."""
         connection = http.client.HTTPConnection(urlsplit(self.service.url).netloc)
         try:
             connection.request("GET", path, headers={"Authorization": f"Bearer {token}", "Version": "2021-07-28"})
@@ -98,7 +98,7 @@ class Lane:
 
 @contextmanager
 def lane(folder: Path, rule: str = "", popen: "type[subprocess.Popen[str]]" = subprocess.Popen) -> Iterator[Lane]:
-    """A lane in this folder, with one of the service's rules switched off if named; `popen` starts its service."""
+    """Make a lane in this folder, with one of the service's rules switched off if named."""
     pauses = private_integrations.client._PAUSES
     service = MovedService(folder, rule, popen)
     try:

@@ -1,10 +1,10 @@
-"""The real service with a clock that can be moved, and, if asked, with one of its rules switched off.
+"""Serve the real service with a clock that can be moved and, on request, with one of its rules switched off.
 
     python tools/trials/weakened_service.py DATA_DIR CLOCK_FILE [RULE]
 
-CLOCK_FILE holds the seconds by which the clock is ahead, as eight bytes. RULE is one of `RULES`: what
-the rule decides is replaced here, from outside; the service itself has no such switch. Used by the
-fault trials to show what each rule is for (docs/faults.md).
+CLOCK_FILE holds the seconds by which the clock is ahead, as eight bytes. RULE is one of `RULES`: this
+module replaces the rule's function from outside; the service itself has no such switch. The fault
+trials use it to show the purpose of each rule (docs/faults.md).
 """
 
 import itertools
@@ -31,14 +31,14 @@ OFFSET = struct.Struct("d")
 
 
 def ahead_by(file: Path) -> Callable[[], datetime]:
-    """The wall clock, ahead by what the file says at that moment."""
+    """Return the wall clock plus the seconds in the file at that moment."""
     with file.open("rb") as stream:
         offset = mmap.mmap(stream.fileno(), OFFSET.size, access=mmap.ACCESS_READ)
     return lambda: utc_now() + timedelta(seconds=OFFSET.unpack(offset[: OFFSET.size])[0])
 
 
 def without_attempt() -> None:
-    """Whatever arrives counts as a higher attempt; in the schema, too, which else refuses an equal one."""
+    """Count every request as a higher attempt; in the schema, too, which otherwise refuses an equal one."""
     issue = generations.issue
     # Above those of a service that was killed before.
     attempts = itertools.count(int(time.monotonic()) * 1000)
@@ -53,7 +53,7 @@ def without_attempt() -> None:
 
 
 def without_run() -> None:
-    """Another process may repeat what this one asked for."""
+    """Let another process repeat the request of this one."""
     decide = lifecycle._repeat
 
     def weakened(pending: Token | None, last: int, generation: int, request: GenerationRequest, now: datetime) -> Any:
@@ -65,7 +65,7 @@ def without_run() -> None:
 
 
 def without_issuer() -> None:
-    """Whoever asks counts as the issuer of the pending token."""
+    """Count every caller as the issuer of the pending token."""
     decide = lifecycle.plan_issue
 
     def weakened(
@@ -80,7 +80,7 @@ def without_issuer() -> None:
 
 
 def without_delivery() -> None:
-    """The overlap of the old token begins when a new one is issued, not when it is first used."""
+    """Begin the overlap of the old token when a new one is issued, instead of at its first use."""
     decide = lifecycle.plan_issue
 
     def weakened(
@@ -102,7 +102,7 @@ def without_delivery() -> None:
 
 
 def without_claim() -> None:
-    """A used claim is as good as a new one, and any claim will do to delete."""
+    """Accept a used owner nonce as a new one, and any nonce for a deletion."""
     delete = integrations.delete
 
     def any_claim(write: Any, integration_id: str, claim: str | None, *, actor: Actor) -> bool | Refused:
@@ -122,7 +122,7 @@ RULES: dict[str, Callable[[], None]] = {
 
 
 def _replace(module: Any, name: str, weakened: Any) -> None:
-    """Put something in the place of a function that is there: a rule that was renamed must not go unnoticed."""
+    """Replace a function, which must exist: the trials must notice a renamed rule."""
     getattr(module, name)
     setattr(module, name, weakened)
 

@@ -1,4 +1,4 @@
-"""Work that is done again and again beside the requests, by one process of the service at a time.
+"""Run jobs at intervals, beside the requests, in one process of the service at a time.
 
 The process that has the leadership of the jobs runs them. A leader that is killed is followed by another process
 within seconds. The schedule is in memory: a job looks into the tables for what is to be done, so
@@ -49,11 +49,11 @@ class Jobs:
         self._thread = threading.Thread(target=self._take_part, name="jobs", daemon=True)
 
     def start(self) -> None:
-        """Take part."""
+        """Run the jobs here, or wait for the lead."""
         self._thread.start()
 
     def close(self) -> None:
-        """Let what runs come to its end, and leave the rest to others; does nothing if it was never started."""
+        """Let running jobs end, and give up the lead; does nothing if it was never started."""
         self._end.set()
         if self._thread.ident is not None:
             self._thread.join()
@@ -71,13 +71,13 @@ class Jobs:
 
     def _lead(self) -> None:
         scheduler = BackgroundScheduler(
-            # All it would say is that a job takes longer than its interval, which is how it shall be.
+            # It would only warn that a job takes longer than its interval, which is intended.
             logger=logging.Logger("scheduler", logging.CRITICAL),
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(max(1, len(self._jobs)))},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        # The scheduler's own clock, which is the wall's whatever the service's clock says.
+        # APScheduler runs on wall-clock time; the service's own clock does not apply here.
         at_once = datetime.now(UTC)  # noqa: TID251
         for job in self._jobs:
             trigger = IntervalTrigger(seconds=job.every.total_seconds(), timezone=UTC)

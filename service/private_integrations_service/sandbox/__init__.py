@@ -1,4 +1,9 @@
-"""The sandbox: a small API v2 over the service's own database, behind the authorizer."""
+"""Imitate the platform's API v2 over the service's own database, behind the authorizer.
+
+A module per noun has the `HANDLERS` of its operations; `storage/` has their tables and statements. Names, statuses and
+texts are the platform's, so unmodified clients of it work. For example: `Sandbox(database, limits)` is an ASGI
+application that answers `GET /contacts/`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -69,7 +74,7 @@ _UNREAD = MappingProxyType({Unread.TOO_LARGE: TOO_LARGE, Unread.TOO_SLOW: TOO_SL
 
 
 class Sandbox:
-    """Answers what the authorizer let through, as far as the account's limits go; other operations are a 501."""
+    """Answer allowed requests within the account's rate limits; an operation that the sandbox lacks is a 501."""
 
     is_platform = True
     """Let the authorizer refuse what the platform itself would refuse."""
@@ -89,7 +94,7 @@ class Sandbox:
             await send_reply(send, replace(reply, headers=headers))
 
     async def _answer(self, allowed: Allowed, scope: Scope, receive: Receive) -> Reply | Refusal | None:
-        """What to answer; None if the client is gone."""
+        """Return the reply to an allowed request; None if the client is gone."""
         endpoint = allowed.match.endpoint
         handler = _HANDLERS.get((endpoint.method, endpoint.path))
         if handler is None:
@@ -108,9 +113,9 @@ def _answer(handler: Handler, request: Request) -> Reply | Refusal:
 
 
 def _refuse_accounts(request: Request) -> Refusal | None:
-    """Say why the token doesn't reach every account that the body names, if the operation's may name one.
+    """Refuse a body that names an account that the token doesn't reach, if the operation's body may name one.
 
-    Validation refuses the rest in the platform's words: values that are no text, and fields that the operation lacks.
+    Validation refuses all else in the platform's words: values that are no text, and fields that the operation lacks.
     """
     if not request.allowed.match.endpoint.body_names_account or not request.body.strip():
         return None
@@ -120,7 +125,7 @@ def _refuse_accounts(request: Request) -> Refusal | None:
         # The handlers read bodies in the same way: they refuse this one, or don't look at it.
         return None
     except RecursionError:
-        # How deep a reader comes depends on where it is called: a handler might come deeper.
+        # The depth that a reader reaches depends on its caller's own depth: a handler might get deeper.
         return _TOO_DEEP
     endpoint, grant = request.allowed.match.endpoint, request.allowed.grant
     asked = accounts_to_look_up(grant, named)

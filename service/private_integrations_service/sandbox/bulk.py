@@ -1,4 +1,4 @@
-"""Many contacts in one request: their tags, their business."""
+"""Change the tags or the business of many contacts in one request."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,7 +23,7 @@ _CHANGES: Mapping[str, Change] = MappingProxyType({"add": added, "remove": remov
 
 
 def update_tags(request: Request) -> Reply | Refusal:
-    """Answer `POST /contacts/bulk/tags/update/{type}`: 201 with what became of each contact."""
+    """Answer `POST /contacts/bulk/tags/update/{type}`: 201 with the result for each contact."""
     given = request.body_fields(_TAG_CHECKS)
     if isinstance(given, Refusal):
         return given
@@ -43,7 +43,7 @@ def update_tags(request: Request) -> Reply | Refusal:
 
 
 def change_business(request: Request) -> Reply | Refusal:
-    """Answer `POST /contacts/bulk/business`: all contacts belong to the business, or with null to none; or nothing."""
+    """Answer `POST /contacts/bulk/business`: move all contacts to the business (null: to none), or none of them."""
     given = request.body_fields(_BUSINESS_CHECKS, optional=("businessId",))
     if isinstance(given, Refusal):
         return given
@@ -55,7 +55,7 @@ def change_business(request: Request) -> Reply | Refusal:
 
 
 def _moved(write: Write, account_id: str, contact_ids: list[str], business_id: str | None) -> Refusal | None:
-    """Change the business of all these contacts; if one of them or the business isn't there, of none."""
+    """Change the business of all these contacts; if one of them or the business is missing, change none."""
     if business_id is not None and business_by_id(write.connection, account_id, business_id) is None:
         return not_found("Business", business_id)
     contacts = []

@@ -58,7 +58,7 @@ def read_business(request: Request) -> Reply | Refusal:
 
 
 def update_business(request: Request) -> Reply | Refusal:
-    """Answer `PUT /businesses/{businessId}`: what is given replaces what was, null takes it away; a name stays."""
+    """Answer `PUT /businesses/{businessId}`: given fields replace stored ones, null removes all but the name."""
     business_id = request.parameter("businessId")
     given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
@@ -75,7 +75,7 @@ def update_business(request: Request) -> Reply | Refusal:
 
 
 def delete_business(request: Request) -> Reply | Refusal:
-    """Answer `DELETE /businesses/{businessId}`: its contacts stay, and belong to none."""
+    """Answer `DELETE /businesses/{businessId}`: its contacts stay, without a business."""
     business_id = request.parameter("businessId")
     with request.write() as write:
         contacts.leave_business(write.connection, request.account_id, business_id, write.now)
@@ -84,7 +84,7 @@ def delete_business(request: Request) -> Reply | Refusal:
 
 
 def list_contacts(request: Request) -> Reply | Refusal:
-    """Answer `GET /contacts/business/{businessId}`: newest first; `count` is everything found, not the page."""
+    """Answer `GET /contacts/business/{businessId}`: newest first; `count` is the number of all matches."""
     business_id = request.parameter("businessId")
     after = read_cursor(request.query)
     faults = [*request.query_faults(), *([after] if isinstance(after, str) else [])]
@@ -107,7 +107,7 @@ def _merged(stored_fields: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
 
 
 def _written(status: int, business: Business) -> Reply:
-    """The platform's own misspelling, and the word."""
+    """Return the answer to a write: the business under the platform's misspelled name and under the correct one."""
     shown = _shown(business)
     return Reply(status, {"success": True, "buiseness": shown, "business": shown})
 

@@ -1,4 +1,4 @@
-"""Searching contacts, and looking for one that would be a duplicate."""
+"""Search contacts, and find the duplicate of a new one."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -25,7 +25,7 @@ _NEWEST_FIRST = ({"field": "dateAdded", "direction": "desc"},)
 
 
 def search(request: Request) -> Reply | Refusal:
-    """Answer `POST /contacts/search`: newest first unless `sort` says otherwise; `total` is everything found."""
+    """Answer `POST /contacts/search`: newest first unless `sort` is given; `total` is the number of all matches."""
     given = request.body_fields(also=_CHECKS, also_required=("locationId", "pageLimit"))
     if isinstance(given, Refusal):
         return given
@@ -89,7 +89,7 @@ def _asked(account_id: str, given: Mapping[str, Any]) -> Search:
 
 
 def _refuse_place(given: Mapping[str, Any], asked: Search) -> Refusal | None:
-    """Why a search can't begin there: behind the last counted page, or at no place of this order."""
+    """Refuse a search that begins behind the last counted page, or at a place that this order lacks."""
     page, place = given.get("page") or 1, given.get("searchAfter")
     faults = []
     if page * given["pageLimit"] > _LAST_CONTACT:
@@ -115,7 +115,7 @@ def _place_faults(place: Sequence[object], asked: Search) -> list[str]:
 
 
 def _shown(hit: Hit, generation: Generation) -> dict[str, object]:
-    """A contact as searches show it: the street has another name, and its place leads to the next page."""
+    """Show a contact as searches do: the street has another name, and the place leads to the next page."""
     fields = shown_in_list(hit.contact, generation)
     street = fields.pop("address1", None)
     known: dict[str, object] = {

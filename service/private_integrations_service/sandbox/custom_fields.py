@@ -1,4 +1,4 @@
-"""The custom fields of a location's contacts and opportunities: list, create, read, update and delete."""
+"""List, create, read, update and delete the custom fields of a location's contacts and opportunities."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -59,7 +59,7 @@ def read_custom_field(request: Request) -> Reply | Refusal:
 
 
 def update_custom_field(request: Request) -> Reply | Refusal:
-    """Answer `PUT /locations/{locationId}/customFields/{id}`; key and model stay, which contacts and forms know."""
+    """Answer `PUT /locations/{locationId}/customFields/{id}`; contacts and forms use key and model, so they stay."""
     field_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
@@ -87,7 +87,7 @@ def _data_type(name: str, value: object) -> list[str]:
     return required_text(name, value) or one_of(name, value, _TYPES)
 
 
-# The types that the platform names when it refuses another one.
+# The platform lists these types when it refuses another one.
 _TYPES = (
     *("TEXT", "LARGE_TEXT", "NUMERICAL", "PHONE", "MONETORY", "CHECKBOX", "SINGLE_OPTIONS", "MULTIPLE_OPTIONS"),
     *("FLOAT", "TIME", "DATE", "TEXTBOX_LIST", "FILE_UPLOAD", "SIGNATURE", "RADIO"),
@@ -107,7 +107,7 @@ _CREATE_CHECKS: Mapping[str, Check] = MappingProxyType(
     {"parentId": text, "fieldKey": named, "description": text, "options": texts, "picklistOptionsImage": texts}
 )
 
-# What is written under one name and shown under another.
+# Clients write these under one name and read them under another.
 _SHOWN_AS = MappingProxyType(
     {
         "isMultipleFile": "isMultiFileAllowed",
@@ -119,7 +119,7 @@ _SHOWN_AS = MappingProxyType(
 
 
 def _merged(stored_fields: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields after a write of checked ones; null takes a field away."""
+    """Merge checked fields into stored ones; null removes a field."""
     changed = {_SHOWN_AS.get(name, name): value for name, value in given.items() if name != "model"}
     if "textBoxListOptions" in changed:
         options = changed.pop("textBoxListOptions")

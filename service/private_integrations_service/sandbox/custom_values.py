@@ -1,4 +1,4 @@
-"""The custom values of a location, texts for its templates: list, create, read, update and delete."""
+"""List, create, read, update and delete the custom values of a location, which are texts for its templates."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -48,7 +48,7 @@ def read_custom_value(request: Request) -> Reply | Refusal:
 
 
 def update_custom_value(request: Request) -> Reply | Refusal:
-    """Answer `PUT /locations/{locationId}/customValues/{id}`; a new name leaves the key, which templates know."""
+    """Answer `PUT /locations/{locationId}/customValues/{id}`; templates use the key, so a new name leaves it."""
     value_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):

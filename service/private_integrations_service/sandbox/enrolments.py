@@ -1,4 +1,4 @@
-"""Campaigns, workflows and appointments: the sandbox has none, so any id is taken and nothing is kept."""
+"""Answer for campaigns, workflows and appointments: the sandbox has none, so it takes any id and stores nothing."""
 
 from types import MappingProxyType
 
@@ -23,7 +23,7 @@ def join_campaign(request: Request) -> Reply | Refusal:
 
 
 def leave_campaigns(request: Request) -> Reply | Refusal:
-    """Answer `DELETE` of one campaign or all of them; a body is not looked at."""
+    """Answer `DELETE` of one campaign or all of them; the body is ignored."""
     return _refuse_contact(request) or Reply(200, SUCCEEDED)
 
 

@@ -1,4 +1,4 @@
-"""The tags of a location: list, create, read, update and delete."""
+"""List, create, read, update and delete the tags of a location."""
 
 from dataclasses import replace
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""Locations: the sub-accounts, as the API shows them."""
+"""Show sub-accounts as the API does: as locations."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -67,7 +67,7 @@ def _read_search(account_id: str, query: Mapping[str, Sequence[str]], known: Seq
 
 
 def _shown(location: Account) -> dict[str, object]:
-    """Every documented field, so that strict clients find them; the sandbox knows the first three."""
+    """Return every documented field, so that strict clients find them; the sandbox has values for the first three."""
     unknown = ("domain", "address", "city", "state", "postalCode", "logoUrl", "website")
     person = ("firstName", "lastName", "email", "phone")
     return {

@@ -1,6 +1,6 @@
-"""The fields of custom objects and their folders (`/custom-fields/`, apps/custom-fields.json of the platform's spec).
+"""Serve the fields of custom objects and their folders (`/custom-fields/`, the platform's apps/custom-fields.json).
 
-The sandbox has no custom objects: a key names one, and nothing more is known of it.
+The sandbox has no custom objects: it takes any key of one.
 """
 
 import re
@@ -68,7 +68,7 @@ def read_field(request: Request) -> Reply | Refusal:
 
 
 def update_field(request: Request) -> Reply | Refusal:
-    """Answer `PUT /custom-fields/{id}`: what is given replaces what was, options as a whole."""
+    """Answer `PUT /custom-fields/{id}`: given values replace stored ones, options as a whole."""
     field_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
@@ -138,12 +138,12 @@ def _object_key(name: str, value: object) -> list[str]:
 
 
 _CHECKS: Mapping[str, Check] = MappingProxyType({"name": named, "objectKey": _object_key})
-# What is kept beside the fields.
+# These are stored beside the fields.
 _COLUMNS = frozenset({"locationId", "fieldKey", "objectKey", "parentId"})
 
 
 def _kept(stored_fields: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields after a write of checked ones; null takes a field away."""
+    """Merge checked fields into stored ones; null removes a field."""
     changed = {name: value for name, value in given.items() if name not in _COLUMNS}
     return {name: value for name, value in {**stored_fields, **changed}.items() if value is not None}
 
@@ -185,7 +185,7 @@ def _shown_folder(folder: ObjectField) -> dict[str, object]:
 
 
 def _shown(field: ObjectField) -> dict[str, object]:
-    """In lists the spec shows a folder as a field, with all that a field must have."""
+    """Show a field or folder in a list: in the spec, a folder there has all that a field must have."""
     return {
         "id": field.id,
         "locationId": field.account_id,

@@ -1,4 +1,4 @@
-"""Opportunities: create, read, update, delete and search, with contacts and pipelines of the location's own."""
+"""Create, read, update, delete and search opportunities, with contacts and pipelines of the same location."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -112,7 +112,7 @@ def update_status(request: Request) -> Reply | Refusal:
 
 
 def delete_opportunity(request: Request) -> Reply | Refusal:
-    """Answer `DELETE /opportunities/{id}`; a body is not looked at."""
+    """Answer `DELETE /opportunities/{id}`; the body is ignored."""
     opportunity_id = request.parameter("id")
     with request.write() as write:
         removed = stored.remove_opportunity(write.connection, request.account_id, opportunity_id)
@@ -156,7 +156,7 @@ def _stages(pipeline: Pipeline) -> Sequence[str]:
 
 
 def _merged(old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge the given values into the fields that are kept together: null takes one away, but never the name."""
+    """Merge the given values into the fields that are stored together: null removes one, but never the name."""
     changes = {name: value for name, value in given.items() if name not in _PLACED}
     if changes.get("customFields"):
         changes["customFields"] = [

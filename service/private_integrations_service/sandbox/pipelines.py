@@ -1,4 +1,4 @@
-"""The pipelines of a location: read, as the sandbox gives every location one."""
+"""Read the pipelines of a location; the sandbox gives every location one."""
 
 from types import MappingProxyType
 

@@ -1,4 +1,4 @@
-"""A request as the sandbox's handlers see it: authorized, read, and without a trace of its token."""
+"""Give the sandbox's handlers an authorized request: its body is read, and its token is left out."""
 
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
@@ -26,7 +26,7 @@ _NO_CHECKS: Mapping[str, Check] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Request:
-    """What was allowed, and what was sent."""
+    """Hold the decision on a request, and the request itself."""
 
     engine: StorageEngine
     allowed: Allowed
@@ -35,17 +35,17 @@ class Request:
 
     @property
     def account_id(self) -> str:
-        """The account whose token this is."""
+        """Return the account of the request's token."""
         return self.allowed.grant.account_id
 
     @property
     def now(self) -> datetime:
-        """The instant at which the request was authorized."""
+        """Return the instant at which the request was authorized."""
         return self.allowed.now
 
     @property
     def author(self) -> dict[str, str]:
-        """Describe who makes something with this request: the integration, as the platform describes an app."""
+        """Describe the integration that makes an object with this request, as the platform describes an app."""
         grant = self.allowed.grant
         return {
             "source": "INTEGRATION",
@@ -64,23 +64,23 @@ class Request:
         return self.engine.write()
 
     def parameter(self, name: str) -> str:
-        """The value of a path parameter."""
+        """Return the value of a path parameter."""
         return self.allowed.match.params[name]
 
     @cached_property
     def query(self) -> dict[str, list[str]]:
-        """The query's values by name."""
+        """Return the query's values by name."""
         return read_query(self.scope["query_string"])
 
     @property
     def base_url(self) -> str:
-        """Where the client reached the API, by its own word: for links in answers to itself."""
+        """Return the address that the client used for the API, for links in the answer to it."""
         host = next((value for name, value in self.scope["headers"] if name == b"host"), b"localhost")
         return f"{self.scope.get('scheme', 'http')}://{host.decode('latin-1')}"
 
     @property
     def generation(self) -> Generation:
-        """Tell by the `Version` header which specification the client was written for."""
+        """Return the generation of the specification that the client was written for, by its `Version` header."""
         version = next((value for name, value in self.scope["headers"] if name == b"version"), b"")
         return "v3" if version.strip() == _V3 else "v2"
 
@@ -103,10 +103,10 @@ class Request:
         The accounts among them were checked before.
 
         Args:
-            refined: checks that say more of a documented field than its type; of other fields they are left out,
-                so that operations of one resource can share them.
-            also: fields that the platform takes though its specification doesn't name them.
-            also_required: fields that it requires though its specification doesn't say so.
+            refined: checks of documented fields beyond their types. Checks of other fields are left out, so that the
+                operations of one resource can share them.
+            also: fields that the platform takes although its specification lacks them.
+            also_required: fields that it requires although its specification calls them optional.
             optional: fields that its specification calls required, and the platform doesn't.
 
         """
@@ -122,7 +122,7 @@ class Request:
         """Find parameters that the operation doesn't take, and required ones that are missing or empty.
 
         Args:
-            also: parameters that the platform takes though its specification doesn't name them.
+            also: parameters that the platform takes although its specification lacks them.
 
         """
         shape = self.shapes.query
@@ -133,4 +133,4 @@ class Request:
 
 
 Handler = Callable[[Request], Reply | Refusal]
-"""Answers a request; runs in a worker thread and may wait for the database."""
+"""Answer a request, in a worker thread, so that it may wait for the database."""

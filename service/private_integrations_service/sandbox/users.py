@@ -1,4 +1,4 @@
-"""Users: the people of the settings pages, as far as they have a place in an account that the token reaches."""
+"""Show the people of the settings pages as users, if they have a membership in an account that the token reaches."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _ORDERS = ("name", "firstName", "lastName", "email", "dateAdded")
 
 @dataclass(frozen=True)
 class Person:
-    """A user as a token reaches them: whether they have a place in its agency, are an admin, and in which locations."""
+    """Describe a user to a token: are they a member of its agency, are they an admin, and of which locations."""
 
     user: User
     in_agency: bool
@@ -76,7 +76,7 @@ def list_users(request: Request) -> Reply | Refusal:
 
 
 def search_users(request: Request) -> Reply | Refusal:
-    """Answer `GET /users/search`: the people whom the token reaches; `count` counts all of them, not the page."""
+    """Answer `GET /users/search`: the people that the token reaches; `count` is the number of all matches."""
     search = _read_search(request)
     if isinstance(search, Refusal):
         return search
@@ -101,7 +101,7 @@ def read_user(request: Request) -> Reply | Refusal:
 
 
 def _people(connection: Connection, account_id: str) -> list[Person]:
-    """Find the people with a place in the account or, if it is an agency, in its sub-accounts; those that sign in."""
+    """Find the enabled members of the account and, if it is an agency, of its sub-accounts."""
     accounts = accounts_within(connection, [account_id])
     kinds = {account.id: account.kind for account in accounts}
     places: dict[str, list[Membership]] = {}

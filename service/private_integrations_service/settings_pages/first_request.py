@@ -1,4 +1,4 @@
-"""The first request that somebody makes with a new token: one that its scopes open and that changes nothing."""
+"""Propose a first request for a new token: one that its scopes open and that changes nothing."""
 
 import re
 import shlex
@@ -10,15 +10,15 @@ from private_integrations.contract import Account
 from ..catalogue.endpoints import Catalogue, Endpoint
 
 VARIABLE = "PRIVATE_INTEGRATION_TOKEN"
-"""What the token is called in the `.env` line and in the request."""
+"""Name the token in the `.env` line and in the request."""
 
-# These are told of the account by two parameters of their own.
+# These name the account by two parameters of their own.
 _ALTERNATIVE = ("/invoices/", "/payments/", "/products/")
 _USUAL_VERSION = "2021-07-28"
 
 
 def first_request(catalogue: Catalogue, account: Account, scopes: Collection[str], address: str) -> str | None:
-    """A `curl` line to paste, with the service's own `address`; None if the scopes open nothing that is that plain."""
+    """Return a `curl` line to paste, with the service's own `address`; None if the scopes open no plain endpoint."""
     plain = [
         e
         for e in catalogue.endpoints
@@ -36,7 +36,7 @@ def _is_plain(endpoint: Endpoint, account: Account) -> bool:
 
 
 def _simplest(endpoint: Endpoint) -> tuple[bool, bool, bool, int, str]:
-    """Contacts, then the location itself, then whole collections, then whatever is shortest."""
+    """Order endpoints: contacts, then the location itself, then whole collections, then by length."""
     path = endpoint.path
     return path != "/contacts/", path != "/locations/{locationId}", not path.endswith("/"), len(path), path
 

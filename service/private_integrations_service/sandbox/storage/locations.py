@@ -1,4 +1,4 @@
-"""Locations as a token may find them."""
+"""Find the locations that a token reaches."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,9 @@ from ...storage.tables import accounts
 
 @dataclass(frozen=True)
 class LocationSearch:
-    """A page of the locations that an account reaches: its own if it is an agency, otherwise itself.
+    """Ask for a page of the locations that an account reaches: an agency's own, or a sub-account itself.
 
-    `agency_id`, if given, is the agency that they must belong to.
+    If `agency_id` is given, they must belong to this agency.
     """
 
     account_id: str
@@ -24,7 +24,7 @@ class LocationSearch:
 
 
 def find_locations(connection: Connection, search: LocationSearch) -> list[Account]:
-    """The locations of the page, by name."""
+    """Return the locations of the page, by name."""
     reached = (accounts.c.id == search.account_id) | (accounts.c.agency_id == search.account_id)
     query = select(accounts).where(accounts.c.kind == AccountClass.SUB_ACCOUNT, reached)
     if search.agency_id is not None:
