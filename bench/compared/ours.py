@@ -24,7 +24,6 @@ from private_integrations_service.sandbox.limits import Limits, RateLimits
 from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.sqlite.activity import Activity
 from private_integrations_service.storage.sqlite.engine import SQLiteEngine, open_database
-from private_integrations_service.storage.usage import UsageFile
 from private_integrations_service.tokens.grant import Grant
 
 BODY = b'{"contact":{"id":"sx6wyHhbFdRXh302LunR"}}'
@@ -66,7 +65,7 @@ def contender(
     behind: ASGIApp = trivial
     if endpoint == "sandbox":
         unlimited = Limits(per_interval=10**9, interval=10_000, per_day=10**9)
-        behind = Sandbox(database, RateLimits(UsageFile(database.folder), unlimited))
+        behind = Sandbox(database, RateLimits(unlimited))
     if not is_open:
         app: ASGIApp = AuthorizerMiddleware(behind, authorizer)
     else:

@@ -18,7 +18,6 @@ NAMES = (
     "admin.",
     "reserved-space",
     "jobs.lock",
-    "rate-limits",
     "security.log",
     "server.lock",
     "writer.lock",

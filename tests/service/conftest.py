@@ -27,7 +27,6 @@ from private_integrations_service.settings import Settings
 from private_integrations_service.storage.accounts import add_account
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.sqlite.engine import SQLiteEngine, open_database
-from private_integrations_service.storage.usage import UsageFile
 from private_integrations_service.tokens.format import new_id
 from receivers import Receiver, receiving
 from throwaway import Service
@@ -250,11 +249,9 @@ def desk(database: SQLiteEngine, clock: Clock, catalogue: Catalogue, accounts: A
 
 
 @pytest.fixture
-def limits(tmp_path: Path) -> Iterator[RateLimits]:
+def limits() -> RateLimits:
     """Rate limits that no test meets by accident."""
-    made = RateLimits(UsageFile(tmp_path, groups=1), Limits(per_interval=10**6, per_day=10**6))
-    yield made
-    made.close()
+    return RateLimits(Limits(per_interval=10**6, per_day=10**6))
 
 
 @pytest.fixture

@@ -1,9 +1,12 @@
-"""Limit the requests of an account in an interval and on a day (docs/platform.md §10)."""
+"""Limit the requests of an account in an interval and on a day (docs/platform.md §10).
 
+Each worker counts for itself, in memory: the sandbox is a demonstration, and a client sees the documented headers.
+"""
+
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Literal
 
 from private_integrations.contract import Reason
@@ -11,7 +14,6 @@ from private_integrations.contract import Reason
 from ..authorizer.replies import Refusal
 from ..settings import Settings
 from ..storage.columns import to_milliseconds
-from ..storage.usage import Usage, UsageFile
 
 _MILLISECOND = timedelta(milliseconds=1)
 _DAY = timedelta(days=1) // _MILLISECOND
@@ -29,6 +31,19 @@ class Limits:
     def of(cls, settings: Settings) -> "Limits":
         """Return the limits that the operator set."""
         return cls(settings.rate_limit, settings.rate_interval // _MILLISECOND, settings.daily_rate_limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Count the requests of an account; instants are milliseconds since the epoch.
+
+    `in_window` since `window_start`, `in_day` on the day (UTC) of `latest`, the last instant that counted.
+    """
+
+    window_start: int = 0
+    latest: int = 0
+    in_window: int = 0
+    in_day: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +73,8 @@ class Spent:
 def spend(limits: Limits, now: datetime, usage: Usage) -> tuple[Usage, Spent]:
     """Count a request at `now`, or refuse it, which costs nothing.
 
-    A window begins with the first request after the one before is over, a day at midnight in UTC. Processes whose
-    clocks differ by less than an interval count on the latest of them; a clock set back further begins anew.
+    A window begins with the first request after the one before is over, a day at midnight in UTC. A clock that is set
+    back by less than an interval counts on at its latest instant; one that is set back further begins anew.
     """
     instant = to_milliseconds(now)
     if usage.latest - instant < limits.interval:
@@ -81,16 +96,23 @@ def spend(limits: Limits, now: datetime, usage: Usage) -> tuple[Usage, Spent]:
 
 
 class RateLimits:
-    """The limits of every account and what is left of them, shared by all processes; used by one thread of each."""
+    """The limits of every account and what is left of them in this worker; used by one thread.
 
-    def __init__(self, usage: UsageFile, limits: Limits) -> None:
+    Args:
+        limits: the limits of each account.
+        accounts: how many accounts are counted; then the one that asked longest ago begins anew.
+
+    """
+
+    def __init__(self, limits: Limits, accounts: int = 10_000) -> None:
         self.limits = limits
-        self._usage = usage
+        self._accounts = accounts
+        self._usage: OrderedDict[str, Usage] = OrderedDict()
 
     def spend(self, account_id: str, now: datetime) -> Spent:
         """Count a request of an account, or refuse it."""
-        return self._usage.change(account_id, partial(spend, self.limits, now))
-
-    def close(self) -> None:
-        """Give the file free."""
-        self._usage.close()
+        self._usage[account_id], spent = spend(self.limits, now, self._usage.get(account_id, Usage()))
+        self._usage.move_to_end(account_id)
+        if len(self._usage) > self._accounts:
+            self._usage.popitem(last=False)
+        return spent

@@ -47,7 +47,6 @@ from ..settings_pages import SIGN_IN, is_asset, settings_pages, too_many_visitor
 from ..storage.engine import StorageEngine, StorageError
 from ..storage.known_credentials import KnownCredentials
 from ..storage.sqlite.activity import Activity
-from ..storage.usage import UsageFile
 from ..webhooks.endpoints import Kind
 from ..webhooks.posting import Poster
 from .doors import Door, Repeated, owner_by_key, owner_by_session
@@ -107,8 +106,7 @@ class Application:
         self._closing.callback(self._authorizer.close)
         self._gateway: Gateway | None = None
         if settings.upstream is None:
-            limits = RateLimits(UsageFile(engine.folder), Limits.of(settings))
-            self._closing.callback(limits.close)
+            limits = RateLimits(Limits.of(settings))
             self._data_api = AuthorizerMiddleware(
                 Sandbox(engine, limits), self._authorizer, settings.trusted_proxies, self.clients
             )

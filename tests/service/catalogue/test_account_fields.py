@@ -29,7 +29,6 @@ from private_integrations_service.sandbox import _HANDLERS, Sandbox
 from private_integrations_service.sandbox.limits import Limits, RateLimits
 from private_integrations_service.storage import tables
 from private_integrations_service.storage.sqlite.engine import open_database
-from private_integrations_service.storage.usage import UsageFile
 from throwaway import REPOSITORY
 
 DATA = resources.files("private_integrations_service.catalogue") / "data"
@@ -120,7 +119,6 @@ def authorizer(database, catalogue):
     """The authorizer that every surface asks."""
     made = Authorizer(database, catalogue, 10)
     yield made
-    made.close()
 
 
 @dataclass(frozen=True)
@@ -302,7 +300,7 @@ def test_forward_auth_decides_on_all_that_it_sees(authorizer, homes, part):
 
 def test_the_sandbox_refuses_other_accounts(authorizer, database, homes, tmp_path):
     """For the listed operations that it serves, the sandbox compares the same fields and refuses in the same words."""
-    limits = RateLimits(UsageFile(tmp_path, groups=1), Limits(per_interval=10**6, per_day=10**6))
+    limits = RateLimits(Limits(per_interval=10**6, per_day=10**6))
     served = {f"{method} {path}" for method, path in _HANDLERS} & LISTED.keys()
     assert len(served) > 20
 
@@ -321,7 +319,6 @@ def test_the_sandbox_refuses_other_accounts(authorizer, database, homes, tmp_pat
                         assert (told.status, told.reason) == refused(case), (case, told)
 
     asyncio.run(go())
-    limits.close()
 
 
 ALT_OPERATIONS = [

@@ -1,10 +1,6 @@
-"""Rate limits: the arithmetic of windows and days, one budget for all processes, and what a client is told."""
+"""Rate limits: the arithmetic of windows and days, and what a client is told."""
 
-import subprocess
-import sys
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,12 +9,10 @@ from hypothesis import strategies as st
 from private_integrations.errors import ConfigurationError
 from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.sandbox import Sandbox
-from private_integrations_service.sandbox.limits import Limits, RateLimits, Spent, spend
+from private_integrations_service.sandbox.limits import Limits, RateLimits, Spent, Usage, spend
 from private_integrations_service.server.application import Application
 from private_integrations_service.settings import Settings
-from private_integrations_service.storage.usage import FILE_NAME, Usage, UsageFile
 
-SPENDER = Path(__file__).parents[1] / "programs" / "spender.py"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 21, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
@@ -113,99 +107,32 @@ def test_a_lowered_limit():
     assert spend(Limits(1, 1000, 2), NOON, usage)[1] == Spent(0, 0, "daily")
 
 
-# The file.
+# The accounts.
 
 
-def spent(file, account, times=1, now=NOON):
+def spent(limits, account, times=1, now=NOON):
     """What the last of so many requests was told."""
-    limits = RateLimits(file, FEW)
     for _ in range(times):
         answer = limits.spend(account, now)
     return answer
 
 
-def test_accounts_have_budgets_of_their_own(tmp_path):
+def test_accounts_have_budgets_of_their_own():
     """One account's requests cost another nothing."""
-    file = UsageFile(tmp_path)
-    assert spent(file, "a", 4) == Spent(0, 4, "burst")
-    assert spent(file, "b") == Spent(2, 6, None)
-    file.close()
+    limits = RateLimits(FEW)
+    assert spent(limits, "a", 4) == Spent(0, 4, "burst")
+    assert spent(limits, "b") == Spent(2, 6, None)
 
 
-def test_a_restart_keeps_the_counts(tmp_path):
-    """A process that opens the file again goes on counting, in the window and on the day."""
-    for left in (2, 1, 0):
-        file = UsageFile(tmp_path)
-        assert spent(file, "a") == Spent(left, 4 + left, None)
-        file.close()
-
-
-def test_processes_share_a_budget(tmp_path):
-    """Of what two processes ask at once exactly the limit passes, and the whole of it."""
-    with ExitStack() as running:
-        spenders = [
-            running.enter_context(
-                subprocess.Popen(
-                    [sys.executable, SPENDER, tmp_path, "a", "3000", "4000"],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-            )
-            for _ in range(2)
-        ]
-        for spender in spenders:
-            assert spender.stdout.readline() == "ready\n"
-        for spender in spenders:
-            spender.stdin.write("go\n")
-            spender.stdin.flush()
-        passed = [int(spender.stdout.readline()) for spender in spenders]
-    assert sum(passed) == 4000
-
-
-def test_a_full_table_forgets_the_longest_unused(tmp_path):
-    """The file never grows; of more accounts than have a place, the one that asked least recently begins anew."""
-    file = UsageFile(tmp_path, groups=1)
-    size = (tmp_path / FILE_NAME).stat().st_size
-    for number in range(8):
-        assert spent(file, f"a{number}", now=NOON + number * MILLISECOND) == Spent(2, 6, None)
-    assert spent(file, "a0", now=NOON + 8 * MILLISECOND) == Spent(1, 5, None)
-    assert spent(file, "a8", now=NOON + 9 * MILLISECOND) == Spent(2, 6, None)
-    later = NOON + 10 * MILLISECOND
-    assert [spent(file, f"a{number}", now=later).remaining for number in (0, 2, 3, 4, 5, 6, 7, 8)] == [0] + [1] * 7
-    assert spent(file, "a1", now=later) == Spent(2, 6, None)
-    file.close()
-    assert (tmp_path / FILE_NAME).stat().st_size == size
-
-
-def test_the_file_has_its_room_from_the_start(tmp_path):
-    """Every block of the file is on the disk, and only its owner may read it."""
-    UsageFile(tmp_path).close()
-    status = (tmp_path / FILE_NAME).stat()
-    assert status.st_size > 600_000
-    assert status.st_blocks * 512 >= status.st_size
-    assert status.st_mode & 0o777 == 0o600
-    assert [file.name for file in tmp_path.iterdir()] == [FILE_NAME]
-
-
-@pytest.mark.parametrize("content", [b"", b"another layout".ljust(655_424), b"x" * 100])
-def test_a_file_that_is_no_good_is_replaced(tmp_path, content):
-    """What an interrupted start or another release left is made anew, and not written into."""
-    (tmp_path / FILE_NAME).write_bytes(content)
-    kept = (tmp_path / FILE_NAME).open("rb")
-    file = UsageFile(tmp_path)
-    assert spent(file, "a") == Spent(2, 6, None)
-    file.close()
-    with kept:
-        assert kept.read() == content
-
-
-def test_a_file_that_cannot_be_used(tmp_path):
-    """A start that can't have the file says which and why."""
-    (tmp_path / FILE_NAME).mkdir()
-    with pytest.raises(ConfigurationError) as refused:
-        UsageFile(tmp_path)
-    assert str(refused.value) == f"{tmp_path / FILE_NAME} can't be used: Is a directory"
+def test_the_account_that_asked_longest_ago_begins_anew():
+    """The memory is bounded: with more accounts than are counted, the one that asked longest ago is forgotten."""
+    limits = RateLimits(FEW, accounts=2)
+    assert spent(limits, "a") == Spent(2, 6, None)
+    assert spent(limits, "b") == Spent(2, 6, None)
+    assert spent(limits, "a") == Spent(1, 5, None)
+    assert spent(limits, "c") == Spent(2, 6, None)
+    assert spent(limits, "a") == Spent(0, 4, None)
+    assert spent(limits, "b") == Spent(2, 6, None)
 
 
 # Settings.
@@ -257,14 +184,13 @@ SCOPES = (
 
 
 @pytest.fixture
-def limited(api, database, catalogue, clock, tmp_path, desk):
+def limited(api, database, catalogue, clock, desk):
     """The data API with few requests a second, asked with a token of the location."""
-    limits = RateLimits(UsageFile(tmp_path), FEW)
+    limits = RateLimits(FEW)
     api.app = AuthorizerMiddleware(Sandbox(database, limits), Authorizer(database, catalogue, 100))
     api.token = desk.token_with(*SCOPES)
     yield api
     api.app.authorizer.close()
-    limits.close()
 
 
 def told(answer):

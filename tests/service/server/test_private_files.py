@@ -19,7 +19,6 @@ from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.sqlite.activity import Activity
 from private_integrations_service.storage.sqlite.engine import open_database
 from private_integrations_service.storage.sqlite.reserved_space import ReservedSpace
-from private_integrations_service.storage.usage import UsageFile
 
 FILES = [
     "private-integrations.db",
@@ -31,8 +30,6 @@ FILES = [
     "admin.new",
     "reserved-space",
     "jobs.lock",
-    "rate-limits",
-    "rate-limits.new",
     "server.lock",
     "writer.lock",
 ]
@@ -131,11 +128,9 @@ def test_a_link_that_appears_later_is_not_followed(tmp_path):
     folder = tmp_path / "data"
     with closing(open_database(folder, utc_now)):
         (folder / "reserved-space").unlink()
-        for name in ("reserved-space", "activity.db", "rate-limits", "rate-limits.new"):
+        for name in ("reserved-space", "activity.db"):
             (folder / name).symlink_to(elsewhere)
         ReservedSpace(folder).renew()
-        with pytest.raises(ConfigurationError, match="rate-limits can't be used"):
-            UsageFile(folder)
         Activity(folder, "run").close()
     assert not elsewhere.exists()
 
@@ -161,7 +156,6 @@ OPENING = {
     "catalogue/endpoints.py": {".read_text"},
     "sandbox/shapes.py": {".read_text"},
     "settings_pages/assets.py": {".read_bytes"},
-    "storage/usage.py": {"os.open"},
 }
 
 
