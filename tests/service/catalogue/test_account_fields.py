@@ -119,6 +119,7 @@ def authorizer(database, catalogue):
     """The authorizer that every surface asks."""
     made = Authorizer(database, catalogue, 10)
     yield made
+    made.close()
 
 
 @dataclass(frozen=True)

@@ -297,4 +297,3 @@ def test_the_application_limits(database, clock, desk, accounts, api):
     assert api.ask("GET", "/locations/search").headers["x-ratelimit-max"] == "1"
     assert api.ask("GET", "/locations/search").status == 429
     app.close()
-    assert (database.folder / FILE_NAME).exists()
