@@ -51,6 +51,7 @@ from .contract import (
     MembershipEdit,
     Period,
     Pinged,
+    PolicyDefaults,
     Principal,
     Problem,
     Replayed,
@@ -182,20 +183,29 @@ class Client:
         return self._ask("GET", f"/integrations/{_segment(integration_id)}", Integration)
 
     def edit(
-        self, integration_id: str, change: IntegrationEdit, *, claim: str | None = None, version: int | None = None
+        self,
+        integration_id: str,
+        change: IntegrationEdit,
+        *,
+        owner_nonce: str | None = None,
+        version: int | None = None,
     ) -> Integration:
-        """Change the fields that are set in `change`, for the owner with this claim; the tokens stay what they are.
+        """Change the fields that are set in `change`; the tokens stay as they are.
+
+        With `owner_nonce`, only if it is the present owner's.
 
         With `version`, only what nobody has changed since: a late copy of this request does not undo a newer edit.
         """
         path = f"/integrations/{_segment(integration_id)}"
         headers = None if version is None else {"If-Match": f'"{version}"'}
-        return self._ask("PATCH", path, Integration, body=change, query={"claim": claim}, headers=headers)
+        return self._ask("PATCH", path, Integration, body=change, query={"owner_nonce": owner_nonce}, headers=headers)
 
-    def delete(self, integration_id: str, *, claim: str | None = None) -> None:
+    def delete(self, integration_id: str, *, owner_nonce: str | None = None) -> None:
         """Delete an integration and its tokens; one that is gone, or is another owner's by now, is left alone."""
         try:
-            self._ask("DELETE", f"/integrations/{_segment(integration_id)}", Deletion, query={"claim": claim})
+            self._ask(
+                "DELETE", f"/integrations/{_segment(integration_id)}", Deletion, query={"owner_nonce": owner_nonce}
+            )
         except NotFound as error:
             if error.problem != "integration-unknown":
                 raise
@@ -230,12 +240,14 @@ class Client:
         *,
         issuer: str,
         holding: int | None,
-        overlap_seconds: int,
+        overlap_seconds: int | None = None,
         reason: str,
         owner: str | None = None,
         replace_pending: bool = False,
     ) -> IssuedToken:
         """Make a generation exist and get its token; with `owner`, only while that external id owns the integration.
+
+        Without `overlap_seconds`, the integration's policy decides.
 
         Each try is a higher attempt of one run: where an answer was lost, the service revokes the
         token nobody received and issues another one for the same generation.
@@ -249,7 +261,7 @@ class Client:
                 run=run,
                 attempt=number,
                 holding=holding,
-                overlap_seconds=overlap_seconds,
+                **({} if overlap_seconds is None else {"overlap_seconds": overlap_seconds}),
                 reason=reason,
                 owner=owner,
                 replace_pending=replace_pending,
@@ -315,6 +327,10 @@ class Client:
     def rules(self) -> ServiceRules:
         """Ask what the service accepts: its limits, and which accounts may hold which scopes."""
         return self._ask("GET", "/rules", ServiceRules)
+
+    def policy_defaults(self) -> PolicyDefaults:
+        """Ask what the service puts in place of the parts that a rotation policy leaves out."""
+        return self.rules().policy_defaults
 
     def make_key(self, name: str, request: KeyRequest) -> Key:
         """Make a management key known by its digest."""

@@ -26,7 +26,7 @@ from pulumi.output import Unknown
 from pydantic import ValidationError
 
 from .connection import find_account, find_connection
-from .contract import Integration, IntegrationEdit, IntegrationRequest, Secret, fault_reason, rfc3339
+from .contract import Integration, IntegrationEdit, IntegrationRequest, TokenReport, fault_reason, rfc3339
 from .deployment.batched_reads import Deployment, Known, deployment_for
 from .deployment.declaration import INTEGRATION_ID, Properties, is_unknown, normalize_integration, normalize_token
 from .deployment.drift import EDITABLE, changed_since, in_words, left_alone, unlike
@@ -42,19 +42,21 @@ from .deployment.ownership import (
     taken,
 )
 from .deployment.plan import (
+    changed_defaults,
     declared_policy,
     is_going_back,
     observed,
     planned_generation,
     refuse_plan,
     refuse_state,
+    shown_policy,
     token_before,
     token_to_go_back_to,
-    wire_policy,
 )
 from .deployment.refusals import refuse_account, refuse_next_token, refuse_values
 from .errors import Conflict, InvalidRequest, NotFound, PrivateIntegrationError
 from .rotation.acceptance import refuse_writing
+from .rotation.policy import effective_policy
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -131,7 +133,7 @@ class IntegrationProvider(_Provider):
         if "external_id" in _olds:
             # A renamed resource or stack keeps the identity under which the service knows it.
             declared["external_id"] = _olds["external_id"]
-        checked, faults = normalize_integration(declared)
+        checked, faults = normalize_integration(declared, self._deployment.policy_defaults)
         if faults:
             return CheckResult(checked, _failures(faults))
         refusal = self._refuse_ownership(_olds, checked, news.get("external_id"), news.get("options"))
@@ -153,7 +155,11 @@ class IntegrationProvider(_Provider):
         _raise(refuse_lost(self._deployment, _id, _olds))
         replaces = ["account"] if _differ(_olds, _news, ["account"]) else []
         live = self._deployment.integration(_id, _olds.get("external_id"))
-        differ = _differ(_olds, _news, EDITABLE) if live is None else bool(unlike(live, _news))
+        differ = (
+            _differ(_olds, _news, EDITABLE)
+            if live is None
+            else bool(unlike(live, _news, self._deployment.policy_defaults))
+        )
         return DiffResult(changes=bool(replaces) or differ, replaces=replaces)
 
     @_clean_errors
@@ -164,8 +170,8 @@ class IntegrationProvider(_Provider):
             name=props["name"],
             description=props.get("description", ""),
             scopes=props["scopes"],
-            rotation=wire_policy(props),
-            claim=secrets.token_hex(16),
+            rotation=declared_policy(props),
+            owner_nonce=secrets.token_hex(16),
         )
         client, external_id = self._deployment.client, props["external_id"]
         if "adopt" in props:
@@ -173,7 +179,7 @@ class IntegrationProvider(_Provider):
             if present is None:
                 raise NotFound("the integration to adopt is not in the service, or this key does not reach its account")
             _raise(refuse_adopting(self._deployment, present, external_id))
-            request = request.model_copy(update={"adopts": present.id, "adopts_from": present.claim})
+            request = request.model_copy(update={"adopts": present.id, "adopts_from": present.owner_nonce})
         try:
             integration = client.declare(external_id, request)
         except Conflict as error:
@@ -185,7 +191,7 @@ class IntegrationProvider(_Provider):
             integration = client.declare(external_id, replacing)
         if integration.last_generation == 0:
             self._deployment.remember_new(integration)
-        return CreateResult(integration.id, {**_without(props, "__provider"), "claim": integration.claim})
+        return CreateResult(integration.id, {**_without(props, "__provider"), "claim": integration.owner_nonce})
 
     @_clean_errors
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
@@ -194,13 +200,13 @@ class IntegrationProvider(_Provider):
             "name": _news["name"],
             "description": _news.get("description", ""),
             "scopes": _news["scopes"],
-            "rotation": wire_policy(_news),
+            "rotation": declared_policy(_news),
         }
         edit = IntegrationEdit(**_without(declared, *left_alone(_news)))
         present = self._deployment.integration(_id, _news.get("external_id"))
         version = None if present is None else present.version
-        edited = self._deployment.client.edit(_id, edit, claim=_olds.get("claim"), version=version)
-        return UpdateResult({**_without(_news, "__provider"), "claim": edited.claim})
+        edited = self._deployment.client.edit(_id, edit, owner_nonce=_olds.get("claim"), version=version)
+        return UpdateResult({**_without(_news, "__provider"), "claim": edited.owner_nonce})
 
     @_clean_errors
     def read(self, id_: str, props: Properties) -> ReadResult:
@@ -225,7 +231,7 @@ class IntegrationProvider(_Provider):
         }
         if live.description or "description" in declared:
             inputs["description"] = live.description
-        outputs = {**inputs, "claim": props.get("claim", live.claim)}
+        outputs = {**inputs, "claim": props.get("claim", live.owner_nonce)}
         # Without inputs the engine keeps its own, which have what no output has: the logical name after a rename.
         return ReadResult(id_, outputs, None if inputs == declared else inputs)
 
@@ -233,7 +239,7 @@ class IntegrationProvider(_Provider):
     def delete(self, _id: str, _props: Properties) -> None:
         """End the integration and all its tokens, unless another owner has taken it since."""
         self._deployment.refuse_deletion(_id, _props.get("account"))
-        self._deployment.client.delete(_id, claim=_props.get("claim"))
+        self._deployment.client.delete(_id, owner_nonce=_props.get("claim"))
         self._deployment.holders.note_deleted(_id)
 
     def _refuse_ownership(
@@ -252,7 +258,7 @@ class IntegrationProvider(_Provider):
     def _changed_elsewhere(self, state: Properties, declared: Properties) -> Properties:
         """The visible input that says what others changed since the last run, and the declaration doesn't."""
         live = self._owned(state)
-        fields = changed_since(state, declared, live) if live is not None else []
+        fields = changed_since(state, declared, live, self._deployment.policy_defaults) if live is not None else []
         if live is None or not fields:
             # Said until there is something else to say: otherwise the next update would show its removal.
             return {"changed_elsewhere": state["changed_elsewhere"]} if "changed_elsewhere" in state else {}
@@ -262,7 +268,7 @@ class IntegrationProvider(_Provider):
         """Say why the service would not create or edit such an integration, or None; ask nothing needlessly."""
         live = self._owned(state)
         moves = not state or state.get("account") != declared["account"]
-        if not moves and (live is None or not unlike(live, declared)):
+        if not moves and (live is None or not unlike(live, declared, self._deployment.policy_defaults)):
             return None
         principal = self._deployment.principal()
         self._warn_of_viewer()
@@ -297,7 +303,7 @@ class TokenProvider(_Provider):
         """Compute the visible inputs `generation` and `rotation_reason`, which are what a preview shows."""
         # Once adopted, the token that was given is of no more use, and is kept nowhere.
         declared = _without(news, "__provider", *(["adopt_token", "adopt_rotate"] if _olds else []))
-        checked, faults = normalize_token(declared)
+        checked, faults = normalize_token(declared, self._deployment.policy_defaults)
         if faults:
             return CheckResult(checked, _failures(faults))
         if "generation" in news:
@@ -313,6 +319,7 @@ class TokenProvider(_Provider):
         replaces = ["integration_id"] if _differ(_olds, _news, ["integration_id"]) else []
         if not replaces:
             self._refuse_lost_tokens(_olds, _news)
+            self._tell_defaults(_olds, _news)
         return DiffResult(changes=bool(replaces) or _differ(_olds, _news, ["generation"]), replaces=replaces)
 
     @_clean_errors
@@ -417,7 +424,14 @@ class TokenProvider(_Provider):
         if refusal is not None:
             raise Conflict(refusal)
 
-    def _secret_to_go_back_to(self, state: Properties, planned: Properties) -> Secret:
+    def _tell_defaults(self, state: Properties, planned: Properties) -> None:
+        """Show that the service's defaults have changed what holds: nothing is updated for that."""
+        known = self._known(planned)
+        changed = known and changed_defaults(state, planned, known.defaults)
+        if changed:
+            inform(f"{planned['external_id'].rsplit('/', 1)[-1]}: {changed}")
+
+    def _secret_to_go_back_to(self, state: Properties, planned: Properties) -> TokenReport:
         generation = int(planned["generation"])
         secret = token_to_go_back_to(state, generation, self._known(planned))
         if secret is None:
@@ -435,14 +449,15 @@ class TokenProvider(_Provider):
         return held | {"fingerprint": secret.fingerprint, "previous_token": None} | observed(held, known)
 
     def _issued(self, props: Properties, *, held: int, previous: str | None) -> Properties:
-        policy, kept = declared_policy(props), self._kept(props)
+        known, declared, kept = self._known(props), declared_policy(props), self._kept(props)
+        policy = effective_policy(declared, known.defaults if known else self._deployment.policy_defaults())
         issued = self._deployment.client.issue(
             props["integration_id"],
             int(props["generation"]),
             issuer=props["external_id"],
             owner=props["external_id"],
             holding=held,
-            overlap_seconds=int(policy.overlap.total_seconds()),
+            overlap_seconds=None if declared is None else declared.overlap_seconds,
             reason=props["rotation_reason"],
         )
         return {
@@ -454,6 +469,7 @@ class TokenProvider(_Provider):
             "previous_token_expires_at": None,
             "held_until": None,
             "status": "pending",
+            "effective_rotation": shown_policy(policy),
         }
 
 

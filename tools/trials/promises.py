@@ -47,7 +47,7 @@ class Request:
     integration: str = ""
     generation: int = 0
     body: Mapping[str, Any] = field(default_factory=dict)
-    claim: str | None = None
+    owner_nonce: str | None = None
     granted: bool = False
 
     @property
@@ -80,7 +80,7 @@ class Ledger:
         self.broken: list[Broken] = []
         self._requests: dict[str, list[Request]] = defaultdict(list)
         self._owners: dict[str, str] = {}
-        self._ended_claims: set[str] = set()
+        self._ended_owner_nonces: set[str] = set()
         self._crowded: set[str] = set()
         self._deadlines: dict[str, str] = {}
 
@@ -93,7 +93,7 @@ class Ledger:
         """Note a request that is about to be sent."""
         parts = urlsplit(url)
         request = self._read(method, parts.path, body, headers)
-        request.claim = request.body.get("claim") or parse_qs(parts.query).get("claim", [None])[0]
+        request.owner_nonce = request.body.get("owner_nonce") or parse_qs(parts.query).get("owner_nonce", [None])[0]
         self._requests[request.integration].append(request)
         return request
 
@@ -109,15 +109,15 @@ class Ledger:
         if request.kind == "issue":
             self._note_given(request, said)
         elif request.kind == "declare":
-            self._owners[said["id"]] = said["claim"]
+            self._owners[said["id"]] = said["owner_nonce"]
         elif request.kind == "delete":
             request.granted = said["deleted"]
-            if request.granted and request.claim:
-                self._ended_claims.add(request.claim)
+            if request.granted and request.owner_nonce:
+                self._ended_owner_nonces.add(request.owner_nonce)
 
-    def owned(self, integration: str, claim: str) -> bool:
-        """Whether this claim is the last one that an answer confirmed as the owner's."""
-        return self._owners.get(integration) == claim
+    def owned(self, integration: str, owner_nonce: str) -> bool:
+        """Whether this owner_nonce is the last one that an answer confirmed as the owner's."""
+        return self._owners.get(integration) == owner_nonce
 
     def must_live(self, token: Given) -> bool:
         """Whether this token has to work now, by every promise made so far."""
@@ -143,9 +143,9 @@ class Ledger:
                 self.fail("what was ended is dead", f"{token} is alive")
 
     def check_left(self, left: Iterable[Mapping[str, Any]]) -> None:
-        """No integration may be there whose claim was ended by a delete that was confirmed."""
+        """No integration may be there whose owner nonce was ended by a delete that was confirmed."""
         for integration in left:
-            if integration["claim"] in self._ended_claims:
+            if integration["owner_nonce"] in self._ended_owner_nonces:
                 self.fail("a creation happens once", f"{integration['id']} came back after its delete")
 
     def check_use(self, value: str, status: int, who: str) -> None:
@@ -221,8 +221,11 @@ class Ledger:
         return request.kind == "delete" and self._by_the_owner(request)
 
     def _by_the_owner(self, request: Request) -> bool:
-        """Whether a delete may have met the claim it carries: not if another owner was confirmed before or since."""
-        return request.claim is None or self._owners.get(request.integration, request.claim) == request.claim
+        """Whether a delete may have met the owner nonce it carries: not if another owner was confirmed before or since."""
+        return (
+            request.owner_nonce is None
+            or self._owners.get(request.integration, request.owner_nonce) == request.owner_nonce
+        )
 
     def _replaces_unused(self, request: Request, token: Given) -> bool:
         """The token's own issuer went on to another number, maybe before this one was used."""

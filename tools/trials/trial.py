@@ -289,7 +289,7 @@ class Trial:
         self._check()
         token = self._stack.state.token or ""
         if self._lane.ask(self._contacts, token)[0] != 200:
-            self._ledger.fail("an old claim deletes nothing", "the token in use is dead", in_hand=True)
+            self._ledger.fail("an old owner nonce deletes nothing", "the token in use is dead", in_hand=True)
         self._stack.undisturbed = False
         said = self._attempt(lambda: self._processes.destroy(self._stack.state))
         self._proxy.flush()

@@ -102,15 +102,15 @@ def without_delivery() -> None:
     _replace(generations, "plan_issue", weakened)
 
 
-def without_claim() -> None:
-    """A used claim is as good as a new one, and any claim will do to delete."""
+def without_owner_nonce() -> None:
+    """A used owner_nonce is as good as a new one, and any owner nonce will do to delete."""
     delete = integrations.delete
 
-    def any_claim(write: Any, integration_id: str, claim: str | None, *, actor: Actor) -> bool | Refused:
+    def any_owner_nonce(write: Any, integration_id: str, owner_nonce: str | None, *, actor: Actor) -> bool | Refused:
         return delete(write, integration_id, None, actor=actor)
 
-    _replace(integrations, "delete", any_claim)
-    _replace(stored_integrations, "claim_was_used", lambda *_: False)
+    _replace(integrations, "delete", any_owner_nonce)
+    _replace(stored_integrations, "owner_nonce_was_used", lambda *_: False)
 
 
 RULES: dict[str, Callable[[], None]] = {
@@ -118,7 +118,7 @@ RULES: dict[str, Callable[[], None]] = {
     "run": without_run,
     "issuer": without_issuer,
     "delivery": without_delivery,
-    "claim": without_claim,
+    "owner_nonce": without_owner_nonce,
 }
 
 

@@ -6,21 +6,24 @@ from datetime import datetime
 from ..client import Client
 from ..contract import Integration, instant_text
 from ..errors import NotFound
-from ..rotation.status import Standing
+from ..rotation.policy import EffectivePolicy
+from ..rotation.status import IntegrationStatus
 
 
-def standings(client: Client, integrations: Iterable[Integration]) -> Iterator[Standing]:
+def reports(client: Client, integrations: Iterable[Integration]) -> Iterator[IntegrationStatus]:
     """How it stands with each of these, in their order; those that are gone by now are left out."""
     by_id = {integration.id: integration for integration in integrations}
     for page in client.tokens_of(list(by_id), last_used=True):
         found = {state.integration_id: state for state in page.tokens}
         for integration_id in [known for known in by_id if known in found]:
-            yield Standing(by_id[integration_id], found[integration_id], page.now)
+            yield IntegrationStatus(
+                by_id[integration_id], found[integration_id], page.now, EffectivePolicy.reported(by_id[integration_id])
+            )
 
 
-def standing_of(client: Client, integration: Integration) -> Standing:
+def report_of(client: Client, integration: Integration) -> IntegrationStatus:
     """How it stands with this one; raises NotFound when it was deleted meanwhile."""
-    found = next(standings(client, [integration]), None)
+    found = next(reports(client, [integration]), None)
     if found is None:
         raise NotFound(f"there is no integration {integration.id} any more")
     return found

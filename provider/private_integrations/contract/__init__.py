@@ -39,7 +39,7 @@ from .keys import (
     new_sealing_key,
 )
 from .problems import PROBLEM_PREFIX, Problem
-from .rules import ScopeRule, ServiceRules
+from .rules import PolicyDefaults, ScopeRule, ServiceRules
 from .tokens import (
     CANCELLED,
     LEAKED,
@@ -49,14 +49,14 @@ from .tokens import (
     Acknowledgement,
     Expiry,
     GenerationRequest,
+    InactiveToken,
     Introspection,
     IssuedToken,
     LeakReceipt,
     LeakReport,
-    Secret,
+    TokenReport,
     TokenState,
     TokenStates,
-    UnusedToken,
 )
 from .upstreams import (
     Credential,
@@ -168,6 +168,7 @@ __all__ = [
     "Health",
     "Hint",
     "Identifier",
+    "InactiveToken",
     "Inactivity",
     "InactivityRequest",
     "InactivityRule",
@@ -191,6 +192,7 @@ __all__ = [
     "Period",
     "PermissionSource",
     "Pinged",
+    "PolicyDefaults",
     "Principal",
     "Problem",
     "RefusalActivity",
@@ -204,14 +206,13 @@ __all__ = [
     "ScopeRule",
     "Scopes",
     "Seconds",
-    "Secret",
     "ServiceAlarm",
     "ServiceAlarmKind",
     "ServiceRules",
+    "TokenReport",
     "TokenState",
     "TokenStates",
     "UnusedScope",
-    "UnusedToken",
     "UpstreamCredential",
     "UpstreamCredentialList",
     "UpstreamRequest",

@@ -11,8 +11,21 @@ class ScopeRule(Answer):
     oauth_only: bool = False
 
 
+class PolicyDefaults(Answer):
+    """What the service puts in place of the parts that a rotation policy leaves out.
+
+    The overlap is `overlap_seconds`, but at most the period divided by `overlap_divisor`. The early window is
+    `early_window_seconds`, but at most the period divided by `early_window_divisor`; with a schedule there is none.
+    """
+
+    overlap_seconds: int
+    overlap_divisor: int
+    early_window_seconds: int
+    early_window_divisor: int
+
+
 class ServiceRules(Answer):
-    """The limits in force, and the scopes that the service knows.
+    """The limits and the policy defaults in force, and the scopes that the service knows.
 
     `minimum_period_seconds` is the shortest period of a rotation, `superseded_tokens` how many superseded tokens of an
     integration may live at once.
@@ -20,4 +33,5 @@ class ServiceRules(Answer):
 
     minimum_period_seconds: int
     superseded_tokens: int
+    policy_defaults: PolicyDefaults
     scopes: list[ScopeRule]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from .rules import PolicyDefaults
 from .values import (
     LAST_GENERATION,
     Answer,
@@ -33,7 +34,7 @@ TOKEN_PATTERN = re.compile(r"pit-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """The shape of a token: `pit-` and 16 random bytes as 8-4-4-4-12 lower-case hex digits."""
 
 
-class Secret(Answer):
+class TokenReport(Answer):
     """One token of an integration, without its value.
 
     `pending` works already but was not used yet; `current` is in use; `previous` was superseded and
@@ -54,7 +55,7 @@ class Secret(Answer):
     """Its last authenticated use while it was live. Only where it was asked for; else, and if no use is known, None."""
 
 
-class UnusedToken(Answer):
+class InactiveToken(Answer):
     """The only token that works was not used since `since`: it is ended at `ends_at` unless somebody uses it."""
 
     generation: int
@@ -65,7 +66,7 @@ class UnusedToken(Answer):
 class TokenState(Answer):
     """All that is known of an integration's tokens: the live ones and the latest ended ones.
 
-    After a cancelled rotation the schedule is not due before `held_until`. `unused` is there once the end of a
+    After a cancelled rotation the schedule is not due before `held_until`. `inactive` is there once the end of a
     token that nobody uses was announced.
     """
 
@@ -73,34 +74,35 @@ class TokenState(Answer):
     external_id: str
     last_generation: int
     held_until: Instant | None = None
-    unused: UnusedToken | None = None
-    secrets: list[Secret]
+    inactive: InactiveToken | None = None
+    tokens: list[TokenReport]
 
     @property
-    def present(self) -> Secret | None:
+    def present(self) -> TokenReport | None:
         """The secret in use, else the one that waits for its first use."""
         return self.in_role("current") or self.in_role("pending")
 
     @property
-    def newest(self) -> Secret | None:
+    def newest(self) -> TokenReport | None:
         """The secret that a rule counts from: the one that waits for its first use, else the one in use."""
         return self.in_role("pending") or self.in_role("current")
 
-    def in_role(self, role: str) -> Secret | None:
+    def in_role(self, role: str) -> TokenReport | None:
         """The newest secret in this role."""
-        found = [secret for secret in self.secrets if secret.role == role]
+        found = [secret for secret in self.tokens if secret.role == role]
         return max(found, key=lambda secret: secret.generation, default=None)
 
-    def of_generation(self, generation: int) -> Secret | None:
+    def of_generation(self, generation: int) -> TokenReport | None:
         """The secret of this generation: the live one, else the last that was issued for it."""
-        found = [secret for secret in reversed(self.secrets) if secret.generation == generation]
+        found = [secret for secret in reversed(self.tokens) if secret.generation == generation]
         return max(found, key=lambda secret: (secret.role != "ended", secret.issued_at), default=None)
 
 
 class TokenStates(Answer):
-    """The tokens asked for and the service's clock, the only one that decides."""
+    """List the tokens asked for, with the service's clock and policy defaults, the only ones that decide."""
 
     now: Instant
+    policy_defaults: PolicyDefaults
     tokens: list[TokenState]
     cursor: str | None = None
 
@@ -120,7 +122,7 @@ class GenerationRequest(Request):
     holding: Annotated[int, Field(ge=0, le=LAST_GENERATION)] | None = None
     replace_pending: bool = False
     owner: ExternalId | None = None
-    overlap_seconds: Seconds
+    overlap_seconds: Seconds | None = None
     reason: Annotated[str, Field(max_length=500), AfterValidator(lines)] = ""
 
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from ..client import Client, Outage
 from ..connection import Connection
-from ..contract import AuditEntry, Integration, Principal, ServiceRules, TokenState
+from ..contract import AuditEntry, Integration, PolicyDefaults, Principal, ServiceRules, TokenState
 from ..errors import NotAuthorized, NotFound
 from .holders import Holders
 from .identity import stack_of
@@ -19,10 +19,11 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Known:
-    """The state of an integration's tokens and the service's clock when it said so."""
+    """The state of an integration's tokens, and the service's clock and policy defaults when it answered."""
 
     state: TokenState
     now: datetime
+    defaults: PolicyDefaults
 
 
 class Deployment:
@@ -63,6 +64,10 @@ class Deployment:
     def rules(self) -> ServiceRules:
         """Return the limits and scopes that the service accepts; ask the service for them once."""
         return self._rules.get()
+
+    def policy_defaults(self) -> PolicyDefaults:
+        """Return what the service puts in place of the parts that a policy leaves out."""
+        return self.rules().policy_defaults
 
     def is_first(self, message: str) -> bool:
         """Tell whether this process has not yet printed this message, and note it as printed."""
@@ -123,16 +128,16 @@ class Deployment:
             integration_id=integration.id,
             external_id=integration.external_id,
             last_generation=0,
-            secrets=[],
+            tokens=[],
         )
-        self._tokens.add(integration.id, Known(state, integration.created_at))
+        self._tokens.add(integration.id, Known(state, integration.created_at, self.policy_defaults()))
         self._integrations.add(integration.id, integration)
         self.holders.note_made(integration.id)
 
     def _token_by_id(self, integration_id: str) -> Known | None:
         for page in self.client.tokens_of([integration_id]):
             for state in page.tokens:
-                return Known(state, page.now)
+                return Known(state, page.now, page.policy_defaults)
         return None
 
     def _integration_by_id(self, integration_id: str) -> Integration | None:
@@ -146,7 +151,7 @@ class Deployment:
     def _tokens_below(self, stack: str) -> Iterator[tuple[str, Known]]:
         for page in self.client.token_states(under=stack):
             for state in page.tokens:
-                yield state.integration_id, Known(state, page.now)
+                yield state.integration_id, Known(state, page.now, page.policy_defaults)
 
     def _integrations_below(self, stack: str) -> Iterator[tuple[str, Integration]]:
         for integration in self.client.integrations(under=stack):

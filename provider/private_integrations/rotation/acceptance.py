@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from ..contract import Role, instant_text
 from .durations import format_duration
-from .policy import Policy
+from .policy import EffectivePolicy
 
 _KIND_NAMES = {"agency": "agencies", "sub_account": "sub-accounts"}
 
@@ -75,7 +75,7 @@ def refuse_scope(scope: str, held_by: Collection[str], *, oauth_only: bool, acco
     return None
 
 
-def refuse_period(policy: Policy, minimum: timedelta) -> str | None:
+def refuse_period(policy: EffectivePolicy, minimum: timedelta) -> str | None:
     """Say why a policy rotates more often than the service allows, or None."""
     period = policy.period
     if period is None or period >= minimum:

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from ..contract import CANCELLED, LEAKED, UNUSED, Secret, TokenState, UnusedToken, instant_text
+from ..contract import CANCELLED, LEAKED, UNUSED, InactiveToken, TokenReport, TokenState, instant_text
 from .durations import format_duration
-from .policy import Policy
+from .policy import EffectivePolicy
 
 # Deployments and consumers that run once a day have had their chance by then, even if one run failed.
 _PATIENCE = timedelta(days=2)
 
 Status = Literal["off", "ok", "due", "overdue", "pending", "overlapping", "paused"]
-AlarmKind = Literal["overdue", "unused", "inactive"]
+AlarmKind = Literal["overdue", "undelivered", "inactive"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Alarm:
     text: str
 
 
-def due_at(policy: Policy, rotated_at: datetime, held_until: datetime | None = None) -> datetime | None:
+def due_at(policy: EffectivePolicy, rotated_at: datetime, held_until: datetime | None = None) -> datetime | None:
     """When the rule asks for the next rotation, counted from the actual one; None without a rule or while paused.
 
     After a cancelled rotation nothing is due before `held_until`.
@@ -59,7 +59,7 @@ def due_at(policy: Policy, rotated_at: datetime, held_until: datetime | None = N
 
 
 def decide(
-    policy: Policy,
+    policy: EffectivePolicy,
     token: TokenState,
     held: int,
     now: datetime,
@@ -101,7 +101,7 @@ def is_live(*, ended: bool, expires_at: datetime | None, now: datetime) -> bool:
     return not ended and (expires_at is None or now < expires_at)
 
 
-def status(policy: Policy, token: TokenState, now: datetime) -> Status:
+def status(policy: EffectivePolicy, token: TokenState, now: datetime) -> Status:
     """How it stands with an integration's tokens at `now`, the most pressing word first.
 
     `due` is what the next deployment would rotate, a token that was revoked included.
@@ -113,7 +113,7 @@ def status(policy: Policy, token: TokenState, now: datetime) -> Status:
         return "overdue" if _is_overdue(policy, due, now) else "due"
     if token.in_role("pending"):
         return "pending"
-    if any(secret.role == "previous" and _lives(secret, now) for secret in token.secrets):
+    if any(secret.role == "previous" and _lives(secret, now) for secret in token.tokens):
         return "overlapping"
     if policy.period is None:
         return "off" if policy.enabled else "paused"
@@ -121,7 +121,7 @@ def status(policy: Policy, token: TokenState, now: datetime) -> Status:
     return "ok" if policy.enabled and not held else "paused"
 
 
-def due_since(policy: Policy, token: TokenState, now: datetime) -> datetime | None:
+def due_since(policy: EffectivePolicy, token: TokenState, now: datetime) -> datetime | None:
     """The due instant of the newest token, if its rotation is due at `now`."""
     due = None if token.newest is None else _natural_due(policy, token.newest.issued_at)
     if due is None or not _is_due(policy, due, token.held_until, now):
@@ -129,7 +129,7 @@ def due_since(policy: Policy, token: TokenState, now: datetime) -> datetime | No
     return _not_before(due, token.held_until)
 
 
-def alarms(policy: Policy, token: TokenState, now: datetime) -> list[Alarm]:
+def alarms(policy: EffectivePolicy, token: TokenState, now: datetime) -> list[Alarm]:
     """What a person should look at: a late rotation, a new token that nobody used, one that is ended if nobody does.
 
     An alarm never ends a token; what it tells of may.
@@ -142,9 +142,9 @@ def alarms(policy: Policy, token: TokenState, now: datetime) -> list[Alarm]:
     waiting = token.in_role("pending")
     if waiting is not None and now >= waiting.issued_at + _PATIENCE:
         text = f"generation {waiting.generation} was issued at {instant_text(waiting.issued_at)} and nobody has used it"
-        found.append(Alarm("unused", waiting.issued_at, text))
-    if token.unused is not None:
-        found.append(Alarm("inactive", token.unused.since, _unused_text(token.unused, now)))
+        found.append(Alarm("undelivered", waiting.issued_at, text))
+    if token.inactive is not None:
+        found.append(Alarm("inactive", token.inactive.since, _inactive_text(token.inactive, now)))
     return found
 
 
@@ -159,7 +159,9 @@ def in_days(ends_at: datetime, now: datetime) -> str:
     return f"in {left} days" if left > 1 else "within a day" if left else "now"
 
 
-def _by_rule(policy: Policy, mine: Secret, following: int, now: datetime, held_until: datetime | None) -> Decision:
+def _by_rule(
+    policy: EffectivePolicy, mine: TokenReport, following: int, now: datetime, held_until: datetime | None
+) -> Decision:
     due = _natural_due(policy, mine.issued_at)
     if due is None:
         return Keep(None)
@@ -172,7 +174,7 @@ def _by_rule(policy: Policy, mine: Secret, following: int, now: datetime, held_u
     return Rotate(following, f"due since {instant_text(due)}, {policy.rule}{held}")
 
 
-def _natural_due(policy: Policy, rotated_at: datetime) -> datetime | None:
+def _natural_due(policy: EffectivePolicy, rotated_at: datetime) -> datetime | None:
     """When the rule by itself asks for a rotation, whatever is held."""
     if not policy.enabled:
         return None
@@ -186,22 +188,22 @@ def _not_before(due: datetime, held_until: datetime | None) -> datetime:
     return due if held_until is None else max(due, held_until)
 
 
-def _is_due(policy: Policy, due: datetime, held_until: datetime | None, now: datetime) -> bool:
+def _is_due(policy: EffectivePolicy, due: datetime, held_until: datetime | None, now: datetime) -> bool:
     return now >= due - policy.early_window and (held_until is None or now >= held_until)
 
 
-def _is_overdue(policy: Policy, due: datetime, now: datetime) -> bool:
+def _is_overdue(policy: EffectivePolicy, due: datetime, now: datetime) -> bool:
     return policy.period is not None and now >= due + min(_PATIENCE, policy.period)
 
 
-def _lives(secret: Secret, now: datetime) -> bool:
+def _lives(secret: TokenReport, now: datetime) -> bool:
     return is_live(ended=secret.role == "ended", expires_at=secret.expires_at, now=now)
 
 
-def _unused_text(unused: UnusedToken, now: datetime) -> str:
+def _inactive_text(inactive: InactiveToken, now: datetime) -> str:
     return (
-        f"generation {unused.generation} was not used since {instant_text(unused.since)} and is ended "
-        f"{in_days(unused.ends_at, now)}, at {instant_text(unused.ends_at)}, unless somebody uses it"
+        f"generation {inactive.generation} was not used since {instant_text(inactive.since)} and is ended "
+        f"{in_days(inactive.ends_at, now)}, at {instant_text(inactive.ends_at)}, unless somebody uses it"
     )
 
 
@@ -210,7 +212,7 @@ def _cancelled(held: int, back_to: int, held_until: datetime | None) -> str:
     return f"rotation to {held} was cancelled: back to generation {back_to}{hold}"
 
 
-def _why_dead(mine: Secret) -> str:
+def _why_dead(mine: TokenReport) -> str:
     ended = mine.ended_at or mine.expires_at
     since = f" at {instant_text(ended)}" if ended else ""
     if ended == mine.expires_at:

@@ -22,6 +22,7 @@ from ..authorizer.recording import Known
 from ..operations import activity, generations
 from ..storage.integrations import list_integrations as stored_integrations
 from ..storage.sqlite.database import Write
+from ..tokens.policy_defaults import POLICY_DEFAULTS
 from .callers import Asking, unless_refused
 from .integrations import PAGE, next_page
 
@@ -55,7 +56,7 @@ def read_tokens(
         )
         uses = partial(activity.last_used_if_readable, asking.activity) if last_used else None
         states = generations.token_states(connection, found, asking.now, uses)
-    return TokenStates(now=asking.now, tokens=states, cursor=next_page(found))
+    return TokenStates(now=asking.now, policy_defaults=POLICY_DEFAULTS, tokens=states, cursor=next_page(found))
 
 
 @router.put("/integrations/{integration_id}/generations/{generation}", status_code=201)
@@ -73,8 +74,8 @@ def issue_generation(
     def issue(write: Write) -> IssuedToken:
         return unless_refused(generations.issue(write, integration_id, generation, body, limit, actor=asking.actor))
 
-    if body.overlap_seconds == 0 and generation > 1:
-        # It ends tokens, so it must not fail for want of room.
+    if not body.overlap_seconds and generation > 1:
+        # It ends tokens, or may: the overlap that is in force can be none. It must not fail for want of room either.
         return asking.database.ending(asking.now, issue)
     with asking.database.write(asking.now) as write:
         return issue(write)

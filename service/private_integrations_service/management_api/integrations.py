@@ -17,6 +17,7 @@ from private_integrations.contract import (
 from ..operations import integrations
 from ..storage.integrations import list_integrations as stored_integrations
 from ..storage.sqlite.database import Write
+from ..tokens.policy_defaults import reported
 from .callers import Asking, unless_refused
 
 router = APIRouter()
@@ -33,7 +34,7 @@ def declare_integration(
     with asking.database.write(asking.now) as write:
         declared = unless_refused(integrations.declare(write, external_id, body, asking.rules, actor=asking.actor))
     response.status_code = 201 if declared.created else 200
-    return declared.integration
+    return reported(declared.integration)
 
 
 @router.get("/integrations")
@@ -45,7 +46,7 @@ def list_integrations(
         found = stored_integrations(
             connection, account=account, under=under, accounts=asking.actor.accounts, after=cursor, limit=PAGE
         )
-    return IntegrationList(integrations=found, cursor=next_page(found))
+    return IntegrationList(integrations=[reported(each) for each in found], cursor=next_page(found))
 
 
 @router.get("/integrations/{integration_id}")
@@ -54,7 +55,7 @@ def read_integration(integration_id: str, asking: Asking, response: Response) ->
     with asking.database.read() as connection:
         integration = unless_refused(integrations.find(connection, integration_id, asking.actor))
     response.headers["ETag"] = f'"{integration.version}"'
-    return integration
+    return reported(integration)
 
 
 @router.patch("/integrations/{integration_id}")
@@ -62,31 +63,32 @@ def edit_integration(
     integration_id: str,
     body: IntegrationEdit,
     asking: Asking,
-    claim: str | None = None,
+    owner_nonce: str | None = None,
     if_match: Annotated[str | None, Header(pattern=r'^"[0-9]{1,9}"$')] = None,
 ) -> Integration:
     """Change name, description, scopes or rotation policy; never a new token."""
     version = None if if_match is None else int(if_match.strip('"'))
     with asking.database.write(asking.now) as write:
-        return unless_refused(
+        edited = unless_refused(
             integrations.edit(
                 write,
                 integration_id,
                 body,
                 asking.rules,
                 actor=asking.actor,
-                claim=claim,
+                owner_nonce=owner_nonce,
                 expected_version=version,
             )
         )
+    return reported(edited)
 
 
 @router.delete("/integrations/{integration_id}")
-def delete_integration(integration_id: str, asking: Asking, claim: str | None = None) -> Deletion:
-    """Delete an integration with all its tokens; with a claim that isn't the present one, nothing happens."""
+def delete_integration(integration_id: str, asking: Asking, owner_nonce: str | None = None) -> Deletion:
+    """Delete an integration with all its tokens; with an owner nonce that isn't the present one, nothing happens."""
 
     def delete(write: Write) -> bool:
-        return unless_refused(integrations.delete(write, integration_id, claim, actor=asking.actor))
+        return unless_refused(integrations.delete(write, integration_id, owner_nonce, actor=asking.actor))
 
     return Deletion(deleted=asking.database.ending(asking.now, delete))
 

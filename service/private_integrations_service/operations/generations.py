@@ -8,12 +8,12 @@ from sqlalchemy import Connection
 
 from private_integrations.contract import (
     GenerationRequest,
+    InactiveToken,
     Integration,
     Introspection,
     IssuedToken,
-    Secret,
+    TokenReport,
     TokenState,
-    UnusedToken,
     fingerprint,
     rfc3339,
 )
@@ -34,6 +34,7 @@ from ..tokens.lifecycle import (
     plan_first_use,
     plan_issue,
 )
+from ..tokens.policy_defaults import in_force
 from .events import announce, tell_delivered, tell_retired
 from .integrations import find, refuse_owner
 
@@ -72,6 +73,9 @@ def issue(
     refused = refuse_owner(integration, request.owner)
     if refused is not None:
         return refused
+    if request.overlap_seconds is None:
+        overlap = in_force(integration.rotation).overlap
+        request = request.model_copy(update={"overlap_seconds": int(overlap.total_seconds())})
     plan = plan_issue(
         _tokens(write, integration),
         integration.last_generation,
@@ -248,24 +252,24 @@ def _state(
         external_id=integration.external_id,
         last_generation=integration.last_generation,
         held_until=integration.held_until,
-        unused=_unused(tokens, now, last_used),
-        secrets=[_secret(token, now, last_used.get(token.id)) for token in tokens],
+        inactive=_inactive(tokens, now, last_used),
+        tokens=[_secret(token, now, last_used.get(token.id)) for token in tokens],
     )
 
 
-def _unused(tokens: Sequence[Token], now: datetime, last_used: Mapping[int, datetime]) -> UnusedToken | None:
+def _inactive(tokens: Sequence[Token], now: datetime, last_used: Mapping[int, datetime]) -> InactiveToken | None:
     token = single(tokens, now)
     if token is None or token.notice is None:
         return None
     # The next sweep takes the announcement back; whoever looks before it must not read "unused" beside a use.
     if last_used.get(token.id, token.notice.since) > token.notice.since:
         return None
-    return UnusedToken(generation=token.generation, since=token.notice.since, ends_at=token.notice.ends_at)
+    return InactiveToken(generation=token.generation, since=token.notice.since, ends_at=token.notice.ends_at)
 
 
-def _secret(token: Token, now: datetime, last_used: datetime | None) -> Secret:
+def _secret(token: Token, now: datetime, last_used: datetime | None) -> TokenReport:
     live = token.is_live(now)
-    return Secret(
+    return TokenReport(
         generation=token.generation,
         role=token.role if live else "ended",
         fingerprint=token.fingerprint,

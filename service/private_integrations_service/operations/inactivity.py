@@ -13,7 +13,18 @@ from ..storage import accounts, audit, integrations
 from ..storage import tokens as stored
 from ..storage.sqlite.activity import Activity
 from ..storage.sqlite.database import Database, Write
-from ..tokens.inactivity import Confirm, End, Leave, Recall, Step, Usage, Warn, plan_unused, single, time_in_force
+from ..tokens.inactivity import (
+    Confirm,
+    End,
+    Leave,
+    Recall,
+    Step,
+    TokenUse,
+    Warn,
+    plan_inactivity,
+    single,
+    time_in_force,
+)
 from ..tokens.lifecycle import Refused, Token
 from . import activity as recorded
 from .events import announce
@@ -45,8 +56,8 @@ def sweep(database: Database, activity: Activity, settings: Settings, now: datet
         return Swept(is_behind=True)
     warned, ended = [], []
     for page in _pages(database):
-        usage = Usage(recorded.last_used(activity, page.token_ids(now)), observed_since, recorded_until)
-        steps = page.steps(usage, settings.inactive_after, now)
+        use = TokenUse(recorded.last_used(activity, page.token_ids(now)), observed_since, recorded_until)
+        steps = page.steps(use, settings.inactive_after, now)
         kept = [step.token.id for step in steps.values() if isinstance(step, Confirm)]
         if kept:
             with database.write(now, verdicts=False) as write:
@@ -54,7 +65,7 @@ def sweep(database: Database, activity: Activity, settings: Settings, now: datet
         for integration_id, step in steps.items():
             if isinstance(step, Leave | Confirm):
                 continue
-            done = _carry_out(database, integration_id, step, usage, settings, now)
+            done = _carry_out(database, integration_id, step, use, settings, now)
             warned += [integration_id] if isinstance(done, Warn) else []
             ended += [integration_id] if isinstance(done, End) else []
     return Swept(tuple(warned), tuple(ended))
@@ -98,11 +109,11 @@ class _Page:
         """The tokens whose use matters."""
         return [token.id for tokens in self.tokens.values() if (token := single(tokens, now)) is not None]
 
-    def steps(self, usage: Usage, service: timedelta | None, now: datetime) -> dict[str, Step]:
+    def steps(self, use: TokenUse, service: timedelta | None, now: datetime) -> dict[str, Step]:
         """What would be done, by integration id."""
         return {
-            integration.id: plan_unused(
-                self.tokens[integration.id], time_in_force(self.rules[integration.account], service), usage, now
+            integration.id: plan_inactivity(
+                self.tokens[integration.id], time_in_force(self.rules[integration.account], service), use, now
             )
             for integration in self.integrations
         }
@@ -122,7 +133,7 @@ def _pages(database: Database) -> Iterator[_Page]:
 
 
 def _carry_out(
-    database: Database, integration_id: str, planned: Step, usage: Usage, settings: Settings, now: datetime
+    database: Database, integration_id: str, planned: Step, use: TokenUse, settings: Settings, now: datetime
 ) -> Step:
     """Do what is right by the time that it is this transaction's turn: since it was planned, much may have happened."""
 
@@ -133,7 +144,7 @@ def _carry_out(
         tokens = stored.tokens_of(write.connection, [integration_id])[integration_id]
         own = accounts.inactive_after(write.connection, [integration.account])
         after = time_in_force(own[integration.account], settings.inactive_after)
-        step = plan_unused(tokens, after, usage, write.now)
+        step = plan_inactivity(tokens, after, use, write.now)
         if isinstance(step, End) and not isinstance(planned, End):
             # Only a transaction that was begun to end tokens moves the revision; the next sweep begins one.
             return Leave()
@@ -157,7 +168,7 @@ def _store(write: Write, integration: Integration, step: Step) -> None:
             integration,
             step.token,
             "token.inactive_warning",
-            unused_since=rfc3339(step.notice.since),
+            inactive_since=rfc3339(step.notice.since),
             ends_at=rfc3339(step.notice.ends_at),
             days_left=days_left(step.notice.ends_at, write.now),
         )

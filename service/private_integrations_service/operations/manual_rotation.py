@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from private_integrations.contract import GenerationRequest, Integration, IntegrationRequest, IssuedToken
-from private_integrations.rotation.policy import Policy
 
 from ..access.actors import Actor
 from ..storage.sqlite.database import Write
@@ -33,15 +32,14 @@ def own_name(email: str, action: str) -> str:
 def create(write: Write, email: str, request: IntegrationRequest, rules: Rules, *, actor: Actor) -> Created | Refused:
     """Create an integration and issue its first token, both or neither.
 
-    `request.claim` is the mark of this one action. A repetition is refused as `claim-used`: the token was shown.
+    `request.owner_nonce` is the mark of this one action. A repetition is refused as `claim-used`: the token was shown.
     """
-    declared = integrations.declare(write, own_name(email, request.claim), request, rules, actor=actor)
+    declared = integrations.declare(write, own_name(email, request.owner_nonce), request, rules, actor=actor)
     if isinstance(declared, Refused):
         return declared
     if not declared.created:
         return Refused("claim-used", f"{declared.integration.id} was created by this form before")
-    overlap = Policy.from_the_wire(request.rotation).overlap
-    issued = _issue(write, declared.integration.id, 1, email, request.claim, rules, overlap, "created", actor)
+    issued = _issue(write, declared.integration.id, 1, email, request.owner_nonce, rules, None, "created", actor)
     return issued if isinstance(issued, Refused) else Created(declared.integration, issued)
 
 
@@ -71,7 +69,7 @@ def _issue(
     email: str,
     action: str,
     rules: Rules,
-    overlap: timedelta,
+    overlap: timedelta | None,
     reason: str,
     actor: Actor,
 ) -> IssuedToken | Refused:
@@ -80,7 +78,7 @@ def _issue(
         run=action,
         attempt=1,
         replace_pending=True,
-        overlap_seconds=int(overlap.total_seconds()),
+        overlap_seconds=None if overlap is None else int(overlap.total_seconds()),
         reason=reason,
     )
     limit = rules.settings.superseded_tokens

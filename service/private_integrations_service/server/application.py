@@ -210,7 +210,7 @@ def _jobs(database: Database, activity: Activity, settings: Settings, sender: Se
         Job("tell of ended overlaps", timedelta(seconds=10), partial(detection.tell_run_out, database)),
         Job("tell of scopes that are lacked", timedelta(minutes=1), partial(_tell_refused, database, activity)),
         # Not by the hour: after a start nothing is recorded yet, and the first look finds nothing out.
-        Job("end unused tokens", timedelta(minutes=10), partial(sweep, database, activity, settings)),
+        Job("end inactive tokens", timedelta(minutes=10), partial(sweep, database, activity, settings)),
         Job("forget old deliveries", timedelta(hours=1), forget),
     ]
 

@@ -21,6 +21,7 @@ from . import (
     data_webhook,
     deletion,
     editing,
+    inactive_tokens,
     integration,
     integrations,
     labs,
@@ -29,7 +30,6 @@ from . import (
     rotation,
     schedule,
     sign_in,
-    unused_tokens,
     webhooks,
 )
 from .assets import is_asset
@@ -57,7 +57,7 @@ PAGES = (
     activity,
     roles,
     labs,
-    unused_tokens,
+    inactive_tokens,
     audit_log,
     webhooks,
 )

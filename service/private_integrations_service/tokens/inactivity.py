@@ -29,7 +29,7 @@ _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Usage:
+class TokenUse:
     """What was recorded: the last uses by token id, since when without a gap, and until when nothing is missing."""
 
     last_used: Mapping[int, datetime]
@@ -81,7 +81,7 @@ def time_in_force(account: int | None, service: timedelta | None) -> timedelta |
     return timedelta(seconds=account) if account else None
 
 
-def plan_unused(tokens: Sequence[Token], after: timedelta | None, usage: Usage, now: datetime) -> Step:
+def plan_inactivity(tokens: Sequence[Token], after: timedelta | None, use: TokenUse, now: datetime) -> Step:
     """Decide on the tokens of an integration, one of which may be unused for too long; `after` None: that is no fault.
 
     The end is announced first, with at least `shortest_notice` to come, and carried out when the last warning was
@@ -91,7 +91,7 @@ def plan_unused(tokens: Sequence[Token], after: timedelta | None, usage: Usage, 
     token = single(tokens, now)
     if after is None or token is None:
         return _recall(tokens, now)
-    since = _counted_from(token, usage)
+    since = _counted_from(token, use)
     due = since + after
     if now < due - _lead(after):
         return _recall(tokens, now)
@@ -100,7 +100,7 @@ def plan_unused(tokens: Sequence[Token], after: timedelta | None, usage: Usage, 
         return _announce(token, since, after, now)
     if due > notice.ends_at or _earliest_end(due, after, now) < notice.ends_at:
         return _announce(token, since, after, now)
-    if usage.recorded_until >= notice.ends_at:
+    if use.recorded_until >= notice.ends_at:
         if notice.warned > WARNINGS[-1]:
             return _announce(token, since, after, now)
         return End(replace(token, ended_at=now, ended_because=_because(after)))
@@ -130,9 +130,9 @@ def _earliest_end(due: datetime, after: timedelta, now: datetime) -> datetime:
     return max(due, now + shortest_notice(after))
 
 
-def _counted_from(token: Token, usage: Usage) -> datetime:
+def _counted_from(token: Token, use: TokenUse) -> datetime:
     """Since when the token is unused, to the millisecond, as notices are stored."""
-    known = (usage.last_used.get(token.id), token.delivered_at, token.issued_at, usage.observed_since)
+    known = (use.last_used.get(token.id), token.delivered_at, token.issued_at, use.observed_since)
     latest = max(instant for instant in known if instant is not None)
     return latest.replace(microsecond=latest.microsecond // 1000 * 1000)
 

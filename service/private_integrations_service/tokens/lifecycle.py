@@ -90,32 +90,22 @@ def plan_issue(
     now: datetime,
     superseded_limit: int,
 ) -> Issue | Refused:
-    """Decide on `PUT generations/{n}`: a first issue, another attempt of the same run, or no."""
+    """Decide on `PUT generations/{n}`: issue it, issue it again for another attempt of the same run, or refuse.
+
+    `request.overlap_seconds` is the overlap in force, never None.
+    """
     live = [token for token in tokens if token.is_live(now)]
-    pending = _in_role(live, "pending")
     if generation <= last_generation:
-        return _repeat(pending, last_generation, generation, request, now)
+        return _repeat(_in_role(live, "pending"), last_generation, generation, request, now)
+    settled = _settle_pending(live, request, now)
+    if isinstance(settled, Refused):
+        return settled
+    remaining = [token for token in _merged(live, settled) if token.ended_at is None]
+    given_way = _give_way(remaining, request, superseded_limit, now)
+    if isinstance(given_way, Refused):
+        return given_way
     retired = [_retired(token) for token in tokens if token.ended_at is None and not token.is_live(now)]
-    changed: list[Token] = []
-    if pending is not None:
-        if pending.issuer != request.issuer:
-            if not request.replace_pending:
-                return _rotation_open(live, request.issuer)
-            changed = [_ended(pending, now, "replaced on request")]
-        elif request.holding == pending.generation:
-            changed = _delivered(live, pending, now)
-        else:
-            # Nobody may ever have received it, but somebody may: it works on for the overlap.
-            changed = [replace(pending, role="previous", expires_at=now + _overlap(request))]
-    after = [token for token in _merged(live, changed) if token.ended_at is None]
-    if request.overlap_seconds == 0:
-        ended = _merged(changed, [_ended(token, now, "replaced without overlap") for token in after], add=True)
-        return Issue(tokens=(*retired, *ended), generation=generation)
-    room = make_room(after, request.holding, superseded_limit)
-    if isinstance(room, CannotIssue):
-        return _refused(room)
-    given_way = [_ended(token, now, "gave way to a newer token") for token in room]
-    return Issue(tokens=(*retired, *_merged(changed, given_way, add=True)), generation=generation)
+    return Issue(tokens=(*retired, *_merged(settled, given_way, add=True)), generation=generation)
 
 
 def plan_first_use(tokens: Sequence[Token], token_id: int, now: datetime) -> Change:
@@ -213,6 +203,35 @@ def plan_overlap(tokens: Sequence[Token], before: timedelta, overlap: timedelta,
     return Change(tuple(changed))
 
 
+def _settle_pending(live: Sequence[Token], request: GenerationRequest, now: datetime) -> list[Token] | Refused:
+    """Decide what becomes of the pending token when the next generation is asked for; return the changed tokens."""
+    pending = _in_role(live, "pending")
+    if pending is None:
+        return []
+    if pending.issuer != request.issuer:
+        return (
+            [_ended(pending, now, "replaced on request")]
+            if request.replace_pending
+            else _rotation_open(live, request.issuer)
+        )
+    if request.holding == pending.generation:
+        return _delivered(live, pending, now)
+    # Its answer may have been lost, or may have arrived: it works on for the overlap.
+    return [replace(pending, role="previous", expires_at=now + _overlap(request))]
+
+
+def _give_way(
+    remaining: Sequence[Token], request: GenerationRequest, superseded_limit: int, now: datetime
+) -> list[Token] | Refused:
+    """End the tokens that have to give way to the new one: all of them without an overlap, else the surplus."""
+    if not _overlap(request):
+        return [_ended(token, now, "replaced without overlap") for token in remaining]
+    room = make_room(remaining, request.holding, superseded_limit)
+    if isinstance(room, CannotIssue):
+        return _refused(room)
+    return [_ended(token, now, "gave way to a newer token") for token in room]
+
+
 def _repeat(
     pending: Token | None, last_generation: int, generation: int, request: GenerationRequest, now: datetime
 ) -> Issue | Refused:
@@ -281,6 +300,7 @@ def _retired(token: Token) -> Token:
 
 
 def _overlap(request: GenerationRequest) -> timedelta:
+    assert request.overlap_seconds is not None, "operations fill in the overlap that is in force"
     return timedelta(seconds=request.overlap_seconds)
 
 

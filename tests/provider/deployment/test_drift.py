@@ -23,7 +23,7 @@ QUARTERLY = RotationPolicy(every_seconds=90 * 86_400, overlap_seconds=7 * 86_400
 def live(**changes):
     """What the service has: what the last run left there, but for these changes."""
     as_left = {"name": "CRM", "description": "", "scopes": ["contacts.readonly"], "rotation": QUARTERLY}
-    rest = {"id": "int_1", "account": "a", "external_id": "o/p/s/crm", "claim": "c", "version": 2}
+    rest = {"id": "int_1", "account": "a", "external_id": "o/p/s/crm", "owner_nonce": "c", "version": 2}
     return Integration(**rest, last_generation=1, created_at=NOON, updated_at=NOON, **as_left | changes)
 
 

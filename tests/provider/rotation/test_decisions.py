@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from private_integrations.contract import CANCELLED, LEAKED, Secret, TokenState, UnusedToken
+from private_integrations.contract import CANCELLED, LEAKED, InactiveToken, TokenReport, TokenState
 from private_integrations.rotation.decisions import (
     Alarm,
     Keep,
@@ -28,7 +28,7 @@ US = "organization/p/dev/crm"
 
 def secret(generation, role="current", *, issued_at=T0, issuer=US, expires_at=None, ended_at=None, because=None):
     """A secret as the service would tell of it."""
-    return Secret(
+    return TokenReport(
         generation=generation,
         role=role,
         fingerprint="0" * 12,
@@ -50,7 +50,7 @@ def tokens(*secrets, last=None, held_until=None):
         external_id=US,
         last_generation=last or highest,
         held_until=held_until,
-        secrets=list(secrets),
+        tokens=list(secrets),
     )
 
 
@@ -314,12 +314,14 @@ def test_alarms_word_for_word():
     ]
     waiting = tokens(secret(1), secret(2, "pending"))
     assert alarms(Policy(), waiting, T0 + 2 * DAY) == [
-        Alarm("unused", T0, "generation 2 was issued at 2026-08-22T00:00Z and nobody has used it")
+        Alarm("undelivered", T0, "generation 2 was issued at 2026-08-22T00:00Z and nobody has used it")
     ]
     assert alarms(Policy(), waiting, T0 + 2 * DAY - timedelta.resolution) == []
     assert alarms(Policy(every=DAY, enabled=False), tokens(secret(1)), T0 + 92 * DAY) == []
-    unused = tokens(secret(1)).model_copy(update={"unused": UnusedToken(generation=1, since=T0, ends_at=T0 + 90 * DAY)})
-    assert alarms(Policy(), unused, T0 + 89 * DAY) == [
+    inactive = tokens(secret(1)).model_copy(
+        update={"inactive": InactiveToken(generation=1, since=T0, ends_at=T0 + 90 * DAY)}
+    )
+    assert alarms(Policy(), inactive, T0 + 89 * DAY) == [
         Alarm(
             "inactive",
             T0,

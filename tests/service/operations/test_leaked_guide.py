@@ -59,7 +59,7 @@ class Follower:
 
     def is_dead(self, integration):
         """Whether the integration's first token ended as a leaked one."""
-        (secret,) = self.management.state(integration)["secrets"]
+        (secret,) = self.management.state(integration)["tokens"]
         return (secret["role"], secret["ended_because"]) == ("ended", "reported as leaked")
 
 

@@ -217,11 +217,11 @@ def test_a_running_overlap_follows_and_the_review_says_so(management, ada, crm):
     patch(management, crm, rotation=EVERY)
     management.issue(crm, 1, overlap_seconds=7 * DAY)
     management.issue(crm, 2, overlap_seconds=7 * DAY, holding=1)
-    [old] = [s["fingerprint"] for s in management.state(crm)["secrets"] if s["generation"] == 1]
+    [old] = [s["fingerprint"] for s in management.state(crm)["tokens"] if s["generation"] == 1]
     page = Page(review(ada, crm, overlap="10d").text)
     assert f"{old} (generation 1), the token in use, works on until 10 days after the first use" in page.text
     assert "it was to be 7 days" in page.text
-    fingerprint = next(s["fingerprint"] for s in management.state(crm)["secrets"] if s["generation"] == 2)
+    fingerprint = next(s["fingerprint"] for s in management.state(crm)["tokens"] if s["generation"] == 2)
     management.ask("POST", f"/integrations/{crm}/generations/2/ack", {"fingerprint": fingerprint})
     answer = review(ada, crm, overlap="10d")
     ends = datetime.fromisoformat(expiry(management, crm)) + timedelta(days=3)
@@ -233,12 +233,12 @@ def test_a_running_overlap_follows_and_the_review_says_so(management, ada, crm):
     answer = review(ada, crm, overlap="0")
     assert f"{old} (generation 1), an old token, is dead when you save" in Page(answer.text).text
     ada.press(answer, "Save")
-    assert {s["generation"]: s["role"] for s in management.state(crm)["secrets"]} == {1: "ended", 2: "current"}
+    assert {s["generation"]: s["role"] for s in management.state(crm)["tokens"]} == {1: "ended", 2: "current"}
 
 
 def expiry(management, integration):
     """When its first generation ends."""
-    [secret] = [s for s in management.state(integration)["secrets"] if s["generation"] == 1]
+    [secret] = [s for s in management.state(integration)["tokens"] if s["generation"] == 1]
     return secret["expires_at"]
 
 

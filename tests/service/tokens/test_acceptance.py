@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from private_integrations.contract import GenerationRequest, Secret
+from private_integrations.contract import GenerationRequest, TokenReport
 from private_integrations.rotation.acceptance import refuse_issue, refuse_period, refuse_scope, refuse_writing
 from private_integrations.rotation.policy import Policy
 from private_integrations.rotation.schedules import Schedule
@@ -64,7 +64,7 @@ def _secret(token, now):
     role = token.role if token.is_live(now) else "ended"
     shown = ("generation", "fingerprint", "issuer", "issued_at", "delivered_at", "expires_at", "ended_at")
     fields = {name: getattr(token, name) for name in shown}
-    return Secret(role=role, overlap_seconds=int(token.overlap.total_seconds()), **fields)
+    return TokenReport(role=role, overlap_seconds=int(token.overlap.total_seconds()), **fields)
 
 
 ISSUERS = st.sampled_from(["us", "us", "us", "them"])

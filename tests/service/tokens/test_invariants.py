@@ -61,9 +61,11 @@ class Stack:
     def __init__(self, desk, api, contacts, name="crm"):
         self.desk, self.api, self.contacts = desk, api, contacts
         self.external_id = f"org/project/stack/{name}"
-        self.claim, self.runs, self.state = f"claim-{name}", 0, {}
+        self.owner_nonce, self.runs, self.state = f"claim-{name}", 0, {}
         self.asked = []
-        request = IntegrationRequest(account=desk.account, name="CRM", scopes=[READ, WRITE], claim=self.claim)
+        request = IntegrationRequest(
+            account=desk.account, name="CRM", scopes=[READ, WRITE], owner_nonce=self.owner_nonce
+        )
         self.id = self.write(integrations.declare, self.external_id, request, desk.rules).integration.id
 
     def write(self, operation, *arguments):
@@ -128,9 +130,9 @@ class Stack:
         """End generations at once."""
         self.write(generations.expire, self.id, numbers)
 
-    def delete(self, claim=None):
+    def delete(self, owner_nonce=None):
         """Delete the integration."""
-        return self.write(integrations.delete, self.id, claim)
+        return self.write(integrations.delete, self.id, owner_nonce)
 
     def use(self, token=None):
         """Whether the token opens the data API, the state's one unless told otherwise; a first use delivers it."""
@@ -218,7 +220,7 @@ def test_invariant_01_the_callers_clock_enters_nowhere(shift, rule, age):
             integration_id="int_7",
             external_id="us",
             last_generation=1,
-            secrets=[{**secret, **unset, "overlap_seconds": 0}],
+            tokens=[{**secret, **unset, "overlap_seconds": 0}],
         )
         return decide(policy, state, 1, start + age, issuer="us"), status(policy, state, start + age)
 
@@ -354,7 +356,7 @@ def test_invariant_08_a_swapped_rule_rotates_only_if_due_under_the_new_one(old, 
     secret = {"generation": 1, "role": "current", "fingerprint": "0" * 12, "issuer": "us", "issued_at": start}
     unset = dict.fromkeys(("delivered_at", "expires_at", "ended_at"))
     state = TokenState(
-        integration_id="int_7", external_id="us", last_generation=1, secrets=[{**secret, **unset, "overlap_seconds": 0}]
+        integration_id="int_7", external_id="us", last_generation=1, tokens=[{**secret, **unset, "overlap_seconds": 0}]
     )
     known = Known(state, start + moment)
     checked = {"external_id": "us", "integration_id": "int_7", "rotation": new}
@@ -388,7 +390,7 @@ def test_invariant_10_at_most_three_superseded_tokens(stack):
     refused = stack.ask_for(5, 4, 7 * DAY)
     assert isinstance(refused, Refused)
     assert refused.problem == "too-many-live-tokens"
-    assert [s.role for s in stack.known().state.secrets] == ["previous", "previous", "previous", "current"]
+    assert [s.role for s in stack.known().state.tokens] == ["previous", "previous", "previous", "current"]
 
 
 @pytest.mark.parametrize(("overlap", "new"), [("1d", DAY), ("30d", 30 * DAY), ("2h", 2 * HOUR), ("0s", timedelta(0))])
@@ -504,7 +506,7 @@ def test_invariant_17_lost_answers_make_one_generation(stack, lost):
     assert isinstance(late, Refused)
     assert late.problem == "generation-used"
     state = stack.known().state
-    assert [s.generation for s in state.secrets if s.role != "ended"] == [1, 2]
+    assert [s.generation for s in state.tokens if s.role != "ended"] == [1, 2]
     with stack.desk.database.read() as connection:
         found = connection.execute(select(tables.audit.c.action, tables.audit.c.detail)).all()
     assert [detail["generations"] for action, detail in found if action == "deliver"] == [[1], [1, 2]]
@@ -630,7 +632,7 @@ def test_invariant_24_no_token_outlives_its_deadline(overlapping, clock, restart
         stack.cancel(3)
         assert not stack.use(newest)
     elif event == "destroy":
-        stack.delete(stack.claim)
+        stack.delete(stack.owner_nonce)
         assert not stack.use(old)
     else:
         stack.edit(rotation=Policy(every=90 * DAY, enabled=event == "resume").on_the_wire())
@@ -682,7 +684,7 @@ def test_invariant_26_late_duplicates_end_nothing(three_tokens):
     assert repeat() == waiting
     stack.use(tokens[2])
     used = stack.known().state
-    for secret in used.secrets:
+    for secret in used.tokens:
         stack.write(generations.acknowledge, stack.id, secret.generation, secret.fingerprint)
     assert repeat() == used
     stack.expire(1)
@@ -693,13 +695,15 @@ def test_invariant_26_late_duplicates_end_nothing(three_tokens):
     assert repeat() == after
 
 
-def test_invariant_27_an_old_claim_deletes_nothing(stack, desk):
+def test_invariant_27_an_old_owner_nonce_deletes_nothing(stack, desk):
     """The state that was adopted away is destroyed: the newer owner keeps integration and token."""
     stack.up()
-    adoption = IntegrationRequest(account=desk.account, name="CRM", scopes=[READ], claim="claim-newer", adopts=stack.id)
+    adoption = IntegrationRequest(
+        account=desk.account, name="CRM", scopes=[READ], owner_nonce="claim-newer", adopts=stack.id
+    )
     stack.write(integrations.declare, "org/project/newer/crm", adoption, desk.rules)
     before = stack.known()
-    assert stack.delete(stack.claim) is False
+    assert stack.delete(stack.owner_nonce) is False
     assert stack.known() == before
     assert stack.use()
     assert stack.delete("claim-newer") is True

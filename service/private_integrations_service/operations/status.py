@@ -4,39 +4,45 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from private_integrations.rotation.status import Standing
+from private_integrations.rotation.status import IntegrationStatus
 
 from ..access.actors import Actor
 from ..storage import integrations
 from ..tokens.lifecycle import Refused
+from ..tokens.policy_defaults import in_force
 from .generations import LastUsed, token_states
 from .integrations import find
 
 _PAGE = 1000
 
 
-def standings(connection: Connection, now: datetime, actor: Actor, last_used: LastUsed | None = None) -> list[Standing]:
+def reports(
+    connection: Connection, now: datetime, actor: Actor, last_used: LastUsed | None = None
+) -> list[IntegrationStatus]:
     """How it stands with every one of them at `now`, by id; two statements for each thousand.
 
     With `last_used` also when their tokens were.
     """
-    found: list[Standing] = []
+    found: list[IntegrationStatus] = []
     after = ""
     while page := integrations.list_integrations(connection, accounts=actor.accounts, after=after, limit=_PAGE):
         states = token_states(connection, page, now, last_used)
-        found += [Standing(integration, state, now) for integration, state in zip(page, states, strict=True)]
+        found += [
+            IntegrationStatus(integration, state, now, in_force(integration.rotation))
+            for integration, state in zip(page, states, strict=True)
+        ]
         after = page[-1].id
         if len(page) < _PAGE:
             break
     return found
 
 
-def standing_of(
+def report_of(
     connection: Connection, integration_id: str, now: datetime, actor: Actor, last_used: LastUsed | None = None
-) -> Standing | Refused:
+) -> IntegrationStatus | Refused:
     """How it stands with this one; one in an account that the actor doesn't reach is not there for them."""
     found = find(connection, integration_id, actor)
     if isinstance(found, Refused):
         return found
     [state] = token_states(connection, [found], now, last_used)
-    return Standing(found, state, now)
+    return IntegrationStatus(found, state, now, in_force(found.rotation))
