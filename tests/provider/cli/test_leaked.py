@@ -6,6 +6,7 @@ import pytest
 
 from private_integrations.cli.status import IntegrationStatus
 from private_integrations.contract import InactiveToken, Integration, TokenReport, TokenState, token_fingerprint
+from private_integrations.rotation.policy import EffectivePolicy
 
 T0, DAY = datetime(2026, 8, 22, tzinfo=UTC), timedelta(days=1)
 UNKNOWN = "pit-" + "00000000-0000-4000-8000-000000000000"
@@ -113,7 +114,7 @@ def test_an_announced_end_is_in_every_list():
         created_at=T0,
         updated_at=T0,
     )
-    report = IntegrationStatus(integration, state, T0 + 83 * DAY)
+    report = IntegrationStatus(integration, state, T0 + 83 * DAY, EffectivePolicy(overlap=7 * DAY))
     assert report.in_words == "inactive, ends in 7 days"
     assert report.as_json()["inactive"]["ends_at"] == "2026-11-20T00:00:00.000Z"
     assert [alarm["kind"] for alarm in report.as_json()["alarms"]] == ["inactive"]

@@ -1,6 +1,8 @@
 """Is a rotation due, and why: tables over the pure functions that preview and service share."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -18,9 +20,17 @@ from private_integrations.rotation.decisions import (
     in_days,
     status,
 )
-from private_integrations.rotation.policy import Policy, canonical_policy, read_policy, refuse_policy
+from private_integrations.rotation.policy import (
+    EffectivePolicy,
+    canonical_policy,
+    effective_policy,
+    read_policy,
+    refuse_policy,
+)
 from private_integrations.rotation.schedules import Schedule
+from private_integrations_service.tokens.policy_defaults import POLICY_DEFAULTS, in_force
 
+Policy = partial(EffectivePolicy, overlap=timedelta(days=7))
 T0 = datetime(2026, 8, 22, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 US = "organization/p/dev/crm"
@@ -54,6 +64,16 @@ def tokens(*secrets, last=None, held_until=None):
     )
 
 
+def read(declared):
+    """The declared policy, as it is sent."""
+    return read_policy(declared, lambda: POLICY_DEFAULTS)
+
+
+def holds(declared):
+    """The policy that holds where this is declared."""
+    return in_force(read(declared))
+
+
 def cancelled(generation, ended_at=T0):
     """A secret whose rotation was cancelled."""
     return secret(generation, "ended", ended_at=ended_at, because=CANCELLED)
@@ -62,7 +82,7 @@ def cancelled(generation, ended_at=T0):
 def decided(state, held, *, now=T0, **declared):
     """The decision about a state under a declared policy."""
     trigger_changed = declared.pop("trigger_changed", False)
-    return decide(read_policy(declared), state, held, now, issuer=US, trigger_changed=trigger_changed)
+    return decide(holds(declared), state, held, now, issuer=US, trigger_changed=trigger_changed)
 
 
 EVERY_90D = {"every": "90d"}
@@ -305,7 +325,7 @@ def test_overdue_from_the_moment_that_patience_ends(rule, passed, hold):
 
 def test_alarms_word_for_word():
     """An alarm says since when and why; a paused rule raises none, and a token in use is not unused."""
-    assert alarms(read_policy(EVERY_90D), tokens(secret(1)), T0 + 92 * DAY) == [
+    assert alarms(holds(EVERY_90D), tokens(secret(1)), T0 + 92 * DAY) == [
         Alarm(
             "overdue",
             T0 + 90 * DAY,
@@ -391,10 +411,10 @@ def test_what_is_kept_has_no_deadline(rule, state, now, held):
 @given(rule=rules, overlap=st.timedeltas(timedelta(0), 400 * DAY))
 def test_an_overlap_is_refused_exactly_from_the_period_on(rule, overlap):
     """A promised overlap always ends before the next one begins; the default always does."""
-    policy = Policy(every=rule.every, schedule=rule.schedule, overlap=overlap)
-    assert (refuse_policy(policy) is None) is (overlap < rule.period)
+    policy = replace(rule, overlap=overlap).on_the_wire()
+    assert (refuse_policy(policy, POLICY_DEFAULTS) is None) is (overlap < rule.period)
     declared = {"every": f"{int(rule.period.total_seconds())}s"}
-    assert read_policy(declared).overlap < rule.period
+    assert holds(declared).overlap < rule.period
 
 
 @pytest.mark.parametrize(
@@ -410,8 +430,8 @@ def test_an_overlap_is_refused_exactly_from_the_period_on(rule, overlap):
 )
 def test_defaults(declared, overlap, early_window):
     """Overlap is 7 days, or half of a shorter period; the early window an hour, or a tenth."""
-    policy = read_policy(declared)
-    assert policy == read_policy(
+    policy = holds(declared)
+    assert policy == holds(
         {**declared, "overlap": overlap} | ({"early_window": early_window} if "every" in declared else {})
     )
 
@@ -434,7 +454,7 @@ def test_defaults(declared, overlap, early_window):
 def test_impossible_policies_say_why(declared, message):
     """A policy that contradicts itself is refused with the arithmetic and the way out."""
     with pytest.raises(ValueError) as caught:
-        read_policy(declared)
+        read(declared)
     assert str(caught.value) == message
 
 
@@ -472,4 +492,4 @@ def test_status(policy, state, now, expected):
 @given(policy=st.builds(Policy, every=st.none() | st.integers(1, 10**6).map(lambda s: timedelta(seconds=s))))
 def test_a_policy_survives_the_wire(policy):
     """What the service stores is the policy that was declared."""
-    assert Policy.from_the_wire(policy.on_the_wire()) == policy
+    assert effective_policy(policy.on_the_wire(), POLICY_DEFAULTS) == policy

@@ -11,11 +11,12 @@ from guests import admitted, invited, pages_over
 from management import Management, new_external_id
 from pages import Page
 from private_integrations.contract import instant_text
-from private_integrations.rotation.policy import Policy, read_policy
+from private_integrations.rotation.policy import read_policy
 from private_integrations.rotation.schedules import Schedule
 from private_integrations_service.settings import Settings
 from private_integrations_service.settings_pages.pulumi import policy_line
 from private_integrations_service.settings_pages.schedule import Entered
+from private_integrations_service.tokens.policy_defaults import POLICY_DEFAULTS
 from throwaway import age
 from visitors import new_account, new_visitor
 
@@ -274,11 +275,11 @@ def test_pulumi_is_told_of_before_an_edit(management, ada):
 )
 def test_the_form_and_the_line_mean_what_is_stored(declared):
     """A policy is the same after the form has shown it, and as the program's line declares it."""
-    policy = read_policy(declared)
+    policy = read_policy(declared, lambda: POLICY_DEFAULTS)
     assert Entered.read({name: [value] for name, value in Entered.of(policy).fields.items()}).policy() == policy
     line = policy_line(policy).removeprefix("rotation=")
     rotation = eval(line, {"pi": private_integrations})
-    assert read_policy(rotation._policy()) == policy
+    assert read_policy(rotation._policy(), lambda: POLICY_DEFAULTS) == policy
 
 
 def test_a_stored_policy_that_nobody_could_enter_is_shown_all_the_same(management, ada, crm):
@@ -291,7 +292,7 @@ def test_a_stored_policy_that_nobody_could_enter_is_shown_all_the_same(managemen
 
 def test_without_a_rule_there_is_nothing_to_declare():
     """The line that takes a schedule away."""
-    assert policy_line(Policy()) == "rotation=None"
+    assert policy_line(None) == "rotation=None"
 
 
 def test_hostile_text_stays_text(ada, crm):

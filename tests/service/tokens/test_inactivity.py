@@ -16,7 +16,6 @@ from private_integrations.connection import Connection
 from private_integrations.contract import LONGEST_INACTIVITY, InactivityRequest
 from private_integrations.errors import ConfigurationError
 from private_integrations.rotation import decisions
-from private_integrations.rotation.policy import Policy
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.operations import generations
 from private_integrations_service.operations.inactivity import Swept, rule_of, set_rule, sweep
@@ -36,6 +35,7 @@ from private_integrations_service.tokens.inactivity import (
     shortest_notice,
 )
 from private_integrations_service.tokens.lifecycle import Refused, Token
+from private_integrations_service.tokens.policy_defaults import in_force
 from throwaway import running_service
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -315,7 +315,7 @@ def test_a_token_that_nobody_uses_ends_and_is_brought_back_by_a_rotation(api, de
     assert (inactive.generation, inactive.since, inactive.ends_at) == (1, NOON, NOON + AFTER)
     assert state_of(database, integration, clock(), used=NOON) == state_of(database, integration, clock())
     assert state_of(database, integration, clock(), used=clock()).inactive is None
-    (alarm,) = decisions.alarms(Policy(), state_of(database, integration, clock()), clock())
+    (alarm,) = decisions.alarms(in_force(None), state_of(database, integration, clock()), clock())
     assert (alarm.kind, alarm.since) == ("inactive", NOON)
     assert alarm.text == (
         "generation 1 was not used since 2026-11-20T12:00Z and is ended in 14 days, at 2027-02-18T12:00Z, "
@@ -329,7 +329,7 @@ def test_a_token_that_nobody_uses_ends_and_is_brought_back_by_a_rotation(api, de
     assert answer.body["message"] == "Invalid Private Integration token"
     state = state_of(database, integration, clock())
     assert state.inactive is None
-    assert decisions.decide(Policy(), state, 1, clock(), issuer="us") == decisions.Rotate(
+    assert decisions.decide(in_force(None), state, 1, clock(), issuer="us") == decisions.Rotate(
         2, "ended in the service at 2027-02-18T12:00Z: not used for 90 days"
     )
     last = rows(database, tables.audit)[-1]
@@ -356,7 +356,7 @@ def test_over_http_an_ended_token_says_why_and_a_rotation_repairs_it(
         (page,) = client.tokens_of([ended, warned_of])
         states = {state.integration_id: state for state in page.tokens}
         assert states[ended].present is None
-        decision = decisions.decide(Policy(), states[ended], 1, page.now, issuer=states[ended].external_id)
+        decision = decisions.decide(in_force(None), states[ended], 1, page.now, issuer=states[ended].external_id)
         assert decision == decisions.Rotate(2, "ended in the service at 2027-02-18T12:00Z: not used for 90 days")
         assert states[warned_of].inactive.ends_at == clock() + DAY
         assert [(alarm.integration_id, alarm.kind) for alarm in client.health().alarms] == [(warned_of, "inactive")]

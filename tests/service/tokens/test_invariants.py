@@ -34,7 +34,7 @@ from private_integrations.contract import (
 from private_integrations.deployment.batched_reads import Known
 from private_integrations.deployment.plan import planned_generation, refuse_plan
 from private_integrations.rotation.decisions import Keep, decide, status
-from private_integrations.rotation.policy import Policy, read_policy
+from private_integrations.rotation.policy import read_policy
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.authorizer import Authorizer
 from private_integrations_service.authorizer.judge import Judge
@@ -47,12 +47,23 @@ from private_integrations_service.storage.columns import metadata
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.sqlite.database import open_database
 from private_integrations_service.tokens.lifecycle import Refused
+from private_integrations_service.tokens.policy_defaults import POLICY_DEFAULTS, in_force
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 MOMENT = timedelta(milliseconds=1)
 ANNA = Actor("anna")
 READ, WRITE = "contacts.readonly", "contacts.write"
+
+
+def read(declared):
+    """The declared policy, as it is sent."""
+    return read_policy(declared, lambda: POLICY_DEFAULTS)
+
+
+def holds(declared):
+    """The policy that holds where this is declared."""
+    return in_force(read(declared))
 
 
 class Stack:
@@ -81,7 +92,7 @@ class Stack:
             if found is None:
                 return None
             (state,) = generations.token_states(connection, [found], now)
-        return Known(TokenState.model_validate_json(state.model_dump_json()), now)
+        return Known(TokenState.model_validate_json(state.model_dump_json()), now, POLICY_DEFAULTS)
 
     def preview(self, **rotation):
         """The generation and the reason that a deployment with this policy would show."""
@@ -93,14 +104,14 @@ class Stack:
     def up(self, **rotation):
         """Deploy: edit the policy, rotate if planned; answers the reason for a rotation, None without one."""
         planned = self.preview(**rotation)
-        self.edit(rotation=read_policy(rotation).on_the_wire() if rotation else None)
+        self.edit(rotation=read(rotation) if rotation else None)
         before, self.state = self.state, {**self.state, **planned, "rotation": rotation}
         if planned["generation"] == before.get("generation"):
             return None
         if planned["generation"] < before.get("generation", 0):
             self.state |= {"token": before["previous_token"], "previous_token": None}
         else:
-            issued = self.ask_for(planned["generation"], before.get("generation", 0), read_policy(rotation).overlap)
+            issued = self.ask_for(planned["generation"], before.get("generation", 0), holds(rotation).overlap)
             self.state |= {"token": issued.token, "previous_token": before.get("token")}
         return planned["rotation_reason"]
 
@@ -151,7 +162,7 @@ class Stack:
     def status(self, **rotation):
         """The status that the service and the provider compute."""
         known = self.known()
-        return status(read_policy(rotation), known.state, known.now)
+        return status(holds(rotation), known.state, known.now)
 
 
 @pytest.fixture
@@ -211,7 +222,7 @@ rules = st.sampled_from(
 )
 def test_invariant_01_the_callers_clock_enters_nowhere(shift, rule, age):
     """The same facts at any other date lead to the same decision: only the service's clock was looked at."""
-    policy = read_policy({"every": rule})
+    policy = holds({"every": rule})
 
     def decided(start):
         secret = {"generation": 1, "role": "current", "fingerprint": "0" * 12, "issuer": "us", "issued_at": start}
@@ -328,7 +339,7 @@ def test_invariant_06_early_window(stack, clock, rotation):
     """An `up` at the start of the window rotates, and not again at the tick; a moment earlier it doesn't."""
     stack.up(**rotation)
     assert stack.use()
-    due = read_policy(rotation)
+    due = holds(rotation)
     first = decide(due, stack.known().state, 1, clock(), issuer=stack.external_id).next_at
     clock.now = first - HOUR - MOMENT
     assert stack.up(**rotation) is None
@@ -358,14 +369,14 @@ def test_invariant_08_a_swapped_rule_rotates_only_if_due_under_the_new_one(old, 
     state = TokenState(
         integration_id="int_7", external_id="us", last_generation=1, tokens=[{**secret, **unset, "overlap_seconds": 0}]
     )
-    known = Known(state, start + moment)
+    known = Known(state, start + moment, POLICY_DEFAULTS)
     checked = {"external_id": "us", "integration_id": "int_7", "rotation": new}
     planned = [
         planned_generation({"generation": 1, "rotation_reason": "created", "rotation": before}, checked, known)
         for before in (old, new)
     ]
     assert planned[0] == planned[1]
-    due = status(read_policy(new), state, known.now) in ("due", "overdue")
+    due = status(holds(new), state, known.now) in ("due", "overdue")
     assert planned[0]["generation"] == (2 if due else 1)
 
 
@@ -475,7 +486,7 @@ def test_invariant_15_an_edit_is_done_or_not_done(three_tokens):
     stack, tokens = three_tokens
     assert isinstance(stack.edit(scopes=[READ], name="New"), Integration)
     whole = scopes_of(stack, tokens)
-    refused = stack.edit(scopes=["no.such"], name="Newer", rotation=Policy(every=90 * DAY).on_the_wire())
+    refused = stack.edit(scopes=["no.such"], name="Newer", rotation=read({"every": "90d"}))
     assert isinstance(refused, Refused)
     with pytest.raises(ZeroDivisionError), stack.desk.database.write(stack.desk.clock()) as write:
         integrations.edit(write, stack.id, IntegrationEdit(scopes=[WRITE]), stack.desk.rules, actor=ANNA)
@@ -635,7 +646,7 @@ def test_invariant_24_no_token_outlives_its_deadline(overlapping, clock, restart
         stack.delete(stack.owner_nonce)
         assert not stack.use(old)
     else:
-        stack.edit(rotation=Policy(every=90 * DAY, enabled=event == "resume").on_the_wire())
+        stack.edit(rotation=read({"every": "90d", "enabled": event == "resume"}))
     clock.now = deadline
     restart()
     assert not stack.use(old)

@@ -27,7 +27,7 @@ from sqlalchemy import func, select
 
 from private_integrations.contract import GenerationRequest, IntegrationEdit, IntegrationRequest, RotationPolicy
 from private_integrations.rotation.decisions import Keep, Rotate, decide, status
-from private_integrations.rotation.policy import Policy
+from private_integrations.rotation.policy import EffectivePolicy
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.authorizer import Authorizer
 from private_integrations_service.authorizer.judge import Judge
@@ -249,7 +249,7 @@ class LifeOfTokens(RuleBasedStateMachine):
 
     def policy(self, overlap: timedelta) -> RotationPolicy:
         """Every 90 days with this overlap."""
-        return Policy(every=90 * DAY, overlap=overlap, early_window=HOUR).on_the_wire()
+        return EffectivePolicy(every=90 * DAY, overlap=overlap, early_window=HOUR).on_the_wire()
 
     def issue(self, generation: int, asked: GenerationRequest) -> Given | None:
         """`PUT generations/n`: carried out exactly when promised."""
@@ -520,7 +520,7 @@ class LifeOfTokens(RuleBasedStateMachine):
     @invariant()
     def the_next_deployment_loses_no_token(self) -> None:
         """Status and plan agree, and whatever token a state holds: kept is only one without a deadline."""
-        state, policy = self.state(), Policy(every=90 * DAY, early_window=HOUR)
+        state, policy = self.state(), EffectivePolicy(every=90 * DAY, overlap=7 * DAY, early_window=HOUR)
         live = [secret for secret in state.tokens if secret.role != "ended"]
         newest = max((s.generation for s in live if s.role != "previous"), default=state.last_generation)
         planned = decide(policy, state, newest, self.promised.now, issuer=STACK)
