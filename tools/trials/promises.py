@@ -131,7 +131,7 @@ class Ledger:
         """Compare the service's word on all tokens (`GET /tokens`) with what is promised; `held` are values in use."""
         live: set[str] = set()
         for state in states:
-            secrets = [secret for secret in state["secrets"] if secret["role"] != "ended"]
+            secrets = [secret for secret in state["tokens"] if secret["role"] != "ended"]
             live.update(secret["fingerprint"] for secret in secrets)
             if len(secrets) >= _MOST_LIVE:
                 self._crowded.add(state["integration_id"])
@@ -221,7 +221,7 @@ class Ledger:
         return request.kind == "delete" and self._by_the_owner(request)
 
     def _by_the_owner(self, request: Request) -> bool:
-        """Whether a delete may have met the owner nonce it carries: not if another owner was confirmed before or since."""
+        """Whether a delete may have met the owner nonce it carries: no other owner was confirmed before or since."""
         return (
             request.owner_nonce is None
             or self._owners.get(request.integration, request.owner_nonce) == request.owner_nonce

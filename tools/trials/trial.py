@@ -84,7 +84,7 @@ class Trial:
         _, found = self._lane.ask(f"{API}/tokens?under={quote(f'organization/{self._project}')}", self._key)
         states = [self._stack.state, *self._checkouts, *(stack.state for stack in self._former)]
         self._ledger.check_states(found["tokens"], {*self._persons, *(state.token for state in states)})
-        live = {s["fingerprint"] for state in found["tokens"] for s in state["secrets"] if s["role"] != "ended"}
+        live = {s["fingerprint"] for state in found["tokens"] for s in state["tokens"] if s["role"] != "ended"}
         state = self._stack.state
         if self._stack.undisturbed and state.token and state.token_outputs["fingerprint"] not in live:
             detail = f"generation {state.token_outputs['generation']} of {state.id} is dead"
@@ -363,7 +363,7 @@ class Trial:
                 secret
                 for page in client.tokens_of([integration_id])
                 for state in page.tokens
-                for secret in state.secrets
+                for secret in state.tokens
                 if secret.role in roles
             ]
             generations = sorted({secret.generation for secret in secrets})

@@ -152,6 +152,9 @@ def _form_page(visit: Visit, found: Shown, entered: Entered, version: str, refus
         version=version,
         ticks=entered.ticks(visit.now),
         zones=zone_names(),
+        in_days=in_days,
+        usual=in_force(None),
+        longest_early_window=timedelta(seconds=POLICY_DEFAULTS.early_window_seconds),
         faults={} if refused is None else _faults(refused),
     )
 

@@ -82,14 +82,16 @@ def test_create_for_programs(cli):
     assert sorted(created) == ["fingerprint", "generation", "issued_at", "token"]
     assert integration["external_id"].startswith("cli/")
     assert (integration["description"], integration["last_generation"]) == ("Nightly", 1)
-    assert integration["rotation"] == {
+    declared = {
         "every_seconds": 90 * 86_400,
         "schedule": None,
         "timezone": None,
         "overlap_seconds": 3 * 86_400,
-        "early_window_seconds": 3_600,
+        "early_window_seconds": None,
         "enabled": True,
     }
+    assert integration["rotation"] == declared
+    assert integration["effective_rotation"] == {**declared, "early_window_seconds": 3_600}
 
 
 def test_token_only_prints_nothing_else(cli):

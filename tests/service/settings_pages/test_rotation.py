@@ -20,7 +20,7 @@ from visitors import new_account, new_visitor
 
 LIST = "/settings/private-integrations"
 MARK = "0123456789abcdef" * 2
-EVERY = {"every_seconds": 30 * 86_400, "overlap_seconds": 7 * 86_400, "early_window_seconds": 3600}
+EVERY = {"every_seconds": 30 * 86_400}
 
 
 @pytest.fixture(scope="module")
