@@ -91,7 +91,7 @@ def without_delivery() -> None:
         if isinstance(plan, Refused):
             return plan
         touched = {token.id for token in plan.tokens}
-        deadline = now + timedelta(seconds=request.overlap_seconds)
+        deadline = now + timedelta(seconds=request.overlap_seconds or 0)
         superseded = [
             replace(token, role="previous", expires_at=deadline)
             for token in tokens
