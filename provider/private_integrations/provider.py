@@ -1,4 +1,4 @@
-"""What the Pulumi engine asks of an integration and of its token.
+"""Implement the calls of the Pulumi engine for an integration and for its token.
 
 FROZEN: the module's path and the two class names are written into every stack's state, where `read`
 and `delete` look them up. Moving or renaming one makes existing stacks impossible to refresh or
@@ -142,15 +142,14 @@ class IntegrationProvider(_Provider):
             return CheckResult(checked, _failures([refusal]))
         if "external_id" in _olds:
             checked |= recorded_name(_olds, news.get("options"))
-        self._tell_scopes(_olds, checked)
+        self._show_scopes(_olds, checked)
         return CheckResult(checked | self._changed_elsewhere(_olds, checked), [])
 
     @_clean_errors
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
-        """Name, description, scopes and policy change in place; another account is another integration.
+        """Compare with the service: name, description, scopes and policy change in place, another account replaces.
 
-        What counts is the service's word: what a person has brought to what is declared needs no update, what they
-        have brought away from it does.
+        If a person has already changed the integration to what is declared, nothing is updated.
         """
         _raise(refuse_lost(self._deployment, _id, _olds))
         replaces = ["account"] if _differ(_olds, _news, ["account"]) else []
@@ -164,7 +163,7 @@ class IntegrationProvider(_Provider):
 
     @_clean_errors
     def create(self, props: Properties) -> CreateResult:
-        """One request: create, or take over the one to adopt. Remains of an interrupted `up` are replaced."""
+        """Create, or take over the integration to adopt, in one request; replace the remains of an interrupted `up`."""
         request = IntegrationRequest(
             account=props["account"],
             name=props["name"],
@@ -195,7 +194,7 @@ class IntegrationProvider(_Provider):
 
     @_clean_errors
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
-        """One request with what changed, on top of what is there now; the tokens are not touched."""
+        """Send what changed in one request, on top of what is there now; the tokens are not touched."""
         declared = {
             "name": _news["name"],
             "description": _news.get("description", ""),
@@ -210,8 +209,8 @@ class IntegrationProvider(_Provider):
 
     @_clean_errors
     def read(self, id_: str, props: Properties) -> ReadResult:
-        """What the service has: drift of name, description and scopes shows; gone only by the service's own word."""
-        # The state of a resource has the claim; without it, a program looks an integration up by its id.
+        """Read what the service has, so that drift shows; an integration is gone only if the service says so."""
+        # The state calls the owner nonce `claim`. Without it, a program looks an integration up by its id.
         is_lookup = "claim" not in props
         if is_lookup and not INTEGRATION_ID.fullmatch(id_):
             raise InvalidRequest("look an integration up by its id, int_…, as `private-integrations list` shows it")
@@ -256,7 +255,7 @@ class IntegrationProvider(_Provider):
         return refuse_existing(self._deployment, state, resource, options)
 
     def _changed_elsewhere(self, state: Properties, declared: Properties) -> Properties:
-        """The visible input that says what others changed since the last run, and the declaration doesn't."""
+        """Return the visible input that says what others changed since the last run, and the declaration doesn't."""
         live = self._owned(state)
         fields = changed_since(state, declared, live, self._deployment.policy_defaults) if live is not None else []
         if live is None or not fields:
@@ -276,7 +275,7 @@ class IntegrationProvider(_Provider):
             declared, None if moves else live, principal, self._deployment.rules()
         )
 
-    def _tell_scopes(self, state: Properties, declared: Properties) -> None:
+    def _show_scopes(self, state: Properties, declared: Properties) -> None:
         """Show in words which scopes are added and removed: the engine compares lists by position."""
         live = self._owned(state)
         if live is None or "scopes" in left_alone(declared) or is_unknown(declared["scopes"]):
@@ -289,7 +288,7 @@ class IntegrationProvider(_Provider):
             inform(f"{declared['external_id'].rsplit('/', 1)[-1]}: scopes: {', '.join(changes)}")
 
     def _owned(self, state: Properties) -> Integration | None:
-        """What the service has under this state's external id; None if nothing, or if the state has none."""
+        """Return what the service has under this state's external id; None if nothing, or if the state has none."""
         if "external_id" not in state:
             return None
         return self._deployment.owned(state["external_id"], state["account"])
@@ -307,7 +306,7 @@ class TokenProvider(_Provider):
         if faults:
             return CheckResult(checked, _failures(faults))
         if "generation" in news:
-            # Frozen by ignore_changes, or imported: nobody plans a rotation here.
+            # Frozen by ignore_changes, or imported: no rotation is planned here.
             kept = {"rotation_reason": _olds["rotation_reason"]} if "rotation_reason" in _olds else {}
             return CheckResult({**kept, **checked}, [])
         plan = self._plan(_olds, checked)
@@ -315,11 +314,11 @@ class TokenProvider(_Provider):
 
     @_clean_errors
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
-        """Another generation is a rotation in place; the policy and all times never are a change."""
+        """Compare the generation: another one is a rotation in place. The policy and all times never are a change."""
         replaces = ["integration_id"] if _differ(_olds, _news, ["integration_id"]) else []
         if not replaces:
             self._refuse_lost_tokens(_olds, _news)
-            self._tell_defaults(_olds, _news)
+            self._show_defaults(_olds, _news)
         return DiffResult(changes=bool(replaces) or _differ(_olds, _news, ["generation"]), replaces=replaces)
 
     @_clean_errors
@@ -393,11 +392,11 @@ class TokenProvider(_Provider):
         if "adopt" not in props or props.get("adopt_rotate"):
             return None
         known = self._known(props)
-        secret = known.state.of_generation(int(props["generation"])) if known else None
-        if known is None or secret is None or secret.role == "ended":
+        token = known.state.of_generation(int(props["generation"])) if known else None
+        if known is None or token is None or token.role == "ended":
             return None
         held = {**self._kept(props), "token": props.get("adopt_token")}
-        return held | {"fingerprint": secret.fingerprint, "previous_token": None} | observed(held, known)
+        return held | {"fingerprint": token.fingerprint, "previous_token": None} | observed(held, known)
 
     def _kept(self, props: Properties) -> Properties:
         """Return the inputs that are outputs as well, and the account."""
@@ -419,34 +418,34 @@ class TokenProvider(_Provider):
     def _refuse_lost_tokens(self, state: Properties, planned: Properties) -> None:
         """Raise Conflict where the plan leads to a token that the state doesn't have: `check` sees no tokens."""
         if is_going_back(state, planned):
-            self._secret_to_go_back_to(state, planned)
+            self._token_to_go_back_to(state, planned)
         refusal = refuse_state(planned["integration_id"], state, planned, self._known(planned))
         if refusal is not None:
             raise Conflict(refusal)
 
-    def _tell_defaults(self, state: Properties, planned: Properties) -> None:
+    def _show_defaults(self, state: Properties, planned: Properties) -> None:
         """Show that the service's defaults have changed what holds: nothing is updated for that."""
         known = self._known(planned)
         changed = known and changed_defaults(state, planned, known.defaults)
         if changed:
             inform(f"{planned['external_id'].rsplit('/', 1)[-1]}: {changed}")
 
-    def _secret_to_go_back_to(self, state: Properties, planned: Properties) -> TokenReport:
+    def _token_to_go_back_to(self, state: Properties, planned: Properties) -> TokenReport:
         generation = int(planned["generation"])
-        secret = token_to_go_back_to(state, generation, self._known(planned))
-        if secret is None:
+        token = token_to_go_back_to(state, generation, self._known(planned))
+        if token is None:
             raise Conflict(
                 f"{planned['rotation_reason']}, but this stack does not have the token of generation {generation}; "
                 "change trigger to issue a new one"
             )
-        return secret
+        return token
 
     def _gone_back(self, state: Properties, planned: Properties) -> Properties:
-        """The state's own previous token in its old place."""
-        secret, known = self._secret_to_go_back_to(state, planned), self._known(planned)
+        """Return the state's own previous token in its old place."""
+        token, known = self._token_to_go_back_to(state, planned), self._known(planned)
         assert known is not None
         held = {**self._kept(planned), "token": state["previous_token"]}
-        return held | {"fingerprint": secret.fingerprint, "previous_token": None} | observed(held, known)
+        return held | {"fingerprint": token.fingerprint, "previous_token": None} | observed(held, known)
 
     def _issued(self, props: Properties, *, held: int, previous: str | None) -> Properties:
         known, declared, kept = self._known(props), declared_policy(props), self._kept(props)

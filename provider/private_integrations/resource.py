@@ -60,7 +60,7 @@ class Rotation:
     enabled: Input[bool] = True
 
     def _policy(self) -> dict[str, Any]:
-        """The part that the service stores: everything but the trigger."""
+        """Return the part that the service stores: everything but the trigger."""
         durations = {"every": self.every, "overlap": self.overlap, "early_window": self.early_window}
         calendar = _given(schedule=self.schedule, timezone=self.timezone)
         given = calendar | {name: _duration_text(value) for name, value in durations.items() if value is not None}
@@ -176,7 +176,7 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
 
     @property
     def next_rotation_at(self) -> Output[str | None]:
-        """When the schedule is due next; RFC 3339, UTC; empty without a schedule."""
+        """Return when the schedule is due next; RFC 3339, UTC; empty without a schedule."""
         return self._token.next_rotation_at if self._token else Output.from_input(None)
 
     @classmethod
@@ -233,7 +233,7 @@ class Token(Resource, module="private_integrations", name="Token"):
 
     @property
     def next_rotation_at(self) -> Output[str | None]:
-        """Computed here, in the program, so that it always fits the policy declared in this very run."""
+        """Compute the next due date in the program, so that it fits the policy declared in this very run."""
         parts = Output.all(rotated_at=self.rotated_at, held_until=self.held_until, declared=self._declared)
         return parts.apply(_next_rotation_at)
 
@@ -318,7 +318,7 @@ def _empty_if_settled(output: "Output[Any]", witness: "Output[Any]") -> "Output[
 
 
 def _given(**inputs: Any) -> dict[str, Any]:
-    """Only the inputs that were given: every other one would cost each resource an output that nobody reads."""
+    """Return only the inputs that were given: every other one would cost each resource an unused output."""
     return {name: value for name, value in inputs.items() if value is not None}
 
 
@@ -333,7 +333,7 @@ def _next_rotation_at(parts: Mapping[str, Any]) -> str | None:
 
 
 def _ignored_changes(opts: ResourceOptions | None) -> list[str] | None:
-    """The inputs that `ignore_changes` leaves to others: the provider sees their old values and no such option."""
+    """Return the inputs that `ignore_changes` leaves to others: the provider sees old values and no such option."""
     paths = (opts and opts.ignore_changes) or []
     return sorted({re.split(r"[.\[]", path)[0] for path in paths}) or None
 
@@ -371,7 +371,7 @@ def _external_id(resource_name: str, opts: ResourceOptions | None) -> Input[str]
 
 
 def _duration_text(value: Input[Duration]) -> Input[str]:
-    """Durations travel as text; a timedelta has none of its own that people would recognize."""
+    """Return a duration as text; that of a timedelta itself would not be recognized."""
     if isinstance(value, Output | Awaitable):
         later: Output[Duration] = Output.from_input(value)
         return later.apply(lambda known: _text_of(known) if isinstance(known, timedelta) else known)

@@ -48,7 +48,7 @@ def due(
 
 
 def _since(report: IntegrationStatus) -> datetime:
-    """Since when a deployment would rotate; for a token that has ended, since its end."""
+    """Return since when a deployment would rotate; for a token that has ended, since its end."""
     natural, held_until = report.next_rotation_at, report.token_state.held_until
     if natural is None:
         last = report.token_state.of_generation(report.token_state.last_generation)
@@ -85,6 +85,6 @@ def _row(finding: _Finding) -> Row:
 
 
 def _narrow(row: Row) -> str:
-    """The row on three lines, for a terminal that is too narrow for one."""
+    """Return the row on three lines, for a terminal that is too narrow for one."""
     integration_id, name, status, since, owner, reason = row
     return f"{integration_id}  {name}\n  {status} since {since}, by {owner}\n  {reason}"

@@ -90,7 +90,7 @@ def edit(
     """Change what is given and leave the rest. The tokens stay what they are; new scopes hold for them at once.
 
     A changed overlap moves the end of a running one. A new --every or --schedule keeps the overlap where it still
-    fits, and an early window that somebody chose; otherwise it gets its own defaults.
+    fits, and an early window that was chosen; otherwise it gets its own defaults.
     """
     if pause and resume:
         raise usage("give --pause or --resume, not both")

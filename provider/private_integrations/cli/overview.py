@@ -1,4 +1,4 @@
-"""How it stands with all integrations, and with one: `list` and `show`."""
+"""The commands `list` and `show`: status reports of all integrations, and of one."""
 
 from collections.abc import Iterable
 
@@ -32,7 +32,7 @@ _HEADINGS = (
 def list_(account: AccountId = None, as_json: AsJson = False) -> None:
     """List integrations and the state of their tokens. Of all accounts, unless one is given or set.
 
-    Rotations that are overdue, and new tokens that nobody has used for two days, are told on stderr.
+    Overdue rotations, and new tokens that were not used for two days, are listed on stderr.
     """
     client = connect()
     found = reports_in(client, account or find_account())
@@ -55,7 +55,7 @@ def show(integration_id: IntegrationId, as_json: AsJson = False) -> None:
 
 
 def reports_in(client: Client, account: str | None, under: str | None = None) -> list[IntegrationStatus]:
-    """How it stands with the integrations of an account, or of all; raises NotFound if there is no such account."""
+    """Return the status reports of an account's integrations, or of all; raises NotFound for an unknown account."""
     found: Iterable[Integration] = client.integrations(account=account, under=under)
     known = list(reports(client, found))
     if not known and account is not None:
@@ -98,7 +98,7 @@ def _row(report: IntegrationStatus) -> Row:
 
 
 def _narrow(row: Row) -> str:
-    """The row on five lines, for a terminal that is too narrow for one."""
+    """Return the row on five lines, for a terminal that is too narrow for one."""
     integration_id, name, account, scopes, status, generation, used, rotated, following, policy, owner = row
     return (
         f"{integration_id}  {name}\n"

@@ -20,7 +20,7 @@ def rotate(
     overlap: Overlap = None,
     replace_pending: Annotated[
         bool,
-        typer.Option("--replace-pending", help="End a new token that somebody else issued and nobody has used."),
+        typer.Option("--replace-pending", help="End a new token that another issuer issued and that was not used."),
     ] = False,
     as_json: AsJson = False,
     token_only: TokenOnly = False,
@@ -95,7 +95,7 @@ def cancel(
 
 
 def _with_ways_out(error: Conflict, integration_id: str) -> Conflict:
-    """Somebody else's open rotation, with what a person can do about it; any other conflict as it is."""
+    """Add the ways out to the error of another issuer's open rotation; leave any other conflict as it is."""
     if error.problem != "rotation-open":
         return error
     generation = error.about.get("generation")
@@ -141,6 +141,6 @@ def _what_is_held(before: IntegrationStatus, after: TokenState, hold: timedelta 
     return f"; its schedule is held until {instant_text(after.held_until)}"
 
 
-def _is_in_state(secret: TokenReport, report: IntegrationStatus) -> bool:
-    """Whether the stack that declares the integration issued this token."""
-    return secret.issuer == report.integration.external_id
+def _is_in_state(token: TokenReport, report: IntegrationStatus) -> bool:
+    """Return whether the stack that declares the integration issued this token."""
+    return token.issuer == report.integration.external_id

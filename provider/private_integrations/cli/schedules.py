@@ -50,12 +50,12 @@ class Given:
 
     @property
     def is_empty(self) -> bool:
-        """Whether every option was left out."""
+        """Return whether every option was left out."""
         return self == Given()
 
     @property
     def has_a_rule(self) -> bool:
-        """Whether something was given that says when a rotation is due."""
+        """Return whether something was given that says when a rotation is due."""
         return any(part is not None for part in (self.every, self.schedule, self.timezone))
 
 

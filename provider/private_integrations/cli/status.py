@@ -1,4 +1,4 @@
-"""How it stands with integrations, asked of the service."""
+"""Ask the service for status reports of integrations."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -11,7 +11,7 @@ from ..rotation.status import IntegrationStatus
 
 
 def reports(client: Client, integrations: Iterable[Integration]) -> Iterator[IntegrationStatus]:
-    """How it stands with each of these, in their order; those that are gone by now are left out."""
+    """Return the status reports of these, in their order; those that are gone by now are left out."""
     by_id = {integration.id: integration for integration in integrations}
     for page in client.tokens_of(list(by_id), last_used=True):
         found = {state.integration_id: state for state in page.tokens}
@@ -22,7 +22,7 @@ def reports(client: Client, integrations: Iterable[Integration]) -> Iterator[Int
 
 
 def report_of(client: Client, integration: Integration) -> IntegrationStatus:
-    """How it stands with this one; raises NotFound when it was deleted meanwhile."""
+    """Return the status report of this one; raises NotFound when it was deleted meanwhile."""
     found = next(reports(client, [integration]), None)
     if found is None:
         raise NotFound(f"there is no integration {integration.id} any more")
@@ -30,5 +30,5 @@ def report_of(client: Client, integration: Integration) -> IntegrationStatus:
 
 
 def when(instant: datetime | None) -> str:
-    """An instant for a table cell; `-` for none."""
+    """Return an instant for a table cell; `-` for none."""
     return "-" if instant is None else instant_text(instant)

@@ -45,7 +45,7 @@ def expire(
     client = connect()
     report = report_of(client, client.integration(integration_id))
     roles = {"previous"} if previous else {"current"} if current else {"pending", "current", "previous"}
-    ending = generation or [secret.generation for secret in report.live if secret.role in roles]
+    ending = generation or [token.generation for token in report.live if token.role in roles]
     print_state(_expired(client, report, sorted(set(ending))), as_json)
 
 
@@ -110,8 +110,8 @@ def print_state(state: TokenState, as_json: bool) -> None:
 
 
 def token_rows(state: TokenState, *, last_used: bool = False) -> tuple[Row, Sequence[Row]]:
-    """Headings and rows for the tokens of an integration, the newest first; with their last uses if they are known."""
-    newest_first = sorted(state.tokens, key=lambda secret: secret.generation, reverse=True)
+    """Return headings and rows for an integration's tokens, the newest first; with their last uses if known."""
+    newest_first = sorted(state.tokens, key=lambda token: token.generation, reverse=True)
     rows = [
         (str(s.generation), s.role, s.fingerprint, when(s.issued_at), when(s.ended_at or s.expires_at))
         for s in newest_first
@@ -163,7 +163,7 @@ def _opened_by(found: Introspection) -> list[tuple[str, str]]:
 
 
 def _user() -> str:
-    """The user's name for the audit log, in characters that an issuer may have."""
+    """Return the user's name for the audit log, in characters that an issuer may have."""
     try:
         name = getpass.getuser()
     except (OSError, KeyError, ImportError):

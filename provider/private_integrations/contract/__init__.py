@@ -1,4 +1,4 @@
-"""What the management API says: the wire models that provider and service share.
+"""Wire models of the management API, which the provider and the service share.
 
 Field names are snake_case, instants RFC 3339 in UTC, durations whole seconds named `…_seconds`.
 Answers may gain fields; readers ignore what they don't know. Requests refuse unknown fields.

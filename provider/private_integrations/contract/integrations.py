@@ -1,4 +1,4 @@
-"""Integrations, and the rotation that they declare."""
+"""Integrations, and the rotation policy that they declare."""
 
 from typing import Annotated
 
@@ -34,7 +34,7 @@ class RotationPolicy(Request):
 class IntegrationRequest(Request):
     """Create an integration, replace the remains of an interrupted creation, or adopt one.
 
-    `owner_nonce` is the owner's mark: a random value made for one creation. `replaces` names an
+    `owner_nonce` marks the owner: a random value made for one creation. `replaces` names an
     integration that never had a token asked for; `adopts` one to take over as it is, tokens and all,
     from the owner whose owner_nonce is `adopts_from`, so that a late adoption takes nothing from a newer one.
     """
@@ -90,6 +90,6 @@ class IntegrationList(Answer):
 
 
 class Deletion(Answer):
-    """Whether something was deleted; not, when it was gone, or the owner nonce given is not the present owner's."""
+    """Report whether something was deleted: not if it was gone, or the owner nonce is not the present owner's."""
 
     deleted: bool

@@ -1,4 +1,4 @@
-"""What the service answers in place of what was asked for."""
+"""Problem documents (RFC 9457): answers of the service that refuse a request."""
 
 from typing import Any
 
@@ -21,10 +21,10 @@ class Problem(Answer):
 
     @property
     def slug(self) -> str:
-        """The problem's stable short name, such as `external-id-taken`."""
+        """Return the problem's stable short name, such as `external-id-taken`."""
         return self.type.removeprefix(PROBLEM_PREFIX)
 
     @property
     def about(self) -> dict[str, Any]:
-        """The members beyond the standard ones."""
+        """Return the members beyond the standard ones."""
         return dict(self.model_extra or {})

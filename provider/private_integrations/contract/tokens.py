@@ -19,7 +19,7 @@ from .values import (
 )
 
 MAX_LEAKED = 100
-"""How many tokens one report may name."""
+"""The number of tokens that one report may name."""
 
 CANCELLED = "rotation cancelled"
 """Why a token ended that a cancelled rotation had issued: the one reason that programs act on."""
@@ -35,7 +35,7 @@ TOKEN_PATTERN = re.compile(r"pit-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class TokenReport(Answer):
-    """One token of an integration, without its value.
+    """Report a token of an integration, without its value.
 
     `pending` works already but was not used yet; `current` is in use; `previous` was superseded and
     lives until `expires_at`; `ended` opens nothing any more.
@@ -56,7 +56,7 @@ class TokenReport(Answer):
 
 
 class InactiveToken(Answer):
-    """The only token that works was not used since `since`: it is ended at `ends_at` unless somebody uses it."""
+    """Announce the end of the only token that works: it was not used since `since`, and ends at `ends_at` if unused."""
 
     generation: int
     since: Instant
@@ -64,10 +64,10 @@ class InactiveToken(Answer):
 
 
 class TokenState(Answer):
-    """All that is known of an integration's tokens: the live ones and the latest ended ones.
+    """Report an integration's tokens: the live ones and the latest ended ones.
 
-    After a cancelled rotation the schedule is not due before `held_until`. `inactive` is there once the end of a
-    token that nobody uses was announced.
+    After a cancelled rotation the schedule is not due before `held_until`. `inactive` is there once the end of an
+    inactive token was announced.
     """
 
     integration_id: str
@@ -79,23 +79,23 @@ class TokenState(Answer):
 
     @property
     def present(self) -> TokenReport | None:
-        """The secret in use, else the one that waits for its first use."""
+        """Return the token in use, else the one that waits for its first use."""
         return self.in_role("current") or self.in_role("pending")
 
     @property
     def newest(self) -> TokenReport | None:
-        """The secret that a rule counts from: the one that waits for its first use, else the one in use."""
+        """Return the token that a rule counts from: the one that waits for its first use, else the one in use."""
         return self.in_role("pending") or self.in_role("current")
 
     def in_role(self, role: str) -> TokenReport | None:
-        """The newest secret in this role."""
-        found = [secret for secret in self.tokens if secret.role == role]
-        return max(found, key=lambda secret: secret.generation, default=None)
+        """Return the newest token in this role."""
+        found = [token for token in self.tokens if token.role == role]
+        return max(found, key=lambda token: token.generation, default=None)
 
     def of_generation(self, generation: int) -> TokenReport | None:
-        """The secret of this generation: the live one, else the last that was issued for it."""
-        found = [secret for secret in reversed(self.tokens) if secret.generation == generation]
-        return max(found, key=lambda secret: (secret.role != "ended", secret.issued_at), default=None)
+        """Return the token of this generation: the live one, else the last that was issued for it."""
+        found = [token for token in reversed(self.tokens) if token.generation == generation]
+        return max(found, key=lambda token: (token.role != "ended", token.issued_at), default=None)
 
 
 class TokenStates(Answer):
@@ -112,7 +112,7 @@ class GenerationRequest(Request):
 
     `issuer` says who asks, `run` which process, `attempt` counts within the run (an answer may be
     lost), `holding` is the generation that the sender has stored safely. With `replace_pending` a
-    person ends what somebody else has issued and nobody has used yet. `owner` is the external id that
+    person ends a token that another issuer issued and that was not used yet. `owner` is the external id that
     the sender acts for: a former owner's request is refused, however late it arrives.
     """
 
@@ -148,9 +148,9 @@ class Expiry(Request):
 
 
 class LeakReport(Request):
-    """Tokens that somebody found where none should be, and where that was; whoever holds a token may report it.
+    """Report tokens that were found where none should be, and where; to hold a token is enough to report it.
 
-    What isn't shaped like a token is no error: it opens nothing anyway.
+    A text that isn't shaped like a token is no error.
     """
 
     tokens: Annotated[

@@ -1,4 +1,4 @@
-"""What one engine process knows of the service: read once, in batches, and shared by all its threads."""
+"""Read the service once for each engine process, in batches that all its threads share."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -44,16 +44,16 @@ class Deployment:
         self._saying = threading.Lock()
 
     def token(self, integration_id: str, external_id: str) -> Known | None:
-        """The tokens of an integration; None if the integration is not in the service (any more)."""
+        """Return the tokens of an integration; None if the integration is not in the service (any more)."""
         return self._tokens.find(integration_id, external_id) or self._token_by_id(integration_id)
 
     def integration(self, integration_id: str, external_id: str | None) -> Integration | None:
-        """An integration; None if it is not in the service (any more)."""
+        """Return an integration; None if it is not in the service (any more)."""
         found = self._integrations.find(integration_id, external_id) if external_id else None
         return found or self._integration_by_id(integration_id)
 
     def owned(self, external_id: str, account: str) -> Integration | None:
-        """The integration that this owner has in this account; None if there is none (any more)."""
+        """Return the integration that this owner has in this account; None if there is none (any more)."""
         found = self._integrations.find(_owner_key(external_id, account), external_id)
         return None if found is None or self.holders.deleted(found.id) else found
 
@@ -107,7 +107,7 @@ class Deployment:
             self.refuse_key(integration_id, account, to="delete")
 
     def edits_of(self, integration_id: str) -> Sequence[AuditEntry]:
-        """The latest edits of an integration, the last one first; none if the service keeps no such log."""
+        """Return the latest edits of an integration, the last one first; none if the service keeps no such log."""
         return self._audited(integration_id, "edit")
 
     def adoption_of(self, integration_id: str) -> AuditEntry | None:
@@ -183,7 +183,7 @@ class _Batch(Generic[Value]):
 
 
 class _Once(Generic[Value]):
-    """The answer to one question, asked once for all threads."""
+    """Keep the answer to one question, which is asked once for all threads."""
 
     def __init__(self, ask: Callable[[], Value]) -> None:
         self._ask = ask
@@ -201,7 +201,7 @@ _one_at_a_time = threading.Lock()
 
 
 def deployment_for(connection: Connection, project: str) -> Deployment:
-    """The one deployment of this process, of this project, for a service and key.
+    """Return the one deployment of this process, of this project, for a service and key.
 
     The engine runs one process per command with one provider object per resource type: they share
     the connection pool, what was read, and what the run's resources have, and give up together when the service does
@@ -218,5 +218,5 @@ def _deployment(connection: Connection, project: str) -> Deployment:
 
 
 def _owner_key(external_id: str, account: str) -> str:
-    """No integration's id: those have no slash."""
+    """Return a key that is no integration's id: those have no slash."""
     return f"{account}/{external_id}"

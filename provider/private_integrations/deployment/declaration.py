@@ -1,4 +1,4 @@
-"""What a program declared, validated and brought into one spelling before anything is asked.
+"""Validate a program's declaration and bring it into one spelling, before anything is asked.
 
 Values that are known only in the `up` (the engine's Unknown) are left alone. A fault never repeats a value: any input
 may be a secret, and the provider gets secrets as plain text.
@@ -41,7 +41,7 @@ _LETTERS = re.compile(r"[A-Za-z._/-]{1,60}")
 
 
 def normalize_integration(declared: Properties, defaults: Defaults) -> tuple[Properties, list[str]]:
-    """The inputs of an integration with scopes sorted, each once, and the policy in one spelling; and its faults."""
+    """Return an integration's inputs with sorted scopes, each once, and the policy in one spelling; and its faults."""
     normal, faults = _with_policy(declared, defaults, has_trigger=False)
     found = [*_account_faults(normal), *_text_faults(normal), *_scope_faults(normal), *_id_faults(normal, "adopt")]
     if not found and not is_unknown(normal["scopes"]):
@@ -50,7 +50,7 @@ def normalize_integration(declared: Properties, defaults: Defaults) -> tuple[Pro
 
 
 def normalize_token(declared: Properties, defaults: Defaults) -> tuple[Properties, list[str]]:
-    """The inputs of a token with the policy in one spelling; and its faults."""
+    """Return the inputs of a token with the policy in one spelling; and its faults."""
     normal, faults = _with_policy(declared, defaults, has_trigger=True)
     found = [
         *_text_faults(normal),
@@ -63,7 +63,7 @@ def normalize_token(declared: Properties, defaults: Defaults) -> tuple[Propertie
 
 
 def is_unknown(value: Any) -> bool:
-    """Whether a value, or anything inside it, will be known only in the `up`."""
+    """Return whether a value, or anything inside it, will be known only in the `up`."""
     if isinstance(value, Mapping):
         return any(is_unknown(part) for part in value.values())
     if isinstance(value, list):

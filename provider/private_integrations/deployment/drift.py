@@ -1,4 +1,4 @@
-"""What others changed of an integration since the last run: compared, and said in words. Nothing is asked here."""
+"""Compare an integration with its declaration and say in words what others changed. This module asks nothing."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ _LONGEST_QUOTE = 60
 
 
 def left_alone(declared: Properties) -> list[str]:
-    """The inputs that the program leaves to others, by the option `ignore_changes`."""
+    """Return the inputs that the program leaves to others, by the option `ignore_changes`."""
     return list(declared.get("ignored_changes", []))
 
 
@@ -30,7 +30,7 @@ def changed_since(state: Properties, declared: Properties, live: Integration, de
 
 
 def in_words(fields: Iterable[str], state: Properties, live: Integration, edits: Sequence[AuditEntry]) -> str:
-    """Who changed these fields and when; `edits` is what the audit log has of it, the last one first."""
+    """Say who changed these fields and when; `edits` is what the audit log has of it, the last one first."""
     return "; ".join(f"{field}: {_told(field, state, live, edits)}" for field in fields)
 
 

@@ -1,4 +1,4 @@
-"""What the next deployment will do with a token, and what is seen of it: inputs and outputs from the service's word."""
+"""Plan what the next deployment does with a token, and compute its outputs from the service's answers."""
 
 from ..contract import PolicyDefaults, RotationPolicy, TokenReport, rfc3339, token_fingerprint
 from ..rotation.decisions import Rotate, decide, status
@@ -46,7 +46,7 @@ def refuse_plan(integration_id: str, known: Known | None, olds: Properties, chec
 
 
 def planned_generation(olds: Properties, checked: Properties, known: Known) -> Properties:
-    """The inputs `generation` and `rotation_reason`, carried over unchanged when nothing is to be done."""
+    """Return the inputs `generation` and `rotation_reason`, carried over unchanged when nothing is to be done."""
     present, policy = known.state.present, policy_in_force(checked, known.defaults)
     if not olds and "adopt" in checked and present is not None:
         if not checked.get("adopt_rotate"):
@@ -73,7 +73,7 @@ def _ending_all(policy: EffectivePolicy) -> str:
 
 
 def refuse_state(integration_id: str, state: Properties, planned: Properties, known: Known | None) -> str | None:
-    """Why the state's token can't be relied on although its number is the service's, or None.
+    """Say why the state's token can't be relied on although its number is the service's, or None.
 
     A service that was restored from an older copy may have given the same number to another token since.
     """
@@ -89,25 +89,25 @@ def refuse_state(integration_id: str, state: Properties, planned: Properties, kn
 
 
 def is_going_back(state: Properties, planned: Properties) -> bool:
-    """Whether a cancelled rotation is followed: the planned generation is the one before that in state."""
+    """Return whether a cancelled rotation is followed: the planned generation is the one before that in state."""
     return not is_unknown(planned["generation"]) and int(planned["generation"]) < int(state["generation"])
 
 
 def token_to_go_back_to(state: Properties, generation: int, known: Known | None) -> TokenReport | None:
-    """The secret of this generation, if the state has its token and it works; None if the state doesn't have it."""
+    """Return the token of this generation, if the state has its value and it works; else None."""
     found = known and known.state.of_generation(generation)
     kept = state.get("previous_token")
     return found if found and found.role != "ended" and kept and token_fingerprint(kept) == found.fingerprint else None
 
 
 def token_before(state: Properties, known: Known | None) -> str | None:
-    """The newest token in state that works: the one before the rotation to come; None if none does."""
+    """Return the newest token in state that works: the one before the rotation to come; None if none does."""
     tokens = (state.get("token"), state.get("previous_token"))
     return next((token for token in tokens if token and known and _living(token, known)), None)
 
 
 def observed(props: Properties, known: Known) -> Properties:
-    """The outputs that the service moves: times and status of the generation in state."""
+    """Return the outputs that the service moves: times and status of the generation in state."""
     held, kept = known.state.of_generation(int(props["generation"])), props.get("previous_token")
     policy = policy_in_force(props, known.defaults)
     before = _living(kept, known) if kept else None
@@ -149,6 +149,6 @@ def _living(token: str, known: Known) -> TokenReport | None:
 
 
 def _trigger_changed(olds: Properties, checked: Properties) -> bool:
-    """Whether a trigger is declared that isn't the one of the last rotation; removing it is no change."""
+    """Return whether a trigger is declared that isn't the one of the last rotation; removing it is no change."""
     trigger = (checked.get("rotation") or {}).get("trigger")
     return bool(olds) and trigger is not None and trigger != (olds.get("rotation") or {}).get("trigger")

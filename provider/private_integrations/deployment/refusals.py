@@ -52,7 +52,7 @@ def refuse_next_token(olds: Properties, planned: Properties, known: Known, rules
         return None
     policy = policy_in_force(planned, known.defaults)
     refused = refuse_issue(
-        [secret for secret in known.state.tokens if secret.role != "ended"],
+        [token for token in known.state.tokens if token.role != "ended"],
         issuer=planned["external_id"],
         holding=held,
         overlap=policy.overlap,

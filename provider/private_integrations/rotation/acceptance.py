@@ -24,7 +24,7 @@ class LiveToken(Protocol):
 
     @property
     def role(self) -> str:
-        """`pending`, `current` or `previous`."""
+        """Return `pending`, `current` or `previous`."""
 
     @property
     def issuer(self) -> str:
@@ -48,7 +48,7 @@ LiveTokenT = TypeVar("LiveTokenT", bound=LiveToken)
 
 @dataclass(frozen=True)
 class CannotIssue:
-    """No token can be issued: a stable `problem` name, a sentence, and the facts it speaks of."""
+    """Refuse to issue a token: a stable `problem` name, a sentence, and the facts in it."""
 
     problem: str
     detail: str
@@ -99,7 +99,7 @@ def refuse_open_rotation(live: Sequence[LiveToken], issuer: str) -> CannotIssue 
 
 
 def make_room(live: Sequence[LiveTokenT], holding: int | None, limit: int) -> list[LiveTokenT] | CannotIssue:
-    """List unused tokens that give way so that the next one's delivery leaves at most `limit` superseded ones.
+    """List undelivered tokens that give way so that the next one's delivery leaves at most `limit` superseded ones.
 
     A pending token whose generation the sender is `holding` has arrived there, so it does not give way.
     """

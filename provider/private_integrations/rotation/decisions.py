@@ -1,6 +1,6 @@
-"""Is a rotation due, and why: pure decisions that the provider and the service share.
+"""Decide whether a rotation is due, and why, by pure functions that the provider and the service share.
 
-Nothing here reads a clock or asks anybody, so that preview, deployment and alarm cannot disagree.
+They read no clock and ask nothing, so that preview, deployment and alarm cannot disagree.
 """
 
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ AlarmKind = Literal["overdue", "undelivered", "inactive"]
 
 @dataclass(frozen=True)
 class Keep:
-    """Nothing is to be done; `next_at` is when the rule asks for a rotation, None without one."""
+    """Do nothing; `next_at` is when the rule asks for a rotation, None without one."""
 
     next_at: datetime | None
 
 
 @dataclass(frozen=True)
 class Rotate:
-    """The generation that is to be the state's; `reason` is shown in the preview as it stands.
+    """Bring the state to this generation; the preview shows `reason` as it is.
 
     A number above the state's is to be issued. One below it is the token from before a rotation that was
     cancelled: the state puts its own previous token back.
@@ -50,7 +50,7 @@ class Alarm:
 
 
 def due_at(policy: EffectivePolicy, rotated_at: datetime, held_until: datetime | None = None) -> datetime | None:
-    """When the rule asks for the next rotation, counted from the actual one; None without a rule or while paused.
+    """Return when the rule asks for the next rotation after the actual one; None without a rule or while paused.
 
     After a cancelled rotation nothing is due before `held_until`.
     """
@@ -67,9 +67,9 @@ def decide(
     issuer: str,
     trigger_changed: bool = False,
 ) -> Decision:
-    """What is to become of a token whose generation `held` is the one in state (0 without one).
+    """Decide about a token. `held` is the generation in the state, 0 without one.
 
-    `now` is the service's clock and `issuer` who would rotate. The first rule that applies decides;
+    `now` is the service's clock, and `issuer` is the owner that would rotate. The first rule that applies decides;
     a number to be issued is above every number ever used, in the service and in the state.
     """
     following = max(token.last_generation, held) + 1
@@ -97,12 +97,12 @@ def decide(
 
 
 def is_live(*, ended: bool, expires_at: datetime | None, now: datetime) -> bool:
-    """The one predicate: a token lives iff it was not ended and `now` is before its deadline, if it has one."""
+    """Return whether a token works: it was not ended, and `now` is before its deadline, if it has one."""
     return not ended and (expires_at is None or now < expires_at)
 
 
 def status(policy: EffectivePolicy, token: TokenState, now: datetime) -> Status:
-    """How it stands with an integration's tokens at `now`, the most pressing word first.
+    """Return the status of an integration's tokens at `now`; where several fit, the most urgent one.
 
     `due` is what the next deployment would rotate, a token that was revoked included.
     """
@@ -113,7 +113,7 @@ def status(policy: EffectivePolicy, token: TokenState, now: datetime) -> Status:
         return "overdue" if _is_overdue(policy, due, now) else "due"
     if token.in_role("pending"):
         return "pending"
-    if any(secret.role == "previous" and _lives(secret, now) for secret in token.tokens):
+    if any(each.role == "previous" and _lives(each, now) for each in token.tokens):
         return "overlapping"
     if policy.period is None:
         return "off" if policy.enabled else "paused"
@@ -122,7 +122,7 @@ def status(policy: EffectivePolicy, token: TokenState, now: datetime) -> Status:
 
 
 def due_since(policy: EffectivePolicy, token: TokenState, now: datetime) -> datetime | None:
-    """The due instant of the newest token, if its rotation is due at `now`."""
+    """Return the due instant of the newest token, if its rotation is due at `now`."""
     due = None if token.newest is None else _natural_due(policy, token.newest.issued_at)
     if due is None or not _is_due(policy, due, token.held_until, now):
         return None
@@ -130,9 +130,9 @@ def due_since(policy: EffectivePolicy, token: TokenState, now: datetime) -> date
 
 
 def alarms(policy: EffectivePolicy, token: TokenState, now: datetime) -> list[Alarm]:
-    """What a person should look at: a late rotation, a new token that nobody used, one that is ended if nobody does.
+    """List what a person should look at: a late rotation, an undelivered token, an inactive one with an announced end.
 
-    An alarm never ends a token; what it tells of may.
+    An alarm by itself never ends a token.
     """
     found = []
     due = due_since(policy, token, now)
@@ -149,12 +149,12 @@ def alarms(policy: EffectivePolicy, token: TokenState, now: datetime) -> list[Al
 
 
 def days_left(ends_at: datetime, now: datetime) -> int:
-    """The days until then, one that has begun counted whole; 0 if it is past."""
+    """Return the days until then, one that has begun counted whole; 0 if it is past."""
     return max(0, -((now - ends_at) // timedelta(days=1)))
 
 
 def in_days(ends_at: datetime, now: datetime) -> str:
-    """The same in words: "in 7 days", "within a day", "now"."""
+    """Return the same in words: "in 7 days", "within a day", "now"."""
     left = days_left(ends_at, now)
     return f"in {left} days" if left > 1 else "within a day" if left else "now"
 
@@ -175,7 +175,7 @@ def _by_rule(
 
 
 def _natural_due(policy: EffectivePolicy, rotated_at: datetime) -> datetime | None:
-    """When the rule by itself asks for a rotation, whatever is held."""
+    """Return when the rule by itself asks for a rotation, regardless of a hold."""
     if not policy.enabled:
         return None
     if policy.schedule is not None:
@@ -196,8 +196,8 @@ def _is_overdue(policy: EffectivePolicy, due: datetime, now: datetime) -> bool:
     return policy.period is not None and now >= due + min(_PATIENCE, policy.period)
 
 
-def _lives(secret: TokenReport, now: datetime) -> bool:
-    return is_live(ended=secret.role == "ended", expires_at=secret.expires_at, now=now)
+def _lives(token: TokenReport, now: datetime) -> bool:
+    return is_live(ended=token.role == "ended", expires_at=token.expires_at, now=now)
 
 
 def _inactive_text(inactive: InactiveToken, now: datetime) -> str:

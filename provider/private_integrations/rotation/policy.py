@@ -124,7 +124,7 @@ def read_policy(declared: Mapping[str, Any], defaults: Callable[[], PolicyDefaul
 def refuse_policy(declared: RotationPolicy, defaults: PolicyDefaults) -> str | None:
     """Say how the parts of a policy contradict each other, with the arithmetic; None if they don't.
 
-    Only declared parts can: a default fits every rule.
+    Only declared parts can contradict each other: a default fits every rule.
     """
     policy = effective_policy(declared, defaults)
     period = policy.period

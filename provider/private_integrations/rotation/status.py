@@ -1,4 +1,4 @@
-"""How it stands with an integration's tokens at the service's `now`, and in which words: on both sides."""
+"""Status reports: an integration with its tokens at the service's `now`, for pages, command line and programs."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,9 +22,9 @@ _WORDS: dict[Status, str] = {
 
 @dataclass(frozen=True)
 class IntegrationStatus:
-    """An integration, its tokens and the instant at which the service said so.
+    """Report the status of an integration: its tokens and its policy in force, at an instant of the service's clock.
 
-    What a calendar rule says is worked out once: a list asks for it several times.
+    Values that a calendar rule decides are cached, because a list reads them several times.
     """
 
     integration: Integration
@@ -34,54 +34,54 @@ class IntegrationStatus:
 
     @property
     def newest(self) -> TokenReport | None:
-        """The token that the schedule counts from."""
+        """Return the token that the schedule counts from."""
         return self.token_state.newest
 
     @property
     def live(self) -> list[TokenReport]:
-        """The tokens that open something."""
-        return [secret for secret in self.token_state.tokens if secret.role != "ended"]
+        """Return the tokens that open something."""
+        return [token for token in self.token_state.tokens if token.role != "ended"]
 
     @property
     def rotated_at(self) -> datetime | None:
-        """When the newest token was issued."""
+        """Return when the newest token was issued."""
         return None if self.newest is None else self.newest.issued_at
 
     @property
     def last_used_at(self) -> datetime | None:
-        """The last use of any token that is shown; None if none is known."""
-        return max((secret.last_used_at for secret in self.token_state.tokens if secret.last_used_at), default=None)
+        """Return the last use of any token that is shown; None if none is known."""
+        return max((token.last_used_at for token in self.token_state.tokens if token.last_used_at), default=None)
 
     @cached_property
     def next_rotation_at(self) -> datetime | None:
-        """When the rule asks for a rotation, not before the end of a hold; None without a rule."""
+        """Return when the rule asks for a rotation, not before the end of a hold; None without a rule."""
         return None if self.newest is None else due_at(self.policy, self.newest.issued_at, self.token_state.held_until)
 
     @property
     def held_until(self) -> datetime | None:
-        """The end of the hold that a cancelled rotation began; None if none is in force."""
+        """Return the end of the hold that a cancelled rotation began; None if none is in force."""
         held = self.token_state.held_until
         return held if held is not None and self.now < held else None
 
     @property
     def decision(self) -> Decision:
-        """What a deployment that holds the newest token would decide now."""
+        """Return what a deployment that holds the newest token would decide now."""
         held = self.newest.generation if self.newest else self.token_state.last_generation
         return decide(self.policy, self.token_state, held, self.now, issuer=self.token_state.external_id)
 
     @cached_property
     def alarms(self) -> list[Alarm]:
-        """What a person should look at."""
+        """Return what a person should look at."""
         return alarms(self.policy, self.token_state, self.now)
 
     @cached_property
     def status(self) -> Status:
-        """The status for programs."""
+        """Return the status for programs."""
         return status(self.policy, self.token_state, self.now)
 
     @property
     def in_words(self) -> str:
-        """The status for people."""
+        """Return the status for people."""
         if not self.live:
             return "no token" if self.ended_because is None else f"no token: {self.ended_because}"
         if self.token_state.inactive is not None:
@@ -92,13 +92,13 @@ class IntegrationStatus:
 
     @property
     def ended_because(self) -> str | None:
-        """Why the last token ended, if nobody used it or it leaked, and none works since."""
+        """Say why the last token ended, if it was inactive or leaked, and none works since."""
         last = None if self.live else self.token_state.of_generation(self.token_state.last_generation)
         because = (last and last.ended_because) or ""
         return because if because == LEAKED or because.startswith(UNUSED) else None
 
     def as_json(self) -> dict[str, Any]:
-        """The integration as on the wire, and how it stands: status, alarms, rotations, last use, announced end."""
+        """Return the integration as on the wire, with its status, alarms, rotations, last use and announced end."""
         return {
             **self.integration.model_dump(mode="json"),
             "status": self.status,
@@ -107,7 +107,7 @@ class IntegrationStatus:
             "next_rotation_at": self.next_rotation_at and rfc3339(self.next_rotation_at),
             "last_used_at": self.last_used_at and rfc3339(self.last_used_at),
             "inactive": self.token_state.inactive and self.token_state.inactive.model_dump(mode="json"),
-            "tokens": [secret.model_dump(mode="json") for secret in self.token_state.tokens],
+            "tokens": [token.model_dump(mode="json") for token in self.token_state.tokens],
         }
 
 
@@ -120,7 +120,7 @@ class Owner:
 
 
 def owner_of(external_id: str) -> Owner:
-    """Who declares it, by its external id: `organization/project/stack/name`, `person/email/…`, `cli/…` or another."""
+    """Read the owner from an external id: `organization/project/stack/name`, `person/email/…`, `cli/…` or another."""
     parts = external_id.split("/", maxsplit=3)
     if len(parts) == 4:
         return Owner("pulumi", f"{parts[1]}/{parts[2]}")
@@ -130,7 +130,7 @@ def owner_of(external_id: str) -> Owner:
 
 
 def managed_by(external_id: str) -> str:
-    """The same in a few words: `Pulumi project/stack`, the person, `command line`, or the external id itself."""
+    """Name the owner in a few words: `Pulumi project/stack`, the person, `command line`, or the external id itself."""
     owner = owner_of(external_id)
     if owner.kind == "pulumi":
         return f"Pulumi {owner.name}"
@@ -138,5 +138,5 @@ def managed_by(external_id: str) -> str:
 
 
 def in_pulumi(integration: Integration) -> bool:
-    """Whether a Pulumi program declares this integration."""
+    """Return whether a Pulumi program declares this integration."""
     return owner_of(integration.external_id).kind == "pulumi"

@@ -8,7 +8,6 @@ from sqlalchemy import Connection
 
 from private_integrations.contract import (
     GenerationRequest,
-    InactiveToken,
     Integration,
     Introspection,
     IssuedToken,
@@ -23,7 +22,7 @@ from ..storage import audit, integrations
 from ..storage import tokens as stored
 from ..storage.sqlite.database import Database, Write
 from ..tokens.format import new_token, presented_token
-from ..tokens.inactivity import single
+from ..tokens.inactivity import announced
 from ..tokens.lifecycle import (
     Change,
     Refused,
@@ -252,22 +251,12 @@ def _state(
         external_id=integration.external_id,
         last_generation=integration.last_generation,
         held_until=integration.held_until,
-        inactive=_inactive(tokens, now, last_used),
-        tokens=[_secret(token, now, last_used.get(token.id)) for token in tokens],
+        inactive=announced(tokens, now, last_used),
+        tokens=[_report(token, now, last_used.get(token.id)) for token in tokens],
     )
 
 
-def _inactive(tokens: Sequence[Token], now: datetime, last_used: Mapping[int, datetime]) -> InactiveToken | None:
-    token = single(tokens, now)
-    if token is None or token.notice is None:
-        return None
-    # The next sweep takes the announcement back; whoever looks before it must not read "unused" beside a use.
-    if last_used.get(token.id, token.notice.since) > token.notice.since:
-        return None
-    return InactiveToken(generation=token.generation, since=token.notice.since, ends_at=token.notice.ends_at)
-
-
-def _secret(token: Token, now: datetime, last_used: datetime | None) -> TokenReport:
+def _report(token: Token, now: datetime, last_used: datetime | None) -> TokenReport:
     live = token.is_live(now)
     return TokenReport(
         generation=token.generation,

@@ -1,4 +1,4 @@
-"""The life of an integration's tokens as pure decisions: what a request would change, or why not.
+"""Decide what a request changes in an integration's tokens, or why it is refused. Pure decisions.
 
 A token is `pending` when issued (it works already), `current` from its first use or acknowledgement,
 `previous` once superseded, with a deadline. A promised deadline is never moved forward in time by
@@ -17,14 +17,14 @@ from private_integrations.rotation.decisions import is_live
 Role = Literal["pending", "current", "previous"]
 
 OVERLAP_ENDED = "overlap ended"
-"""Why a token ended whose time ran out."""
+"""Why a token ended at its deadline."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """The announced end of a token that nobody uses (inactivity.py).
+    """The announced end of an inactive token (inactivity.py).
 
-    Unused `since`, ended at `ends_at`; `warned` is the last of the warnings, in days, that was given; `seen_at` when
+    Inactive `since`, ended at `ends_at`; `warned` is the last of the warnings, in days, that was given; `seen_at` when
     it was last found that nothing has changed.
     """
 
@@ -55,7 +55,7 @@ class Token:
     notice: Notice | None = None
 
     def is_live(self, now: datetime) -> bool:
-        """Whether the token opens anything at `now`."""
+        """Return whether the token opens anything at `now`."""
         return is_live(ended=self.ended_at is not None, expires_at=self.expires_at, now=now)
 
 
@@ -139,7 +139,7 @@ def plan_acknowledgement(tokens: Sequence[Token], generation: int, fingerprint: 
 def plan_expiry(
     tokens: Sequence[Token], last_generation: int, generations: Collection[int], now: datetime
 ) -> Change | Refused:
-    """Decide on ending the named generations at once; what has ended already stays as it is."""
+    """Decide on ending the named generations at once; an ended one stays as it is."""
     if max(generations) > last_generation:
         return _never_issued(max(generations), last_generation)
     return Change(
@@ -152,7 +152,7 @@ def plan_expiry(
 
 
 def plan_leak(tokens: Sequence[Token], token_id: int, now: datetime) -> Change:
-    """Decide on a report that this token leaked: it alone ends, whatever its role; what has ended already stays so."""
+    """Decide on a report that this token leaked: it alone ends, in any role; an ended one stays as it is."""
     reported = next((token for token in tokens if token.id == token_id and token.ended_at is None), None)
     if reported is None:
         return Change()
@@ -190,7 +190,7 @@ def plan_cancellation(
 def plan_overlap(tokens: Sequence[Token], before: timedelta, overlap: timedelta, now: datetime) -> Change:
     """Decide on a declared overlap that was `before`: the running one ends that long after the delivery that began it.
 
-    What has ended stays ended, and a generation that is not in use yet will be followed by the new overlap. One
+    An ended token stays as it is, and a generation that is not in use yet will be followed by the new overlap. One
     that a person chose for a single rotation is left alone.
     """
     live = [token for token in tokens if token.is_live(now)]
@@ -282,7 +282,7 @@ def _refused(refused: CannotIssue) -> Refused:
 
 
 def _delivered(live: Iterable[Token], pending: Token, now: datetime) -> list[Token]:
-    """The old current token starts its overlap, then the pending one takes its place."""
+    """Start the overlap of the current token and put the pending one in its place; return the changed tokens."""
     superseded = [
         replace(token, role="previous", expires_at=now + pending.overlap, superseded_by=pending.generation)
         for token in live
@@ -309,7 +309,7 @@ def _in_role(live: Iterable[Token], role: Role) -> Token | None:
 
 
 def _merged(tokens: Iterable[Token], changed: Iterable[Token], *, add: bool = False) -> list[Token]:
-    """`tokens` with the changed ones in their place; with `add`, changed ones that are not among them too."""
+    """Return `tokens` with the changed ones in their place; with `add`, changed ones that are not among them too."""
     by_id = {token.id: token for token in changed}
     merged = [by_id.pop(token.id, token) for token in tokens]
     return [*merged, *by_id.values()] if add else merged

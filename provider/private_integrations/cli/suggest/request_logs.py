@@ -32,7 +32,7 @@ class Request(NamedTuple):
     """A request: its method, the path with neither query nor fragment, its host if the line names one, and the answer.
 
     `host` is in lower case, with no port; "" where the line has none. `proxied` says that the host is part of the
-    request's target, as in requests to a forward proxy. `status` is None where it isn't told.
+    request's target, as in requests to a forward proxy. `status` is None where the log doesn't have it.
     """
 
     method: str
@@ -43,7 +43,7 @@ class Request(NamedTuple):
 
 
 def read_requests(log: BinaryIO) -> Iterator[Request | None]:
-    """The log's requests, a line each; None for a line that holds none. Empty lines are passed over."""
+    """Return the log's requests, a line each; None for a line that holds none. Empty lines are passed over."""
     while line := log.readline(_LONGEST_LINE):
         whole = line.endswith(b"\n") or len(line) < _LONGEST_LINE
         while not whole:
@@ -95,7 +95,7 @@ def _first(values: dict[str, object], keys: tuple[str, ...]) -> str:
 
 
 def _made(method: str, target: str, host: str, status: int | None) -> Request | None:
-    """The request; a URL's host wins over one that is told beside it."""
+    """Make the request; the host of a URL wins over one in another field."""
     proxied = not target.startswith("/")
     try:
         # Behind two slashes a path is a path, however many it begins with.

@@ -60,7 +60,7 @@ class Place:
     prefix: str
 
     def path(self, request: Request) -> str | None:
-        """The request's path in the API; None if it is for something else."""
+        """Return the request's path in the API; None if it is for something else."""
         hosts = self.hosts or (_PLATFORM_HOSTS if request.proxied else ())
         if hosts and request.host and request.host not in hosts:
             return None
@@ -109,7 +109,7 @@ def _count_unknown(unknown: Counter[Unknown], method: str, path: str) -> None:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """The least scopes by the kind of account (`agency`, `sub_account`) whose integration needs them, sorted.
+    """The least scopes by kind of account: `agency`, `sub_account`; sorted.
 
     `needs` says what for; `closed` are requests that no private integration token may make.
     """
@@ -120,7 +120,7 @@ class Suggestion:
 
 
 def suggest(catalogue: Catalogue, tally: Tally) -> Suggestion:
-    """What to propose. What both kinds of accounts may do is the sub-account's, unless only an agency is needed."""
+    """Return the proposals. What both kinds may request is the sub-account's, unless only an agency is needed."""
     needs = [Need(endpoint, old, number) for (endpoint, old), number in tally.used.items()]
     needs.sort(key=lambda need: (need.endpoint.scope or "", need.endpoint.path, need.endpoint.method, need.old))
     kinds = [_kinds(catalogue, need.endpoint) for need in needs]
@@ -141,6 +141,6 @@ def suggest(catalogue: Catalogue, tally: Tally) -> Suggestion:
 
 
 def _kinds(catalogue: Catalogue, endpoint: Endpoint) -> list[str]:
-    """The kinds of accounts whose integrations may hold its scope and make the request."""
+    """Return the kinds of accounts in which an integration may hold its scope and make the request."""
     scope = endpoint.scope
     return [] if scope is None else [k for k in sorted(endpoint.account_kinds) if not catalogue.refuse_scope(scope, k)]
