@@ -27,7 +27,7 @@ from pydantic import ValidationError
 
 from .connection import find_account, find_connection
 from .contract import Integration, IntegrationEdit, IntegrationRequest, TokenReport, fault_reason, rfc3339
-from .deployment.batched_reads import Deployment, Known, deployment_for
+from .deployment.batched_reads import Deployment, KnownTokens, deployment_for
 from .deployment.declaration import INTEGRATION_ID, Properties, is_unknown, normalize_integration, normalize_token
 from .deployment.drift import EDITABLE, changed_since, in_words, left_alone, unlike
 from .deployment.messages import inform, warn
@@ -381,7 +381,7 @@ class TokenProvider(_Provider):
         refusal = self._refuse_issue(olds, {**checked, **plan}, known)
         return plan if refusal is None else CheckFailure("", refusal)
 
-    def _refuse_issue(self, olds: Properties, planned: Properties, known: Known) -> str | None:
+    def _refuse_issue(self, olds: Properties, planned: Properties, known: KnownTokens) -> str | None:
         """Say why the service would not issue the planned generation, or None; asks nothing where none is planned."""
         if planned["generation"] == olds.get("generation"):
             return None
@@ -412,7 +412,7 @@ class TokenProvider(_Provider):
         found = self._deployment.integration(props["integration_id"], props["external_id"])
         return {"account": found.account if found else None}
 
-    def _known(self, props: Properties) -> Known | None:
+    def _known(self, props: Properties) -> KnownTokens | None:
         return self._deployment.token(props["integration_id"], props["external_id"])
 
     def _refuse_lost_tokens(self, state: Properties, planned: Properties) -> None:

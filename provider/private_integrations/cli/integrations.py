@@ -47,8 +47,8 @@ def create(
     """Create an integration and print its token. It is shown this once."""
     if as_json and token_only:
         raise usage("give --json or --token-only, not both")
+    policy = new_policy(Given(every, schedule, timezone, overlap, early_window), lambda: connect().policy_defaults())
     client = connect()
-    policy = new_policy(Given(every, schedule, timezone, overlap, early_window), client.policy_defaults)
     request = valid(
         IntegrationRequest,
         account=account or find_account() or _only_account(client),

@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownTokens:
     """The state of an integration's tokens, and the service's clock and policy defaults when it answered."""
 
     state: TokenState
@@ -36,14 +36,14 @@ class Deployment:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.holders = Holders()
-        self._tokens: _Batch[Known] = _Batch(self._tokens_below)
+        self._tokens: _Batch[KnownTokens] = _Batch(self._tokens_below)
         self._integrations: _Batch[Integration] = _Batch(self._integrations_below)
         self._principal = _Once(client.whoami)
         self._rules = _Once(client.rules)
         self._said: set[str] = set()
         self._saying = threading.Lock()
 
-    def token(self, integration_id: str, external_id: str) -> Known | None:
+    def token(self, integration_id: str, external_id: str) -> KnownTokens | None:
         """Return the tokens of an integration; None if the integration is not in the service (any more)."""
         return self._tokens.find(integration_id, external_id) or self._token_by_id(integration_id)
 
@@ -130,14 +130,14 @@ class Deployment:
             last_generation=0,
             tokens=[],
         )
-        self._tokens.add(integration.id, Known(state, integration.created_at, self.policy_defaults()))
+        self._tokens.add(integration.id, KnownTokens(state, integration.created_at, self.policy_defaults()))
         self._integrations.add(integration.id, integration)
         self.holders.note_made(integration.id)
 
-    def _token_by_id(self, integration_id: str) -> Known | None:
+    def _token_by_id(self, integration_id: str) -> KnownTokens | None:
         for page in self.client.tokens_of([integration_id]):
             for state in page.tokens:
-                return Known(state, page.now, page.policy_defaults)
+                return KnownTokens(state, page.now, page.policy_defaults)
         return None
 
     def _integration_by_id(self, integration_id: str) -> Integration | None:
@@ -148,10 +148,10 @@ class Deployment:
                 raise
             return None
 
-    def _tokens_below(self, stack: str) -> Iterator[tuple[str, Known]]:
+    def _tokens_below(self, stack: str) -> Iterator[tuple[str, KnownTokens]]:
         for page in self.client.token_states(under=stack):
             for state in page.tokens:
-                yield state.integration_id, Known(state, page.now, page.policy_defaults)
+                yield state.integration_id, KnownTokens(state, page.now, page.policy_defaults)
 
     def _integrations_below(self, stack: str) -> Iterator[tuple[str, Integration]]:
         for integration in self.client.integrations(under=stack):

@@ -4,7 +4,7 @@ from ..contract import PolicyDefaults, RotationPolicy, TokenReport, rfc3339, tok
 from ..rotation.decisions import Rotate, decide, status
 from ..rotation.durations import format_duration
 from ..rotation.policy import NO_DEFAULTS, EffectivePolicy, effective_policy, read_policy
-from .batched_reads import Known
+from .batched_reads import KnownTokens
 from .declaration import Properties, is_unknown
 
 ADOPTED = "adopted"
@@ -26,7 +26,7 @@ def policy_in_force(props: Properties, defaults: PolicyDefaults) -> EffectivePol
     return effective_policy(declared_policy(props), defaults)
 
 
-def refuse_plan(integration_id: str, known: Known | None, olds: Properties, checked: Properties) -> str | None:
+def refuse_plan(integration_id: str, known: KnownTokens | None, olds: Properties, checked: Properties) -> str | None:
     """Say why nothing can be planned for this token, or None; `adopt` and `adopt_token` are not repeated."""
     if known is None and not olds and "adopt" in checked:
         return "the integration to adopt is not in the service, or this key does not reach its account"
@@ -45,7 +45,7 @@ def refuse_plan(integration_id: str, known: Known | None, olds: Properties, chec
     return None
 
 
-def planned_generation(olds: Properties, checked: Properties, known: Known) -> Properties:
+def planned_generation(olds: Properties, checked: Properties, known: KnownTokens) -> Properties:
     """Return the inputs `generation` and `rotation_reason`, carried over unchanged when nothing is to be done."""
     present, policy = known.state.present, policy_in_force(checked, known.defaults)
     if not olds and "adopt" in checked and present is not None:
@@ -72,7 +72,7 @@ def _ending_all(policy: EffectivePolicy) -> str:
     return "" if policy.overlap else "; overlap 0s: every older token ends at once"
 
 
-def refuse_state(integration_id: str, state: Properties, planned: Properties, known: Known | None) -> str | None:
+def refuse_state(integration_id: str, state: Properties, planned: Properties, known: KnownTokens | None) -> str | None:
     """Say why the state's token can't be relied on although its number is the service's, or None.
 
     A service that was restored from an older copy may have given the same number to another token since.
@@ -93,20 +93,20 @@ def is_going_back(state: Properties, planned: Properties) -> bool:
     return not is_unknown(planned["generation"]) and int(planned["generation"]) < int(state["generation"])
 
 
-def token_to_go_back_to(state: Properties, generation: int, known: Known | None) -> TokenReport | None:
+def token_to_go_back_to(state: Properties, generation: int, known: KnownTokens | None) -> TokenReport | None:
     """Return the token of this generation, if the state has its value and it works; else None."""
     found = known and known.state.of_generation(generation)
     kept = state.get("previous_token")
     return found if found and found.role != "ended" and kept and token_fingerprint(kept) == found.fingerprint else None
 
 
-def token_before(state: Properties, known: Known | None) -> str | None:
+def token_before(state: Properties, known: KnownTokens | None) -> str | None:
     """Return the newest token in state that works: the one before the rotation to come; None if none does."""
     tokens = (state.get("token"), state.get("previous_token"))
     return next((token for token in tokens if token and known and _living(token, known)), None)
 
 
-def observed(props: Properties, known: Known) -> Properties:
+def observed(props: Properties, known: KnownTokens) -> Properties:
     """Return the outputs that the service moves: times and status of the generation in state."""
     held, kept = known.state.of_generation(int(props["generation"])), props.get("previous_token")
     policy = policy_in_force(props, known.defaults)
@@ -143,7 +143,7 @@ def changed_defaults(state: Properties, planned: Properties, defaults: PolicyDef
     return "; ".join(f"{part} is {now[part]} by the service's default, was {shown[part]}" for part in changed) or None
 
 
-def _living(token: str, known: Known) -> TokenReport | None:
+def _living(token: str, known: KnownTokens) -> TokenReport | None:
     fingerprint = token_fingerprint(token)
     return next((s for s in known.state.tokens if s.fingerprint == fingerprint and s.role != "ended"), None)
 

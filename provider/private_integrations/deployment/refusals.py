@@ -6,7 +6,7 @@ from datetime import timedelta
 from ..contract import Account, Integration, PolicyDefaults, Principal, ServiceRules
 from ..rotation.acceptance import refuse_issue, refuse_period, refuse_scope
 from ..rotation.policy import EffectivePolicy
-from .batched_reads import Known
+from .batched_reads import KnownTokens
 from .declaration import Properties, is_unknown
 from .drift import left_alone
 from .plan import ADOPTED, policy_in_force
@@ -45,7 +45,7 @@ def refuse_values(
     return refuse_period(policy, timedelta(seconds=rules.minimum_period_seconds))
 
 
-def refuse_next_token(olds: Properties, planned: Properties, known: Known, rules: ServiceRules) -> str | None:
+def refuse_next_token(olds: Properties, planned: Properties, known: KnownTokens, rules: ServiceRules) -> str | None:
     """Say why the service would not issue the planned generation, or None."""
     held, generation = int(olds.get("generation", 0)), planned["generation"]
     if is_unknown(generation) or int(generation) <= held or planned["rotation_reason"] == ADOPTED:

@@ -171,9 +171,9 @@ def _schedule(declared: Mapping[str, Any]) -> Schedule | None:
     return read_schedule(expression, "UTC" if timezone is None else timezone)
 
 
-def _enabled(declared: Mapping[str, Any]) -> bool:
-    enabled = declared.get("enabled", True)
-    if not isinstance(enabled, bool):
+def _enabled(declared: Mapping[str, Any]) -> bool | None:
+    enabled = declared.get("enabled")
+    if enabled is not None and not isinstance(enabled, bool):
         raise ValueError(f"enabled must be True or False, not {type(enabled).__name__}")
     return enabled
 

@@ -493,3 +493,16 @@ def test_status(policy, state, now, expected):
 def test_a_policy_survives_the_wire(policy):
     """What the service stores is the policy that was declared."""
     assert effective_policy(policy.on_the_wire(), POLICY_DEFAULTS) == policy
+
+
+@pytest.mark.parametrize(
+    ("declared", "sent"),
+    [
+        ({"every": "90d"}, {"every_seconds": 90 * 86_400}),
+        ({"schedule": "0  3 * * *"}, {"schedule": "0 3 * * *"}),
+        ({"overlap": "0s", "enabled": False}, {"overlap_seconds": 0, "enabled": False}),
+    ],
+)
+def test_what_is_left_out_is_not_sent(declared, sent):
+    """A request has the parts that were declared, and no other."""
+    assert read(declared).model_dump(exclude_unset=True) == sent

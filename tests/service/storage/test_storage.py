@@ -1,5 +1,6 @@
 """The database: its schema says the rules, its clock never runs backwards, its migrations lead to its tables."""
 
+import json
 import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -9,6 +10,7 @@ import pysqlite3.dbapi2 as sqlite
 import pytest
 from sqlalchemy import create_engine, exc, insert, select
 
+from private_integrations.contract import RotationPolicy
 from private_integrations.contract.audit_chain import Whole, examine
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.migrations import upgrade
@@ -21,9 +23,10 @@ from private_integrations_service.sandbox.storage.pipelines import list_pipeline
 from private_integrations_service.storage import tables
 from private_integrations_service.storage.audit import Search, record
 from private_integrations_service.storage.columns import metadata
-from private_integrations_service.storage.integrations import integration_by_id
+from private_integrations_service.storage.integrations import integration_by_id, owner_nonce_was_used
 from private_integrations_service.storage.sqlite.database import FILE_NAME, open_database
 
+DAY = 86_400
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -92,6 +95,49 @@ def test_a_database_of_an_older_release_becomes_strict(tmp_path, damaged):
         # The upgraded database accepts and refuses the same values as a new one.
         with pytest.raises(sqlite.IntegrityError, match="cannot store BLOB value in TEXT column"):
             connection.execute("UPDATE accounts SET name = x'00'")
+
+
+@pytest.mark.parametrize(
+    ("stored", "declared"),
+    [
+        (
+            {"every_seconds": 90 * DAY, "overlap_seconds": 7 * DAY, "early_window_seconds": 3600, "enabled": True},
+            {"every_seconds": 90 * DAY, "enabled": True},
+        ),
+        (
+            {"every_seconds": 4 * DAY, "overlap_seconds": 2 * DAY, "early_window_seconds": 0, "enabled": False},
+            {"every_seconds": 4 * DAY, "early_window_seconds": 0, "enabled": False},
+        ),
+        (
+            {"schedule": "0 3 * * *", "timezone": "UTC", "overlap_seconds": DAY // 2, "early_window_seconds": 0},
+            {"schedule": "0 3 * * *"},
+        ),
+        (
+            {"schedule": "0 3 * * *", "timezone": "Europe/Berlin", "overlap_seconds": 0, "early_window_seconds": 60},
+            {"schedule": "0 3 * * *", "timezone": "Europe/Berlin", "overlap_seconds": 0, "early_window_seconds": 60},
+        ),
+        ({"overlap_seconds": 7 * DAY, "early_window_seconds": 0}, {}),
+        ({"overlap_seconds": 3 * DAY, "early_window_seconds": 0}, {"overlap_seconds": 3 * DAY}),
+    ],
+)
+def test_an_older_policy_keeps_what_is_no_default(tmp_path, stored, declared):
+    """The migration takes out what the provider had filled in, and keeps the owner's nonce and its memory."""
+    empty = dict.fromkeys(("every_seconds", "schedule", "timezone", "overlap_seconds", "early_window_seconds"))
+    with closing(sqlite.connect(str(tmp_path / FILE_NAME), isolation_level=None)) as connection:
+        connection.executescript((Path(__file__).parents[1] / "databases" / "0011.sql").read_text())
+        connection.execute("INSERT INTO accounts (id, name, kind, created_at) VALUES ('agc', 'A', 'agency', 0)")
+        connection.execute(
+            "INSERT INTO integrations (id, account_id, external_id, name, description, scopes, rotation, claim, version,"
+            " last_generation, created_at, updated_at)"
+            " VALUES ('int_1', 'agc', 'a/b/c/d', 'CRM', '', '[]', ?, 'n', 1, 0, 0, 0)",
+            (json.dumps({**empty, "enabled": True, **stored}),),
+        )
+        connection.execute("INSERT INTO claims VALUES ('agc', 'n', 'int_1', 0)")
+    with closing(open_database(tmp_path)) as database, database.read() as reading:
+        found = integration_by_id(reading, "int_1")
+        assert owner_nonce_was_used(reading, "agc", "n")
+    assert found.owner_nonce == "n"
+    assert found.rotation == RotationPolicy(**declared)
 
 
 def rows_of(connection):

@@ -31,7 +31,7 @@ from private_integrations.contract import (
     TokenState,
     digest_of,
 )
-from private_integrations.deployment.batched_reads import Known
+from private_integrations.deployment.batched_reads import KnownTokens
 from private_integrations.deployment.plan import planned_generation, refuse_plan
 from private_integrations.rotation.decisions import Keep, decide, status
 from private_integrations.rotation.policy import read_policy
@@ -92,7 +92,7 @@ class Stack:
             if found is None:
                 return None
             (state,) = generations.token_states(connection, [found], now)
-        return Known(TokenState.model_validate_json(state.model_dump_json()), now, POLICY_DEFAULTS)
+        return KnownTokens(TokenState.model_validate_json(state.model_dump_json()), now, POLICY_DEFAULTS)
 
     def preview(self, **rotation):
         """The generation and the reason that a deployment with this policy would show."""
@@ -369,7 +369,7 @@ def test_invariant_08_a_swapped_rule_rotates_only_if_due_under_the_new_one(old, 
     state = TokenState(
         integration_id="int_7", external_id="us", last_generation=1, tokens=[{**secret, **unset, "overlap_seconds": 0}]
     )
-    known = Known(state, start + moment, POLICY_DEFAULTS)
+    known = KnownTokens(state, start + moment, POLICY_DEFAULTS)
     checked = {"external_id": "us", "integration_id": "int_7", "rotation": new}
     planned = [
         planned_generation({"generation": 1, "rotation_reason": "created", "rotation": before}, checked, known)
