@@ -127,8 +127,8 @@ def test_an_older_policy_keeps_what_is_no_default(tmp_path, stored, declared):
         connection.executescript((Path(__file__).parents[1] / "databases" / "0011.sql").read_text())
         connection.execute("INSERT INTO accounts (id, name, kind, created_at) VALUES ('agc', 'A', 'agency', 0)")
         connection.execute(
-            "INSERT INTO integrations (id, account_id, external_id, name, description, scopes, rotation, claim, version,"
-            " last_generation, created_at, updated_at)"
+            "INSERT INTO integrations (id, account_id, external_id, name, description, scopes, rotation, claim,"
+            " version, last_generation, created_at, updated_at)"
             " VALUES ('int_1', 'agc', 'a/b/c/d', 'CRM', '', '[]', ?, 'n', 1, 0, 0, 0)",
             (json.dumps({**empty, "enabled": True, **stored}),),
         )

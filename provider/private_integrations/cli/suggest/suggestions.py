@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from private_integrations_service.catalogue.endpoints import Catalogue, Endpoint
 
 from .old_routes import COUNTERPARTS, PREFIX, old_route
-from .request_logs import Request
+from .request_logs import LoggedRequest
 
 _PLATFORM_HOSTS = frozenset({"services.leadconnectorhq.com", "rest.gohighlevel.com"})
 
@@ -59,7 +59,7 @@ class Place:
     hosts: Collection[str]
     prefix: str
 
-    def path(self, request: Request) -> str | None:
+    def path(self, request: LoggedRequest) -> str | None:
         """Return the request's path in the API; None if it is for something else."""
         hosts = self.hosts or (_PLATFORM_HOSTS if request.proxied else ())
         if hosts and request.host and request.host not in hosts:
@@ -70,7 +70,7 @@ class Place:
         return below if below != request.path and below.startswith("/") else None
 
 
-def count(tally: Tally, catalogue: Catalogue, place: Place, request: Request | None) -> None:
+def count(tally: Tally, catalogue: Catalogue, place: Place, request: LoggedRequest | None) -> None:
     """Add a line of the log to what it has shown."""
     if request is None:
         tally.unreadable += 1
