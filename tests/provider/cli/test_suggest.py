@@ -65,7 +65,10 @@ def read(*lines):
             '{"request_method":"GET","request_uri":"/contacts/?a=b","status":"200","host":"crm.example"}',
             LoggedRequest("GET", "/contacts/", "crm.example", False, 200),
         ),
-        ('{"request":"DELETE /contacts/a HTTP/1.1","status":200}', LoggedRequest("DELETE", "/contacts/a", "", False, 200)),
+        (
+            '{"request":"DELETE /contacts/a HTTP/1.1","status":200}',
+            LoggedRequest("DELETE", "/contacts/a", "", False, 200),
+        ),
         (
             '{"method":"GET","path":"/rewritten","x-envoy-original-path":"/contacts/","authority":"a:1","response_code":200}',
             LoggedRequest("GET", "/contacts/", "a", False, 200),
