@@ -1,10 +1,10 @@
-"""What integrations cost beyond the engine's own floor.
+"""Measure the cost of integrations beyond the engine's own floor.
 
 N integrations (a PrivateIntegration and its Token each) against 2 N no-op dynamic resources, in one run
-and in turns, each command timed from outside. Prints, for every command, the ratio of the two as the
-median of the rounds, with the smallest and the largest; seconds mean nothing on a shared machine.
-The last column is the ratio to resources that are as large as ours in the state and do nothing: what is
-left there is our own work, the rest is the engine writing a larger state.
+and interleaved, each command timed from outside. Prints, for every command, the ratio of the two as the
+median of the rounds, with the smallest and the largest; seconds mean little on a shared machine.
+The last column is the ratio to resources that are as large as ours in the state and do nothing: it shows
+our own work, without the cost of a larger state.
 
     python bench/engine_floor.py --integrations 50 300 --rounds 3
 """
@@ -30,7 +30,7 @@ COMMANDS = ("up", "preview", "refresh", "up again", "destroy")
 
 
 def floor(count: int) -> Callable[[], None]:
-    """The program that costs the engine alone."""
+    """Declare resources that cost the engine alone."""
 
     def program() -> None:
         for number in range(2 * count):
@@ -40,7 +40,7 @@ def floor(count: int) -> Callable[[], None]:
 
 
 def shape(count: int) -> Callable[[], None]:
-    """The program whose resources are as large as ours and do nothing."""
+    """Declare resources that are as large as ours and do nothing."""
 
     def program() -> None:
         for number in range(count):
@@ -50,7 +50,7 @@ def shape(count: int) -> Callable[[], None]:
 
 
 def integrations(count: int) -> Callable[[], None]:
-    """The same number of resources, of ours."""
+    """Declare the same number of resources, of ours."""
 
     def program() -> None:
         for number in range(count):
@@ -64,14 +64,14 @@ def integrations(count: int) -> Callable[[], None]:
 
 
 def timed(stack: auto.Stack, command: str) -> float:
-    """Seconds that a command takes."""
+    """Return the seconds that a command takes."""
     begin = time.perf_counter()
     getattr(stack, command.split()[0])()
     return time.perf_counter() - begin
 
 
 def one_round(count: int, folder: Path, settings: dict[str, str]) -> dict[str, dict[str, float]]:
-    """Seconds of every command for each of the three programs, command by command in turns."""
+    """Return the seconds of every command for each of the three programs, interleaved command by command."""
     # As installed, not as developed: with the bytecode kept.
     settings = {**settings, "PYTHONPATH": str(Path(__file__).parent), "PYTHONDONTWRITEBYTECODE": ""}
     programs = {"floor": floor(count), "shape": shape(count), "integrations": integrations(count)}
@@ -83,7 +83,7 @@ def one_round(count: int, folder: Path, settings: dict[str, str]) -> dict[str, d
 
 
 def report(count: int, rounds: list[dict[str, dict[str, float]]]) -> None:
-    """A line for every command."""
+    """Print a line for every command."""
     print(f"\n{count} integrations against {2 * count} no-op resources, {len(rounds)} rounds")
     print(f"{'command':<10} {'ratio':>6} {'min':>6} {'max':>6} {'to as large':>12}")
     for command in COMMANDS:
@@ -95,7 +95,7 @@ def report(count: int, rounds: list[dict[str, dict[str, float]]]) -> None:
 
 
 def ratios(rounds: list[dict[str, dict[str, float]]], command: str, to: str) -> list[float]:
-    """Integrations to something else, round by round."""
+    """Return the ratios of integrations to something else, round by round."""
     return [each[command]["integrations"] / each[command][to] for each in rounds]
 
 

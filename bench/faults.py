@@ -1,10 +1,10 @@
-"""Whether anybody is cut off by a network that fails, and what each rule of the protocol is for.
+"""Try the rotation over a faulty network, with all rules of the protocol and without each of them.
 
 Trials with all rules in force, at losses of 5 to 20 % and with crashes, must break no promise. Then the
-same trials run against the service with one rule switched off, and break some: that is what the rule is
-for. Prints a line for each, with how many trials broke a promise and how many of those left somebody with
-a dead token in hand, and what was injected. A broken promise with all rules in force is printed with its
-seed and its steps, and the exit code is 1. See tools/trials/trial.py and docs/faults.md.
+same trials run against the service with one rule switched off, and break some: this shows the purpose of
+the rule. Prints a line for each, with the number of trials that broke a promise, the number of those that
+left an actor with a dead token, and the injected faults. A broken promise with all rules in force is printed
+with its seed and its steps, and the exit code is 1. See tools/trials/trial.py and docs/faults.md.
 
     python bench/faults.py --trials 10000 --rules-off 1000
 """
@@ -26,13 +26,13 @@ from trials.lane import lane
 from trials.trial import Result, run_trial
 from trials.weakened_service import RULES
 
-# A service of its own for so many trials: its database stays small, and its start weighs little.
+# Trials per service: its database stays small, and its start costs little.
 CHUNK = 250
 
 
 @dataclass
 class Tally:
-    """What came out of many trials."""
+    """Sum up the results of many trials."""
 
     trials: int = 0
     broken: list[Result] = field(default_factory=list)
@@ -47,17 +47,17 @@ class Tally:
 
     @property
     def in_hand(self) -> int:
-        """Trials that left somebody with a dead token."""
+        """Count the trials that left an actor with a dead token."""
         return sum(any(broken.in_hand for broken in result.broken) for result in self.broken)
 
     @property
     def promises(self) -> Counter[str]:
-        """The first promise that each of these trials broke."""
+        """Count the first broken promise of each trial."""
         return Counter(result.broken[0].promise for result in self.broken)
 
 
 def run_chunk(rule: str, seeds: Sequence[int], losses: tuple[float, float]) -> Tally:
-    """Trials one after another on a service of their own."""
+    """Run trials one after another on a service of their own."""
     tally = Tally(trials=len(seeds))
     with tempfile.TemporaryDirectory(prefix="faults-") as folder, lane(Path(folder), rule) as running:
         results = [run_trial(running, seed, losses) for seed in seeds]
@@ -68,7 +68,7 @@ def run_chunk(rule: str, seeds: Sequence[int], losses: tuple[float, float]) -> T
 
 
 def run(rule: str, seeds: Sequence[int], losses: tuple[float, float], lanes: int) -> Tally:
-    """All trials of one line, in several processes."""
+    """Run all trials of one line, in several processes."""
     chunks = [seeds[start : start + CHUNK] for start in range(0, len(seeds), CHUNK)]
     tally, begin = Tally(), time.perf_counter()
     with ProcessPoolExecutor(lanes, mp_context=get_context("spawn")) as pool:
@@ -96,7 +96,7 @@ def report_counts(title: str, counts: Counter[str]) -> None:
 
 
 def replayable(results: Iterable[Result]) -> str:
-    """Seeds, steps and broken promises, for whoever repeats them."""
+    """Return seeds, steps and broken promises, so that you can repeat them."""
     return "\n".join(
         "\n  ".join([f"seed {result.seed}", *result.log, *(f"BROKEN {broken}" for broken in result.broken)])
         for result in results

@@ -1,4 +1,4 @@
-"""Load from wrk on one core against programs on another, and what it costs them."""
+"""Load programs on one core by wrk on another, and measure their cost."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import psutil
 
-# What is measured has a core for itself; what asks it, and what it asks, share the other one.
+# The measured program has a core for itself; its clients and its upstreams share the other one.
 SERVER_CORE, CLIENT_CORE = 0, 1
 
 CONNECTIONS = 32
@@ -27,7 +27,7 @@ _STOP_SECONDS = 10
 
 @dataclass(frozen=True)
 class Contender:
-    """A running program under a name: where it answers, to whom, and the processes whose time counts."""
+    """Hold a running program under a name: its address, its credentials, and the processes whose time counts."""
 
     name: str
     url: str
@@ -37,7 +37,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Sample:
-    """What a contender did in one turn: requests per second, CPU seconds per request, the share of its core it used."""
+    """Hold a measurement: requests per second, CPU seconds per request, the share of its core that was used."""
 
     throughput: float
     cpu: float
@@ -45,18 +45,18 @@ class Sample:
 
 
 def missing_tools() -> list[str]:
-    """The programs that aren't here, as Debian's packages are called."""
+    """List missing programs by the names of Debian's packages."""
     packages = {"wrk": "wrk", "nginx": "nginx-light", "taskset": "util-linux"}
     return [package for program, package in packages.items() if find(program) is None]
 
 
 def find(program: str) -> str | None:
-    """Where a program is; Debian keeps some where only root looks."""
+    """Find a program; Debian keeps some where only root looks."""
     return shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """Find a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -66,7 +66,7 @@ def free_port() -> int:
 def running(
     command: Sequence[str], port: int, log: Path, *, core: int = SERVER_CORE, environment: Mapping[str, str]
 ) -> Iterator[psutil.Process]:
-    """A program on one core, from when it accepts connections until the block ends."""
+    """Run a program on one core; the block begins when it accepts connections."""
     with log.open("w") as output:
         process = psutil.Popen(
             ["taskset", "--cpu-list", str(core), *command], stdout=output, stderr=output, env=dict(environment)
@@ -107,7 +107,7 @@ def check(contender: Contender) -> None:
 
 
 def turn(contender: Contender, seconds: int) -> Sample:
-    """Load a contender for so many seconds; any answer but a good one ends the bench."""
+    """Load a contender for so many seconds; any other answer than 200 ends the bench."""
     before = _cpu_seconds(contender)
     command = ["taskset", "--cpu-list", str(CLIENT_CORE), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s"]
     command += ["--timeout", "10s", "-s", str(_SCRIPT), contender.url, "--", str(contender.credentials), VERSION]
@@ -127,7 +127,7 @@ def _cpu_seconds(contender: Contender) -> float:
 
 
 def rounds(contenders: Sequence[Contender], count: int, seconds: int) -> dict[str, list[Sample]]:
-    """Load the contenders in turns, each round beginning with another one, after a second each to warm up."""
+    """Load the contenders one after another, each round beginning with another one, after a second each to warm up."""
     for contender in contenders:
         check(contender)
         turn(contender, 1)

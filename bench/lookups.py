@@ -1,4 +1,4 @@
-"""Costs inside the authorizer that no load from outside shows apart: memory of cached tokens, finding an endpoint.
+"""Measure costs inside the authorizer that are invisible from outside: cached tokens, finding an endpoint.
 
 python bench/lookups.py memory|matching FOLDER    # the folder is for a database
 """
@@ -18,16 +18,16 @@ from stock import stock, token
 from private_integrations.contract import digest_of
 from private_integrations_service.authorizer.grants import LiveGrants
 from private_integrations_service.catalogue.endpoints import Catalogue, Endpoint
-from private_integrations_service.server.application import utc_now
+from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.grants import GrantReader
-from private_integrations_service.storage.sqlite.database import open_database
+from private_integrations_service.storage.sqlite.engine import open_database
 
 CACHED = 100_000
 REPEATS, CALLS = 100, 100
 
 
 def memory(folder: Path) -> None:
-    """Megabytes that 100,000 cached tokens take: as objects, and as the process grows."""
+    """Measure the megabytes of 100,000 cached tokens: as objects, and as the process grows."""
     data = folder / "cached"
     stock(data, CACHED)
     with closing(open_database(data)) as database, closing(GrantReader(database)) as reader:
@@ -56,12 +56,12 @@ def filled(grants: LiveGrants) -> LiveGrants:
 
 
 def matching(_: Path) -> None:
-    """Finding the endpoint of a request, for each of the catalogue's: cheapest, median and dearest."""
+    """Measure finding the endpoint of a request, for each of the catalogue's: cheapest, median and dearest."""
     catalogue = Catalogue.load()
     paths = {endpoint: path_to(endpoint) for endpoint in catalogue.endpoints}
     assert all(catalogue.match(endpoint.method, path) for endpoint, path in paths.items())
     costs = dict.fromkeys(paths, math.inf)
-    # In turns, so that a busy second of the machine is nobody's alone.
+    # Interleaved, so that a busy second of the machine falls on all alike.
     for _ in range(REPEATS):
         for endpoint, path in paths.items():
             costs[endpoint] = min(costs[endpoint], cost(catalogue, endpoint.method, path))
@@ -76,7 +76,7 @@ def matching(_: Path) -> None:
 
 
 def path_to(endpoint: Endpoint) -> str:
-    """The endpoint's path with ids of twenty characters."""
+    """Return the endpoint's path with ids of twenty characters."""
     path = endpoint.path
     for _, name in endpoint.parameters:
         path = path.replace(f"{{{name}}}", "sx6wyHhbFdRXh302LunR")
@@ -84,7 +84,7 @@ def path_to(endpoint: Endpoint) -> str:
 
 
 def cost(catalogue: Catalogue, method: str, path: str) -> float:
-    """CPU seconds to find an endpoint."""
+    """Measure the CPU seconds to find an endpoint."""
     begin = time.process_time()
     for _ in range(CALLS):
         catalogue.match(method, path)

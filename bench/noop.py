@@ -1,8 +1,8 @@
-"""Resources that do nothing: what the engine itself costs.
+"""Define resources that do nothing, to measure the cost of the engine itself.
 
-`Noop` is the cheapest dynamic resource there is. `Shape` and its child `ShapeToken` have the properties, the
-relations and the secret of an integration and its token, and still do nothing: what they cost beyond
-`Noop` is the engine keeping more state, and what an integration costs beyond them is ours.
+`Noop` is the cheapest possible dynamic resource. `Shape` and its child `ShapeToken` have the properties, the
+relations and the secret of an integration and its token, and still do nothing: their cost beyond `Noop` is
+the engine's for a larger state, and the cost of an integration beyond theirs is ours.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from pulumi.dynamic import CreateResult, Resource, ResourceProvider
 
 
 class NoopProvider(ResourceProvider):
-    """Does nothing."""
+    """Do nothing."""
 
     serialize_as_secret_always = False
 
@@ -22,7 +22,7 @@ class NoopProvider(ResourceProvider):
 
 
 class ShapeTokenProvider(NoopProvider):
-    """Does nothing but invent a secret."""
+    """Only invent a secret."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Take as much place in the state as a token does."""
@@ -31,14 +31,14 @@ class ShapeTokenProvider(NoopProvider):
 
 
 class Noop(Resource, module="bench", name="Noop"):
-    """A resource without any effect."""
+    """Declare a resource without any effect."""
 
     def __init__(self, name: str) -> None:
         super().__init__(NoopProvider(), name, {"number": name})
 
 
 class Shape(Resource, module="integrations_without_a_service", name="ShapeIntegration"):
-    """As large as a PrivateIntegration."""
+    """Declare a resource as large as a PrivateIntegration."""
 
     def __init__(self, name: str) -> None:
         external_id = f"organization/integrations/dev/{name}"
@@ -55,7 +55,7 @@ class Shape(Resource, module="integrations_without_a_service", name="ShapeIntegr
 
 
 class ShapeToken(Resource, module="integrations_without_a_service", name="ShapeT"):
-    """As large as a Token."""
+    """Declare a resource as large as a Token."""
 
     def __init__(self, name: str, parent: Shape, external_id: str, integration_id: Output[str]) -> None:
         inputs = {

@@ -1,4 +1,4 @@
-"""How long a command takes that can do nothing, because the service is down or says nothing.
+"""Measure how long a command takes to fail when the service is down or does not answer.
 
 Deploys N integrations, then runs `refresh` against a port where no program listens, and against a server that accepts
 connections and never answers. Prints the seconds of each and the number of connections that the server saw.
@@ -24,11 +24,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 from throwaway import engine_environment, make_stack, running_service
 
 TARGETS = {"down": 15, "hanging": 25}
-"""Seconds that a `refresh` of 200 integrations may take."""
+"""Limit a `refresh` of 200 integrations to so many seconds."""
 
 
 class Hanging:
-    """A server that counts connections and answers none."""
+    """Accept and count connections, and answer none."""
 
     def __init__(self) -> None:
         self.server = socket.create_server(("127.0.0.1", 0))
@@ -49,7 +49,7 @@ def unused_url() -> str:
 
 
 def failing(stack: auto.Stack) -> float:
-    """Seconds that a `refresh` takes until it fails."""
+    """Return the seconds that a `refresh` takes until it fails."""
     begin = time.perf_counter()
     try:
         stack.refresh()

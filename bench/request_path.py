@@ -1,16 +1,15 @@
-"""What the request path costs, against the same without it and against what people use instead.
+"""Measure the cost of the request path, against the same without it and against common alternatives.
 
 Every comparison runs in rounds in which the contenders take turns under the same load (wrk, 32 connections
-kept open, a thousand tokens and never one of them twice in a row). What is compared has one core, what asks and what
-is asked behind it share another. A row of the table is the ratio of two contenders, in CPU seconds per request or in
-requests per second, as the median of the rounds with the smallest and the largest. The second table says how
-the contenders did: "busy" is the share of its core that a contender used, and what is far below 1 waited
-for somebody else.
+kept open, a thousand tokens and never one of them twice in a row). The contender has one core; wrk and the upstream
+share another. A row of the table is the ratio of two contenders, in CPU seconds per request or in requests per
+second, as the median of the rounds with the smallest and the largest. The second table has the figures of each
+contender: "busy" is the share of its core that it used; far below 1, it waited for another program.
 
     python bench/request_path.py                    # everything, about five minutes
     python bench/request_path.py --only endpoint    # one of: see --help
 
-Linux with two cores; wrk, nginx and taskset as Debian has them. What is compared with gets a venv of its own,
+Linux with two cores; wrk, nginx and taskset as Debian has them. The alternatives get a venv of their own,
 .venv/bench, from bench/requirements.txt. Listens on loopback only, and ends all that it starts.
 """
 
@@ -40,14 +39,14 @@ REQUIREMENTS = HERE / "requirements.txt"
 CLI = (sys.executable, "-m", "private_integrations.cli")
 CONTACT = "/contacts/sx6wyHhbFdRXh302LunR"
 FEW, MANY = 1_000, 1_000_000
-IN_USE = 1_000  # tokens that take part, of however many there are
-SATURATED = 0.9  # the share of its core from which on a contender did all that it can
+IN_USE = 1_000  # tokens that take part, of all that exist
+SATURATED = 0.9  # from this share of its core on, a contender was at its limit
 UNCACHED = 50_000  # enough that the pages of the database they are on don't stay close
 
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: contender `of` to contender `to`, and how far it may be or must be at least."""
+    """Define a line of the table: the ratio of contender `of` to `to`, and its upper or lower limit."""
 
     label: str
     of: str
@@ -56,7 +55,7 @@ class Row:
     target: float | None = None
 
     def ratios(self, samples: Mapping[str, Sequence[Sample]]) -> list[float]:
-        """The ratio of each round."""
+        """Return the ratio of each round."""
         field = "cpu" if self.measure == "CPU" else "throughput"
         pairs = zip(samples[self.of], samples[self.to], strict=True)
         return [getattr(ours, field) / getattr(theirs, field) for ours, theirs in pairs]
@@ -64,13 +63,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Bench:
-    """Where a comparison's programs live; whatever is started ends with `stack`."""
+    """Start the programs of a comparison, and end them with `stack`."""
 
     folder: Path
     stack: ExitStack
 
     def stocked(self, count: int) -> Path:
-        """A data folder with so many tokens, for one server."""
+        """Make a data folder with so many tokens, for one server."""
         folder = Path(tempfile.mkdtemp(dir=self.folder, prefix="data-"))
         stock(folder, count)
         return folder
@@ -80,7 +79,7 @@ class Bench:
 
     @property
     def million(self) -> Path:
-        """The data folder with a million tokens, made once for all comparisons, which take turns."""
+        """Return the data folder with a million tokens, made once for all comparisons, which run one at a time."""
         folder = self.folder / "million"
         if not folder.exists():
             say("making a million tokens")
@@ -88,7 +87,7 @@ class Bench:
         return folder
 
     def credentials(self, count: int = IN_USE, among: int = IN_USE) -> Path:
-        """So many of the tokens, spread over all of them."""
+        """Write the credentials of so many tokens, spread over all of them."""
         return write_credentials(self.folder / f"tokens-{count}-{among}", range(1, among + 1, among // count))
 
     def start(
@@ -99,7 +98,7 @@ class Bench:
         return self.stack.enter_context(running(command, port, log, core=core, environment=environment))
 
     def ours(self, name: str, endpoint: str, data: Path, *more: str, credentials: Path | None = None) -> Contender:
-        """One of our endpoints on our server; see compared/ours.py."""
+        """Run one of our endpoints on our server; see compared/ours.py."""
         port = free_port()
         command = [sys.executable, str(COMPARED / "ours.py"), endpoint, str(port), str(data), *more]
         process = self.start(name, command, port)
@@ -107,14 +106,14 @@ class Bench:
         return Contender(name, f"http://127.0.0.1:{port}{path}", credentials or self.credentials(), (process,))
 
     def uvicorn(self, name: str, app: str, **more: str) -> Contender:
-        """An application on uvicorn with its fastest parts, from the venv of its own."""
+        """Run an application on uvicorn with its fastest parts, from its own venv."""
         port = free_port()
         command = [str(VENV / "bin" / "uvicorn"), app, "--port", str(port), "--no-access-log"]
         process = self.start(name, [*command, "--loop", "uvloop", "--http", "httptools"], port, **more)
         return Contender(name, f"http://127.0.0.1:{port}{CONTACT}", self.credentials(), (process,))
 
     def drf(self, name: str) -> Contender:
-        """Django REST framework with djangorestframework-api-key, on gunicorn with threads, which keep connections."""
+        """Run Django REST framework with djangorestframework-api-key, on gunicorn with threads and kept connections."""
         port, credentials = free_port(), self.folder / "api-keys"
         database = str(self.folder / "drf.sqlite3")
         environment = {"PATH": os.environ["PATH"], "DRF_DATABASE": database}
@@ -126,7 +125,7 @@ class Bench:
         return Contender(name, f"http://127.0.0.1:{port}{CONTACT}", credentials, (process,))
 
     def nginx(self, name: str, server: str, http: str = "", *, core: int = SERVER_CORE) -> Contender:
-        """Nginx with one worker; `server` and `http` are what goes into these blocks."""
+        """Run nginx with one worker; `server` and `http` are the contents of these blocks."""
         port, folder = free_port(), Path(tempfile.mkdtemp(dir=self.folder, prefix="nginx-"))
         text = (COMPARED / "nginx.conf").read_text()
         for word, value in {"folder": str(folder), "port": str(port), "http": http, "server": server}.items():
@@ -137,12 +136,12 @@ class Bench:
         return Contender(name, f"http://127.0.0.1:{port}{CONTACT}", self.credentials(), (process,))
 
     def upstream(self) -> str:
-        """A static answer behind every proxy; its address."""
+        """Run an upstream with a static answer, for every proxy; return its address."""
         static = self.nginx("upstream", STATIC, core=CLIENT_CORE)
         return static.url.removeprefix("http://").removesuffix(CONTACT)
 
     def serve(self, name: str, data: Path, *options: str, **environment: str) -> tuple[psutil.Process, str]:
-        """`private-integrations serve`, as people run it; its process and address."""
+        """Run `private-integrations serve` as you would; return its process and address."""
         port = free_port()
         command = [*CLI, "serve", "--data-dir", str(data), "--port", str(port), *options]
         process = self.start(name, command, port, **environment)
@@ -201,7 +200,7 @@ def gateway(bench: Bench) -> list[Contender]:
 
 
 def give_credential(data: Path, address: str) -> None:
-    """Store what the gateway shows to the upstream, as an operator does."""
+    """Store the gateway's upstream credential, as an operator does."""
     key = (data / "admin.key").read_text().strip()
     environment = os.environ | {"PRIVATE_INTEGRATIONS_URL": f"http://{address}", "PRIVATE_INTEGRATIONS_KEY": key}
     command = [*CLI, "upstreams", "set", ACCOUNT]
@@ -212,7 +211,7 @@ def auth_request(bench: Bench) -> list[Contender]:
     upstream = bench.upstream()
     process, address = bench.serve("authorizer", bench.few())
     asking = bench.nginx("nginx + authorize", ASK, pool("behind", upstream) + pool("authorizer", address))
-    # Says yes to whatever it is asked, in the authorizer's place: what asking costs with the fastest one there is.
+    # Allows every request in the authorizer's place, to show the cost of asking the fastest possible one.
     yes = bench.nginx("static yes", STATIC)
     yes_address = yes.url.removeprefix("http://").removesuffix(CONTACT)
     asking_yes = bench.nginx("nginx + a static yes", ASK, pool("behind", upstream) + pool("authorizer", yes_address))
@@ -289,7 +288,7 @@ HEATS: dict[str, tuple[Callable[[Bench], list[Contender]], tuple[Row, ...]]] = {
 
 
 def line(row: Row, samples: Mapping[str, Sequence[Sample]]) -> str:
-    """A line of the first table."""
+    """Format a line of the first table."""
     ratios = row.ratios(samples)
     ratio = statistics.median(ratios)
     cells = [row.label, row.measure, f"{ratio:.2f}", f"{min(ratios):.2f}", f"{max(ratios):.2f}"]
@@ -299,7 +298,7 @@ def line(row: Row, samples: Mapping[str, Sequence[Sample]]) -> str:
         cells += [f"≤ {row.target:g}", "met" if ratio <= row.target else "missed"]
     else:
         cells += [f"≥ {row.target:g}", "met" if ratio >= row.target else "missed"]
-        # Who waits for the load, or for the upstream, could do more than was asked of it.
+        # A contender that waits for the load or the upstream was not at its limit.
         waited = [name for name in (row.of, row.to) if median(samples[name], "busy") < SATURATED]
         if waited:
             cells[-1] = f"void: {' and '.join(waited)} waited for others"
@@ -311,19 +310,19 @@ def median(samples: Sequence[Sample], field: str) -> float:
 
 
 def contender_line(name: str, samples: Sequence[Sample]) -> str:
-    """A line of the second table."""
+    """Format a line of the second table."""
     throughput, cpu, busy = (median(samples, field) for field in ("throughput", "cpu", "busy"))
     return f"| {name} | {throughput:,.0f} | {cpu * 1e6:.1f} | {busy:.2f} |"
 
 
 def main() -> None:
-    """Run the comparisons asked for, and print both tables."""
+    """Run the chosen comparisons, and print both tables."""
     arguments = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     arguments.add_argument("--only", choices=(*HEATS, *lookups.MEASURES), action="append", default=[])
     arguments.add_argument("--rounds", type=int, default=12)
     arguments.add_argument("--seconds", type=int, default=1, help="of every turn")
     options = arguments.parse_args()
-    # As for Ctrl-C: what was started is ended.
+    # As for Ctrl-C: end the started programs.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     prepare()
     wanted = options.only or [*HEATS, *lookups.MEASURES]
@@ -350,7 +349,7 @@ def main() -> None:
 
 
 def prepare() -> None:
-    """What is missing is said, or made."""
+    """Report missing programs, and make the venv of the alternatives."""
     if (os.cpu_count() or 1) < 2 or not sys.platform.startswith("linux"):
         sys.exit("request_path: error: this takes Linux and two cores")
     missing = missing_tools()

@@ -1,4 +1,4 @@
-"""A data folder with as many tokens as wanted, written at once instead of issued one by one."""
+"""Make a data folder with any number of tokens, written at once instead of issued one by one."""
 
 import random
 from collections.abc import Iterable
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pysqlite3.dbapi2 as sqlite  # never Python's own: it may lose what the service committed
 
-from private_integrations.contract import Account, digest_of
+from private_integrations.contract import Account, AccountClass, digest_of
 from private_integrations_service.sandbox.storage.furniture import furnish
-from private_integrations_service.server.application import utc_now
+from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.accounts import add_account
 from private_integrations_service.storage.columns import to_milliseconds
-from private_integrations_service.storage.sqlite.database import FILE_NAME, open_database
+from private_integrations_service.storage.sqlite.engine import FILE_NAME, open_database
 from private_integrations_service.tokens.format import HASH_VERSION
 
 AGENCY = "benchAgency000000001"
@@ -39,17 +39,17 @@ FROM numbers
 
 
 def token(number: int) -> str:
-    """The value of a token by its number, counted from 1; nobody should take these for secrets."""
+    """Return the value of a token by its number, counted from 1; these are no secrets."""
     return f"pit-{number:08x}-0000-4000-8000-000000000000"
 
 
 def stock(folder: Path, count: int) -> None:
     """Make a data folder with an account and so many integrations, each with one token in use."""
     now = utc_now()
-    with closing(open_database(folder)) as database, database.write(now) as write:
+    with closing(open_database(folder)) as database, database.write() as write:
         for account in (
-            Account(id=AGENCY, name="Bench agency", kind="agency"),
-            Account(id=ACCOUNT, name="Bench", kind="sub_account", agency_id=AGENCY),
+            Account(id=AGENCY, name="Bench agency", kind=AccountClass.AGENCY),
+            Account(id=ACCOUNT, name="Bench", kind=AccountClass.SUB_ACCOUNT, agency_id=AGENCY),
         ):
             add_account(write.connection, account, now)
         furnish(write.connection, ACCOUNT)
@@ -62,7 +62,7 @@ def stock(folder: Path, count: int) -> None:
     }
     with closing(sqlite.connect(str(folder / FILE_NAME), isolation_level=None)) as connection:
         connection.create_function("digest", 1, lambda number: digest_of(token(number)))
-        # Nobody else has it open, and it is thrown away.
+        # No other process has it open, and it is temporary.
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("PRAGMA cache_size=-400000")
         connection.execute("BEGIN IMMEDIATE")
@@ -73,7 +73,7 @@ def stock(folder: Path, count: int) -> None:
 
 
 def write_credentials(file: Path, numbers: Iterable[int]) -> Path:
-    """A file with the `Authorization` values of these tokens, in a random order that is always the same."""
+    """Write a file with the `Authorization` values of these tokens, in a random order that is always the same."""
     shuffled = list(numbers)
     random.Random(1).shuffle(shuffled)
     file.write_text("".join(f"Bearer {token(number)}\n" for number in shuffled))

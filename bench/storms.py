@@ -1,7 +1,7 @@
 """Measure how much a storm of bad requests slows down good ones: their latency with and without it, side by side.
 
 Run it as `python bench/storms.py [--only NAME] [--seconds 1] [--rounds 5]`. For each storm one service; well-behaved
-clients of steady pace; and beside them, in every other second, as much as another process can send. The figure of a
+clients of steady pace; and beside them, in every other second, the flood of another process. The figure of a
 storm is the 99th percentile of good requests during it over the 99th percentile without it, in one run; the target is
 2. `consumers` are slow requests of another account that go through a gateway.
 """
@@ -106,7 +106,7 @@ STORMS = (
 
 
 async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> int:
-    """Send a request and read its answer; the status."""
+    """Send a request, read its answer and return the status."""
     writer.write(request)
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
     length = int(head.partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
@@ -146,7 +146,7 @@ def rage(port: int, service: Service, storm: Storm, sent: "multiprocessing.share
 
 
 async def steady(port: int, request: bytes, seconds: float) -> list[float]:
-    """Latencies in milliseconds of good requests at a steady pace, over one kept connection."""
+    """Measure the latencies in milliseconds of good requests at a steady pace, over one kept connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     found, end = [], time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -222,7 +222,7 @@ def good_requests(service: Service) -> list[Good]:
 
 
 class _Upstream(BaseHTTPRequestHandler):
-    """An upstream that answers `/contacts/hangs` never, `/contacts/large` with much, and all else at once."""
+    """Answer `/contacts/hangs` never, `/contacts/large` with a large body, and all else at once."""
 
     protocol_version = "HTTP/1.1"
 
@@ -247,7 +247,7 @@ class _Upstream(BaseHTTPRequestHandler):
 
 
 def slow_requests(token: str) -> tuple[Storm, ...]:
-    """Build the requests of a consumer that takes as many resources as it can."""
+    """Build the requests of a consumer that takes as many resources as possible."""
     who = (f"Authorization: Bearer {token}", "Version: v3")
     upload = get("/medias/upload-file", *who, "Content-Type: image/png", "Content-Length: 500000")
     upload = upload.replace(b"GET", b"POST")
@@ -260,7 +260,7 @@ def slow_requests(token: str) -> tuple[Storm, ...]:
 
 
 def measure_consumers(folder: Path, rounds: int, seconds: float) -> None:
-    """Slow requests of one account beside those of another one, through a gateway."""
+    """Measure requests of one account through a gateway, beside slow requests of another one."""
     upstream = ThreadingHTTPServer(("127.0.0.1", 0), _Upstream)
     upstream.daemon_threads = True
     threading.Thread(target=upstream.serve_forever, daemon=True).start()

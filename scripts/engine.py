@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Prints the root folder of a Pulumi engine, whose program is bin/pulumi in it, and makes one if there is none.
+"""Print the root folder of a Pulumi engine, whose program is bin/pulumi in it, and make one if there is none.
 
 Progress goes to stderr. The ways, in this order: the engine on PATH, one made before, the SDK's own installer,
 a build by Go of the version that tools/engine/go.mod pins.
@@ -29,12 +29,12 @@ def say(text: str) -> None:
 
 
 def dotted(version: tuple[int, ...]) -> str:
-    """A version as people write it."""
+    """Return a version as people write it."""
     return ".".join(map(str, version))
 
 
 def version(root: Path) -> tuple[int, ...]:
-    """The version of the engine in a folder, or () unless the engine runs and has its launcher."""
+    """Return the version of the engine in a folder, or () unless the engine runs and has its launcher."""
     if not shutil.which(LAUNCHER, path=os.pathsep.join([str(root / "bin"), os.environ["PATH"]])):
         return ()
     command = [str(root / "bin" / "pulumi"), "version"]
@@ -48,7 +48,7 @@ def version(root: Path) -> tuple[int, ...]:
 
 
 def on_path() -> Path | None:
-    """The engine on PATH, if it is new enough."""
+    """Find the engine on PATH, if it is new enough."""
     program = shutil.which("pulumi")
     if program is None:
         return None
@@ -60,7 +60,7 @@ def on_path() -> Path | None:
 
 
 def made_before() -> Path | None:
-    """The newest engine in the cache folder."""
+    """Find the newest engine in the cache folder."""
     root = max(CACHE.glob("[0-9]*"), key=version, default=None)
     return root if root and version(root) >= OLDEST else None
 
@@ -99,7 +99,7 @@ def build(root: Path) -> None:
 
 
 def make() -> Path:
-    """A new engine in the cache folder, made by the first way that works."""
+    """Make a new engine in the cache folder, in the first way that works."""
     unfinished = CACHE / "unfinished"
     failures = []
     for way in (download, build):
@@ -107,7 +107,7 @@ def make() -> Path:
         (unfinished / "bin").mkdir(parents=True)
         try:
             way(unfinished)
-        except Exception as error:  # whatever it is, the next way may work
+        except Exception as error:  # after any error, the next way may work
             failures.append(f"\n  {way.__name__}: {error}")
         made = version(unfinished)
         if made >= OLDEST:
@@ -131,7 +131,7 @@ def main() -> None:
     if root is None:
         CACHE.mkdir(parents=True, exist_ok=True)
         with (CACHE / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # who waited here finds what the other has made
+            fcntl.flock(lock, fcntl.LOCK_EX)  # after this wait another process may have made it
             root = made_before() or make()
     print(root)
 

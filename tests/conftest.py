@@ -1,17 +1,20 @@
 """The real service on loopback, as its users start it, and an environment without surprises."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from canary import leaks, secrets_in
+from forked import running_service
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import KeyRequest, digest_of, new_management_key
-from throwaway import Service, running_service
+from throwaway import Service
 
 # A busy machine is no failure: no example has a deadline. `--hypothesis-profile=long` looks for hours.
 settings.register_profile("usual", deadline=None)
@@ -19,8 +22,18 @@ settings.register_profile("long", deadline=None, max_examples=20_000)
 settings.load_profile("usual")
 
 
+TESTS = Path(__file__).parent
+SLOW = {
+    line.partition("#")[0].strip()
+    for line in (TESTS / "slow.txt").read_text().splitlines()
+    if line.partition("#")[0].strip()
+}
+"""Folders, files and tests (`file::test`) that `--quick` leaves out."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--write-…` rewrites what documentation shows; `--kills 100` kills a service so often."""
+    """`--quick` leaves out slow tests; `--write-…` rewrites what documentation shows; `--kills 100` kills so often."""
+    parser.addoption("--quick", action="store_true", help="leave out the tests of tests/slow.txt")
     parser.addoption("--write-transcripts", action="store_true", help="write the previews in docs/rotation.md anew")
     parser.addoption("--write-screenshots", action="store_true", help="take the pictures in docs/images anew")
     parser.addoption("--kills", type=int, default=6, help="how often the service is killed while it sends webhooks")
@@ -29,6 +42,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     """Listen to SIGINT, which a shell lets its background jobs ignore: programs that tests start would inherit that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if missing := sorted(line for line in SLOW if not _exists(*line.split("::"))):
+        raise pytest.UsageError(f"tests/slow.txt names tests that do not exist: {', '.join(missing)}")
+
+
+def _exists(place: str, test: str = "", *_: str) -> bool:
+    file = TESTS / place
+    return file.exists() and (not test or re.search(rf"\b{test}\b", file.read_text()) is not None)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import nothing of the folders and files that `--quick` leaves out."""
+    if config.option.quick and collection_path.is_relative_to(TESTS):
+        return str(collection_path.relative_to(TESTS)) in SLOW or None
+    return None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the single tests that `--quick` leaves out, with all their parameters."""
+    if not config.option.quick:
+        return
+    names = [item.nodeid.removeprefix("tests/").partition("[")[0] for item in items]
+    slow = {item for item, name in zip(items, names, strict=True) if name in SLOW}
+    config.hook.pytest_deselected(items=[*slow])
+    items[:] = [item for item in items if item not in slow]
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The story of one private integration, told by the real engine and a real service; run it by scripts/demo."""
+"""Show one private integration from creation to deletion, with the real engine and a real service: scripts/demo."""
 
 import runpy
 import signal
@@ -20,7 +20,7 @@ QUICKSTART = REPOSITORY / "examples" / "quickstart" / "__main__.py"
 
 
 class Story:
-    """A stack of the quickstart example, the service it talks to, and the steps between."""
+    """Hold a stack of the quickstart example and its service, and run the steps of the demo."""
 
     def __init__(self, stack: auto.Stack, service: Service) -> None:
         self.stack = stack
@@ -28,7 +28,7 @@ class Story:
         self.management = Client(Connection(service.url, service.key))
 
     def tell(self) -> None:
-        """All of it, from the first `up` to the last refusal."""
+        """Run all steps, from the first `up` to the last refusal."""
         self.create()
         self.edit_scopes()
         self.rotate()
@@ -36,7 +36,7 @@ class Story:
         self.farewell()
 
     def create(self) -> None:
-        """A program of a dozen lines becomes an integration with a token."""
+        """Deploy a program of a dozen lines: it makes an integration with a token."""
         title("1. Declare an integration", f"{QUICKSTART.relative_to(REPOSITORY)} says what is wanted; `up` makes it.")
         self.preview()
         self.up()
@@ -44,7 +44,7 @@ class Story:
         self.show("POST /contacts/ with its token", self.add_contact(self.token))
 
     def edit_scopes(self) -> None:
-        """A wider scope is an edit in place."""
+        """Add a scope: the integration is edited in place."""
         title(
             "2. Give it one more scope",
             "The preview shows one update; the token stays, and nobody is handed a new one.",
@@ -58,7 +58,7 @@ class Story:
         self.show("POST /contacts/ with its token", self.add_contact(self.token))
 
     def rotate(self) -> None:
-        """A rotation says why it happens, and cuts nobody off."""
+        """Rotate: the preview shows the reason, and the old token keeps working."""
         title(
             "3. Rotate it",
             "A schedule does this by itself (every 90d); a new trigger does it today. The preview says why.",
@@ -77,7 +77,7 @@ class Story:
         self.show("GET  /contacts/ with the old token", self.get_contacts(old))
 
     def destroy(self) -> None:
-        """The end of an integration is the end of its tokens."""
+        """Destroy the integration: its tokens end, too."""
         title("4. Destroy it", "The integration goes, with every token it ever had.")
         tokens = {"old": self.superseded_token, "new": self.token}
         self.stack.destroy(color="never")
@@ -85,7 +85,7 @@ class Story:
             self.show(f"GET  /contacts/ with the {name} token", self.get_contacts(token))
 
     def farewell(self) -> None:
-        """What to do next."""
+        """Print what you can do next."""
         title("That was all of it", "Next:")
         say("  . .venv/bin/activate && private-integrations serve     a service of your own")
         say("  pulumi up                                              the same program, with the full Pulumi CLI")
@@ -93,18 +93,18 @@ class Story:
 
     @property
     def token(self) -> str:
-        """The present token, as a consumer in the same stack would get it."""
+        """Return the present token, as a consumer in the same stack would get it."""
         return str(self.stack.outputs()["token"].value)
 
     @property
     def superseded_token(self) -> str:
-        """The token before the present one, which the state keeps while it works."""
+        """Return the token before the present one, which the state keeps while it works."""
         state = self.stack.export_stack().deployment or {}
         [token] = [each for each in state["resources"] if each["type"].endswith(":Token")]
         return str(token["outputs"]["previous_token"]["plaintext"]).strip('"')
 
     def deadline(self) -> str:
-        """Until when the superseded token works, as the service knows it."""
+        """Return the deadline of the superseded token, as the service knows it."""
         [page] = self.management.token_states(under=f"organization/{PROJECT}/dev")
         superseded = page.tokens[0].in_role("previous")
         return (
@@ -112,13 +112,13 @@ class Story:
         )
 
     def preview(self, *, diff: bool = False) -> None:
-        """Show what the engine would do, in its own words."""
+        """Show the engine's preview."""
         quote(
             "pulumi preview --diff" if diff else "pulumi preview", self.stack.preview(diff=diff, color="never").stdout
         )
 
     def up(self) -> None:
-        """Do it."""
+        """Run the engine's `up`."""
         result = self.stack.up(color="never")
         changes = result.summary.resource_changes or {}
         done = ", ".join(f"{count} {name}" for name, count in sorted(changes.items()))
@@ -129,11 +129,11 @@ class Story:
         return self.ask("GET", token, params={"locationId": self.service.account})
 
     def add_contact(self, token: str) -> str:
-        """Write one."""
+        """Write a contact."""
         return self.ask("POST", token, json={"locationId": self.service.account, "firstName": "Grace"})
 
     def ask(self, method: str, token: str, **parts: object) -> str:
-        """The answer to one API request, in a few words."""
+        """Return the answer to one API request, in a few words."""
         headers = {"Authorization": f"Bearer {token}", "Version": "2021-07-28"}
         answer = requests.request(method, f"{self.service.url}/contacts/", headers=headers, timeout=10, **parts)  # type: ignore[arg-type]
         body = answer.json()
@@ -143,7 +143,7 @@ class Story:
         return f"{answer.status_code} {body['message']}{missing}"
 
     def show(self, what: str, result: str) -> None:
-        """One line of the story."""
+        """Print one line of the demo."""
         say(f"  {what:<36}{result}")
 
 
@@ -173,7 +173,7 @@ def stop(signal_number: int, _: object) -> NoReturn:
 
 
 def main() -> None:
-    """Tell the story in a folder that goes with it."""
+    """Run the demo in a temporary folder."""
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     with tempfile.TemporaryDirectory(prefix="private-integrations-demo-") as name:
@@ -186,7 +186,7 @@ def main() -> None:
 
 
 def run_example() -> None:
-    """The example's own file, as `pulumi up` would run it."""
+    """Run the example's own file, as `pulumi up` would."""
     runpy.run_path(str(QUICKSTART), run_name="__main__")
 
 

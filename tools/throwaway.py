@@ -1,4 +1,4 @@
-"""A service and stacks that leave nothing behind: for the demo, the benches and the tests."""
+"""Run a service and stacks that leave nothing behind, for the demo, the benches and the tests."""
 
 import os
 import subprocess
@@ -24,12 +24,12 @@ UNLIMITED = {
     "PRIVATE_INTEGRATIONS_RATE_LIMIT": "1000000000",
     "PRIVATE_INTEGRATIONS_DAILY_RATE_LIMIT": "1000000000",
 }
-"""Settings of a service that tests and benches may ask faster than any account may."""
+"""Set up a service that tests and benches may call faster than any account may."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """A running service, its first key, and its first sub-account: the demo account, or "" without any."""
+    """Hold a running service, its first key, and its first sub-account: the demo account, or "" without any."""
 
     url: str
     key: str = field(repr=False)
@@ -39,7 +39,7 @@ class Service:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a user exports to talk to it."""
+        """Return the variables that a user exports for this service."""
         return {
             "PRIVATE_INTEGRATIONS_URL": self.url,
             "PRIVATE_INTEGRATIONS_KEY": self.key,
@@ -48,31 +48,34 @@ class Service:
 
 
 @contextmanager
-def running_service(data_dir: Path, *arguments: str, **settings: str) -> Iterator[Service]:
+def running_service(
+    data_dir: Path, *arguments: str, popen: "type[subprocess.Popen[str]]" = subprocess.Popen, **settings: str
+) -> Iterator[Service]:
     """Run `private-integrations serve` in a process of its own, on a free port, until the block ends.
 
     `arguments` are options of `serve`; `settings` are environment variables, without which nothing is limited.
+    `popen` is how the process is made.
     """
     serve = [sys.executable, "-m", "private_integrations.cli", "serve", "--port", "0", "--data-dir", str(data_dir)]
     command = [*serve, *arguments]
-    with subprocess.Popen(
+    with popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | UNLIMITED | settings
     ) as process:
         try:
             url = listening_address(process)
             key = (data_dir / "admin.key").read_text().strip()
             accounts = Client(Connection(url, key)).accounts()
-            first = next((account.id for account in accounts if account.kind == "sub_account"), "")
+            first = next((account.id for account in accounts if account.kind.belongs_to_agency), "")
             yield Service(url, key, first, data_dir, process)
         finally:
             process.terminate()
 
 
 def listening_address(process: "subprocess.Popen[str]") -> str:
-    """The URL that the service says it listens on."""
+    """Read the URL that the service prints when it listens."""
     assert process.stdout is not None
     said: list[str] = []
-    # Not select: lines that came together are in the reader's buffer, of which it knows nothing.
+    # Not select: it can't see lines that came together and are in the reader's buffer already.
     too_late = Timer(_START_SECONDS, process.kill)
     too_late.start()
     try:
@@ -98,7 +101,7 @@ def age(service: Service, integration_id: str, by: timedelta) -> None:
 
 
 def engine_root() -> Path:
-    """Where scripts/setup found or put the Pulumi engine."""
+    """Return the folder where scripts/setup found or put the Pulumi engine."""
     noted = REPOSITORY / ".venv" / "engine"
     if not noted.exists():
         raise FileNotFoundError("there is no Pulumi engine; run scripts/setup")
@@ -106,7 +109,7 @@ def engine_root() -> Path:
 
 
 def engine_environment(folder: Path, settings: Mapping[str, str]) -> dict[str, str]:
-    """All that an engine command needs, in folders of its own, and nothing of the user's."""
+    """Return the variables for an engine command, in folders of its own, without any of the user's."""
     for name in ("state", "home", "work"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     return {
@@ -122,7 +125,7 @@ def engine_environment(folder: Path, settings: Mapping[str, str]) -> dict[str, s
 
 
 def make_stack(folder: Path, project: str, program: Callable[[], None], environment: Mapping[str, str]) -> auto.Stack:
-    """The stack `dev` of an inline program, made or found in `folder`; `environment` is the engine's."""
+    """Make or find the stack `dev` of an inline program in `folder`; `environment` is the engine's."""
     return auto.create_or_select_stack(
         "dev",
         project,

@@ -1,4 +1,4 @@
-"""A view of Django REST framework behind djangorestframework-api-key's `HasAPIKey`, as its quickstart has it.
+"""Serve a view of Django REST framework behind djangorestframework-api-key's `HasAPIKey`, as its quickstart does.
 
 `python drf_app.py FILE COUNT` makes the tables and so many keys, and writes their `Authorization` values to FILE;
 then `gunicorn drf_app:application`. The database is the file that DRF_DATABASE names.
@@ -40,7 +40,7 @@ from rest_framework_api_key.models import APIKey  # noqa: E402
 
 
 class Contact(APIView):
-    """Open to whoever has a key."""
+    """Answer a request with a valid key."""
 
     def get(self, request: Request, contact_id: str) -> Response:
         return Response({"contact": {"id": "sx6wyHhbFdRXh302LunR"}})

@@ -1,4 +1,4 @@
-"""A proxy as people write it with FastAPI and httpx, streaming and without authorization: `uvicorn httpx_proxy:app`."""
+"""Proxy with FastAPI and httpx as people usually do, streaming, without authorization: `uvicorn httpx_proxy:app`."""
 
 import os
 from collections.abc import AsyncIterator

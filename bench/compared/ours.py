@@ -1,4 +1,4 @@
-"""One of our endpoints on our server, with or without its authorizer; the same server as `private-integrations serve`.
+"""Serve one of our endpoints, with or without its authorizer, on the server of `private-integrations serve`.
 
 python bench/compared/ours.py trivial|sandbox PORT DATA_DIR [--open] [--cached-grants N]
 """
@@ -15,40 +15,42 @@ from granian.log import LogLevels
 from granian.server.embed import Server
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from private_integrations_service.authorizer import GRANTED, Authorizer
-from private_integrations_service.authorizer.judge import Granted, Judge
+from private_integrations.contract import AccountClass
+from private_integrations_service.authorizer import ALLOWED, Allowed, Authorizer, AuthorizerMiddleware
 from private_integrations_service.authorizer.recording import Flusher, Recorder
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.sandbox.limits import Limits, RateLimits
-from private_integrations_service.server.application import utc_now
-from private_integrations_service.storage.grants import Grant
+from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.sqlite.activity import Activity
-from private_integrations_service.storage.sqlite.database import Database, open_database
+from private_integrations_service.storage.sqlite.engine import SQLiteEngine, open_database
 from private_integrations_service.storage.usage import UsageFile
+from private_integrations_service.tokens.grant import Grant
 
 BODY = b'{"contact":{"id":"sx6wyHhbFdRXh302LunR"}}'
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY))]
 
 
 async def trivial(scope: Scope, receive: Receive, send: Send) -> None:
-    """An endpoint that does nothing: whatever is put before it shows."""
+    """Answer at once, so that the cost of the layers in front shows."""
     await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
     await send({"type": "http.response.body", "body": BODY})
 
 
 def without_authorization(app: ASGIApp, catalogue: Catalogue) -> ASGIApp:
-    """The sandbox needs to know whose data it shows and what is asked; here every request is the first account's."""
+    """Serve the sandbox with every request allowed as the first account's, without asking the authorizer."""
 
     async def opened(scope: Scope, receive: Receive, send: Send) -> None:
-        scope[GRANTED] = granted
+        scope[ALLOWED] = allowed
         await app(scope, receive, send)
 
     account = "benchAccount00000001"
     match = catalogue.match("GET", f"/locations/{account}")
     assert match is not None
-    grant = Grant(1, 1, "current", True, None, None, "int_1", "bench", frozenset(), account, "sub_account", None)
-    granted = Granted(grant, match, utc_now())
+    grant = Grant(
+        1, 1, "current", True, None, None, "int_1", "bench", frozenset(), account, AccountClass.SUB_ACCOUNT, None
+    )
+    allowed = Allowed(grant, match, utc_now())
     return opened
 
 
@@ -58,13 +60,15 @@ async def lifespan(receive: Receive, send: Send) -> None:
     await send({"type": "lifespan.shutdown.complete"})
 
 
-def contender(endpoint: str, database: Database, judge: Judge, catalogue: Catalogue, *, is_open: bool) -> ASGIApp:
+def contender(
+    endpoint: str, database: SQLiteEngine, authorizer: Authorizer, catalogue: Catalogue, *, is_open: bool
+) -> ASGIApp:
     behind: ASGIApp = trivial
     if endpoint == "sandbox":
         unlimited = Limits(per_interval=10**9, interval=10_000, per_day=10**9)
-        behind = Sandbox(database, RateLimits(UsageFile(database.file.parent), unlimited))
+        behind = Sandbox(database, RateLimits(UsageFile(database.folder), unlimited))
     if not is_open:
-        app: ASGIApp = Authorizer(behind, judge)
+        app: ASGIApp = AuthorizerMiddleware(behind, authorizer)
     else:
         app = without_authorization(behind, catalogue) if endpoint == "sandbox" else behind
 
@@ -87,14 +91,14 @@ def main() -> None:
     options = arguments.parse_args()
     catalogue = Catalogue.load()
     with closing(open_database(options.data_dir)) as database:
-        # What a request costs includes that it is recorded.
+        # The cost of a request includes its record.
         recorder = Recorder()
-        judge = Judge(database, catalogue, utc_now, options.cached_grants, recorder)
+        authorizer = Authorizer(database, catalogue, options.cached_grants, recorder)
         activity = Activity(options.data_dir, database.run)
-        with closing(judge), closing(activity):
+        with closing(authorizer), closing(activity):
             Flusher(recorder, activity, utc_now).start()
             server = Server(
-                contender(options.endpoint, database, judge, catalogue, is_open=options.is_open),
+                contender(options.endpoint, database, authorizer, catalogue, is_open=options.is_open),
                 address="127.0.0.1",
                 port=options.port,
                 interface=Interfaces.ASGI,

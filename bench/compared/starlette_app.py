@@ -1,4 +1,4 @@
-"""A bare Starlette endpoint, for `uvicorn starlette_app:app`."""
+"""Serve a bare Starlette endpoint: `uvicorn starlette_app:app`."""
 
 from starlette.applications import Starlette
 from starlette.requests import Request

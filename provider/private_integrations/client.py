@@ -54,6 +54,7 @@ from .contract import (
     PolicyDefaults,
     Principal,
     Problem,
+    ProblemDocument,
     Replayed,
     ReplayRequest,
     Resealed,
@@ -102,7 +103,7 @@ _PAUSES = (0.2, 0.6, 1.5)
 """Seconds before the second, third and fourth try, each with up to half of it more."""
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
 _IDS_PER_REQUEST = 100
-_KEY_REFUSED = frozenset({"key-missing", "key-unknown", "key-ended"})
+_KEY_REFUSED = frozenset({Problem.KEY_MISSING, Problem.KEY_UNKNOWN, Problem.KEY_ENDED})
 _STALE_KEY = (
     "it is from the stack's configuration (private-integrations:adminKey), of which refresh and destroy use the copy "
     "of the last up: after replacing the key, run them with --run-program"
@@ -207,7 +208,7 @@ class Client:
                 "DELETE", f"/integrations/{_segment(integration_id)}", Deletion, query={"owner_nonce": owner_nonce}
             )
         except NotFound as error:
-            if error.problem != "integration-unknown":
+            if error.problem != Problem.INTEGRATION_UNKNOWN:
                 raise
 
     def token_states(self, *, under: str) -> Iterator[TokenStates]:
@@ -269,7 +270,7 @@ class Client:
             try:
                 return self._once("PUT", path, IssuedToken, seconds=seconds, body=request)
             except Conflict as error:
-                if error.problem == "attempt-stale":
+                if error.problem == Problem.ATTEMPT_STALE:
                     # A copy of this attempt has overtaken it: its answer went nowhere, the next attempt's comes here.
                     raise _TryAgain(str(error)) from error
                 raise
@@ -422,7 +423,7 @@ class Client:
         try:
             return self._ask("DELETE", f"/webhooks/{_segment(webhook_id)}", Deletion).deleted
         except NotFound as error:
-            if error.problem != "webhook-unknown":
+            if error.problem != Problem.WEBHOOK_UNKNOWN:
                 raise
             return False
 
@@ -514,7 +515,7 @@ class Client:
             return self._not_the_service(answer)
         refusal = _REFUSALS.get(answer.status_code, ServiceRefused)
         stale = f"; {_STALE_KEY}" if answer.status_code == 401 and self._connection.key_from == "stack" else ""
-        return refusal(problem.detail + stale, problem=problem.slug, about=problem.about)
+        return refusal(problem.detail + stale, problem=problem.problem, about=problem.about)
 
     def _not_the_service(self, answer: requests.Response) -> ServiceUnreachable:
         return ServiceUnreachable(
@@ -629,9 +630,9 @@ def _session(connection: Connection, deployment_of: str | None) -> requests.Sess
     return session
 
 
-def _problem(answer: requests.Response) -> Problem | None:
+def _problem(answer: requests.Response) -> ProblemDocument | None:
     try:
-        problem = Problem.model_validate_json(answer.content)
+        problem = ProblemDocument.model_validate_json(answer.content)
     except ValidationError:
         return None
     return problem if problem.type.startswith(PROBLEM_PREFIX) else None

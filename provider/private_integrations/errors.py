@@ -10,6 +10,10 @@ PrivateIntegrationError
     └── InvalidRequest      400, 413, 422: the values sent are not acceptable
 """
 
+from collections.abc import Mapping
+
+from .contract import Problem
+
 
 class PrivateIntegrationError(Exception):
     """Something went wrong with a private integration."""
@@ -35,9 +39,9 @@ class ServiceRefused(PrivateIntegrationError):
     """The service refused the request."""
 
     def __init__(
-        self, message: str | None = None, *, problem: str = "", about: dict[str, object] | None = None
+        self, message: str | None = None, *, problem: Problem | str = "", about: Mapping[str, object] | None = None
     ) -> None:
-        """Keep the problem's stable name (such as `external-id-taken`) and its extra members."""
+        """Keep the problem, as a bare name where only a newer service has it, and the facts beside its sentence."""
         super().__init__(message)
         self.problem = problem
         self.about = about or {}

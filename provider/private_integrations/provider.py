@@ -26,7 +26,7 @@ from pulumi.output import Unknown
 from pydantic import ValidationError
 
 from .connection import find_account, find_connection
-from .contract import Integration, IntegrationEdit, IntegrationRequest, TokenReport, fault_reason, rfc3339
+from .contract import Integration, IntegrationEdit, IntegrationRequest, Problem, TokenReport, fault_reason, rfc3339
 from .deployment.batched_reads import Deployment, KnownTokens, deployment_for
 from .deployment.declaration import INTEGRATION_ID, Properties, is_unknown, normalize_integration, normalize_token
 from .deployment.drift import EDITABLE, changed_since, in_words, left_alone, unlike
@@ -182,7 +182,7 @@ class IntegrationProvider(_Provider):
         try:
             integration = client.declare(external_id, request)
         except Conflict as error:
-            if error.problem != "external-id-taken" or error.about.get("issued"):
+            if error.problem != Problem.EXTERNAL_ID_TAKEN or error.about.get("issued"):
                 raise _taken(error) from error
             remains = str(error.about["id"])
             _raise(refuse_replacing(self._deployment, (props["account"], external_id), remains, external_id))
@@ -484,7 +484,7 @@ def _raise(refusal: str | None) -> None:
 
 
 def _taken(error: Conflict) -> Conflict:
-    if error.problem != "external-id-taken":
+    if error.problem != Problem.EXTERNAL_ID_TAKEN:
         return error
     return Conflict(taken(str(error), str(error.about["id"])), problem=error.problem, about=error.about)
 

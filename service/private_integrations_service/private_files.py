@@ -16,7 +16,7 @@ NAMES = (
     "private-integrations.db",
     "activity.db",
     "admin.",
-    "ballast",
+    "reserved-space",
     "jobs.lock",
     "rate-limits",
     "security.log",

@@ -1,7 +1,7 @@
-"""Sealing: secrets that the service has to be able to use are stored under a key that the database never holds.
+"""Seal the secrets that the service has to use, with a key that the database never holds.
 
-AES-256-GCM. A sealed value opens only for the purpose and the account that it was sealed for, so whoever writes to the
-database can't make one account's secret another's.
+The cipher is AES-256-GCM. A sealed value opens only for the purpose and the account that it was sealed for, so an
+attacker who writes to the database can't use one account's secret for another.
 """
 
 import hashlib
@@ -27,11 +27,11 @@ _SHORTEST = 17 + 16
 
 
 class SealBroken(Exception):
-    """A sealed value can't be opened; the message says why, and holds nothing of the value."""
+    """Report why a sealed value can't be opened, without any part of the value."""
 
 
 class Sealer:
-    """Seals with the first of its keys and opens with any of them.
+    """Seal with the first of its keys and open with any of them.
 
     A key is `psk-` and 64 hex digits (256 bits). Nonces are 96 random bits, good for 2^32 seals with one key
     (NIST SP 800-38D, 8.3). Raises ConfigurationError if there is no key or one isn't shaped like a key.
@@ -46,17 +46,17 @@ class Sealer:
 
     @property
     def first_key(self) -> str:
-        """The id of the key that seals: 8 hex digits."""
+        """Return the id of the key that seals: 8 hex digits."""
         return self._first.hex()
 
     def seal(self, value: str, *, purpose: str, account: str) -> bytes:
-        """The value under the first key, to be opened for this purpose and account only."""
+        """Seal a value with the first key, so that it opens for this purpose and account only."""
         nonce = os.urandom(12)
         sealed = self._keys[self._first].encrypt(nonce, value.encode(), _bound(purpose, account))
         return bytes([_VERSION]) + self._first + nonce + sealed
 
     def open(self, sealed: bytes, *, purpose: str, account: str) -> str:
-        """The value that was sealed for this purpose and account; raises SealBroken."""
+        """Open a value that was sealed for this purpose and account; raises SealBroken."""
         if len(sealed) < _SHORTEST or sealed[0] != _VERSION:
             raise SealBroken("what is stored was not sealed by this release")
         key = self._keys.get(sealed[_ID])
@@ -69,12 +69,12 @@ class Sealer:
         return opened.decode()
 
     def __repr__(self) -> str:
-        """Never a key."""
+        """Return a text without the keys."""
         return f"Sealer({', '.join(sorted(key.hex() for key in self._keys))})"
 
 
 def key_of(sealed: bytes) -> str:
-    """The id of the key that a value was sealed with: 8 hex digits."""
+    """Return the id of the key that a value was sealed with: 8 hex digits."""
     return sealed[_ID].hex()
 
 
@@ -92,5 +92,5 @@ def _id_of(secret: bytes) -> bytes:
 
 
 def _bound(purpose: str, account: str) -> bytes:
-    """What the tag covers beside the value, each unmistakably its own."""
+    """Return the additional data of the tag, in which purpose and account can't be confused."""
     return json.dumps([purpose, account]).encode()

@@ -1,4 +1,4 @@
-"""The service's settings, read once at start: from its options and the environment (PRIVATE_INTEGRATIONS_…)."""
+"""Read the service's settings once at start, from its options and the environment (PRIVATE_INTEGRATIONS_…)."""
 
 import os
 import re
@@ -24,12 +24,12 @@ KEYS_VARIABLE = "PRIVATE_INTEGRATIONS_SEALING_KEYS"
 _LARGEST = 1_000_000_000
 
 SecurityLogTo = Literal["file", "stderr", "off"]
-"""Where the security log can go."""
+"""List the targets of the security log."""
 
 
 @dataclass(frozen=True)
 class IdentityProvider:
-    """Who vouches for people besides, or in place of, a password here (OpenID Connect)."""
+    """Describe the identity provider that people sign in with (OpenID Connect)."""
 
     issuer: str
     client_id: str
@@ -38,29 +38,29 @@ class IdentityProvider:
 
 @dataclass(frozen=True)
 class Settings:
-    """Limits that an operator may move, and what the service stands in front of."""
+    """Hold the limits that an operator may change, and the upstream."""
 
     minimum_period: timedelta = timedelta(hours=1)
     """The shortest rotation period accepted; PRIVATE_INTEGRATIONS_MINIMUM_PERIOD."""
     inactive_after: timedelta | None = timedelta(days=90)
-    """After how long a token that nobody uses is ended, None: never; PRIVATE_INTEGRATIONS_INACTIVE_AFTER.
+    """The inactivity period after which a token is ended, None: never; PRIVATE_INTEGRATIONS_INACTIVE_AFTER.
     An account may have a rule of its own."""
     superseded_tokens: int = 3
-    """How many superseded tokens of an integration may live at once."""
+    """How many superseded tokens of an integration are live at most."""
     body_limit: int = 64 * 1024
     """Bytes accepted in a body of the management API."""
     cached_grants: int = 100_000
-    """How many live tokens are remembered between requests."""
+    """How many live tokens a worker keeps in memory."""
     rate_limit: int = 100
-    """Requests that the sandbox takes of an account in `rate_interval`; PRIVATE_INTEGRATIONS_RATE_LIMIT."""
+    """Requests of an account that the sandbox accepts in `rate_interval`; PRIVATE_INTEGRATIONS_RATE_LIMIT."""
     rate_interval: timedelta = timedelta(seconds=10)
     """How long a window of the rate limit is; PRIVATE_INTEGRATIONS_RATE_INTERVAL."""
     daily_rate_limit: int = 200_000
-    """Requests that the sandbox takes of an account on a day in UTC; PRIVATE_INTEGRATIONS_DAILY_RATE_LIMIT."""
+    """Requests of an account that the sandbox accepts on a day in UTC; PRIVATE_INTEGRATIONS_DAILY_RATE_LIMIT."""
     upstream: str | None = None
-    """The base URL that authorized requests are forwarded to; None: the sandbox answers them."""
+    """The base URL to which allowed requests are forwarded; None: the sandbox answers them."""
     sealer: Sealer | None = None
-    """Opens and seals upstream credentials."""
+    """The keys that seal upstream credentials and webhook secrets."""
     checked_body_limit: int = 1024 * 1024
     """Bytes accepted in a forwarded body that is read before it is sent: JSON, forms and text;
     PRIVATE_INTEGRATIONS_CHECKED_BODY_LIMIT."""
@@ -75,29 +75,29 @@ class Settings:
     """How long a forwarded request may take in all, from its head to the end of the answer;
     PRIVATE_INTEGRATIONS_REQUEST_TIMEOUT."""
     public_url: str | None = None
-    """Where browsers find the settings pages, `https://host` or with a port; None: by whatever host they name;
+    """The address of the settings pages, `https://host` or with a port; None: the host that a browser names;
     PRIVATE_INTEGRATIONS_PUBLIC_URL."""
     identity_provider: IdentityProvider | None = None
-    """Who else vouches for people; PRIVATE_INTEGRATIONS_OIDC_…."""
+    """The identity provider, if people sign in with one; PRIVATE_INTEGRATIONS_OIDC_…."""
     password_sign_in: bool = True
-    """Whether people may sign in with a password; PRIVATE_INTEGRATIONS_PASSWORD_SIGN_IN is `on` or `off`."""
+    """Tells whether people may sign in with a password; PRIVATE_INTEGRATIONS_PASSWORD_SIGN_IN is `on` or `off`."""
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
-    """The reverse proxies whose X-Forwarded-For is believed; PRIVATE_INTEGRATIONS_TRUSTED_PROXIES."""
+    """The reverse proxies of which X-Forwarded-For is believed; PRIVATE_INTEGRATIONS_TRUSTED_PROXIES."""
     connections_per_address: int | None = None
-    """Clients' connections of one address at once, per worker; None: a quarter of all, but for this machine's own;
+    """Connections of one address at once, per worker; None: a quarter of all, without a limit for this machine's own;
     PRIVATE_INTEGRATIONS_CONNECTIONS_PER_ADDRESS."""
     webhook_ports: frozenset[int] = frozenset({443})
-    """The ports that webhooks may be sent to; PRIVATE_INTEGRATIONS_WEBHOOK_PORTS."""
+    """The ports to which webhooks may be sent; PRIVATE_INTEGRATIONS_WEBHOOK_PORTS."""
     webhook_networks: tuple[Network, ...] = ()
-    """Networks that webhooks may be sent to although they aren't public; PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS."""
+    """The networks to which webhooks may be sent although they aren't public; PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS."""
     webhook_retention: timedelta = timedelta(days=30)
-    """How long what was sent, or was given up, is kept; PRIVATE_INTEGRATIONS_WEBHOOK_RETENTION."""
+    """How long delivered and failed messages are kept; PRIVATE_INTEGRATIONS_WEBHOOK_RETENTION."""
     security_log: SecurityLogTo = "file"
     """Where the security log goes: `file` in the data folder, `stderr` or `off`; PRIVATE_INTEGRATIONS_SECURITY_LOG."""
 
     @property
     def destinations(self) -> Destinations:
-        """Where webhooks may be sent."""
+        """Return the rules on where webhooks may be sent."""
         return Destinations(self.webhook_ports, self.webhook_networks)
 
     @classmethod
@@ -109,9 +109,17 @@ class Settings:
         upstream: str | None = None,
         sealing_keys: Path | None = None,
     ) -> "Settings":
-        """Read the settings; raises ConfigurationError naming the variable or option that is wrong.
+        """Read the settings.
 
-        The file `sealing_keys` must not lie in `data_dir`.
+        Args:
+            environment: The environment's variables.
+            data_dir: The data folder, in which the file `sealing_keys` must not be.
+            upstream: The base URL of the upstream.
+            sealing_keys: A file with sealing keys.
+
+        Raises:
+            ConfigurationError: A variable or option is wrong; the message names it.
+
         """
         sealer = _sealer(environment.get(KEYS_VARIABLE, ""), sealing_keys, data_dir)
         if upstream and sealer is None:
@@ -141,7 +149,7 @@ _PASSWORD_SIGN_IN = "PRIVATE_INTEGRATIONS_PASSWORD_SIGN_IN"  # noqa: S105 - the 
 
 
 def _sign_in(environment: Mapping[str, str]) -> dict[str, Any]:
-    """How people sign in to the settings pages."""
+    """Read the settings of the sign-in to the settings pages."""
     public_url = _url(environment, _PUBLIC_URL)
     if public_url is not None and urlsplit(public_url).path:
         raise ConfigurationError(
@@ -174,7 +182,7 @@ def _identity_provider(environment: Mapping[str, str]) -> IdentityProvider | Non
 
 
 def _url(environment: Mapping[str, str], variable: str) -> str | None:
-    """An https URL, or http on this machine; raises ConfigurationError."""
+    """Read an https URL, or http on this machine; raises ConfigurationError."""
     text = environment.get(variable, "").strip().rstrip("/")
     if not text:
         return None
@@ -191,7 +199,7 @@ def _url(environment: Mapping[str, str], variable: str) -> str | None:
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a host is a loopback address or `localhost`."""
+    """Tell whether a host is a loopback address or `localhost`."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
@@ -289,7 +297,7 @@ def _sealer(listed: str, file: Path | None, data_dir: Path | None) -> Sealer | N
 
 
 def _read_private(file: Path, what: str) -> str:
-    """The text of a file that nobody but its owner may touch: asked of the very file that is read."""
+    """Read a file that only its owner may read and write; the check is on the opened file itself."""
     try:
         with file.open("rb") as opened:
             found = os.fstat(opened.fileno())

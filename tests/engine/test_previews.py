@@ -5,6 +5,7 @@ import pytest
 from pulumi import automation as auto
 
 import private_integrations as pi
+from forked import running_service
 from integrations import contacts, declare
 from private_integrations.contract import (
     IntegrationEdit,
@@ -13,7 +14,6 @@ from private_integrations.contract import (
     digest_of,
     new_management_key,
 )
-from throwaway import running_service
 
 READ = ["contacts.readonly"]
 

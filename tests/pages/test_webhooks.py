@@ -4,9 +4,9 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from certificates import make_certificates
+from forked import running_service
 from private_integrations.contract import new_sealing_key
 from receivers import receiving
-from throwaway import running_service
 from walking import LIST, create, go
 
 

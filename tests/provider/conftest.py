@@ -16,19 +16,26 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+import typer.main
 
+import forked
 import throwaway
+from forked import running_service
 from private_integrations.cli import run
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 
 COMMAND = [sys.executable, "-m", "private_integrations.cli"]
+
+# Typer reads the signatures of all commands anew in each call, which takes half of the time of most.
+_get_command = cache(typer.main.get_command)
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,7 @@ class CommandLine:
         given = io.TextIOWrapper(io.BytesIO(stdin.encode()), encoding="utf-8")
         with pytest.MonkeyPatch.context() as here, redirect_stdout(out), redirect_stderr(err):
             here.setattr(sys, "stdin", given)
+            here.setattr(typer.main, "get_command", _get_command)
             for name, value in (self.environment | environment).items():
                 here.setenv(name, value)
             code = run(arguments)
@@ -73,7 +81,7 @@ class CommandLine:
 
     def process(self, *arguments: str, stdin: str = "", stdout: int = subprocess.PIPE, **environment: str) -> Finished:
         """Run a command in a process of its own, with pipes for input and output."""
-        done = subprocess.run(
+        done = forked.run(
             [*COMMAND, *arguments],
             input=stdin,
             stdout=stdout,
@@ -93,7 +101,7 @@ class CommandLine:
         """
         screen, terminal = pty.openpty()
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        process = subprocess.Popen(
+        process = forked.Popen(
             [*COMMAND, *arguments],
             stdin=terminal,
             stdout=terminal,
@@ -147,7 +155,7 @@ def cli(service: Any) -> CommandLine:
 @pytest.fixture
 def cli_of_a_new_service(tmp_path: Path) -> Iterator[CommandLine]:
     """The command line against a service that has no integration yet."""
-    with throwaway.running_service(tmp_path) as started:
+    with running_service(tmp_path) as started:
         yield CommandLine(started.environment)
 
 

@@ -16,8 +16,7 @@ from certificates import make_certificates
 from management import Management
 from private_integrations.contract import Account, GenerationRequest, Integration, IntegrationEdit, IntegrationRequest
 from private_integrations_service.access.actors import Actor
-from private_integrations_service.authorizer import Authorizer
-from private_integrations_service.authorizer.judge import Judge
+from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.operations import generations, integrations
 from private_integrations_service.operations.integrations import Declared, Rules
@@ -27,7 +26,7 @@ from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage.accounts import add_account
 from private_integrations_service.storage.integrations import integration_by_id
-from private_integrations_service.storage.sqlite.database import Database, open_database
+from private_integrations_service.storage.sqlite.engine import SQLiteEngine, open_database
 from private_integrations_service.storage.usage import UsageFile
 from private_integrations_service.tokens.format import new_id
 from receivers import Receiver, receiving
@@ -66,7 +65,7 @@ class Accounts:
 class Desk:
     """What people do through the management API, by the same operations."""
 
-    database: Database
+    database: SQLiteEngine
     clock: Clock
     rules: Rules
     account: str
@@ -77,22 +76,21 @@ class Desk:
         request = IntegrationRequest(
             account=account or self.account, name="CRM sync", scopes=list(scopes), owner_nonce=new_id("claim_")
         )
-        with self.database.write(self.clock()) as write:
-            declared = integrations.declare(
-                write, f"org/project/stack/{new_id()}", request, self.rules, actor=Actor("test")
-            )
+        declared = integrations.declare(
+            self.database, f"org/project/stack/{new_id()}", request, self.rules, actor=Actor("test")
+        )
         assert isinstance(declared, Declared), declared
         return declared.integration.id
 
     def token(self, integration: str, *, overlap: timedelta = timedelta(days=7)) -> str:
         """Rotate: issue the next generation; answers the token."""
         self._runs += 1
-        with self.database.write(self.clock()) as write:
-            last = self._read(write.connection, integration).last_generation
-            request = GenerationRequest(
-                issuer="test", run=f"run{self._runs}", attempt=1, holding=last, overlap_seconds=overlap.total_seconds()
-            )
-            issued = generations.issue(write, integration, last + 1, request, 3, actor=Actor("test"))
+        with self.database.read() as connection:
+            last = self._read(connection, integration).last_generation
+        request = GenerationRequest(
+            issuer="test", run=f"run{self._runs}", attempt=1, holding=last, overlap_seconds=overlap.total_seconds()
+        )
+        issued = generations.issue(self.database, integration, last + 1, request, 3, actor=Actor("test"))
         return issued.token
 
     def token_with(self, *scopes: str, account: str | None = None) -> str:
@@ -102,25 +100,22 @@ class Desk:
     def edit(self, integration: str, *scopes: str) -> None:
         """Give the integration these scopes."""
         change = IntegrationEdit(scopes=list(scopes))
-        with self.database.write(self.clock()) as write:
-            edited = integrations.edit(write, integration, change, self.rules, actor=Actor("test"))
+        edited = integrations.edit(self.database, integration, change, self.rules, actor=Actor("test"))
         assert isinstance(edited, Integration), edited
 
     def expire(self, integration: str, *numbers: int) -> None:
         """End these generations at once."""
-        with self.database.write(self.clock()) as write:
-            generations.expire(write, integration, numbers, actor=Actor("test"))
+        generations.expire(self.database, integration, numbers, actor=Actor("test"))
 
     def delete(self, integration: str) -> None:
         """Delete the integration with its tokens."""
-        with self.database.write(self.clock()) as write:
-            integrations.delete(write, integration, None, actor=Actor("test"))
+        integrations.delete(self.database, integration, None, actor=Actor("test"))
 
     def secrets(self, integration: str) -> dict[int, tuple[str, datetime | None]]:
         """Role and deadline of each generation."""
         with self.database.read() as connection:
             found = self._read(connection, integration)
-            (state,) = generations.token_states(connection, [found], max(self.clock(), self.database.high_water))
+            (state,) = generations.token_states.step(connection, [found], self.database.now())
         return {secret.generation: (secret.role, secret.expires_at) for secret in state.tokens}
 
     def _read(self, connection: Any, integration: str) -> Integration:
@@ -142,7 +137,7 @@ class Answer:
 class DataApi:
     """The data API as an ASGI application, asked in-process with the token given."""
 
-    app: Authorizer
+    app: AuthorizerMiddleware
     token: str | None = None
     version: str | None = "2021-07-28"
     address: str = "203.0.113.7"
@@ -177,7 +172,7 @@ class DataApi:
         return asyncio.run(_ask(self.app, scope, content))
 
 
-async def _ask(app: Authorizer, scope: dict[str, Any], content: bytes) -> Answer:
+async def _ask(app: AuthorizerMiddleware, scope: dict[str, Any], content: bytes) -> Answer:
     received: list[dict[str, Any]] = []
     half = len(content) // 2
     waiting = [
@@ -224,8 +219,8 @@ def fresh_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with a new database: copied for each test, since migrating takes longer than most tests."""
     folder = tmp_path_factory.mktemp("fresh") / "data"
     accounts = Accounts()
-    database = open_database(folder)
-    with database.write(NOON) as write:
+    database = open_database(folder, Clock())
+    with database.write() as write:
         for agency in (accounts.agency, accounts.other_agency):
             add_account(write.connection, Account(id=agency, name="Agency", kind="agency"), NOON)
         for location, agency in (
@@ -241,15 +236,15 @@ def fresh_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def database(tmp_path: Path, fresh_folder: Path) -> Iterator[Database]:
+def database(tmp_path: Path, fresh_folder: Path, clock: Clock) -> Iterator[SQLiteEngine]:
     """A new database in a file, with the accounts."""
-    opened = open_database(Path(shutil.copytree(fresh_folder, tmp_path / "data")))
+    opened = open_database(Path(shutil.copytree(fresh_folder, tmp_path / "data")), clock)
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def desk(database: Database, clock: Clock, catalogue: Catalogue, accounts: Accounts) -> Desk:
+def desk(database: SQLiteEngine, clock: Clock, catalogue: Catalogue, accounts: Accounts) -> Desk:
     """The management operations over the database, for the first location unless said otherwise."""
     return Desk(database, clock, Rules(catalogue, Settings()), accounts.location)
 
@@ -263,17 +258,19 @@ def limits(tmp_path: Path) -> Iterator[RateLimits]:
 
 
 @pytest.fixture
-def authorizer(database: Database, clock: Clock, catalogue: Catalogue, limits: RateLimits) -> Iterator[Authorizer]:
-    """The authorizer in front of the sandbox."""
-    made = Authorizer(Sandbox(database, limits), Judge(database, catalogue, clock, 1000))
+def middleware(
+    database: SQLiteEngine, clock: Clock, catalogue: Catalogue, limits: RateLimits
+) -> Iterator[AuthorizerMiddleware]:
+    """The authorizer's middleware in front of the sandbox."""
+    made = AuthorizerMiddleware(Sandbox(database, limits), Authorizer(database, catalogue, 1000))
     yield made
-    made.judge.close()
+    made.authorizer.close()
 
 
 @pytest.fixture
-def api(authorizer: Authorizer) -> DataApi:
+def api(middleware: AuthorizerMiddleware) -> DataApi:
     """The data API, without a token until the test sets one."""
-    return DataApi(authorizer)
+    return DataApi(middleware)
 
 
 @pytest.fixture

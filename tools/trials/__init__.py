@@ -1,1 +1,1 @@
-"""Trials of the rotation protocol over a network that fails: who acts, what is promised, what is switched off."""
+"""Try the rotation protocol over a faulty network: actors, the service's promises, and rules switched off."""

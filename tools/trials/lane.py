@@ -1,4 +1,4 @@
-"""Services to run trials on: each with a clock that can be moved, behind a faulty proxy of its own."""
+"""Run services for trials, each with a clock that can be moved, behind a faulty proxy of its own."""
 
 import http.client
 import json
@@ -26,10 +26,11 @@ _PAUSES = (0.001, 0.002, 0.004)
 
 @dataclass
 class MovedService:
-    """A running service and the file that says by how much its clock is ahead."""
+    """Hold a running service and the file with the seconds that its clock is ahead."""
 
     folder: Path
     rule: str
+    popen: "type[subprocess.Popen[str]]" = subprocess.Popen
     url: str = ""
     key: str = field(default="", repr=False)
     account: str = ""
@@ -43,7 +44,7 @@ class MovedService:
     def start(self) -> None:
         """Start it, for the first time or again; the port is another one each time."""
         command = [sys.executable, str(REPOSITORY / "tools" / "trials" / "weakened_service.py")]
-        self._process = subprocess.Popen(
+        self._process = self.popen(
             [*command, str(self.folder / "data"), str(self._clock), *([self.rule] if self.rule else [])],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -54,10 +55,10 @@ class MovedService:
         if not self.key:
             self.key = (self.folder / "data" / "admin.key").read_text().strip()
             accounts = Client(Connection(self.url, self.key)).accounts()
-            self.account = next(account.id for account in accounts if account.kind == "sub_account")
+            self.account = next(account.id for account in accounts if account.kind.belongs_to_agency)
 
     def kill(self) -> None:
-        """SIGKILL: nothing is finished or closed."""
+        """Kill it by SIGKILL, so that it finishes and closes nothing."""
         self._process.kill()
         self._process.wait()
         assert self._process.stdout is not None
@@ -71,7 +72,7 @@ class MovedService:
 
 
 class Lane:
-    """A service of its own behind a proxy of its own, for one trial after another."""
+    """Hold a service behind a proxy, for one trial after another."""
 
     def __init__(self, service: MovedService, proxy: FaultyProxy) -> None:
         self.service = service
@@ -79,7 +80,7 @@ class Lane:
         self.done: Counter[str] = Counter()
 
     def ask(self, path: str, token: str) -> tuple[int, Any]:
-        """A GET straight to the service, as nobody's but the harness's own."""
+        """Send a GET straight to the service, for the harness itself."""
         connection = http.client.HTTPConnection(urlsplit(self.service.url).netloc)
         try:
             connection.request("GET", path, headers={"Authorization": f"Bearer {token}", "Version": "2021-07-28"})
@@ -96,10 +97,10 @@ class Lane:
 
 
 @contextmanager
-def lane(folder: Path, rule: str = "") -> Iterator[Lane]:
-    """A lane in this folder, with one of the service's rules switched off if named."""
+def lane(folder: Path, rule: str = "", popen: "type[subprocess.Popen[str]]" = subprocess.Popen) -> Iterator[Lane]:
+    """Make a lane in this folder, with one of the service's rules switched off if named."""
     pauses = private_integrations.client._PAUSES
-    service = MovedService(folder, rule)
+    service = MovedService(folder, rule, popen)
     try:
         private_integrations.client._PAUSES = _PAUSES
         with FaultyProxy(service.url) as proxy:

@@ -1,4 +1,4 @@
-"""Pipelines as the engine runs them: the real provider, a state file, and a process that may die at any request."""
+"""Run pipelines as the engine does: the real provider, a state file, and a process that may die at any request."""
 
 import copy
 import inspect
@@ -19,15 +19,15 @@ from private_integrations.provider import IntegrationProvider, TokenProvider
 from trials.promises import Ledger
 
 EVERY, OVERLAP = 6 * 3600, 3600
-"""Seconds of a declared period and of its overlap."""
+"""Declare a period and an overlap of so many seconds."""
 
 
 class DiedError(Exception):
-    """The process was killed here: nothing of it runs on, and what it learned last is written nowhere."""
+    """Report that the process was killed here, before it could write its last answer anywhere."""
 
 
 class Wire(HTTPAdapter):
-    """Sends requests of one process, tells the ledger of each, and kills the process after `lives` of them."""
+    """Send requests of one process, note each in the ledger, and kill the process after `lives` of them."""
 
     def __init__(self, ledger: Ledger, lives: int | None = None) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class Wire(HTTPAdapter):
         self._lives = lives
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        """One request and its whole answer."""
+        """Send one request and read its whole answer."""
         noted = self._ledger.sent(request.method or "", request.url or "", request.body, request.headers)
         try:
             answer = super().send(request, *args, **options)
@@ -50,7 +50,7 @@ class Wire(HTTPAdapter):
 
 @dataclass
 class State:
-    """What a stack's state file holds of an integration and its token: written after an answer, never before."""
+    """Hold a stack's state of an integration and its token, which is written after an answer, never before."""
 
     id: str | None = None
     inputs: dict[str, Any] = field(default_factory=dict)
@@ -60,13 +60,13 @@ class State:
 
     @property
     def token(self) -> str | None:
-        """The token that consumers are given."""
+        """Return the token that consumers get."""
         return self.token_outputs.get("token")
 
 
 @dataclass
 class Stack:
-    """A program, its state, and older copies of that state."""
+    """Hold a program, its state, and older copies of that state."""
 
     external_id: str
     state: State = field(default_factory=State)
@@ -76,12 +76,12 @@ class Stack:
     overlap: int = OVERLAP
     adopt: dict[str, str] = field(default_factory=dict)
     undisturbed: bool = True
-    """Nobody but its own pipeline, one run at a time, has ever touched the token."""
+    """Tell that only its own pipeline, one run at a time, has ever touched the token."""
 
 
 @dataclass(frozen=True)
 class Processes:
-    """How every process reaches the service, under the eyes of the ledger."""
+    """Connect every process to the service, and record its requests in the ledger."""
 
     connection: Connection
     account: str
@@ -89,7 +89,7 @@ class Processes:
 
     @contextmanager
     def client(self, lives: int | None = None) -> Iterator[Client]:
-        """The real client, of a process that dies after so many requests."""
+        """Return the real client, of a process that dies after so many requests."""
         client = Client(self.connection)
         client._session.mount("http://", Wire(self.ledger, lives))
         try:
@@ -98,7 +98,7 @@ class Processes:
             client._session.close()
 
     def up(self, stack: Stack, state: State, *, lives: int | None = None, gate: threading.Barrier | None = None) -> str:
-        """`up` in a process of its own; at the gate it waits for another one before it changes a token."""
+        """Run `up` in a process of its own; at the gate it waits for another one before it changes a token."""
         stack.older.append(copy.deepcopy(state))
         with self.client(lives) as client:
             deployment = Deployment(client)
@@ -106,7 +106,7 @@ class Processes:
             return _deploy_token(stack, state, deployment, gate)
 
     def destroy(self, state: State) -> str:
-        """`destroy` of what this state holds."""
+        """Run `destroy` with this state."""
         if state.id is None:
             return "there is nothing"
         with self.client() as client:
@@ -114,7 +114,7 @@ class Processes:
         return f"{state.id} by the owner: {self.ledger.owned(state.id, state.outputs['claim'])}"
 
     def is_gone(self, state: State) -> bool:
-        """Whether `refresh` would drop the integration, and its token with it, from the state."""
+        """Tell whether `refresh` would drop the integration, and its token with it, from the state."""
         with self.client() as client:
             provider = _integration_provider(Deployment(client), self.account)
             return state.id is None or _call(provider, "read", state.id, state.outputs).id == ""
@@ -174,5 +174,5 @@ def _policy(stack: Stack) -> dict[str, str]:
 
 
 def _call(provider: Any, method: str, *arguments: Any) -> Any:
-    """A provider's method as the engine calls it, but with the error itself in place of the engine's one line."""
+    """Call a provider's method as the engine does, but raise the error itself instead of printing one line."""
     return inspect.unwrap(getattr(type(provider), method))(provider, *arguments)

@@ -1,9 +1,9 @@
-"""What the service has promised to whom: written from the promises, blind to how the service decides.
+"""Record the service's promises about tokens, independently of the code that decides.
 
 The promises are those of docs/how-it-works.md, as far as they are visible from outside. The ledger sees
-every request before it is sent and every answer that arrives. From these alone it knows until when each
-token that anybody was given must work. Where it can't know whether a request arrived, it assumes what
-promises less: it may miss a broken promise, but never invents one.
+every request before it is sent and every answer that arrives. From these alone it derives until when each
+issued token must work. If it can't know whether a request arrived, it assumes the weaker promise: it may
+miss a broken promise, but never invents one.
 """
 
 import json
@@ -24,14 +24,14 @@ _DECLARATION = re.compile(rf"{API}/integrations/by-external-id/(.+)")
 _INTEGRATION = re.compile(rf"{API}/integrations/([^/]+)")
 
 _SLACK = 60.0
-"""Seconds that a trial's own duration may shift a deadline; overlaps and steps of the clock are far longer."""
+"""Allow for so many seconds by which a trial's own duration shifts a deadline; overlaps are far longer."""
 _MOST_LIVE = 4
-"""With so many live tokens (three superseded and the newest) one that nobody used may have given way."""
+"""With so many live tokens (three superseded and the newest) the service may have ended one that was never used."""
 
 
 @dataclass(frozen=True)
 class Broken:
-    """A promise that was not kept; `in_hand` if somebody is left holding a dead token by it."""
+    """Describe a broken promise; `in_hand` if an actor is left holding a dead token by it."""
 
     promise: str
     detail: str
@@ -40,7 +40,7 @@ class Broken:
 
 @dataclass(eq=False)
 class Request:
-    """A request as sent, and whether an answer to it said yes; without an answer it may have arrived or not."""
+    """Hold a request, and whether it was answered with success; without an answer it may have arrived or not."""
 
     at: float
     kind: str
@@ -52,13 +52,13 @@ class Request:
 
     @property
     def overlap(self) -> float:
-        """Seconds of overlap that an issue asked for."""
+        """Return the seconds of overlap that an issue asked for."""
         return float(self.body.get("overlap_seconds", 0))
 
 
 @dataclass(frozen=True)
 class Given:
-    """A token that an answer carried to somebody."""
+    """Hold a token that an answer carried to an actor."""
 
     value: str
     fingerprint: str
@@ -72,7 +72,7 @@ class Given:
 
 
 class Ledger:
-    """Everything sent and answered in one trial, and what is promised by it."""
+    """Record all requests and answers of one trial, and derive the promises."""
 
     def __init__(self) -> None:
         self.moved = 0.0
@@ -86,7 +86,7 @@ class Ledger:
 
     @property
     def now(self) -> float:
-        """Seconds of the service's clock since some moment."""
+        """Return the seconds of the service's clock since some moment."""
         return time.monotonic() + self.moved
 
     def sent(self, method: str, url: str, body: str | bytes | None, headers: Mapping[str, str]) -> Request:
@@ -116,19 +116,19 @@ class Ledger:
                 self._ended_owner_nonces.add(request.owner_nonce)
 
     def owned(self, integration: str, owner_nonce: str) -> bool:
-        """Whether this owner_nonce is the last one that an answer confirmed as the owner's."""
+        """Tell whether this owner nonce is the last one that an answer confirmed."""
         return self._owners.get(integration) == owner_nonce
 
     def must_live(self, token: Given) -> bool:
-        """Whether this token has to work now, by every promise made so far."""
+        """Tell whether this token has to work now, by every promise made so far."""
         return self.now < self._promised_until(token) - _SLACK
 
     def must_be_dead(self, token: Given) -> bool:
-        """Whether a request that ends this token for good was answered with yes."""
+        """Tell whether a request that ends this token for good was answered with success."""
         return any(request.granted and self._ends(request, token) for request in self._requests[token.integration])
 
     def check_states(self, states: Iterable[Mapping[str, Any]], held: Collection[str | None]) -> None:
-        """Compare the service's word on all tokens (`GET /tokens`) with what is promised; `held` are values in use."""
+        """Compare the service's states of all tokens (`GET /tokens`) with the promises; `held` are values in use."""
         live: set[str] = set()
         for state in states:
             secrets = [secret for secret in state["tokens"] if secret["role"] != "ended"]
@@ -143,13 +143,13 @@ class Ledger:
                 self.fail("what was ended is dead", f"{token} is alive")
 
     def check_left(self, left: Iterable[Mapping[str, Any]]) -> None:
-        """No integration may be there whose owner nonce was ended by a delete that was confirmed."""
+        """Check that no integration is left with an owner nonce whose deletion was confirmed."""
         for integration in left:
             if integration["owner_nonce"] in self._ended_owner_nonces:
                 self.fail("a creation happens once", f"{integration['id']} came back after its delete")
 
     def check_use(self, value: str, status: int, who: str) -> None:
-        """Compare the data API's answer to a token with what is promised."""
+        """Compare the data API's answer to a token with the promises."""
         token = self.given.get(value)
         if token is None:
             return
@@ -194,7 +194,7 @@ class Ledger:
         self.given[token.value] = token
 
     def _promised_until(self, token: Given) -> float:
-        """The earliest instant at which this token may end."""
+        """Return the earliest instant at which this token may end."""
         until = math.inf
         requests = self._requests[token.integration]
         superseded_for_sure = False
@@ -209,7 +209,7 @@ class Ledger:
             newer = self._delivers(request)
             if newer > token.generation and self._maybe_delivered(token, request.at):
                 until = min(until, request.at + self._overlap_of(token.integration, newer))
-                # A promised overlap is never shortened: what comes later does not count.
+                # No later request shortens a promised overlap.
                 superseded_for_sure = request.kind == "use" and request.granted
         return until
 
@@ -221,14 +221,14 @@ class Ledger:
         return request.kind == "delete" and self._by_the_owner(request)
 
     def _by_the_owner(self, request: Request) -> bool:
-        """Whether a delete may have met the owner nonce it carries: no other owner was confirmed before or since."""
+        """Tell whether a delete may have met its own owner nonce: not if another one was confirmed before or since."""
         return (
             request.owner_nonce is None
             or self._owners.get(request.integration, request.owner_nonce) == request.owner_nonce
         )
 
     def _replaces_unused(self, request: Request, token: Given) -> bool:
-        """The token's own issuer went on to another number, maybe before this one was used."""
+        """Tell whether the token's own issuer went on to another number, maybe before this one was used."""
         return (
             request.kind == "issue"
             and request.generation > token.generation
@@ -237,7 +237,7 @@ class Ledger:
         )
 
     def _delivers(self, request: Request) -> int:
-        """The generation that counts as delivered if this request arrives; 0 if none does."""
+        """Return the generation that counts as delivered if this request arrives; 0 if none does."""
         if request.kind == "use":
             return request.generation
         return int(request.body.get("holding") or 0) if request.kind == "issue" else 0

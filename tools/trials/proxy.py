@@ -1,8 +1,8 @@
-"""A TCP proxy on loopback that loses, doubles, reorders and delays the requests of HTTP/1.1 as a bad network would.
+"""Proxy HTTP/1.1 on loopback, and lose, double, reorder and delay requests as a bad network would.
 
 It understands messages only as far as their length (`Content-Length`), so that each request meets one
 fault, drawn at random from a seed. A late copy is a request that arrives at the service after others
-which were sent after it; its answer goes to nobody.
+that were sent after it; the proxy drops its answer.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from urllib.parse import urlsplit
 Value = TypeVar("Value")
 
 _LATEST = 12
-"""A late copy lets at most so many later requests pass; `flush` lets all arrive now."""
+"""Let at most so many later requests pass a late copy; `flush` lets all arrive now."""
 _NEVER_BY_ITSELF = 1 << 30
 _BROKEN = (OSError, asyncio.IncompleteReadError)
 
 
 @dataclass(frozen=True)
 class Faults:
-    """How probable each fault is for a request; what is left of 1 is delivered as it should be.
+    """Give the probability of each fault for a request; the rest to 1 is delivered without a fault.
 
     `cut_before`: the request never arrives. `cut_after`: its answer is lost. `cut_amid`: the answer
     breaks off. `late`: the client is cut off at once, the request arrives after later ones.
@@ -44,7 +44,7 @@ class Faults:
 
     @classmethod
     def at_loss(cls, loss: float) -> "Faults":
-        """A network that loses this share of requests or answers, doubles half as many and delays some."""
+        """Return a network that loses this share of requests or answers, doubles half as many and delays some."""
         return cls(loss / 4, loss / 4, loss / 4, loss / 4, duplicated=loss / 2, delayed=0.02)
 
 
@@ -52,7 +52,7 @@ _KINDS = ("cut before", "cut after", "cut amid", "late", "duplicated", "delayed"
 
 
 class FaultyProxy:
-    """Forwards requests to a service; `counts` says what each met, `arrived_late` how many copies came after others."""
+    """Forward requests to a service; `counts` are the faults met, `arrived_late` the copies that came after others."""
 
     def __init__(self, target: str, faults: Faults | None = None, seed: int = 0) -> None:
         self.counts: Counter[str] = Counter()
@@ -67,7 +67,7 @@ class FaultyProxy:
 
     @property
     def url(self) -> str:
-        """Where to connect in place of the service."""
+        """Return the URL to use in place of the service's."""
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def aim(self, target: str) -> None:
@@ -84,7 +84,7 @@ class FaultyProxy:
             self._random = random.Random(seed)  # noqa: S311 - to be repeatable, not secret
 
     def flush(self) -> None:
-        """Everything late arrives now, in any order; returns when the service has answered it all."""
+        """Let all late copies arrive now, in any order; return when the service has answered them all."""
         self._run(self._release(everything=True))
 
     def __enter__(self) -> "FaultyProxy":
@@ -115,14 +115,14 @@ class FaultyProxy:
         try:
             with suppress(*_BROKEN):
                 while await self._pass_on(await _message(client), service, answers):
-                    """One request after another, until one meets a fault that cuts the connection."""
+                    """Serve one request after another, until one meets a fault that cuts the connection."""
         finally:
             del self._connections[task]
             service.close()
             answers.close()
 
     async def _pass_on(self, request: bytes, service: "_Service", answers: asyncio.StreamWriter) -> bool:
-        """Let one request meet its fault; False where that ends the connection."""
+        """Let one request meet its fault; False if that ends the connection."""
         await self._release()
         [kind] = self._random.choices(_KINDS, self._weights)
         self.counts[kind] += 1
@@ -148,7 +148,7 @@ class FaultyProxy:
         self._waiting.append((self._passed + later, request))
 
     async def _release(self, *, passing: int = 1, everything: bool = False) -> None:
-        """Let the late copies arrive whose turn has come, now that another request passes."""
+        """Let the late copies arrive that have waited long enough, now that another request passes."""
         self._passed += passing
         ready = [copy for copy in self._waiting if everything or copy[0] <= self._passed]
         self._waiting = [copy for copy in self._waiting if copy not in ready]
@@ -162,13 +162,13 @@ class FaultyProxy:
 
 
 class _Service:
-    """A connection to the service, made when there is something to ask."""
+    """Hold a connection to the service, made for the first request."""
 
     def __init__(self) -> None:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, target: tuple[str | None, int | None], request: bytes) -> bytes:
-        """The whole answer to a request."""
+        """Send a request and return the whole answer."""
         if self._streams is None:
             self._streams = await asyncio.open_connection(*target)
         reader, writer = self._streams
@@ -182,7 +182,7 @@ class _Service:
 
 
 async def _message(stream: asyncio.StreamReader) -> bytes:
-    """One request or answer, head and body."""
+    """Read one request or answer, head and body."""
     head = await stream.readuntil(b"\r\n\r\n")
     lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
     return head + await stream.readexactly(int(lengths[0]) if lengths else 0)

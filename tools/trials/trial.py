@@ -1,10 +1,10 @@
-"""Trials of the rotation over a network that fails: random actors, each step held against the promises.
+"""Try rotations over a faulty network: random actors, and after each step a comparison with the promises.
 
-A trial is one stack and everybody who may touch its integration: pipelines that crash, run twice or
+A trial has one stack and all actors that may touch its integration: pipelines that crash, run twice or
 from an older state, another stack that adopts it, a person at the command line, a consumer, a service
-that is killed. What acts is the real provider, method by method as the engine calls it, and its real
-client, through a faulty proxy, against the real service with a clock that is moved. What is promised
-is `Ledger`'s to say. A trial is repeated by its seed, but for the races of two pipelines.
+that is killed. They use the real provider, method by method as the engine calls it, and its real
+client, through a faulty proxy, against the real service with a clock that is moved. `Ledger` derives the
+promises. A seed repeats its trial, except for the races of two pipelines.
 """
 
 import copy
@@ -26,13 +26,13 @@ from trials.promises import Broken, Ledger
 from trials.proxy import Faults
 
 STEPS = (6, 11)
-"""The fewest and the most steps of a trial, before it is brought to an end."""
+"""Limit the steps of a trial, before it is brought to an end: the fewest and the most."""
 _TRIES = 4
 
 
 @dataclass(frozen=True)
 class Result:
-    """A trial's seed, what was done in it and what was broken."""
+    """Hold a trial's seed, its steps and the broken promises."""
 
     seed: int
     log: list[str]
@@ -40,12 +40,12 @@ class Result:
 
 
 def run_trial(where: Lane, seed: int, losses: tuple[float, float], steps: "Sequence[Step] | None" = None) -> Result:
-    """The trial with this seed, at a loss between these two; of these steps, else of random ones."""
+    """Run the trial with this seed, at a loss between these two; with these steps, or else random ones."""
     return Trial(where, seed, losses).run(steps)
 
 
 class Trial:
-    """One stack's life among all who may touch its integration."""
+    """Run one stack among all actors that may touch its integration."""
 
     def __init__(self, where: Lane, seed: int, losses: tuple[float, float]) -> None:
         self._random = random.Random(seed)  # noqa: S311 - to be repeatable, not secret
@@ -64,7 +64,7 @@ class Trial:
         self._log: list[str] = []
 
     def run(self, steps: "Sequence[Step] | None" = None) -> Result:
-        """The steps, then everything late arrives, what is broken off is repeated, and all is destroyed."""
+        """Run the steps, let late copies arrive, repeat interrupted commands, and destroy all."""
         for step in (Trial.deploy, *(steps or self._random_steps()), Trial.settle, Trial.heal, Trial.end):
             if not self._ledger.broken:
                 self._step(step)
@@ -90,32 +90,32 @@ class Trial:
             detail = f"generation {state.token_outputs['generation']} of {state.id} is dead"
             self._ledger.fail("an undisturbed state holds a working token", detail, in_hand=True)
 
-    # What may happen.
+    # Steps.
 
     def deploy(self) -> str:
-        """`up` of the program as it stands; where it finds the integration gone, a `refresh`."""
+        """Run `up` of the present program; if it finds the integration gone, a `refresh`."""
         said = self._attempt(lambda: self._processes.up(self._stack, self._stack.state))
         if "run pulumi refresh" in said or "there is no integration" in said:
             self._attempt(self._refresh)
         return said
 
     def rotate(self) -> str:
-        """`up` with another trigger."""
+        """Run `up` with another trigger."""
         self._stack.trigger += 1
         return self.deploy()
 
     def rotate_due(self) -> str:
-        """`up` after the period has passed."""
+        """Run `up` after the period has passed."""
         self._move(EVERY + 60)
         return self.deploy()
 
     def edit(self) -> str:
-        """`up` with another name."""
+        """Run `up` with another name."""
         self._stack.edits += 1
         return self.deploy()
 
     def crash(self) -> str:
-        """`up` with another trigger, in a process that is killed on the way; its requests may be on theirs."""
+        """Run `up` with another trigger, in a process that is killed on the way; its requests may still arrive."""
         self._stack.trigger += self._random.random() < 0.7
         lives = self._random.randint(1, 5)
         return f"after {lives} requests: " + self._attempt(
@@ -123,7 +123,7 @@ class Trial:
         )
 
     def race(self) -> str:
-        """Two processes of one stack decide from the same state and the same answers, and act at the same time."""
+        """Let two processes of one stack decide from the same state and answers, and act at the same time."""
         stack = self._stack
         stack.undisturbed = False
         stack.trigger += self._random.random() < 0.8
@@ -150,7 +150,7 @@ class Trial:
         return " | ".join(said)
 
     def restore(self) -> str:
-        """The state file is an older one from now on."""
+        """Replace the state file by an older one."""
         usable = [state for state in self._stack.older if state.id == self._stack.state.id]
         if not usable:
             return "there is none"
@@ -160,7 +160,7 @@ class Trial:
         return f"generation {self._stack.state.token_outputs.get('generation')}"
 
     def consume(self) -> str:
-        """A consumer takes the token from the state and uses it."""
+        """Let a consumer take the token from the state and use it."""
         token = self._stack.state.token
         if token is None:
             return "there is no token"
@@ -170,7 +170,7 @@ class Trial:
         return str(status)
 
     def person_rotates(self) -> str:
-        """A person issues a token at the command line, and uses it sooner or later."""
+        """Let a person issue a token at the command line, and use it sooner or later."""
         integration_id = self._stack.state.id
         if integration_id is None:
             return "there is nothing to rotate"
@@ -178,7 +178,7 @@ class Trial:
         return self._attempt(lambda: self._issue_to_person(integration_id))
 
     def person_uses(self) -> str:
-        """A person uses the token that they issued last."""
+        """Let a person use the token that they issued last."""
         if not self._persons:
             return "there is none"
         status = self._use(self._persons[-1])
@@ -187,7 +187,7 @@ class Trial:
         return str(status)
 
     def person_expires(self) -> str:
-        """A person ends the superseded tokens, and a pending one that nobody uses."""
+        """Let a person end the superseded tokens, and a pending one that no consumer uses."""
         integration_id = self._stack.state.id
         if integration_id is None:
             return "there is nothing to expire"
@@ -195,7 +195,7 @@ class Trial:
         return self._attempt(lambda: self._expire(integration_id, {"previous", "pending"}))
 
     def no_overlap(self) -> str:
-        """The answer to a compromised token: `up` with another trigger and an overlap of nothing."""
+        """Answer a leak: run `up` with another trigger and an overlap of zero."""
         self._stack.undisturbed = False
         self._stack.overlap = 0
         said = self.rotate()
@@ -203,7 +203,7 @@ class Trial:
         return said
 
     def adopt(self) -> str:
-        """Another stack takes the integration over; the former one still has its state."""
+        """Let another stack take the integration over; the former one still has its state."""
         state = self._stack.state
         if state.id is None or len(self._former) > 1:
             return "there is nothing to adopt"
@@ -215,7 +215,7 @@ class Trial:
         return self.deploy()
 
     def former_acts(self) -> str:
-        """The former stack, which knows of nothing, is deployed or destroyed."""
+        """Deploy or destroy the former stack, which can't know of the adoption."""
         if not self._former:
             return "there is none"
         former = self._former[-1]
@@ -225,7 +225,7 @@ class Trial:
         return self._attempt(lambda: self._processes.destroy(former.state))
 
     def destroy(self) -> str:
-        """`destroy`, from the present state or an older one."""
+        """Run `destroy`, from the present state or an older one."""
         stack = self._stack
         stack.undisturbed = False
         said = self._attempt(lambda: self._processes.destroy(stack.state))
@@ -234,20 +234,20 @@ class Trial:
         return said
 
     def overlap_passes(self) -> str:
-        """The service's clock moves beyond every overlap."""
+        """Move the service's clock beyond every overlap."""
         return self._move(OVERLAP + 180)
 
     def time_passes(self) -> str:
-        """The service's clock moves a little."""
+        """Move the service's clock a little."""
         return self._move(OVERLAP * 0.4)
 
     def late_arrives(self) -> str:
-        """Every late copy arrives now."""
+        """Let every late copy arrive now."""
         self._proxy.flush()
         return "all"
 
     def service_dies(self) -> str:
-        """The service is killed in the middle of an `up`, and started again."""
+        """Kill the service in the middle of an `up`, and start it again."""
         killer = threading.Timer(self._random.uniform(0, 0.03), self._lane.service.kill)
         self._stack.trigger += 1
         killer.start()
@@ -256,22 +256,22 @@ class Trial:
         self._lane.revive()
         return said
 
-    # How a trial ends.
+    # The end of a trial.
 
     def settle(self) -> str:
-        """Everything late arrives, and the network is whole again."""
+        """Let all late copies arrive, and repair the network."""
         self._proxy.behave(Faults())
         self._proxy.flush()
         return self.person_uses()
 
     def heal(self) -> str:
-        """A pipeline that repeats `up` to its end holds a token that works, at most with the help of a person."""
+        """Repeat `up` until it succeeds, at most with the help of a person; the token in state then works."""
         for _ in range(2 * _TRIES):
             said = self.deploy()
             if "failed" not in said and self._stack.state.token:
                 break
             if self._stack.undisturbed and "are all alive" not in said:
-                # To wait for the end of an overlap is no help; whatever else there is, nobody else has caused.
+                # Waiting for the end of an overlap does not count as help; no other actor has caused any other failure.
                 self._ledger.fail("who retries holds a live token", f"an undisturbed pipeline needs help: {said}")
             self._help(said)
         token = self._stack.state.token
@@ -283,7 +283,7 @@ class Trial:
         return said
 
     def end(self) -> str:
-        """The former stacks' destroy harms nothing; the owner's leaves nothing."""
+        """Destroy the former stacks, which must harm nothing, and the owner's, which must leave nothing."""
         for former in self._former:
             self._attempt(lambda former=former: self._processes.destroy(former.state))  # type: ignore[misc]
         self._check()
@@ -301,7 +301,7 @@ class Trial:
             self._ledger.fail("the owner's destroy leaves nothing", "its token still works")
         return said
 
-    # What it is made of.
+    # Parts of the steps.
 
     @property
     def _key(self) -> str:
@@ -315,7 +315,7 @@ class Trial:
         return Stack(f"organization/{self._project}/{name}/crm")
 
     def _attempt(self, action: Callable[[], str]) -> str:
-        """What an action did, or why it failed: with an error of ours, or by the death of its process."""
+        """Run an action; return its result or its failure: an error of ours, or the death of its process."""
         try:
             return action()
         except DiedError:
@@ -324,13 +324,13 @@ class Trial:
             return f"failed: {error}"
 
     def _refresh(self) -> str:
-        """Drop from the state what the service says is gone, as `refresh` does."""
+        """Drop deleted resources from the state, as `refresh` does."""
         if self._processes.is_gone(self._stack.state):
             self._stack.state, self._stack.older, self._stack.adopt = State(), [], {}
         return "refreshed"
 
     def _use(self, token: str) -> int | None:
-        """A consumer's request to the data API, repeated until there is an answer; None if there is none."""
+        """Send a consumer's request to the data API, repeated until there is an answer; None if there is none."""
         with requests.Session() as session:
             session.trust_env = False
             session.mount("http://", Wire(self._ledger))
@@ -377,7 +377,7 @@ class Trial:
         return f"{seconds:.0f} s"
 
     def _help(self, said: str) -> None:
-        """What a person does about an `up` that says no: as its message advises."""
+        """Follow the advice of a failed `up`, as a person does."""
         stack = self._stack
         if "is not in use yet" in said and stack.state.id:
             self.person_expires()
@@ -395,7 +395,7 @@ class Trial:
 
 Step = Callable[[Trial], str]
 
-# How often each is drawn, relative to the others.
+# The relative frequencies of the steps.
 _STEPS: tuple[tuple[Step, float], ...] = (
     (Trial.deploy, 3),
     (Trial.rotate, 4),

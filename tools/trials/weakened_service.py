@@ -1,10 +1,10 @@
-"""The real service with a clock that can be moved, and, if asked, with one of its rules switched off.
+"""Serve the real service with a clock that can be moved and, on request, with one of its rules switched off.
 
     python tools/trials/weakened_service.py DATA_DIR CLOCK_FILE [RULE]
 
-CLOCK_FILE holds the seconds by which the clock is ahead, as eight bytes. RULE is one of `RULES`: what
-the rule decides is replaced here, from outside; the service itself has no such switch. Used by the
-fault trials to show what each rule is for (docs/faults.md).
+CLOCK_FILE holds the seconds by which the clock is ahead, as eight bytes. RULE is one of `RULES`: this
+module replaces the rule's function from outside; the service itself has no such switch. The fault
+trials use it to show the purpose of each rule (docs/faults.md).
 """
 
 import itertools
@@ -15,31 +15,30 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from private_integrations.contract import GenerationRequest
+from private_integrations.contract import GenerationRequest, Refused
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.operations import generations, integrations
 from private_integrations_service.server import serve
-from private_integrations_service.server.application import Application, utc_now
+from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage import integrations as stored_integrations
 from private_integrations_service.tokens import lifecycle
-from private_integrations_service.tokens.lifecycle import Issue, Refused, Token
+from private_integrations_service.tokens.lifecycle import Issue, Token
 
 OFFSET = struct.Struct("d")
 
 
 def ahead_by(file: Path) -> Callable[[], datetime]:
-    """The wall clock, ahead by what the file says at that moment."""
+    """Return the wall clock plus the seconds in the file at that moment."""
     with file.open("rb") as stream:
         offset = mmap.mmap(stream.fileno(), OFFSET.size, access=mmap.ACCESS_READ)
     return lambda: utc_now() + timedelta(seconds=OFFSET.unpack(offset[: OFFSET.size])[0])
 
 
 def without_attempt() -> None:
-    """Whatever arrives counts as a higher attempt; in the schema, too, which else refuses an equal one."""
+    """Count every request as a higher attempt; in the schema, too, which otherwise refuses an equal one."""
     issue = generations.issue
     # Above those of a service that was killed before.
     attempts = itertools.count(int(time.monotonic()) * 1000)
@@ -54,7 +53,7 @@ def without_attempt() -> None:
 
 
 def without_run() -> None:
-    """Another process may repeat what this one asked for."""
+    """Let another process repeat the request of this one."""
     decide = lifecycle._repeat
 
     def weakened(pending: Token | None, last: int, generation: int, request: GenerationRequest, now: datetime) -> Any:
@@ -66,7 +65,7 @@ def without_run() -> None:
 
 
 def without_issuer() -> None:
-    """Whoever asks counts as the issuer of the pending token."""
+    """Count every caller as the issuer of the pending token."""
     decide = lifecycle.plan_issue
 
     def weakened(
@@ -81,7 +80,7 @@ def without_issuer() -> None:
 
 
 def without_delivery() -> None:
-    """The overlap of the old token begins when a new one is issued, not when it is first used."""
+    """Begin the overlap of the old token when a new one is issued, instead of at its first use."""
     decide = lifecycle.plan_issue
 
     def weakened(
@@ -103,7 +102,7 @@ def without_delivery() -> None:
 
 
 def without_owner_nonce() -> None:
-    """A used owner_nonce is as good as a new one, and any owner nonce will do to delete."""
+    """Accept a used owner nonce as a new one, and any nonce for a deletion."""
     delete = integrations.delete
 
     def any_owner_nonce(write: Any, integration_id: str, owner_nonce: str | None, *, actor: Actor) -> bool | Refused:
@@ -123,7 +122,7 @@ RULES: dict[str, Callable[[], None]] = {
 
 
 def _replace(module: Any, name: str, weakened: Any) -> None:
-    """Put something in the place of a function that is there: a rule that was renamed must not go unnoticed."""
+    """Replace a function, which must exist: the trials must notice a renamed rule."""
     getattr(module, name)
     setattr(module, name, weakened)
 
@@ -132,7 +131,7 @@ def main(data_dir: str, clock_file: str, rule: str = "") -> None:
     """Serve on a free port."""
     if rule:
         RULES[rule]()
-    _replace(serve, "Application", partial(Application, clock=ahead_by(Path(clock_file))))
+    _replace(serve, "utc_now", ahead_by(Path(clock_file)))
     serve.serve(data_dir=Path(data_dir), host="127.0.0.1", port=0, say=lambda line: print(line, flush=True))
 
 

@@ -1,12 +1,21 @@
 """The accounts that integrations live in: `accounts` lists them, `accounts add` makes one known."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from ..client import Client
-from ..contract import LONGEST_INACTIVITY, SHORTEST_INACTIVITY, Account, AccountRequest, Inactivity, InactivityRequest
+from ..contract import (
+    LONGEST_INACTIVITY,
+    SHORTEST_INACTIVITY,
+    Account,
+    AccountClass,
+    AccountRequest,
+    Inactivity,
+    InactivityRequest,
+    Problem,
+)
 from ..errors import NotFound
 from ..rotation.durations import format_duration
 from .failures import note, usage
@@ -19,7 +28,14 @@ app = typer.Typer(
 )
 
 
-Kind = Literal["sub-account", "agency"]
+_NOUNS = {each.noun: each for each in AccountClass}
+
+
+def _class(value: str) -> str:
+    """Check that the option names a class of accounts."""
+    if value not in _NOUNS:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(map(repr, _NOUNS))}.")
+    return value
 
 
 @app.callback(invoke_without_command=True)
@@ -31,7 +47,7 @@ def list_(context: typer.Context, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"accounts": [account.model_dump(mode="json") for account in found]})
     else:
-        print_table(("id", "name", "kind"), [(a.id, a.name, a.kind.replace("_", "-")) for a in found])
+        print_table(("id", "name", "kind"), [(a.id, a.name, a.kind.noun) for a in found])
 
 
 @app.command()
@@ -48,13 +64,15 @@ def add(
             help="The agency (company) that a location belongs to; made known too if it isn't.",
         ),
     ] = None,
-    kind: Annotated[Kind, typer.Option(help="A sub-account is a location.")] = "sub-account",
+    kind: Annotated[
+        str, typer.Option(metavar="|".join(_NOUNS), callback=_class, help="A sub-account is a location.")
+    ] = AccountClass.SUB_ACCOUNT.noun,
     as_json: AsJson = False,
 ) -> None:
     """Make an account known, or give it another name. Its id, kind and agency never change."""
-    if kind == "sub-account" and agency is None:
+    if _NOUNS[kind].belongs_to_agency and agency is None:
         raise usage("a location belongs to an agency; give its id (the platform's company id)", "--agency")
-    request = valid(AccountRequest, name=name, kind=kind.replace("-", "_"), agency_id=agency)
+    request = valid(AccountRequest, name=name, kind=_NOUNS[kind], agency_id=agency)
     account = _put(connect(), account_id, request)
     note(f"{kind} {account.id} ({account.name}) is known")
     if as_json:
@@ -109,8 +127,8 @@ def _put(client: Client, account_id: str, request: AccountRequest) -> Account:
         return client.put_account(account_id, request)
     except NotFound as error:
         agency = request.agency_id
-        if agency is None or error.problem != "account-unknown":
+        if agency is None or error.problem != Problem.ACCOUNT_UNKNOWN:
             raise
-    client.put_account(agency, AccountRequest(name="Agency", kind="agency"))
+    client.put_account(agency, AccountRequest(name="Agency", kind=AccountClass.AGENCY))
     note(f"agency {agency} is known; name it with `private-integrations accounts add {agency} --kind agency --name …`")
     return client.put_account(account_id, request)

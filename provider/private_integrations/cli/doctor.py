@@ -9,7 +9,7 @@ import typer
 
 from ..client import Client
 from ..connection import ACCOUNT_VARIABLE, find_account
-from ..contract import Principal, instant_text
+from ..contract import Principal, Role, instant_text
 from ..errors import ConfigurationError, NotAuthorized, PrivateIntegrationError
 from ..rotation.acceptance import refuse_issue
 from ..rotation.status import IntegrationStatus
@@ -87,9 +87,9 @@ def _key(principal: Principal) -> Check:
 
 
 def _role(principal: Principal) -> Check:
-    if principal.role in ("admin", "deployer"):
+    if principal.role.may_write:
         return Check("role", "ok", f"{principal.role}: may preview, deploy and destroy")
-    if principal.role == "viewer":
+    if principal.role == Role.VIEWER:
         return Check("role", "warning", "viewer: may preview; `pulumi up` and `pulumi destroy` are refused")
     return Check("role", "failed", f"{principal.role}: may not even preview; use a deployer's key")
 
@@ -105,8 +105,8 @@ def _account(principal: Principal, account: str | None) -> Check:
         return Check(
             "account", "failed", f"there is no account {account} that this key reaches; it reaches {reached}{more}"
         )
-    holds = "agency scopes" if found.kind == "agency" else "location scopes"
-    return Check("account", "ok", f"{found.id} ({found.name}), {found.kind.replace('_', '-')}: its tokens hold {holds}")
+    holds = f"{found.kind.platform_name} scopes"
+    return Check("account", "ok", f"{found.id} ({found.name}), {found.kind.noun}: its tokens hold {holds}")
 
 
 def _stack(client: Client, under: str) -> Iterator[Check]:

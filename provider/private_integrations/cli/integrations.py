@@ -133,7 +133,7 @@ def delete(
 
 
 def _only_account(client: Client) -> str:
-    found = [account.id for account in client.accounts() if account.kind == "sub_account"]
+    found = [account.id for account in client.accounts() if account.kind.belongs_to_agency]
     if len(found) == 1:
         return found[0]
     raise ConfigurationError(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..contract import TokenReport, TokenState, instant_text
+from ..contract import Problem, TokenReport, TokenState, instant_text
 from ..errors import Conflict, ServiceUnreachable
 from ..rotation.durations import format_duration
 from ..rotation.status import IntegrationStatus, in_pulumi, managed_by
@@ -95,8 +95,8 @@ def cancel(
 
 
 def _with_ways_out(error: Conflict, integration_id: str) -> Conflict:
-    """Add the ways out to the error of another issuer's open rotation; leave any other conflict as it is."""
-    if error.problem != "rotation-open":
+    """Somebody else's open rotation, with what a person can do about it; any other conflict as it is."""
+    if error.problem != Problem.ROTATION_OPEN:
         return error
     generation = error.about.get("generation")
     replace = f"`private-integrations rotate {integration_id} --replace-pending` ends it and issues another one"

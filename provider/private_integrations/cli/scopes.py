@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from private_integrations_service.catalogue.endpoints import Catalogue, Endpoint, Scope
 
+from ..contract import AccountClass
 from ..errors import NotFound
 from ..scopes import no_such_scope
 from .failures import ANSWER_IS_NO, note, usage
@@ -18,7 +19,6 @@ from .output import Row, print_facts, print_json, print_rows, print_table
 from .suggest.command import suggest_scopes
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_HOLDERS = {"agency": "agencies", "sub_account": "sub-accounts"}
 _NEAR = 0.7
 
 ScopeName = Annotated[
@@ -193,8 +193,8 @@ def _openers(endpoint: Endpoint) -> str:
     return _kinds(endpoint.account_kinds) or "nobody"
 
 
-def _kinds(account_kinds: Iterable[str]) -> str:
-    return ", ".join(_HOLDERS[kind] for kind in sorted(account_kinds))
+def _kinds(account_kinds: Iterable[AccountClass]) -> str:
+    return ", ".join(kind.many for kind in sorted(account_kinds))
 
 
 def _version(endpoint: Endpoint) -> str:

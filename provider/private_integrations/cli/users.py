@@ -1,12 +1,21 @@
 """The commands about people who use the settings pages: `users create`, `list`, `link`, `grant` and others."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from ..client import Client
-from ..contract import Invitation, MembershipEdit, PermissionSource, UserPlace, UserReport, UserRequest, instant_text
+from ..contract import (
+    Invitation,
+    MembershipEdit,
+    MembershipRole,
+    PermissionSource,
+    UserPlace,
+    UserReport,
+    UserRequest,
+    instant_text,
+)
 from .failures import OutputLostError, note, usage
 from .options import AsJson, connect, identifier, refuse_secret, valid
 from .output import Row, print_facts, print_json, print_table
@@ -46,9 +55,9 @@ def create(
         list[str], typer.Option(metavar="ID", callback=_identifiers, help="Where they belong. Repeatable.")
     ],
     role: Annotated[
-        Literal["admin", "user"],
+        MembershipRole,
         typer.Option(help="An admin manages private integrations; a user doesn't unless it is given to them."),
-    ] = "admin",
+    ] = MembershipRole.ADMIN,
     name: Annotated[str | None, typer.Option(help="What they are called; default: their address.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -102,7 +111,7 @@ def grant(
     email: EmailArgument,
     account: Account,
     role: Annotated[
-        Literal["admin", "user"] | None, typer.Option(help="Their role there; default: the present one, or user.")
+        MembershipRole | None, typer.Option(help="Their role there; default: the present one, or user.")
     ] = None,
     own: Annotated[
         PermissionSource | None,

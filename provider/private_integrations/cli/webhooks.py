@@ -8,7 +8,7 @@ import typer
 
 from ..connection import find_account
 from ..contract import (
-    WEBHOOK_EVENTS,
+    Event,
     ReplayRequest,
     Webhook,
     WebhookDelivery,
@@ -43,14 +43,14 @@ def _url(value: str | None) -> str | None:
 
 def _events(values: list[str] | None) -> list[str] | None:
     for value in values or []:
-        if value not in WEBHOOK_EVENTS:
-            raise usage(f'there is no event "{value}"; there are {", ".join(WEBHOOK_EVENTS)}', "--event")
+        if value not in tuple(Event):
+            raise usage(f'there is no event "{value}"; there are {", ".join(Event)}', "--event")
     return values
 
 
 def complete_event(incomplete: str) -> list[str]:
-    """Return the events that begin like this."""
-    return [event for event in WEBHOOK_EVENTS if event.startswith(incomplete)]
+    """The events that begin like this."""
+    return [event for event in Event if event.startswith(incomplete)]
 
 
 WebhookId = Annotated[

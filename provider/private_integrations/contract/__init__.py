@@ -4,6 +4,7 @@ Field names are snake_case, instants RFC 3339 in UTC, durations whole seconds na
 Answers may gain fields; readers ignore what they don't know. Requests refuse unknown fields.
 """
 
+from .account_classes import AccountClass
 from .accounts import (
     LONGEST_INACTIVITY,
     SHORTEST_INACTIVITY,
@@ -34,18 +35,17 @@ from .keys import (
     KeyList,
     KeyRequest,
     Principal,
-    Role,
     new_management_key,
     new_sealing_key,
 )
-from .problems import PROBLEM_PREFIX, Problem
+from .outcomes import LOST_WITHOUT_ROTATION, AuditAction, EndReason, Event, Problem, Refused
+from .problems import PROBLEM_PREFIX, ProblemDocument
+from .reasons import Reason
+from .roles import MembershipRole, Role
 from .rules import PolicyDefaults, ScopeRule, ServiceRules
 from .tokens import (
-    CANCELLED,
-    LEAKED,
     MAX_LEAKED,
     TOKEN_PATTERN,
-    UNUSED,
     Acknowledgement,
     Expiry,
     GenerationRequest,
@@ -103,7 +103,6 @@ from .values import (
 )
 from .webhooks import (
     PING,
-    WEBHOOK_EVENTS,
     WEBHOOK_SECRET_PREFIX,
     DataWebhook,
     DataWebhookRequest,
@@ -127,12 +126,11 @@ from .webhooks import (
 __all__ = [
     "API",
     "AUDIT_CURSOR",
-    "CANCELLED",
     "DEPLOYMENT_AGENT",
     "KEY_PREFIX",
     "LAST_GENERATION",
-    "LEAKED",
     "LONGEST_INACTIVITY",
+    "LOST_WITHOUT_ROTATION",
     "MAX_LEAKED",
     "MAX_SCOPES",
     "PING",
@@ -140,10 +138,9 @@ __all__ = [
     "SEALING_KEY_PREFIX",
     "SHORTEST_INACTIVITY",
     "TOKEN_PATTERN",
-    "UNUSED",
-    "WEBHOOK_EVENTS",
     "WEBHOOK_SECRET_PREFIX",
     "Account",
+    "AccountClass",
     "AccountId",
     "AccountList",
     "AccountRequest",
@@ -151,6 +148,7 @@ __all__ = [
     "ActivityReport",
     "AlarmReport",
     "Answer",
+    "AuditAction",
     "AuditEntry",
     "AuditPage",
     "CallerActivity",
@@ -160,6 +158,8 @@ __all__ = [
     "Deletion",
     "Description",
     "Email",
+    "EndReason",
+    "Event",
     "Expiry",
     "ExternalId",
     "Generation",
@@ -187,6 +187,7 @@ __all__ = [
     "LeakReport",
     "MembershipEdit",
     "MembershipRequest",
+    "MembershipRole",
     "Name",
     "Outcome",
     "Period",
@@ -195,7 +196,10 @@ __all__ = [
     "PolicyDefaults",
     "Principal",
     "Problem",
+    "ProblemDocument",
+    "Reason",
     "RefusalActivity",
+    "Refused",
     "ReplayRequest",
     "Replayed",
     "Request",

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from .account_classes import AccountClass
 from .values import AccountId, Answer, Name, Request
 
 SHORTEST_INACTIVITY = 2 * 86_400
@@ -17,7 +18,7 @@ class Account(Answer):
 
     id: str
     name: str
-    kind: Literal["agency", "sub_account"]
+    kind: AccountClass
     agency_id: str | None = None
 
 
@@ -59,11 +60,11 @@ class AccountRequest(Request):
     """
 
     name: Name
-    kind: Literal["agency", "sub_account"] = "sub_account"
+    kind: AccountClass = AccountClass.SUB_ACCOUNT
     agency_id: AccountId | None = None
 
     @model_validator(mode="after")
     def _within(self) -> "AccountRequest":
-        if (self.kind == "agency") != (self.agency_id is None):
+        if self.kind.belongs_to_agency != (self.agency_id is not None):
             raise ValueError("a sub-account belongs to an agency (agency_id), and an agency to none")
         return self

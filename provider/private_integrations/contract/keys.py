@@ -1,11 +1,12 @@
 """Management keys, which the API is asked with, and the keys that seal what the service stores."""
 
 import secrets
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
 from .accounts import Account
+from .roles import Role
 from .values import Answer, Identifier, Instant, Request, each_once
 
 KEY_PREFIX = "pmk-"
@@ -26,9 +27,6 @@ def new_sealing_key() -> str:
     return SEALING_KEY_PREFIX + secrets.token_hex(32)
 
 
-Role = Literal["admin", "deployer", "viewer", "introspector"]
-
-
 class KeyRequest(Request):
     """Make a management key known: the caller keeps the key itself and sends its SHA-256 digest.
 
@@ -43,9 +41,9 @@ class KeyRequest(Request):
 
     @model_validator(mode="after")
     def _bound(self) -> "KeyRequest":
-        if self.role == "deployer" and not self.accounts:
+        if self.role == Role.DEPLOYER and not self.accounts:
             raise ValueError("a deployer's key is bound to accounts: name at least one")
-        if self.role == "admin" and self.accounts:
+        if self.role == Role.ADMIN and self.accounts:
             raise ValueError("an admin's key is bound to no account")
         return self
 

@@ -4,12 +4,13 @@ from typing import Any
 
 from pydantic import ConfigDict
 
+from .outcomes import Problem
 from .values import Answer
 
 PROBLEM_PREFIX = "urn:private-integrations:problem:"
 
 
-class Problem(Answer):
+class ProblemDocument(Answer):
     """RFC 9457 problem details; `type` is stable, everything beyond `detail` belongs to the type."""
 
     model_config = ConfigDict(extra="allow", defer_build=True)
@@ -20,9 +21,9 @@ class Problem(Answer):
     detail: str
 
     @property
-    def slug(self) -> str:
-        """Return the problem's stable short name, such as `external-id-taken`."""
-        return self.type.removeprefix(PROBLEM_PREFIX)
+    def problem(self) -> Problem | str:
+        """Return the problem, or its bare name where only a newer service has it."""
+        return Problem.named(self.type.removeprefix(PROBLEM_PREFIX))
 
     @property
     def about(self) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainValidator
 
+from .outcomes import EndReason
 from .rules import PolicyDefaults
 from .values import (
     LAST_GENERATION,
@@ -20,15 +21,6 @@ from .values import (
 
 MAX_LEAKED = 100
 """The number of tokens that one report may name."""
-
-CANCELLED = "rotation cancelled"
-"""Why a token ended that a cancelled rotation had issued: the one reason that programs act on."""
-
-UNUSED = "not used for "
-"""How the reason begins for which a token ended that nobody had used for so long."""
-
-LEAKED = "reported as leaked"
-"""Why a token ended that somebody who held it had reported."""
 
 TOKEN_PATTERN = re.compile(r"pit-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """The shape of a token: `pit-` and 16 random bytes as 8-4-4-4-12 lower-case hex digits."""
@@ -50,6 +42,8 @@ class TokenReport(Answer):
     expires_at: Instant | None
     ended_at: Instant | None
     ended_because: str | None = None
+    end_reason: Annotated[EndReason | str, PlainValidator(EndReason.named)] | None = None
+    """Why it ended: a member, or the bare name where only a newer service has it; `ended_because` says it in words."""
     overlap_seconds: int
     last_used_at: Instant | None = None
     """Its last authenticated use while it was live. Only where it was asked for; else, and if no use is known, None."""

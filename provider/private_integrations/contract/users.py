@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from .roles import MembershipRole
 from .values import AccountId, Answer, Instant, Name, Request, one_line
 
 Email = Annotated[
@@ -17,7 +18,7 @@ class MembershipRequest(Request):
     """A person's place in an account: an admin manages its private integrations unless that is taken away."""
 
     account: AccountId
-    role: Literal["admin", "user"] = "admin"
+    role: MembershipRole = MembershipRole.ADMIN
 
 
 class UserRequest(Request):
@@ -47,7 +48,7 @@ class MembershipEdit(Request):
     those of its sub-accounts; by default admins have both and others none.
     """
 
-    role: Literal["admin", "user"] | None = None
+    role: MembershipRole | None = None
     own: PermissionSource | None = None
     sub_accounts: PermissionSource | None = None
 
@@ -56,7 +57,7 @@ class UserPlace(Answer):
     """Where a person belongs, as what, and where their permissions there come from."""
 
     account: str
-    role: Literal["admin", "user"]
+    role: MembershipRole
     own: PermissionSource
     sub_accounts: PermissionSource
 

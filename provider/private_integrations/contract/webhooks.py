@@ -9,23 +9,6 @@ from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
 from .values import Answer, Description, Identifier, Instant, Request, each_once
 
-WEBHOOK_EVENTS = (
-    "rotation.due",
-    "rotation.overdue",
-    "rotation.rotated",
-    "rotation.delivered",
-    "rotation.cancelled",
-    "token.retired",
-    "token.inactive_warning",
-    "token.expired_inactive",
-    "token.leaked",
-    "scope.refused_often",
-    "integration.created",
-    "integration.edited",
-    "integration.deleted",
-)
-"""What the service tells of; the names are stable, and more may come."""
-
 PING = "ping"
 """The event that tests an endpoint; it is sent to one, whatever it is subscribed to."""
 

@@ -9,7 +9,16 @@ from typing import Generic, TypeVar
 
 from ..client import Client, Outage
 from ..connection import Connection
-from ..contract import AuditEntry, Integration, PolicyDefaults, Principal, ServiceRules, TokenState
+from ..contract import (
+    AuditAction,
+    AuditEntry,
+    Integration,
+    PolicyDefaults,
+    Principal,
+    Problem,
+    ServiceRules,
+    TokenState,
+)
 from ..errors import NotAuthorized, NotFound
 from .holders import Holders
 from .identity import stack_of
@@ -99,7 +108,7 @@ class Deployment:
     def refuse_deletion(self, integration_id: str, account: str | None) -> None:
         """Raise where a deletion of this integration would fail: no answer, a wrong key, or one without the right."""
         key = self.principal()
-        if key.role not in ("admin", "deployer"):
+        if not key.role.may_write:
             raise NotAuthorized(
                 f"management key {key.name} is a {key.role}'s and can't delete {integration_id}; nothing was deleted"
             )
@@ -107,18 +116,18 @@ class Deployment:
             self.refuse_key(integration_id, account, to="delete")
 
     def edits_of(self, integration_id: str) -> Sequence[AuditEntry]:
-        """Return the latest edits of an integration, the last one first; none if the service keeps no such log."""
-        return self._audited(integration_id, "edit")
+        """The latest edits of an integration, the last one first; none if the service keeps no such log."""
+        return self._audited(integration_id, AuditAction.EDIT)
 
     def adoption_of(self, integration_id: str) -> AuditEntry | None:
         """Return the latest adoption of an integration; None if there was none, or the service keeps no such log."""
-        return next(iter(self._audited(integration_id, "adopt")), None)
+        return next(iter(self._audited(integration_id, AuditAction.ADOPT)), None)
 
-    def _audited(self, integration_id: str, action: str) -> Sequence[AuditEntry]:
+    def _audited(self, integration_id: str, action: AuditAction) -> Sequence[AuditEntry]:
         try:
             return self.client.audit(integration=integration_id, action=action).entries
         except NotFound as error:
-            if error.problem != "route-unknown":
+            if error.problem != Problem.ROUTE_UNKNOWN:
                 raise
             return []
 
@@ -144,7 +153,7 @@ class Deployment:
         try:
             return self.client.integration(integration_id)
         except NotFound as error:
-            if error.problem != "integration-unknown":
+            if error.problem != Problem.INTEGRATION_UNKNOWN:
                 raise
             return None
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from ..contract import Account, Integration, PolicyDefaults, Principal, ServiceRules
+from ..contract import Account, Integration, PolicyDefaults, Principal, Problem, ServiceRules
 from ..rotation.acceptance import refuse_issue, refuse_period, refuse_scope
 from ..rotation.policy import EffectivePolicy
 from .batched_reads import KnownTokens
@@ -60,7 +60,7 @@ def refuse_next_token(olds: Properties, planned: Properties, known: KnownTokens,
     )
     if refused is None:
         return None
-    if refused.problem == "too-many-live-tokens" and olds and _overlap(olds, known.defaults) != policy.overlap:
+    if refused.problem == Problem.TOO_MANY_LIVE_TOKENS and olds and _overlap(olds, known.defaults) != policy.overlap:
         # In the `up` the integration is updated first, which moves the deadlines of superseded tokens.
         return None
     return f"{known.state.integration_id}: {refused.detail}"

@@ -4,15 +4,12 @@ The provider's preview calls the same functions as the service, so that it never
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from ..contract import Role, instant_text
+from ..contract import AccountClass, Problem, Refused, Role, instant_text
 from .durations import format_duration
 from .policy import EffectivePolicy
-
-_KIND_NAMES = {"agency": "agencies", "sub_account": "sub-accounts"}
 
 
 class LiveToken(Protocol):
@@ -46,23 +43,14 @@ class LiveToken(Protocol):
 LiveTokenT = TypeVar("LiveTokenT", bound=LiveToken)
 
 
-@dataclass(frozen=True)
-class CannotIssue:
-    """Refuse to issue a token: a stable `problem` name, a sentence, and the facts in it."""
-
-    problem: str
-    detail: str
-    about: dict[str, object] = field(default_factory=dict)
-
-
 def refuse_writing(role: Role, key_name: str) -> str | None:
     """Say why a key with this role may change nothing, or None."""
-    if role == "introspector":
+    if role == Role.INTROSPECTOR:
         return f"management key {key_name} is an introspector's and may only introspect"
-    return f"management key {key_name} is a viewer's and may only read" if role == "viewer" else None
+    return f"management key {key_name} is a viewer's and may only read" if role == Role.VIEWER else None
 
 
-def refuse_scope(scope: str, held_by: Collection[str], *, oauth_only: bool, account_kind: str) -> str | None:
+def refuse_scope(scope: str, held_by: Collection[str], *, oauth_only: bool, account_kind: AccountClass) -> str | None:
     """Say why an integration of an account of this kind can't hold a scope that exists, or None.
 
     `held_by` are the kinds of accounts that may hold it; none where that is undocumented, and then all may.
@@ -70,8 +58,8 @@ def refuse_scope(scope: str, held_by: Collection[str], *, oauth_only: bool, acco
     if oauth_only:
         return f"scope {scope} is for OAuth apps only; no private integration can hold it"
     if held_by and account_kind not in held_by:
-        others = " and ".join(sorted(_KIND_NAMES[kind] for kind in held_by))
-        return f"scope {scope} is for {others} only, not for {_KIND_NAMES[account_kind]}"
+        others = " and ".join(sorted(AccountClass.plural(kind) for kind in held_by))
+        return f"scope {scope} is for {others} only, not for {account_kind.many}"
     return None
 
 
@@ -84,22 +72,22 @@ def refuse_period(policy: EffectivePolicy, minimum: timedelta) -> str | None:
     return f"{rule} is below the service's minimum of {format_duration(minimum)}"
 
 
-def refuse_open_rotation(live: Sequence[LiveToken], issuer: str) -> CannotIssue | None:
+def refuse_open_rotation(live: Sequence[LiveToken], issuer: str) -> Refused | None:
     """Say why `issuer` can't issue a token beside one that another issuer's rotation waits to see used, or None."""
     pending = next((token for token in live if token.role == "pending"), None)
     if pending is None or pending.issuer == issuer:
         return None
     since = instant_text(pending.issued_at)
-    return CannotIssue(
-        "rotation-open",
+    return Refused(
+        Problem.ROTATION_OPEN,
         f"generation {pending.generation} was started by {pending.issuer} at {since} and is not in use yet; "
         "use its token, or cancel it",
         {"issuer": pending.issuer, "since": since, "generation": pending.generation},
     )
 
 
-def make_room(live: Sequence[LiveTokenT], holding: int | None, limit: int) -> list[LiveTokenT] | CannotIssue:
-    """List undelivered tokens that give way so that the next one's delivery leaves at most `limit` superseded ones.
+def make_room(live: Sequence[LiveTokenT], holding: int | None, limit: int) -> list[LiveTokenT] | Refused:
+    """List unused tokens that give way so that the next one's delivery leaves at most `limit` superseded ones.
 
     A pending token whose generation the sender is `holding` has arrived there, so it does not give way.
     """
@@ -111,22 +99,22 @@ def make_room(live: Sequence[LiveTokenT], holding: int | None, limit: int) -> li
 
 def refuse_issue(
     live: Sequence[LiveToken], *, issuer: str, holding: int | None, overlap: timedelta, limit: int
-) -> CannotIssue | None:
+) -> Refused | None:
     """Say why the service would not issue the next generation, or None; without overlap all other tokens end."""
     refused = refuse_open_rotation(live, issuer)
     if refused is not None or not overlap:
         return refused
     room = make_room(live, holding, limit)
-    return room if isinstance(room, CannotIssue) else None
+    return room if isinstance(room, Refused) else None
 
 
-def _too_many(superseded: Sequence[LiveToken], limit: int) -> CannotIssue:
+def _too_many(superseded: Sequence[LiveToken], limit: int) -> Refused:
     named = ", ".join(
         f"{token.generation} (until {instant_text(token.expires_at)})" if token.expires_at else f"{token.generation}"
         for token in superseded
     )
-    return CannotIssue(
-        "too-many-live-tokens",
+    return Refused(
+        Problem.TOO_MANY_LIVE_TOKENS,
         f"generations {named} are all alive and at most {limit} superseded ones may be; expire one or wait",
         {"generations": [token.generation for token in superseded]},
     )

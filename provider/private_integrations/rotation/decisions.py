@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from ..contract import CANCELLED, LEAKED, UNUSED, InactiveToken, TokenReport, TokenState, instant_text
+from ..contract import LOST_WITHOUT_ROTATION, EndReason, InactiveToken, TokenReport, TokenState, instant_text
 from .durations import format_duration
 from .policy import EffectivePolicy
 
@@ -83,7 +83,7 @@ def decide(
     mine = token.of_generation(held)
     if mine is None:
         return Rotate(following, f"generation {held} is not known to the service")
-    back_to = current if mine.ended_because == CANCELLED else None
+    back_to = current if mine.end_reason == EndReason.CANCELLED else None
     if back_to is not None and not trigger_changed:
         return Rotate(back_to.generation, _cancelled(held, back_to.generation, token.held_until))
     if back_to is None and not _lives(mine, now):
@@ -217,7 +217,6 @@ def _why_dead(mine: TokenReport) -> str:
     since = f" at {instant_text(ended)}" if ended else ""
     if ended == mine.expires_at:
         return f"generation {mine.generation} was superseded and ended{since}"
-    because = mine.ended_because or ""
-    if because == LEAKED or because.startswith(UNUSED):
-        return f"ended in the service{since}: {because}"
+    if mine.end_reason in LOST_WITHOUT_ROTATION:
+        return f"ended in the service{since}: {mine.ended_because}"
     return f"revoked in the service{since}"

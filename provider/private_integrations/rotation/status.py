@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
-from ..contract import LEAKED, UNUSED, Integration, TokenReport, TokenState, instant_text, rfc3339
+from ..contract import LOST_WITHOUT_ROTATION, Integration, TokenReport, TokenState, instant_text, rfc3339
 from .decisions import Alarm, Decision, Status, alarms, decide, due_at, in_days, status
 from .policy import EffectivePolicy
 
@@ -92,10 +92,9 @@ class IntegrationStatus:
 
     @property
     def ended_because(self) -> str | None:
-        """Say why the last token ended, if it was inactive or leaked, and none works since."""
+        """Why the last token ended, if nobody used it or it leaked, and none works since."""
         last = None if self.live else self.token_state.of_generation(self.token_state.last_generation)
-        because = (last and last.ended_because) or ""
-        return because if because == LEAKED or because.startswith(UNUSED) else None
+        return last.ended_because if last is not None and last.end_reason in LOST_WITHOUT_ROTATION else None
 
     def as_json(self) -> dict[str, Any]:
         """Return the integration as on the wire, with its status, alarms, rotations, last use and announced end."""

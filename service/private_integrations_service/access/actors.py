@@ -1,14 +1,14 @@
-"""Who asks: a name for the audit log, where they ask from, and the accounts that they reach."""
+"""Describe the caller of an operation: a name for the audit log, an address, and the accounts that it reaches."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Whoever causes a change; `accounts` is None for those that reach every account.
+    """Name the cause of a change; `accounts` is None if it reaches every account.
 
-    `name` begins with what they are: `person/…`, `key/…`. `address` is where their request came from and `agent` the
-    program that it named; both are empty for what the service does by itself.
+    `name` begins with its kind: `person/…`, `key/…`. `address` is the origin of the request and `agent` the program
+    that it named; both are empty if the service acts by itself.
     """
 
     name: str
@@ -22,5 +22,5 @@ class Actor:
         return self.name.rpartition("/")[2]
 
     def reaches(self, account: str) -> bool:
-        """Whether this account exists at all for them: what lies in another one is not found."""
+        """Tell whether the actor reaches this account; for the actor, other accounts don't exist."""
         return self.accounts is None or account in self.accounts

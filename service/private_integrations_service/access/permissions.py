@@ -1,25 +1,23 @@
-"""Who may manage which private integrations: the platform's rules (docs/platform.md) as pure decisions."""
+"""Decide which private integrations a person may manage, by the platform's rules (docs/platform.md)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from private_integrations.contract import Account
+from private_integrations.contract import Account, MembershipRole
 
-MembershipRole = Literal["admin", "user"]
 Source = Literal["default", "given", "taken"]
-"""Where a permission comes from: from the role, or from an admin who gave it to this person or took it away."""
+"""Name the source of a permission: the role, or an admin who gave it to this person or took it away."""
 Permission = Literal["own", "sub_accounts"]
-"""To manage an account's own private integrations; in an agency also: to manage those of its sub-accounts."""
+"""Allow a person to manage an account's own private integrations, or in an agency those of its sub-accounts."""
 Admission = Literal["admitted", "switched-off", "not-allowed", "not-there"]
 
 
 @dataclass(frozen=True)
 class Membership:
-    """A person's place in an account: an admin of it, or somebody who works there.
+    """Hold a person's role and permissions in an account.
 
-    `own` and `sub_accounts` are the two permissions; None: as the role has it, which is yes for admins and no for
-    others.
+    `own` and `sub_accounts` are the two permissions; None follows the role, which has them for admins only.
     """
 
     account_id: str
@@ -29,35 +27,35 @@ class Membership:
 
     @property
     def manages_own(self) -> bool:
-        """Whether they manage the account's own integrations."""
-        return self.role == "admin" if self.own is None else self.own
+        """Tell whether they manage the account's own integrations."""
+        return self.role == MembershipRole.ADMIN if self.own is None else self.own
 
     @property
     def manages_sub_accounts(self) -> bool:
-        """Whether they manage those of an agency's sub-accounts."""
-        return self.role == "admin" if self.sub_accounts is None else self.sub_accounts
+        """Tell whether they manage those of an agency's sub-accounts."""
+        return self.role == MembershipRole.ADMIN if self.sub_accounts is None else self.sub_accounts
 
     @property
     def held(self) -> frozenset[Permission]:
-        """The permissions that they have."""
+        """Return the permissions that they have."""
         own: set[Permission] = {"own"} if self.manages_own else set()
         return frozenset(own | {"sub_accounts"} if self.manages_sub_accounts else own)
 
 
 def source(setting: bool | None) -> Source:
-    """What a stored permission says."""
+    """Return the source of a stored permission."""
     return "default" if setting is None else "given" if setting else "taken"
 
 
 def setting(wanted: Source) -> bool | None:
-    """How a permission is stored."""
+    """Return the stored form of a permission."""
     return {"default": None, "given": True, "taken": False}[wanted]
 
 
 def managed_accounts(
     memberships: Sequence[Membership], accounts: Iterable[Account], switched_off: frozenset[str] = frozenset()
 ) -> frozenset[str]:
-    """The ids of the accounts whose private integrations a person with these memberships manages.
+    """Return the ids of the accounts whose private integrations a person with these memberships manages.
 
     Those that are switched off in Labs are not among them.
     """
@@ -71,9 +69,10 @@ def admission(
     switched_off: frozenset[str],
     account_id: str | None = None,
 ) -> Admission:
-    """What a page about an account is to a person, or, without an account, a page about all that they manage.
+    """Decide on a page about an account for a person, or, without an account, about all that they manage.
 
-    `not-there` is every account that they don't belong to; the others know that it is theirs, and may hear why not.
+    `not-there` stands for every account that they don't belong to. Of an account that they belong to, a refusal may
+    give the reason.
     """
     asked = [account for account in accounts if account_id in (None, account.id)]
     managed = {account.id for account in asked if _manages(memberships, account)}
@@ -84,8 +83,8 @@ def admission(
 
 
 def grantable(memberships: Sequence[Membership], account: Account) -> frozenset[Permission]:
-    """The permissions in an account that a person may give and take: an admin those that they hold themselves."""
-    if account.kind == "agency":
+    """Return the permissions in an account that a person may give and take: an admin those that they hold."""
+    if account.kind.has_sub_accounts:
         place = _admin_of(memberships, account.id)
         return place.held if place else frozenset()
     above, place = _admin_of(memberships, account.agency_id), _admin_of(memberships, account.id)
@@ -94,7 +93,7 @@ def grantable(memberships: Sequence[Membership], account: Account) -> frozenset[
 
 
 def administers(memberships: Sequence[Membership], account: Account) -> bool:
-    """Whether a person decides who belongs to an account and with which role, and about its Labs.
+    """Tell whether a person manages an account's people, their roles, and its Labs.
 
     An admin from whom any of the permissions was taken doesn't: they would give it back to themselves.
     """
@@ -102,14 +101,14 @@ def administers(memberships: Sequence[Membership], account: Account) -> bool:
 
 
 def permissions_of(account: Account) -> frozenset[Permission]:
-    """The permissions that there are in an account."""
-    return frozenset({"own", "sub_accounts"} if account.kind == "agency" else {"own"})
+    """Return the permissions that exist in an account."""
+    return frozenset({"own", "sub_accounts"} if account.kind.has_sub_accounts else {"own"})
 
 
 def refuse_change(
     editor: Sequence[Membership], account: Account, before: Membership | None, after: Membership | None
 ) -> str | None:
-    """Why a person with these memberships may not change another one's place in an account like this, or None."""
+    """Refuse a change of another person's membership in an account, by the editor's memberships; None allows it."""
     if (before and before.role) != (after and after.role) and not administers(editor, account):
         return "only an admin with every permission of the account decides who belongs to it, and with which role"
     if before is not None and after is None:
@@ -134,9 +133,9 @@ def _manages(memberships: Sequence[Membership], account: Account) -> bool:
 
 
 def _belongs(memberships: Sequence[Membership], account: Account) -> bool:
-    """A place in the account itself; or the admin's place in its agency, who sees that it is there."""
+    """Tell whether a person belongs to the account: by a membership there, or as an admin of its agency."""
     return any(m.account_id == account.id for m in memberships) or _admin_of(memberships, account.agency_id) is not None
 
 
 def _admin_of(memberships: Sequence[Membership], account_id: str | None) -> Membership | None:
-    return next((m for m in memberships if m.account_id == account_id and m.role == "admin"), None)
+    return next((m for m in memberships if m.account_id == account_id and m.role == MembershipRole.ADMIN), None)

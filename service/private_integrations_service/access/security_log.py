@@ -31,13 +31,13 @@ from .actors import Actor
 
 FILE_NAME = "security.log"
 LARGEST = 8 * 1024 * 1024
-"""A file of this many bytes is moved to `security.log.1`, in place of the one before."""
+"""Move a file of this many bytes to `security.log.1`, in place of the one before."""
 BURST = 50
-"""So many lines of one event a process writes at once; then one a second."""
+"""Let a process write so many lines of one event at once; then one a second."""
 
 
 class SecurityEvent(StrEnum):
-    """The kinds of events, by the names that lines and metrics have."""
+    """Name the kinds of events, as in lines and metrics."""
 
     SIGNED_IN = "signed-in"
     SIGNED_IN_NEW_BROWSER = "signed-in-new-browser"
@@ -94,11 +94,11 @@ WATCHED: Mapping[ServiceAlarmKind, frozenset[SecurityEvent]] = MappingProxyType(
         "keys-unknown": frozenset({SecurityEvent.KEY_UNKNOWN, SecurityEvent.KEY_ENDED}),
     }
 )
-"""The events of which so many raise an alarm."""
+"""Raise an alarm for many of these events."""
 ALARMING = 50
-"""So many of them ..."""
+"""Raise an alarm for so many of them within WINDOW."""
 WINDOW = timedelta(minutes=15)
-"""... in so long."""
+"""Count the events of so long a time for an alarm."""
 
 _EVENTS = tuple(SecurityEvent)
 _GROUPS = tuple(WATCHED)
@@ -107,7 +107,7 @@ _MINUTES = WINDOW // timedelta(minutes=1)
 _SLOTS = 64
 _SLOT = len(_EVENTS) + 1 + len(_GROUPS) * _MINUTES * 2
 NUMBERS = _SLOTS * _SLOT
-"""How many shared numbers the counts take."""
+"""Share so many numbers for the counts."""
 
 _LONGEST = 200
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -123,7 +123,7 @@ Sink = Callable[[bytes], bool]
 
 @dataclass(frozen=True)
 class SecurityAlarm:
-    """Too many of the watched events: which, since when, and how many within the WINDOW."""
+    """Report too many of the watched events: the kind, the first instant, and their number within the WINDOW."""
 
     kind: ServiceAlarmKind
     since: datetime
@@ -132,7 +132,7 @@ class SecurityAlarm:
 
 @dataclass(frozen=True)
 class SecurityState:
-    """The counts of all processes since the service was started, and the alarms of this moment."""
+    """Hold the counts of all processes since the service was started, and the present alarms."""
 
     counts: Mapping[SecurityEvent, int]
     suppressed: int
@@ -140,9 +140,9 @@ class SecurityState:
 
 
 class SecurityLog:
-    """Counts events and writes their lines to a sink; used by any thread, and never raises.
+    """Count events and write their lines to a sink; used by any thread, and never raises.
 
-    `numbers` are NUMBERS shared ones of eight bytes; `sink` takes a line and says whether it was written.
+    `numbers` are NUMBERS shared ones of eight bytes; `sink` takes a line and returns whether it was written.
     """
 
     def __init__(self, numbers: "memoryview[int]", sink: Sink | None = None) -> None:
@@ -239,7 +239,7 @@ def unwritten() -> SecurityLog:
 
 
 class _Budget:
-    """How many lines of one event may be written: BURST at once, and one for each second."""
+    """Limit the lines of one event: BURST at once, and one for each second."""
 
     def __init__(self) -> None:
         self._spent = 0.0
@@ -247,7 +247,7 @@ class _Budget:
         self._suppressed = 0
 
     def take(self, now: datetime) -> int | None:
-        """Spend a line: how many were left out before it; None if this one must be left out, too."""
+        """Spend a line and return how many were left out before it; None if this one must be left out, too."""
         passed = 0.0 if self._at is None else max(0.0, (now - self._at).total_seconds())
         self._at = now
         self._spent = max(0.0, self._spent - passed)
@@ -283,7 +283,7 @@ def sink_of(to: SecurityLogTo, folder: Path) -> Sink | None:
 
 
 class _LogFile:
-    """A file that lines are added to, by several processes; one that was moved away is begun anew."""
+    """Append lines to a file, from several processes; begin a new file if it was moved away."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -297,7 +297,7 @@ class _LogFile:
                 raise ConfigurationError(f"the security log {file} can't be used: {error.strerror}") from error
 
     def write(self, line: bytes) -> bool:
-        """Add a line; False if there is no room, or the file can't be written, which stderr says once."""
+        """Add a line; False if there is no room, or the file can't be written, which is reported once on stderr."""
         try:
             descriptor = self._renewed(len(line))
             room = os.fstatvfs(descriptor)

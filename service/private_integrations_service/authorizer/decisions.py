@@ -1,16 +1,16 @@
-"""May this request pass: pure decisions, in the order and the words of the platform (docs/platform.md §3-§5)."""
+"""Decide whether a request may pass, by pure functions in the platform's order and words (docs/platform.md §3-§5)."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from private_integrations.contract import LEAKED, UNUSED
+from private_integrations.contract import EndReason, Reason
 
 from ..catalogue.account_fields import HEADERS, Names
 from ..catalogue.endpoints import Endpoint
-from ..storage.grants import Grant
 from ..tokens.format import presented_token
+from ..tokens.grant import Grant
 from .named_accounts import MOST_NAMED, Named
 from .replies import Refusal
 
@@ -29,25 +29,28 @@ _NO_SUCH_SCOPE = "The token is not authorized for this scope."
 _REALM = 'Bearer realm="private-integrations"'
 _INVALID_TOKEN = 'Bearer error="invalid_token"'  # noqa: S105 - a header
 
-TOKEN_MISSING = Refusal(401, "token-missing", _NO_SUCH_TOKEN, challenge=_REALM)
+TOKEN_MISSING = Refusal(401, Reason.TOKEN_MISSING, _NO_SUCH_TOKEN, challenge=_REALM)
 TOKEN_REPEATED = Refusal(
-    400, "token-repeated", "More than one Authorization header was sent", challenge='Bearer error="invalid_request"'
+    400,
+    Reason.TOKEN_REPEATED,
+    "More than one Authorization header was sent",
+    challenge='Bearer error="invalid_request"',
 )
-TOKEN_MALFORMED = Refusal(401, "token-malformed", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-TOKEN_UNKNOWN = Refusal(401, "token-unknown", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-TOKEN_EXPIRED = Refusal(401, "token-expired", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-TOKEN_REVOKED = Refusal(401, "token-revoked", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-TOKEN_INACTIVE = Refusal(401, "token-inactive", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-TOKEN_LEAKED = Refusal(401, "token-leaked", _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-ACCOUNTS_TOO_MANY = Refusal(400, "accounts-too-many", f"A request names at most {MOST_NAMED} accounts")
+TOKEN_MALFORMED = Refusal(401, Reason.TOKEN_MALFORMED, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_UNKNOWN = Refusal(401, Reason.TOKEN_UNKNOWN, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_EXPIRED = Refusal(401, Reason.TOKEN_EXPIRED, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_REVOKED = Refusal(401, Reason.TOKEN_REVOKED, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_INACTIVE = Refusal(401, Reason.TOKEN_INACTIVE, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_LEAKED = Refusal(401, Reason.TOKEN_LEAKED, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+ACCOUNTS_TOO_MANY = Refusal(400, Reason.ACCOUNTS_TOO_MANY, f"A request names at most {MOST_NAMED} accounts")
 BODY_UNCHECKED = Refusal(
-    403, "body-unchecked", "The body of this operation may name an account, and the gateway does not show it"
+    403, Reason.BODY_UNCHECKED, "The body of this operation may name an account, and the gateway does not show it"
 )
-ACCOUNT_NOT_SERVED = Refusal(403, "account-not-served", "The token does not have access to this location.")
+ACCOUNT_NOT_SERVED = Refusal(403, Reason.ACCOUNT_NOT_SERVED, "The token does not have access to this location.")
 
 
 class Presented(NamedTuple):
-    """Hold a request's credentials: its token's digest, `Version`, `User-Agent`, and headers that name an account."""
+    """The headers that decisions need: the token's digest, `Version`, `User-Agent`, and those that name accounts."""
 
     digest: bytes
     version: str | None
@@ -81,36 +84,35 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Presented | Refusal:
 
 
 def refuse_grant(grant: Grant | None, now: datetime) -> Refusal | None:
-    """Why the token opens nothing at `now`; how its life ended is told only of tokens that existed."""
+    """Return why the token is not valid at `now`; the reason is specific for tokens that exist."""
     if grant is None:
         return TOKEN_UNKNOWN
     if grant.is_live(now):
         return None
-    because = grant.ended or ""
-    if because == LEAKED:
+    if grant.ended == EndReason.LEAKED:
         return TOKEN_LEAKED
-    # A deadline that has passed says more than the bookkeeping that ended the token afterwards.
+    # The deadline is the better reason, also if a job ended the token after it.
     if grant.expires_at is not None and grant.expires_at <= now:
         return TOKEN_EXPIRED
-    return TOKEN_INACTIVE if because.startswith(UNUSED) else TOKEN_REVOKED
+    return TOKEN_INACTIVE if grant.ended == EndReason.INACTIVE else TOKEN_REVOKED
 
 
-def cannot(method: str, path: str, reason: str = "not-found") -> Refusal:
-    """The answer for a route that isn't there; method and path as sent."""
+def cannot(method: str, path: str, reason: Reason = Reason.NOT_FOUND) -> Refusal:
+    """Return the refusal of an unknown route; method and path are as sent."""
     return Refusal(404, reason, f"Cannot {method} {path}")
 
 
 def refuse_version(endpoint: Endpoint, version: str | None, path: str) -> Refusal | None:
-    """Why this `Version` can't be served; every published one is good on every established path."""
+    """Return why this `Version` is refused; every established path accepts every published one."""
     if not version:
-        return _version_refusal("version-missing", "version header was not found.")
+        return _version_refusal(Reason.VERSION_MISSING, "version header was not found.")
     if version not in VERSIONS:
         if _VERSION_SHAPE.fullmatch(version):
-            return _version_refusal("version-unknown", "version header is invalid")
+            return _version_refusal(Reason.VERSION_UNKNOWN, "version header is invalid")
         text = f"Invalid API version segment '{version[:_LONGEST_SHOWN]}' at position 0"
-        return Refusal(400, "version-malformed", text)
+        return Refusal(400, Reason.VERSION_MALFORMED, text)
     if endpoint.v3_only and version != "v3":
-        return cannot(endpoint.method, path, "version-too-old")
+        return cannot(endpoint.method, path, Reason.VERSION_TOO_OLD)
     return None
 
 
@@ -121,24 +123,24 @@ def refuse_removed(endpoint: Endpoint, version: str | None, path: str) -> Refusa
     text = (
         f"Endpoint {endpoint.method} {path} not available in API version v3. This endpoint was removed in version v3."
     )
-    return Refusal(400, "version-too-new", f"{text} Please use a version before v3.", {"error": "Bad Request"})
+    return Refusal(400, Reason.VERSION_TOO_NEW, f"{text} Please use a version before v3.", {"error": "Bad Request"})
 
 
 def refuse_scope(endpoint: Endpoint, grant: Grant) -> Refusal | None:
-    """Why the token's class or scopes don't open the endpoint."""
+    """Return why the token's account class or scopes don't open the endpoint."""
     if grant.account_kind not in endpoint.account_kinds:
         challenge = 'Bearer error="insufficient_scope"'
         if not endpoint.account_kinds:
-            return Refusal(401, "endpoint-closed", _NO_SUCH_SCOPE, challenge=challenge)
-        mismatch = endpoint.path == "/users/" and grant.account_kind == "agency"
+            return Refusal(401, Reason.ENDPOINT_CLOSED, _NO_SUCH_SCOPE, challenge=challenge)
+        mismatch = endpoint.path == "/users/" and grant.account_kind.has_sub_accounts
         text = "Token's user type mismatch!" if mismatch else _NO_SUCH_SCOPE
-        # There are two kinds: an endpoint that refuses one accepts the other alone.
+        # There are two classes: an endpoint that refuses one accepts only the other.
         about = {"requiredClass": next(iter(endpoint.account_kinds))}
-        return Refusal(401, "class-not-allowed", text, about, challenge=challenge)
+        return Refusal(401, Reason.CLASS_NOT_ALLOWED, text, about, challenge=challenge)
     if endpoint.scope not in grant.scopes:
         return Refusal(
             401,
-            "scope-missing",
+            Reason.SCOPE_MISSING,
             _NO_SUCH_SCOPE,
             {"requiredScope": endpoint.scope},
             challenge=f'Bearer error="insufficient_scope", scope="{endpoint.scope}"',
@@ -147,8 +149,8 @@ def refuse_scope(endpoint: Endpoint, grant: Grant) -> Refusal | None:
 
 
 def accounts_to_look_up(grant: Grant, named: Iterable[Named]) -> set[str]:
-    """List the locations whose agency must be looked up: those that an agency's token names beside its agency."""
-    if grant.account_kind != "agency":
+    """Return the locations of which the agency must be looked up: those that a request with an agency's token names."""
+    if not grant.account_kind.has_sub_accounts:
         return set()
     return {each.value for each in named if each.kind in _LOCATIONS and each.value != grant.account_id}
 
@@ -156,7 +158,7 @@ def accounts_to_look_up(grant: Grant, named: Iterable[Named]) -> set[str]:
 def refuse_accounts(
     endpoint: Endpoint, grant: Grant, named: Collection[Named], agencies: Mapping[str, str | None]
 ) -> Refusal | None:
-    """Say why the token doesn't reach every account that a request names.
+    """Return why the token doesn't reach every account that a request names.
 
     `agencies` has the agency of each known location among `accounts_to_look_up`.
     """
@@ -164,27 +166,27 @@ def refuse_accounts(
         return ACCOUNTS_TOO_MANY
     for each in named:
         if not _reaches(grant, each, agencies):
-            # The platform's sentence is about a `locationId`; of another field it doesn't tell which one is meant.
+            # The platform's sentence is about `locationId`, so the answer must name any other field.
             about = {} if each.field.startswith("locationId") else {"refusedField": each.field}
             if endpoint.path.startswith(_LOCATION_401):
                 text = "This location is not accessible from this token!"
                 challenge = 'Bearer error="insufficient_scope"'
-                return Refusal(401, "location-not-allowed", text, about, challenge=challenge)
+                return Refusal(401, Reason.LOCATION_NOT_ALLOWED, text, about, challenge=challenge)
             text = "The token does not have access to this location."
-            return Refusal(403, "location-not-allowed", text, about)
+            return Refusal(403, Reason.LOCATION_NOT_ALLOWED, text, about)
     return None
 
 
 def _reaches(grant: Grant, named: Named, agencies: Mapping[str, str | None]) -> bool:
-    """Tell whether an account is the token's own, its agency, or a location of the token's agency."""
+    """Return whether an account is the token's own, its agency, or a location of the token's agency."""
     if named.kind is Names.OTHER:
         return False
     if named.value == grant.account_id:
         return True
-    if grant.account_kind == "agency":
+    if grant.account_kind.has_sub_accounts:
         return named.kind in _LOCATIONS and agencies.get(named.value) == grant.account_id
     return named.kind is Names.COMPANY and named.value == grant.agency_id
 
 
-def _version_refusal(reason: str, text: str) -> Refusal:
+def _version_refusal(reason: Reason, text: str) -> Refusal:
     return Refusal(401, reason, text, {"error": "Error"}, challenge=_REALM, traced=True, status_key="status")

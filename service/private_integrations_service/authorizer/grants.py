@@ -1,20 +1,21 @@
-"""Live grants kept between requests, for exactly as long as nothing has changed."""
+"""Keep live grants in memory between requests, for as long as the epoch does not move."""
 
 from datetime import datetime
 
-from ..storage.epoch import Remembered, Revision
-from ..storage.grants import Grant, GrantReader
+from ..storage.epoch import Epoch, Remembered
+from ..storage.grants import GrantReader
+from ..tokens.grant import Grant
 
 
 class LiveGrants:
-    """Grants by digest. Only live, delivered tokens are kept, at most `limit`; used by one thread."""
+    """Grants by digest; at most `limit` are kept, of live and delivered tokens only. Used by one thread."""
 
-    def __init__(self, reader: GrantReader, revision: Revision, limit: int) -> None:
+    def __init__(self, reader: GrantReader, epoch: Epoch, limit: int) -> None:
         self._reader = reader
-        self._kept: Remembered[bytes, Grant] = Remembered(revision, limit)
+        self._kept: Remembered[bytes, Grant] = Remembered(epoch, limit)
 
     def find(self, digest: bytes, now: datetime) -> Grant | None:
-        """The grant of the token with this digest, live or not; raises the driver's errors."""
+        """Return the grant of the token with this digest, live or not; raises StorageError."""
         kept = self._kept.get(digest)
         if kept is not None:
             return kept

@@ -1,4 +1,4 @@
-"""The accounts that a request names: in its path, query and headers, and in a body of JSON or of form fields."""
+"""Read the accounts that a request names: in its path, query and headers, and in a body of JSON or form fields."""
 
 import json
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ _LONGEST_SHOWN = 100
 
 
 class Named(NamedTuple):
-    """An account that a request names: what the field's value may be, the value, and the field's name as it was sent.
+    """An account that a request names: the kind of account, the value, and the field's name as it was sent.
 
     A value that is no text (a number, an object) is of the kind OTHER.
     """
@@ -26,7 +26,7 @@ class Named(NamedTuple):
 
 
 def names_only(match: Match, account_id: str) -> bool:
-    """Tell whether the path names no account but this one, as most do; the caller can then skip the closer check."""
+    """Return whether the path names no other account than this one, so that the caller can skip the full check."""
     for name, _ in match.endpoint.account_parameters:  # noqa: SIM110 - a generator would cost more than all of it
         if match.params[name] != account_id:
             return False
@@ -44,7 +44,7 @@ def named_in_request(match: Match, query_string: bytes, headers: Iterable[tuple[
 
 
 def named_in_form(text: bytes) -> set[Named]:
-    """Read the accounts that a query or a urlencoded body names, however the upstream tells fields apart."""
+    """Read the accounts that a query or a urlencoded body names, for all usual separators of fields."""
     fields = read_fields(text)
     # Some servers split at semicolons too.
     if b";" in text:
@@ -66,13 +66,13 @@ def named_in_json(text: str) -> set[Named]:
         named.update(named_among(fields))
         return _OBJECT
 
-    # Numbers as doubles: one with thousands of digits is none that an account is called.
+    # Numbers as doubles: a number is no account's id, and one with thousands of digits takes long to parse.
     json.loads(text, object_pairs_hook=read_object, parse_int=float, parse_constant=_refuse_constant)
     return named
 
 
 def named_among(fields: Iterable[tuple[str, object]]) -> set[Named]:
-    """Read the accounts that fields beside each other name; an `altType` speaks of every `altId` among them."""
+    """Read the accounts that the fields of one object name; an `altType` applies to every `altId` among them."""
     found = [(kind, name, value) for name, value in fields if (kind := kind_of(name)) is not None]
     if not found:
         return set()
@@ -91,7 +91,7 @@ def named_among(fields: Iterable[tuple[str, object]]) -> set[Named]:
 
 
 def read_query(query_string: bytes) -> dict[str, list[str]]:
-    """Return the query's values by name, in the order sent; the one way in which a query is read here."""
+    """Return the query's values by name, in the order sent; all of the service reads queries this way."""
     return parse_qs(query_string.decode("utf-8", "replace"), keep_blank_values=True)
 
 

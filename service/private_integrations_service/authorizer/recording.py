@@ -1,4 +1,4 @@
-"""Remembers what each request used, and stores it once a second: no request waits for that, and none fails by it."""
+"""Record each request with a known token, and store the records once a second, without delaying a request."""
 
 import logging
 import threading
@@ -7,24 +7,24 @@ from datetime import datetime, timedelta
 from heapq import nlargest
 from typing import NamedTuple
 
-import pysqlite3.dbapi2 as sqlite
 from starlette.types import Scope
 
 from ..http.client_address import LONGEST_AGENT, Networks, client_address
 from ..storage.columns import to_milliseconds
-from ..storage.grants import Grant
-from ..storage.sqlite.activity import CALLERS_KEPT, Activity, Batch, NoRoom, hour_of
+from ..storage.engine import StorageError
+from ..storage.sqlite.activity import CALLERS_KEPT, Activity, Batch, hour_of
 from ..tokens.format import without_secrets
+from ..tokens.grant import Grant
 
 # Between two flushes, per worker; beyond it requests are counted without a caller, beyond twice as many not at all.
 _MOST_USES = 20_000
-# Kinds of uses, and callers, that can't be stored yet, per worker: some 80 MB.
+# Kinds of uses, and callers, that wait to be stored, per worker: some 80 MB.
 _MOST_WAITING = 100_000
 
 _SECONDS = 1.0
-# While nothing happens, for the disk's sake: far below what others call "behind".
+# Between two flushes while nothing happens, to spare the disk; a worker counts as behind only much later.
 _IDLE = timedelta(seconds=15)
-# A file that can't be written for a moment alarms nobody.
+# Log an error only if the file can't be written for longer than that.
 _TROUBLE = timedelta(minutes=1)
 
 _log = logging.getLogger(__name__)
@@ -34,16 +34,16 @@ _Seen = tuple[int, int, int]
 
 
 def address_of(scope: Scope, trusted: Networks) -> str:
-    """Where a request came from, believing the `trusted` proxies; empty if the server doesn't know it."""
+    """Return the client's address, empty if the server doesn't know it; the `trusted` proxies are believed."""
     if trusted:
         return client_address(scope, trusted)
-    # As it is: reading an address would take longer than all else that is recorded.
+    # Not parsed: that would take longer than all the rest of recording.
     client = scope.get("client")
     return client[0] if client else ""
 
 
 class Known(NamedTuple):
-    """Whose token was used, where there is no grant: somebody asked about it."""
+    """A known token without its grant: a gateway asked about it by introspection."""
 
     token_id: int
     integration_id: str
@@ -62,7 +62,7 @@ class _Use:
 
 
 class Recorder:
-    """What happened since the last flush: recorded by any thread, mostly the event loop's, and taken by another one."""
+    """The requests since the last flush: any thread, mostly the event loop's, adds them; the flusher takes them."""
 
     def __init__(self) -> None:
         self._uses: dict[_Key, _Use] = {}
@@ -70,13 +70,22 @@ class Recorder:
         self._acquire, self._release = lock.acquire, lock.release
         self._is_gapless = True
 
-    def record(self, grant: Grant | Known, scope: str, reason: str, address: str, agent: bytes, now: datetime) -> None:
-        """Note a request with a known token, live or dead: `reason` is empty if it was let through.
+    def record(
+        self, grant: Grant | Known, *, scope: str, reason: str, address: str, agent: bytes, now: datetime
+    ) -> None:
+        """Record a request with a known token, live or dead.
 
-        `scope` is the one that its endpoint needs, empty where none is known; `agent` is the `User-Agent` as sent.
+        Args:
+            grant: The token's grant, or what else is known of a token.
+            scope: The scope that the endpoint needs, empty if it is unknown.
+            reason: The reason of the refusal, empty if the request was allowed.
+            address: The client's address.
+            agent: The `User-Agent` as sent.
+            now: The instant of the decision.
+
         """
         key = (grant.token_id, scope, reason, address, agent[:LONGEST_AGENT])
-        # Not `with`, which takes three times as long; the other thread holds the lock for an exchange of two names.
+        # Not `with`, which takes three times as long; the other thread holds the lock only to swap two names.
         self._acquire()
         try:
             use = self._uses.get(key)
@@ -89,7 +98,7 @@ class Recorder:
             self._release()
 
     def taken(self) -> tuple[dict[_Key, _Use], bool]:
-        """What was recorded since the last time, and whether that is all that happened."""
+        """Return the records since the last call, and whether they are complete."""
         self._acquire()
         try:
             uses, self._uses = self._uses, {}
@@ -114,7 +123,7 @@ class Recorder:
 
 
 class _Waiting:
-    """What is to be stored, summed up."""
+    """The sums of the records that wait to be stored."""
 
     def __init__(self) -> None:
         self._tokens: dict[int, tuple[str, int]] = {}
@@ -125,7 +134,7 @@ class _Waiting:
         self._is_gapless = True
 
     def add(self, uses: dict[_Key, _Use], is_gapless: bool) -> None:
-        """Sum up what was recorded since the last time."""
+        """Add records to the sums."""
         self._is_gapless &= is_gapless
         for (token, scope, reason, address, agent), use in uses.items():
             first, last = to_milliseconds(use.first), to_milliseconds(use.last)
@@ -141,17 +150,17 @@ class _Waiting:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing happened."""
+        """Return whether there is nothing to store."""
         return not self._requests and self._is_gapless
 
     @property
     def batch(self) -> Batch:
-        """The same, to be stored."""
+        """Return the sums as they are stored."""
         callers = {(token, *who): seen for token, known in self._callers.items() for who, seen in known.items()}
         return Batch(self._tokens, self._requests, self._uses, callers, self._is_gapless)
 
     def _add_caller(self, token: int, who: tuple[str, str], seen: _Seen) -> None:
-        """Callers are for people to read: where there are too many, some are left out."""
+        """Add a caller; of too many some are left out, as they are only for people to read."""
         known = self._callers.setdefault(token, {})
         if who not in known:
             if self._known_callers >= _MOST_WAITING:
@@ -160,23 +169,23 @@ class _Waiting:
         requests, first, last = seen
         before = known.get(who, (0, first, last))
         known[who] = (before[0] + requests, min(before[1], first), max(before[2], last))
-        # Somebody who names another program each time must not fill the memory. Pruned at twice, as it sorts.
+        # A client that changes its User-Agent must not fill the memory. Pruned at twice the limit, because that sorts.
         if len(known) >= 2 * CALLERS_KEPT:
             self._callers[token] = dict(nlargest(CALLERS_KEPT, known.items(), key=lambda caller: caller[1][2]))
             self._known_callers -= CALLERS_KEPT
 
 
 def _shown(agent: bytes) -> str:
-    """What a program calls itself, fit to be stored and shown: in one line, and without anything like a token."""
+    """Return a `User-Agent` for storing and showing: in one line, and without anything that looks like a token."""
     text = agent.decode("utf-8", "replace")
     printable = "".join(character if character.isprintable() else "\ufffd" for character in text)
     return without_secrets(printable).strip()
 
 
 class Flusher:
-    """The thread that stores what was recorded, of each worker one; `clock` gives the present instant in UTC.
+    """A thread of each worker that stores the records; `clock` returns the present instant in UTC.
 
-    What can't be stored now is kept for later as far as memory may go; then the observation begins anew.
+    Records that can't be stored are kept for later, up to a limit; beyond it the observation begins anew.
     """
 
     def __init__(self, recorder: Recorder, activity: Activity, clock: Callable[[], datetime]) -> None:
@@ -186,22 +195,22 @@ class Flusher:
         self._waiting = _Waiting()
         self._stored_at: datetime | None = None
         self._failing_since: datetime | None = None
-        self._is_told = False
+        self._is_logged = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="activity", daemon=True)
 
     def start(self) -> None:
-        """Begin to store, at once and from then on once a second."""
+        """Start to store: now, and then once a second."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Store what is left, and say that this process records nothing more."""
+        """Store the rest, and note that this process records nothing more."""
         self._stopping.set()
         self._thread.join()
 
     def flush(self) -> None:
-        """Store what was recorded; never raises."""
-        # Read before what was recorded is taken, so that nothing older can come afterwards.
+        """Store the records; a failure is logged if it lasts."""
+        # Before the records are taken, so that no later record is older than this.
         now = self._clock()
         self._waiting.add(*self._recorder.taken())
         stored_at = self._stored_at
@@ -209,28 +218,28 @@ class Flusher:
             return
         try:
             self._activity.store(self._waiting.batch, now)
-        except (sqlite.Error, OSError, NoRoom) as error:
-            self._alarm(error, now)
+        except StorageError as error:
+            self._log_lasting(error.__cause__ or error, now)
         else:
             self._waiting = _Waiting()
             self._stored_at = now
-            self._failing_since, self._is_told = None, False
+            self._failing_since, self._is_logged = None, False
 
     def _run(self) -> None:
-        # At once, so that this worker counts among those whose flushes make the watermark.
+        # At once, so that the watermark waits for this worker from now on.
         self.flush()
         while not self._stopping.wait(_SECONDS):
             self.flush()
         self.flush()
         try:
             self._activity.leave()
-        except (sqlite.Error, OSError, NoRoom) as error:
-            _log.error("the last requests may be missing in the activity: %s", error)
+        except StorageError as error:
+            _log.error("the last requests may be missing in the activity: %s", error.__cause__ or error)
 
-    def _alarm(self, error: Exception, now: datetime) -> None:
-        """Say it once, and only if it lasts: no request is the worse for it."""
+    def _log_lasting(self, error: BaseException, now: datetime) -> None:
+        """Log an error once, and only if it lasts: requests don't depend on the records."""
         if self._failing_since is None:
             self._failing_since = now
-        elif not self._is_told and now - self._failing_since > _TROUBLE:
-            self._is_told = True
+        elif not self._is_logged and now - self._failing_since > _TROUBLE:
+            self._is_logged = True
             _log.error("activity is not recorded: %s can't be written: %s", self._activity.file, error)

@@ -1,4 +1,4 @@
-"""The data API's answers: always a JSON object; refusals in the platform's words, with a stable reason beside them."""
+"""Send the data API's answers: JSON objects; a refusal has the platform's words, and a stable reason."""
 
 import json
 from collections.abc import Mapping
@@ -7,12 +7,14 @@ from uuid import uuid4
 
 from starlette.types import Send
 
+from private_integrations.contract import Reason
+
 from ..tokens.format import without_secrets
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A status, a JSON object and headers beyond its type and length."""
+    """An answer: a status, a JSON object, and headers beside its type and length."""
 
     status: int
     body: Mapping[str, object]
@@ -21,14 +23,21 @@ class Reply:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A no: the platform's status and text, and a `reason` that never changes its name.
+    """A refusal in the platform's words.
 
-    `about` are further keys of the body, `challenge` is the `WWW-Authenticate` header (RFC 6750),
-    `traced` adds a `traceId` where the platform sends one, `status_key` is how it names the status.
+    Args:
+        status: The platform's status.
+        reason: The stable name of the reason.
+        message: The platform's text, or list of texts.
+        about: Further keys of the body.
+        challenge: The `WWW-Authenticate` header (RFC 6750).
+        traced: True if the body has a `traceId`, as some of the platform's have.
+        status_key: The body's key of the status.
+
     """
 
     status: int
-    reason: str
+    reason: Reason
     message: str | tuple[str, ...]
     about: Mapping[str, object] = field(default_factory=dict)
     challenge: str | None = None
@@ -36,7 +45,7 @@ class Refusal:
     status_key: str = "statusCode"
 
     def reply(self) -> Reply:
-        """The answer that says so; nothing in it looks like a token or key."""
+        """Return the answer; everything in it that looks like a token or key is removed."""
         texts = [self.message] if isinstance(self.message, str) else self.message
         shown = [without_secrets(text) for text in texts]
         body: dict[str, object] = {
@@ -53,27 +62,27 @@ class Refusal:
         return Reply(self.status, body, tuple(headers))
 
 
-UNAVAILABLE = Refusal(503, "storage-unavailable", "Service Unavailable")
-"""The database does not answer: nothing is let through and nothing was changed."""
+UNAVAILABLE = Refusal(503, Reason.STORAGE_UNAVAILABLE, "Service Unavailable")
+"""The database does not answer: no request is allowed, and nothing was changed."""
 
-BUSY = Refusal(503, "storage-busy", "Service Unavailable")
-"""Too many changes are waiting for their turn: nothing was changed, and trying again is worth it."""
+BUSY = Refusal(503, Reason.STORAGE_BUSY, "Service Unavailable")
+"""Too many writers wait for the write lock: nothing was changed, and a client should try again."""
 
-TOKEN_SHARE_USED = Refusal(429, "token-share-used", "Too Many Requests")
-ACCOUNT_SHARE_USED = Refusal(429, "account-share-used", "Too Many Requests")
-"""The token, or all tokens of the account together, hold as much at once as others leave for them (fair_shares.py)."""
+TOKEN_SHARE_USED = Refusal(429, Reason.TOKEN_SHARE_USED, "Too Many Requests")
+ACCOUNT_SHARE_USED = Refusal(429, Reason.ACCOUNT_SHARE_USED, "Too Many Requests")
+"""The token, or all tokens of the account together, hold as much as their share allows (fair_shares.py)."""
 
 
 def new_trace_id() -> str:
-    """A `traceId`: a random UUID, as the platform's are."""
+    """Return a new `traceId`: a random UUID, as the platform's are."""
     return str(uuid4())
 
 
 async def send_reply(send: Send, reply: Reply | Refusal) -> None:
-    """Send an answer whole."""
+    """Send an answer."""
     if isinstance(reply, Refusal):
         reply = reply.reply()
-    # ASCII, so that a lone surrogate in a client's own key can be named in the answer.
+    # ASCII, so that the answer can name a client's key with a lone surrogate.
     body = json.dumps(reply.body, separators=(",", ":"), allow_nan=False).encode()
     headers = [
         (b"content-type", b"application/json; charset=utf-8"),

@@ -1,4 +1,4 @@
-"""Which fields of a request name an account: the vendor's list by operation, and names that count everywhere."""
+"""Tell which fields of a request name an account: the vendor's list by operation, and names that count everywhere."""
 
 import json
 import re
@@ -47,7 +47,7 @@ _WORDS: Mapping[str, Names] = MappingProxyType(
 _BY_FOLDED: Mapping[str, Names] = MappingProxyType({words.replace(" ", ""): kind for words, kind in _WORDS.items()})
 
 HEADERS = frozenset(words.replace(" ", joint).encode() for words in _WORDS for joint in ("", "-", "_"))
-"""The headers that name an account, in lower case."""
+"""List the headers that name an account, in lower case."""
 
 _NO_ALPHANUMERIC = re.compile(r"[^a-z0-9]+")
 _BRACKETS = re.compile(r"[\[\]]+")
@@ -113,7 +113,7 @@ def _folded(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AccountFields:
-    """The fields of one operation that name an account, by the vendor's documents; a body's as dotted paths."""
+    """List the fields of an operation that name an account, by the vendor's documents; a body's as dotted paths."""
 
     path: tuple[str, ...] = ()
     query: tuple[str, ...] = ()
@@ -122,7 +122,7 @@ class AccountFields:
 
 @dataclass(frozen=True, slots=True)
 class PublishedFields:
-    """The vendor's list by method and path, and the operations whose documents don't name their body's fields."""
+    """Hold the vendor's list by method and path, and the operations with an undocumented body."""
 
     operations: Mapping[tuple[str, str], AccountFields]
     untyped_bodies: frozenset[tuple[str, str]]

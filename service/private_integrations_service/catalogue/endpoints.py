@@ -1,23 +1,25 @@
-"""The platform's catalogue: which scope and which kind of account an endpoint asks for, which scopes exist."""
+"""Read the platform's catalogue: its scopes, and the scope and account class that each endpoint needs."""
 
 import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+from private_integrations.contract import AccountClass
 from private_integrations.rotation.acceptance import refuse_scope
 
 from .account_fields import Names, PublishedFields, kind_of
 
-# The catalogue speaks of token classes, this service of kinds of accounts.
-_KINDS = {"agency": "agency", "location": "sub_account"}
+# The catalogue names classes as the platform does.
+_CLASSES = {each.platform_name: each for each in AccountClass}
 
-# How alike names must be (difflib's ratio) for one to be a likely slip for the other.
+# From this likeness on (difflib's ratio), one name is a likely slip for the other.
 _NEAR = 0.85
 
 # Endpoints that the v3 specifications lack and v3 serves (docs/platform.md §3): third parties measured the first three;
@@ -28,15 +30,15 @@ _KEPT_IN_V3 = re.compile(
     r"|[A-Z]+ /social-media-posting/oauth/(.*/)?[a-z-]+/(start|accounts/\{accountId})"
 )
 
-# A slash, a backslash or a control character inside a segment means another path to somebody behind us.
+# An upstream could read a slash, a backslash or a control character inside a segment as another path.
 _UNSAFE = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An operation of the API and what a private integration needs for it.
+    """Describe an operation of the API, and the scope and account class that it needs.
 
-    `account_kinds` are the kinds of accounts (`agency`, `sub_account`) whose tokens it accepts; empty
+    `account_kinds` are the classes of accounts whose tokens it accepts; empty
     means that no private integration token opens it. `parameters` are positions and names of the
     path's variable segments, the empty one before its first slash counted; `account_parameters` those that name an
     account. `body_names_account` says that the body may name one by the vendor's documents, `names_no_account` that
@@ -46,7 +48,7 @@ class Endpoint:
     method: str
     path: str
     scope: str | None
-    account_kinds: frozenset[str]
+    account_kinds: frozenset[AccountClass]
     closed_because: str | None
     versions: tuple[str, ...]
     v3_only: bool
@@ -58,7 +60,7 @@ class Endpoint:
 
 
 class Match(NamedTuple):
-    """The endpoint that a request means, and the decoded values of its path parameters."""
+    """Hold the endpoint of a request, and the decoded values of its path parameters."""
 
     endpoint: Endpoint
     params: Mapping[str, str]
@@ -66,15 +68,15 @@ class Match(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A scope: the kinds of accounts whose tokens may hold it, empty if that is undocumented; is it for OAuth alone."""
+    """Describe a scope: the account classes that may hold it (empty: undocumented), and if it is for OAuth alone."""
 
-    account_kinds: frozenset[str]
+    account_kinds: frozenset[AccountClass]
     pit_refused: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """Where a path has led so far: the endpoint if it ends here, and the ways on, by a literal or any other segment."""
+    """Hold a node of the routing tree: the endpoint of a path that ends here, and the nodes of its next segments."""
 
     endpoint: Endpoint | None
     literals: Mapping[str, "_Node"]
@@ -83,15 +85,16 @@ class _Node:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Endpoints, also as a tree of path segments for each method, and scopes by name; nothing in it changes."""
+    """Hold all scopes by name, and all endpoints, also as a tree of path segments per method; immutable."""
 
     endpoints: tuple[Endpoint, ...] = field(repr=False)
     scopes: Mapping[str, Scope] = field(repr=False)
     _roots: Mapping[str, _Node] = field(repr=False)
 
     @classmethod
+    @cache
     def load(cls) -> "Catalogue":
-        """Read the catalogue that comes with the package (its format: docs/platform.md §9)."""
+        """Read the catalogue that comes with the package, once in a process (its format: docs/platform.md §9)."""
         published, additions = _data("scopes.json"), _data("additions.json")
         scopes = {
             entry["name"]: Scope(_account_kinds(entry["access"]), entry["pit_refused"]) for entry in published["scopes"]
@@ -101,10 +104,10 @@ class Catalogue:
         endpoints = tuple(_endpoint(entry, scopes, fields) for entry in entries)
         return cls(endpoints, MappingProxyType(scopes), _trees(endpoints))
 
-    def refuse_scope(self, scope: str, account_kind: str) -> str | None:
+    def refuse_scope(self, scope: str, account_kind: AccountClass) -> str | None:
         """Why an integration of an account of this kind can't hold the scope, in one sentence; None if it can.
 
-        `account_kind` is "agency" or "sub_account". Scopes whose classes are undocumented are allowed.
+        Scopes whose classes are undocumented are allowed.
         """
         known = self.scopes.get(scope)
         if known is None:
@@ -112,11 +115,11 @@ class Catalogue:
         return refuse_scope(scope, known.account_kinds, oauth_only=known.pit_refused, account_kind=account_kind)
 
     def match(self, method: str, path: str) -> Match | None:
-        """The endpoint that this method and raw path (still percent-encoded, no query) mean.
+        """Find the endpoint of a method and a raw path (still percent-encoded, no query).
 
-        Literal segments win over parameters, a trailing slash means nothing, the method's case counts.
+        Literal segments win over parameters, a trailing slash is ignored, the method's case counts.
         Segments are decoded after splitting; a path with an encoded slash, a backslash, a dot segment,
-        a control character, an empty segment or invalid UTF-8 means nothing at all.
+        a control character, an empty segment or invalid UTF-8 has no endpoint.
         """
         node = self._roots.get(method)
         if node is None:
@@ -125,7 +128,7 @@ class Catalogue:
         for position, segment in enumerate(segments):
             below = node.literals.get(segment)
             if below is None:
-                # Letters and digits are themselves, and most segments are of nothing else.
+                # Most segments are of letters and digits only, which need no decoding.
                 if not segment.isalnum():
                     decoded = _decoded(segment)
                     if decoded is None:
@@ -185,8 +188,8 @@ def _endpoint(entry: Mapping[str, Any], scopes: Mapping[str, Scope], fields: Pub
     )
 
 
-def _accepted_kinds(entry: Mapping[str, Any], scope: Scope | None) -> frozenset[str]:
-    """Nobody without a scope or where the platform refuses these tokens; undocumented means as the scope says."""
+def _accepted_kinds(entry: Mapping[str, Any], scope: Scope | None) -> frozenset[AccountClass]:
+    """Return no class without a scope or if the platform refuses these tokens; if undocumented, the scope's classes."""
     if scope is None or entry["pit_refused"]:
         return frozenset()
     return _account_kinds(entry.get("pit_access", entry["access"])) or scope.account_kinds
@@ -198,8 +201,8 @@ def _reason_to_close(entry: Mapping[str, Any]) -> str:
     return "nobody knows its scope" if not entry["scopes"] else "nobody knows which class of token it is for"
 
 
-def _account_kinds(access: Iterable[str]) -> frozenset[str]:
-    return frozenset(_KINDS[name] for name in access)
+def _account_kinds(access: Iterable[str]) -> frozenset[AccountClass]:
+    return frozenset(_CLASSES[name] for name in access)
 
 
 def _segments(path: str) -> list[str]:
@@ -207,7 +210,7 @@ def _segments(path: str) -> list[str]:
 
 
 _Route = tuple[tuple[str | None, ...], Endpoint]
-"""The rest of a path, segment by segment with None for a parameter, and where it leads."""
+"""Pair the rest of a path, segment by segment with None for a parameter, with its endpoint."""
 
 
 def _trees(endpoints: Iterable[Endpoint]) -> Mapping[str, _Node]:
@@ -220,15 +223,15 @@ def _trees(endpoints: Iterable[Endpoint]) -> Mapping[str, _Node]:
 
 
 def _preference(route: _Route) -> tuple[bool, ...]:
-    """Smaller where literals come earlier, whatever the catalogue's own order."""
+    """Return a smaller value for a route whose literals come earlier, for an order that the data can't change."""
     return tuple(segment is None for segment in route[0])
 
 
 def _node(routes: Sequence[_Route]) -> _Node:
-    """The routes as a tree; where several lead to the same place, the first one counts.
+    """Build a tree of the routes; of several with the same segments, the first one counts.
 
-    What a parameter would match too stands below each literal as well, so that no search ever has to go back;
-    an empty segment is no parameter's value.
+    The routes below a parameter are also below each literal beside it, so that a search never has to go back. An empty
+    segment is no parameter's value.
     """
     longer = [(path[0], (path[1:], endpoint)) for path, endpoint in routes if path]
     literals = {

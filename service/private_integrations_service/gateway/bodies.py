@@ -1,4 +1,4 @@
-"""Which accounts a body names: forms and JSON are read whole, multipart bodies are watched while they pass."""
+"""Read which accounts a body names: JSON and forms whole, multipart bodies while they are passed on."""
 
 import logging
 import re
@@ -14,13 +14,13 @@ from . import refusals
 from .media_types import UTF_8, parse_media_type
 from .requests import Body
 
-# A value that is longer is no account's id; the rest of it is not kept.
+# No account's id is longer; the rest of a longer value is not kept.
 _LONGEST_VALUE = 256
 _MOST_FIELDS = 10_000
 
-# Every name of a part, however it is quoted; `filename` is none.
+# Every `name` of a part, in any quoting, without `filename`.
 _NAME = re.compile(rb"(?<![A-Za-z])(?i:name)\s*=\s*(?:\"([^\"]*)\"?|([^;]*))")
-# Readers differ on what such a name is; RFC 7578 §4.2 has neither, and no name in another encoding.
+# Readers differ on these names; RFC 7578 §4.2 allows none of them.
 _STRANGE_NAME = re.compile(rb"(?i)(?<![a-z])name\s*(?:\*|=\s*\"?[^\";]*\\|=\s*\"?[^\";]*=\?)")
 # Byte order marks of UTF-8 and UTF-16, blanks.
 _BEFORE_JSON = b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"
@@ -29,13 +29,13 @@ _LIKE_JSON = re.compile(rb"\{|\[")
 _FORM_LIKE_JSON = re.compile(rb"\{|\[\s*[\[{\"]")
 _CHARSET_FIELD = "_charset_"
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-# The parser's own lines say what is wrong with a consumer's body, which the refusal does.
-_UNHEARD = logging.Logger("multipart", logging.CRITICAL + 1)
+# The parser logs the faults of a consumer's body, which the refusal already names.
+_SILENT = logging.Logger("multipart", logging.CRITICAL + 1)
 _PLAIN_ENCODINGS = frozenset({b"7bit", b"8bit", b"binary"})
 
 
 class Read(NamedTuple):
-    """Hold the result of reading a whole body: the accounts that it names, and whether it is JSON."""
+    """The accounts that a whole body names, and whether it is JSON."""
 
     named: set[Named]
     is_json: bool
@@ -44,7 +44,7 @@ class Read(NamedTuple):
 def read_accounts(body: bytes, kind: Body) -> Read | Refusal:
     """Read the accounts that a whole body names; refuse a body that doesn't match its type.
 
-    A body that doesn't say what it is counts as JSON and as a form, since a server may take it for either.
+    A body without a type is read as JSON and as a form, since a server may read it as either.
     """
     if not body.strip():
         return Read(set(), is_json=kind is Body.JSON)
@@ -62,18 +62,18 @@ def read_accounts(body: bytes, kind: Body) -> Read | Refusal:
 def _read_form(body: bytes, named: set[Named], *, is_json: bool) -> Read | Refusal:
     if body.count(b"&") + body.count(b";") >= _MOST_FIELDS:
         return refusals.BODY_MALFORMED
-    if any(_says_charset(name, value.encode()) for name, value in read_fields(body)):
+    if any(_has_other_charset(name, value.encode()) for name, value in read_fields(body)):
         return refusals.BODY_ENCODED
     return Read(named | named_in_form(body), is_json)
 
 
-def _says_charset(name: str, value: bytes) -> bool:
-    """Tell whether a field says that the others are in another encoding (HTML's `_charset_`)."""
+def _has_other_charset(name: str, value: bytes) -> bool:
+    """Return whether a field declares another encoding for the others (HTML's `_charset_`)."""
     return name.strip().lower() == _CHARSET_FIELD and value.strip().lower() not in UTF_8
 
 
 class FormWatch:
-    """Reads the fields of a multipart body that name an account, while the body passes by."""
+    """Read the fields of a multipart body that name an account, while the body is passed on."""
 
     def __init__(self, boundary: bytes) -> None:
         self._parser = MultipartParser(
@@ -88,23 +88,22 @@ class FormWatch:
                 "on_end": self._end,
             },
         )
-        self._parser.logger = _UNHEARD
+        self._parser.logger = _SILENT
         self._marker = b"--" + boundary
         self._raw = b""
         self._markers = 0
         self._parts = 0
         self._fields: list[tuple[str, str]] = []
-        self._looked_at = (0, False)
-        self._told: set[Named] = set()
+        self._reported_at = (0, False)
+        self._reported: set[Named] = set()
         self._refusal: Refusal | None = None
         self._ended = False
         self._clear()
 
     def feed(self, data: bytes, *, last: bool) -> set[Named] | Refusal:
-        """Look at a part of the body before it is sent; the accounts that it names and no part before it did.
+        """Read a part of the body before it is sent; return the accounts that it is the first to name, or a refusal.
 
-        An `altId` is one of them when the closing boundary is there: the `altType` that says what it is may come
-        after it.
+        An `altId` is returned with the closing boundary, because the `altType` with its meaning may come after it.
         """
         try:
             if data:
@@ -120,14 +119,14 @@ class FormWatch:
         if self._refusal is not None:
             return self._refusal
         known = (len(self._fields), self._ended)
-        if known == self._looked_at:
+        if known == self._reported_at:
             return set()
-        self._looked_at = known
+        self._reported_at = known
         named = named_among(self._fields)
         if not self._ended:
             named = {each for each in named if each.kind not in (Names.EITHER, Names.EITHER_AS_LOCATION)}
-        new = named - self._told
-        self._told |= new
+        new = named - self._reported
+        self._reported |= new
         return new
 
     def _clear(self) -> None:
@@ -181,7 +180,7 @@ class FormWatch:
 
     def _end_part(self) -> None:
         value = self._value.decode("utf-8", "replace")
-        if (self._names and self._encoded) or (self._charset and _says_charset(_CHARSET_FIELD, self._value)):
+        if (self._names and self._encoded) or (self._charset and _has_other_charset(_CHARSET_FIELD, self._value)):
             self._refusal = refusals.BODY_ENCODED
         self._fields += [(name, value) for name in self._names]
         if len(self._fields) > MOST_NAMED:

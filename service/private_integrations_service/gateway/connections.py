@@ -11,131 +11,136 @@ from ..authorizer.replies import Refusal
 from . import refusals
 from .limits import GatewayLimits
 from .responses import Head, has_body, is_well_framed
+from .states import Event, State, next_state
 
-# Bytes kept of a body that the consumer doesn't take: above that many, reading stops until they are taken.
+# Bytes of a body that are kept for a slow consumer; while there are more, the connection is not read.
 _HIGH_WATER = 256 * 1024
 
-# What a line of an answer takes beyond its name and value; also what an answer without headers counts for.
+# The size of a header line beyond its name and value, and of an answer without headers.
 _LINE = 32
+
+# Not looked up for each byte that arrives: in Python 3.11 a member of an enum costs more than a transition.
+_HEAD, _COMPLETE, _SPENT, _FAILED = State.HEAD, State.COMPLETE, State.SPENT, State.FAILED
+_BEGIN, _BYTES, _FRAMED, _END, _REST = Event.BEGIN, Event.BYTES, Event.FRAMED, Event.END, Event.REST
+_IDLE = (State.NEW, State.KEPT)
+_IN_BODY = (State.BODY, State.LAST_BODY, State.OPEN_BODY)
+_ANSWERED = (_COMPLETE, _SPENT)
+_ENDED = (_SPENT, _FAILED)
+_UNANSWERED = {State.AWAITING: refusals.CLOSED_UNANSWERED, State.AWAITING_KEPT: refusals.STALE}
 
 
 class Connection(asyncio.Protocol):
-    """A transport to the upstream and the exchange that runs over it, if any.
+    """A transport to the upstream, and the exchange that runs over it, if any.
 
-    Whatever arrives while no exchange runs, or after its answer, closes the connection: it must not become
-    the answer to the next request. `on_lost` is told once that the connection is gone.
+    Bytes that arrive while no exchange runs, or after its answer, end the connection: they must not become the answer
+    to the next request. The connection calls `on_lost` once, when it is closed.
     """
 
     def __init__(self, limits: GatewayLimits, on_lost: Callable[["Connection"], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._limits = limits
         self._on_lost = on_lost
-        self._parser: httptools.HttpResponseParser | None = None
-        self._reader: asyncio.Future[None] | None = None
-        self._writer: asyncio.Future[None] | None = None
-        self._writing_paused = False
-        self._sent = False
-        self._reused = False
-        self.lost = False
+        self._state = State.NEW
+        self._transport: asyncio.Transport | None = None
+        self._arrival: asyncio.Future[None] | None = None
+        # Not None while the upstream doesn't read.
+        self._drain: asyncio.Future[None] | None = None
+        self._request_sent = False
+        self._failure = refusals.BROKEN
         self.progress = self._loop.time()
         """When something last went in either direction, in the loop's seconds."""
 
+    # The exchange's side
+
     def begin(self, method: str) -> None:
         """Start an exchange: from now on bytes are its answer."""
+        self._move(_BEGIN)
         self._parser = httptools.HttpResponseParser(self)
         self._method = method
         self._head: Head | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = self._unfinished = 0
-        self._informational = False
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
-        self._reading_paused = False
-        self._until_close = False
-        self._keeps_alive = False
-        self._surplus = False
-        self._answered = False
-        self._ended = False
-        self._sent = False
-        self._failure: Refusal | None = None
+        self._request_sent = False
         self.touch()
         if self.lost:
-            self._failure = self._unanswered()
+            self._lose()
 
     def write(self, data: bytes) -> None:
-        """Send a part of the request; wait for `drained` before the next if it is a long one."""
-        if not self.lost:
+        """Send a part of the request; wait for `drained` before the next part of a long one."""
+        if self._transport is not None:
             self._transport.write(data)
 
     async def drained(self) -> None:
-        """Wait until the upstream takes more, or never will."""
-        while self._writing_paused and not self.lost:
-            self._writer = self._loop.create_future()
-            await self._writer
+        """Wait until the upstream reads more, or the connection is lost."""
+        while self._drain is not None:
+            await self._drain
         self.touch()
 
     def touch(self) -> None:
-        """Note that something went on: the silence begins anew."""
+        """Note progress: the time of silence begins anew."""
         self.progress = self._loop.time()
 
     def sent(self) -> None:
-        """Say that the request is complete: only then the connection may serve another one."""
-        self._sent = True
+        """Note that the request is complete: without that the connection is not kept."""
+        self._request_sent = True
 
     async def head(self) -> Head | Refusal:
-        """Status and headers of the answer, or why there are none."""
-        while self._failure is None:
+        """Wait for the answer's status and headers; return them, or why there are none."""
+        while self._state is not _FAILED:
             if self._head is not None:
                 return self._head
-            await self._arrival()
+            await self._next_arrival()
         return self._failure
 
     async def read(self) -> bytes | Refusal:
-        """What has arrived of the body, empty at its end, or why it never comes to one."""
-        while True:
-            if self._chunks:
-                return self.taken()
-            if self._failure is not None:
+        """Wait for more of the body; return it, `b""` at its end, or why it is incomplete."""
+        while not self._chunks:
+            if self._state is _FAILED:
                 return self._failure
-            if self._ended:
+            if self._state in _ANSWERED:
                 return b""
-            await self._arrival()
+            await self._next_arrival()
+        return self.taken()
 
     def taken(self) -> bytes:
-        """What has arrived of the body and was not read; reading goes on if it had stopped."""
+        """Return what has arrived of the body and was not read yet."""
         data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
-        self._buffered = 0
-        if self._reading_paused and not self.lost:
-            self._reading_paused = False
+        if self._buffered > _HIGH_WATER and self._transport is not None:
             self._transport.resume_reading()
+        self._buffered = 0
         return data
 
     @property
+    def lost(self) -> bool:
+        """Return whether the connection is closed."""
+        return self._transport is None
+
+    @property
     def exhausted(self) -> bool:
-        """Whether the answer has arrived and was read to its end."""
-        return self._ended and not self._chunks
+        """Return whether the answer has arrived and was read to its end."""
+        return self._state in _ANSWERED and not self._chunks
 
     @property
     def reusable(self) -> bool:
-        """Whether another request may be sent: this one and its answer are complete, and nothing came after it."""
-        return self._sent and self._keeps_alive and self.exhausted and not self._surplus and not self.lost
+        """Return whether another request may be sent: this one and its answer are complete, and nothing came after."""
+        return self._state is _COMPLETE and self._request_sent and not self._chunks
 
     def fail(self, refusal: Refusal) -> None:
-        """End the exchange and the connection with it; what was already sent stays incomplete."""
-        if not self._ended and self._failure is None:
-            self._failure = refusal
+        """End the exchange, unless its answer is complete, and close the connection."""
+        self._fail(Event.FAIL, refusal)
         self.close()
         self._wake()
 
     def rest(self) -> None:
-        """No exchange runs any more."""
-        self._parser = None
-        self._reused = True
+        """End a complete exchange; the connection is kept for another one."""
+        self._move(_REST)
 
     def close(self) -> None:
-        """Close at once, whatever is still to be sent."""
-        if not self.lost:
+        """Close at once, without sending what is still to be sent."""
+        if self._transport is not None:
             self._transport.abort()
 
     # asyncio's side
@@ -147,98 +152,100 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse a part of the answer."""
-        if self._parser is None:
+        if self._state in _IDLE:
             self.close()
             return
         self.touch()
-        self._answered = True
+        self._move(_BYTES)
+        if self._state in _ENDED:
+            return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._break()
-        if self._head is None:
-            # What the parser still holds of an unfinished line is counted here only.
+        if self._state is _HEAD:
+            # Bytes of a line that the parser still holds are counted here only.
             self._unfinished += len(data)
             if self._unfinished > self._limits.head:
                 self._break()
         self._wake()
 
     def eof_received(self) -> None:
-        """The end of an answer that has no other."""
-        if self._parser is not None and self._until_close:
-            self._ended = True
+        """End an answer that ends with the connection."""
+        self._move(Event.EOF)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """End what is not complete."""
-        self.lost = True
-        if self._parser is not None and not self._ended and self._failure is None:
-            self._failure = refusals.BROKEN if self._answered else self._unanswered()
+        """End an exchange that is not complete."""
+        self._transport = None
+        self._lose()
         self._wake()
         self.resume_writing()
         self._on_lost(self)
 
     def pause_writing(self) -> None:
-        """The upstream doesn't read."""
-        self._writing_paused = True
+        """Let `drained` wait: the upstream doesn't read."""
+        self._drain = self._loop.create_future()
 
     def resume_writing(self) -> None:
-        """The upstream reads again."""
-        self._writing_paused = False
-        if self._writer is not None and not self._writer.done():
-            self._writer.set_result(None)
+        """Let `drained` return."""
+        if self._drain is not None and not self._drain.done():
+            self._drain.set_result(None)
+        self._drain = None
 
     # httptools' side
 
     def on_message_begin(self) -> None:
-        """A second answer is nobody's."""
+        """Notice an answer that was not asked for."""
         self._count(0)
-        if self._head is not None:
-            self._surplus = True
+        if self._state is not _HEAD:
+            self._move(Event.SURPLUS)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer, which is dropped."""
+        """Keep a header; a trailer is dropped."""
         self._count(len(name) + len(value))
-        if self._head is None:
+        if self._state is _HEAD:
             self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
-        """Decide how the answer is framed; 1xx are left out."""
-        if self._head is not None:
+        """Decide how the answer is framed; interim answers (1xx) are dropped."""
+        if self._state is not _HEAD:
             return
-        assert self._parser is not None
         status = self._parser.get_status_code()
+        headers, self._headers = self._headers, []
         if status < 200:
-            self._informational = True
             return
-        if not is_well_framed(self._headers):
+        if not is_well_framed(headers):
             self._break()
             return
-        self._head = Head(status, self._headers)
-        self._keeps_alive = self._parser.should_keep_alive()
-        if not has_body(self._method, status):
-            self._ended = True
-        else:
-            names = [name for name, _ in self._headers]
-            self._until_close = b"content-length" not in names and b"transfer-encoding" not in names
+        self._head = Head(status, headers)
+        self._move(self._framing(self._head, keeps_alive=self._parser.should_keep_alive()))
 
     def on_body(self, data: bytes) -> None:
         """Keep a part of the body until it is read."""
-        if self._ended:
-            self._surplus = True
+        if self._state is _HEAD:
+            # Of an interim answer, which has none.
+            self._break()
+            return
+        if self._state not in _IN_BODY:
+            self._move(Event.SURPLUS)
             return
         self._chunks.append(data)
+        before = self._buffered
         self._buffered += len(data)
-        if self._buffered > _HIGH_WATER and not self._reading_paused and not self.lost:
-            self._reading_paused = True
+        if before <= _HIGH_WATER < self._buffered and self._transport is not None:
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
-        """The end of the answer, or of a 1xx before it."""
-        if self._informational:
-            self._informational = False
-            self._headers = []
-        elif self._head is not None:
-            self._ended = True
+        """End the answer, or skip an interim one."""
+        self._move(_END)
+
+    def _framing(self, head: Head, *, keeps_alive: bool) -> Event:
+        if not has_body(self._method, head.status):
+            return Event.EMPTY if keeps_alive else Event.EMPTY_LAST
+        names = [name for name, _ in head.headers]
+        if b"content-length" not in names and b"transfer-encoding" not in names:
+            return Event.UNFRAMED
+        return _FRAMED if keeps_alive else Event.FRAMED_LAST
 
     def _count(self, size: int) -> None:
         self._head_bytes += size + _LINE
@@ -246,21 +253,28 @@ class Connection(asyncio.Protocol):
             self._break()
 
     def _break(self) -> None:
-        """What arrived is no answer, or no rest of one; after its end it is nobody's."""
-        if self._ended:
-            self._surplus = True
-        elif self._failure is None:
-            self._failure = refusals.BROKEN
+        """End the exchange: the bytes are no answer. After an answer they only end the connection."""
+        self._fail(Event.BREAK, refusals.BROKEN)
         self.close()
 
-    def _unanswered(self) -> Refusal:
-        return refusals.STALE if self._reused else refusals.CLOSED_UNANSWERED
+    def _lose(self) -> None:
+        self._fail(Event.LOST, _UNANSWERED.get(self._state, refusals.BROKEN))
 
-    def _arrival(self) -> asyncio.Future[None]:
-        """Done as soon as anything has changed."""
-        self._reader = self._loop.create_future()
-        return self._reader
+    def _fail(self, event: Event, refusal: Refusal) -> None:
+        """Go to the next state; the refusal counts if the exchange fails by this event."""
+        before = self._state
+        self._move(event)
+        if self._state is _FAILED and before is not _FAILED:
+            self._failure = refusal
+
+    def _move(self, event: Event) -> None:
+        self._state = next_state(self._state, event)
+
+    def _next_arrival(self) -> asyncio.Future[None]:
+        """Return a future that is done as soon as anything has changed."""
+        self._arrival = self._loop.create_future()
+        return self._arrival
 
     def _wake(self) -> None:
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)

@@ -1,4 +1,4 @@
-"""Media types by their grammar (RFC 9110 §8.3.1), and the `Content-Type` that a body is sent on with."""
+"""Parse media types by their grammar (RFC 9110 §8.3.1), and write the `Content-Type` of a forwarded body."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _PLAIN = re.compile(_TOKEN)
 _ESCAPED = re.compile(rb"\\(.)")
 
 UTF_8 = frozenset({b"utf-8", b"utf8"})
-"""The only charset of a body that is read."""
+"""The names of the only charset that is read."""
 
 
 class MediaType(NamedTuple):
@@ -29,7 +29,7 @@ class MediaType(NamedTuple):
 
 
 def parse_media_type(value: bytes) -> MediaType | None:
-    """Read a media type; None if it isn't exactly one by the grammar, or says a parameter twice."""
+    """Parse a media type; return None if it doesn't match the grammar, or repeats a parameter."""
     found = _TYPE.match(value)
     if found is None:
         return None
@@ -50,7 +50,7 @@ def parse_media_type(value: bytes) -> MediaType | None:
 
 
 def written(essence: bytes, parameters: Mapping[bytes, bytes]) -> bytes:
-    """Return a media type as text, its values quoted where they must be."""
+    """Return a media type as text, with quotes where the grammar requires them."""
     return b"; ".join([essence, *(b"%b=%b" % (name, _quoted(value)) for name, value in parameters.items())])
 
 

@@ -1,4 +1,4 @@
-"""The connections to the upstream: kept alive between requests, bounded, and looked after by one timer."""
+"""Keep the connections to the upstream: a bounded number, alive between requests, with one timer for all deadlines."""
 
 import asyncio
 import ssl
@@ -13,10 +13,10 @@ from .upstream import Upstream
 
 
 class Ticking(Protocol):
-    """Something with deadlines."""
+    """An exchange with deadlines."""
 
     def tick(self, now: float) -> None:
-        """Look at the deadlines at `now`, in the loop's seconds."""
+        """Check the deadlines at `now`, in the loop's seconds."""
 
 
 class Pool:
@@ -36,13 +36,13 @@ class Pool:
         self._running: set[Ticking] = set()
 
     async def take(self, owner: Owner, *, fresh: bool) -> Connection | Refusal:
-        """Return a connection for this owner alone: an idle one, unless it must be `fresh`, else a new one."""
+        """Take a connection: an idle one, unless it must be `fresh`, else a new one; or return a refusal."""
         if self._closed:
             return refusals.CLOSING
-        if self._shares.take(owner) is not None and (refusal := await self._turn(owner)):
+        if self._shares.take(owner) is not None and (refusal := await self._wait_for_share(owner)):
             return refusal
         if self._idle and not fresh:
-            # The one used last: the others grow old and are closed.
+            # The one that was used last, so that the others grow old and are closed.
             return self._idle.pop()
         if self._shares.used + len(self._idle) > self._limits.connections:
             self._discard(self._idle.pop(0))
@@ -56,17 +56,17 @@ class Pool:
         return connection
 
     def watch(self, exchange: Ticking) -> None:
-        """Look at its deadlines from now on."""
+        """Start to check the deadlines of an exchange."""
         self._running.add(exchange)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._limits.tick, self._tick)
 
     def forget(self, exchange: Ticking) -> None:
-        """Look at its deadlines no more."""
+        """Stop checking the deadlines of an exchange."""
         self._running.discard(exchange)
 
     def give_back(self, connection: Connection, owner: Owner) -> None:
-        """End the use of a connection: kept if another request may be sent over it."""
+        """Give back a connection, which is kept if another request may be sent over it."""
         if connection.reusable and not self._closed:
             connection.rest()
             self._idle.append(connection)
@@ -75,34 +75,34 @@ class Pool:
         self._give_back_share(owner)
 
     def close(self) -> None:
-        """Close every connection; exchanges that run are broken off."""
+        """Close all connections, also of running exchanges."""
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         for connection in list(self._open):
             connection.close()
 
-    async def _turn(self, owner: Owner) -> Refusal | None:
-        """Wait until the shares have room for one more connection, and hold it."""
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._line.join(owner, turn)
+    async def _wait_for_share(self, owner: Owner) -> Refusal | None:
+        """Wait until the owner's share has room for one more connection, and hold it."""
+        room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._line.join(owner, room)
         try:
             async with asyncio.timeout(self._limits.queue):
-                await turn
+                await room
         except TimeoutError:
-            if turn.cancelled():
+            if room.cancelled():
                 short = self._shares.take(owner)
                 return None if short is None else refusals.OF_SHARE[short]
         except asyncio.CancelledError:
-            if not turn.cancelled():
+            if not room.cancelled():
                 self._give_back_share(owner)
             raise
         finally:
-            self._line.leave(owner, turn)
+            self._line.leave(owner, room)
         return None
 
     async def _connect(self) -> Connection | Refusal:
-        """Return a new connection."""
+        """Open a connection."""
         try:
             async with asyncio.timeout(self._limits.connect):
                 _, connection = await asyncio.get_running_loop().create_connection(
@@ -131,11 +131,11 @@ class Pool:
 
     def _give_back_share(self, owner: Owner) -> None:
         self._shares.give_back(owner)
-        while (turn := self._line.next(self._shares)) is not None:
-            turn.set_result(None)
+        while (room := self._line.next(self._shares)) is not None:
+            room.set_result(None)
 
     def _tick(self) -> None:
-        """Runs as long as there is something to look after."""
+        """Check all deadlines, and schedule the next check while there are exchanges or idle connections."""
         loop = asyncio.get_running_loop()
         now = loop.time()
         for exchange in list(self._running):

@@ -1,7 +1,9 @@
-"""How the gateway says no by itself; what the upstream said never has these reasons."""
+"""The gateway's own refusals; the upstream's answers never have these reasons."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
+
+from private_integrations.contract import Reason
 
 from ..authorizer.replies import ACCOUNT_SHARE_USED, TOKEN_SHARE_USED, Refusal
 from ..http.fair_shares import Short
@@ -10,63 +12,69 @@ _BAD_REQUEST: Mapping[str, object] = {"error": "Bad Request"}
 _UNSUPPORTED: Mapping[str, object] = {"error": "Unsupported Media Type"}
 
 PATH_AMBIGUOUS = Refusal(
-    400, "path-ambiguous", "The path has characters that the upstream may read as another path", _BAD_REQUEST
+    400, Reason.PATH_AMBIGUOUS, "The path has characters that the upstream may read as another path", _BAD_REQUEST
 )
-QUERY_MALFORMED = Refusal(400, "query-malformed", "The query has characters that must be percent-encoded", _BAD_REQUEST)
+QUERY_MALFORMED = Refusal(
+    400, Reason.QUERY_MALFORMED, "The query has characters that must be percent-encoded", _BAD_REQUEST
+)
 FRAMING_UNKNOWN = Refusal(
     400,
-    "framing-unknown",
+    Reason.FRAMING_UNKNOWN,
     "A body comes with one Content-Length, or with Transfer-Encoding: chunked and nothing else",
     _BAD_REQUEST,
 )
-HEADER_MALFORMED = Refusal(400, "header-malformed", "A header has a line break in it", _BAD_REQUEST)
-BODY_TOO_LARGE = Refusal(413, "body-too-large", "request entity too large", {"error": "Payload Too Large"})
-BODY_MALFORMED = Refusal(400, "body-malformed", "The body is not what its Content-Type says", _BAD_REQUEST)
+HEADER_MALFORMED = Refusal(400, Reason.HEADER_MALFORMED, "A header has a line break in it", _BAD_REQUEST)
+BODY_TOO_LARGE = Refusal(413, Reason.BODY_TOO_LARGE, "request entity too large", {"error": "Payload Too Large"})
+BODY_MALFORMED = Refusal(400, Reason.BODY_MALFORMED, "The body is not what its Content-Type says", _BAD_REQUEST)
 BODY_ENCODED = Refusal(
     415,
-    "body-encoded",
+    Reason.BODY_ENCODED,
     "A body that may name an account comes in UTF-8 and without Content-Encoding",
     _UNSUPPORTED,
 )
 BODY_UNREADABLE = Refusal(
     415,
-    "body-unreadable",
+    Reason.BODY_UNREADABLE,
     "This operation may name an account: its body must be JSON, a urlencoded form or multipart/form-data",
     _UNSUPPORTED,
 )
 CONTENT_TYPE_MALFORMED = Refusal(
-    415, "content-type-malformed", "The Content-Type is not one media type with each parameter once", _UNSUPPORTED
+    415, Reason.CONTENT_TYPE_MALFORMED, "The Content-Type is not one media type with each parameter once", _UNSUPPORTED
 )
-CLIENT_TIMEOUT = Refusal(408, "client-timeout", "The rest of the request did not come", {"error": "Request Timeout"})
-CLIENT_GONE = Refusal(499, "client-gone", "The client closed the connection")
-"""Answered to nobody."""
+CLIENT_TIMEOUT = Refusal(
+    408, Reason.CLIENT_TIMEOUT, "The rest of the request did not come", {"error": "Request Timeout"}
+)
+CLIENT_GONE = Refusal(499, Reason.CLIENT_GONE, "The client closed the connection")
+"""Ends the exchange; it is not sent, as the client is gone."""
 
 CREDENTIAL_MISSING = Refusal(
-    502, "upstream-credential-missing", "The gateway has no upstream credential for this account"
+    502, Reason.UPSTREAM_CREDENTIAL_MISSING, "The gateway has no upstream credential for this account"
 )
 CREDENTIAL_UNREADABLE = Refusal(
-    503, "upstream-credential-unreadable", "The upstream credential of this account can't be opened"
+    503, Reason.UPSTREAM_CREDENTIAL_UNREADABLE, "The upstream credential of this account can't be opened"
 )
-UNREACHABLE = Refusal(502, "upstream-unreachable", "The upstream can't be reached")
-BROKEN = Refusal(502, "upstream-broken", "The upstream's answer is broken")
-CLOSED_UNANSWERED = Refusal(502, "upstream-broken", "The upstream closed the connection without an answer")
-STALE = Refusal(502, "upstream-broken", "The upstream closed a kept connection without an answer")
-"""It may have closed it before the request arrived: only then anything is sent a second time."""
-TIMEOUT = Refusal(504, "upstream-timeout", "The upstream did not answer in time")
-BUSY = Refusal(503, "upstream-busy", "Too many requests wait for the upstream")
+UNREACHABLE = Refusal(502, Reason.UPSTREAM_UNREACHABLE, "The upstream can't be reached")
+BROKEN = Refusal(502, Reason.UPSTREAM_BROKEN, "The upstream's answer is broken")
+CLOSED_UNANSWERED = Refusal(502, Reason.UPSTREAM_BROKEN, "The upstream closed the connection without an answer")
+STALE = Refusal(502, Reason.UPSTREAM_BROKEN, "The upstream closed a kept connection without an answer")
+"""The upstream may have closed it before the request arrived: the only case in which a request is sent again."""
+TIMEOUT = Refusal(504, Reason.UPSTREAM_TIMEOUT, "The upstream did not answer in time")
+BUSY = Refusal(503, Reason.UPSTREAM_BUSY, "Too many requests wait for the upstream")
 OF_SHARE: Mapping[Short, Refusal] = MappingProxyType(
     {Short.TOKEN: TOKEN_SHARE_USED, Short.ACCOUNT: ACCOUNT_SHARE_USED, Short.ALL: BUSY}
 )
-"""Why there is no connection, or no memory for a body, by the share that is used up."""
-CLOSING = Refusal(503, "gateway-closing", "The service is stopping")
+"""The refusals for lack of a connection, or of memory for a body, by the share that is used up."""
+CLOSING = Refusal(503, Reason.GATEWAY_CLOSING, "The service is stopping")
 
 
 def header_repeated(name: bytes) -> Refusal:
-    """More than one header where the upstream might take another one than the gateway did."""
-    return Refusal(400, "header-repeated", f"More than one {name.decode()} header was sent", _BAD_REQUEST)
+    """Refuse a repeated header, of which the upstream might read another one than the gateway."""
+    return Refusal(400, Reason.HEADER_REPEATED, f"More than one {name.decode()} header was sent", _BAD_REQUEST)
 
 
 def credential_refused(said: str | None) -> Refusal:
-    """The upstream answered 401: it is the gateway's credential that it refused, not the consumer's token."""
+    """Answer the upstream's 401, which is about the gateway's credential, not about the consumer's token."""
     about = {} if said is None else {"upstreamMessage": said}
-    return Refusal(502, "upstream-credential-refused", "The upstream refused the credential of this account", about)
+    return Refusal(
+        502, Reason.UPSTREAM_CREDENTIAL_REFUSED, "The upstream refused the credential of this account", about
+    )

@@ -1,4 +1,4 @@
-"""The request as it is sent to the upstream: built anew from what was matched, nothing copied that frames or routes."""
+"""Build the request to the upstream from the matched one; headers that frame or route are never copied."""
 
 import re
 from collections.abc import Iterable
@@ -14,20 +14,20 @@ from .upstream import Upstream
 
 Headers = list[tuple[bytes, bytes]]
 
-# Nobody encodes these in an id, and servers differ on them: `;` begins a parameter that some cut off, an encoded
-# percent sign is decoded twice by some, an encoded slash, backslash, `?` or `#` is decoded before the path is split.
-# An encoded letter, digit, `-`, `.`, `_` or `~` is a plain one to the catalogue, and to some servers no word of theirs.
+# Ids need none of these, and servers differ on them: some cut off a parameter that begins with `;`, some decode an
+# encoded percent sign twice, some decode a slash, backslash, `?` or `#` before they split the path. To the catalogue an
+# encoded letter, digit, `-`, `.`, `_` or `~` is the plain one; some servers don't recognize their words in it.
 _PLAIN_PATH = re.compile(rb"[A-Za-z0-9/_-]+")
 _PATH = re.compile(rb"(?:[A-Za-z0-9/._~!$&'()*+,=:@-]|%[0-9A-Fa-f]{2})+")
 _AMBIGUOUS = re.compile(rb"%(?:[01][0-9A-Fa-f]|2[35DdEeFf]|3[0-9BbFf]|[46][1-9A-Fa-f]|5[0-9AaCcFf]|7[0-9AaEeFf])")
 _QUERY = re.compile(rb"[!-\"$-~\x80-\xff]*")
-# A type that speaks of a form, of JSON or of text may be one that a server reads fields from.
-_TELLING = re.compile(rb"json|form|text")
-# Each reader ends a boundary with other characters elsewhere (RFC 2046 §5.1.1 allows some of them).
+# A server may read fields from a body with such a type.
+_MAY_HAVE_FIELDS = re.compile(rb"json|form|text")
+# With further characters, readers differ on where a boundary ends (RFC 2046 §5.1.1 allows some of them).
 _BOUNDARY = re.compile(rb"[A-Za-z0-9'()+_./:=?-]{1,70}")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
-# Said once, or the upstream might take another one than we did. Authorization is the judge's.
+# Refused if repeated: the upstream might read another one. The authorizer checks Authorization.
 _SINGLE = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"content-type", b"content-encoding", b"locationid"}
 )
@@ -37,26 +37,26 @@ _DECIDED_ON = HEADERS | {b"version", b"content-encoding"}
 
 _DROPPED = frozenset(
     {
-        # Of this connection, not of the request (RFC 9110 §7.6.1).
+        # Hop-by-hop headers (RFC 9110 §7.6.1).
         b"connection",
         b"keep-alive",
         b"te",
         b"trailer",
         b"upgrade",
         b"http2-settings",
-        # The server has answered it: it says 100 when the body is read.
+        # The server answers 100 itself, when the body is read.
         b"expect",
-        # Credentials: the consumer's are ours to read, and a cookie might outweigh the account's credential.
+        # Credentials: the token is for this service alone, and a cookie might override the account's credential.
         b"authorization",
         b"cookie",
-        # Who asks, by the consumer's own word; the upstream sees the gateway's address and nobody else's.
+        # Claims about the client's address, which the consumer can forge.
         b"forwarded",
         b"x-real-ip",
         b"x-client-ip",
         b"client-ip",
         b"true-client-ip",
         b"cf-connecting-ip",
-        # Another method or path than the one that was authorized.
+        # Override the method or path that was authorized.
         b"x-http-method",
         b"x-http-method-override",
         b"x-method-override",
@@ -66,8 +66,8 @@ _DROPPED = frozenset(
         b"x-rewrite-url",
     }
 )
-# Other characters, an underscore first of all, are a hyphen to servers in CGI's tradition: such a name could say what
-# was dropped above, or say again what was decided on.
+# CGI-like servers read other characters, such as an underscore, as a hyphen: such a name could stand for a header that
+# was dropped, or repeat one that the decision was made on.
 _DROPPED_SHAPE = re.compile(rb"proxy-|x-forwarded|x-pit-|[a-z0-9-]*[^a-z0-9-]")
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
@@ -75,7 +75,7 @@ _USUALLY_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 class Body(Enum):
-    """What is done with a request's body before it reaches the upstream."""
+    """The kind of a request's body, by which the gateway checks it."""
 
     NONE = "none"
     JSON = "json"
@@ -87,10 +87,10 @@ class Body(Enum):
 
 # A named tuple: it is made once per request, at half of what a frozen dataclass costs.
 class Forwarded(NamedTuple):
-    """A request that may be sent: method, target, end-to-end headers, and what is known of its body.
+    """A request that may be sent: method, target, end-to-end headers, and its body's properties.
 
-    `length` is None for a body of unknown length. `media` is what the body is said to be, None if nothing is said or
-    there is no body; `content_type` is what it is sent as, in our own writing.
+    `length` is None for a body of unknown length. `media` is the declared type of the body, None if there is none;
+    `content_type` is the type as the gateway writes it.
     """
 
     method: str
@@ -103,21 +103,27 @@ class Forwarded(NamedTuple):
 
     @property
     def is_other_text(self) -> bool:
-        """Tell whether the body has a text format that is not read here, unless it turns out to be JSON."""
+        """Return whether the body has a text format that is read only if it turns out to be JSON."""
         return self.body is Body.UNMARKED and self.media is not None and self.media.essence != b"text/plain"
 
     @property
     def idempotent(self) -> bool:
-        """Whether it has the same effect if it is sent again (RFC 9110 §9.2.2)."""
+        """Return whether sending it again has the same effect (RFC 9110 §9.2.2)."""
         return self.method in _IDEMPOTENT
 
 
 def forwarded_request(
     endpoint: Endpoint, raw_path: bytes, query_string: bytes, headers: Iterable[tuple[bytes, bytes]], *, framed: bool
 ) -> Forwarded | Refusal:
-    """The request to send for one that was authorized, or why it can't be; header names are in lower case.
+    """Return the request to send for an allowed one, or why it can't be sent.
 
-    `framed` says that the protocol frames bodies by itself (HTTP/2): one may come without a length.
+    Args:
+        endpoint: The matched endpoint.
+        raw_path: The path as sent.
+        query_string: The query as sent.
+        headers: The headers as sent; names are in lower case.
+        framed: True if the protocol frames bodies itself (HTTP/2), so that one may come without a length.
+
     """
     if not _PLAIN_PATH.fullmatch(raw_path) and (not _PATH.fullmatch(raw_path) or _AMBIGUOUS.search(raw_path)):
         return refusals.PATH_AMBIGUOUS
@@ -159,7 +165,7 @@ def forwarded_request(
 
 
 def request_head(request: Forwarded, upstream: Upstream, credential: str, length: int | None) -> bytes | Refusal:
-    """The head to send, with the account's credential; `length` is the body's, None for chunks of unknown number."""
+    """Return the head to send, with the account's credential; `length` is the body's, None for a chunked one."""
     lines = [
         b"%s %s%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nVia: 1.1 private-integrations"
         % (request.method.encode(), upstream.prefix, request.target, upstream.authority, credential.encode())
@@ -172,7 +178,7 @@ def request_head(request: Forwarded, upstream: Upstream, credential: str, length
     elif length or request.method in _USUALLY_WITH_BODY:
         lines.append(b"content-length: %d" % length)
     head = b"\r\n".join(lines)
-    # No parser is trusted alone: a line break that came with a value would begin a header of its sender's choice.
+    # Don't rely on the server's parser alone: a line break in a value would let its sender begin a new header.
     breaks = len(lines) + 2
     if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
         return refusals.HEADER_MALFORMED
@@ -180,9 +186,10 @@ def request_head(request: Forwarded, upstream: Upstream, credential: str, length
 
 
 def literals_beside(endpoints: Iterable[Endpoint]) -> dict[str, tuple[tuple[str, frozenset[str]], ...]]:
-    """For each path template its parameters, and in lower case the words that mean something in their places.
+    """Return, for each path template, the words that are no values of its parameters, in lower case.
 
-    Many servers ignore case: `/contacts/Search`, authorized as the contact `Search`, would be their search.
+    These are words of other endpoints at the same position. Many servers ignore case: for them `/contacts/Search`,
+    authorized as the contact `Search`, would be a search.
     """
     words: dict[tuple[str, ...], set[str]] = {}
     paths = {endpoint.path: endpoint for endpoint in endpoints}
@@ -200,7 +207,7 @@ def literals_beside(endpoints: Iterable[Endpoint]) -> dict[str, tuple[tuple[str,
 
 
 def _framing(length: bytes | None, coding: bytes | None, framed: bool) -> tuple[bool, int | None] | Refusal:
-    """Whether there is a body, and how long it is."""
+    """Return whether there is a body, and its length, None if that is unknown."""
     if coding is not None:
         if length is not None or coding.strip().lower() != b"chunked":
             return refusals.FRAMING_UNKNOWN
@@ -213,9 +220,9 @@ def _framing(length: bytes | None, coding: bytes | None, framed: bool) -> tuple[
 
 
 def _body(endpoint: Endpoint, media: MediaType | None, encoding: bytes) -> tuple[Body, bytes | None] | Refusal:
-    """Return how the body is checked, and its new `Content-Type`, written from the parts that were understood.
+    """Return how the body is checked, and its `Content-Type`, written anew from the parts that were understood.
 
-    Bodies in which an account may be named are read, or watched; what can't be is refused unless it can name none.
+    A body that can't be checked is refused, unless it can name no account at this endpoint.
     """
     kind = _kind(media)
     if kind is Body.OPAQUE and media is not None:
@@ -248,11 +255,11 @@ def _kind(media: MediaType | None) -> Body:
         return Body.FORM
     if essence.startswith(b"multipart/"):
         return Body.MULTIPART
-    return Body.UNMARKED if _TELLING.search(essence) else Body.OPAQUE
+    return Body.UNMARKED if _MAY_HAVE_FIELDS.search(essence) else Body.OPAQUE
 
 
 def _segments(path: str) -> tuple[str, ...]:
-    """As the catalogue counts them: what stands before the first slash is one."""
+    """Split a path as the catalogue does: the text before the first slash is a segment too."""
     return tuple(path.removesuffix("/").split("/"))
 
 

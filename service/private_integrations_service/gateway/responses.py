@@ -1,4 +1,4 @@
-"""The upstream's answer as the consumer gets it: without what belongs to the connection, and without the credential."""
+"""Build the answer to the consumer from the upstream's: without hop-by-hop headers, and without the credential."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from .requests import Headers
 from .upstream import Upstream
 
 SAID_LIMIT = 16 * 1024
-"""How much of a refusal of the credential is read, to say what the upstream said."""
+"""Bytes of a 401 of the upstream that are read, to pass on its message."""
 
 _DROPPED = frozenset(
     {
@@ -24,32 +24,32 @@ _DROPPED = frozenset(
         b"trailer",
         b"transfer-encoding",
         b"upgrade",
-        # Where else the upstream can be reached.
+        # Other addresses of the upstream.
         b"alt-svc",
-        # The service's own word, as X-PIT-… is: another instance as the upstream says it of the credential.
+        # A header of this service, like X-PIT-…: another instance as the upstream sends it about the credential.
         b"pit-token-expires",
     }
 )
-# What `Connection` says of itself, and what frames the answer whatever it says.
+# Names that `Connection` can't remove: its own options, and the answer's framing.
 _NOT_NAMED = frozenset({b"keep-alive", b"close", b"content-length"})
 _LINKS = frozenset({b"location", b"content-location"})
 _ABSOLUTE = re.compile(rb"(?:https?:)?//([^/?#]*)", re.IGNORECASE)
 
 
 class Head(NamedTuple):
-    """Status and headers of an answer, names in lower case."""
+    """The status and headers of an answer; names are in lower case."""
 
     status: int
     headers: Headers
 
 
 def has_body(method: str, status: int) -> bool:
-    """Whether an answer may have a body (RFC 9112 §6.3)."""
+    """Return whether an answer may have a body (RFC 9112 §6.3)."""
     return method != "HEAD" and status not in (204, 304)
 
 
 def is_well_framed(headers: Headers) -> bool:
-    """One length, or chunks and nothing else, or neither; anything more may be read in two ways."""
+    """Return whether there is one length, or chunks and nothing else, or neither; anything else is ambiguous."""
     names = [name for name, _ in headers]
     lengths = names.count(b"content-length")
     if b"transfer-encoding" not in names:
@@ -59,21 +59,21 @@ def is_well_framed(headers: Headers) -> bool:
 
 
 def answered_headers(head: Head, upstream: Upstream, credential: str) -> Headers:
-    """The headers to pass on; a value with the credential in it is dropped whole, with its header."""
+    """Return the headers to pass on; a header with the credential in its value is dropped."""
     secret = credential.encode()
-    # All values at once: most answers have neither, and no value needs a look of its own.
+    # All values at once: most answers have neither, so that no value needs a check of its own.
     values = b"\n".join([value for _, value in head.headers])
-    may_tell = secret in values or b"%" in values
+    may_contain = secret in values or b"%" in values
     named: set[bytes] = set()
     kept: Headers = []
     for header in head.headers:
         name, value = header
         if name == b"connection":
             says = value.lower()
-            # Usually that alone, and a list of names costs as much as the rest of this loop.
+            # The usual values: splitting a list of names costs as much as the rest of this loop.
             if says not in _NOT_NAMED:
                 named.update(token.strip() for token in says.split(b","))
-        elif name in _DROPPED or name.startswith(b"x-pit-") or (may_tell and _tells(value, secret)):
+        elif name in _DROPPED or name.startswith(b"x-pit-") or (may_contain and _contains(value, secret)):
             continue
         else:
             kept.append((name, _link(value, upstream)) if name in _LINKS else header)
@@ -84,7 +84,7 @@ def answered_headers(head: Head, upstream: Upstream, credential: str) -> Headers
 
 
 def refused_credential(body: bytes | None, credential: str) -> Refusal:
-    """What the consumer is told of a 401: its own token is not at fault. `body` is None if it was too long."""
+    """Return the answer to a 401 of the upstream, with its message; `body` is None if it was too long."""
     said = None
     try:
         answer = json.loads(body or b"null")
@@ -95,12 +95,12 @@ def refused_credential(body: bytes | None, credential: str) -> Refusal:
     return refusals.credential_refused(said)
 
 
-def _tells(value: bytes, secret: bytes) -> bool:
+def _contains(value: bytes, secret: bytes) -> bool:
     return secret in value or (b"%" in value and secret in unquote_to_bytes(value))
 
 
 def _link(value: bytes, upstream: Upstream) -> bytes:
-    """A link into the upstream becomes one into the gateway, without a host; others stay what they are."""
+    """Turn a link into the upstream into one into the gateway, without a host; leave others unchanged."""
     absolute = _ABSOLUTE.match(value)
     if absolute and absolute[1].lower() != upstream.authority.lower():
         return value
@@ -108,7 +108,7 @@ def _link(value: bytes, upstream: Upstream) -> bytes:
     if not absolute and not path.startswith(b"/"):
         return value
     below = path.removeprefix(upstream.prefix)
-    # Two slashes would name a host again; what is not below the base can't be reached through the gateway.
+    # Two slashes would name a host again; a path outside the base can't be reached through the gateway.
     if path.startswith(upstream.prefix) and below.startswith(b"/") and not below.startswith(b"//"):
         return below
     return value

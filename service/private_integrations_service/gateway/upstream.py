@@ -1,4 +1,4 @@
-"""The upstream: the API behind the gateway, as its base URL says."""
+"""The upstream: the API behind the gateway, as its base URL names it."""
 
 import re
 from dataclasses import dataclass
@@ -14,20 +14,22 @@ _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where requests go: TLS or not, host, port, and the path that stands before every path."""
+    """The upstream's address, and the prefix of every path."""
 
     secure: bool
     host: str
     port: int
     prefix: bytes
     authority: bytes
-    """What the `Host` header says: the port only if it isn't the scheme's own."""
+    """The `Host` header: with a port only if it isn't the scheme's default."""
 
     @classmethod
     def parse(cls, url: str) -> "Upstream":
-        """Read a base URL: https, or http for a loopback address; a path prefix may be in it.
+        """Parse a base URL: https, or http for a loopback address, with or without a path prefix.
 
-        Raises ConfigurationError that names the fault. Credentials, a query and a fragment are refused.
+        Raises:
+            ConfigurationError: The URL is something else, or has credentials, a query or a fragment.
+
         """
         try:
             parts = urlsplit(url)
@@ -58,7 +60,7 @@ class Upstream:
 
 
 def _is_host(host: str) -> bool:
-    """A name that a resolver can be asked for, or an address."""
+    """Return whether a host is a name that a resolver accepts, or an address."""
     return all(_LABEL.fullmatch(label) for label in host.split(".")) or _is_address(host)
 
 

@@ -1,5 +1,5 @@
-"""HTTP, wherever the service speaks it: framing, bodies, client addresses, limits, problem documents, fetching.
+"""Speak HTTP: framing, bodies, client addresses, limits, problem documents, and requests to other servers.
 
-Nothing here knows the database or what a token opens. For example: `refuse_framing(scope["headers"])`, or
+This package does not know the database, or what a token opens. For example: `refuse_framing(scope["headers"])`, or
 `await read_body(receive, limit)`.
 """

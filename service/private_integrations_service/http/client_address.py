@@ -1,4 +1,4 @@
-"""Where a request came from and which program it names: for people to read, never for permission."""
+"""Read the client's address and program of a request: for people, and for limits, never for permission."""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -9,15 +9,15 @@ from starlette.types import Scope
 Networks = Sequence[IPv4Network | IPv6Network]
 
 LONGEST_AGENT = 200
-"""Characters that are kept of the program's name."""
+"""Characters of the program's name that are kept."""
 
 
 def client_address(scope: Scope, trusted: Networks) -> str:
-    """The address of the client of an ASGI request; empty where the server knows none.
+    """Return the address of the client of an ASGI request, empty if the server doesn't know it.
 
-    A reverse proxy among the `trusted` is believed what it says in X-Forwarded-For: the rightmost entry that is none
-    of them is the client. Whatever stands to the left of it the client may have written. Where an entry that counts
-    is no address, the peer itself is the answer.
+    X-Forwarded-For of a `trusted` proxy is believed: its rightmost entry that is not such a proxy is the client,
+    because the client itself may have written the entries to the left of that. If one of the entries that count is no
+    address, the answer is the peer's address.
     """
     peer = _address((scope.get("client") or ("",))[0])
     if not _is_among(peer, trusted):
@@ -33,7 +33,7 @@ def client_address(scope: Scope, trusted: Networks) -> str:
 
 
 def client_agent(scope: Scope) -> str:
-    """The program that a request names in User-Agent, in one line of at most LONGEST_AGENT characters."""
+    """Return the program that a request names in User-Agent, in one line of at most LONGEST_AGENT characters."""
     named = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
     text = named[: 4 * LONGEST_AGENT].decode("utf-8", "replace")
     shown = "".join(" " if unicodedata.category(character).startswith("C") else character for character in text)
@@ -41,20 +41,20 @@ def client_agent(scope: Scope) -> str:
 
 
 def _forwarded_for(scope: Scope) -> Iterator[str]:
-    """The entries of all X-Forwarded-For headers, the last one first."""
+    """Yield the entries of all X-Forwarded-For headers, the last one first."""
     for name, value in reversed(scope["headers"]):
         if name == b"x-forwarded-for":
             yield from reversed(value.decode("latin-1").split(","))
 
 
 def _address(text: str) -> str:
-    """The address in its one spelling, an IPv4 address that is mapped into IPv6 as itself; empty if it is none."""
+    """Return an address in one spelling (IPv4 also if it is mapped into IPv6), empty if the text is no address."""
     try:
         address = ip_address(text.strip())
     except ValueError:
         return ""
     if isinstance(address, IPv6Address):
-        # A zone is text of the sender's own choice.
+        # The sender chooses the text of a zone.
         return "" if address.scope_id else str(address.ipv4_mapped or address)
     return str(address)
 

@@ -1,8 +1,8 @@
-"""Track the clients' connections, and close some of them when places run out (docs/operating.md).
+"""Track the clients' connections, and close some of them when the server runs out of connections (docs/operating.md).
 
-The server takes so many connections at once and ends one on which no request head is complete within 30 seconds. It
-knows no limit per address, and lets new clients wait when all places are taken. So a thread looks at the process's
-own sockets, and shuts down those that serve no client with a known credential at the moment.
+The server has a limit of connections, and closes one on which no request head is complete within 30 seconds. It has no
+limit per address, and lets new clients wait when it is full. So a thread shuts down idle connections. It finds them
+among the process's descriptors, because the server (Granian) does not show its sockets.
 """
 
 import os
@@ -24,30 +24,31 @@ from .fair_shares import Owner, Shares, Short
 Peer = tuple[str, str]
 """The address and port of a client; Granian's ASGI scope has both as text."""
 
-# Looked at so often, in seconds: while places run out, and else.
+# Seconds between two looks: near the limit, and otherwise.
 _PRESSED, _USUAL = 0.25, 1.0
 # In the kernel's tcp_info (linux/tcp.h): milliseconds since the client last sent something.
 _LAST_DATA_RECEIVED = slice(52, 56)
-# The server ends an idle connection after half of that: one that is left has an answer that its client doesn't read.
+# The server closes an idle connection after half of that; one that is left has a client that doesn't read its answer.
 _LONGEST_IDLE = 60.0
 
 
 class Clients:
-    """Notes over which connections known clients are served, and holds each of them to its share of the places.
+    """Note which connections serve known clients, and limit each of those to its share of the `capacity`.
 
-    Used by the event loop; `busy` and `known` are read by the thread of a Keeper.
+    Used by the event loop; the thread of a Keeper reads `busy` and `known`.
     """
 
-    def __init__(self, places: int) -> None:
-        self.places = places
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        """How many connections the server accepts at once."""
         self.busy: set[Peer] = set()
-        """Where a request with a known credential is answered now."""
+        """The peers of which a request with a known credential is being answered."""
         self.known: set[Peer] = set()
-        """Where there was one at any time."""
-        self._shares = Shares(places)
+        """The peers that ever sent such a request."""
+        self._shares = Shares(capacity)
 
     def begin(self, scope: Scope, owner: Owner) -> Short | None:
-        """Note that a request of a known client is being answered, or say which share of the places is used up."""
+        """Note that a request of a known client is being answered, or return which share of the capacity is used up."""
         short = self._shares.take(owner)
         if short is None:
             peer = _peer(scope)
@@ -61,7 +62,7 @@ class Clients:
         self._shares.give_back(owner)
 
     def note(self, scope: Scope) -> None:
-        """Note that a client showed a known credential, where answering takes no time."""
+        """Note that a client showed a known credential, if its request is answered at once."""
         self.known.add(_peer(scope))
 
 
@@ -75,16 +76,16 @@ class _Accepted:
 
 
 class Keeper:
-    """The thread that closes connections of one worker: first those that never served a known client, idle for longest.
+    """A thread that closes connections of one worker: first those that never served a known client, idle for longest.
 
-    An address keeps at most `per_address` connections, those with a request of a known client aside; None: a quarter
-    of all places, which this machine's own address is exempt from. The `trusted` proxies are always exempt.
+    An address keeps at most `per_address` connections, not counting those with a request of a known client. None is a
+    quarter of the capacity, with an exemption for this machine's own address. The `trusted` proxies are always exempt.
     """
 
     def __init__(self, clients: Clients, port: int, per_address: int | None, trusted: Networks) -> None:
         self._clients = clients
         self._port = port
-        self._per_address = per_address or max(1, clients.places // 4)
+        self._per_address = per_address or max(1, clients.capacity // 4)
         self._spares_own = per_address is None
         self._trusted = trusted
         self._peers: dict[tuple[int, int], Peer | None] = {}
@@ -92,11 +93,11 @@ class Keeper:
         self._thread = threading.Thread(target=self._run, name="connections", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop the thread."""
         self._stopping.set()
         self._thread.join()
 
@@ -104,15 +105,15 @@ class Keeper:
         pause = _USUAL
         while not self._stopping.wait(pause):
             pause = _PRESSED
-            # To look takes a free descriptor.
+            # Fails without a free descriptor.
             with suppress(OSError):
                 pause = _PRESSED if self._look() else _USUAL
 
     def _look(self) -> bool:
-        """Close the surplus connections, and tell whether places run out."""
-        places = self._clients.places
+        """Close the surplus connections, and return whether the server is near its limit."""
+        capacity = self._clients.capacity
         names = _descriptors()
-        if len(names) <= min(self._per_address, places * 3 // 4):
+        if len(names) <= min(self._per_address, capacity * 3 // 4):
             return False
         accepted = list(self._accepted(names))
         self._clients.known.intersection_update({each.peer for each in accepted})
@@ -120,8 +121,8 @@ class Keeper:
         idle = [(self._reluctance(each), each) for each in accepted if each.peer not in busy]
         idle.sort(key=lambda found: found[0])
         counted = Counter(each.peer[0] for each in accepted)
-        is_pressed = len(accepted) > places * 7 // 8
-        surplus = len(accepted) - places * 3 // 4 if is_pressed else 0
+        is_pressed = len(accepted) > capacity * 7 // 8
+        surplus = len(accepted) - capacity * 3 // 4 if is_pressed else 0
         for (_, since), each in idle:
             address = each.peer[0]
             if surplus > 0 or -since > _LONGEST_IDLE or self._is_crowded(address, counted[address]):
@@ -180,12 +181,12 @@ def _socket_of(descriptor: int) -> Iterator[socket.socket]:
 
 
 def _idle_seconds(each: _Accepted) -> float:
-    """Return how long ago the client sent something; 0 where the system doesn't tell."""
+    """Return the seconds since the client last sent something, 0 on a system without that figure."""
     if sys.platform != "linux":
         return 0.0
     with suppress(OSError), _socket_of(each.descriptor) as own:
-        told = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_RECEIVED.stop)
-        return int.from_bytes(told[_LAST_DATA_RECEIVED], sys.byteorder) / 1000
+        info = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_RECEIVED.stop)
+        return int.from_bytes(info[_LAST_DATA_RECEIVED], sys.byteorder) / 1000
     return 0.0
 
 

@@ -1,4 +1,4 @@
-"""Shares: how much of something scarce one account and one token may hold at once, so that the others find some left.
+"""Share something scarce fairly: limit what one account and one token hold at once, so that some is left for others.
 
 An account holds at most half of what the other accounts leave, and a token at most half of what the other tokens of
 its account leave of that. Of 100 connections one busy token gets 25 and one busy account 50; a second account then
@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, Protocol, TypeVar
 
 
 class Short(Enum):
-    """Which share is used up."""
+    """The share that is used up."""
 
     TOKEN = "token"  # noqa: S105 - a kind of share
     ACCOUNT = "account"
@@ -19,11 +19,11 @@ class Short(Enum):
 
 
 class Owner(NamedTuple):
-    """The account and the token, or another credential, that holds units."""
+    """The account, and its token or other credential, that holds units."""
 
     account: str
     token: int | bytes
-    """A token's number or a digest: no two accounts have the same."""
+    """A token's number, or a digest; no two accounts have the same."""
 
 
 class Shares:
@@ -36,7 +36,7 @@ class Shares:
         self._tokens: dict[int | bytes, int] = {}
 
     def take(self, owner: Owner, units: int = 1) -> Short | None:
-        """Hold so many more units for the owner; if a share is too small for them, hold none and say which one."""
+        """Hold more units for the owner, or hold none and return the share that is too small."""
         account, token = owner
         of_account = self._accounts.get(account, 0)
         of_token = self._tokens.get(token, 0)
@@ -54,7 +54,7 @@ class Shares:
         return None
 
     def give_back(self, owner: Owner, units: int = 1) -> None:
-        """Hold so many units less for the owner."""
+        """Hold fewer units for the owner."""
         self.used -= units
         _lower(self._accounts, owner.account, units)
         _lower(self._tokens, owner.token, units)
@@ -68,39 +68,39 @@ def _lower(held: dict[_Key, int], key: _Key, units: int) -> None:
     if left:
         held[key] = left
     else:
-        # Only accounts and tokens that hold units are remembered.
+        # Memory is bounded by the units: an account or token without any is forgotten.
         del held[key]
 
 
 class Waiter(Protocol):
-    """Describe an entry of a line, such as a future."""
+    """An entry of a line, such as a future."""
 
     def done(self) -> bool:
-        """Tell whether it has stopped waiting."""
+        """Return whether it has stopped waiting."""
 
 
 _Waiting = TypeVar("_Waiting", bound=Waiter)
 
 
 class Line(Generic[_Waiting]):
-    """Queue waiters for a unit: accounts take turns, and so do the tokens of an account; used by one thread."""
+    """A queue of waiters for a unit: accounts alternate, and so do the tokens of an account; used by one thread."""
 
     def __init__(self) -> None:
         self._accounts: dict[str, dict[Owner, deque[_Waiting]]] = {}
 
     def join(self, owner: Owner, waiter: _Waiting) -> None:
-        """Stand in line behind those of the same token."""
+        """Enter the line behind the other waiters of the same token."""
         self._accounts.setdefault(owner.account, {}).setdefault(owner, deque()).append(waiter)
 
     def leave(self, owner: Owner, waiter: _Waiting) -> None:
-        """Leave the line, if the turn has not come."""
+        """Leave the line, if the waiter still stands in it."""
         waiters = self._accounts.get(owner.account, {}).get(owner)
         if waiters is not None and waiter in waiters:
             waiters.remove(waiter)
             self._drop_empty(owner)
 
     def next(self, shares: Shares) -> _Waiting | None:
-        """Take a unit for the first waiter whose shares have room, and let it out of the line."""
+        """Take a unit for the first waiter with room in its shares; remove that waiter from the line, and return it."""
         for tokens in list(self._accounts.values()):
             for owner in list(tokens):
                 if not self._is_awaited(owner):
@@ -115,7 +115,7 @@ class Line(Generic[_Waiting]):
         return None
 
     def _is_awaited(self, owner: Owner) -> bool:
-        """Tell whether any waiter of a token still waits; remove those in front that gave up."""
+        """Return whether any waiter of a token still waits; remove those in front that gave up."""
         waiters = self._accounts[owner.account][owner]
         while waiters and waiters[0].done():
             waiters.popleft()

@@ -1,8 +1,8 @@
-"""Send one request to another server; every request that the service makes by itself goes through this module.
+"""Send one request to another server; the service sends all its own requests through this module.
 
-Everything about it is bounded: resolving the name, connecting, TLS, sending and the whole answer by one deadline, and
-the bytes that are read. Redirects aren't followed, and the environment's proxies are not used. (What a gateway forwards
-has limits of its own, in `gateway`.)
+One deadline bounds resolving the name, connecting, TLS, sending and the whole answer; the bytes that are read are
+bounded too. Redirects aren't followed, and the environment's proxies are not used. (Requests that the gateway forwards
+have their own limits, in `gateway`.)
 """
 
 import queue
@@ -23,27 +23,27 @@ Resolve = Callable[[str, int], Sequence[str]]
 """The addresses of a name, as text; raises OSError or UnicodeError."""
 
 _CHUNK = 16 * 1024
-# Names that may be looked up at once: a name server that hangs keeps a thread for as long as the system waits for it.
+# Look-ups at once: a name server that hangs holds a thread for as long as the system waits for it.
 _LOOKUPS = 16
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds and bytes of one exchange."""
+    """The limits of one exchange, in seconds and bytes."""
 
     connect: float = 5
     """To connect, TLS included."""
     total: float = 15
-    """For all of it, resolving the name included."""
+    """For the whole exchange, resolving the name included."""
     farewell: float = 1
-    """For the body of an answer of which only the status counts: it is read, so that the other side sees no error."""
+    """To read the body of an answer when only the status counts, so that the server sees no error."""
     answer: int = 64 * 1024
     """Bytes of an answer that are read, its head included."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a request goes: `host` a name or an IP address, `path` with its query."""
+    """The target of a request: `host` is a name or an IP address, `path` includes the query."""
 
     host: str
     port: int
@@ -78,21 +78,21 @@ class Answer:
 
 
 class NoAddressError(OSError):
-    """The name has no address, or none that may be asked."""
+    """The name has no address, or none that is allowed."""
 
 
 class UnreadableError(OSError):
-    """Report an answer that is no HTTP, is cut off, or is larger than the limit."""
+    """The answer is no HTTP, is cut off, or is larger than the limit."""
 
 
 class Interrupted(Exception):
-    """Report that the service ends before the result of the request is known."""
+    """The service stops before the result of the request is known."""
 
 
 class Fetcher:
-    """Sends single requests; used by many threads.
+    """Send single requests; used by many threads.
 
-    Certificates are verified by the system's authorities, or those in the file that SSL_CERT_FILE names.
+    The system's authorities verify certificates, or those in the file that SSL_CERT_FILE names.
     """
 
     def __init__(self, limits: Limits | None = None, resolver: Resolve | None = None) -> None:
@@ -116,11 +116,26 @@ class Fetcher:
         wants_body: bool = True,
         refuse: Callable[[Sequence[str]], str | None] = lambda _: None,
     ) -> Answer:
-        """Ask, and give the answer, before the limits' total is over, and before `by` on the monotonic clock.
+        """Send a request, and return the answer.
 
-        `refuse` says why these addresses of the name may not be asked. Raises TimeoutError, NoAddressError,
-        UnreadableError, ssl.SSLCertVerificationError, another OSError when there is no connection or it breaks,
-        ValueError for what can't be sent, and Interrupted when `close` came first.
+        Args:
+            method: The request's method.
+            target: The request's target.
+            headers: Further headers, or other values of the usual ones.
+            body: The request's body.
+            by: A deadline on the monotonic clock, if it is earlier than the limits' total.
+            wants_body: False if only the status counts.
+            refuse: Returns why these addresses of the name must not be asked, None if they may.
+
+        Raises:
+            TimeoutError: The deadline has passed.
+            NoAddressError: The name has no address, or none that may be asked.
+            UnreadableError: The answer is no HTTP, is cut off, or is too large.
+            ssl.SSLCertVerificationError: The server's certificate is not valid for the name.
+            OSError: There is no connection, or it broke.
+            ValueError: The request can't be sent.
+            Interrupted: `close` was called meanwhile.
+
         """
         now = time.monotonic()
         by = min(now + self._limits.total, by if by is not None else now + self._limits.total)
@@ -137,7 +152,7 @@ class Fetcher:
                 raise Interrupted
 
     def close(self) -> None:
-        """Break off what is on its way, and send nothing more."""
+        """End the running exchanges, and refuse new ones."""
         with self._lock:
             self._closed = True
             for handle in self._open:
@@ -146,7 +161,7 @@ class Fetcher:
                     handle.shutdown(socket.SHUT_RDWR)
 
     def _looked_up(self, target: Target, by: float) -> Sequence[str]:
-        """Return the addresses of a name, by a thread that may be left: the system's resolver knows no deadline."""
+        """Return the addresses of a name, by a thread that can be left: the system's resolver has no deadline."""
         if _is_address(target.host):
             return self._resolve(target.host, target.port)
         if not self._lookups.acquire(timeout=_remaining(by)):
@@ -187,7 +202,7 @@ class Fetcher:
 
     @contextmanager
     def _connected(self, found: Sequence[str], port: int, by: float) -> Iterator[socket.socket]:
-        """Yield a connection to the first of these addresses that takes one; `close` can break it off."""
+        """Yield a connection to the first of these addresses that accepts one; `close` can end it."""
         failure: OSError = ConnectionError("no address")
         for address in found:
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -204,7 +219,7 @@ class Fetcher:
 
     @contextmanager
     def _breakable(self, plain: socket.socket) -> Iterator[None]:
-        # A duplicate: TLS takes the socket itself over.
+        # A duplicate, because TLS takes over the socket itself.
         with plain.dup() as handle:
             with self._lock:
                 if self._closed:
@@ -231,7 +246,7 @@ class Fetcher:
                 if answer.status is not None and not wants_body:
                     by = min(by, time.monotonic() + self._limits.farewell)
         except (OSError, httptools.HttpParserError, httptools.HttpParserUpgrade):
-            # A fault after the status doesn't matter to a caller that wants no body.
+            # Without interest in the body, a fault after the status doesn't matter.
             if answer.status is None or wants_body:
                 raise
         if answer.status is None and read < self._limits.answer:
@@ -242,7 +257,7 @@ class Fetcher:
 
 
 class _Arriving:
-    """An answer as far as it has arrived; called back by the parser."""
+    """An answer as far as it has arrived; the parser calls its methods."""
 
     def __init__(self, keeps_body: bool) -> None:
         self._parser = httptools.HttpResponseParser(self)
@@ -253,11 +268,11 @@ class _Arriving:
         self.ended = False
 
     def feed(self, arrived: bytes) -> None:
-        """Read on; raises HttpParserError, and HttpParserUpgrade after a 101."""
+        """Parse more bytes; raises HttpParserError, and HttpParserUpgrade after a 101."""
         self._parser.feed_data(arrived)
 
     def end(self) -> None:
-        """Note that nothing more comes: the end of a body whose length wasn't said."""
+        """Note that nothing more comes, which ends a body without a length."""
         if self.status is not None and not {"content-length", "transfer-encoding"} & self.headers.keys():
             self.ended = True
 
@@ -266,7 +281,7 @@ class _Arriving:
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        """Note the status, unless it only announces another one."""
+        """Note the status, unless the answer is an interim one (1xx)."""
         status = self._parser.get_status_code()
         if status >= 200 or status == 101:
             self.status = status
@@ -311,7 +326,7 @@ def _request(method: str, target: Target, headers: Mapping[str, str], body: byte
 
 
 def _remaining(by: float) -> float:
-    """Seconds until then; raises TimeoutError when there are none."""
+    """Return the seconds that remain; raises TimeoutError if there are none."""
     remaining = by - time.monotonic()
     if remaining <= 0:
         raise TimeoutError("it takes too long")

@@ -1,14 +1,14 @@
-"""How a request says what belongs to it: what two readers could take for two different requests is refused.
+"""Refuse ambiguous framing: a request that two readers could read as two different ones.
 
-The server (Granian over hyper) refuses most of it before anything here sees it: folded lines, control characters,
-lengths that are no plain number or contradict each other. What it lets through is judged here, once for every API.
+The server (Granian over hyper) refuses most of it: folded lines, control characters, and lengths that are no plain
+number or contradict each other. This module checks the rest, once for all APIs.
 """
 
 from collections.abc import Collection, Iterable
 
 
 def refuse_framing(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
-    """Why these ASGI headers (lower-case names) leave room for two readings, in one sentence; None if they don't.
+    """Return in one sentence why these ASGI headers (lower-case names) are ambiguous, None if they are not.
 
     More than one `Host` (RFC 9112 §3.2), or a transfer coding besides one `chunked` (§6.1, §6.3): a proxy in front
     may have chosen or decoded otherwise.
@@ -22,7 +22,7 @@ def refuse_framing(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 
 def is_chunked(headers: Collection[tuple[bytes, bytes]]) -> bool:
-    """Whether the body's end is said by the body itself, so that it can turn out to be no body at all."""
+    """Return whether the body is chunked, so that it can turn out to be malformed while it is read."""
     return b"transfer-encoding" in [name for name, _ in headers]
 
 

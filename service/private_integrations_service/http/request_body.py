@@ -1,4 +1,4 @@
-"""Reading a request's body whole, up to a limit: both APIs do it before anything is decided on it."""
+"""Read a request's body whole, up to a limit."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,12 +8,12 @@ from enum import Enum
 from starlette.types import Receive
 
 BODY_SECONDS = 30
-"""How long a body of our own APIs may take: a client that drips would hold its connection for ever."""
+"""How long a body of the service's own APIs may take: a slow client would hold its connection for ever."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast a body must come: `rate` bytes a second over each `window`, or its end, and all of it in `total`.
+    """The pace that a body must keep: `rate` bytes a second over each `window`, and all of it in `total`.
 
     Times in seconds. The usual rate and window are those of Apache's `RequestReadTimeout body=20,MinRate=500`.
     """
@@ -24,7 +24,7 @@ class Pace:
 
 
 class Unread(Enum):
-    """Why there is no body to look at."""
+    """Why there is no body."""
 
     TOO_LARGE = "too large"
     TOO_SLOW = "too slow"
@@ -44,7 +44,7 @@ async def read_body(
 ) -> bytes | Unread:
     """Read the whole body of an ASGI request, at most `limit` bytes, if it comes fast enough.
 
-    `keeps` is asked before so many more bytes are kept in memory; if it says no the body is Unread.NO_ROOM.
+    `keeps` returns whether so many more bytes may be kept in memory; if not, the result is Unread.NO_ROOM.
     """
     loop = asyncio.get_running_loop()
     last = loop.time() + pace.total

@@ -1,27 +1,22 @@
-"""Work that is done again and again beside the requests, by one process of the service at a time.
+"""Run jobs at intervals, beside the requests, in one process of the service at a time.
 
-Who holds `jobs.lock` leads. The kernel gives a dead process's lock free, so a leader that is killed is followed by
-another process within seconds. The schedule is in memory: a job looks into the tables for what is to be done, so
+The process that has the leadership of the jobs runs them. A leader that is killed is followed by another process
+within seconds. The schedule is in memory: a job looks into the tables for what is to be done, so
 nothing is lost with it, and no stored schedule (APScheduler pickles its own) makes writing to the database a way to
 run code.
 """
 
-import fcntl
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from ..private_files import open_private
-
-LOCK_NAME = "jobs.lock"
+from ..storage.engine import StorageEngine, StorageError
 
 # Between two looks at whether the leader has died.
 _AGAIN = 1.0
@@ -31,63 +26,58 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """Something to do `every` so often, beginning at once; `run` is given the present instant.
+    """Something to do `every` so often, beginning at once.
 
     It is not begun again while it runs. Repeating it, or killing it in the middle, must do no harm.
     """
 
     name: str
     every: timedelta
-    run: Callable[[datetime], object]
+    run: Callable[[], object]
 
 
 class Jobs:
-    """The jobs of a data folder: run here as soon as no other process runs them.
+    """The jobs of the service: run here as soon as no other process runs them.
 
-    `clock` gives the present instant. Made and started in the process that is to run them: neither threads nor the
-    lock cross a fork.
+    Made and started in the process that is to run them: neither threads nor the leadership cross a fork.
     """
 
-    def __init__(self, folder: Path, jobs: Sequence[Job], clock: Callable[[], datetime]) -> None:
-        self._file = folder / LOCK_NAME
+    def __init__(self, engine: StorageEngine, jobs: Sequence[Job]) -> None:
+        self._leadership = engine.leadership("jobs")
         self._jobs = jobs
-        self._clock = clock
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._take_part, name="jobs", daemon=True)
 
     def start(self) -> None:
-        """Take part."""
+        """Run the jobs here, or wait for the lead."""
         self._thread.start()
 
     def close(self) -> None:
-        """Let what runs come to its end, and leave the rest to others; does nothing if it was never started."""
+        """Let running jobs end, and give up the lead; does nothing if it was never started."""
         self._end.set()
         if self._thread.ident is not None:
             self._thread.join()
 
     def _take_part(self) -> None:
         try:
-            descriptor = open_private(self._file, os.O_RDWR | os.O_CREAT)
-        except OSError as error:
-            _log.error("jobs don't run: %s can't be used: %s", self._file, error.strerror)
-            return
-        try:
-            while not _taken(descriptor):
+            while not self._leadership.take():
                 if self._end.wait(_AGAIN):
                     return
             self._lead()
+        except StorageError as error:
+            _log.error("jobs don't run: %s", error)
         finally:
-            os.close(descriptor)
+            self._leadership.release()
 
     def _lead(self) -> None:
         scheduler = BackgroundScheduler(
-            # All it would say is that a job takes longer than its interval, which is how it shall be.
+            # It would only warn that a job takes longer than its interval, which is intended.
             logger=logging.Logger("scheduler", logging.CRITICAL),
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(max(1, len(self._jobs)))},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        # The scheduler's own clock, which is the wall's whatever the service's clock says.
+        # APScheduler runs on wall-clock time; the service's own clock does not apply here.
         at_once = datetime.now(UTC)  # noqa: TID251
         for job in self._jobs:
             trigger = IntervalTrigger(seconds=job.every.total_seconds(), timezone=UTC)
@@ -100,15 +90,7 @@ class Jobs:
         if self._end.is_set():
             return
         try:
-            job.run(self._clock())
+            job.run()
         except Exception as error:
             # The kind only: a message could quote a statement with its values.
             _log.error("job %r failed: %s; it runs again in %s", job.name, type(error).__name__, job.every)
-
-
-def _taken(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

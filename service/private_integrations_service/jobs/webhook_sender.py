@@ -1,7 +1,7 @@
-"""The sender: takes what is due from the outbox to its endpoints, one message of an endpoint at a time.
+"""Send due messages from the outbox to their webhooks, one message of a webhook at a time.
 
-One process sends, the leader of the jobs, and what it has in hand it knows by itself: the lock that makes it the
-leader is its lease. A sender that is killed leaves what it had in hand waiting, and whoever leads next sends it again.
+Only the leader of the jobs sends, and it keeps the messages in progress in memory: the lock that makes it the leader is
+its lease. If it is killed, these messages are still waiting, and the next leader sends them again.
 """
 
 import logging
@@ -11,48 +11,44 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from ..http.fetching import Interrupted
-from ..operations.deliveries import Due, next_due, record
+from ..operations.deliveries import Due, endpoints_with_due, next_due, record
 from ..sealing import SealBroken
-from ..storage.sqlite.database import Database
-from ..storage.webhooks import Endpoint, Kind, endpoints_with_due
+from ..storage.engine import StorageEngine, StorageError
+from ..webhooks.endpoints import Endpoint, Kind
 from ..webhooks.posting import Poster
 from ..webhooks.redelivery import Tried
 
 Signer = Callable[[Endpoint, str, datetime, bytes], Mapping[str, str]]
-"""Gives the headers that prove where a message is from: to an endpoint, its id, instant and body; raises SealBroken."""
+"""Return the headers that prove a message's origin, for a webhook, message id, instant and body; raises SealBroken."""
 
 PROMPT = 24
 RELUCTANT = 8
 OF_AN_ACCOUNT = 4
-"""How many endpoints are served at once: those that answer well, those that don't, and of one account at most."""
+"""Serve at most so many webhooks at once: those that answer in time, the others, and those of one account."""
 
-# An endpoint that takes longer is served among those that don't answer well: milliseconds.
+# A webhook that takes longer is served among the slow ones: milliseconds.
 _SLOW = 3000
-# Then other endpoints have their turn: messages.
+# After so many messages, other webhooks come first.
 _TURN = 100
-# Seconds, when what came of an attempt can't be stored: a full disk must not make us repeat a message without end.
+# Seconds to wait if the result of an attempt can't be stored: a full disk must not repeat a message without end.
 _PAUSE = 60
 
 _log = logging.getLogger(__name__)
 
 
 class Sender:
-    """Sends what is due at each `run`, in threads of its own; `clock` gives the present instant."""
+    """Send due messages at each `run`, in threads of its own."""
 
     def __init__(
         self,
-        database: Database,
+        engine: StorageEngine,
         poster: Poster,
         signers: Mapping[Kind, Signer],
-        clock: Callable[[], datetime],
     ) -> None:
-        self._database = database
+        self._engine = engine
         self._poster = poster
         self._signers = signers
-        self._clock = clock
         self._end = threading.Event()
         self._lock = threading.Lock()
         self._recording = threading.Lock()
@@ -61,16 +57,15 @@ class Sender:
         self._turns: dict[str, int] = {}
         self._slow: set[str] = set()
 
-    def run(self, now: datetime) -> None:
-        """Begin to serve the endpoints for which something is due, as far as there is room."""
-        with self._database.read() as connection:
-            waiting = endpoints_with_due(connection, max(now, self._database.high_water))
+    def run(self) -> None:
+        """Begin to serve the webhooks with due messages, as far as there is room."""
+        waiting = endpoints_with_due(self._engine, self._engine.now())
         # Whoever had a turn goes behind the others, or a few with much to take would keep them from theirs.
         for endpoint in sorted(waiting, key=lambda endpoint: self._turns.get(endpoint.id, 0)):
             self._begin(endpoint, reluctant=endpoint.failing_since is not None or endpoint.id in self._slow)
 
     def close(self) -> None:
-        """Send nothing more and break off what is on its way: it goes out again when the service runs again."""
+        """Send no more and break off open requests; their messages go out again when the service runs again."""
         with self._lock:
             self._end.set()
         self._poster.close()
@@ -78,7 +73,7 @@ class Sender:
             pool.shutdown(wait=True)
 
     def _begin(self, endpoint: Endpoint, *, reluctant: bool) -> None:
-        """Serve an endpoint in a thread, if there is room for it and it isn't being served."""
+        """Serve a webhook in a thread, if there is room for it and it isn't being served."""
         with self._lock:
             if self._end.is_set() or endpoint.id in self._served or endpoint.kind not in self._signers:
                 return
@@ -98,7 +93,7 @@ class Sender:
                     break
         except Interrupted:
             """It is still waiting."""
-        except SQLAlchemyError as error:
+        except StorageError as error:
             _log.error("webhook %s waits: the database failed (%s)", endpoint_id, type(error).__name__)
             self._end.wait(_PAUSE)
         except Exception as error:
@@ -110,10 +105,9 @@ class Sender:
                 del self._served[endpoint_id]
 
     def _send_next(self, endpoint_id: str) -> bool:
-        """Send what has waited longest, if anything is due; whether it was accepted, so that more may follow."""
-        now = self._clock()
-        with self._database.read() as connection:
-            due = next_due(connection, endpoint_id, max(now, self._database.high_water))
+        """Send the message that has waited longest, if one is due; tell whether it was accepted."""
+        now = self._engine.now()
+        due = next_due(self._engine, endpoint_id, now)
         if due is None:
             return False
         tried = self._try(due, now)
@@ -121,9 +115,9 @@ class Sender:
             self._slow.add(endpoint_id)
         else:
             self._slow.discard(endpoint_id)
-        # One at a time waits for the writers' turn: the places to wait are for those who make changes.
-        with self._recording, self._database.write(self._clock(), verdicts=False) as write:
-            record(write, due, tried, random.random())  # noqa: S311 - spreads attempts, guards nothing
+        # One at a time waits for the write lock, so that others find room to wait for it.
+        with self._recording:
+            record(self._engine, due, tried, random.random())  # noqa: S311 - spreads attempts, guards nothing
         return tried.outcome == "accepted"
 
     def _try(self, due: Due, now: datetime) -> Tried:

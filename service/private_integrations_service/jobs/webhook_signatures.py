@@ -1,4 +1,4 @@
-"""Signatures of Standard Webhooks (standardwebhooks.com, specification 1.0): HMAC-SHA256 over id, time and body."""
+"""Sign as Standard Webhooks do (standardwebhooks.com, specification 1.0): HMAC-SHA256 over id, time and body."""
 
 import base64
 import hashlib
@@ -8,17 +8,17 @@ from datetime import datetime
 
 from ..operations.webhook_secrets import secrets_of
 from ..sealing import SealBroken, Sealer
-from ..storage.webhooks import Endpoint
+from ..webhooks.endpoints import Endpoint
 
 
 class StandardSigner:
-    """Signs with the secrets of each endpoint: two of them while the former one runs out."""
+    """Sign with the secrets of each webhook: with two of them in the overlap after a change."""
 
     def __init__(self, sealer: Sealer | None) -> None:
         self._sealer = sealer
 
     def __call__(self, endpoint: Endpoint, message_id: str, timestamp: datetime, body: bytes) -> Mapping[str, str]:
-        """The headers `webhook-id`, `webhook-timestamp` and `webhook-signature`; raises SealBroken."""
+        """Return the headers `webhook-id`, `webhook-timestamp` and `webhook-signature`; raises SealBroken."""
         if self._sealer is None:
             raise SealBroken("the service runs without sealing keys")
         seconds = int(timestamp.timestamp())

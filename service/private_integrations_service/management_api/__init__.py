@@ -5,11 +5,10 @@ from functools import cache
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from private_integrations.contract import API, Problem
+from private_integrations.contract import API, ProblemDocument
 
 from ..access.security_log import SecurityLog, unwritten
 from ..authorizer.recording import Recorder
@@ -19,9 +18,8 @@ from ..http.rate_limiter import RateLimiter
 from ..operations.accounts import PrepareLocation
 from ..operations.integrations import Rules
 from ..settings import Settings
+from ..storage.engine import StorageEngine, StorageError
 from ..storage.sqlite.activity import Activity
-from ..storage.sqlite.database import Database, DiskFull
-from ..storage.sqlite.write_lock import StorageBusy
 from . import (
     accounts,
     activity,
@@ -36,10 +34,10 @@ from . import (
     users,
     webhooks,
 )
-from .callers import Clock, Parts, on_problem
-from .storage_errors import on_busy_storage, on_full_disk, on_storage_error
+from .callers import Parts, on_problem
+from .storage_errors import on_storage_error
 
-__all__ = ["DOCUMENT", "REPORT", "Clock", "document", "management_api"]
+__all__ = ["DOCUMENT", "REPORT", "document", "management_api"]
 
 DOCUMENT = f"{API}/openapi.json"
 """The path of the API's description."""
@@ -63,16 +61,15 @@ _PROBLEMS: dict[int | str, str] = {
 
 
 def management_api(
-    database: Database,
+    engine: StorageEngine,
     catalogue: Catalogue,
     settings: Settings,
-    clock: Clock,
     recorded: Activity,
     recorder: Recorder,
     prepare_location: PrepareLocation,
     security: SecurityLog | None = None,
 ) -> FastAPI:
-    """The management API over this database; `clock` gives the present instant in UTC.
+    """The management API over this database.
 
     The `recorder` notes questions about live tokens, and the `security` log notes refusals.
     """
@@ -88,18 +85,16 @@ def management_api(
             problems.ProblemError: on_problem,
             RequestValidationError: problems.on_invalid_request,
             HTTPException: problems.on_http_error,
-            DiskFull: on_full_disk,
-            StorageBusy: on_busy_storage,
-            SQLAlchemyError: on_storage_error,
+            StorageError: on_storage_error,
         },
         responses={
-            code: {"model": Problem, "description": text, "content": {problems.MEDIA_TYPE: {}}}
+            code: {"model": ProblemDocument, "description": text, "content": {problems.MEDIA_TYPE: {}}}
             for code, text in _PROBLEMS.items()
         },
     )
     api.state.reports = RateLimiter(leaked.PER_SECOND, leaked.BURST)
     api.state.parts = Parts(
-        database, Rules(catalogue, settings), clock, recorded, recorder, security or unwritten(), prepare_location
+        engine, Rules(catalogue, settings), recorded, recorder, security or unwritten(), prepare_location
     )
     for part in (
         accounts,

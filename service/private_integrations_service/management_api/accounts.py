@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Response
 from private_integrations.contract import Account, AccountId, AccountList, AccountRequest, Inactivity, InactivityRequest
 
 from ..operations import accounts, inactivity
-from ..storage.accounts import list_accounts as stored_accounts
 from .callers import Asking, Caller, administrator, unless_refused
 
 router = APIRouter()
@@ -18,15 +17,13 @@ Administering = Annotated[Caller, Depends(administrator("accounts and their upst
 @router.get("/accounts")
 def list_accounts(asking: Asking) -> AccountList:
     """The accounts that integrations can live in, as far as the key reaches."""
-    with asking.database.read() as connection:
-        return AccountList(accounts=stored_accounts(connection, asking.actor.accounts))
+    return AccountList(accounts=accounts.listed(asking.engine, actor=asking.actor))
 
 
 @router.put("/accounts/{account_id}", responses={201: {"model": Account}})
 def put_account(account_id: AccountId, body: AccountRequest, asking: Administering, response: Response) -> Account:
     """Make an account known under its id on the platform (201), or change its name (200)."""
-    with asking.database.write(asking.now, verdicts=False) as write:
-        known = unless_refused(accounts.put(write, account_id, body, asking.prepare_location, actor=asking.actor))
+    known = unless_refused(accounts.put(asking.engine, account_id, body, asking.prepare_location, actor=asking.actor))
     response.status_code = 201 if known.created else 200
     return known.account
 
@@ -34,11 +31,12 @@ def put_account(account_id: AccountId, body: AccountRequest, asking: Administeri
 @router.get("/accounts/{account_id}/inactivity")
 def read_inactivity(account_id: AccountId, asking: Asking) -> Inactivity:
     """When tokens of the account that nobody uses are ended."""
-    return unless_refused(inactivity.rule_of(asking.database, account_id, asking.rules.settings, actor=asking.actor))
+    return unless_refused(inactivity.rule_of(asking.engine, account_id, asking.rules.settings, actor=asking.actor))
 
 
 @router.put("/accounts/{account_id}/inactivity")
 def put_inactivity(account_id: AccountId, body: InactivityRequest, asking: Administering) -> Inactivity:
     """Say when tokens of the account that nobody uses are ended; they are warned of first, whatever is said here."""
-    with asking.database.write(asking.now, verdicts=False) as write:
-        return unless_refused(inactivity.set_rule(write, account_id, body, asking.rules.settings, actor=asking.actor))
+    return unless_refused(
+        inactivity.set_rule(asking.engine, account_id, body, asking.rules.settings, actor=asking.actor)
+    )

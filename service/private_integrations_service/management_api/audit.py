@@ -8,10 +8,10 @@ from pydantic import AwareDatetime
 
 from private_integrations.contract import AUDIT_CURSOR, AccountId, AuditPage, Identifier
 
+from ..access.audit_search import Search
 from ..http.problems import ProblemError
 from ..operations import audit
 from ..operations.authentication import refuse_administration
-from ..storage.audit import Search
 from .callers import Asking
 
 router = APIRouter()
@@ -55,14 +55,12 @@ def list_audit(
 ) -> AuditPage:
     """Rows of the audit log, the newest first; `actor` is whole or a beginning of one, or `deployment`."""
     search = replace(reached, integration=integration, actor=actor, action=action, since=since, until=until)
-    with asking.database.read() as connection:
-        return audit.listed(connection, search, before=cursor)
+    return audit.listed(asking.engine, search, before=cursor)
 
 
 @router.get("/audit/export", response_class=Response, responses=_JSON_LINES)
 def export_audit(asking: Asking, reached: _Reached, cursor: _Place = None) -> Response:
     """Rows of the audit log as lines of JSON, the oldest first, each with its hash; none where there are no more."""
-    with asking.database.read() as connection:
-        page = audit.exported(connection, reached, after=cursor or 0)
+    page = audit.exported(asking.engine, reached, after=cursor or 0)
     body = "".join(f"{line}\n" for line in page.lines)
     return Response(body, media_type=_LINES, headers={AUDIT_CURSOR: str(page.cursor)})

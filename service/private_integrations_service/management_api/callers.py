@@ -10,22 +10,20 @@ from fastapi import Depends, Request
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from private_integrations.contract import API
+from private_integrations.contract import API, Problem, Refused
 
 from ..access.actors import Actor
+from ..access.principals import ManagementKey
 from ..access.security_log import SecurityEvent, SecurityLog, path_of, who
 from ..authorizer.recording import Recorder
 from ..http.client_address import client_address, client_agent
-from ..http.problems import ProblemError, problem_response, status_of
+from ..http.problems import ProblemError, problem_response
 from ..operations.accounts import PrepareLocation
 from ..operations.authentication import actor_of, identify, refuse_administration, refuse_method
 from ..operations.integrations import Rules
-from ..storage.keys import ManagementKey
+from ..storage.engine import StorageEngine
 from ..storage.sqlite.activity import Activity
-from ..storage.sqlite.database import Database
-from ..tokens.lifecycle import Refused
 
-Clock = Callable[[], datetime]
 Value = TypeVar("Value")
 _bearer = HTTPBearer(auto_error=False, description="A management key (pmk-…)")
 
@@ -34,9 +32,8 @@ _bearer = HTTPBearer(auto_error=False, description="A management key (pmk-…)")
 class Parts:
     """What the API was made from."""
 
-    database: Database
+    engine: StorageEngine
     rules: Rules
-    clock: Clock
     activity: Activity
     recorder: Recorder
     security: SecurityLog
@@ -50,7 +47,7 @@ class Caller:
     key: ManagementKey
     actor: Actor
     now: datetime
-    database: Database
+    engine: StorageEngine
     rules: Rules
     activity: Activity
     recorder: Recorder
@@ -71,11 +68,10 @@ def unless_refused(answer: Value | Refused) -> Value:
 
 def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
     if len(request.headers.getlist("authorization")) > 1:
-        raise ProblemError(Refused("key-repeated", "send one Authorization header, with one management key"))
+        raise ProblemError(Refused(Problem.KEY_REPEATED, "send one Authorization header, with one management key"))
     parts: Parts = request.app.state.parts
-    now = max(parts.clock(), parts.database.high_water)
-    with parts.database.read() as connection:
-        key = unless_refused(identify(connection, presented.credentials if presented else None, now))
+    now = parts.engine.now()
+    key = unless_refused(identify(parts.engine, presented.credentials if presented else None, now))
     # Introspection asks by POST, so that the token is in no URL, but changes nothing.
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
     actor = actor_of(key, address, client_agent(request.scope))
@@ -87,7 +83,7 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
         key,
         actor,
         now,
-        parts.database,
+        parts.engine,
         parts.rules,
         parts.activity,
         parts.recorder,
@@ -100,17 +96,17 @@ async def on_problem(request: Request, error: ProblemError) -> JSONResponse:
     """Answer a refusal that a route met; who has no key, or no right, is noted in the security log."""
     parts: Parts = request.app.state.parts
     actor: Actor | None = getattr(request.state, "actor", None)
-    now = max(parts.clock(), parts.database.high_water)
+    now = parts.engine.now()
     refused = error.refused
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
     note = partial(parts.security.note, now=now, address=address, agent=client_agent(request.scope))
-    if refused.problem == "key-unknown":
+    if refused.problem == Problem.KEY_UNKNOWN:
         note(SecurityEvent.KEY_UNKNOWN)
-    elif refused.problem == "key-ended":
+    elif refused.problem == Problem.KEY_ENDED:
         note(SecurityEvent.KEY_ENDED, by=f"key/{refused.about.get('key')}")
     # Where a key reaches every account, what it doesn't find isn't there.
     elif actor is not None and (
-        status_of(refused) == 403 or (status_of(refused) == 404 and actor.accounts is not None)
+        refused.problem.status == 403 or (refused.problem.status == 404 and actor.accounts is not None)
     ):
         note(
             SecurityEvent.ACTION_REFUSED,

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 
 from private_integrations.contract import DataWebhook, DataWebhookRequest
 
-from ..operations import data_webhooks, integrations
+from ..operations import data_webhooks
 from .callers import Asking, unless_refused
 
 router = APIRouter()
@@ -13,16 +13,13 @@ router = APIRouter()
 @router.get("/integrations/{integration_id}/data-webhook")
 def read_data_webhook(integration_id: str, asking: Asking) -> DataWebhook:
     """What a receiver of an integration's events has to know: the events, the ids in them and the public key."""
-    with asking.database.read() as connection:
-        integration = unless_refused(integrations.find(connection, integration_id, asking.actor))
-        return data_webhooks.described(connection, integration)
+    return unless_refused(data_webhooks.described(asking.engine, integration_id, actor=asking.actor))
 
 
 @router.put("/integrations/{integration_id}/data-webhook", responses={201: {"model": DataWebhook}})
 def put_data_webhook(integration_id: str, body: DataWebhookRequest, asking: Asking, response: Response) -> DataWebhook:
     """Have the integration's events sent to a URL (201), or change where and which (200)."""
     settings = asking.rules.settings
-    with asking.database.write(asking.now, verdicts=False) as write:
-        put = unless_refused(data_webhooks.put(write, integration_id, body, settings, actor=asking.actor))
+    put = unless_refused(data_webhooks.put(asking.engine, integration_id, body, settings, actor=asking.actor))
     response.status_code = 201 if put.created else 200
     return put.webhook

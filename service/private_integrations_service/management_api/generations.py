@@ -20,8 +20,6 @@ from private_integrations.contract import (
 
 from ..authorizer.recording import Known
 from ..operations import activity, generations
-from ..storage.integrations import list_integrations as stored_integrations
-from ..storage.sqlite.database import Write
 from ..tokens.policy_defaults import POLICY_DEFAULTS
 from .callers import Asking, unless_refused
 from .integrations import PAGE, next_page
@@ -45,17 +43,17 @@ def read_tokens(
 
     With `last_used` also when each was last used, as far as that is recorded and can be read.
     """
-    with asking.database.read() as connection:
-        found = stored_integrations(
-            connection,
-            under=under,
-            ids=integration or (),
-            accounts=asking.actor.accounts,
-            after=cursor,
-            limit=PAGE,
-        )
-        uses = partial(activity.last_used_if_readable, asking.activity) if last_used else None
-        states = generations.token_states(connection, found, asking.now, uses)
+    uses = partial(activity.last_used_if_readable, asking.activity) if last_used else None
+    found, states = generations.states_of(
+        asking.engine,
+        asking.now,
+        uses,
+        under=under,
+        ids=integration or (),
+        after=cursor,
+        limit=PAGE,
+        actor=asking.actor,
+    )
     return TokenStates(now=asking.now, policy_defaults=POLICY_DEFAULTS, tokens=states, cursor=next_page(found))
 
 
@@ -70,15 +68,7 @@ def issue_generation(
     """Make a generation exist; the token is in this answer and nowhere else. Without overlap the others are dead."""
     response.headers["Cache-Control"] = "no-store"
     limit = asking.rules.settings.superseded_tokens
-
-    def issue(write: Write) -> IssuedToken:
-        return unless_refused(generations.issue(write, integration_id, generation, body, limit, actor=asking.actor))
-
-    if not body.overlap_seconds and generation > 1:
-        # It ends tokens, or may: the overlap that is in force can be none. It must not fail for want of room either.
-        return asking.database.ending(asking.now, issue)
-    with asking.database.write(asking.now) as write:
-        return issue(write)
+    return unless_refused(generations.issue(asking.engine, integration_id, generation, body, limit, actor=asking.actor))
 
 
 @router.post("/integrations/{integration_id}/generations/{generation}/ack")
@@ -86,10 +76,9 @@ def acknowledge_generation(
     integration_id: str, generation: _Generation, body: Acknowledgement, asking: Asking
 ) -> TokenState:
     """Say that the token is safely stored: it becomes the current one, and the old one's overlap begins."""
-    with asking.database.write(asking.now) as write:
-        return unless_refused(
-            generations.acknowledge(write, integration_id, generation, body.fingerprint, actor=asking.actor)
-        )
+    return unless_refused(
+        generations.acknowledge(asking.engine, integration_id, generation, body.fingerprint, actor=asking.actor)
+    )
 
 
 @router.delete("/integrations/{integration_id}/generations/{generation}")
@@ -101,21 +90,13 @@ def cancel_rotation(
 ) -> TokenState:
     """Cancel a rotation: the token before is the current one again; the rule is not due before the hold ends."""
     hold = timedelta(seconds=hold_seconds)
-
-    def cancel(write: Write) -> TokenState:
-        return unless_refused(generations.cancel(write, integration_id, generation, hold, actor=asking.actor))
-
-    return asking.database.ending(asking.now, cancel)
+    return unless_refused(generations.cancel(asking.engine, integration_id, generation, hold, actor=asking.actor))
 
 
 @router.post("/integrations/{integration_id}/expire")
 def expire_generations(integration_id: str, body: Expiry, asking: Asking) -> TokenState:
     """End the named generations; they are dead when this is answered."""
-
-    def expire(write: Write) -> TokenState:
-        return unless_refused(generations.expire(write, integration_id, body.generations, actor=asking.actor))
-
-    return asking.database.ending(asking.now, expire)
+    return unless_refused(generations.expire(asking.engine, integration_id, body.generations, actor=asking.actor))
 
 
 @router.post("/introspect", response_model_exclude_none=True)
@@ -134,6 +115,8 @@ def introspect(
 
     def note(token_id: int, integration_id: str, generation: int) -> None:
         known = Known(token_id, integration_id, generation)
-        asking.recorder.record(known, "", "", actor.address, actor.agent.encode(), asking.now)
+        asking.recorder.record(
+            known, scope="", reason="", address=actor.address, agent=actor.agent.encode(), now=asking.now
+        )
 
-    return generations.introspect(asking.database, token, asking.now, actor=actor, note=note)
+    return generations.introspect(asking.engine, token, asking.now, actor=actor, note=note)

@@ -22,8 +22,7 @@ def read_health(asking: Asking) -> Health:
 
     A key that reaches every account also sees the alarms of the security log.
     """
-    with asking.database.read() as connection:
-        found = health.examine(connection, asking.now, asking.actor).alarms
+    found = health.examine(asking.engine, asking.now, asking.actor).alarms
     own = _service_alarms(asking)
     status: Literal["ok", "attention"] = "attention" if found or own else "ok"
     return Health(status=status, now=asking.now, alarms=found, service_alarms=own)
@@ -35,8 +34,7 @@ def read_metrics(asking: Asking) -> Response:
 
     For a key that reaches every account also the counts of the security log.
     """
-    with asking.database.read() as connection:
-        examined = health.examine(connection, asking.now, asking.actor)
+    examined = health.examine(asking.engine, asking.now, asking.actor)
     security = None if asking.actor.accounts is not None else asking.security.state(asking.now)
     return Response(metrics.exposition(examined, security), media_type=metrics.MEDIA_TYPE)
 

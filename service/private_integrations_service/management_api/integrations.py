@@ -15,8 +15,6 @@ from private_integrations.contract import (
 )
 
 from ..operations import integrations
-from ..storage.integrations import list_integrations as stored_integrations
-from ..storage.sqlite.database import Write
 from ..tokens.policy_defaults import reported
 from .callers import Asking, unless_refused
 
@@ -31,8 +29,7 @@ def declare_integration(
     external_id: ExternalId, body: IntegrationRequest, asking: Asking, response: Response
 ) -> Integration:
     """Create an integration (201), or answer the repetition of its creation (200)."""
-    with asking.database.write(asking.now) as write:
-        declared = unless_refused(integrations.declare(write, external_id, body, asking.rules, actor=asking.actor))
+    declared = unless_refused(integrations.declare(asking.engine, external_id, body, asking.rules, actor=asking.actor))
     response.status_code = 201 if declared.created else 200
     return reported(declared.integration)
 
@@ -42,18 +39,16 @@ def list_integrations(
     asking: Asking, account: str | None = None, under: str | None = None, cursor: str = ""
 ) -> IntegrationList:
     """Integrations, by account or below a path of external ids; never a secret."""
-    with asking.database.read() as connection:
-        found = stored_integrations(
-            connection, account=account, under=under, accounts=asking.actor.accounts, after=cursor, limit=PAGE
-        )
+    found = integrations.listed(
+        asking.engine, account=account, under=under, after=cursor, limit=PAGE, actor=asking.actor
+    )
     return IntegrationList(integrations=[reported(each) for each in found], cursor=next_page(found))
 
 
 @router.get("/integrations/{integration_id}")
 def read_integration(integration_id: str, asking: Asking, response: Response) -> Integration:
     """One integration."""
-    with asking.database.read() as connection:
-        integration = unless_refused(integrations.find(connection, integration_id, asking.actor))
+    integration = unless_refused(integrations.find(asking.engine, integration_id, asking.actor))
     response.headers["ETag"] = f'"{integration.version}"'
     return reported(integration)
 
@@ -68,29 +63,26 @@ def edit_integration(
 ) -> Integration:
     """Change name, description, scopes or rotation policy; never a new token."""
     version = None if if_match is None else int(if_match.strip('"'))
-    with asking.database.write(asking.now) as write:
-        edited = unless_refused(
-            integrations.edit(
-                write,
-                integration_id,
-                body,
-                asking.rules,
-                actor=asking.actor,
-                owner_nonce=owner_nonce,
-                expected_version=version,
-            )
+    edited = unless_refused(
+        integrations.edit(
+            asking.engine,
+            integration_id,
+            body,
+            asking.rules,
+            actor=asking.actor,
+            owner_nonce=owner_nonce,
+            expected_version=version,
         )
+    )
     return reported(edited)
 
 
 @router.delete("/integrations/{integration_id}")
 def delete_integration(integration_id: str, asking: Asking, owner_nonce: str | None = None) -> Deletion:
-    """Delete an integration with all its tokens; with an owner nonce that isn't the present one, nothing happens."""
-
-    def delete(write: Write) -> bool:
-        return unless_refused(integrations.delete(write, integration_id, owner_nonce, actor=asking.actor))
-
-    return Deletion(deleted=asking.database.ending(asking.now, delete))
+    """Delete an integration with all its tokens; with a owner nonce that isn't the present one, nothing happens."""
+    return Deletion(
+        deleted=unless_refused(integrations.delete(asking.engine, integration_id, owner_nonce, actor=asking.actor))
+    )
 
 
 @router.get("/rules")

@@ -6,9 +6,7 @@ from fastapi import APIRouter, Depends, Path, Response
 
 from private_integrations.contract import Identifier, Key, KeyList, KeyRequest, Principal
 
-from ..operations import keys
-from ..storage.accounts import list_accounts
-from ..storage.sqlite.database import Write
+from ..operations import accounts, keys
 from .callers import Asking, Caller, administrator, unless_refused
 
 router = APIRouter()
@@ -20,8 +18,7 @@ _KeyName = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0
 @router.put("/keys/{name}", responses={201: {"model": Key}})
 def make_key(name: _KeyName, body: KeyRequest, asking: Administering, response: Response) -> Key:
     """Make a management key known by its digest (201), or answer the repetition of that (200)."""
-    with asking.database.write(asking.now, verdicts=False) as write:
-        made = unless_refused(keys.make(write, name, body, actor=asking.actor))
+    made = unless_refused(keys.make(asking.engine, name, body, actor=asking.actor))
     response.status_code = 201 if made.created else 200
     return made.key
 
@@ -29,25 +26,19 @@ def make_key(name: _KeyName, body: KeyRequest, asking: Administering, response: 
 @router.get("/keys")
 def list_keys(asking: Administering) -> KeyList:
     """Every management key, never its value or digest."""
-    with asking.database.read() as connection:
-        return KeyList(now=asking.now, keys=keys.listed(connection))
+    return KeyList(now=asking.now, keys=keys.listed(asking.engine))
 
 
 @router.delete("/keys/{key_id}")
 def revoke_key(key_id: Identifier, asking: Administering) -> Key:
     """End a management key: the next request with it is refused."""
-
-    def revoke(write: Write) -> Key:
-        return unless_refused(keys.revoke(write, key_id, actor=asking.actor))
-
-    return asking.database.ending(asking.now, revoke)
+    return unless_refused(keys.revoke(asking.engine, key_id, actor=asking.actor))
 
 
 @router.get("/whoami")
 def read_principal(asking: Asking) -> Principal:
     """Which key asks, with which role, until when, and which accounts it reaches."""
-    with asking.database.read() as connection:
-        reached = list_accounts(connection, asking.actor.accounts)
+    reached = accounts.listed(asking.engine, actor=asking.actor)
     key = asking.key
     return Principal(
         now=asking.now,

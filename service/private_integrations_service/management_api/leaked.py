@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 
-from private_integrations.contract import LeakReceipt, LeakReport, Problem
+from private_integrations.contract import LeakReceipt, LeakReport, Problem, ProblemDocument, Refused
 
 from ..access.actors import Actor
 from ..access.security_log import SecurityEvent
@@ -14,7 +14,6 @@ from ..http.client_address import client_address, client_agent
 from ..http.problems import MEDIA_TYPE, ProblemError
 from ..http.rate_limiter import RateLimiter
 from ..operations import leaks
-from ..tokens.lifecycle import Refused
 from .callers import Parts
 
 router = APIRouter()
@@ -33,7 +32,7 @@ async def _within_budget(request: Request) -> Parts:
     if short:
         seconds = math.ceil(short)
         detail = f"too many leak reports at the moment; send this one again in {seconds} s"
-        raise ProblemError(Refused("reports-too-many", detail, {"retry_after_seconds": seconds}))
+        raise ProblemError(Refused(Problem.REPORTS_TOO_MANY, detail, {"retry_after_seconds": seconds}))
     reports.take(now)
     parts: Parts = request.app.state.parts
     return parts
@@ -41,7 +40,7 @@ async def _within_budget(request: Request) -> Parts:
 
 @router.post(
     "/leaked",
-    responses={429: {"model": Problem, "description": "Too many reports", "content": {MEDIA_TYPE: {}}}},
+    responses={429: {"model": ProblemDocument, "description": "Too many reports", "content": {MEDIA_TYPE: {}}}},
 )
 def report_leaked(request: Request, body: LeakReport, parts: Annotated[Parts, Depends(_within_budget)]) -> LeakReceipt:
     """End tokens that were found where none should be: none of them opens anything once this is answered with 200.
@@ -50,11 +49,10 @@ def report_leaked(request: Request, body: LeakReport, parts: Annotated[Parts, De
     """
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
     reporter = Actor("leak report", address=address, agent=client_agent(request.scope))
-    now = max(parts.clock(), parts.database.high_water)
-    receipt = leaks.report(parts.database, body, now, actor=reporter)
+    receipt = leaks.report(parts.engine, body, actor=reporter)
     parts.security.note(
         SecurityEvent.LEAK_REPORTED,
-        now,
+        parts.engine.now(),
         address=reporter.address,
         agent=reporter.agent,
         received=receipt.received,

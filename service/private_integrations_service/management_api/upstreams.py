@@ -5,6 +5,8 @@ from fastapi import APIRouter, Response
 from private_integrations.contract import (
     AccountId,
     Deletion,
+    Problem,
+    Refused,
     Resealed,
     UpstreamCredential,
     UpstreamCredentialList,
@@ -12,12 +14,10 @@ from private_integrations.contract import (
 )
 
 from ..http.problems import ProblemError
-from ..operations import signing, upstreams, webhook_secrets
+from ..operations import resealing, upstreams
 from ..operations.verification import verify
 from ..operations.webhooks import NO_SEALING_KEYS
 from ..sealing import Sealer
-from ..storage.sqlite.database import Write
-from ..tokens.lifecycle import Refused
 from .accounts import Administering
 from .callers import Asking, Caller, unless_refused
 
@@ -28,8 +28,7 @@ router = APIRouter()
 def list_upstreams(asking: Asking, response: Response) -> UpstreamCredentialList:
     """The upstream credentials of the accounts that the key reaches; never a value."""
     response.headers["Cache-Control"] = "no-store"
-    with asking.database.read() as connection:
-        found = upstreams.listed(connection, asking.rules.settings.sealer, actor=asking.actor)
+    found = upstreams.listed(asking.engine, asking.rules.settings.sealer, actor=asking.actor)
     return UpstreamCredentialList(upstreams=found)
 
 
@@ -37,19 +36,7 @@ def list_upstreams(asking: Asking, response: Response) -> UpstreamCredentialList
 def reseal_upstreams(asking: Administering, response: Response) -> Resealed:
     """Seal every upstream credential, every webhook's secret and the signing key with the first sealing key."""
     response.headers["Cache-Control"] = "no-store"
-    sealer = _sealer(asking)
-    with asking.database.write(asking.now) as write:
-        done = (
-            upstreams.reseal(write, sealer, actor=asking.actor),
-            webhook_secrets.reseal(write, sealer, actor=asking.actor),
-            signing.reseal(write, sealer, actor=asking.actor),
-        )
-    return Resealed(
-        sealed_with=sealer.first_key,
-        resealed=sum(part.resealed for part in done),
-        unchanged=sum(part.unchanged for part in done),
-        unreadable=[name for part in done for name in part.unreadable],
-    )
+    return resealing.reseal(asking.engine, _sealer(asking), actor=asking.actor)
 
 
 @router.put("/upstreams/{account_id}")
@@ -60,26 +47,20 @@ def set_upstream(
     response.headers["Cache-Control"] = "no-store"
     sealer, verification = _sealer(asking), None
     if body.verify:
-        with asking.database.read() as connection:
-            account = unless_refused(upstreams.refuse_credential(connection, account_id, body.credential))
+        account = unless_refused(upstreams.refuse_credential(asking.engine, account_id, body.credential))
         verification = verify(_upstream(asking), account, body.credential, asking.now)
         if verification.outcome != "accepted":
             raise ProblemError(upstreams.not_accepted(verification))
-    with asking.database.write(asking.now) as write:
-        return unless_refused(
-            upstreams.put(write, account_id, body.credential, sealer, verification=verification, actor=asking.actor)
-        )
+    return unless_refused(
+        upstreams.put(asking.engine, account_id, body.credential, sealer, verification=verification, actor=asking.actor)
+    )
 
 
 @router.delete("/upstreams/{account_id}")
 def remove_upstream(account_id: AccountId, asking: Administering, response: Response) -> Deletion:
     """Forget an account's upstream credential: the next request for the account is forwarded no more."""
     response.headers["Cache-Control"] = "no-store"
-
-    def remove(write: Write) -> bool:
-        return unless_refused(upstreams.remove(write, account_id, actor=asking.actor))
-
-    return Deletion(deleted=asking.database.ending(asking.now, remove))
+    return Deletion(deleted=unless_refused(upstreams.remove(asking.engine, account_id, actor=asking.actor)))
 
 
 @router.post("/upstreams/{account_id}/verify")
@@ -87,11 +68,9 @@ def verify_upstream(account_id: AccountId, asking: Administering, response: Resp
     """Ask the upstream with the account's credential, and note what it said."""
     response.headers["Cache-Control"] = "no-store"
     sealer, upstream = _sealer(asking), _upstream(asking)
-    with asking.database.read() as connection:
-        opened = unless_refused(upstreams.open_credential(connection, account_id, sealer))
+    opened = unless_refused(upstreams.open_credential(asking.engine, account_id, sealer))
     verification = verify(upstream, opened.account, opened.value, asking.now)
-    with asking.database.write(asking.now, verdicts=False) as write:
-        return unless_refused(upstreams.note_verification(write, opened, verification, sealer, actor=asking.actor))
+    return unless_refused(upstreams.note_verification(asking.engine, opened, verification, sealer, actor=asking.actor))
 
 
 def _sealer(asking: Caller) -> Sealer:
@@ -105,6 +84,6 @@ def _upstream(asking: Caller) -> str:
     upstream = asking.rules.settings.upstream
     if upstream is None:
         raise ProblemError(
-            Refused("upstream-missing", "the service has no upstream to ask; start it with --upstream URL")
+            Refused(Problem.UPSTREAM_MISSING, "the service has no upstream to ask; start it with --upstream URL")
         )
     return upstream

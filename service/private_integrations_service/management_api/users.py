@@ -37,16 +37,14 @@ router = APIRouter(dependencies=[Depends(_not_kept)])
 @router.get("/users")
 def list_users(asking: Administering) -> UserList:
     """Everybody who uses the settings pages, and where they belong."""
-    with asking.database.read() as connection:
-        return UserList(users=users.listed(connection))
+    return UserList(users=users.listed(asking.engine))
 
 
 @router.put("/users/{email}")
 def invite_user(email: Email, body: UserRequest, asking: Administering) -> Invitation:
     """Make a user; the one-time code in the answer lets them choose a password. One that there is stays as they are."""
     links = asking.rules.settings.password_sign_in
-    with asking.database.write(asking.now, verdicts=False) as write:
-        made = unless_refused(users.invite(write, email, body, actor=asking.actor, links=links))
+    made = unless_refused(users.invite(asking.engine, email, body, actor=asking.actor, links=links))
     return _noted(asking, made)
 
 
@@ -54,30 +52,26 @@ def invite_user(email: Email, body: UserRequest, asking: Administering) -> Invit
 def make_sign_in_link(email: Email, asking: Administering) -> Invitation:
     """Another one-time code, for whoever forgot their password or lost the first one."""
     links = asking.rules.settings.password_sign_in
-    with asking.database.write(asking.now, verdicts=False) as write:
-        made = unless_refused(users.link(write, email, actor=asking.actor, links=links))
+    made = unless_refused(users.link(asking.engine, email, actor=asking.actor, links=links))
     return _noted(asking, made)
 
 
 @router.post("/users/{email}/disable")
 def disable_user(email: Email, asking: Administering) -> UserReport:
     """Let a user in no more; their sessions and one-time codes end now."""
-    with asking.database.write(asking.now, verdicts=False) as write:
-        return unless_refused(users.disable(write, email, actor=asking.actor))
+    return unless_refused(users.disable(asking.engine, email, actor=asking.actor))
 
 
 @router.post("/users/{email}/enable")
 def enable_user(email: Email, asking: Administering) -> UserReport:
     """Let a user in again."""
-    with asking.database.write(asking.now, verdicts=False) as write:
-        return unless_refused(users.enable(write, email, actor=asking.actor))
+    return unless_refused(users.enable(asking.engine, email, actor=asking.actor))
 
 
 @router.delete("/users/{email}/identities")
 def forget_identities(email: Email, asking: Administering) -> UserReport:
     """Forget whom the identity provider means by this user, and end their sessions."""
-    with asking.database.write(asking.now, verdicts=False) as write:
-        report = unless_refused(users.forget_identities(write, email, actor=asking.actor))
+    report = unless_refused(users.forget_identities(asking.engine, email, actor=asking.actor))
     asking.note(SecurityEvent.IDENTITIES_FORGOTTEN, user=report.id, by=who(asking.actor))
     return report
 
@@ -85,12 +79,10 @@ def forget_identities(email: Email, asking: Administering) -> UserReport:
 @router.put("/users/{email}/memberships/{account_id}")
 def put_membership(email: Email, account_id: AccountId, body: MembershipEdit, asking: Administering) -> UserReport:
     """Give a user a place in an account, or change role and permissions there; it holds at once."""
-    with asking.database.write(asking.now, verdicts=False) as write:
-        return unless_refused(users.place(write, email, account_id, body, actor=asking.actor))
+    return unless_refused(users.place(asking.engine, email, account_id, body, actor=asking.actor))
 
 
 @router.delete("/users/{email}/memberships/{account_id}")
 def remove_membership(email: Email, account_id: AccountId, asking: Administering) -> UserReport:
     """Take a user's place in an account away; it holds at once."""
-    with asking.database.write(asking.now, verdicts=False) as write:
-        return unless_refused(users.displace(write, email, account_id, actor=asking.actor))
+    return unless_refused(users.displace(asking.engine, email, account_id, actor=asking.actor))

@@ -31,17 +31,17 @@ _Cursor = Annotated[str | None, Query(pattern="^[0-9]{1,18}$")]
 def list_webhooks(asking: Asking, account: str | None = None) -> WebhookList:
     """The webhooks of the accounts that the key reaches, or of one; never a secret."""
     sealer = asking.rules.settings.sealer
-    with asking.database.read() as connection:
-        return WebhookList(webhooks=webhooks.listed(connection, sealer, account=account, actor=asking.actor))
+    return WebhookList(webhooks=webhooks.listed(asking.engine, sealer, account=account, actor=asking.actor))
 
 
 @router.post("/webhooks", responses={201: {"model": Webhook}})
 def create_webhook(body: WebhookRequest, asking: Asking, response: Response) -> Webhook:
     """Have an account's events sent to a URL (201), or answer the repetition of this request (200)."""
     settings = asking.rules.settings
-    with asking.database.write(asking.now, verdicts=False) as write:
-        made = unless_refused(webhooks.make(write, body, settings.sealer, settings.destinations, actor=asking.actor))
-        shown = webhooks.shown(write.connection, made.endpoint, settings.sealer)
+    made = unless_refused(
+        webhooks.make(asking.engine, body, settings.sealer, settings.destinations, actor=asking.actor)
+    )
+    shown = webhooks.shown(asking.engine, made.endpoint, settings.sealer)
     response.status_code = 201 if made.created else 200
     return shown
 
@@ -49,41 +49,36 @@ def create_webhook(body: WebhookRequest, asking: Asking, response: Response) -> 
 @router.get("/webhooks/{webhook_id}")
 def read_webhook(webhook_id: str, asking: Asking) -> Webhook:
     """One webhook; never its secret."""
-    with asking.database.read() as connection:
-        found = unless_refused(webhooks.find(connection, webhook_id, asking.actor))
-        return webhooks.shown(connection, found, asking.rules.settings.sealer)
+    found = unless_refused(webhooks.find(asking.engine, webhook_id, asking.actor))
+    return webhooks.shown(asking.engine, found, asking.rules.settings.sealer)
 
 
 @router.patch("/webhooks/{webhook_id}")
 def edit_webhook(webhook_id: str, body: WebhookEdit, asking: Asking) -> Webhook:
     """Change URL, events or description, disable, or enable again."""
     settings = asking.rules.settings
-    with asking.database.write(asking.now, verdicts=False) as write:
-        edited = unless_refused(webhooks.edit(write, webhook_id, body, settings.destinations, actor=asking.actor))
-        return webhooks.shown(write.connection, edited, settings.sealer)
+    edited = unless_refused(webhooks.edit(asking.engine, webhook_id, body, settings.destinations, actor=asking.actor))
+    return webhooks.shown(asking.engine, edited, settings.sealer)
 
 
 @router.delete("/webhooks/{webhook_id}")
 def delete_webhook(webhook_id: str, asking: Asking) -> Deletion:
     """Delete a webhook, with all that is still to be sent to it."""
-    with asking.database.write(asking.now, verdicts=False) as write:
-        return Deletion(deleted=unless_refused(webhooks.delete(write, webhook_id, actor=asking.actor)))
+    return Deletion(deleted=unless_refused(webhooks.delete(asking.engine, webhook_id, actor=asking.actor)))
 
 
 @router.post("/webhooks/{webhook_id}/secret")
 def rotate_webhook_secret(webhook_id: str, body: WebhookSecretRequest, asking: Asking) -> Webhook:
     """Sign with another secret, and for the overlap with the present one too."""
     sealer = asking.rules.settings.sealer
-    with asking.database.write(asking.now, verdicts=False) as write:
-        rotated = unless_refused(webhooks.rotate_secret(write, webhook_id, body, sealer, actor=asking.actor))
-        return webhooks.shown(write.connection, rotated, sealer)
+    rotated = unless_refused(webhooks.rotate_secret(asking.engine, webhook_id, body, sealer, actor=asking.actor))
+    return webhooks.shown(asking.engine, rotated, sealer)
 
 
 @router.post("/webhooks/{webhook_id}/ping")
 def ping_webhook(webhook_id: str, asking: Asking) -> Pinged:
     """Send an event that only tests the webhook; the list of deliveries says what came of it."""
-    with asking.database.write(asking.now, verdicts=False) as write:
-        return Pinged(message_id=unless_refused(webhooks.ping(write, webhook_id, actor=asking.actor)))
+    return Pinged(message_id=unless_refused(webhooks.ping(asking.engine, webhook_id, actor=asking.actor)))
 
 
 @router.get("/webhooks/{webhook_id}/deliveries")
@@ -95,14 +90,13 @@ def list_deliveries(
 ) -> WebhookDeliveryList:
     """What was sent or is to be, the newest first, with every attempt; never an answer's body."""
     before = None if cursor is None else int(cursor)
-    with asking.database.read() as connection:
-        found = unless_refused(webhooks.find(connection, webhook_id, asking.actor))
-        page, following = webhooks.deliveries(connection, found, state=state, before=before, limit=_PAGE)
+    page, following = unless_refused(
+        webhooks.deliveries(asking.engine, webhook_id, state=state, before=before, limit=_PAGE, actor=asking.actor)
+    )
     return WebhookDeliveryList(deliveries=page, cursor=None if following is None else str(following))
 
 
 @router.post("/webhooks/{webhook_id}/replay")
 def replay_webhook(webhook_id: str, body: ReplayRequest, asking: Asking) -> Replayed:
     """Send messages again under their ids: those named, or all that failed since an instant."""
-    with asking.database.write(asking.now, verdicts=False) as write:
-        return Replayed(replayed=unless_refused(webhooks.replay(write, webhook_id, body, actor=asking.actor)))
+    return Replayed(replayed=unless_refused(webhooks.replay(asking.engine, webhook_id, body, actor=asking.actor)))

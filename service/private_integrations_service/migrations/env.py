@@ -12,15 +12,15 @@ class StrictTypes(SQLiteTypeCompiler):
     """Names types as strict tables know them, so that a migration may add a `String` to one."""
 
     def visit_VARCHAR(self, type_: Any, **_: Any) -> str:
-        """A text."""
+        """Return the type of a text."""
         return "TEXT"
 
     def visit_JSON(self, type_: Any, **_: Any) -> str:
-        """A text."""
+        """Return the type of a text."""
         return "TEXT"
 
     def visit_BIGINT(self, type_: Any, **_: Any) -> str:
-        """An integer, which has 64 bits always."""
+        """Return the type of an integer, which has 64 bits always."""
         return "INTEGER"
 
     def visit_BOOLEAN(self, type_: Any, **_: Any) -> str:

@@ -1,18 +1,18 @@
 """Make the platform's accounts known, under the ids that they have there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import Account, AccountRequest
+from private_integrations.contract import Account, AccountRequest, AuditAction, Problem, Refused
 
 from ..access.actors import Actor
 from ..storage import accounts as stored
 from ..storage import audit
-from ..storage.sqlite.database import Write
-from ..tokens.lifecycle import Refused
+from ..storage.engine import Write
 from .data_events import tell
+from .operation import reads, writes
 
 PrepareLocation = Callable[[Connection, str], None]
 """Store what a new location of the data API begins with, given its id; the sandbox has this function."""
@@ -26,6 +26,28 @@ class Known:
     created: bool
 
 
+@reads
+def listed(connection: Connection, *, actor: Actor) -> list[Account]:
+    """Return the accounts that the actor reaches, agencies first, then by name."""
+    return stored.list_accounts(connection, actor.accounts)
+
+
+@reads
+def found(connection: Connection, account_id: str, *, actor: Actor) -> Account | Refused:
+    """Return the account with this id; one that the actor doesn't reach is not there for them."""
+    account = stored.account_by_id(connection, account_id)
+    if account is None or not actor.reaches(account_id):
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
+    return account
+
+
+@reads
+def agencies_of(connection: Connection, account_ids: Collection[str]) -> dict[str, str | None]:
+    """Return the agencies of those of these accounts that are known, by account; an agency has none."""
+    return stored.agencies_of(connection, account_ids)
+
+
+@writes
 def put(
     write: Write, account_id: str, request: AccountRequest, prepare_location: PrepareLocation, *, actor: Actor
 ) -> Known | Refused:
@@ -36,22 +58,24 @@ def put(
         return _rename(write, present, wanted, actor=actor)
     if wanted.agency_id is not None:
         agency = stored.account_by_id(write.connection, wanted.agency_id)
-        if agency is None or agency.kind != "agency":
-            return Refused("account-unknown", f"there is no agency {wanted.agency_id}")
+        if agency is None or not agency.kind.has_sub_accounts:
+            return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no agency {wanted.agency_id}")
     stored.add_account(write.connection, wanted, write.now)
-    if wanted.kind == "sub_account":
+    if wanted.kind.belongs_to_agency:
         prepare_location(write.connection, wanted.id)
-    audit.record_account(write, account_id, actor=actor, action="add account", **wanted.model_dump(exclude={"id"}))
+    audit.record_account(
+        write, account_id, actor=actor, action=AuditAction.ADD_ACCOUNT, **wanted.model_dump(exclude={"id"})
+    )
     _tell_agency(write, "LocationCreate", wanted)
     return Known(wanted, created=True)
 
 
 def _rename(write: Write, present: Account, wanted: Account, *, actor: Actor) -> Known | Refused:
     if (present.kind, present.agency_id) != (wanted.kind, wanted.agency_id):
-        return Refused("account-fixed", f"{_described(present)}, and that never changes")
+        return Refused(Problem.ACCOUNT_FIXED, f"{_described(present)}, and that never changes")
     if present.name != wanted.name:
         stored.rename_account(write.connection, present.id, wanted.name)
-        audit.record_account(write, present.id, actor=actor, action="rename account", name=wanted.name)
+        audit.record_account(write, present.id, actor=actor, action=AuditAction.RENAME_ACCOUNT, name=wanted.name)
         _tell_agency(write, "LocationUpdate", wanted)
     return Known(wanted, created=False)
 

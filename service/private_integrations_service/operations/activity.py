@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import SQLAlchemyError
 
 from private_integrations.contract import (
     ActivityReport,
@@ -15,7 +14,9 @@ from private_integrations.contract import (
     Hint,
     Integration,
     Period,
+    Reason,
     RefusalActivity,
+    Refused,
     ScopeActivity,
     TokenReport,
     TokenState,
@@ -24,11 +25,14 @@ from private_integrations.contract import (
 )
 from private_integrations.rotation.status import in_pulumi
 
+from ..access.actors import Actor
 from ..storage import audit
+from ..storage.engine import StorageEngine, StorageError
 from ..storage.sqlite import activity as stored
 from ..storage.sqlite.activity import DEAD, HOURS_KEPT, Activity, Caller, Counted, LastUse
 from ..tokens import advice
 from .generations import token_states
+from .integrations import find
 
 BEHIND = timedelta(minutes=1)
 """How old the watermark may be before nothing is concluded from what isn't there: far more than it ever is."""
@@ -50,7 +54,7 @@ class RefusedScope:
 def last_used(activity: Activity, token_ids: Collection[int]) -> dict[int, datetime]:
     """When each token (`tokens.id`) was last used while it was live, whatever was answered.
 
-    A token that is missing was not used since `observed_since`. Raises SQLAlchemyError, like all of this module.
+    A token that is missing was not used since `observed_since`. Raises StorageError, like all of this module.
     """
     with activity.read() as connection:
         return stored.last_uses(connection, token_ids)
@@ -60,7 +64,7 @@ def last_used_if_readable(activity: Activity, token_ids: Collection[int]) -> dic
     """The same, and nothing where the file can't be read: for lists that say other things too."""
     try:
         return last_used(activity, token_ids)
-    except SQLAlchemyError:
+    except StorageError:
         return {}
 
 
@@ -90,7 +94,7 @@ def callers_if_readable(activity: Activity, integration_id: str, since: datetime
     try:
         with activity.read() as connection:
             return [_caller(*found) for found in stored.callers_of(connection, integration_id, since)]
-    except SQLAlchemyError:
+    except StorageError:
         return None
 
 
@@ -98,6 +102,17 @@ def refused_scopes(activity: Activity, since: datetime, at_least: int) -> list[R
     """The scopes whose lack refused so many requests or more since the hour of this instant."""
     with activity.read() as connection:
         return [RefusedScope(*found) for found in stored.refused_scopes(connection, since, at_least)]
+
+
+def report(
+    engine: StorageEngine, activity: Activity, integration_id: str, period: Period, *, actor: Actor
+) -> ActivityReport | Refused:
+    """Return what an integration's tokens were used for in the period that ends now, and what that says."""
+    with engine.read() as connection:
+        integration = find.step(connection, integration_id, actor)
+        if isinstance(integration, Refused):
+            return integration
+        return usage_of(activity, connection, integration, period, engine.now())
 
 
 def usage_of(
@@ -114,7 +129,7 @@ def usage_of(
         uses = stored.uses_of(recorded, integration.id)
         callers = stored.callers_of(recorded, integration.id, now - HOURS_KEPT)
         observed = stored.observed_since(recorded)
-    (state,) = token_states(connection, [integration], now)
+    (state,) = token_states.step(connection, [integration], now)
     unused = [] if is_behind(activity, now) else _unused(connection, integration, uses, observed, now)
     whole = _Tally(since, width, parts)
     by_scope: dict[str, _Tally] = defaultdict(whole.empty)
@@ -289,7 +304,7 @@ def _missing(integration: Integration, counted: Sequence[Counted]) -> list[Hint]
     """Scopes for whose lack requests were refused, and that are not granted by now."""
     numbers: dict[str, int] = {}
     for row in counted:
-        if row.reason == "scope-missing" and row.scope not in integration.scopes:
+        if row.reason == Reason.SCOPE_MISSING and row.scope not in integration.scopes:
             numbers[row.scope] = numbers.get(row.scope, 0) + row.requests
     found = []
     for scope, requests in sorted(numbers.items()):

@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import AuditEntry, AuditPage
-from private_integrations.contract.audit_chain import canonical
+from private_integrations.contract import AuditEntry, AuditPage, Problem, Refused
+from private_integrations.contract.audit_chain import Head, canonical
 
 from ..access.actors import Actor
+from ..access.audit_search import Search
 from ..storage import audit as stored
 from ..storage.accounts import account_by_id
-from ..storage.audit import Search
-from ..storage.sqlite.database import Database
-from ..tokens.lifecycle import Refused
+from ..storage.engine import StorageEngine
 from .integrations import find
+from .operation import reads
 
 PAGE = 100
 """How many rows are looked at at once."""
@@ -37,41 +37,49 @@ def within(search: Search, actor: Actor, account: str | None = None) -> Search:
     return replace(search, accounts=actor.accounts, own=search.own and actor.accounts is None)
 
 
+@reads
 def listed(connection: Connection, search: Search, *, before: int | None = None, limit: int = PAGE) -> AuditPage:
     """The newest rows, the last one first; with `before`, the cursor of a page, the next older ones."""
     found = stored.latest(connection, search, before=before, limit=limit)
     return AuditPage(entries=[row.entry for row in found], cursor=str(found[-1].id) if len(found) == limit else None)
 
 
+@reads
 def exported(connection: Connection, search: Search, *, after: int = 0) -> Exported:
     """The rows behind a cursor, as they are hashed."""
     found = stored.following(connection, search, after=after, limit=EXPORTED)
     return Exported([canonical(row.written) for row in found], found[-1].id if found else after)
 
 
-def whole_log(database: Database, account: str, *, actor: Actor) -> Iterator[str] | Refused:
+@reads
+def head(connection: Connection, account_id: str) -> Head:
+    """Return the place and the hash of the newest row of an account's log."""
+    return stored.head(connection, account_id)
+
+
+def whole_log(engine: StorageEngine, account: str, *, actor: Actor) -> Iterator[str] | Refused:
     """Every line of an account's log. No transaction is open between two of them, however slowly they are taken."""
-    with database.read() as connection:
+    with engine.read() as connection:
         if account_by_id(connection, account) is None or not actor.reaches(account):
-            return Refused("account-unknown", f"there is no account {account}")
-    return _lines(database, within(Search(), actor, account))
+            return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account}")
+    return _lines(engine, within(Search(), actor, account))
 
 
+@reads
 def of_integration(
     connection: Connection, integration_id: str, *, actor: Actor, limit: int = 20
 ) -> list[AuditEntry] | Refused:
     """The newest rows about one integration, the last one first."""
-    integration = find(connection, integration_id, actor)
+    integration = find.step(connection, integration_id, actor)
     if isinstance(integration, Refused):
         return integration
-    return listed(connection, within(Search(integration=integration_id), actor), limit=limit).entries
+    return listed.step(connection, within(Search(integration=integration_id), actor), limit=limit).entries
 
 
-def _lines(database: Database, search: Search) -> Iterator[str]:
+def _lines(engine: StorageEngine, search: Search) -> Iterator[str]:
     cursor = 0
     while True:
-        with database.read() as connection:
-            page = exported(connection, search, after=cursor)
+        page = exported(engine, search, after=cursor)
         if not page.lines:
             return
         yield from page.lines

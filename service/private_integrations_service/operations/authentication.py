@@ -4,27 +4,29 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import KEY_PREFIX, digest_of
+from private_integrations.contract import KEY_PREFIX, Problem, Refused, Role, digest_of
 from private_integrations.rotation.acceptance import refuse_writing
 
 from ..access.actors import Actor
-from ..storage.keys import ManagementKey, key_with_digest
-from ..tokens.lifecycle import Refused
+from ..access.principals import ManagementKey
+from ..storage.keys import key_with_digest
+from .operation import reads
 
 _READING = frozenset({"GET", "HEAD"})
 
 
+@reads
 def identify(connection: Connection, presented: str | None, now: datetime) -> ManagementKey | Refused:
     """The live key that was presented, or why there is none; no part of what was sent is repeated."""
     if not presented:
-        return Refused("key-missing", "send a management key: Authorization: Bearer pmk-…")
+        return Refused(Problem.KEY_MISSING, "send a management key: Authorization: Bearer pmk-…")
     if not presented.startswith(KEY_PREFIX):
-        return Refused("key-unknown", "this is not a management key (those begin with pmk-)")
+        return Refused(Problem.KEY_UNKNOWN, "this is not a management key (those begin with pmk-)")
     key = key_with_digest(connection, digest_of(presented))
     if key is None:
-        return Refused("key-unknown", "this management key is not known here")
+        return Refused(Problem.KEY_UNKNOWN, "this management key is not known here")
     if not key.is_live(now):
-        return Refused("key-ended", f"management key {key.name} has expired or was revoked", {"key": key.id})
+        return Refused(Problem.KEY_ENDED, f"management key {key.name} has expired or was revoked", {"key": key.id})
     return key
 
 
@@ -36,13 +38,15 @@ def actor_of(key: ManagementKey, address: str, agent: str) -> Actor:
 def refuse_method(key: ManagementKey, method: str) -> Refused | None:
     """Why the key's role forbids this method, or None: a viewer only reads, an introspector does not even that."""
     refusal = refuse_writing(key.role, key.name)
-    if refusal is None or (key.role == "viewer" and method in _READING):
+    if refusal is None or (key.role == Role.VIEWER and method in _READING):
         return None
-    return Refused("key-not-allowed", refusal)
+    return Refused(Problem.KEY_NOT_ALLOWED, refusal)
 
 
 def refuse_administration(key: ManagementKey, of: str) -> Refused | None:
     """Why this key may not manage these things, such as `keys`, or None: only an admin's may."""
-    if key.role == "admin":
+    if key.role == Role.ADMIN:
         return None
-    return Refused("key-not-allowed", f"management key {key.name} is a {key.role}'s; only an admin's manages {of}")
+    return Refused(
+        Problem.KEY_NOT_ALLOWED, f"management key {key.name} is a {key.role}'s; only an admin's manages {of}"
+    )

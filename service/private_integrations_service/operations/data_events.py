@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from private_integrations.contract import Integration, rfc3339
+from private_integrations.contract import AccountClass, Integration, rfc3339
 
 from ..storage import webhooks as stored
 from ..storage.data_endpoints import has_data_endpoint, remove_deliveries
+from ..storage.engine import Write
 from ..storage.integrations import integration_by_id
 from ..storage.outbox import add_delivery
-from ..storage.sqlite.database import Write
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ def tell(write: Write, event: str, account_id: str, entity: Mapping[str, object]
             add_delivery(write, endpoint, webhook_id, event, _envelope(write, event, integration, entity, webhook_id))
 
 
-def events_for(integration: Integration, account_kind: str) -> list[str]:
+def events_for(integration: Integration, account_kind: AccountClass) -> list[str]:
     """The events that an integration with these scopes, of an account of this kind, can be told of; sorted."""
-    of_agency = account_kind == "agency"
+    of_agency = account_kind.has_sub_accounts
     return sorted(
         name
         for name, event in DATA_EVENTS.items()
@@ -102,7 +102,7 @@ def _envelope(
 
     The envelope's own keys win: a contact's `type`, such as "lead", has no place in it.
     """
-    owner = "companyId" if DATA_EVENTS[event].of_agency else "locationId"
+    owner = (AccountClass.AGENCY if DATA_EVENTS[event].of_agency else AccountClass.SUB_ACCOUNT).id_parameter
     before = {
         "type": event,
         owner: integration.account,

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import DataWebhook, DataWebhookRequest, Integration
+from private_integrations.contract import AuditAction, DataWebhook, DataWebhookRequest, Integration, Problem, Refused
 
 from ..access.actors import Actor
 from ..sealing import Sealer
@@ -12,18 +12,18 @@ from ..settings import Settings
 from ..storage import audit
 from ..storage import webhooks as stored
 from ..storage.accounts import account_by_id
+from ..storage.engine import Write
 from ..storage.signing_key import read_key
-from ..storage.sqlite.database import Write
-from ..storage.webhooks import Endpoint
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Refused
 from ..webhooks.destinations import Destination, Destinations, destination
+from ..webhooks.endpoints import Endpoint
 from . import integrations, signing
 from .data_events import DATA_EVENTS, app_id, events_for, version_id
+from .operation import reads, writes
 from .webhooks import MOST, NO_SEALING_KEYS
 
 _OF_THE_PLATFORM = Refused(
-    "data-webhooks-of-platform", "this service is a gateway: the data is the platform's, which tells of it itself"
+    Problem.DATA_WEBHOOKS_OF_PLATFORM, "this service is a gateway: the data is the platform's, which tells of it itself"
 )
 
 
@@ -35,6 +35,7 @@ class Put:
     created: bool
 
 
+@writes
 def put(
     write: Write, integration_id: str, request: DataWebhookRequest, settings: Settings, *, actor: Actor
 ) -> Put | Refused:
@@ -42,7 +43,7 @@ def put(
 
     Another URL is given a new chance: what failed at the former one is none of its business.
     """
-    integration = integrations.find(write.connection, integration_id, actor)
+    integration = integrations.find.step(write.connection, integration_id, actor)
     if isinstance(integration, Refused):
         return integration
     sealer = sealer_of(settings)
@@ -53,7 +54,9 @@ def put(
         return goal
     present = _endpoint_of(write.connection, integration)
     if present is None and len(stored.all_endpoints(write.connection, [integration.account])) >= MOST:
-        return Refused("webhook-limit", f"account {integration.account} has {MOST} webhooks already; delete one first")
+        return Refused(
+            Problem.WEBHOOK_LIMIT, f"account {integration.account} has {MOST} webhooks already; delete one first"
+        )
     signing.ensure_key(write, sealer)
     wanted = _wanted(write, present, integration, request, actor)
     if present is None:
@@ -65,12 +68,30 @@ def put(
             write,
             integration,
             actor=actor,
-            action="set data webhook",
+            action=AuditAction.SET_DATA_WEBHOOK,
             webhook=wanted.id,
             host=goal.host,
             events=request.events,
         )
-    return Put(described(write.connection, integration), created=present is None)
+    return Put(describe(write.connection, integration), created=present is None)
+
+
+@writes
+def put_unseen(
+    write: Write, integration_id: str, request: DataWebhookRequest, settings: Settings, *, actor: Actor
+) -> Put | Refused:
+    """Make an integration's data webhook; refuse to replace another one that was made meanwhile.
+
+    A repetition changes nothing.
+    """
+    present = described.step(write.connection, integration_id, actor=actor)
+    if isinstance(present, Refused):
+        return present
+    if present.url is None:
+        return put.step(write, integration_id, request, settings, actor=actor)
+    if present.url == request.url:
+        return Put(present, created=False)
+    return Refused(Problem.VERSION_OLD, "somebody gave it a data webhook meanwhile, which is shown below")
 
 
 def sealer_of(settings: Settings) -> Sealer | Refused:
@@ -80,7 +101,14 @@ def sealer_of(settings: Settings) -> Sealer | Refused:
     return settings.sealer or NO_SEALING_KEYS
 
 
-def described(connection: Connection, integration: Integration) -> DataWebhook:
+@reads
+def described(connection: Connection, integration_id: str, *, actor: Actor) -> DataWebhook | Refused:
+    """Return an integration's data webhook, also before it has one."""
+    integration = integrations.find.step(connection, integration_id, actor)
+    return integration if isinstance(integration, Refused) else describe(connection, integration)
+
+
+def describe(connection: Connection, integration: Integration) -> DataWebhook:
     """What there is to know of an integration's data webhook, also before it has one."""
     account, key = account_by_id(connection, integration.account), read_key(connection)
     assert account is not None, "the schema has seen to that"
@@ -100,9 +128,11 @@ def described(connection: Connection, integration: Integration) -> DataWebhook:
 def _goal(request: DataWebhookRequest, allowed: Destinations) -> Destination | Refused:
     unknown = sorted(set(request.events or ()) - DATA_EVENTS.keys())
     if unknown:
-        return Refused("webhook-event-unknown", f"there is no event {unknown[0]}; there are {', '.join(DATA_EVENTS)}")
+        return Refused(
+            Problem.WEBHOOK_EVENT_UNKNOWN, f"there is no event {unknown[0]}; there are {', '.join(DATA_EVENTS)}"
+        )
     goal = destination(request.url, allowed)
-    return goal if isinstance(goal, Destination) else Refused("webhook-url-not-allowed", goal)
+    return goal if isinstance(goal, Destination) else Refused(Problem.WEBHOOK_URL_NOT_ALLOWED, goal)
 
 
 def _endpoint_of(connection: Connection, integration: Integration) -> Endpoint | None:

@@ -5,12 +5,16 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from private_integrations.contract import AuditAction
+
 from ..access.actors import Actor
-from ..storage import audit, outbox
+from ..storage import audit, outbox, webhooks
+from ..storage.engine import StorageEngine, Write
 from ..storage.outbox import Attempt, Delivery
-from ..storage.sqlite.database import Database, Write
-from ..storage.webhooks import Endpoint, endpoint_by_id, save_endpoint
+from ..storage.webhooks import endpoint_by_id, save_endpoint
+from ..webhooks.endpoints import Endpoint
 from ..webhooks.redelivery import Settled, Tried, after
+from .operation import reads, writes
 
 MOST_KEPT = 10_000
 """So many settled deliveries of an endpoint are kept at most."""
@@ -28,6 +32,13 @@ class Due:
     delivery: Delivery
 
 
+@reads
+def endpoints_with_due(connection: Connection, now: datetime) -> list[Endpoint]:
+    """Return the endpoints to which something is to be sent now."""
+    return webhooks.endpoints_with_due(connection, now)
+
+
+@reads
 def next_due(connection: Connection, endpoint_id: str, now: datetime) -> Due | None:
     """What is to be sent to an endpoint now, if there is anything and the endpoint isn't disabled."""
     endpoint = endpoint_by_id(connection, endpoint_id)
@@ -37,6 +48,7 @@ def next_due(connection: Connection, endpoint_id: str, now: datetime) -> Due | N
     return None if delivery is None else Due(endpoint, delivery)
 
 
+@writes
 def record(write: Write, due: Due, tried: Tried, jitter: float) -> None:
     """Note what came of an attempt and what follows; `jitter` is a random number from 0 to 1.
 
@@ -70,19 +82,24 @@ def disable(write: Write, endpoint: Endpoint, because: str, *, actor: Actor) -> 
     save_endpoint(write.connection, disabled)
     outbox.fail_waiting(write.connection, endpoint.id, write.now)
     audit.record_account(
-        write, endpoint.account_id, actor=actor, action="disable webhook", webhook=endpoint.id, because=because
+        write,
+        endpoint.account_id,
+        actor=actor,
+        action=AuditAction.DISABLE_WEBHOOK,
+        webhook=endpoint.id,
+        because=because,
     )
     return disabled
 
 
-def forget_old(database: Database, kept: timedelta, now: datetime) -> None:
+def forget_old(engine: StorageEngine, kept: timedelta) -> None:
     """Forget the deliveries that were settled longer ago than they are `kept`, and more than `MOST_KEPT` of them."""
     while True:
-        with database.read() as connection:
-            old = outbox.forgettable(connection, now - kept, MOST_KEPT, _AT_ONCE)
+        with engine.read() as connection:
+            old = outbox.forgettable(connection, engine.now() - kept, MOST_KEPT, _AT_ONCE)
         if not old:
             return
-        with database.write(now, verdicts=False) as write:
+        with engine.write() as write:
             outbox.forget(write.connection, old)
 
 

@@ -9,14 +9,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import Integration, TokenState, rfc3339
+from private_integrations.contract import EndReason, Event, Integration, TokenState, rfc3339
 from private_integrations.rotation.decisions import due_since, status
 
 from ..access.actors import Actor
 from ..storage import announced, integrations, tokens, webhooks
 from ..storage.accounts import list_accounts
-from ..storage.sqlite.database import Database, Write
-from ..tokens.lifecycle import OVERLAP_ENDED
+from ..storage.engine import StorageEngine, Write
 from ..tokens.policy_defaults import in_force
 from .activity import RefusedScope
 from .events import announce, tell_end
@@ -24,55 +23,54 @@ from .generations import token_states
 
 _SERVICE = Actor("service")
 _PAGE = 500
-_RETIRED = "token.retired"
-_REFUSED = "scope.refused_often"
+_RETIRED = Event.TOKEN_RETIRED
+_REFUSED = Event.SCOPE_REFUSED_OFTEN
 
 OFTEN = 20
 """So many refused requests in a day are told of."""
 
 
-def tell_due(database: Database, now: datetime) -> None:
-    """Tell of rotations that became due or overdue by `now`."""
+def publish_due(engine: StorageEngine) -> None:
+    """Publish an event for each rotation that has become due or overdue."""
     found = []
-    with database.read() as connection:
-        now = max(now, database.high_water)
+    with engine.read() as connection:
+        now = engine.now()
         for page in _watched(connection):
             for integration, event, _ in _untold(connection, page, now):
                 if webhooks.subscribed(connection, integration.account, "service", event):
                     found.append(integration.id)
     for start in range(0, len(found), _PAGE):
-        with database.write(now, verdicts=False) as write:
+        with engine.write() as write:
             # Anew: what was found may have been rotated meanwhile.
             chosen = integrations.list_integrations(write.connection, ids=found[start : start + _PAGE], limit=_PAGE)
             for integration, event, due in _untold(write.connection, chosen, write.now):
                 _tell(write, integration, event, due)
 
 
-def tell_run_out(database: Database, now: datetime) -> None:
-    """Tell of tokens whose overlap ended by `now`, since the last time."""
-    with database.read() as connection:
-        now = max(now, database.high_water)
-        if not tokens.run_out(connection, announced.told_until(connection, _RETIRED), now):
+def publish_ended_overlaps(engine: StorageEngine) -> None:
+    """Publish an event for each token whose overlap has ended since the last time."""
+    with engine.read() as connection:
+        if not tokens.run_out(connection, announced.told_until(connection, _RETIRED), engine.now()):
             return
-    with database.write(now, verdicts=False) as write:
+    with engine.write() as write:
         since = announced.told_until(write.connection, _RETIRED)
         for integration_id, token in tokens.run_out(write.connection, since, write.now):
             integration = integrations.integration_by_id(write.connection, integration_id)
             assert integration is not None, "it is not deleted"
-            tell_end(write, integration, token, because=OVERLAP_ENDED, actor=_SERVICE)
+            tell_end(write, integration, token, because=EndReason.OVERLAP_ENDED, actor=_SERVICE)
         announced.note_until(write.connection, _RETIRED, write.now)
 
 
-def tell_refused_often(database: Database, refused: Iterable[RefusedScope], now: datetime) -> None:
-    """Tell of scopes for whose lack so many requests were refused of late, each once a day in UTC."""
-    today = max(now, database.high_water).replace(hour=0, minute=0, second=0, microsecond=0)
+def publish_refused_often(engine: StorageEngine, refused: Iterable[RefusedScope]) -> None:
+    """Publish an event for each scope for want of which many requests were refused, once a day in UTC."""
+    today = engine.now().replace(hour=0, minute=0, second=0, microsecond=0)
     found = [(one.integration_id, one.scope, f"{_REFUSED} {one.scope}", one.requests) for one in refused]
-    with database.read() as connection:
+    with engine.read() as connection:
         told = announced.told_occurrences(connection, [integration_id for integration_id, *_ in found])
     fresh = [one for one in found if told.get((one[0], one[2])) != today]
     if not fresh:
         return
-    with database.write(now, verdicts=False) as write:
+    with engine.write() as write:
         for integration_id, scope, name, count in fresh:
             integration = integrations.integration_by_id(write.connection, integration_id)
             # It may be deleted by now, or have got what it lacked.
@@ -105,25 +103,25 @@ def _watched(connection: Connection) -> Iterator[list[Integration]]:
 
 def _untold(
     connection: Connection, found: list[Integration], now: datetime
-) -> Iterator[tuple[Integration, str, datetime]]:
+) -> Iterator[tuple[Integration, Event, datetime]]:
     """Which of these integrations are due or overdue, since when, and nobody was told."""
     told = announced.told_occurrences(connection, [integration.id for integration in found])
-    for integration, state in zip(found, token_states(connection, found, now), strict=True):
+    for integration, state in zip(found, token_states.step(connection, found, now), strict=True):
         for event, due in _due_events(integration, state, now):
             if told.get((integration.id, event)) != due:
                 yield integration, event, due
 
 
-def _due_events(integration: Integration, state: TokenState, now: datetime) -> Iterator[tuple[str, datetime]]:
+def _due_events(integration: Integration, state: TokenState, now: datetime) -> Iterator[tuple[Event, datetime]]:
     policy = in_force(integration.rotation)
     due = due_since(policy, state, now)
     if due is not None:
-        yield "rotation.due", due
+        yield Event.ROTATION_DUE, due
         if status(policy, state, now) == "overdue":
-            yield "rotation.overdue", due
+            yield Event.ROTATION_OVERDUE, due
 
 
-def _tell(write: Write, integration: Integration, event: str, due: datetime) -> None:
+def _tell(write: Write, integration: Integration, event: Event, due: datetime) -> None:
     rule = in_force(integration.rotation).rule
     told = announce(
         write,

@@ -3,17 +3,19 @@
 import json
 from collections.abc import Iterable
 
-from private_integrations.contract import Integration, rfc3339
+from private_integrations.contract import EndReason, Event, Integration, rfc3339
 
 from ..access.actors import Actor
+from ..storage.engine import Write
 from ..storage.outbox import add_delivery
-from ..storage.sqlite.database import Write
 from ..storage.webhooks import subscribed
 from ..tokens.format import new_id
-from ..tokens.lifecycle import OVERLAP_ENDED, Token
+from ..tokens.lifecycle import Token
 
 
-def announce(write: Write, event: str, *, account: str, integration: Integration | None = None, **data: object) -> bool:
+def announce(
+    write: Write, event: Event, *, account: str, integration: Integration | None = None, **data: object
+) -> bool:
     """Store an event for every service endpoint that is subscribed to it; whether there is one.
 
     `data` is JSON: names, numbers and fingerprints, never a token. Agency endpoints with `sub_accounts` get the
@@ -45,7 +47,7 @@ def tell_delivered(write: Write, integration: Integration, changed: Iterable[Tok
             superseded = [other for other in changed if other.superseded_by == token.generation]
             announce(
                 write,
-                "rotation.delivered",
+                Event.ROTATION_DELIVERED,
                 account=integration.account,
                 integration=integration,
                 actor=actor.name,
@@ -61,19 +63,19 @@ def tell_delivered(write: Write, integration: Integration, changed: Iterable[Tok
 def tell_retired(write: Write, integration: Integration, changed: Iterable[Token], *, actor: Actor) -> None:
     """Tell of the tokens among these that were ended; of those whose time ran out, a job tells (`noticing`)."""
     for token in changed:
-        if token.ended_because is not None and token.ended_because != OVERLAP_ENDED:
-            tell_end(write, integration, token, because=token.ended_because, actor=actor)
+        if token.end_reason is not None and token.end_reason != EndReason.OVERLAP_ENDED:
+            tell_end(write, integration, token, because=token.end_reason, actor=actor)
 
 
-def tell_end(write: Write, integration: Integration, token: Token, *, because: str, actor: Actor) -> None:
+def tell_end(write: Write, integration: Integration, token: Token, *, because: EndReason, actor: Actor) -> None:
     """Tell that a token opens nothing any more."""
     announce(
         write,
-        "token.retired",
+        Event.TOKEN_RETIRED,
         account=integration.account,
         integration=integration,
         actor=actor.name,
         generation=token.generation,
         fingerprint=token.fingerprint,
-        because=because,
+        because=because.in_words(token.end_detail),
     )

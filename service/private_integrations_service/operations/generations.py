@@ -7,10 +7,13 @@ from types import MappingProxyType
 from sqlalchemy import Connection
 
 from private_integrations.contract import (
+    AuditAction,
+    Event,
     GenerationRequest,
     Integration,
     Introspection,
     IssuedToken,
+    Refused,
     TokenReport,
     TokenState,
     fingerprint,
@@ -20,12 +23,11 @@ from private_integrations.contract import (
 from ..access.actors import Actor
 from ..storage import audit, integrations
 from ..storage import tokens as stored
-from ..storage.sqlite.database import Database, Write
+from ..storage.engine import StorageEngine, Write
 from ..tokens.format import new_token, presented_token
 from ..tokens.inactivity import announced
 from ..tokens.lifecycle import (
     Change,
-    Refused,
     Token,
     plan_acknowledgement,
     plan_cancellation,
@@ -35,7 +37,8 @@ from ..tokens.lifecycle import (
 )
 from ..tokens.policy_defaults import in_force
 from .events import announce, tell_delivered, tell_retired
-from .integrations import find, refuse_owner
+from .integrations import find, listed, refuse_owner
+from .operation import ends_access, reads, writes
 
 LastUsed = Callable[[Collection[int]], Mapping[int, datetime]]
 """Answers when the tokens with these ids were last used; those of which no use is known are missing."""
@@ -47,6 +50,7 @@ _CONSUMER = Actor("first use")
 _UNASKED: Mapping[int, datetime] = MappingProxyType({})
 
 
+@reads
 def token_states(
     connection: Connection, found: Sequence[Integration], now: datetime, last_used: LastUsed | None = None
 ) -> list[TokenState]:
@@ -56,7 +60,40 @@ def token_states(
     return [_state(integration, tokens[integration.id], now, used) for integration in found]
 
 
+@reads
+def states_of(
+    connection: Connection,
+    now: datetime,
+    last_used: LastUsed | None,
+    *,
+    under: str | None,
+    ids: Sequence[str],
+    after: str,
+    limit: int,
+    actor: Actor,
+) -> tuple[list[Integration], list[TokenState]]:
+    """Return integrations, chosen as `integrations.listed` does, and the states of their tokens in the same order."""
+    found = listed.step(connection, under=under, ids=ids, after=after, limit=limit, actor=actor)
+    return found, token_states.step(connection, found, now, last_used)
+
+
 def issue(
+    engine: StorageEngine,
+    integration_id: str,
+    generation: int,
+    request: GenerationRequest,
+    superseded_limit: int,
+    *,
+    actor: Actor,
+) -> IssuedToken | Refused:
+    """Issue a generation as a pending token that already works; its value is in this answer only."""
+    # Without overlap it ends the other tokens, so it must not fail for want of room. One that is left out may be none.
+    ends = not request.overlap_seconds and generation > 1
+    operation = issue_ending_others if ends else issue_beside_others
+    return operation(engine, integration_id, generation, request, superseded_limit, actor=actor)
+
+
+def _issue(
     write: Write,
     integration_id: str,
     generation: int,
@@ -65,8 +102,7 @@ def issue(
     *,
     actor: Actor,
 ) -> IssuedToken | Refused:
-    """Make a generation exist as a pending token that already works; its value is in this answer only."""
-    integration = find(write.connection, integration_id, actor)
+    integration = find.step(write.connection, integration_id, actor)
     if isinstance(integration, Refused):
         return integration
     refused = refuse_owner(integration, request.owner)
@@ -85,7 +121,7 @@ def issue(
     )
     if isinstance(plan, Refused):
         return plan
-    stored.save_tokens(write.connection, plan.tokens)
+    stored.save_tokens(write, plan.tokens)
     secret = new_token()
     stored.add_token(write.connection, integration_id, plan.generation, request, secret.digest, write.now)
     issued = IssuedToken(
@@ -98,7 +134,7 @@ def issue(
         write,
         integration,
         actor=actor,
-        action="issue",
+        action=AuditAction.ISSUE,
         generation=issued.generation,
         fingerprint=issued.fingerprint,
         issuer=request.issuer,
@@ -111,7 +147,7 @@ def issue(
     tell_retired(write, integration, plan.tokens, actor=actor)
     announce(
         write,
-        "rotation.rotated",
+        Event.ROTATION_ROTATED,
         account=integration.account,
         integration=integration,
         actor=actor.name,
@@ -123,6 +159,11 @@ def issue(
     return issued
 
 
+issue_beside_others = writes(_issue)
+issue_ending_others = ends_access(_issue)
+
+
+@writes
 def deliver(write: Write, digest: bytes) -> None:
     """Note the first authenticated use of a token: a pending one becomes the current one."""
     found = stored.integration_of_digest(write.connection, digest)
@@ -130,41 +171,44 @@ def deliver(write: Write, digest: bytes) -> None:
     if found is None or integration is None:
         return
     change = plan_first_use(_tokens(write, integration), found[1], write.now)
-    _apply(write, integration, change, actor=_CONSUMER, action="deliver")
+    _apply(write, integration, change, actor=_CONSUMER, action=AuditAction.DELIVER)
     tell_delivered(write, integration, change.tokens, actor=_CONSUMER)
 
 
+@writes
 def acknowledge(
     write: Write, integration_id: str, generation: int, token_fingerprint: str, *, actor: Actor
 ) -> TokenState | Refused:
     """Note that somebody has stored the token safely, which counts like a first use."""
-    integration = find(write.connection, integration_id, actor)
+    integration = find.step(write.connection, integration_id, actor)
     if isinstance(integration, Refused):
         return integration
     change = plan_acknowledgement(_tokens(write, integration), generation, token_fingerprint, write.now)
     if isinstance(change, Refused):
         return change
     tell_delivered(write, integration, change.tokens, actor=actor)
-    return _apply(write, integration, change, actor=actor, action="acknowledge")
+    return _apply(write, integration, change, actor=actor, action=AuditAction.ACKNOWLEDGE)
 
 
+@ends_access
 def expire(write: Write, integration_id: str, generations: Sequence[int], *, actor: Actor) -> TokenState | Refused:
     """End the named generations; once this is committed they open nothing."""
-    integration = find(write.connection, integration_id, actor)
+    integration = find.step(write.connection, integration_id, actor)
     if isinstance(integration, Refused):
         return integration
     change = plan_expiry(_tokens(write, integration), integration.last_generation, generations, write.now)
     if isinstance(change, Refused):
         return change
     tell_retired(write, integration, change.tokens, actor=actor)
-    return _apply(write, integration, change, actor=actor, action="expire")
+    return _apply(write, integration, change, actor=actor, action=AuditAction.EXPIRE)
 
 
+@ends_access
 def cancel(
     write: Write, integration_id: str, generation: int, hold: timedelta, *, actor: Actor
 ) -> TokenState | Refused:
     """Go back to the token before this generation; its rule is not due before the hold ends."""
-    integration = find(write.connection, integration_id, actor)
+    integration = find.step(write.connection, integration_id, actor)
     if isinstance(integration, Refused):
         return integration
     change = plan_cancellation(_tokens(write, integration), integration.last_generation, generation, write.now)
@@ -176,24 +220,24 @@ def cancel(
         integrations.hold(write.connection, integration_id, write.now + hold)
         announce(
             write,
-            "rotation.cancelled",
+            Event.ROTATION_CANCELLED,
             account=integration.account,
             integration=integration,
             actor=actor.name,
             generation=generation,
             held_until=rfc3339(write.now + hold),
         )
-    return _apply(write, integration, change, actor=actor, action="cancel")
+    return _apply(write, integration, change, actor=actor, action=AuditAction.CANCEL)
 
 
 def introspect(
-    database: Database, token: str, now: datetime, *, actor: Actor, note: NoteUse | None = None
+    engine: StorageEngine, token: str, now: datetime, *, actor: Actor, note: NoteUse | None = None
 ) -> Introspection:
     """What a token opens at `now`; one that isn't live, or isn't known to the actor, is only "not active".
 
     That a deadline has passed is stored before it is said: what was dead once is dead for every later question.
     """
-    with database.read() as connection:
+    with engine.read() as connection:
         integration, secret = _known(connection, token, actor)
     if integration is not None and secret is not None and secret.is_live(now):
         if note is not None:
@@ -215,8 +259,8 @@ def introspect(
             role=secret.role,
             exp=expires,
         )
-    if secret is not None and database.outlives(secret.expires_at, now):
-        database.remember(now)
+    if secret is not None:
+        engine.keep_ended(secret.expires_at)
     return Introspection(active=False)
 
 
@@ -231,8 +275,8 @@ def _known(connection: Connection, token: str, actor: Actor) -> tuple[Integratio
     return integration, next((token for token in tokens if token.id == found[1]), None)
 
 
-def _apply(write: Write, integration: Integration, change: Change, *, actor: Actor, action: str) -> TokenState:
-    stored.save_tokens(write.connection, change.tokens)
+def _apply(write: Write, integration: Integration, change: Change, *, actor: Actor, action: AuditAction) -> TokenState:
+    stored.save_tokens(write, change.tokens)
     if change.tokens:
         touched = sorted(token.generation for token in change.tokens)
         audit.record(write, integration, actor=actor, action=action, generations=touched)
@@ -268,6 +312,7 @@ def _report(token: Token, now: datetime, last_used: datetime | None) -> TokenRep
         expires_at=token.expires_at,
         ended_at=None if live else (token.ended_at or token.expires_at),
         ended_because=token.ended_because,
+        end_reason=token.end_reason,
         overlap_seconds=int(token.overlap.total_seconds()),
         last_used_at=last_used,
     )

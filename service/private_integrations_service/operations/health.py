@@ -12,8 +12,11 @@ from private_integrations.rotation.decisions import Alarm, Status, alarms, statu
 
 from ..access.actors import Actor
 from ..storage import integrations
+from ..storage.clock import stored_instant
+from ..storage.engine import StorageEngine
 from ..tokens.policy_defaults import in_force
 from .generations import token_states
+from .operation import reads
 
 _PAGE = 500
 
@@ -26,6 +29,19 @@ class Examined:
     by_status: Counter[Status] = field(default_factory=Counter)
 
 
+def answers(engine: StorageEngine) -> None:
+    """Read one row; raises StorageError if the database does not answer."""
+    engine.require()
+    read_clock(engine)
+
+
+@reads
+def read_clock(connection: Connection) -> datetime:
+    """Return the latest instant that is stored."""
+    return stored_instant(connection)
+
+
+@reads
 def examine(connection: Connection, now: datetime, actor: Actor) -> Examined:
     """Look at every integration as it stands at `now`, with the functions that a preview decides with."""
     examined = Examined()
@@ -39,7 +55,7 @@ def examine(connection: Connection, now: datetime, actor: Actor) -> Examined:
 def _every(connection: Connection, now: datetime, actor: Actor) -> Iterator[tuple[Integration, TokenState]]:
     after = ""
     while page := integrations.list_integrations(connection, accounts=actor.accounts, after=after, limit=_PAGE):
-        yield from zip(page, token_states(connection, page, now), strict=True)
+        yield from zip(page, token_states.step(connection, page, now), strict=True)
         after = page[-1].id
 
 

@@ -25,9 +25,10 @@ from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
+from private_integrations.contract import Problem, Refused
+
 from ..http.fetching import Fetcher, Limits, Target
 from ..settings import IdentityProvider, is_this_machine
-from ..tokens.lifecycle import Refused
 from .sign_in import Claims
 
 # Of each answer.
@@ -122,9 +123,9 @@ class Provider:
     def claims(self, attempt: Attempt, answer: Mapping[str, str], now: datetime) -> Claims | Refused:
         """Who the provider says that somebody is who came back with this answer (the query of the address)."""
         if not hmac.compare_digest(answer.get("state", "").encode(), attempt.state.encode()):
-            return Refused("sign-in-lost", "this answer belongs to no sign-in of this browser; begin again")
+            return Refused(Problem.SIGN_IN_LOST, "this answer belongs to no sign-in of this browser; begin again")
         if "error" in answer or "code" not in answer:
-            return Refused("provider-failed", "the identity provider did not sign you in; begin again")
+            return Refused(Problem.PROVIDER_FAILED, "the identity provider did not sign you in; begin again")
         try:
             with self._place():
                 return self._exchanged(attempt, answer, now, time.monotonic() + _SECONDS)
@@ -292,7 +293,7 @@ def _refuse_endpoint(name: str, url: object) -> None:
 
 def _refusal(error: _FailedError) -> Refused:
     _log.warning("sign-in by the identity provider: %s", error)
-    return Refused("provider-failed", "the identity provider can't be asked; try it again later")
+    return Refused(Problem.PROVIDER_FAILED, "the identity provider can't be asked; try it again later")
 
 
 def _host(url: str) -> str:

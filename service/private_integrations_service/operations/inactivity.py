@@ -1,18 +1,29 @@
 """End tokens that nobody uses, and say so beforehand; the rules are in tokens/inactivity.py."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from private_integrations.contract import Inactivity, InactivityRequest, Integration, rfc3339
+from sqlalchemy import Connection
+
+from private_integrations.contract import (
+    AuditAction,
+    Event,
+    Inactivity,
+    InactivityRequest,
+    Integration,
+    Problem,
+    Refused,
+    rfc3339,
+)
 from private_integrations.rotation.decisions import days_left
 
 from ..access.actors import Actor
 from ..settings import Settings
 from ..storage import accounts, audit, integrations
 from ..storage import tokens as stored
+from ..storage.engine import StorageEngine, Write
 from ..storage.sqlite.activity import Activity
-from ..storage.sqlite.database import Database, Write
 from ..tokens.inactivity import (
     Confirm,
     End,
@@ -25,9 +36,10 @@ from ..tokens.inactivity import (
     single,
     time_in_force,
 )
-from ..tokens.lifecycle import Refused, Token
+from ..tokens.lifecycle import Token
 from . import activity as recorded
 from .events import announce
+from .operation import ends_access, reads, writes
 
 FRESH = timedelta(minutes=5)
 """How old the latest complete record of uses may be: with an older one nothing is concluded from what isn't in it."""
@@ -45,41 +57,48 @@ class Swept:
     is_behind: bool = False
 
 
-def sweep(database: Database, activity: Activity, settings: Settings, now: datetime) -> Swept:
+def sweep(engine: StorageEngine, activity: Activity, settings: Settings) -> Swept:
     """Look at the tokens of every integration: warn of those that nobody uses, end those whose announced end has come.
 
-    Raises SQLAlchemyError: what was done holds, and the next sweep goes on.
+    Raises StorageError: what was done holds, and the next sweep goes on.
     """
-    now = max(now, database.high_water)
+    now = engine.now()
     recorded_until, observed_since = recorded.watermark(activity, now), recorded.observed_since(activity)
     if recorded_until is None or observed_since is None or now - recorded_until > FRESH:
         return Swept(is_behind=True)
     warned, ended = [], []
-    for page in _pages(database):
+    for page in _pages(engine):
         use = TokenUse(recorded.last_used(activity, page.token_ids(now)), observed_since, recorded_until)
         steps = page.steps(use, settings.inactive_after, now)
         kept = [step.token.id for step in steps.values() if isinstance(step, Confirm)]
         if kept:
-            with database.write(now, verdicts=False) as write:
-                stored.confirm_notices(write.connection, kept, write.now)
+            confirm(engine, kept)
         for integration_id, step in steps.items():
             if isinstance(step, Leave | Confirm):
                 continue
-            done = _carry_out(database, integration_id, step, use, settings, now)
+            operation = end_inactive if isinstance(step, End) else warn_or_recall
+            done = operation(engine, integration_id, use, settings)
             warned += [integration_id] if isinstance(done, Warn) else []
             ended += [integration_id] if isinstance(done, End) else []
     return Swept(tuple(warned), tuple(ended))
 
 
-def rule_of(database: Database, account_id: str, settings: Settings, *, actor: Actor) -> Inactivity | Refused:
-    """When an account's tokens that nobody uses are ended."""
-    with database.read() as connection:
-        if accounts.account_by_id(connection, account_id) is None or not actor.reaches(account_id):
-            return _unknown(account_id)
-        own = accounts.inactive_after(connection, [account_id])[account_id]
+@writes
+def confirm(write: Write, token_ids: Sequence[int]) -> None:
+    """Note that nothing has changed about the announced ends of these tokens."""
+    stored.confirm_notices(write.connection, token_ids, write.now)
+
+
+@reads
+def rule_of(connection: Connection, account_id: str, settings: Settings, *, actor: Actor) -> Inactivity | Refused:
+    """Return when inactive tokens of an account are ended."""
+    if accounts.account_by_id(connection, account_id) is None or not actor.reaches(account_id):
+        return _unknown(account_id)
+    own = accounts.inactive_after(connection, [account_id])[account_id]
     return _inactivity(account_id, own, settings)
 
 
+@writes
 def set_rule(
     write: Write, account_id: str, request: InactivityRequest, settings: Settings, *, actor: Actor
 ) -> Inactivity | Refused:
@@ -93,7 +112,7 @@ def set_rule(
     if own != accounts.inactive_after(write.connection, [account_id])[account_id]:
         accounts.save_inactive_after(write.connection, account_id, own)
         rule = request.model_dump(exclude_none=True)
-        audit.record_account(write, account_id, actor=actor, action="set inactivity", **rule)
+        audit.record_account(write, account_id, actor=actor, action=AuditAction.SET_INACTIVITY, **rule)
     return _inactivity(account_id, own, settings)
 
 
@@ -119,10 +138,10 @@ class _Page:
         }
 
 
-def _pages(database: Database) -> Iterator[_Page]:
+def _pages(engine: StorageEngine) -> Iterator[_Page]:
     after = ""
     while True:
-        with database.read() as connection:
+        with engine.read() as connection:
             page = integrations.list_integrations(connection, after=after, limit=_PAGE)
             if not page:
                 return
@@ -132,29 +151,21 @@ def _pages(database: Database) -> Iterator[_Page]:
         after = page[-1].id
 
 
-def _carry_out(
-    database: Database, integration_id: str, planned: Step, use: TokenUse, settings: Settings, now: datetime
-) -> Step:
-    """Do what is right by the time that it is this transaction's turn: since it was planned, much may have happened."""
+def _decide_again(write: Write, integration_id: str, use: TokenUse, settings: Settings) -> Step:
+    """Do what is right by the time of this transaction: since it was planned, much may have happened."""
+    integration = integrations.integration_by_id(write.connection, integration_id)
+    if integration is None:
+        return Leave()
+    tokens = stored.tokens_of(write.connection, [integration_id])[integration_id]
+    own = accounts.inactive_after(write.connection, [integration.account])
+    after = time_in_force(own[integration.account], settings.inactive_after)
+    step = plan_inactivity(tokens, after, use, write.now)
+    _store(write, integration, step)
+    return step
 
-    def decided(write: Write) -> Step:
-        integration = integrations.integration_by_id(write.connection, integration_id)
-        if integration is None:
-            return Leave()
-        tokens = stored.tokens_of(write.connection, [integration_id])[integration_id]
-        own = accounts.inactive_after(write.connection, [integration.account])
-        after = time_in_force(own[integration.account], settings.inactive_after)
-        step = plan_inactivity(tokens, after, use, write.now)
-        if isinstance(step, End) and not isinstance(planned, End):
-            # Only a transaction that was begun to end tokens moves the revision; the next sweep begins one.
-            return Leave()
-        _store(write, integration, step)
-        return step
 
-    if isinstance(planned, End):
-        return database.ending(now, decided)
-    with database.write(now, verdicts=False) as write:
-        return decided(write)
+warn_or_recall = writes(_decide_again)
+end_inactive = ends_access(_decide_again)
 
 
 def _store(write: Write, integration: Integration, step: Step) -> None:
@@ -167,27 +178,27 @@ def _store(write: Write, integration: Integration, step: Step) -> None:
             write,
             integration,
             step.token,
-            "token.inactive_warning",
+            Event.TOKEN_INACTIVE_WARNING,
             inactive_since=rfc3339(step.notice.since),
             ends_at=rfc3339(step.notice.ends_at),
             days_left=days_left(step.notice.ends_at, write.now),
         )
     elif isinstance(step, End):
         token = step.token
-        stored.save_tokens(write.connection, [token])
+        stored.save_tokens(write, [token])
         audit.record(
             write,
             integration,
             actor=_SERVICE,
-            action="expire inactive",
+            action=AuditAction.EXPIRE_INACTIVE,
             generation=token.generation,
             fingerprint=token.fingerprint,
             reason=token.ended_because,
         )
-        _tell(write, integration, token, "token.expired_inactive", reason=token.ended_because)
+        _tell(write, integration, token, Event.TOKEN_EXPIRED_INACTIVE, reason=token.ended_because)
 
 
-def _tell(write: Write, integration: Integration, token: Token, event: str, **about: object) -> None:
+def _tell(write: Write, integration: Integration, token: Token, event: Event, **about: object) -> None:
     announce(
         write,
         event,
@@ -210,4 +221,4 @@ def _inactivity(account_id: str, own: int | None, settings: Settings) -> Inactiv
 
 
 def _unknown(account_id: str) -> Refused:
-    return Refused("account-unknown", f"there is no account {account_id}")
+    return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")

@@ -7,9 +7,15 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from private_integrations.contract import (
+    AccountClass,
+    AuditAction,
+    EndReason,
+    Event,
     Integration,
     IntegrationEdit,
     IntegrationRequest,
+    Problem,
+    Refused,
     RotationPolicy,
     ScopeRule,
     ServiceRules,
@@ -25,12 +31,13 @@ from ..settings import Settings
 from ..storage import accounts, audit, data_endpoints, integrations
 from ..storage import tokens as stored_tokens
 from ..storage.announced import told_until
-from ..storage.sqlite.database import Write
+from ..storage.engine import Write
 from ..tokens.format import new_id
-from ..tokens.lifecycle import OVERLAP_ENDED, Refused, Token, plan_overlap
+from ..tokens.lifecycle import Token, plan_overlap
 from ..tokens.policy_defaults import POLICY_DEFAULTS, in_force
 from . import data_events
 from .events import announce, tell_end
+from .operation import ends_access, reads, writes
 
 
 @dataclass(frozen=True)
@@ -40,17 +47,19 @@ class Rules:
     catalogue: Catalogue
     settings: Settings
 
-    def refuse(self, account_kind: str, scopes: Sequence[str], rotation: RotationPolicy | None) -> Refused | None:
+    def refuse(
+        self, account_kind: AccountClass, scopes: Sequence[str], rotation: RotationPolicy | None
+    ) -> Refused | None:
         """Why an integration like this can't be, or None."""
         for scope in scopes:
             refusal = self.catalogue.refuse_scope(scope, account_kind)
             if refusal is not None:
-                return Refused("scope-not-allowed", refusal, {"scope": scope})
+                return Refused(Problem.SCOPE_NOT_ALLOWED, refusal, {"scope": scope})
         return self._refuse_rotation(rotation)
 
     def _refuse_rotation(self, rotation: RotationPolicy | None) -> Refused | None:
         refusal = _impossible(rotation) or refuse_period(in_force(rotation), self.settings.minimum_period)
-        return None if refusal is None else Refused("rotation-not-allowed", refusal)
+        return None if refusal is None else Refused(Problem.ROTATION_NOT_ALLOWED, refusal)
 
     def on_the_wire(self) -> ServiceRules:
         """Return the rules as the API tells them, for those who decide by the same functions before they ask."""
@@ -73,6 +82,7 @@ class Declared:
     created: bool
 
 
+@writes
 def declare(
     write: Write, external_id: str, request: IntegrationRequest, rules: Rules, *, actor: Actor
 ) -> Declared | Refused:
@@ -84,17 +94,20 @@ def declare(
     if existing is not None and existing.owner_nonce == request.owner_nonce:
         return Declared(existing, created=False)
     if integrations.owner_nonce_was_used(write.connection, request.account, request.owner_nonce):
-        return Refused("claim-used", f"this owner nonce on {external_id} was used before and is not the present one")
+        return Refused(
+            Problem.OWNER_NONCE_USED, f"this owner_nonce on {external_id} was used before and is not the present one"
+        )
     if request.adopts is not None:
         return _adopt(write, external_id, request, existing, actor=actor)
     if existing is not None:
         issued = stored_tokens.was_ever_issued(write.connection, existing.id)
         if issued or request.replaces != existing.id:
             return _taken(existing, issued=issued)
-        _remove(write, existing, actor=actor, action="replace")
+        _remove(write, existing, actor=actor, action=AuditAction.REPLACE)
     return _create(write, external_id, request, actor=actor)
 
 
+@writes
 def edit(
     write: Write,
     integration_id: str,
@@ -110,7 +123,7 @@ def edit(
     With `owner_nonce`, only for its present owner; with `expected_version`, only if nobody changed it since, so that a
     late duplicate of an edit does not undo a newer one.
     """
-    old = find(write.connection, integration_id, actor)
+    old = find.step(write.connection, integration_id, actor)
     if isinstance(old, Refused):
         return old
     if owner_nonce is not None and owner_nonce != old.owner_nonce:
@@ -126,35 +139,64 @@ def edit(
         detail = (
             f"{integration_id} was changed by somebody else meanwhile: version {old.version}, not {expected_version}"
         )
-        return Refused("version-old", f"{detail}; look at it again and repeat")
+        return Refused(Problem.VERSION_OLD, f"{detail}; look at it again and repeat")
     refusal = _refuse(write, new.account, new.scopes, new.rotation, rules, actor)
     if refusal is not None:
         return refusal
     new = new.model_copy(update={"version": old.version + 1, "updated_at": write.now})
-    integrations.save_integration(write.connection, new)
+    integrations.save_integration(write, new)
     _move_deadlines(write, old, new, actor=actor)
     data_events.withhold(write, new)
     changed = sorted(field for field in values if getattr(new, field) != getattr(old, field))
-    audit.record(write, new, actor=actor, action="edit", name=new.name, changed=changed, scopes=new.scopes)
-    _tell(write, new, "integration.edited", actor=actor, changed=changed, scopes=new.scopes)
+    audit.record(write, new, actor=actor, action=AuditAction.EDIT, name=new.name, changed=changed, scopes=new.scopes)
+    _tell(write, new, Event.INTEGRATION_EDITED, actor=actor, changed=changed, scopes=new.scopes)
     return new
 
 
+@ends_access
 def delete(write: Write, integration_id: str, owner_nonce: str | None, *, actor: Actor) -> bool | Refused:
     """Delete an integration with all its tokens; False if `owner_nonce` is not the present owner's: nothing happens."""
-    integration = find(write.connection, integration_id, actor)
+    integration = find.step(write.connection, integration_id, actor)
     if isinstance(integration, Refused):
         return integration
     if owner_nonce is not None and owner_nonce != integration.owner_nonce:
         return False
-    _remove(write, integration, actor=actor, action="delete")
+    _remove(write, integration, actor=actor, action=AuditAction.DELETE)
     return True
 
 
+@reads
+def listed(
+    connection: Connection,
+    *,
+    account: str | None = None,
+    under: str | None = None,
+    ids: Sequence[str] = (),
+    after: str = "",
+    limit: int,
+    actor: Actor,
+) -> list[Integration]:
+    """Return the integrations that the actor reaches by id, at most `limit`, beginning behind the id `after`.
+
+    `account` takes those of this account, `under` those whose external id is this path or lies below it, and `ids`
+    those with one of these ids.
+    """
+    return integrations.list_integrations(
+        connection, account=account, under=under, ids=ids, accounts=actor.accounts, after=after, limit=limit
+    )
+
+
+@reads
+def declared_as(connection: Connection, account_id: str, external_id: str) -> Integration | None:
+    """Return the live integration that has this external id in this account."""
+    return integrations.integration_by_external_id(connection, account_id, external_id)
+
+
+@reads
 def find(connection: Connection, integration_id: str, actor: Actor) -> Integration | Refused:
     """The integration with this id; one in an account that the actor doesn't reach is not there for them."""
     found = integrations.integration_by_id(connection, integration_id, actor.accounts)
-    return found or Refused("integration-unknown", f"there is no integration {integration_id}")
+    return found or Refused(Problem.INTEGRATION_UNKNOWN, f"there is no integration {integration_id}")
 
 
 def _impossible(rotation: RotationPolicy | None) -> str | None:
@@ -168,6 +210,7 @@ def _impossible(rotation: RotationPolicy | None) -> str | None:
     return refuse_policy(rotation, POLICY_DEFAULTS)
 
 
+@reads
 def moved_deadlines(connection: Connection, old: Integration, new: Integration, now: datetime) -> Sequence[Token]:
     """The tokens to which an edited policy gives another overlap or deadline, as they are to be stored.
 
@@ -187,7 +230,7 @@ def refuse_owner(integration: Integration, owner: str | None) -> Refused | None:
 
 
 def _taken_over(integration: Integration) -> Refused:
-    return Refused("claim-old", f"{integration.id} was taken over by {integration.external_id}")
+    return Refused(Problem.OWNER_NONCE_OLD, f"{integration.id} was taken over by {integration.external_id}")
 
 
 def _refuse(
@@ -200,7 +243,7 @@ def _refuse(
 ) -> Refused | None:
     account = accounts.account_by_id(write.connection, account_id)
     if account is None or not actor.reaches(account_id):
-        return Refused("account-unknown", f"there is no account {account_id}")
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
     return rules.refuse(account.kind, scopes, rotation)
 
 
@@ -209,7 +252,9 @@ def _adopt(
 ) -> Declared | Refused:
     target = integrations.integration_by_id(write.connection, request.adopts or "", [request.account])
     if target is None:
-        return Refused("integration-unknown", f"there is no integration {request.adopts} in account {request.account}")
+        return Refused(
+            Problem.INTEGRATION_UNKNOWN, f"there is no integration {request.adopts} in account {request.account}"
+        )
     if request.adopts_from is not None and request.adopts_from != target.owner_nonce:
         return _taken_over(target)
     if existing is not None and existing.id != target.id:
@@ -226,21 +271,21 @@ def _adopt(
             "updated_at": write.now,
         }
     )
-    integrations.save_integration(write.connection, adopted)
+    integrations.save_integration(write, adopted)
     integrations.add_owner_nonce(write.connection, adopted, write.now)
     data_events.withhold(write, adopted)
     audit.record(
         write,
         adopted,
         actor=actor,
-        action="adopt",
+        action=AuditAction.ADOPT,
         external_id=external_id,
         before=target.external_id,
         scopes=adopted.scopes,
     )
     fields = ("external_id", "name", "description", "scopes", "rotation")
     changed = sorted(field for field in fields if getattr(adopted, field) != getattr(target, field))
-    _tell(write, adopted, "integration.edited", actor=actor, changed=changed, scopes=adopted.scopes)
+    _tell(write, adopted, Event.INTEGRATION_EDITED, actor=actor, changed=changed, scopes=adopted.scopes)
     return Declared(adopted, created=False)
 
 
@@ -265,45 +310,45 @@ def _create(write: Write, external_id: str, request: IntegrationRequest, *, acto
         write,
         integration,
         actor=actor,
-        action="create",
+        action=AuditAction.CREATE,
         name=integration.name,
         external_id=external_id,
         scopes=integration.scopes,
     )
-    _tell(write, integration, "integration.created", actor=actor, scopes=integration.scopes)
+    _tell(write, integration, Event.INTEGRATION_CREATED, actor=actor, scopes=integration.scopes)
     return Declared(integration, created=True)
 
 
 def _move_deadlines(write: Write, old: Integration, new: Integration, *, actor: Actor) -> None:
-    moved = moved_deadlines(write.connection, old, new, write.now)
+    moved = moved_deadlines.step(write.connection, old, new, write.now)
     if not moved:
         return
-    stored_tokens.save_tokens(write.connection, moved)
-    told = told_until(write.connection, "token.retired")
+    stored_tokens.save_tokens(write, moved)
+    told = told_until(write.connection, Event.TOKEN_RETIRED)
     for token in moved:
         # Whose time ran out since the job last looked, it tells of by itself.
         if token.expires_at is not None and token.expires_at <= told:
-            tell_end(write, new, token, because=OVERLAP_ENDED, actor=actor)
+            tell_end(write, new, token, because=EndReason.OVERLAP_ENDED, actor=actor)
 
 
-def _remove(write: Write, integration: Integration, *, actor: Actor, action: str) -> None:
-    stored_tokens.end_all(write.connection, integration.id, write.now, "integration deleted")
+def _remove(write: Write, integration: Integration, *, actor: Actor, action: AuditAction) -> None:
+    stored_tokens.end_all(write, integration.id, EndReason.INTEGRATION_DELETED)
     integrations.mark_deleted(write.connection, integration.id, write.now)
     data_endpoints.remove_endpoints_of(write.connection, integration.id)
     audit.record(
         write, integration, actor=actor, action=action, name=integration.name, external_id=integration.external_id
     )
-    _tell(write, integration, "integration.deleted", actor=actor)
+    _tell(write, integration, Event.INTEGRATION_DELETED, actor=actor)
 
 
-def _tell(write: Write, integration: Integration, event: str, *, actor: Actor, **data: object) -> None:
+def _tell(write: Write, integration: Integration, event: Event, *, actor: Actor, **data: object) -> None:
     announce(write, event, account=integration.account, integration=integration, actor=actor.name, **data)
 
 
 def _taken(existing: Integration, *, issued: bool) -> Refused:
     since = instant_text(existing.created_at)
     return Refused(
-        "external-id-taken",
+        Problem.EXTERNAL_ID_TAKEN,
         f"{existing.external_id} is {existing.id} since {since}",
         {"id": existing.id, "since": since, "issued": issued},
     )

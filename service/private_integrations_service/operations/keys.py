@@ -5,16 +5,16 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import Key, KeyRequest
+from private_integrations.contract import AuditAction, Key, KeyRequest, Problem, Refused, Role
 
 from ..access.actors import Actor
+from ..access.principals import ManagementKey
 from ..storage import accounts, audit
 from ..storage import keys as stored
-from ..storage.keys import ManagementKey
-from ..storage.sqlite.database import Write
+from ..storage.engine import Write
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Refused
 from . import person_changes
+from .operation import ends_access, reads, writes
 from .person_changes import Change
 
 
@@ -26,6 +26,7 @@ class Made:
     created: bool
 
 
+@writes
 def make(write: Write, name: str, request: KeyRequest, *, actor: Actor) -> Made | Refused:
     """Make a key known by its digest, or answer the repetition of that; a name is given to one live key at a time."""
     digest = bytes.fromhex(request.digest)
@@ -34,10 +35,10 @@ def make(write: Write, name: str, request: KeyRequest, *, actor: Actor) -> Made 
         repeated = known.name == name and known.role == request.role and known.is_live(write.now)
         return Made(_shown(known), created=False) if repeated else _used_before()
     if any(key.name == name and key.is_live(write.now) for key in stored.all_keys(write.connection)):
-        return Refused("key-name-taken", f"there is a key {name} already; revoke it first or take another name")
+        return Refused(Problem.KEY_NAME_TAKEN, f"there is a key {name} already; revoke it first or take another name")
     for account in request.accounts:
         if accounts.account_by_id(write.connection, account) is None:
-            return Refused("account-unknown", f"there is no account {account}")
+            return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account}")
     lifetime = request.lifetime_seconds
     key = ManagementKey(
         id=new_id("key_"),
@@ -50,28 +51,36 @@ def make(write: Write, name: str, request: KeyRequest, *, actor: Actor) -> Made 
     )
     stored.add_key(write.connection, key)
     audit.record_service(
-        write, actor=actor, action="create key", key=key.id, name=name, role=key.role, accounts=request.accounts
+        write,
+        actor=actor,
+        action=AuditAction.CREATE_KEY,
+        key=key.id,
+        name=name,
+        role=key.role,
+        accounts=request.accounts,
     )
     return Made(_shown(key), created=True)
 
 
+@reads
 def listed(connection: Connection) -> list[Key]:
     """Every key that was ever made, the oldest first."""
     return [_shown(key) for key in stored.all_keys(connection)]
 
 
+@ends_access
 def revoke(write: Write, key_id: str, *, actor: Actor) -> Key | Refused:
     """End a key; the last admin's can't be, or nobody could make another one."""
     every = stored.all_keys(write.connection)
     key = next((key for key in every if key.id == key_id), None)
     if key is None:
-        return Refused("key-not-found", f"there is no management key {key_id}")
+        return Refused(Problem.KEY_NOT_FOUND, f"there is no management key {key_id}")
     if key.is_live(write.now):
-        if not any(other.role == "admin" and other.is_live(write.now) for other in every if other is not key):
-            return Refused("key-last-admin", f"{key.name} is the last admin key; make another one first")
+        if not any(other.role == Role.ADMIN and other.is_live(write.now) for other in every if other is not key):
+            return Refused(Problem.KEY_LAST_ADMIN, f"{key.name} is the last admin key; make another one first")
         stored.mark_revoked(write.connection, key_id, write.now)
         person_changes.end(write, key_id, Change.KEY_REVOKED)
-        audit.record_service(write, actor=actor, action="revoke key", key=key.id, name=key.name)
+        audit.record_service(write, actor=actor, action=AuditAction.REVOKE_KEY, key=key.id, name=key.name)
         key = replace(key, revoked_at=write.now)
     return _shown(key)
 
@@ -89,4 +98,6 @@ def _shown(key: ManagementKey) -> Key:
 
 
 def _used_before() -> Refused:
-    return Refused("key-used", "this key was made before, under another name or role, or has ended; make a new one")
+    return Refused(
+        Problem.KEY_USED, "this key was made before, under another name or role, or has ended; make a new one"
+    )

@@ -4,13 +4,20 @@ import re
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from private_integrations.contract import GenerationRequest, Integration, IntegrationRequest, IssuedToken
+from private_integrations.contract import (
+    GenerationRequest,
+    Integration,
+    IntegrationRequest,
+    IssuedToken,
+    Problem,
+    Refused,
+)
 
 from ..access.actors import Actor
-from ..storage.sqlite.database import Write
-from ..tokens.lifecycle import Refused
+from ..storage.engine import StorageEngine, Write
 from . import generations, integrations
 from .integrations import Rules
+from .operation import writes
 
 # Characters that an external id or an issuer has no other meaning for; a slash would be a level of its own.
 _OTHERS = re.compile(r"[^A-Za-z0-9._@+-]")
@@ -29,22 +36,25 @@ def own_name(email: str, action: str) -> str:
     return f"person/{_OTHERS.sub('-', email)}/{action}"
 
 
+@writes
 def create(write: Write, email: str, request: IntegrationRequest, rules: Rules, *, actor: Actor) -> Created | Refused:
     """Create an integration and issue its first token, both or neither.
 
-    `request.owner_nonce` is the mark of this one action. A repetition is refused as `claim-used`: the token was shown.
+    `request.owner_nonce` marks this one action. Its repetition is refused as `owner-nonce-used`: the token was shown.
     """
-    declared = integrations.declare(write, own_name(email, request.owner_nonce), request, rules, actor=actor)
+    declared = integrations.declare.step(write, own_name(email, request.owner_nonce), request, rules, actor=actor)
     if isinstance(declared, Refused):
         return declared
     if not declared.created:
-        return Refused("claim-used", f"{declared.integration.id} was created by this form before")
-    issued = _issue(write, declared.integration.id, 1, email, request.owner_nonce, rules, None, "created", actor)
+        return Refused(Problem.OWNER_NONCE_USED, f"{declared.integration.id} was created by this form before")
+    first = _request(email, request.owner_nonce, None, "created")
+    limit = rules.settings.superseded_tokens
+    issued = generations.issue_beside_others.step(write, declared.integration.id, 1, first, limit, actor=actor)
     return issued if isinstance(issued, Refused) else Created(declared.integration, issued)
 
 
 def rotate(
-    write: Write,
+    engine: StorageEngine,
     integration_id: str,
     generation: int,
     *,
@@ -59,21 +69,13 @@ def rotate(
 
     `action` is the mark of this one action: its repetition is refused, like a generation that somebody else took.
     """
-    return _issue(write, integration_id, generation, email, action, rules, overlap, reason, actor)
+    request = _request(email, action, overlap, reason)
+    limit = rules.settings.superseded_tokens
+    return generations.issue(engine, integration_id, generation, request, limit, actor=actor)
 
 
-def _issue(
-    write: Write,
-    integration_id: str,
-    generation: int,
-    email: str,
-    action: str,
-    rules: Rules,
-    overlap: timedelta | None,
-    reason: str,
-    actor: Actor,
-) -> IssuedToken | Refused:
-    request = GenerationRequest(
+def _request(email: str, action: str, overlap: timedelta | None, reason: str) -> GenerationRequest:
+    return GenerationRequest(
         issuer=own_name(email, action),
         run=action,
         attempt=1,
@@ -81,5 +83,3 @@ def _issue(
         overlap_seconds=None if overlap is None else int(overlap.total_seconds()),
         reason=reason,
     )
-    limit = rules.settings.superseded_tokens
-    return generations.issue(write, integration_id, generation, request, limit, actor=actor)

@@ -10,7 +10,8 @@ from argon2 import Parameters, PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
-from ..tokens.lifecycle import Refused
+from private_integrations.contract import Problem, Refused
+
 from .password_strength import Words, weakness
 
 SHORTEST = 12
@@ -152,4 +153,4 @@ def _base64(value: bytes) -> str:
 
 
 def _weak(detail: str) -> Refused:
-    return Refused("password-weak", detail)
+    return Refused(Problem.PASSWORD_WEAK, detail)

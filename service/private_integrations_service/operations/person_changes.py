@@ -14,18 +14,18 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import digest_of
+from private_integrations.contract import MembershipRole, Role, digest_of
 
 from ..access import permissions
 from ..access.actors import Actor
+from ..access.people import User
 from ..access.permissions import Membership
 from ..storage import accounts, keys
 from ..storage import person_events as events
 from ..storage import sessions as signing_in
 from ..storage import users as stored
+from ..storage.engine import Write
 from ..storage.person_events import PersonEvent, PersonEventKind
-from ..storage.sqlite.database import Write
-from ..storage.users import User
 
 LINK_LIFETIME = timedelta(days=3)
 """How long a one-time link is good, if nothing ends it before."""
@@ -316,7 +316,7 @@ def _held(connection: Connection, user_id: str) -> list[Membership]:
 
 
 def _rights(place: Membership) -> frozenset[str]:
-    return place.held | ({"admin"} if place.role == "admin" else frozenset())
+    return place.held | ({"admin"} if place.role == MembershipRole.ADMIN else frozenset())
 
 
 def _places(connection: Connection, user_id: str) -> bytes:
@@ -335,4 +335,4 @@ def _may_link(connection: Connection, made_by: str, user: User) -> bool:
         # A management key is never deleted; other makers are the service itself.
         return not made_by.startswith("usr_")
     reached = key.accounts is None or all(place.account_id in key.accounts for place in _held(connection, user.id))
-    return key.revoked_at is None and key.role == "admin" and reached
+    return key.revoked_at is None and key.role == Role.ADMIN and reached

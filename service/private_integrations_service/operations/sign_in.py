@@ -7,20 +7,19 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import digest_of
+from private_integrations.contract import AuditAction, Problem, Refused, digest_of
 
 from ..access.actors import Actor
+from ..access.people import Session, User
 from ..storage import accounts, audit
 from ..storage import person_events as events
 from ..storage import sessions as stored
 from ..storage import users as people
+from ..storage.engine import StorageEngine, Write
 from ..storage.person_events import PersonEvent, PersonEventKind
-from ..storage.sessions import Session
-from ..storage.sqlite.database import Database, Write
-from ..storage.users import User
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Refused
 from . import person_changes, throttle
+from .operation import ends_access, reads, writes
 from .password_strength import Words
 from .passwords import Passwords, TooManySignInsError, Turn, refuse_password
 from .person_changes import Change, Ended
@@ -37,9 +36,9 @@ BROWSER = timedelta(days=180)
 _MOST_NAMES = 50
 """The number of accounts whose names a password may not contain, which bounds the time of its examination."""
 
-_REFUSED = Refused("sign-in-refused", "this email and password don't belong together")
-_BUSY = Refused("sign-in-busy", "too many people sign in at this moment; try it again")
-_CODE_UNKNOWN = Refused("code-unknown", "this link was used or has expired; ask for a new one")
+_REFUSED = Refused(Problem.SIGN_IN_REFUSED, "this email and password don't belong together")
+_BUSY = Refused(Problem.SIGN_IN_BUSY, "too many people sign in at this moment; try it again")
+_CODE_UNKNOWN = Refused(Problem.CODE_UNKNOWN, "this link was used or has expired; ask for a new one")
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,7 @@ class Claims:
     email: str | None
 
 
+@reads
 def session_of(connection: Connection, secret: str, now: datetime) -> Session | None:
     """The live session that a browser shows, or None."""
     session = stored.session_with_digest(connection, digest_of(secret))
@@ -86,23 +86,24 @@ def is_live(session: Session, now: datetime) -> bool:
     return now < session.seen_at + IDLE and now < session.created_at + LONGEST
 
 
+@reads
 def live_sessions(connection: Connection, user: User, now: datetime) -> list[Session]:
     """A user's sessions, the one used last first."""
     return [session for session in stored.sessions_of(connection, user.id) if is_live(session, now)]
 
 
-def note_use(database: Database, session: Session, now: datetime) -> None:
+def note_use(engine: StorageEngine, session: Session, now: datetime) -> None:
     """Store that a session is in use, if that wasn't stored lately."""
     if now >= session.seen_at + SEEN_EVERY:
-        with database.write(now, verdicts=False, yielding=True) as write:
+        with engine.write(yielding=True) as write:
             stored.touch_session(write.connection, session.digest, write.now)
 
 
 def sign_in(
-    database: Database, passwords: Passwords, email: str, password: str, browser: Browser, now: datetime
+    engine: StorageEngine, passwords: Passwords, email: str, password: str, browser: Browser, now: datetime
 ) -> SignedIn | Refused:
     """A session for whoever knows the password; which of the two is wrong is neither said nor shown by the time."""
-    with database.read() as connection:
+    with engine.read() as connection:
         user = people.user_by_email(connection, email)
         counted = _counted(connection, user, email, browser)
         refused = throttle.refuse(connection, counted, now)
@@ -112,7 +113,7 @@ def sign_in(
         return refused
     try:
         with passwords.turn(user.id if user is not None and is_known else None) as turn:
-            return _compared(database, passwords, turn, _Try(user, known, password, counted), browser, now)
+            return _compared(engine, passwords, turn, _Try(user, known, password, counted), browser, now)
     except TooManySignInsError:
         return _BUSY
 
@@ -128,10 +129,10 @@ class _Try:
 
 
 def _compared(
-    database: Database, passwords: Passwords, turn: Turn, made: _Try, browser: Browser, now: datetime
+    engine: StorageEngine, passwords: Passwords, turn: Turn, made: _Try, browser: Browser, now: datetime
 ) -> SignedIn | Refused:
     """Count a try, look at it, and sign in if it is good; in the turn of a password, so that a flood writes little."""
-    refused = _counted_now(database, made.counted, now)
+    refused = _counted_now(engine, made.counted, now)
     if refused is not None:
         return refused
     user, known, password = made.user, made.known, made.password
@@ -139,33 +140,35 @@ def _compared(
     if not fits or user is None:
         return _REFUSED
     better = turn.hash(password) if known and passwords.is_outdated(known) else known
-    with database.write(now, verdicts=False, yielding=True) as write:
+    with engine.write(yielding=True) as write:
         present = people.user_by_id(write.connection, user.id)
         if present is None or present.disabled_at or people.password_of(write.connection, user.id) != known:
             return _REFUSED
         throttle.forgive(write, made.counted)
         if better is not None and better != known:
             person_changes.rehash_password(write, present, better)
-        audit.record_service(write, actor=actor_of(present, browser), action="sign in")
+        audit.record_service(write, actor=actor_of(present, browser), action=AuditAction.SIGN_IN)
         return _signed_in(write, present, browser)
 
 
+@reads
 def user_with(connection: Connection, email: str) -> User | None:
     """Return the user with this address."""
     return people.user_by_email(connection, email)
 
 
+@reads
 def recipient_of(connection: Connection, code: str, now: datetime) -> User | Refused:
     """Whom a one-time code lets choose a password."""
     return person_changes.recipient_of(connection, code, now) or _CODE_UNKNOWN
 
 
 def welcome(
-    database: Database, passwords: Passwords, code: str, password: str, browser: Browser, now: datetime
+    engine: StorageEngine, passwords: Passwords, code: str, password: str, browser: Browser, now: datetime
 ) -> SignedIn | Refused:
     """Use up a one-time code: from now on the password is the user's, and they are signed in, here only."""
-    with database.read() as connection:
-        user = recipient_of(connection, code, now)
+    with engine.read() as connection:
+        user = recipient_of.step(connection, code, now)
         if isinstance(user, Refused):
             return user
         words = _words_of(connection, user)
@@ -177,8 +180,8 @@ def welcome(
             hashed = turn.hash(password)
     except TooManySignInsError:
         return _BUSY
-    with database.write(now, verdicts=False) as write:
-        present = recipient_of(write.connection, code, write.now)
+    with engine.write() as write:
+        present = recipient_of.step(write.connection, code, write.now)
         if isinstance(present, Refused):
             return present
         person_changes.choose_password(write, present, code, hashed, address=browser.address, agent=browser.agent)
@@ -186,11 +189,17 @@ def welcome(
 
 
 def change_password(
-    database: Database, passwords: Passwords, session: Session, present: str, new: str, browser: Browser, now: datetime
+    engine: StorageEngine,
+    passwords: Passwords,
+    session: Session,
+    present: str,
+    new: str,
+    browser: Browser,
+    now: datetime,
 ) -> SignedIn | Refused:
     """Another password for whoever knows the present one; every session ends, and this browser gets a new one."""
     counted = throttle.of_browser(session.digest)
-    with database.read() as connection:
+    with engine.read() as connection:
         refused = throttle.refuse(connection, counted, now)
         known = people.password_of(connection, session.user.id)
         words = _words_of(connection, session.user)
@@ -201,36 +210,36 @@ def change_password(
             weak = refuse_password(new, words)
             if weak is not None:
                 return weak
-            refused = _counted_now(database, counted, now)
+            refused = _counted_now(engine, counted, now)
             if refused is not None:
                 return refused
             if not turn.fits(present, known):
-                return Refused("sign-in-refused", "the present password is another one")
+                return Refused(Problem.SIGN_IN_REFUSED, "the present password is another one")
             hashed = turn.hash(new)
     except TooManySignInsError:
         return _BUSY
-    with database.write(now, verdicts=False) as write:
+    with engine.write() as write:
         throttle.forgive(write, counted)
         # Nobody gets a new session for one that was ended while this was hashed, such as by being disabled.
         lives = stored.session_with_digest(write.connection, session.digest) is not None
         if not lives or people.password_of(write.connection, session.user.id) != known:
-            return Refused("sign-in-refused", "you were signed out or the password was changed meanwhile")
+            return Refused(Problem.SIGN_IN_REFUSED, "you were signed out or the password was changed meanwhile")
         person_changes.change_password(write, session.user, hashed, address=browser.address, agent=browser.agent)
         return _with_new_password(write, session.user, browser)
 
 
-def sign_in_by_provider(database: Database, claims: Claims, browser: Browser, now: datetime) -> SignedIn | Refused:
+def sign_in_by_provider(engine: StorageEngine, claims: Claims, browser: Browser, now: datetime) -> SignedIn | Refused:
     """A session for whom a provider vouches for: a user who was invited, known from then on by the subject.
 
     An address that is somebody else's at the provider one day opens nothing: the user's subject is another one.
     """
-    with database.read() as connection:
+    with engine.read() as connection:
         known = people.user_of_identity(connection, claims.issuer, claims.subject)
         invited = known or _invited(connection, claims)
     # Other people have identities at the provider too; only a person who may sign in causes a change.
     if isinstance(invited, Refused):
         return invited
-    with database.write(now, verdicts=False, yielding=True) as write:
+    with engine.write(yielding=True) as write:
         user = people.user_of_identity(write.connection, claims.issuer, claims.subject)
         ended = None
         if user is None:
@@ -240,33 +249,39 @@ def sign_in_by_provider(database: Database, claims: Claims, browser: Browser, no
             user, ended = invited, _linked(write, invited, claims, browser)
         if user.disabled_at is not None:
             return _not_invited(claims)
-        audit.record_service(write, actor=actor_of(user, browser), action="sign in", provider=claims.issuer)
+        audit.record_service(write, actor=actor_of(user, browser), action=AuditAction.SIGN_IN, provider=claims.issuer)
         return _signed_in(write, user, browser, ended)
 
 
+@ends_access
 def sign_out(write: Write, session: Session) -> None:
     """End a session."""
     stored.remove_session(write.connection, session.digest)
 
 
+@ends_access
 def end_session(write: Write, user: User, session_id: str, *, actor: Actor) -> None:
     """End one of a user's sessions; one that has ended is no error."""
     if stored.remove_session_with_id(write.connection, user.id, session_id):
-        audit.record_service(write, actor=actor, action="end session", session=session_id)
+        audit.record_service(write, actor=actor, action=AuditAction.END_SESSION, session=session_id)
 
 
+@ends_access
 def sign_out_everywhere(write: Write, user: User, *, actor: Actor) -> None:
     """End all sessions of a user, and the links that they made."""
     person_changes.end(write, user.id, Change.SIGNED_OUT_EVERYWHERE)
-    audit.record_service(write, actor=actor, action="end all sessions")
+    audit.record_service(write, actor=actor, action=AuditAction.END_ALL_SESSIONS)
 
 
-def end_other_sessions(write: Write, session: Session, *, actor: Actor) -> None:
-    """End all sessions of a user but this one, and the links that they made; nothing of before is news any more."""
+@ends_access
+def end_other_sessions(write: Write, session: Session, up_to: int, *, actor: Actor) -> None:
+    """End all sessions of a user but this one, and the links that they made; the events up to this one are no news."""
     ended = person_changes.end(write, session.user.id, Change.OTHER_SESSIONS_ENDED, kept_session=session.digest)
-    audit.record_service(write, actor=actor, action="end other sessions", sessions=ended.sessions)
+    audit.record_service(write, actor=actor, action=AuditAction.END_OTHER_SESSIONS, sessions=ended.sessions)
+    events.mark_noticed(write.connection, session.user.id, up_to)
 
 
+@reads
 def latest_events(connection: Connection, user: User) -> list[PersonEvent]:
     """List the events of a user's ways to sign in, the latest first."""
     return events.events_of(connection, user.id)
@@ -293,6 +308,7 @@ def news_among(found: Sequence[PersonEvent], session: Session, known: str | None
     return news
 
 
+@writes
 def confirm_events(write: Write, user: User, up_to: int) -> None:
     """Store that a user knows of their events up to this one."""
     events.mark_noticed(write.connection, user.id, up_to)
@@ -321,13 +337,13 @@ def _counted(connection: Connection, user: User | None, email: str, browser: Bro
     return throttle.of_strangers(email, browser.address)
 
 
-def _counted_now(database: Database, counted: tuple[throttle.Counted, ...], now: datetime) -> Refused | None:
+def _counted_now(engine: StorageEngine, counted: tuple[throttle.Counted, ...], now: datetime) -> Refused | None:
     """Count a try before it is compared, or say why it is refused: others may have been counted meanwhile."""
-    with database.read() as connection:
+    with engine.read() as connection:
         refused = throttle.refuse(connection, counted, now)
     if refused is not None:
         return refused
-    with database.write(now, verdicts=False, yielding=True) as write:
+    with engine.write(yielding=True) as write:
         refused = throttle.refuse(write.connection, counted, write.now)
         if refused is None:
             throttle.count(write, counted)
@@ -336,14 +352,14 @@ def _counted_now(database: Database, counted: tuple[throttle.Counted, ...], now:
 
 def _with_new_password(write: Write, user: User, browser: Browser) -> SignedIn:
     throttle.forgive(write, throttle.of_strangers(user.email, browser.address)[:1])
-    audit.record_service(write, actor=actor_of(user, browser), action="choose password")
+    audit.record_service(write, actor=actor_of(user, browser), action=AuditAction.CHOOSE_PASSWORD)
     return _signed_in(write, user, browser)
 
 
 def _invited(connection: Connection, claims: Claims) -> User | Refused:
     """Return the user whom a provider's subject is to be linked to."""
     if claims.email is None:
-        return Refused("email-unverified", "the provider doesn't vouch for your email address")
+        return Refused(Problem.EMAIL_UNVERIFIED, "the provider doesn't vouch for your email address")
     user = people.user_by_email(connection, claims.email)
     if user is None or user.disabled_at is not None:
         return _not_invited(claims)
@@ -352,7 +368,7 @@ def _invited(connection: Connection, claims: Claims) -> User | Refused:
         return _not_invited(claims)
     if people.has_identity(connection, user.id, claims.issuer):
         detail = f"{user.email} belongs to another person at the provider than here; ask whoever runs this service"
-        return Refused("identity-other", detail)
+        return Refused(Problem.IDENTITY_OTHER, detail)
     return user
 
 
@@ -363,7 +379,7 @@ def _linked(write: Write, user: User, claims: Claims, browser: Browser) -> Ended
     audit.record_service(
         write,
         actor=actor_of(user, browser),
-        action="link identity",
+        action=AuditAction.LINK_IDENTITY,
         issuer=claims.issuer,
         password_removed=ended.password,
         sessions_ended=ended.sessions,
@@ -373,7 +389,7 @@ def _linked(write: Write, user: User, claims: Claims, browser: Browser) -> Ended
 
 def _not_invited(claims: Claims) -> Refused:
     who = "you" if claims.email is None else claims.email
-    return Refused("user-not-invited", f"nobody has invited {who}; ask an admin of your account")
+    return Refused(Problem.USER_NOT_INVITED, f"nobody has invited {who}; ask an admin of your account")
 
 
 def _signed_in(write: Write, user: User, browser: Browser, ended: Ended | None = None) -> SignedIn:

@@ -11,15 +11,16 @@ from datetime import datetime
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from private_integrations.contract import Resealed
+from private_integrations.contract import AuditAction, Resealed
 
 from ..access.actors import Actor
 from ..sealing import SealBroken, Sealer, key_of
 from ..storage import audit
 from ..storage import signing_key as stored
+from ..storage.engine import StorageEngine, Write
 from ..storage.signing_key import SigningKey
-from ..storage.sqlite.database import Database, Write
-from ..storage.webhooks import Endpoint
+from ..webhooks.endpoints import Endpoint
+from .operation import writes
 
 HEADER = "x-ghl-signature"
 
@@ -41,6 +42,7 @@ def ensure_key(write: Write, sealer: Sealer) -> SigningKey:
     return made
 
 
+@writes
 def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
     """Seal the signing key with the first sealing key; if it can't be opened it stays, and is named."""
     present, resealed, unreadable = stored.read_key(write.connection), 0, []
@@ -48,7 +50,9 @@ def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
         try:
             value = sealer.open(present.sealed, purpose=_PURPOSE, account=_ACCOUNT)
             stored.put_sealed(write.connection, sealer.seal(value, purpose=_PURPOSE, account=_ACCOUNT))
-            audit.record_service(write, actor=actor, action="reseal signing key", sealed_with=sealer.first_key)
+            audit.record_service(
+                write, actor=actor, action=AuditAction.RESEAL_SIGNING_KEY, sealed_with=sealer.first_key
+            )
             resealed = 1
         except SealBroken:
             unreadable = ["signing key"]
@@ -59,8 +63,8 @@ def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
 class DataSigner:
     """Signs the bodies of data webhooks; reads the key when it signs first."""
 
-    def __init__(self, database: Database, sealer: Sealer | None) -> None:
-        self._database = database
+    def __init__(self, engine: StorageEngine, sealer: Sealer | None) -> None:
+        self._engine = engine
         self._sealer = sealer
         self._key: Ed25519PrivateKey | None = None
 
@@ -73,7 +77,7 @@ class DataSigner:
     def _read(self) -> Ed25519PrivateKey:
         if self._sealer is None:
             raise SealBroken("the service runs without sealing keys")
-        with self._database.read() as connection:
+        with self._engine.read() as connection:
             present = stored.read_key(connection)
         if present is None:
             raise SealBroken("there is no signing key")

@@ -11,12 +11,11 @@ from ipaddress import ip_address, ip_network
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import digest_of
+from private_integrations.contract import Problem, Refused, digest_of
 
 from ..storage import sessions as stored
+from ..storage.engine import Write
 from ..storage.sessions import Failures
-from ..storage.sqlite.database import Write
-from ..tokens.lifecycle import Refused
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def refuse(connection: Connection, counted: Sequence[Counted], now: datetime) ->
         return None
     seconds = -(-wait // timedelta(seconds=1))
     detail = f"too many tries went wrong; the next one is taken in {_in_words(seconds)}"
-    return Refused("sign-in-throttled", detail, {"retry_after": seconds})
+    return Refused(Problem.SIGN_IN_THROTTLED, detail, {"retry_after": seconds})
 
 
 def count(write: Write, counted: Sequence[Counted]) -> None:

@@ -8,6 +8,9 @@ from private_integrations.contract import (
     KEY_PREFIX,
     SEALING_KEY_PREFIX,
     Account,
+    AuditAction,
+    Problem,
+    Refused,
     Resealed,
     UpstreamCredential,
     Verification,
@@ -17,41 +20,44 @@ from ..access.actors import Actor
 from ..sealing import SealBroken, Sealer, key_of
 from ..storage import accounts, audit
 from ..storage import upstreams as stored
+from ..storage.engine import StorageEngine, Write
 from ..storage.epoch import Remembered
-from ..storage.sqlite.database import Database, Write
 from ..storage.tokens import integration_of_digest
 from ..storage.upstreams import CredentialReader, StoredCredential
 from ..tokens.format import presented_token
-from ..tokens.lifecycle import Refused
+from .operation import ends_access, reads, writes
 
 _PURPOSE = "upstream-credential"
 _MOST_KEPT = 10_000
 
 
+@reads
 def listed(connection: Connection, sealer: Sealer | None, *, actor: Actor) -> list[UpstreamCredential]:
     """The credentials of the accounts that the actor reaches; never a value."""
     return [_shown(found, sealer) for found in stored.all_credentials(connection, actor.accounts)]
 
 
+@reads
 def refuse_credential(connection: Connection, account_id: str, credential: str) -> Account | Refused:
     """The account that a credential is for, or why it can't be its: this service's own secrets open nothing else."""
     account = accounts.account_by_id(connection, account_id)
     if account is None:
-        return Refused("account-unknown", f"there is no account {account_id}")
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
     if credential.startswith((KEY_PREFIX, SEALING_KEY_PREFIX)):
-        return Refused("credential-not-upstreams", "this is a key of this service, not the platform's token")
+        return Refused(Problem.CREDENTIAL_NOT_UPSTREAMS, "this is a key of this service, not the platform's token")
     digest = presented_token(credential.encode())
     if digest is not None and integration_of_digest(connection, digest) is not None:
-        return Refused("credential-not-upstreams", "this is a token of this service, not the platform's")
+        return Refused(Problem.CREDENTIAL_NOT_UPSTREAMS, "this is a token of this service, not the platform's")
     return account
 
 
 def not_accepted(verification: Verification) -> Refused:
     """The refusal of a credential that was to be verified first."""
     about: dict[str, object] = {"outcome": verification.outcome, "upstream_status": verification.status}
-    return Refused("credential-not-accepted", f"{verification.in_words}; nothing was changed", about)
+    return Refused(Problem.CREDENTIAL_NOT_ACCEPTED, f"{verification.in_words}; nothing was changed", about)
 
 
+@writes
 def put(
     write: Write,
     account_id: str,
@@ -62,26 +68,30 @@ def put(
     actor: Actor,
 ) -> UpstreamCredential | Refused:
     """Seal and store an account's credential; from then on requests are forwarded with it."""
-    refused = refuse_credential(write.connection, account_id, credential)
+    refused = refuse_credential.step(write.connection, account_id, credential)
     if isinstance(refused, Refused):
         return refused
     sealed = sealer.seal(credential, purpose=_PURPOSE, account=account_id)
     made = StoredCredential(account_id, sealed, write.now, actor.name, verification)
-    stored.put_credential(write.connection, made)
-    audit.record_account(write, account_id, actor=actor, action="set upstream credential", sealed_with=key_of(sealed))
+    stored.put_credential(write, made)
+    audit.record_account(
+        write, account_id, actor=actor, action=AuditAction.SET_UPSTREAM_CREDENTIAL, sealed_with=key_of(sealed)
+    )
     return _shown(made, sealer)
 
 
+@ends_access
 def remove(write: Write, account_id: str, *, actor: Actor) -> bool | Refused:
     """Forget an account's credential; whether there was one."""
     if accounts.account_by_id(write.connection, account_id) is None:
-        return Refused("account-unknown", f"there is no account {account_id}")
-    removed = stored.remove_credential(write.connection, account_id)
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
+    removed = stored.remove_credential(write, account_id)
     if removed:
-        audit.record_account(write, account_id, actor=actor, action="remove upstream credential")
+        audit.record_account(write, account_id, actor=actor, action=AuditAction.REMOVE_UPSTREAM_CREDENTIAL)
     return removed
 
 
+@writes
 def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
     """Seal every credential with the first key; those that can't be opened stay as they are, and are named."""
     unchanged, unreadable, resealed = 0, [], []
@@ -95,12 +105,12 @@ def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
             unchanged += 1
             continue
         sealed = sealer.seal(value, purpose=_PURPOSE, account=found.account_id)
-        stored.put_sealed(write.connection, found.account_id, sealed)
+        stored.put_sealed(write, found.account_id, sealed)
         audit.record_account(
             write,
             found.account_id,
             actor=actor,
-            action="reseal upstream credential",
+            action=AuditAction.RESEAL_UPSTREAM_CREDENTIAL,
             before=key_of(found.sealed),
             sealed_with=sealer.first_key,
         )
@@ -117,32 +127,36 @@ class Opened:
     value: str = field(repr=False)
 
 
+@reads
 def open_credential(connection: Connection, account_id: str, sealer: Sealer) -> Opened | Refused:
     """An account's credential, to ask the upstream with."""
     account = accounts.account_by_id(connection, account_id)
     if account is None:
-        return Refused("account-unknown", f"there is no account {account_id}")
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
     found = stored.credential_of(connection, account_id)
     if found is None:
-        return Refused("credential-missing", f"there is no upstream credential for account {account_id}")
+        return Refused(Problem.CREDENTIAL_MISSING, f"there is no upstream credential for account {account_id}")
     try:
         return Opened(account, found, _open(found, sealer))
     except SealBroken as broken:
-        return Refused("credential-unreadable", f"the upstream credential of {account_id} can't be opened: {broken}")
+        return Refused(
+            Problem.CREDENTIAL_UNREADABLE, f"the upstream credential of {account_id} can't be opened: {broken}"
+        )
 
 
+@writes
 def note_verification(
     write: Write, opened: Opened, verification: Verification, sealer: Sealer, *, actor: Actor
 ) -> UpstreamCredential | Refused:
     """Store what the upstream said to a credential, unless another one was set meanwhile."""
     if not stored.put_verification(write.connection, opened.stored, verification):
         account_id = opened.account.id
-        return Refused("credential-replaced", f"the upstream credential of {account_id} was changed meanwhile")
+        return Refused(Problem.CREDENTIAL_REPLACED, f"the upstream credential of {account_id} was changed meanwhile")
     audit.record_account(
         write,
         opened.account.id,
         actor=actor,
-        action="verify upstream credential",
+        action=AuditAction.VERIFY_UPSTREAM_CREDENTIAL,
         outcome=verification.outcome,
         status=verification.status,
     )
@@ -155,10 +169,10 @@ class Credentials:
     So a credential that was set or removed holds from the next request on.
     """
 
-    def __init__(self, database: Database, sealer: Sealer) -> None:
-        self._reader = CredentialReader(database)
+    def __init__(self, engine: StorageEngine, sealer: Sealer) -> None:
+        self._reader = CredentialReader(engine)
         self._sealer = sealer
-        self._kept: Remembered[str, str] = Remembered(database.revision, _MOST_KEPT)
+        self._kept: Remembered[str, str] = Remembered(engine.epoch, _MOST_KEPT)
 
     def of(self, account_id: str) -> str | None:
         """The account's credential, None if there is none; raises SealBroken, and the driver's errors."""

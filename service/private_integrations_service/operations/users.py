@@ -2,13 +2,18 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sqlalchemy import Connection
 
 from private_integrations.contract import (
     Account,
+    AuditAction,
     Invitation,
     MembershipEdit,
+    MembershipRole,
+    Problem,
+    Refused,
     UserPlace,
     UserReport,
     UserRequest,
@@ -16,15 +21,16 @@ from private_integrations.contract import (
 
 from ..access import permissions
 from ..access.actors import Actor
+from ..access.people import Session, User
 from ..access.permissions import Admission, Membership
 from ..storage import accounts, audit
 from ..storage import users as stored
-from ..storage.sqlite.database import Write
-from ..storage.users import User
+from ..storage.engine import Write
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Refused
 from . import person_changes
+from .operation import ends_access, reads, writes
 from .person_changes import place_in
+from .sign_in import session_of
 
 
 @dataclass(frozen=True)
@@ -79,6 +85,14 @@ def person_of(connection: Connection, user: User) -> Person:
     return Person(user, held, reached, stored.switched_off(connection))
 
 
+@reads
+def signed_in_by(connection: Connection, secret: str, now: datetime) -> tuple[Session, Person] | None:
+    """Return the live session that a browser shows, and what its pages must know of the person; None without one."""
+    session = session_of.step(connection, secret, now)
+    return None if session is None else (session, person_of(connection, session.user))
+
+
+@writes
 def invite(write: Write, email: str, request: UserRequest, *, actor: Actor, links: bool = True) -> Invitation | Refused:
     """Make a user, with a one-time code to choose a password with unless `links` are of no use.
 
@@ -95,15 +109,16 @@ def invite(write: Write, email: str, request: UserRequest, *, actor: Actor, link
         for account, role in wanted.items():
             person_changes.save_place(write, user, Membership(account, role))
             audit.record_account(
-                write, account, actor=actor, action="invite user", user=user.id, email=user.email, role=role
+                write, account, actor=actor, action=AuditAction.INVITE_USER, user=user.id, email=user.email, role=role
             )
     elif not _is_repetition(write.connection, user, wanted):
-        return Refused("user-exists", f"there is a user {user.email} already; nothing was changed")
+        return Refused(Problem.USER_EXISTS, f"there is a user {user.email} already; nothing was changed")
     elif links:
-        audit.record_service(write, actor=actor, action="make sign-in link", user=user.id, email=user.email)
+        audit.record_service(write, actor=actor, action=AuditAction.MAKE_SIGN_IN_LINK, user=user.id, email=user.email)
     return _invitation(write, user, actor=actor, links=links)
 
 
+@writes
 def link(write: Write, email: str, *, actor: Actor, links: bool = True) -> Invitation | Refused:
     """Another one-time code for a user, who chooses a new password with it; until then nothing changes for them.
 
@@ -113,6 +128,7 @@ def link(write: Write, email: str, *, actor: Actor, links: bool = True) -> Invit
     return user if isinstance(user, Refused) else _link(write, user, actor=actor, links=links)
 
 
+@ends_access
 def disable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
     """Let a user in no more: their sessions and one-time codes end now, and come back by nothing."""
     user = _find(write.connection, email, actor)
@@ -120,10 +136,11 @@ def disable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
         return user
     if user.disabled_at is None:
         person_changes.disable(write, user)
-        audit.record_service(write, actor=actor, action="disable user", user=user.id, email=user.email)
+        audit.record_service(write, actor=actor, action=AuditAction.DISABLE_USER, user=user.id, email=user.email)
     return _report(write.connection, replace(user, disabled_at=user.disabled_at or write.now))
 
 
+@writes
 def enable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
     """Let a user in again, with the password and the places that they had."""
     user = _find(write.connection, email, actor)
@@ -131,25 +148,28 @@ def enable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
         return user
     if user.disabled_at is not None:
         person_changes.enable(write, user)
-        audit.record_service(write, actor=actor, action="enable user", user=user.id, email=user.email)
+        audit.record_service(write, actor=actor, action=AuditAction.ENABLE_USER, user=user.id, email=user.email)
     return _report(write.connection, replace(user, disabled_at=None))
 
 
+@ends_access
 def forget_identities(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
     """Forget whom a provider means by this user: the next one there whose verified address it is, is taken for them."""
     user = _find(write.connection, email, actor)
     if isinstance(user, Refused):
         return user
     person_changes.forget_identities(write, user)
-    audit.record_service(write, actor=actor, action="unlink identity", user=user.id, email=user.email)
+    audit.record_service(write, actor=actor, action=AuditAction.UNLINK_IDENTITY, user=user.id, email=user.email)
     return _report(write.connection, user)
 
 
+@reads
 def listed(connection: Connection) -> list[UserReport]:
     """Every user, by address, the disabled ones too."""
     return [_report(connection, user) for user in stored.all_users(connection)]
 
 
+@ends_access
 def place(write: Write, email: str, account_id: str, edit: MembershipEdit, *, actor: Actor) -> UserReport | Refused:
     """Give a user a place in an account, or change it: what isn't given stays as it is."""
     user, account = _find(write.connection, email), accounts.account_by_id(write.connection, account_id)
@@ -157,12 +177,13 @@ def place(write: Write, email: str, account_id: str, edit: MembershipEdit, *, ac
         return user
     if account is None or not actor.reaches(account_id):
         return _no_account(account_id)
-    if edit.sub_accounts not in (None, "default") and account.kind != "agency":
-        return Refused("permission-not-there", f"{account_id} is no agency: it has no sub-accounts to permit")
+    if edit.sub_accounts not in (None, "default") and not account.kind.has_sub_accounts:
+        return Refused(Problem.PERMISSION_NOT_THERE, f"{account_id} is no agency: it has no sub-accounts to permit")
     saved = _save(write, user, changed(place_in(write.connection, user, account_id), account_id, edit), actor)
     return _report(write.connection, replace(user, has_password=user.has_password and not saved.password_ended))
 
 
+@ends_access
 def displace(write: Write, email: str, account_id: str, *, actor: Actor) -> UserReport | Refused:
     """Take a user's place in an account away; without one there is nothing to do."""
     user = _find(write.connection, email)
@@ -176,7 +197,7 @@ def displace(write: Write, email: str, account_id: str, *, actor: Actor) -> User
 
 def changed(before: Membership | None, account_id: str, edit: MembershipEdit) -> Membership:
     """A place as an edit leaves it."""
-    kept = before or Membership(account_id, edit.role or "user")
+    kept = before or Membership(account_id, edit.role or MembershipRole.USER)
     return Membership(
         account_id,
         edit.role or kept.role,
@@ -188,6 +209,7 @@ def changed(before: Membership | None, account_id: str, edit: MembershipEdit) ->
 # What an admin does in the pages, where their own permissions say what they may.
 
 
+@reads
 def people_of(connection: Connection, account: Account) -> list[Place]:
     """Everybody who has to do with an account: its own people, then those of its agency who manage it from there."""
     own = [Place(user, place, inherited=False) for user, place in stored.users_in(connection, [account.id])]
@@ -195,16 +217,18 @@ def people_of(connection: Connection, account: Account) -> list[Place]:
     return own + [Place(user, place, inherited=True) for user, place in above if place.manages_sub_accounts]
 
 
+@reads
 def administrators_of(connection: Connection, wanted: Collection[Account]) -> list[User]:
     """Who decides about the people of any of these accounts, by address."""
     found: dict[str, User] = {}
     for account in wanted:
-        for one in people_of(connection, account):
+        for one in people_of.step(connection, account):
             if one.user.disabled_at is None and permissions.administers([one.membership], account):
                 found[one.user.id] = one.user
     return sorted(found.values(), key=lambda user: user.email)
 
 
+@writes
 def invite_into(
     write: Write,
     account_id: str,
@@ -231,9 +255,9 @@ def invite_into(
         needs_link = True
     else:
         if user.disabled_at is not None:
-            return Refused("user-disabled", f"{user.email} was disabled by whoever runs this service; ask there")
+            return Refused(Problem.USER_DISABLED, f"{user.email} was disabled by whoever runs this service; ask there")
         if place_in(write.connection, user, account_id) is not None:
-            return Refused("user-exists", f"{user.email} belongs to this account already")
+            return Refused(Problem.USER_EXISTS, f"{user.email} belongs to this account already")
         is_vouched_for = person_changes.is_vouched_for(write.connection, user, account_id)
         administers_all = person_changes.administers_all_of(write.connection, editor, user)
         if not is_vouched_for and not administers_all:
@@ -241,22 +265,23 @@ def invite_into(
                 f"{user.email} has a password that was chosen with a link of another account's admin, who may know it; "
                 "the operator of this service gives them a place here, and a new link"
             )
-            return Refused("permission-not-yours", detail)
+            return Refused(Problem.PERMISSION_NOT_YOURS, detail)
         needs_link = administers_all and not (is_vouched_for and user.has_password)
     saved = person_changes.save_place(write, user, changed(None, account_id, edit))
     audit.record_account(
         write,
         account_id,
         actor=actor,
-        action="invite user",
+        action=AuditAction.INVITE_USER,
         user=user.id,
         email=user.email,
-        role=edit.role or "user",
+        role=edit.role or MembershipRole.USER,
         **({"password": "ended"} if saved is not None and saved.password_ended else {}),
     )
     return _invitation(write, user, actor=actor, links=links and needs_link)
 
 
+@ends_access
 def change_place(
     write: Write, account_id: str, user_id: str, edit: MembershipEdit | None, *, actor: Actor, editor: User
 ) -> Changed | Refused:
@@ -266,20 +291,21 @@ def change_place(
     if isinstance(account, Refused):
         return account
     if user is None or before is None:
-        return Refused("user-unknown", "there is no such person in this account")
+        return Refused(Problem.USER_UNKNOWN, "there is no such person in this account")
     after = None if edit is None else changed(before, account_id, edit)
     why_not = permissions.refuse_change(stored.memberships_of(write.connection, editor.id), account, before, after)
     if why_not is not None:
-        return Refused("permission-not-yours", why_not)
+        return Refused(Problem.PERMISSION_NOT_YOURS, why_not)
     if not _keeps_an_administrator(write.connection, account, user, after):
         detail = "nobody would be left who decides about this account; make somebody else an admin first"
-        return Refused("account-without-admin", detail)
+        return Refused(Problem.ACCOUNT_WITHOUT_ADMIN, detail)
     if after is None:
         _remove(write, user, account_id, actor)
         return Changed(user)
     return _save(write, user, after, actor)
 
 
+@writes
 def link_for(
     write: Write, account_id: str, user_id: str, *, actor: Actor, editor: User, links: bool = True
 ) -> Invitation | Refused:
@@ -288,13 +314,14 @@ def link_for(
     if isinstance(account, Refused):
         return account
     if user is None or place_in(write.connection, user, account_id) is None:
-        return Refused("user-unknown", "there is no such person in this account")
+        return Refused(Problem.USER_UNKNOWN, "there is no such person in this account")
     if not person_changes.administers_all_of(write.connection, editor, user):
         detail = f"{user.email} belongs to other accounts too; whoever runs this service makes a new link for them"
-        return Refused("permission-not-yours", detail)
+        return Refused(Problem.PERMISSION_NOT_YOURS, detail)
     return _link(write, user, actor=actor, links=links)
 
 
+@ends_access
 def switch_labs(write: Write, account_id: str, *, on: bool, actor: Actor, editor: User) -> Account | Refused:
     """Switch private integrations of an account on or off for people; nothing else changes by it."""
     account = _administered(write.connection, account_id, editor)
@@ -305,7 +332,9 @@ def switch_labs(write: Write, account_id: str, *, on: bool, actor: Actor, editor
             stored.switch_on(write.connection, account_id)
         else:
             stored.switch_off(write.connection, account_id, write.now)
-        audit.record_account(write, account_id, actor=actor, action=f"switch labs {'on' if on else 'off'}")
+        audit.record_account(
+            write, account_id, actor=actor, action=AuditAction.SWITCH_LABS_ON if on else AuditAction.SWITCH_LABS_OFF
+        )
     return account
 
 
@@ -315,7 +344,7 @@ def _keeps_an_administrator(connection: Connection, account: Account, user: User
         return True
     return any(
         one.user.disabled_at is None and permissions.administers([one.membership], account)
-        for one in people_of(connection, account)
+        for one in people_of.step(connection, account)
         if one.inherited or one.user.id != user.id
     )
 
@@ -336,19 +365,19 @@ def _administered(connection: Connection, account_id: str, editor: User) -> Acco
         return account
     if not permissions.grantable(person.memberships, account):
         return _no_account(account_id)
-    return Refused("permission-not-yours", "only an admin with every permission of the account does this")
+    return Refused(Problem.PERMISSION_NOT_YOURS, "only an admin with every permission of the account does this")
 
 
-def _is_repetition(connection: Connection, user: User, wanted: dict[str, permissions.MembershipRole]) -> bool:
+def _is_repetition(connection: Connection, user: User, wanted: dict[str, MembershipRole]) -> bool:
     held = {place.account_id: place.role for place in stored.memberships_of(connection, user.id)}
     return held == wanted and not user.has_password and user.disabled_at is None
 
 
 def _link(write: Write, user: User, *, actor: Actor, links: bool) -> Invitation | Refused:
     if user.disabled_at is not None:
-        return Refused("user-disabled", f"{user.email} is disabled; enable them first")
+        return Refused(Problem.USER_DISABLED, f"{user.email} is disabled; enable them first")
     if links:
-        audit.record_service(write, actor=actor, action="make sign-in link", user=user.id, email=user.email)
+        audit.record_service(write, actor=actor, action=AuditAction.MAKE_SIGN_IN_LINK, user=user.id, email=user.email)
     return _invitation(write, user, actor=actor, links=links)
 
 
@@ -365,7 +394,7 @@ def _find(connection: Connection, email: str, actor: Actor | None = None) -> Use
     if user is None or (
         actor is not None and not all(actor.reaches(p.account_id) for p in stored.memberships_of(connection, user.id))
     ):
-        return Refused("user-unknown", f"there is no user {email}")
+        return Refused(Problem.USER_UNKNOWN, f"there is no user {email}")
     return user
 
 
@@ -377,7 +406,7 @@ def _save(write: Write, user: User, after: Membership, actor: Actor) -> Changed:
         write,
         after.account_id,
         actor=actor,
-        action="change role",
+        action=AuditAction.CHANGE_ROLE,
         user=user.id,
         email=user.email,
         role=after.role,
@@ -390,7 +419,9 @@ def _save(write: Write, user: User, after: Membership, actor: Actor) -> Changed:
 
 def _remove(write: Write, user: User, account_id: str, actor: Actor) -> None:
     if person_changes.remove_place(write, user, account_id):
-        audit.record_account(write, account_id, actor=actor, action="remove user", user=user.id, email=user.email)
+        audit.record_account(
+            write, account_id, actor=actor, action=AuditAction.REMOVE_USER, user=user.id, email=user.email
+        )
 
 
 def _report(connection: Connection, user: User) -> UserReport:
@@ -415,4 +446,4 @@ def _report(connection: Connection, user: User) -> UserReport:
 
 
 def _no_account(account_id: str) -> Refused:
-    return Refused("account-unknown", f"there is no account {account_id}")
+    return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")

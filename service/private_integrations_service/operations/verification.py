@@ -32,7 +32,7 @@ def verify(upstream: str, account: Account, credential: str, now: datetime, limi
 
 
 def _path(account: Account) -> str:
-    return "/locations/search?limit=1" if account.kind == "agency" else f"/locations/{account.id}"
+    return "/locations/search?limit=1" if account.kind.has_sub_accounts else f"/locations/{account.id}"
 
 
 def _outcome(status: int) -> Outcome:

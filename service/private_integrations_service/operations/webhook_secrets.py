@@ -4,13 +4,15 @@ import hmac
 from dataclasses import replace
 from datetime import datetime
 
-from private_integrations.contract import Resealed
+from private_integrations.contract import AuditAction, Resealed
 
 from ..access.actors import Actor
 from ..sealing import SealBroken, Sealer, key_of
 from ..storage import audit
-from ..storage.sqlite.database import Write
-from ..storage.webhooks import Endpoint, all_endpoints, save_endpoint
+from ..storage.engine import Write
+from ..storage.webhooks import all_endpoints, save_endpoint
+from ..webhooks.endpoints import Endpoint
+from .operation import writes
 
 
 def seal(secret: str, sealer: Sealer, endpoint_id: str, account_id: str) -> bytes:
@@ -49,6 +51,7 @@ def is_readable(endpoint: Endpoint, sealer: Sealer | None) -> bool:
     return True
 
 
+@writes
 def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
     """Seal every secret with the first key; webhooks whose secrets can't be opened stay as they are, and are named."""
     unchanged, unreadable, resealed = 0, [], []
@@ -69,7 +72,7 @@ def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
             write,
             endpoint.account_id,
             actor=actor,
-            action="reseal webhook secret",
+            action=AuditAction.RESEAL_WEBHOOK_SECRET,
             webhook=endpoint.id,
             sealed_with=sealer.first_key,
         )

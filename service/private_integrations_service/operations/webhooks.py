@@ -11,8 +11,11 @@ from sqlalchemy import Connection
 
 from private_integrations.contract import (
     PING,
-    WEBHOOK_EVENTS,
     Account,
+    AuditAction,
+    Event,
+    Problem,
+    Refused,
     ReplayRequest,
     Webhook,
     WebhookAttempt,
@@ -27,26 +30,26 @@ from ..access.actors import Actor
 from ..sealing import Sealer
 from ..storage import accounts, audit, outbox
 from ..storage import webhooks as stored
+from ..storage.engine import Write
 from ..storage.outbox import Delivery, State
-from ..storage.sqlite.database import Write
-from ..storage.webhooks import Endpoint, Kind
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Refused
 from ..webhooks.destinations import Destination, Destinations, destination
+from ..webhooks.endpoints import Endpoint, Kind
 from .data_events import DATA_EVENTS
 from .deliveries import disable
+from .operation import reads, writes
 from .webhook_secrets import has_secret, is_readable, seal
 
 MOST = 20
 """So many webhooks an account may have."""
 
-EVENTS: Mapping[Kind, Sequence[str]] = MappingProxyType({"service": WEBHOOK_EVENTS, "data": tuple(DATA_EVENTS)})
+EVENTS: Mapping[Kind, Sequence[str]] = MappingProxyType({"service": tuple(Event), "data": tuple(DATA_EVENTS)})
 """What webhooks of each kind may be subscribed to."""
 
 _EDITABLE = ("url", "description", "sub_accounts", "events", "disabled_at")
 
 NO_SEALING_KEYS = Refused(
-    "sealing-keys-missing", "the service runs without sealing keys; start it with --sealing-keys FILE"
+    Problem.SEALING_KEYS_MISSING, "the service runs without sealing keys; start it with --sealing-keys FILE"
 )
 
 
@@ -58,6 +61,7 @@ class Made:
     created: bool
 
 
+@writes
 def make(
     write: Write, request: WebhookRequest, sealer: Sealer | None, allowed: Destinations, *, actor: Actor
 ) -> Made | Refused:
@@ -66,7 +70,7 @@ def make(
         return NO_SEALING_KEYS
     account = accounts.account_by_id(write.connection, request.account)
     if account is None or not actor.reaches(account.id):
-        return Refused("account-unknown", f"there is no account {request.account}")
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {request.account}")
     goal = _goal(request.url, allowed)
     if isinstance(goal, Refused):
         return goal
@@ -81,7 +85,7 @@ def make(
         same = (repeated.url, repeated.sub_accounts) == (request.url, request.sub_accounts)
         return Made(repeated, created=False) if same else _secret_used()
     if len(present) >= MOST:
-        return Refused("webhook-limit", f"account {account.id} has {MOST} webhooks already; delete one first")
+        return Refused(Problem.WEBHOOK_LIMIT, f"account {account.id} has {MOST} webhooks already; delete one first")
     endpoint_id = new_id("whk_")
     endpoint = Endpoint(
         id=endpoint_id,
@@ -96,15 +100,16 @@ def make(
         sealed=seal(request.secret, sealer, endpoint_id, account.id),
     )
     stored.add_endpoint(write.connection, endpoint)
-    _record(write, endpoint, actor, "create webhook", host=goal.host, events=request.events)
+    _record(write, endpoint, actor, AuditAction.CREATE_WEBHOOK, host=goal.host, events=request.events)
     return Made(endpoint, created=True)
 
 
+@writes
 def edit(
     write: Write, endpoint_id: str, change: WebhookEdit, allowed: Destinations, *, actor: Actor
 ) -> Endpoint | Refused:
     """Change what is given; whoever enables a webhook, or gives it another URL, gives it a new chance too."""
-    old = find(write.connection, endpoint_id, actor)
+    old = find.step(write.connection, endpoint_id, actor)
     if isinstance(old, Refused):
         return old
     new = _edited(old, change)
@@ -114,22 +119,32 @@ def edit(
     if new != old:
         stored.save_endpoint(write.connection, new)
         changed = sorted(name for name in _EDITABLE if getattr(new, name) != getattr(old, name))
-        _record(write, new, actor, "edit webhook", changed=changed, host=urlsplit(new.url).hostname, events=new.events)
+        _record(
+            write,
+            new,
+            actor,
+            AuditAction.EDIT_WEBHOOK,
+            changed=changed,
+            host=urlsplit(new.url).hostname,
+            events=new.events,
+        )
     if change.enabled is False and old.disabled_at is None:
         return disable(write, new, "disabled on request", actor=actor)
     return new
 
 
+@writes
 def delete(write: Write, endpoint_id: str, *, actor: Actor) -> bool | Refused:
     """Delete a webhook with all that is still to be sent to it."""
-    endpoint = find(write.connection, endpoint_id, actor)
+    endpoint = find.step(write.connection, endpoint_id, actor)
     if isinstance(endpoint, Refused):
         return endpoint
     stored.remove_endpoint(write.connection, endpoint_id)
-    _record(write, endpoint, actor, "delete webhook")
+    _record(write, endpoint, actor, AuditAction.DELETE_WEBHOOK)
     return True
 
 
+@writes
 def rotate_secret(
     write: Write, endpoint_id: str, request: WebhookSecretRequest, sealer: Sealer | None, *, actor: Actor
 ) -> Endpoint | Refused:
@@ -152,10 +167,11 @@ def rotate_secret(
         former_until=write.now + overlap if overlap else None,
     )
     stored.save_endpoint(write.connection, new)
-    _record(write, new, actor, "rotate webhook secret", overlap_seconds=request.overlap_seconds)
+    _record(write, new, actor, AuditAction.ROTATE_WEBHOOK_SECRET, overlap_seconds=request.overlap_seconds)
     return new
 
 
+@writes
 def ping(write: Write, endpoint_id: str, *, actor: Actor) -> str | Refused:
     """Send an event that only tests the webhook; answers the message's id."""
     endpoint = _find_service(write.connection, endpoint_id, actor)
@@ -170,9 +186,10 @@ def ping(write: Write, endpoint_id: str, *, actor: Actor) -> str | Refused:
     return message_id
 
 
+@writes
 def replay(write: Write, endpoint_id: str, request: ReplayRequest, *, actor: Actor) -> int | Refused:
     """Send messages again, under the ids that they have; answers how many."""
-    endpoint = find(write.connection, endpoint_id, actor)
+    endpoint = find.step(write.connection, endpoint_id, actor)
     if isinstance(endpoint, Refused):
         return endpoint
     if endpoint.disabled_at is not None:
@@ -180,16 +197,18 @@ def replay(write: Write, endpoint_id: str, request: ReplayRequest, *, actor: Act
     count = outbox.replay(
         write.connection, endpoint_id, write.now, messages=request.messages, failed_since=request.failed_since
     )
-    _record(write, endpoint, actor, "replay webhook", messages=count)
+    _record(write, endpoint, actor, AuditAction.REPLAY_WEBHOOK, messages=count)
     return count
 
 
+@reads
 def find(connection: Connection, endpoint_id: str, actor: Actor) -> Endpoint | Refused:
     """The webhook with this id; one in an account that the actor doesn't reach is not there for them."""
     found = stored.endpoint_by_id(connection, endpoint_id, actor.accounts)
-    return found or Refused("webhook-unknown", f"there is no webhook {endpoint_id}")
+    return found or Refused(Problem.WEBHOOK_UNKNOWN, f"there is no webhook {endpoint_id}")
 
 
+@reads
 def listed(connection: Connection, sealer: Sealer | None, *, account: str | None = None, actor: Actor) -> list[Webhook]:
     """The webhooks of the accounts that the actor reaches, or of one of them."""
     reached = actor.accounts if account is None else [account] if actor.reaches(account) else []
@@ -198,15 +217,26 @@ def listed(connection: Connection, sealer: Sealer | None, *, account: str | None
     return [_shown(endpoint, sealer, waiting[endpoint.id]) for endpoint in found]
 
 
+@reads
 def shown(connection: Connection, endpoint: Endpoint, sealer: Sealer | None) -> Webhook:
     """A webhook as it is answered; never its secret."""
     return _shown(endpoint, sealer, outbox.count_waiting(connection, [endpoint.id])[endpoint.id])
 
 
+@reads
 def deliveries(
-    connection: Connection, endpoint: Endpoint, *, state: State | None = None, before: int | None = None, limit: int
-) -> tuple[list[WebhookDelivery], int | None]:
-    """Messages for a webhook, the newest first, and the number that the next page begins behind, if there is one."""
+    connection: Connection,
+    endpoint_id: str,
+    *,
+    state: State | None = None,
+    before: int | None = None,
+    limit: int,
+    actor: Actor,
+) -> tuple[list[WebhookDelivery], int | None] | Refused:
+    """Return messages for a webhook, the newest first, and the number behind which the next page begins, if any."""
+    endpoint = find.step(connection, endpoint_id, actor)
+    if isinstance(endpoint, Refused):
+        return endpoint
     found = outbox.deliveries_of(connection, endpoint.id, state=state, before=before, limit=limit + 1)
     page = found[:limit]
     attempts = outbox.attempts_of(connection, [delivery.id for delivery in page])
@@ -217,31 +247,35 @@ def deliveries(
 
 
 def _find_service(connection: Connection, endpoint_id: str, actor: Actor) -> Endpoint | Refused:
-    found = find(connection, endpoint_id, actor)
+    found = find.step(connection, endpoint_id, actor)
     if isinstance(found, Endpoint) and found.kind != "service":
-        return Refused("webhook-not-service", f"{endpoint_id} is a webhook of data, which has no secret of its own")
+        return Refused(
+            Problem.WEBHOOK_NOT_SERVICE, f"{endpoint_id} is a webhook of data, which has no secret of its own"
+        )
     return found
 
 
 def _goal(url: str, allowed: Destinations) -> Destination | Refused:
     goal = destination(url, allowed)
-    return goal if isinstance(goal, Destination) else Refused("webhook-url-not-allowed", goal)
+    return goal if isinstance(goal, Destination) else Refused(Problem.WEBHOOK_URL_NOT_ALLOWED, goal)
 
 
 def _refuse_events(kind: Kind, events: Sequence[str] | None) -> Refused | None:
     unknown = sorted(set(events or ()) - set(EVENTS[kind]))
     if not unknown:
         return None
-    return Refused("webhook-event-unknown", f"there is no event {unknown[0]}; there are {', '.join(EVENTS[kind])}")
+    return Refused(
+        Problem.WEBHOOK_EVENT_UNKNOWN, f"there is no event {unknown[0]}; there are {', '.join(EVENTS[kind])}"
+    )
 
 
 def _refuse_sub_accounts(connection: Connection, account: Account, actor: Actor) -> Refused | None:
-    if account.kind != "agency":
-        return Refused("webhook-not-agency", f"{account.id} is no agency and has no sub-accounts")
+    if not account.kind.has_sub_accounts:
+        return Refused(Problem.WEBHOOK_NOT_AGENCY, f"{account.id} is no agency and has no sub-accounts")
     below = [found.id for found in accounts.list_accounts(connection) if found.agency_id == account.id]
     if all(actor.reaches(found) for found in below):
         return None
-    return Refused("webhook-sub-accounts", f"not all sub-accounts of {account.id} are yours to hear of")
+    return Refused(Problem.WEBHOOK_SUB_ACCOUNTS, f"not all sub-accounts of {account.id} are yours to hear of")
 
 
 def _refuse_edit(
@@ -285,11 +319,11 @@ def _edited(old: Endpoint, change: WebhookEdit) -> Endpoint:
 
 
 def _disabled(endpoint: Endpoint) -> Refused:
-    return Refused("webhook-disabled", f"{endpoint.id} is disabled: {endpoint.disabled_because}; enable it first")
+    return Refused(Problem.WEBHOOK_DISABLED, f"{endpoint.id} is disabled: {endpoint.disabled_because}; enable it first")
 
 
 def _secret_used() -> Refused:
-    return Refused("webhook-secret-used", "this secret is or was a webhook's of this account; make a new one")
+    return Refused(Problem.WEBHOOK_SECRET_USED, "this secret is or was a webhook's of this account; make a new one")
 
 
 def _shown(endpoint: Endpoint, sealer: Sealer | None, waiting: int) -> Webhook:
@@ -325,5 +359,5 @@ def _delivery(delivery: Delivery, attempts: list[WebhookAttempt]) -> WebhookDeli
     )
 
 
-def _record(write: Write, endpoint: Endpoint, actor: Actor, action: str, **detail: object) -> None:
+def _record(write: Write, endpoint: Endpoint, actor: Actor, action: AuditAction, **detail: object) -> None:
     audit.record_account(write, endpoint.account_id, actor=actor, action=action, webhook=endpoint.id, **detail)

@@ -1,4 +1,9 @@
-"""The sandbox: a small API v2 over the service's own database, behind the authorizer."""
+"""Imitate the platform's API v2 over the service's own database, behind the authorizer.
+
+A module per noun has the `HANDLERS` of its operations; `storage/` has their tables and statements. Names, statuses and
+texts are the platform's, so unmodified clients of it work. For example: `Sandbox(database, limits)` is an ASGI
+application that answers `GET /contacts/`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,16 +12,18 @@ from types import MappingProxyType
 from anyio import to_thread
 from starlette.types import Receive, Scope, Send
 
-from ..authorizer import GRANTED
+from private_integrations.contract import Reason
+
+from ..authorizer import ALLOWED, Allowed
 from ..authorizer.decisions import accounts_to_look_up, refuse_accounts
-from ..authorizer.judge import STORAGE_ERRORS, Granted, refuse_storage
 from ..authorizer.named_accounts import MOST_NAMED, named_in_json
 from ..authorizer.replies import Refusal, Reply, send_reply
+from ..authorizer.storage_errors import refuse_storage
 from ..catalogue.account_fields import Names
 from ..catalogue.endpoints import Endpoint
 from ..http.request_body import Unread, read_body
-from ..storage.accounts import agencies_of
-from ..storage.sqlite.database import Database
+from ..operations.accounts import agencies_of
+from ..storage.engine import StorageEngine, StorageError
 from . import (
     bulk,
     businesses,
@@ -62,55 +69,55 @@ _HANDLERS: Mapping[tuple[str, str], Handler] = MappingProxyType(
     }
 )
 
-_TOO_DEEP = Refusal(400, "body-malformed", "Unexpected token in JSON", {"error": "Bad Request"})
+_TOO_DEEP = Refusal(400, Reason.BODY_MALFORMED, "Unexpected token in JSON", {"error": "Bad Request"})
 _UNREAD = MappingProxyType({Unread.TOO_LARGE: TOO_LARGE, Unread.TOO_SLOW: TOO_SLOW})
 
 
 class Sandbox:
-    """Answers what the authorizer let through, as far as the account's limits go; other operations are a 501."""
+    """Answer allowed requests within the account's rate limits; an operation that the sandbox lacks is a 501."""
 
     is_platform = True
     """Let the authorizer refuse what the platform itself would refuse."""
 
-    def __init__(self, database: Database, limits: RateLimits) -> None:
-        self._database = database
+    def __init__(self, engine: StorageEngine, limits: RateLimits) -> None:
+        self._engine = engine
         self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer an authorized request."""
-        granted: Granted = scope[GRANTED]
-        spent = self._limits.spend(granted.grant.account_id, granted.now)
-        answer = spent.refusal or await self._answer(granted, scope, receive)
+        allowed: Allowed = scope[ALLOWED]
+        spent = self._limits.spend(allowed.grant.account_id, allowed.now)
+        answer = spent.refusal or await self._answer(allowed, scope, receive)
         if answer is not None:
             reply = answer.reply() if isinstance(answer, Refusal) else answer
             headers = (*reply.headers, *spent.headers(self._limits.limits))
             await send_reply(send, replace(reply, headers=headers))
 
-    async def _answer(self, granted: Granted, scope: Scope, receive: Receive) -> Reply | Refusal | None:
-        """What to answer; None if the client is gone."""
-        endpoint = granted.match.endpoint
+    async def _answer(self, allowed: Allowed, scope: Scope, receive: Receive) -> Reply | Refusal | None:
+        """Return the reply to an allowed request; None if the client is gone."""
+        endpoint = allowed.match.endpoint
         handler = _HANDLERS.get((endpoint.method, endpoint.path))
         if handler is None:
             return _not_implemented(endpoint)
         body = await read_body(receive, BODY_LIMIT)
         if isinstance(body, bytes):
-            return await to_thread.run_sync(_answer, handler, Request(self._database, granted, scope, body))
+            return await to_thread.run_sync(_answer, handler, Request(self._engine, allowed, scope, body))
         return _UNREAD.get(body)
 
 
 def _answer(handler: Handler, request: Request) -> Reply | Refusal:
     try:
         return _refuse_accounts(request) or handler(request)
-    except STORAGE_ERRORS as error:
+    except StorageError as error:
         return refuse_storage(error)
 
 
 def _refuse_accounts(request: Request) -> Refusal | None:
-    """Say why the token doesn't reach every account that the body names, if the operation's may name one.
+    """Refuse a body that names an account that the token doesn't reach, if the operation's body may name one.
 
-    Validation refuses the rest in the platform's words: values that are no text, and fields that the operation lacks.
+    Validation refuses all else in the platform's words: values that are no text, and fields that the operation lacks.
     """
-    if not request.granted.match.endpoint.body_names_account or not request.body.strip():
+    if not request.allowed.match.endpoint.body_names_account or not request.body.strip():
         return None
     try:
         named = {each for each in named_in_json(request.body.decode()) if each.kind is not Names.OTHER}
@@ -118,15 +125,14 @@ def _refuse_accounts(request: Request) -> Refusal | None:
         # The handlers read bodies in the same way: they refuse this one, or don't look at it.
         return None
     except RecursionError:
-        # How deep a reader comes depends on where it is called: a handler might come deeper.
+        # The depth that a reader reaches depends on its caller's own depth: a handler might get deeper.
         return _TOO_DEEP
-    endpoint, grant = request.granted.match.endpoint, request.granted.grant
+    endpoint, grant = request.allowed.match.endpoint, request.allowed.grant
     asked = accounts_to_look_up(grant, named)
     if not asked or len(named) > MOST_NAMED:
         return refuse_accounts(endpoint, grant, named, {})
-    with request.database.read() as connection:
-        return refuse_accounts(endpoint, grant, named, agencies_of(connection, asked))
+    return refuse_accounts(endpoint, grant, named, agencies_of(request.engine, asked))
 
 
 def _not_implemented(endpoint: Endpoint) -> Refusal:
-    return Refusal(501, "not-implemented", f"The sandbox has no {endpoint.method} {endpoint.path}")
+    return Refusal(501, Reason.NOT_IMPLEMENTED, f"The sandbox has no {endpoint.method} {endpoint.path}")

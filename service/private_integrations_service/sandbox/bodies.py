@@ -1,4 +1,4 @@
-"""Reading the fields of bodies and judging them, in the words of the platform's validator (class-validator)."""
+"""Read the fields of bodies and check them, in the words of the platform's validator (class-validator)."""
 
 import json
 import math
@@ -6,26 +6,28 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from private_integrations.contract import Reason
+
 from ..authorizer.replies import Refusal
 from .instants import instant_of
 
 BODY_LIMIT = 100 * 1024
-"""Bytes accepted in a body of the data API."""
+"""Limit a body of the data API to so many bytes."""
 
 _DEEPEST = 20
 _LONGEST_INTEGER = 15
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 Check = Callable[[str, object], list[str]]
-"""Answers for a field's name and value what is wrong with it, in the platform's words."""
+"""Return the faults of a value, given the field's name and the value, in the platform's words."""
 
-TOO_LARGE = Refusal(413, "body-too-large", "request entity too large", {"error": "Payload Too Large"})
-TOO_SLOW = Refusal(408, "body-too-slow", "request timeout", {"error": "Request Timeout"})
-_NO_OBJECT = Refusal(400, "body-malformed", "The body must be a JSON object", {"error": "Bad Request"})
+TOO_LARGE = Refusal(413, Reason.BODY_TOO_LARGE, "request entity too large", {"error": "Payload Too Large"})
+TOO_SLOW = Refusal(408, Reason.BODY_TOO_SLOW, "request timeout", {"error": "Request Timeout"})
+_NO_OBJECT = Refusal(400, Reason.BODY_MALFORMED, "The body must be a JSON object", {"error": "Bad Request"})
 
 
 def read_fields(body: bytes) -> dict[str, Any] | Refusal:
-    """The fields of a JSON object; an empty body has none, as with the platform's parser."""
+    """Read the fields of a JSON object; an empty body has none, as with the platform's parser."""
     if not body.strip():
         return {}
     try:
@@ -33,14 +35,14 @@ def read_fields(body: bytes) -> dict[str, Any] | Refusal:
         value = json.loads(body.decode(), parse_int=_integer, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         place = f" at position {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        return Refusal(400, "body-malformed", f"Unexpected token in JSON{place}", {"error": "Bad Request"})
+        return Refusal(400, Reason.BODY_MALFORMED, f"Unexpected token in JSON{place}", {"error": "Bad Request"})
     return value if isinstance(value, dict) else _NO_OBJECT
 
 
 def refuse_fields(
     fields: Mapping[str, object], checks: Mapping[str, Check], required: Collection[str] = ()
 ) -> Refusal | None:
-    """Why the fields don't pass, every fault in one answer; null is like a field left out, unless required."""
+    """Refuse fields with faults, all in one answer; null counts as a missing field, unless it is required."""
     texts = [f"property {name} should not exist" for name in fields if name not in checks]
     for name, check in checks.items():
         value = fields.get(name)
@@ -50,40 +52,40 @@ def refuse_fields(
 
 
 def invalid(texts: Collection[str]) -> Refusal:
-    """The platform's answer to values that don't pass."""
-    return Refusal(422, "invalid-request", tuple(texts), {"error": "Unprocessable Entity"})
+    """Return the platform's answer to invalid values."""
+    return Refusal(422, Reason.INVALID_REQUEST, tuple(texts), {"error": "Unprocessable Entity"})
 
 
 def text(name: str, value: object) -> list[str]:
-    """A string that can be stored and sent: no half of a surrogate pair."""
+    """Check for a string that can be stored and sent, without half a surrogate pair."""
     return [] if _is_text(value) else [f"{name} must be a string"]
 
 
 def required_text(name: str, value: object) -> list[str]:
-    """A string that isn't empty."""
+    """Check for a string that isn't empty."""
     empty = [f"{name} should not be empty"] if value in (None, "") else []
     return text(name, value) + empty
 
 
 def flag(name: str, value: object) -> list[str]:
-    """True or false."""
+    """Check for true or false."""
     return [] if isinstance(value, bool) else [f"{name} must be a boolean value"]
 
 
 def mapping(name: str, value: object) -> list[str]:
-    """A JSON object of any content."""
+    """Check for a JSON object of any content."""
     return [] if isinstance(value, dict) and is_carriable(value) else [f"{name} must be an object"]
 
 
 def texts(name: str, value: object) -> list[str]:
-    """An array of strings."""
+    """Check for an array of strings."""
     if not isinstance(value, list):
         return [f"{name} must be an array"]
     return [] if all(_is_text(item) for item in value) else [f"each value in {name} must be a string"]
 
 
 def searched(longest: int) -> Check:
-    """A text to search for, of at most so many characters."""
+    """Make a check for a text to search for, of at most `longest` characters."""
 
     def checked(name: str, value: object) -> list[str]:
         # SQLite's LIKE would end the pattern at a NUL, and find everything.
@@ -95,7 +97,7 @@ def searched(longest: int) -> Check:
 
 
 def at_most(longest: int, check: Check) -> Check:
-    """An array that passes another check and has at most so many elements."""
+    """Make a check for an array that passes another check and has at most `longest` elements."""
 
     def checked(name: str, value: object) -> list[str]:
         if isinstance(value, list) and len(value) > longest:
@@ -106,7 +108,7 @@ def at_most(longest: int, check: Check) -> Check:
 
 
 def whole_number(smallest: int, largest: int) -> Check:
-    """A whole number between two."""
+    """Make a check for a whole number from `smallest` to `largest`."""
 
     def checked(name: str, value: object) -> list[str]:
         if not isinstance(value, int) or isinstance(value, bool):
@@ -119,24 +121,24 @@ def whole_number(smallest: int, largest: int) -> Check:
 
 
 def number(name: str, value: object) -> list[str]:
-    """A number that a double carries."""
+    """Check for a number that a double carries."""
     good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return [] if good else [f"{name} must be a number conforming to the specified constraints"]
 
 
 def one_of(name: str, value: object, values: Collection[str]) -> list[str]:
-    """One of the values."""
+    """Check for one of the values."""
     good = isinstance(value, str) and value in values
     return [] if good else [f"{name} must be one of the following values: {', '.join(values)}"]
 
 
 def instant(name: str, value: object) -> list[str]:
-    """An instant as ISO 8601 writes it."""
+    """Check for an instant as ISO 8601 writes it."""
     return [] if instant_of(value) else [f"{name} must be a valid ISO 8601 date string"]
 
 
 def is_carriable(value: object, depth: int = 0) -> bool:
-    """Whether a value survives storing and sending as it is: finite, well-formed, not nested without end."""
+    """Tell whether storing and sending keep a value as it is: finite, well-formed, not nested too deep."""
     if depth > _DEEPEST:
         return False
     if isinstance(value, dict):

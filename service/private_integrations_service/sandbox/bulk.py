@@ -1,4 +1,4 @@
-"""Many contacts in one request: their tags, their business."""
+"""Change the tags or the business of many contacts in one request."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage.sqlite.database import Write
+from ..storage.engine import Write
 from . import contact_changes
 from .answers import SUCCEEDED, not_found
 from .bodies import Check, at_most, invalid, one_of, text, texts
@@ -23,7 +23,7 @@ _CHANGES: Mapping[str, Change] = MappingProxyType({"add": added, "remove": remov
 
 
 def update_tags(request: Request) -> Reply | Refusal:
-    """Answer `POST /contacts/bulk/tags/update/{type}`: 201 with what became of each contact."""
+    """Answer `POST /contacts/bulk/tags/update/{type}`: 201 with the result for each contact."""
     given = request.body_fields(_TAG_CHECKS)
     if isinstance(given, Refusal):
         return given
@@ -33,7 +33,7 @@ def update_tags(request: Request) -> Reply | Refusal:
     if all_tags and change is added:
         return invalid(["removeAllTags can only be used with remove type"])
     tags = normal_tags(given["tags"])
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         responses = [
             _tagged(write, request.account_id, contact_id, tags, _none_left if all_tags else change)
             for contact_id in given["contacts"]
@@ -43,19 +43,19 @@ def update_tags(request: Request) -> Reply | Refusal:
 
 
 def change_business(request: Request) -> Reply | Refusal:
-    """Answer `POST /contacts/bulk/business`: all contacts belong to the business, or with null to none; or nothing."""
+    """Answer `POST /contacts/bulk/business`: move all contacts to the business (null: to none), or none of them."""
     given = request.body_fields(_BUSINESS_CHECKS, optional=("businessId",))
     if isinstance(given, Refusal):
         return given
     if "businessId" not in given:
         return invalid(["businessId must be a string"])
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         refusal = _moved(write, request.account_id, list(dict.fromkeys(given["ids"])), given["businessId"])
     return refusal or Reply(200, {"success": True, "ids": given["ids"]})
 
 
 def _moved(write: Write, account_id: str, contact_ids: list[str], business_id: str | None) -> Refusal | None:
-    """Change the business of all these contacts; if one of them or the business isn't there, of none."""
+    """Change the business of all these contacts; if one of them or the business is missing, change none."""
     if business_id is not None and business_by_id(write.connection, account_id, business_id) is None:
         return not_found("Business", business_id)
     contacts = []

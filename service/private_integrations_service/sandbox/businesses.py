@@ -31,7 +31,7 @@ def list_businesses(request: Request) -> Reply | Refusal:
     part = read_slice(request.query, request.query_faults(), limit=_LIMIT, largest=_LIMIT)
     if isinstance(part, Refusal):
         return part
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = stored.list_businesses(connection, request.account_id, skip=part.skip, limit=part.limit)
     return Reply(200, {"businesses": [_shown(business) for business in found]})
 
@@ -42,7 +42,7 @@ def create_business(request: Request) -> Reply | Refusal:
     if isinstance(given, Refusal):
         return given
     del given["locationId"]
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         fields = _merged({}, {**given, "createdBy": request.author, "updatedBy": request.author})
         business = Business(new_object_id(), request.account_id, fields, created_at=write.now, updated_at=write.now)
         stored.add_business(write.connection, business)
@@ -52,18 +52,18 @@ def create_business(request: Request) -> Reply | Refusal:
 def read_business(request: Request) -> Reply | Refusal:
     """Answer `GET /businesses/{businessId}`."""
     business_id = request.parameter("businessId")
-    with request.database.read() as connection:
+    with request.read() as connection:
         business = stored.business_by_id(connection, request.account_id, business_id)
     return not_found("Business", business_id) if business is None else Reply(200, {"business": _shown(business)})
 
 
 def update_business(request: Request) -> Reply | Refusal:
-    """Answer `PUT /businesses/{businessId}`: what is given replaces what was, null takes it away; a name stays."""
+    """Answer `PUT /businesses/{businessId}`: given fields replace stored ones, null removes all but the name."""
     business_id = request.parameter("businessId")
     given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         old = stored.business_by_id(write.connection, request.account_id, business_id)
         if old is None:
             return not_found("Business", business_id)
@@ -75,16 +75,16 @@ def update_business(request: Request) -> Reply | Refusal:
 
 
 def delete_business(request: Request) -> Reply | Refusal:
-    """Answer `DELETE /businesses/{businessId}`: its contacts stay, and belong to none."""
+    """Answer `DELETE /businesses/{businessId}`: its contacts stay, without a business."""
     business_id = request.parameter("businessId")
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         contacts.leave_business(write.connection, request.account_id, business_id, write.now)
         removed = stored.remove_business(write.connection, request.account_id, business_id)
     return Reply(200, {"success": True}) if removed else not_found("Business", business_id)
 
 
 def list_contacts(request: Request) -> Reply | Refusal:
-    """Answer `GET /contacts/business/{businessId}`: newest first; `count` is everything found, not the page."""
+    """Answer `GET /contacts/business/{businessId}`: newest first; `count` is the number of all matches."""
     business_id = request.parameter("businessId")
     after = read_cursor(request.query)
     faults = [*request.query_faults(), *([after] if isinstance(after, str) else [])]
@@ -93,7 +93,7 @@ def list_contacts(request: Request) -> Reply | Refusal:
         return part
     assert not isinstance(after, str), "such a fault was refused"
     selection = Selection(request.account_id, part.text, business_id)
-    with request.database.read() as connection:
+    with request.read() as connection:
         if stored.business_by_id(connection, request.account_id, business_id) is None:
             return not_found("Business", business_id)
         found = contacts.list_contacts(connection, selection, after=after, skip=part.skip, limit=part.limit)
@@ -107,7 +107,7 @@ def _merged(stored_fields: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
 
 
 def _written(status: int, business: Business) -> Reply:
-    """The platform's own misspelling, and the word."""
+    """Return the answer to a write: the business under the platform's misspelled name and under the correct one."""
     shown = _shown(business)
     return Reply(status, {"success": True, "buiseness": shown, "business": shown})
 

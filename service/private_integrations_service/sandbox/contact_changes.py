@@ -1,7 +1,7 @@
-"""Contacts added, saved and removed: stored, and told to the integrations that listen, in one transaction."""
+"""Add, save and remove contacts, and publish the change to data webhooks in the same transaction."""
 
 from ..operations.data_events import tell
-from ..storage.sqlite.database import Write
+from ..storage.engine import Write
 from .contact_fields import shown_alone
 from .storage import contacts as stored
 from .storage.contacts import Contact
@@ -30,12 +30,12 @@ def save(write: Write, before: Contact, contact: Contact) -> None:
 
 
 def remove(write: Write, contact: Contact) -> None:
-    """Remove a contact with what it has, which is not told one by one."""
+    """Remove a contact with its notes and tasks; only the contact's removal is published."""
     stored.remove_contact(write.connection, contact.account_id, contact.id)
     tell(write, "ContactDelete", contact.account_id, {**shown_alone(contact, "v2"), "deleted": True})
 
 
 def _changed(before: Contact, after: Contact) -> set[str]:
-    """The names of the fields that differ."""
+    """Return the names of the fields that differ."""
     names = {name for name in {*before.fields, *after.fields} if before.fields.get(name) != after.fields.get(name)}
     return names | {"businessId"} if before.business_id != after.business_id else names

@@ -1,4 +1,4 @@
-"""What a contact is made of: the fields that may be written, and how a stored one is shown."""
+"""Check the fields of a contact that a client may write, and show a stored contact."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -27,20 +27,20 @@ _V2_CHANNELS = {v3: v2 for v2, v3 in _V3_CHANNELS.items()}
 
 
 def email(name: str, value: object) -> list[str]:
-    """An e-mail address."""
+    """Check for an e-mail address."""
     good = isinstance(value, str) and len(value) <= _LONGEST_EMAIL and _EMAIL.fullmatch(value)
     return [] if good else [f"{name} must be an email"]
 
 
 def phone(name: str, value: object) -> list[str]:
-    """A phone number that has an E.164 form; empty is like none."""
+    """Check for a phone number with an E.164 form; an empty one counts as none."""
     if not isinstance(value, str):
         return [f"{name} must be a string"]
     return [] if value == "" or normal_phone(value) else [f"{name} must be a valid phone number"]
 
 
 def day(name: str, value: object) -> list[str]:
-    """A date, or an instant of which the date counts."""
+    """Check for a date, or for an instant, of which only the date counts."""
     return [] if isinstance(value, str) and _day_of(value) else [f"{name} must be a valid ISO 8601 date string"]
 
 
@@ -56,11 +56,11 @@ def custom_fields(name: str, value: object) -> list[str]:
 CHECKS: Mapping[str, Check] = MappingProxyType(
     {"email": email, "phone": phone, "customFields": custom_fields, "dateOfBirth": day}
 )
-"""Checks of a contact's fields beyond the types that the platform's specification gives them."""
+"""Check a contact's fields beyond the types of the platform's specification."""
 
 
 def merged(stored: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields after a write of checked ones: null and "" for a phone take a field away, lists replace."""
+    """Merge checked fields into stored ones: null, and "" for a phone, remove a field; lists replace."""
     fields = {**stored, **{name: _normal(name, value) for name, value in given.items()}}
     kept = {name: value for name, value in fields.items() if value is not None}
     return {**kept, **_names(kept, given)}
@@ -72,12 +72,12 @@ def normal_tags(tags: Iterable[str]) -> list[str]:
 
 
 def normal_email(value: str | None) -> str | None:
-    """An e-mail address as duplicates are recognized by."""
+    """Return an e-mail address in the form in which duplicates are recognized."""
     return None if value is None else value.lower()
 
 
 def normal_phone(value: str) -> str | None:
-    """A phone number in E.164: ten digits without a country are taken for North American; None if it isn't one."""
+    """Return a phone number in E.164, None if it has none; ten digits without a country are North American."""
     if not _PHONE.fullmatch(value):
         return None
     digits = re.sub(r"[^0-9]", "", value)
@@ -171,7 +171,7 @@ def _normal(name: str, value: Any) -> Any:
 
 
 def _names(fields: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, str]:
-    """The whole name from its parts, or the parts from the whole, whichever was not given."""
+    """Return the whole name made from its parts, or the parts from the whole, if only one of them was given."""
     if given.get("name") and not (given.get("firstName") or given.get("lastName")):
         first, _, last = given["name"].strip().partition(" ")
         return {"firstName": first, "lastName": last.strip()}

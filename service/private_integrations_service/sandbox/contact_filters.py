@@ -1,4 +1,4 @@
-"""The filters and the order of a search: which there are, what is wrong with given ones, and what they mean."""
+"""Check the filters and the order of a contact search, and translate them for storage."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -10,7 +10,7 @@ from .instants import point_of
 from .storage.contact_search import CUSTOM_FIELD, Condition, Group, Order, Range
 
 LONGEST_TEXT = 75
-"""Characters of a text that is searched for (the vendor's page on the Search Contacts API)."""
+"""Limit the characters of a text to search for (the vendor's page on the Search Contacts API)."""
 
 # Filters cost time for every contact of the account, and groups levels of the SQL expression, of which SQLite has 1000.
 _MOST_FILTERS = 50
@@ -32,11 +32,11 @@ OPERATORS: Mapping[str, Sequence[str]] = MappingProxyType(
         **dict.fromkeys(("dateAdded", "dateUpdated"), _DATES),
     }
 )
-"""The fields that can be filtered by, each with its operators (the same page; the last four of the second line and
+"""List the fields for filters, each with its operators (the same page; the last four of the second line and
 the contains of tags are our own)."""
 
 ORDERS = ("email", "dnd", "source", "firstNameLowerCase", "lastNameLowerCase", "dateAdded", "dateUpdated")
-"""The fields that can be ordered by (the same page)."""
+"""List the fields for ordering (the same page)."""
 
 _searched = searched(LONGEST_TEXT)
 _BOUNDS = ("gt", "gte", "lt", "lte")
@@ -52,7 +52,7 @@ def filter_faults(name: str, value: object) -> list[str]:
 
 
 def orders(name: str, value: object) -> list[str]:
-    """The fields to order by, each `{field, direction}`."""
+    """Check the fields to order by, each `{field, direction}`."""
     faults = []
     for place, item in _places(name, value):
         if isinstance(item, dict):
@@ -82,7 +82,7 @@ def unknown_field(items: object, depth: int = 0) -> str | None:
 
 
 def group_of(items: Sequence[Mapping[str, Any]], either: bool = False) -> Group:
-    """What checked filters mean: all of them must be true, or at least one."""
+    """Translate checked filters; with `either`, one of them must be true, otherwise all."""
     parts = [
         group_of(item["filters"], item["group"] == "OR") if "group" in item else _condition_of(item) for item in items
     ]
@@ -90,7 +90,7 @@ def group_of(items: Sequence[Mapping[str, Any]], either: bool = False) -> Group:
 
 
 def orders_of(items: Sequence[Mapping[str, str]]) -> tuple[Order, ...]:
-    """What a checked order means; a field that comes again changes nothing."""
+    """Translate a checked order; a repeated field changes nothing."""
     fields: dict[str, str] = {}
     for item in items:
         fields.setdefault(item["field"], item["direction"])
@@ -168,7 +168,7 @@ def _condition_of(item: Mapping[str, Any]) -> Condition:
 
 
 def _as_stored(field: str, operator: str, value: str) -> str:
-    """A value in the form in which the field is stored."""
+    """Return a value in the form in which the field is stored."""
     if field == "email":
         return normal_email(value) or ""
     if field == "tags":

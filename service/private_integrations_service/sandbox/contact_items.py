@@ -1,4 +1,4 @@
-"""What contacts have, notes and tasks: listed, created, read, updated and deleted in one way."""
+"""List, create, read, update and delete the notes and tasks of contacts, both in one way."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from sqlalchemy import Table
 
 from ..authorizer.replies import Refusal, Reply
 from ..operations.data_events import tell
-from ..storage.sqlite.database import Write
+from ..storage.engine import Write
 from ..tokens.format import new_id
 from .answers import SUCCEEDED, not_found
 from .bodies import Check
@@ -20,10 +20,10 @@ from .storage.contacts import contact_by_id
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of items: its `noun` as in "Note", where it is stored, its fields, and how a stored one is shown.
+    """Describe a kind of items: its `noun` as in "Note", its table, its fields, and how to show a stored one.
 
-    `parameter` is its id's name in paths, `required` are the fields that it can't be without, `normal` brings checked
-    fields into the form that is stored, and `changed` says which event, if any, tells of a change.
+    `parameter` is the name of its id in paths, `required` are its required fields, `normal` brings checked fields into
+    the stored form, and `changed` returns the event of a change, if it has one.
     """
 
     noun: str
@@ -36,7 +36,7 @@ class Kind:
     changed: Callable[[Item, Item], str | None]
 
     def handlers(self) -> dict[tuple[str, str], Handler]:
-        """The kind's operations by method and path."""
+        """Return the kind's operations by method and path."""
         many = f"/contacts/{{contactId}}/{self._plural}"
         one = f"{many}/{{{self.parameter}}}"
         return {
@@ -48,21 +48,21 @@ class Kind:
         }
 
     def list(self, request: Request) -> Reply | Refusal:
-        """Answer with everything of this kind that the contact has, newest first."""
+        """Answer with all items of the contact, newest first."""
         contact_id = request.parameter("contactId")
-        with request.database.read() as connection:
+        with request.read() as connection:
             if contact_by_id(connection, request.account_id, contact_id) is None:
                 return not_found("Contact", contact_id)
             items = stored.list_items(connection, self.table, request.account_id, contact_id)
         return Reply(200, {self._plural: [self.shown(item) for item in items]})
 
     def create(self, request: Request) -> Reply | Refusal:
-        """Give the contact a new one: 201."""
+        """Give the contact a new item: 201."""
         contact_id = request.parameter("contactId")
         given = request.body_fields(self.checks)
         if isinstance(given, Refusal):
             return given
-        with request.database.write(request.now, verdicts=False) as write:
+        with request.write() as write:
             if contact_by_id(write.connection, request.account_id, contact_id) is None:
                 return not_found("Contact", contact_id)
             item = Item(new_id(), request.account_id, contact_id, _without_nulls(self.normal(given)), write.now)
@@ -71,21 +71,21 @@ class Kind:
         return self._reply(201, item)
 
     def read(self, request: Request) -> Reply | Refusal:
-        """Answer with one."""
+        """Answer with one item."""
         contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
-        with request.database.read() as connection:
+        with request.read() as connection:
             if contact_by_id(connection, request.account_id, contact_id) is None:
                 return not_found("Contact", contact_id)
             item = stored.item_by_id(connection, self.table, request.account_id, contact_id, item_id)
         return not_found(self.noun, item_id) if item is None else self._reply(200, item)
 
     def update(self, request: Request) -> Reply | Refusal:
-        """Replace what is given; null takes a field away that isn't required."""
+        """Replace the given fields; null removes a field that isn't required."""
         contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
         given = request.body_fields(self.checks)
         if isinstance(given, Refusal):
             return given
-        with request.database.write(request.now, verdicts=False) as write:
+        with request.write() as write:
             if contact_by_id(write.connection, request.account_id, contact_id) is None:
                 return not_found("Contact", contact_id)
             item = stored.item_by_id(write.connection, self.table, request.account_id, contact_id, item_id)
@@ -100,9 +100,9 @@ class Kind:
         return self._reply(200, item)
 
     def delete(self, request: Request) -> Reply | Refusal:
-        """Take one away; a body is not looked at."""
+        """Remove an item; the body is ignored."""
         contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
-        with request.database.write(request.now, verdicts=False) as write:
+        with request.write() as write:
             if contact_by_id(write.connection, request.account_id, contact_id) is None:
                 return not_found("Contact", contact_id)
             item = stored.item_by_id(write.connection, self.table, request.account_id, contact_id, item_id)

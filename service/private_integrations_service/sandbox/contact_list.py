@@ -1,4 +1,4 @@
-"""The list of contacts: which page a request asks for, and where the next one begins."""
+"""Read which page of the list of contacts a request asks for, and tell where the next page begins."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,9 +15,9 @@ from .storage.contacts import NEWEST_FIRST, Contact, ListOrder, Position
 
 _DEFAULT_LIMIT = 20
 LARGEST_LIMIT = 100
-"""Contacts in a page of a list."""
+"""Limit a page of a list to so many contacts."""
 SORTING = ("sortBy", "order")
-"""Parameters that clients send to the platform though its specification doesn't name them."""
+"""List parameters that clients send to the platform although its specification lacks them."""
 _INSTANTS: Mapping[str, Literal["added_at", "updated_at"]] = MappingProxyType(
     {"date_added": "added_at", "date_updated": "updated_at", "dateAdded": "added_at", "dateUpdated": "updated_at"}
 )
@@ -26,7 +26,7 @@ _DIRECTIONS = ("desc", "asc")
 
 @dataclass(frozen=True)
 class Page:
-    """At most `limit` contacts behind `after`, those that contain `query`; `sorting` is how the client asked."""
+    """Ask for `limit` contacts behind `after` that contain `query`; `sorting` is in the client's own words."""
 
     limit: int
     after: Position | None
@@ -37,7 +37,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Found:
-    """What the database holds: the page's contacts and one more if there is one, all and those behind the cursor."""
+    """Hold the page's contacts and one more if it exists, and count all contacts and those behind the cursor."""
 
     contacts: Sequence[Contact]
     total: int
@@ -45,7 +45,7 @@ class Found:
 
 
 def read_page(query: Mapping[str, Sequence[str]], faults: Sequence[str]) -> Page | Refusal:
-    """Read the query of `GET /contacts/`; `faults` are those known already.
+    """Read the query of `GET /contacts/`; `faults` are those found before.
 
     `startAfter` (epoch milliseconds) and `startAfterId` name the last contact of the page before;
     some clients send both as `startAfter=1700000000000&startAfter=id`.
@@ -64,7 +64,7 @@ def read_page(query: Mapping[str, Sequence[str]], faults: Sequence[str]) -> Page
 
 
 def meta(page: Page, found: Found, url: str, location_id: str) -> dict[str, object]:
-    """The place of a page in the list: counted pages, and the cursor and URL of the next one."""
+    """Return the place of a page in the list: page numbers, and the cursor and URL of the next page."""
     shown = found.contacts[: page.limit]
     end = shown[-1] if shown else None
     more = len(found.contacts) > page.limit

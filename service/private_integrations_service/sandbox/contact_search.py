@@ -1,8 +1,10 @@
-"""Searching contacts, and looking for one that would be a duplicate."""
+"""Search contacts, and find the duplicate of a new one."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
+
+from private_integrations.contract import Reason
 
 from ..authorizer.replies import Refusal, Reply, new_trace_id
 from .bodies import Check, invalid, required_text, searched, text, whole_number
@@ -23,7 +25,7 @@ _NEWEST_FIRST = ({"field": "dateAdded", "direction": "desc"},)
 
 
 def search(request: Request) -> Reply | Refusal:
-    """Answer `POST /contacts/search`: newest first unless `sort` says otherwise; `total` is everything found."""
+    """Answer `POST /contacts/search`: newest first unless `sort` is given; `total` is the number of all matches."""
     given = request.body_fields(also=_CHECKS, also_required=("locationId", "pageLimit"))
     if isinstance(given, Refusal):
         return given
@@ -35,7 +37,7 @@ def search(request: Request) -> Reply | Refusal:
     if refusal is not None:
         return refusal
     limit, page = given["pageLimit"], given.get("page") or 1
-    with request.database.read() as connection:
+    with request.read() as connection:
         after = given.get("searchAfter") or ()
         hits = search_contacts(connection, asked, after=after, skip=(page - 1) * limit, limit=limit)
         total = count_found(connection, asked)
@@ -50,7 +52,7 @@ def find_duplicate(request: Request) -> Reply | Refusal:
     faults = request.query_faults()
     if faults:
         return invalid(faults)
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = contact_alike(connection, request.account_id, last(query, "email"), last(query, "number"))
     return Reply(200, {"contact": None if found is None else shown_alone(found.contact, request.generation)})
 
@@ -76,7 +78,7 @@ def _refuse_filters(given: Sequence[Any]) -> Refusal | None:
     """Refuse filters; the platform looks at their fields before it looks at operators and values."""
     unknown = unknown_field(given)
     if unknown is not None:
-        return Refusal(400, "filter-unknown", f"Invalid field {unknown}", {"error": "Bad Request"}, traced=True)
+        return Refusal(400, Reason.FILTER_UNKNOWN, f"Invalid field {unknown}", {"error": "Bad Request"}, traced=True)
     faults = filter_faults("filters", given)
     return invalid(faults) if faults else None
 
@@ -87,7 +89,7 @@ def _asked(account_id: str, given: Mapping[str, Any]) -> Search:
 
 
 def _refuse_place(given: Mapping[str, Any], asked: Search) -> Refusal | None:
-    """Why a search can't begin there: behind the last counted page, or at no place of this order."""
+    """Refuse a search that begins behind the last counted page, or at a place that this order lacks."""
     page, place = given.get("page") or 1, given.get("searchAfter")
     faults = []
     if page * given["pageLimit"] > _LAST_CONTACT:
@@ -113,7 +115,7 @@ def _place_faults(place: Sequence[object], asked: Search) -> list[str]:
 
 
 def _shown(hit: Hit, generation: Generation) -> dict[str, object]:
-    """A contact as searches show it: the street has another name, and its place leads to the next page."""
+    """Show a contact as searches do: the street has another name, and the place leads to the next page."""
     fields = shown_in_list(hit.contact, generation)
     street = fields.pop("address1", None)
     known: dict[str, object] = {

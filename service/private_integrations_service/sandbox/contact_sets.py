@@ -1,4 +1,4 @@
-"""Tags and followers: texts that a contact has each of once, added and removed."""
+"""Add and remove a contact's tags and followers, each of which it has once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage.sqlite.database import Write
+from ..storage.engine import Write
 from . import contact_changes
 from .answers import not_found
 from .contact_fields import normal_tags
@@ -14,34 +14,34 @@ from .requests import Request
 from .storage.contacts import Contact, contact_by_id
 
 Change = Callable[[Sequence[str], Sequence[str]], list[str]]
-"""Answers for what a contact has and what is given what it has then."""
+"""Return a contact's new set, given its present set and the request's."""
 
 
 @dataclass(frozen=True)
 class Changed:
-    """What a contact had and has now."""
+    """Hold a contact's set before and after a change."""
 
     before: list[str]
     after: list[str]
 
     @property
     def added(self) -> list[str]:
-        """What is new."""
+        """Return the added texts."""
         return removed(self.after, self.before)
 
     @property
     def removed(self) -> list[str]:
-        """What is gone."""
+        """Return the removed texts."""
         return removed(self.before, self.after)
 
 
 def added(has: Sequence[str], given: Sequence[str]) -> list[str]:
-    """What there is with what is given, in that order."""
+    """Return the present texts and then the given ones."""
     return list(dict.fromkeys([*has, *given]))
 
 
 def removed(has: Sequence[str], given: Sequence[str]) -> list[str]:
-    """What there is without what is given."""
+    """Return the present texts without the given ones."""
     gone = set(given)
     return [text for text in has if text not in gone]
 
@@ -62,7 +62,7 @@ def add_tags(request: Request) -> Reply | Refusal:
 
 
 def remove_tags(request: Request) -> Reply | Refusal:
-    """Answer `DELETE /contacts/{contactId}/tags`, which names the tags in its body: those that are left."""
+    """Answer `DELETE /contacts/{contactId}/tags`, whose body names the tags, with the remaining tags."""
     changed = _change(request, "tags", removed)
     return changed if isinstance(changed, Refusal) else Reply(200, {"tags": changed.after})
 
@@ -76,7 +76,7 @@ def add_followers(request: Request) -> Reply | Refusal:
 
 
 def remove_followers(request: Request) -> Reply | Refusal:
-    """Answer `DELETE /contacts/{contactId}/followers`: those that are left and those that are gone."""
+    """Answer `DELETE /contacts/{contactId}/followers` with the remaining followers and the removed ones."""
     changed = _change(request, "followers", removed)
     if isinstance(changed, Refusal):
         return changed
@@ -88,7 +88,7 @@ def _change(request: Request, name: str, change: Change) -> Changed | Refusal:
     given: dict[str, Any] | Refusal = request.body_fields()
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         contact = contact_by_id(write.connection, request.account_id, contact_id)
         if contact is None:
             return not_found("Contact", contact_id)

@@ -1,4 +1,4 @@
-"""Contacts: list, create, read, update and delete, with the platform's statuses, bodies and error texts."""
+"""List, create, read, update and delete contacts, with the platform's statuses, bodies and error texts."""
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import rfc3339
+from private_integrations.contract import Reason, rfc3339
 
 from ..authorizer.replies import Refusal, Reply, new_trace_id
-from ..storage.sqlite.database import Write
+from ..storage.engine import Write
 from ..tokens.format import new_id
 from . import contact_changes
 from .answers import SUCCEEDED, not_found
@@ -25,12 +25,12 @@ _NOT_KEPT = ("locationId", "createNewIfDuplicateAllowed")
 
 
 def list_contacts(request: Request) -> Reply | Refusal:
-    """Answer `GET /contacts/`: newest first unless `sortBy` and `order` say otherwise, with the next page in `meta`."""
+    """Answer `GET /contacts/`: newest first unless `sortBy` and `order` are given, with the next page in `meta`."""
     page = read_page(request.query, request.query_faults(also=SORTING))
     if isinstance(page, Refusal):
         return page
     selection = Selection(request.account_id, page.query)
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = Found(
             contacts=stored.list_contacts(
                 connection, selection, after=page.after, order=page.order, limit=page.limit + 1
@@ -50,11 +50,11 @@ def list_contacts(request: Request) -> Reply | Refusal:
 
 
 def create_contact(request: Request) -> Reply | Refusal:
-    """Answer `POST /contacts/`: 201 with the contact, or the duplicate that stands against it."""
+    """Answer `POST /contacts/`: 201 with the contact, or a refusal that names its duplicate."""
     given = request.body_fields(CHECKS)
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         contact = _new_contact(write, request.account_id, {**given, "createdBy": request.author})
         duplicate = _refuse_duplicate(write.connection, contact)
         if duplicate is not None:
@@ -64,14 +64,14 @@ def create_contact(request: Request) -> Reply | Refusal:
 
 
 def upsert_contact(request: Request) -> Reply | Refusal:
-    """Answer `POST /contacts/upsert`: the contact with this e-mail, or else with this phone, is updated, or it is new.
+    """Answer `POST /contacts/upsert`: update the contact with this e-mail, or else this phone, or create one.
 
-    A phone that another contact has is left out then, as the platform does.
+    As on the platform, an update leaves out a phone that another contact has.
     """
     given = request.body_fields(CHECKS)
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         found = contact_alike(write.connection, request.account_id, given.get("email"), given.get("phone"))
         if found is None:
             contact = _new_contact(write, request.account_id, {**given, "createdBy": request.author})
@@ -89,7 +89,7 @@ def upsert_contact(request: Request) -> Reply | Refusal:
 def read_contact(request: Request) -> Reply | Refusal:
     """Answer `GET /contacts/{contactId}`."""
     contact_id = request.parameter("contactId")
-    with request.database.read() as connection:
+    with request.read() as connection:
         contact = stored.contact_by_id(connection, request.account_id, contact_id)
     return (
         not_found("Contact", contact_id)
@@ -99,12 +99,12 @@ def read_contact(request: Request) -> Reply | Refusal:
 
 
 def update_contact(request: Request) -> Reply | Refusal:
-    """Answer `PUT /contacts/{contactId}`: what is given replaces what was, `tags` as a whole."""
+    """Answer `PUT /contacts/{contactId}`: given fields replace stored ones, `tags` as a whole."""
     contact_id = request.parameter("contactId")
     given = request.body_fields(CHECKS)
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         old = stored.contact_by_id(write.connection, request.account_id, contact_id)
         if old is None:
             return not_found("Contact", contact_id)
@@ -117,9 +117,9 @@ def update_contact(request: Request) -> Reply | Refusal:
 
 
 def delete_contact(request: Request) -> Reply | Refusal:
-    """Answer `DELETE /contacts/{contactId}`; a body is not looked at."""
+    """Answer `DELETE /contacts/{contactId}`; the body is ignored."""
     contact_id = request.parameter("contactId")
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         contact = stored.contact_by_id(write.connection, request.account_id, contact_id)
         if contact is None:
             return not_found("Contact", contact_id)
@@ -129,7 +129,7 @@ def delete_contact(request: Request) -> Reply | Refusal:
 
 @dataclass(frozen=True)
 class Alike:
-    """A contact that is recognized as the same, and by what."""
+    """Hold a duplicate, and the field that it was recognized by."""
 
     contact: Contact
     field: str
@@ -138,7 +138,7 @@ class Alike:
 def contact_alike(
     connection: Connection, account_id: str, email: str | None, phone: str | None, *, other_than: str = ""
 ) -> Alike | None:
-    """The account's contact with this e-mail, or else with this phone, in whatever spelling; not the one named."""
+    """Find the account's contact with this e-mail, or else this phone, in any spelling; `other_than` is left out."""
     email, phone = normal_email(email), normal_phone(phone or "")
     values: tuple[tuple[Literal["email", "phone"], str | None], ...] = (("email", email), ("phone", phone))
     for field, value in values:
@@ -149,7 +149,7 @@ def contact_alike(
 
 
 def seed(write: Write, account_id: str) -> None:
-    """Store a handful of contacts, so that a first request shows something."""
+    """Store a handful of contacts, so that your first request shows some."""
     for days, (name, email, phone, company, tags) in enumerate(_DEMO, start=1):
         added_at = write.now - timedelta(days=days)
         author = {"source": "WEB_USER", "channel": "APP", "sourceName": "Demo", "timestamp": rfc3339(added_at)}
@@ -165,7 +165,7 @@ def seed(write: Write, account_id: str) -> None:
         stored.add_contact(write.connection, contact)
 
 
-# Names nobody is hurt by, the reserved example domains (RFC 2606) and the numbers kept for fiction (555-01xx).
+# Invented names, the reserved example domains (RFC 2606) and the numbers kept for fiction (555-01xx).
 _DEMO: tuple[tuple[str, str, str, str, list[str]], ...] = (
     ("Amira Haddad", "amira.haddad@example.com", "+12025550143", "Haddad Dental", ["lead", "newsletter"]),
     ("Jonas Lindqvist", "jonas@example.org", "+12025550178", "Lindqvist Roofing", ["customer"]),
@@ -190,14 +190,14 @@ def _updated(write: Write, contact: Contact, given: dict[str, Any]) -> Contact:
 
 
 def _refuse_duplicate(connection: Connection, contact: Contact) -> Refusal | None:
-    """Why an account can't have this contact as well."""
+    """Refuse a contact that is the duplicate of another one of the account."""
     found = contact_alike(connection, contact.account_id, contact.email, contact.phone, other_than=contact.id)
     if found is None:
         return None
     meta = {"contactId": found.contact.id, "matchingField": found.field}
     if found.contact.fields.get("name"):
         meta["contactName"] = found.contact.fields["name"]
-    return Refusal(400, "duplicate-contact", "This location does not allow duplicated contacts.", {"meta": meta})
+    return Refusal(400, Reason.DUPLICATE_CONTACT, "This location does not allow duplicated contacts.", {"meta": meta})
 
 
 HANDLERS = MappingProxyType(

@@ -1,9 +1,11 @@
-"""The custom fields of a location's contacts and opportunities: list, create, read, update and delete."""
+"""List, create, read, update and delete the custom fields of a location's contacts and opportunities."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
+
+from private_integrations.contract import Reason
 
 from ..authorizer.replies import Refusal, Reply
 from ..tokens.format import new_id
@@ -24,7 +26,7 @@ def list_custom_fields(request: Request) -> Reply | Refusal:
     faults = [*request.query_faults(), *one_of("model", model, _MODELS)]
     if faults:
         return invalid(faults)
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = stored.list_custom_fields(connection, request.account_id, None if model == "all" else model)
     return Reply(200, {"customFields": [_shown(field) for field in found]})
 
@@ -38,7 +40,7 @@ def create_custom_field(request: Request) -> Reply | Refusal:
         return _NO_OPTIONS
     model = given.get("model") or "contact"
     key = f"{model}.{key_of((given.pop('fieldKey', None) or given['name']).removeprefix(f'{model}.'))}"
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         field = CustomField(new_id(), request.account_id, model, key, _merged({}, given), added_at=write.now)
         if stored.custom_field_by_key(write.connection, field.account_id, key) is not None:
             return CUSTOM_FIELD_TAKEN
@@ -49,7 +51,7 @@ def create_custom_field(request: Request) -> Reply | Refusal:
 def read_custom_field(request: Request) -> Reply | Refusal:
     """Answer `GET /locations/{locationId}/customFields/{id}`, which also takes the field's key."""
     field_id = request.parameter("id")
-    with request.database.read() as connection:
+    with request.read() as connection:
         field = stored.custom_field_by_id(connection, request.account_id, field_id) or stored.custom_field_by_key(
             connection, request.account_id, field_id
         )
@@ -57,12 +59,12 @@ def read_custom_field(request: Request) -> Reply | Refusal:
 
 
 def update_custom_field(request: Request) -> Reply | Refusal:
-    """Answer `PUT /locations/{locationId}/customFields/{id}`; key and model stay, which contacts and forms know."""
+    """Answer `PUT /locations/{locationId}/customFields/{id}`; contacts and forms use key and model, so they stay."""
     field_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         old = stored.custom_field_by_id(write.connection, request.account_id, field_id)
         if old is None:
             return not_found("Custom field", field_id)
@@ -76,7 +78,7 @@ def update_custom_field(request: Request) -> Reply | Refusal:
 def delete_custom_field(request: Request) -> Reply | Refusal:
     """Answer `DELETE /locations/{locationId}/customFields/{id}`; contacts keep their values."""
     field_id = request.parameter("id")
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         removed = stored.remove_custom_field(write.connection, request.account_id, field_id)
     return Reply(200, SUCCEEDED) if removed else not_found("Custom field", field_id)
 
@@ -85,7 +87,7 @@ def _data_type(name: str, value: object) -> list[str]:
     return required_text(name, value) or one_of(name, value, _TYPES)
 
 
-# The types that the platform names when it refuses another one.
+# The platform lists these types when it refuses another one.
 _TYPES = (
     *("TEXT", "LARGE_TEXT", "NUMERICAL", "PHONE", "MONETORY", "CHECKBOX", "SINGLE_OPTIONS", "MULTIPLE_OPTIONS"),
     *("FLOAT", "TIME", "DATE", "TEXTBOX_LIST", "FILE_UPLOAD", "SIGNATURE", "RADIO"),
@@ -94,7 +96,7 @@ _TYPES = (
 _CHOOSING = frozenset({"CHECKBOX", "SINGLE_OPTIONS", "MULTIPLE_OPTIONS", "RADIO"})
 _NO_OPTIONS = Refusal(
     400,
-    "options-missing",
+    Reason.OPTIONS_MISSING,
     "Either options or picklistOptionsImage should exists and should not be empty",
     {"error": "Bad Request"},
 )
@@ -105,7 +107,7 @@ _CREATE_CHECKS: Mapping[str, Check] = MappingProxyType(
     {"parentId": text, "fieldKey": named, "description": text, "options": texts, "picklistOptionsImage": texts}
 )
 
-# What is written under one name and shown under another.
+# Clients write these under one name and read them under another.
 _SHOWN_AS = MappingProxyType(
     {
         "isMultipleFile": "isMultiFileAllowed",
@@ -117,7 +119,7 @@ _SHOWN_AS = MappingProxyType(
 
 
 def _merged(stored_fields: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields after a write of checked ones; null takes a field away."""
+    """Merge checked fields into stored ones; null removes a field."""
     changed = {_SHOWN_AS.get(name, name): value for name, value in given.items() if name != "model"}
     if "textBoxListOptions" in changed:
         options = changed.pop("textBoxListOptions")

@@ -1,8 +1,10 @@
-"""The custom values of a location, texts for its templates: list, create, read, update and delete."""
+"""List, create, read, update and delete the custom values of a location, which are texts for its templates."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
+
+from private_integrations.contract import Reason
 
 from ..authorizer.replies import Refusal, Reply
 from ..tokens.format import new_id
@@ -18,7 +20,7 @@ _CHECKS: Mapping[str, Check] = MappingProxyType({"name": named, "value": text})
 
 def list_custom_values(request: Request) -> Reply | Refusal:
     """Answer `GET /locations/{locationId}/customValues`: all of them, by name."""
-    with request.database.read() as connection:
+    with request.read() as connection:
         values = stored.list_custom_values(connection, request.account_id)
     return Reply(200, {"customValues": [_shown(value) for value in values]})
 
@@ -30,7 +32,7 @@ def create_custom_value(request: Request) -> Reply | Refusal:
         return given
     key = f"{{{{ custom_values.{key_of(given['name'])} }}}}"
     value = CustomValue(new_id(), request.account_id, key, given["name"], given["value"])
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         if stored.custom_value_by_key(write.connection, value.account_id, value.key) is not None:
             return _TAKEN
         stored.add_custom_value(write.connection, value)
@@ -40,18 +42,18 @@ def create_custom_value(request: Request) -> Reply | Refusal:
 def read_custom_value(request: Request) -> Reply | Refusal:
     """Answer `GET /locations/{locationId}/customValues/{id}`."""
     value_id = request.parameter("id")
-    with request.database.read() as connection:
+    with request.read() as connection:
         value = stored.custom_value_by_id(connection, request.account_id, value_id)
     return not_found("Custom value", value_id) if value is None else Reply(200, {"customValue": _shown(value)})
 
 
 def update_custom_value(request: Request) -> Reply | Refusal:
-    """Answer `PUT /locations/{locationId}/customValues/{id}`; a new name leaves the key, which templates know."""
+    """Answer `PUT /locations/{locationId}/customValues/{id}`; templates use the key, so a new name leaves it."""
     value_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         old = stored.custom_value_by_id(write.connection, request.account_id, value_id)
         if old is None:
             return not_found("Custom value", value_id)
@@ -63,12 +65,12 @@ def update_custom_value(request: Request) -> Reply | Refusal:
 def delete_custom_value(request: Request) -> Reply | Refusal:
     """Answer `DELETE /locations/{locationId}/customValues/{id}`."""
     value_id = request.parameter("id")
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         removed = stored.remove_custom_value(write.connection, request.account_id, value_id)
     return Reply(200, SUCCEEDED) if removed else not_found("Custom value", value_id)
 
 
-_TAKEN = Refusal(400, "duplicate-custom-value", "This location does not allow duplicated custom values.")
+_TAKEN = Refusal(400, Reason.DUPLICATE_CUSTOM_VALUE, "This location does not allow duplicated custom values.")
 
 
 def _shown(value: CustomValue) -> dict[str, object]:

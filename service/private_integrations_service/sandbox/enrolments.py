@@ -1,4 +1,4 @@
-"""Campaigns, workflows and appointments: the sandbox has none, so any id is taken and nothing is kept."""
+"""Answer for campaigns, workflows and appointments: the sandbox has none, so it takes any id and stores nothing."""
 
 from types import MappingProxyType
 
@@ -23,7 +23,7 @@ def join_campaign(request: Request) -> Reply | Refusal:
 
 
 def leave_campaigns(request: Request) -> Reply | Refusal:
-    """Answer `DELETE` of one campaign or all of them; a body is not looked at."""
+    """Answer `DELETE` of one campaign or all of them; the body is ignored."""
     return _refuse_contact(request) or Reply(200, SUCCEEDED)
 
 
@@ -37,7 +37,7 @@ def change_workflow(request: Request) -> Reply | Refusal:
 
 def _refuse_contact(request: Request) -> Refusal | None:
     contact_id = request.parameter("contactId")
-    with request.database.read() as connection:
+    with request.read() as connection:
         contact = contact_by_id(connection, request.account_id, contact_id)
     return not_found("Contact", contact_id) if contact is None else None
 

@@ -1,15 +1,15 @@
-"""Instants as clients write them."""
+"""Read instants as clients write them."""
 
 from datetime import UTC, datetime
 
 from ..storage.columns import from_milliseconds
 
 LAST_MILLISECOND = 253_402_300_799_999
-"""9999-12-31 in milliseconds since the epoch, the last one that a datetime holds."""
+"""Limit milliseconds since the Unix epoch to 9999-12-31, the last day that a datetime holds."""
 
 
 def instant_of(value: object) -> datetime | None:
-    """The instant that an ISO 8601 text means, in UTC if it doesn't say; None if it means none."""
+    """Read an ISO 8601 text, in UTC unless it names an offset; None if it is no instant."""
     if not isinstance(value, str):
         return None
     try:
@@ -20,7 +20,7 @@ def instant_of(value: object) -> datetime | None:
 
 
 def point_of(value: object) -> datetime | None:
-    """The same, of milliseconds since the epoch too."""
+    """Read an ISO 8601 text or milliseconds since the Unix epoch; None if the value is no instant."""
     if isinstance(value, int) and not isinstance(value, bool):
         return from_milliseconds(value) if 0 <= value <= LAST_MILLISECOND else None
     return instant_of(value)

@@ -1,4 +1,4 @@
-"""Keys made of names, by which forms and templates speak of custom fields and values."""
+"""Make keys from names; forms and templates use them for custom fields and values."""
 
 import re
 
@@ -8,12 +8,12 @@ _NO_WORD = re.compile(r"[\W_]+")
 
 
 def key_of(name: str) -> str:
-    """The name in lower case, with one `_` for whatever is no letter or digit: "My field!" gives `my_field`."""
+    """Return the name in lower case, with one `_` for other characters: "My field!" gives `my_field`."""
     return _NO_WORD.sub("_", name.lower()).strip("_")
 
 
 def named(name: str, value: object) -> list[str]:
-    """A string that a key can be made of."""
+    """Check for a string from which a key can be made."""
     faults = required_text(name, value)
     if not faults and isinstance(value, str) and not key_of(value):
         faults = [f"{name} must contain a letter or a digit"]

@@ -1,10 +1,12 @@
-"""Rate limits: how many requests an account may make in an interval and on a day (docs/platform.md §10)."""
+"""Limit the requests of an account in an interval and on a day (docs/platform.md §10)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Literal
+
+from private_integrations.contract import Reason
 
 from ..authorizer.replies import Refusal
 from ..settings import Settings
@@ -17,7 +19,7 @@ _DAY = timedelta(days=1) // _MILLISECOND
 
 @dataclass(frozen=True)
 class Limits:
-    """At most `per_interval` requests in `interval` (milliseconds), and `per_day` on a day in UTC."""
+    """Allow `per_interval` requests in `interval` (milliseconds), and `per_day` on a day in UTC."""
 
     per_interval: int = 100
     interval: int = 10_000
@@ -25,13 +27,13 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
-        """The limits that the operator set."""
+        """Return the limits that the operator set."""
         return cls(settings.rate_limit, settings.rate_interval // _MILLISECOND, settings.daily_rate_limit)
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What is left behind a request, and which limit refused it, if one did."""
+    """Hold the remaining requests after one, and the limit that refused it, if one did."""
 
     remaining: int
     daily_remaining: int
@@ -39,13 +41,13 @@ class Spent:
 
     @property
     def refusal(self) -> Refusal | None:
-        """The platform's answer to one request too many."""
+        """Return the platform's answer to one request too many."""
         if self.exhausted is None:
             return None
-        return Refusal(429, f"rate-limit-{self.exhausted}", "Too Many Requests")
+        return Refusal(429, Reason(f"rate-limit-{self.exhausted}"), "Too Many Requests")
 
     def headers(self, limits: Limits) -> Iterator[tuple[bytes, bytes]]:
-        """The documented headers, on every answer."""
+        """Return the documented headers of every answer."""
         yield b"x-ratelimit-limit-daily", b"%d" % limits.per_day
         yield b"x-ratelimit-daily-remaining", b"%d" % self.daily_remaining
         yield b"x-ratelimit-interval-milliseconds", b"%d" % limits.interval

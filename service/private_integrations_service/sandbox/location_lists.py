@@ -22,7 +22,7 @@ def read_calendars(request: Request) -> Reply | Refusal:
         return invalid(faults)
     if last(request.query, "groupId"):
         return Reply(200, {"calendars": []})
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = list_calendars(connection, request.account_id, drafts=drafts)
     return Reply(200, {"calendars": [_shown(calendar) for calendar in found]})
 
@@ -32,7 +32,7 @@ def read_campaigns(request: Request) -> Reply | Refusal:
     faults = request.query_faults()
     if faults:
         return invalid(faults)
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = list_campaigns(connection, request.account_id, status=last(request.query, "status"))
     shown = [
         {"id": campaign.id, "name": campaign.name, "status": campaign.status, "locationId": campaign.account_id}

@@ -1,7 +1,9 @@
-"""The tags of a location: list, create, read, update and delete."""
+"""List, create, read, update and delete the tags of a location."""
 
 from dataclasses import replace
 from types import MappingProxyType
+
+from private_integrations.contract import Reason
 
 from ..authorizer.replies import Refusal, Reply
 from ..tokens.format import new_id
@@ -13,7 +15,7 @@ from .storage.location_tags import Tag
 
 def list_tags(request: Request) -> Reply | Refusal:
     """Answer `GET /locations/{locationId}/tags`: all of them, by name."""
-    with request.database.read() as connection:
+    with request.read() as connection:
         tags = stored.list_tags(connection, request.account_id)
     return Reply(200, {"tags": [_shown(tag) for tag in tags]})
 
@@ -24,7 +26,7 @@ def create_tag(request: Request) -> Reply | Refusal:
     if isinstance(given, Refusal):
         return given
     tag = Tag(new_id(), request.account_id, given["name"].lower())
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         if stored.tag_named(write.connection, tag.account_id, tag.name) is not None:
             return _TAKEN
         stored.add_tag(write.connection, tag)
@@ -34,7 +36,7 @@ def create_tag(request: Request) -> Reply | Refusal:
 def read_tag(request: Request) -> Reply | Refusal:
     """Answer `GET /locations/{locationId}/tags/{tagId}`."""
     tag_id = request.parameter("tagId")
-    with request.database.read() as connection:
+    with request.read() as connection:
         tag = stored.tag_by_id(connection, request.account_id, tag_id)
     return not_found("Tag", tag_id) if tag is None else Reply(200, {"tag": _shown(tag)})
 
@@ -45,7 +47,7 @@ def update_tag(request: Request) -> Reply | Refusal:
     given = request.body_fields()
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         old = stored.tag_by_id(write.connection, request.account_id, tag_id)
         if old is None:
             return not_found("Tag", tag_id)
@@ -59,12 +61,12 @@ def update_tag(request: Request) -> Reply | Refusal:
 def delete_tag(request: Request) -> Reply | Refusal:
     """Answer `DELETE /locations/{locationId}/tags/{tagId}`; contacts keep it."""
     tag_id = request.parameter("tagId")
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         removed = stored.remove_tag(write.connection, request.account_id, tag_id)
     return Reply(200, SUCCEEDED) if removed else not_found("Tag", tag_id)
 
 
-_TAKEN = Refusal(400, "duplicate-tag", "This location does not allow duplicated tags.")
+_TAKEN = Refusal(400, Reason.DUPLICATE_TAG, "This location does not allow duplicated tags.")
 
 
 def _shown(tag: Tag) -> dict[str, object]:

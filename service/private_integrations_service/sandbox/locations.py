@@ -1,4 +1,4 @@
-"""Locations: the sub-accounts, as the API shows them."""
+"""Show sub-accounts as the API does: as locations."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -35,9 +35,9 @@ _SETTINGS = (
 def read_location(request: Request) -> Reply | Refusal:
     """Answer `GET /locations/{locationId}`; the authorizer has checked that the token reaches it."""
     location_id = request.parameter("locationId")
-    with request.database.read() as connection:
+    with request.read() as connection:
         location = account_by_id(connection, location_id)
-    if location is None or location.kind != "sub_account":
+    if location is None or not location.kind.belongs_to_agency:
         return not_found("Location", location_id)
     return Reply(200, {"location": _shown(location)})
 
@@ -50,7 +50,7 @@ def search_locations(request: Request) -> Reply | Refusal:
     if last(request.query, "email"):
         # The sandbox knows no location's address.
         return Reply(200, {"locations": []})
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = [_shown(location) for location in find_locations(connection, search)]
     return Reply(200, {"locations": [{name: shown[name] for name in _FOUND_NAMES} for shown in found]})
 
@@ -67,7 +67,7 @@ def _read_search(account_id: str, query: Mapping[str, Sequence[str]], known: Seq
 
 
 def _shown(location: Account) -> dict[str, object]:
-    """Every documented field, so that strict clients find them; the sandbox knows the first three."""
+    """Return every documented field, so that strict clients find them; the sandbox has values for the first three."""
     unknown = ("domain", "address", "city", "state", "postalCode", "logoUrl", "website")
     person = ("firstName", "lastName", "email", "phone")
     return {

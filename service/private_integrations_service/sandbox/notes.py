@@ -1,4 +1,4 @@
-"""Notes of contacts (NotesDTO, UpdateNoteDTO and GetNoteSchema of the platform's spec, apps/contacts.json)."""
+"""Serve notes of contacts (NotesDTO, UpdateNoteDTO and GetNoteSchema of the platform's spec, apps/contacts.json)."""
 
 from types import MappingProxyType
 

@@ -1,6 +1,6 @@
-"""The fields of custom objects and their folders (`/custom-fields/`, apps/custom-fields.json of the platform's spec).
+"""Serve the fields of custom objects and their folders (`/custom-fields/`, the platform's apps/custom-fields.json).
 
-The sandbox has no custom objects: a key names one, and nothing more is known of it.
+The sandbox has no custom objects: it takes any key of one.
 """
 
 import re
@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import rfc3339
+from private_integrations.contract import Reason, rfc3339
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage.sqlite.database import Write
+from ..storage.engine import Write
 from ..tokens.format import new_id
 from .answers import CUSTOM_FIELD_TAKEN, SUCCEEDED, not_found
 from .bodies import Check, invalid
@@ -32,7 +32,7 @@ def list_object_fields(request: Request) -> Reply | Refusal:
     faults = request.query_faults()
     if faults:
         return invalid(faults)
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = stored.list_object_fields(connection, request.account_id, request.parameter("objectKey"))
     return Reply(
         200,
@@ -52,7 +52,7 @@ def create_field(request: Request) -> Reply | Refusal:
     prefix, _, name = key.rpartition(".")
     if prefix != object_key or not _FIELD_NAME.fullmatch(name):
         return invalid([f"fieldKey must be {object_key}. and a name of lower-case letters, digits and _"])
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         folder = _folder(write.connection, request.account_id, folder_id)
         if folder is None or folder.object_key != object_key:
             return not_found("Folder", folder_id)
@@ -62,18 +62,18 @@ def create_field(request: Request) -> Reply | Refusal:
 def read_field(request: Request) -> Reply | Refusal:
     """Answer `GET /custom-fields/{id}`."""
     field_id = request.parameter("id")
-    with request.database.read() as connection:
+    with request.read() as connection:
         field = _field(connection, request.account_id, field_id)
     return not_found("Custom field", field_id) if field is None else Reply(200, {"field": _shown(field)})
 
 
 def update_field(request: Request) -> Reply | Refusal:
-    """Answer `PUT /custom-fields/{id}`: what is given replaces what was, options as a whole."""
+    """Answer `PUT /custom-fields/{id}`: given values replace stored ones, options as a whole."""
     field_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         old = _field(write.connection, request.account_id, field_id)
         if old is None:
             return not_found("Custom field", field_id)
@@ -85,7 +85,7 @@ def update_field(request: Request) -> Reply | Refusal:
 def delete_field(request: Request) -> Reply | Refusal:
     """Answer `DELETE /custom-fields/{id}`."""
     field_id = request.parameter("id")
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         field = _field(write.connection, request.account_id, field_id)
         return not_found("Custom field", field_id) if field is None else _removed(write, field)
 
@@ -98,7 +98,7 @@ def create_folder(request: Request) -> Reply | Refusal:
     object_key = given["objectKey"]
     # One word longer than a field's key: a folder never stands in the way of a field.
     key = f"{object_key}.folder.{key_of(given['name'])}"
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         return _added(write, request, object_key, key, None, _kept({}, given))
 
 
@@ -108,7 +108,7 @@ def update_folder(request: Request) -> Reply | Refusal:
     given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         old = _folder(write.connection, request.account_id, folder_id)
         if old is None:
             return not_found("Folder", folder_id)
@@ -123,12 +123,12 @@ def delete_folder(request: Request) -> Reply | Refusal:
     if faults:
         return invalid(faults)
     folder_id = request.parameter("id")
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         folder = _folder(write.connection, request.account_id, folder_id)
         if folder is None:
             return not_found("Folder", folder_id)
         if stored.count_held(write.connection, request.account_id, folder_id):
-            return Refusal(400, "folder-not-empty", f"Folder with id {folder_id} is not empty")
+            return Refusal(400, Reason.FOLDER_NOT_EMPTY, f"Folder with id {folder_id} is not empty")
         return _removed(write, folder)
 
 
@@ -138,12 +138,12 @@ def _object_key(name: str, value: object) -> list[str]:
 
 
 _CHECKS: Mapping[str, Check] = MappingProxyType({"name": named, "objectKey": _object_key})
-# What is kept beside the fields.
+# These are stored beside the fields.
 _COLUMNS = frozenset({"locationId", "fieldKey", "objectKey", "parentId"})
 
 
 def _kept(stored_fields: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields after a write of checked ones; null takes a field away."""
+    """Merge checked fields into stored ones; null removes a field."""
     changed = {name: value for name, value in given.items() if name not in _COLUMNS}
     return {name: value for name, value in {**stored_fields, **changed}.items() if value is not None}
 
@@ -185,7 +185,7 @@ def _shown_folder(folder: ObjectField) -> dict[str, object]:
 
 
 def _shown(field: ObjectField) -> dict[str, object]:
-    """In lists the spec shows a folder as a field, with all that a field must have."""
+    """Show a field or folder in a list: in the spec, a folder there has all that a field must have."""
     return {
         "id": field.id,
         "locationId": field.account_id,

@@ -1,4 +1,4 @@
-"""Opportunities: create, read, update, delete and search, with contacts and pipelines of the location's own."""
+"""Create, read, update, delete and search opportunities, with contacts and pipelines of the same location."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -37,7 +37,7 @@ def create_opportunity(request: Request) -> Reply | Refusal:
     if isinstance(given, Refusal):
         return given
     contact_id = given["contactId"]
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         place = _place(write.connection, request.account_id, given["pipelineId"], given.get("pipelineStageId"))
         if isinstance(place, Refusal):
             return place
@@ -65,7 +65,7 @@ def create_opportunity(request: Request) -> Reply | Refusal:
 def read_opportunity(request: Request) -> Reply | Refusal:
     """Answer `GET /opportunities/{id}`."""
     opportunity_id = request.parameter("id")
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = stored.opportunity_by_id(connection, request.account_id, opportunity_id)
     return _not_found(opportunity_id) if found is None else _reply(request, found)
 
@@ -76,7 +76,7 @@ def update_opportunity(request: Request) -> Reply | Refusal:
     given = request.body_fields(_CHECKS)
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         found = stored.opportunity_by_id(write.connection, request.account_id, opportunity_id)
         if found is None:
             return _not_found(opportunity_id)
@@ -101,7 +101,7 @@ def update_status(request: Request) -> Reply | Refusal:
     given = request.body_fields()
     if isinstance(given, Refusal):
         return given
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         found = stored.opportunity_by_id(write.connection, request.account_id, opportunity_id)
         if found is None:
             return _not_found(opportunity_id)
@@ -112,9 +112,9 @@ def update_status(request: Request) -> Reply | Refusal:
 
 
 def delete_opportunity(request: Request) -> Reply | Refusal:
-    """Answer `DELETE /opportunities/{id}`; a body is not looked at."""
+    """Answer `DELETE /opportunities/{id}`; the body is ignored."""
     opportunity_id = request.parameter("id")
-    with request.database.write(request.now, verdicts=False) as write:
+    with request.write() as write:
         removed = stored.remove_opportunity(write.connection, request.account_id, opportunity_id)
     return _succeeded(request) if removed else _not_found(opportunity_id)
 
@@ -125,7 +125,7 @@ def search_opportunities(request: Request) -> Reply | Refusal:
     if isinstance(search, Refusal):
         return search
     chosen, order, after = search.selection, search.order, search.after
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = stored.find_opportunities(
             connection, chosen, order, after=after, skip=search.skip, limit=search.limit + 1
         )
@@ -156,7 +156,7 @@ def _stages(pipeline: Pipeline) -> Sequence[str]:
 
 
 def _merged(old: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge the given values into the fields that are kept together: null takes one away, but never the name."""
+    """Merge the given values into the fields that are stored together: null removes one, but never the name."""
     changes = {name: value for name, value in given.items() if name not in _PLACED}
     if changes.get("customFields"):
         changes["customFields"] = [

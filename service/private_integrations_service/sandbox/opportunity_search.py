@@ -1,4 +1,4 @@
-"""The search for opportunities: the query in either generation's names, and the cursor of the next page."""
+"""Read the query of an opportunity search, in the names of v2 or v3, and return the cursor of the next page."""
 
 import re
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ _query_text = searched(75)
 
 @dataclass(frozen=True)
 class Search:
-    """Hold the parameters of a query: `details` are those that ask for more of the contact.
+    """Hold the parameters of a query; `details` ask for more of the contact.
 
     `nothing` says that no opportunity of the sandbox can match. A cursor takes precedence over a page number.
     """

@@ -1,4 +1,4 @@
-"""The pipelines of a location: read, as the sandbox gives every location one."""
+"""Read the pipelines of a location; the sandbox gives every location one."""
 
 from types import MappingProxyType
 
@@ -13,7 +13,7 @@ def read_pipelines(request: Request) -> Reply | Refusal:
     faults = request.query_faults()
     if faults:
         return invalid(faults)
-    with request.database.read() as connection:
+    with request.read() as connection:
         found = list_pipelines(connection, request.account_id)
     return Reply(200, {"pipelines": [_shown(request, pipeline) for pipeline in found]})
 

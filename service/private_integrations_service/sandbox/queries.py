@@ -1,4 +1,4 @@
-"""Reading queries and judging them, in the words of the platform's validator."""
+"""Read queries and check them, in the words of the platform's validator."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,16 +8,16 @@ from ..authorizer.replies import Refusal
 from .bodies import invalid, searched
 
 query_text = searched(1000)
-"""A text that a list is searched for; a pattern of more than 50,000 bytes is an error to SQLite."""
+"""Limit a text to search for; a pattern of more than 50,000 bytes is an error to SQLite."""
 
 _WHOLE = re.compile(r"([0-9]+)(?:\.0+)?")
 LARGEST_SKIP = 10**9
-"""Nobody has more of anything, and SQLite counts no further than 2**63."""
+"""Limit counts to more than any list has; SQLite counts no further than 2**63."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """At most `limit` of a list after the first `skip`, those that contain `text`."""
+    """Ask for `limit` entries of a list after the first `skip` that contain `text`."""
 
     skip: int
     limit: int
@@ -27,7 +27,7 @@ class Slice:
 def read_slice(
     query: Mapping[str, Sequence[str]], faults: Sequence[str], *, limit: int, largest: int
 ) -> Slice | Refusal:
-    """Read `limit`, `skip` and `query`; `faults` are those known already, `limit` counts unless the query has one."""
+    """Read `limit`, `skip` and `query`; `faults` are those found before, `limit` is the default."""
     skip = whole_number(last(query, "skip"), 0)
     asked = whole_number(last(query, "limit"), limit)
     text = last(query, "query")
@@ -39,7 +39,7 @@ def read_slice(
 
 
 def number_faults(name: str, number: int | None, smallest: int, largest: int) -> list[str]:
-    """What is wrong with a number that was read."""
+    """Return the faults of a number that was read."""
     if number is None:
         return [f"{name} must be a number conforming to the specified constraints"]
     if number > largest:
@@ -48,7 +48,7 @@ def number_faults(name: str, number: int | None, smallest: int, largest: int) ->
 
 
 def whole_number(digits: str, default: int) -> int | None:
-    """A whole number, which some clients send as `20.0`; one too long to be meant is only "very large"."""
+    """Read a whole number, which some clients send as `20.0`; a very long one becomes just a very large one."""
     if not digits:
         return default
     found = _WHOLE.fullmatch(digits)
@@ -58,7 +58,7 @@ def whole_number(digits: str, default: int) -> int | None:
 
 
 def last(query: Mapping[str, Sequence[str]], name: str) -> str:
-    """The parameter's last value, or nothing."""
+    """Return the parameter's last value, or an empty text."""
     return query.get(name, ("",))[-1]
 
 

@@ -1,20 +1,22 @@
-"""A request as the sandbox's handlers see it: authorized, read, and without a trace of its token."""
+"""Give the sandbox's handlers an authorized request: its body is read, and its token is left out."""
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+from sqlalchemy import Connection
 from starlette.types import Scope
 
 from private_integrations.contract import rfc3339
 
-from ..authorizer.judge import Granted
+from ..authorizer import Allowed
 from ..authorizer.named_accounts import read_query
 from ..authorizer.replies import Refusal, Reply
-from ..storage.sqlite.database import Database
+from ..storage.engine import StorageEngine, Write
 from .bodies import Check, read_fields, refuse_fields, required_text
 from .shapes import Generation, OperationShapes, operation_shapes
 
@@ -24,27 +26,27 @@ _NO_CHECKS: Mapping[str, Check] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Request:
-    """What was granted, and what was sent."""
+    """Hold the decision on a request, and the request itself."""
 
-    database: Database
-    granted: Granted
+    engine: StorageEngine
+    allowed: Allowed
     scope: Scope
     body: bytes
 
     @property
     def account_id(self) -> str:
-        """The account whose token this is."""
-        return self.granted.grant.account_id
+        """Return the account of the request's token."""
+        return self.allowed.grant.account_id
 
     @property
     def now(self) -> datetime:
-        """The instant at which the request was authorized."""
-        return self.granted.now
+        """Return the instant at which the request was authorized."""
+        return self.allowed.now
 
     @property
     def author(self) -> dict[str, str]:
-        """Describe who makes something with this request: the integration, as the platform describes an app."""
-        grant = self.granted.grant
+        """Describe the integration that makes an object with this request, as the platform describes an app."""
+        grant = self.allowed.grant
         return {
             "source": "INTEGRATION",
             "channel": "OAUTH",
@@ -53,31 +55,39 @@ class Request:
             "timestamp": rfc3339(self.now),
         }
 
+    def read(self) -> AbstractContextManager[Connection]:
+        """Begin a read-only transaction."""
+        return self.engine.read()
+
+    def write(self) -> AbstractContextManager[Write]:
+        """Begin a write transaction."""
+        return self.engine.write()
+
     def parameter(self, name: str) -> str:
-        """The value of a path parameter."""
-        return self.granted.match.params[name]
+        """Return the value of a path parameter."""
+        return self.allowed.match.params[name]
 
     @cached_property
     def query(self) -> dict[str, list[str]]:
-        """The query's values by name."""
+        """Return the query's values by name."""
         return read_query(self.scope["query_string"])
 
     @property
     def base_url(self) -> str:
-        """Where the client reached the API, by its own word: for links in answers to itself."""
+        """Return the address that the client used for the API, for links in the answer to it."""
         host = next((value for name, value in self.scope["headers"] if name == b"host"), b"localhost")
         return f"{self.scope.get('scheme', 'http')}://{host.decode('latin-1')}"
 
     @property
     def generation(self) -> Generation:
-        """Tell by the `Version` header which specification the client was written for."""
+        """Return the generation of the specification that the client was written for, by its `Version` header."""
         version = next((value for name, value in self.scope["headers"] if name == b"version"), b"")
         return "v3" if version.strip() == _V3 else "v2"
 
     @cached_property
     def shapes(self) -> OperationShapes:
         """Look up what the operation takes in the client's generation."""
-        endpoint = self.granted.match.endpoint
+        endpoint = self.allowed.match.endpoint
         return operation_shapes(endpoint.method, endpoint.path, self.generation)
 
     def body_fields(
@@ -93,10 +103,10 @@ class Request:
         The accounts among them were checked before.
 
         Args:
-            refined: checks that say more of a documented field than its type; of other fields they are left out,
-                so that operations of one resource can share them.
-            also: fields that the platform takes though its specification doesn't name them.
-            also_required: fields that it requires though its specification doesn't say so.
+            refined: checks of documented fields beyond their types. Checks of other fields are left out, so that the
+                operations of one resource can share them.
+            also: fields that the platform takes although its specification lacks them.
+            also_required: fields that it requires although its specification calls them optional.
             optional: fields that its specification calls required, and the platform doesn't.
 
         """
@@ -112,7 +122,7 @@ class Request:
         """Find parameters that the operation doesn't take, and required ones that are missing or empty.
 
         Args:
-            also: parameters that the platform takes though its specification doesn't name them.
+            also: parameters that the platform takes although its specification lacks them.
 
         """
         shape = self.shapes.query
@@ -123,4 +133,4 @@ class Request:
 
 
 Handler = Callable[[Request], Reply | Refusal]
-"""Answers a request; runs in a worker thread and may wait for the database."""
+"""Answer a request, in a worker thread, so that it may wait for the database."""

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from .bodies import Check, flag, is_carriable, mapping, number, one_of, required_text, text
 
 Generation = Literal["v2", "v3"]
-"""The generation of the specification that a `Version` selects: v3 by its name, v2 by every date."""
+"""Name the generation of the specification that a `Version` selects: v3 by its name, v2 by any date."""
 
 _REQUIRED = "*"
 _CHOICE = "one of"
@@ -26,7 +26,7 @@ _CHOICE = "one of"
 
 @dataclass(frozen=True)
 class Shape:
-    """The fields of a body or a query: a check for each by its name, and the names of those required."""
+    """Describe the fields of a body or a query: a check for each by its name, and the names of required ones."""
 
     checks: Mapping[str, Check] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
@@ -34,7 +34,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class OperationShapes:
-    """The fields that an operation takes in its body and in its query."""
+    """Describe the fields of an operation's body and query."""
 
     body: Shape = Shape()
     query: Shape = Shape()

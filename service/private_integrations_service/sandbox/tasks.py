@@ -1,4 +1,4 @@
-"""Tasks of contacts (CreateTaskParams, UpdateTaskBody, TaskSchema of the platform's spec, apps/contacts.json)."""
+"""Serve tasks of contacts (CreateTaskParams, UpdateTaskBody, TaskSchema of the platform's spec, apps/contacts.json)."""
 
 from dataclasses import replace
 from types import MappingProxyType
@@ -36,7 +36,7 @@ def _normal(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _changed(before: Item, after: Item) -> str | None:
-    """The platform has no event for other changes of a task."""
+    """Return the event of a completed task; the platform has none for other changes."""
     done = after.fields["completed"] and not before.fields["completed"]
     return "TaskComplete" if done else None
 

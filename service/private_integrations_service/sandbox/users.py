@@ -1,4 +1,4 @@
-"""Users: the people of the settings pages, as far as they have a place in an account that the token reaches."""
+"""Show the people of the settings pages as users, if they have a membership in an account that the token reaches."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,13 @@ from types import MappingProxyType
 
 from sqlalchemy import Connection
 
+from private_integrations.contract import AccountClass, MembershipRole
+
+from ..access.people import User
 from ..access.permissions import Membership
 from ..authorizer.replies import Refusal, Reply
 from ..storage.accounts import accounts_within
-from ..storage.users import User, users_in
+from ..storage.users import users_in
 from .answers import not_found
 from .bodies import invalid, one_of
 from .queries import LARGEST_SKIP, flag, last, number_faults, query_text, whole_number
@@ -22,7 +25,7 @@ _ORDERS = ("name", "firstName", "lastName", "email", "dateAdded")
 
 @dataclass(frozen=True)
 class Person:
-    """A user as a token reaches them: whether they have a place in its agency, are an admin, and in which locations."""
+    """Describe a user to a token: are they a member of its agency, are they an admin, and of which locations."""
 
     user: User
     in_agency: bool
@@ -65,7 +68,7 @@ def list_users(request: Request) -> Reply | Refusal:
     faults = request.query_faults()
     if faults:
         return invalid(faults)
-    with request.database.read() as connection:
+    with request.read() as connection:
         people = _people(connection, request.account_id)
     return Reply(
         200, {"users": [_listed(person) for person in sorted(people, key=lambda person: _place(person, "name"))]}
@@ -73,11 +76,11 @@ def list_users(request: Request) -> Reply | Refusal:
 
 
 def search_users(request: Request) -> Reply | Refusal:
-    """Answer `GET /users/search`: the people whom the token reaches; `count` counts all of them, not the page."""
+    """Answer `GET /users/search`: the people that the token reaches; `count` is the number of all matches."""
     search = _read_search(request)
     if isinstance(search, Refusal):
         return search
-    with request.database.read() as connection:
+    with request.read() as connection:
         company = _company_of(connection, request.account_id)
         people = _people(connection, request.account_id)
     # Calendars of the sandbox are not synchronized with others.
@@ -91,14 +94,14 @@ def search_users(request: Request) -> Reply | Refusal:
 def read_user(request: Request) -> Reply | Refusal:
     """Answer `GET /users/{userId}`, without an envelope."""
     user_id = request.parameter("userId")
-    with request.database.read() as connection:
+    with request.read() as connection:
         people = _people(connection, request.account_id)
     found = next((person for person in people if person.id == user_id), None)
     return not_found("User", user_id) if found is None else Reply(200, _shown(found))
 
 
 def _people(connection: Connection, account_id: str) -> list[Person]:
-    """Find the people with a place in the account or, if it is an agency, in its sub-accounts; those that sign in."""
+    """Find the enabled members of the account and, if it is an agency, of its sub-accounts."""
     accounts = accounts_within(connection, [account_id])
     kinds = {account.id: account.kind for account in accounts}
     places: dict[str, list[Membership]] = {}
@@ -110,12 +113,12 @@ def _people(connection: Connection, account_id: str) -> list[Person]:
     return [_person(user, places[user.id], kinds) for user in users.values()]
 
 
-def _person(user: User, places: Sequence[Membership], kinds: Mapping[str, str]) -> Person:
+def _person(user: User, places: Sequence[Membership], kinds: Mapping[str, AccountClass]) -> Person:
     return Person(
         user=user,
-        in_agency=any(kinds[place.account_id] == "agency" for place in places),
-        is_admin=any(place.role == "admin" for place in places),
-        locations=tuple(sorted(place.account_id for place in places if kinds[place.account_id] == "sub_account")),
+        in_agency=any(kinds[place.account_id].has_sub_accounts for place in places),
+        is_admin=any(place.role == MembershipRole.ADMIN for place in places),
+        locations=tuple(sorted(place.account_id for place in places if kinds[place.account_id].belongs_to_agency)),
     )
 
 

@@ -1,27 +1,27 @@
-"""The whole application: the only place that joins the parts."""
+"""Build the whole application, and hand each request to the part that its path belongs to."""
 
+import asyncio
 import math
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from anyio import to_thread
 from fastapi import FastAPI
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from private_integrations.contract import API
+from private_integrations.contract import API, Problem, Reason, Refused
 
 from ..access.security_log import SecurityLog, sink_of
-from ..authorizer import Authorizer
-from ..authorizer.judge import Judge
+from ..authorizer import AuthorizerMiddleware
+from ..authorizer.authorizer import Authorizer
 from ..authorizer.recording import Flusher, Recorder
 from ..authorizer.replies import Refusal, send_reply
 from ..catalogue.endpoints import Catalogue
 from ..forward_auth import AUTHORIZE, ForwardAuth
-from ..gateway import Gateway, GatewayLimits, Upstream
+from ..gateway import Gateway, GatewayLimits, PastedCredentials, Upstream
 from ..http.client_address import client_address
 from ..http.client_connections import Clients
 from ..http.framing import is_chunked, refuse_framing
@@ -31,9 +31,10 @@ from ..http.request_body import USUAL, Unread, read_body
 from ..jobs.schedule import Job, Jobs
 from ..jobs.webhook_sender import Sender, Signer
 from ..jobs.webhook_signatures import StandardSigner
-from ..management_api import DOCUMENT, REPORT, Clock, document, management_api
+from ..management_api import DOCUMENT, REPORT, document, management_api
 from ..operations import deliveries, detection
 from ..operations.activity import refused_scopes
+from ..operations.health import answers
 from ..operations.inactivity import sweep
 from ..operations.signing import DataSigner
 from ..operations.upstreams import Credentials
@@ -43,52 +44,55 @@ from ..sandbox.storage.furniture import furnish
 from ..settings import Settings
 from ..settings_pages import PREFIX as PAGES
 from ..settings_pages import SIGN_IN, is_asset, settings_pages, too_many_visitors
+from ..storage.engine import StorageEngine, StorageError
 from ..storage.known_credentials import KnownCredentials
 from ..storage.sqlite.activity import Activity
-from ..storage.sqlite.database import Database
 from ..storage.usage import UsageFile
-from ..storage.webhooks import Kind
-from ..tokens.lifecycle import Refused
+from ..webhooks.endpoints import Kind
 from ..webhooks.posting import Poster
 from .doors import Door, Repeated, owner_by_key, owner_by_session
 
 _MANAGEMENT = API.removesuffix("/v1").encode()
-# Nobody knows where the next request on this connection would begin.
+# It is unknown where the next request on this connection would begin.
 _CLOSE = (b"connection", b"close")
-# Of an application without a server of its own.
-_PLACES = 1000
-# For a year, and this host alone: what is beside it is not ours.
+# For an application without a server.
+_CONNECTIONS = 1000
+# For a year, and for this host alone: subdomains may belong to others.
 _HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
-
-
-def utc_now() -> datetime:
-    """The wall clock: read here, and passed on as a value."""
-    return datetime.now(UTC)
 
 
 class Application:
     """The ASGI application over an open database: management API, settings pages, data API and health.
 
-    With `settings.upstream` the data API is the gateway; raises ConfigurationError if the upstream can't be one.
-    `places` is how many connections the server takes at once.
+    Args:
+        database: An open database.
+        settings: With an `upstream`, the data API is the gateway, without one the sandbox.
+        clock: Returns the present instant in UTC.
+        connections: How many connections the server accepts at once.
+
+    Raises:
+        ConfigurationError: The upstream is not a base URL.
+
     """
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock = utc_now, places: int = _PLACES) -> None:
-        self.clients = Clients(places)
+    def __init__(self, engine: StorageEngine, settings: Settings, connections: int = _CONNECTIONS) -> None:
+        self.clients = Clients(connections)
+        self.started = asyncio.Event()
+        """Is set when the server has started the application."""
         catalogue = Catalogue.load()
         self._closing = ExitStack()
-        activity = Activity(database.file.parent, database.run)
+        activity = Activity(engine.folder, engine.run)
         self._closing.callback(activity.close)
-        self._health = _https_only(Repeated(_health(database), RateLimiter(per_second=20, burst=20)), settings)
+        self._health = _https_only(Repeated(_health(engine), RateLimiter(per_second=20, burst=20)), settings)
         recorder = Recorder()
-        known = KnownCredentials(database)
+        known = KnownCredentials(engine)
         self._closing.callback(known.close)
         self._trusted = settings.trusted_proxies
-        security = SecurityLog(database.security_counts, sink_of(settings.security_log, database.file.parent))
+        security = SecurityLog(engine.security_counts, sink_of(settings.security_log, engine.folder))
         self._management = self._management_doors(
-            management_api(database, catalogue, settings, clock, activity, recorder, furnish, security), known, settings
+            management_api(engine, catalogue, settings, activity, recorder, furnish, security), known, settings
         )
-        pages = settings_pages(database, catalogue, settings, clock, activity, security)
+        pages = settings_pages(engine, catalogue, settings, activity, security)
         by_session, crowded = owner_by_session(known), too_many_visitors(pages, LONGEST_WAIT)
         limited_pages = _limited(pages, settings.body_limit)
 
@@ -97,38 +101,44 @@ class Application:
             door = Door(limited_pages, by_session, self.clients, unknown, crowded, self._trusted, is_asset)
             return _https_only(door, settings)
 
-        # A page takes some milliseconds; to compare a password takes a hundred and more.
+        # A page takes some milliseconds, comparing a password a hundred and more.
         self._pages, self._sign_ins = pages_door(25, 50), pages_door(5, 20)
-        self._judge = Judge(database, catalogue, clock, settings.cached_grants, recorder, security)
-        self._closing.callback(self._judge.close)
+        self._authorizer = Authorizer(engine, catalogue, settings.cached_grants, recorder, security)
+        self._closing.callback(self._authorizer.close)
         self._gateway: Gateway | None = None
         if settings.upstream is None:
-            limits = RateLimits(UsageFile(database.file.parent), Limits.of(settings))
+            limits = RateLimits(UsageFile(engine.folder), Limits.of(settings))
             self._closing.callback(limits.close)
-            self._data_api = Authorizer(Sandbox(database, limits), self._judge, settings.trusted_proxies, self.clients)
+            self._data_api = AuthorizerMiddleware(
+                Sandbox(engine, limits), self._authorizer, settings.trusted_proxies, self.clients
+            )
         else:
             upstream = Upstream.parse(settings.upstream)
-            assert settings.sealer is not None, "the settings have seen to that"
-            credentials = Credentials(database, settings.sealer)
+            assert settings.sealer is not None, "the settings require sealing keys beside an upstream"
+            credentials = Credentials(engine, settings.sealer)
             self._closing.callback(credentials.close)
-            self._gateway = Gateway(self._judge, upstream, credentials.of, GatewayLimits.of(settings))
-            self._data_api = Authorizer(self._gateway, self._judge, settings.trusted_proxies, self.clients)
-        self._forward_auth = ForwardAuth(self._judge, settings.trusted_proxies, self.clients)
-        # Last, when nothing can fail any more: who doesn't get an application can't close it.
-        self._flusher = Flusher(recorder, activity, clock)
+            self._gateway = Gateway(
+                self._authorizer, upstream, PastedCredentials(credentials.of), GatewayLimits.of(settings)
+            )
+            self._data_api = AuthorizerMiddleware(
+                self._gateway, self._authorizer, settings.trusted_proxies, self.clients
+            )
+        self._forward_auth = ForwardAuth(self._authorizer, settings.trusted_proxies, self.clients)
+        # Last, when nothing can fail any more: after an error in here these would never be closed.
+        self._flusher = Flusher(recorder, activity, engine.now)
         poster = Poster(settings.destinations)
         signers: dict[Kind, Signer] = {
             "service": StandardSigner(settings.sealer),
-            "data": DataSigner(database, settings.sealer),
+            "data": DataSigner(engine, settings.sealer),
         }
-        sender = Sender(database, poster, signers, clock)
-        self._jobs = Jobs(database.file.parent, _jobs(database, activity, settings, sender), clock)
+        sender = Sender(engine, poster, signers)
+        self._jobs = Jobs(engine, _jobs(engine, activity, settings, sender))
         self._closing.callback(self._jobs.close)
-        # Before the lock of the jobs is given free: until then nobody else sends.
+        # Before the lock of the jobs is released, so that no other worker sends meanwhile.
         self._closing.callback(sender.close)
 
     def start(self) -> None:
-        """Begin what is done beside the requests; in the process that serves them, once it is forked."""
+        """Start the threads of this process: the recorder's and the jobs'; call it after a fork."""
         self._flusher.start()
         self._closing.callback(self._flusher.stop)
         self._jobs.start()
@@ -136,21 +146,20 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand each request to the part that its path belongs to, if it can be read in one way only."""
         if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await _lifespan(receive, send, self.started)
             if self._gateway is not None:
                 self._gateway.close()
             return
         fault = refuse_framing(scope["headers"])
         if fault is not None:
-            await self._judge.unknown.turn(client_address(scope, self._trusted))
-            await _refuse_malformed(scope, receive, send, fault)
+            await self._refuse_malformed(scope, receive, send, fault)
         elif is_chunked(scope["headers"]):
-            await self._answer_always(scope, receive, send)
+            await self._answer_chunked(scope, receive, send)
         else:
             await self._part(scope)(scope, receive, send)
 
     def _part(self, scope: Scope) -> ASGIApp:
-        """The part that answers."""
+        """Return the part that answers a request."""
         if _is_management(scope):
             if scope["raw_path"].startswith(AUTHORIZE):
                 return self._forward_auth
@@ -167,7 +176,7 @@ class Application:
         """
         detail = f"too many requests at the moment; nothing was done; send this one again in {LONGEST_WAIT:g} s"
         refusal = problem_response(
-            Refused("requests-too-many", detail, {"retry_after_seconds": math.ceil(LONGEST_WAIT)})
+            Refused(Problem.REQUESTS_TOO_MANY, detail, {"retry_after_seconds": math.ceil(LONGEST_WAIT)})
         )
 
         def door(app: ASGIApp, per_second: float, burst: float) -> ASGIApp:
@@ -182,115 +191,116 @@ class Application:
             b"": door(limited, 50, 100),
         }
 
-    async def _answer_always(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer also when the body ends in what is no chunk, which looks as if the client had gone."""
-        answering = False
+    async def _answer_chunked(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request with a chunked body; a malformed chunk looks to the parts as if the client were gone."""
+        is_answered = False
 
-        async def noticing(message: Message) -> None:
-            nonlocal answering
-            answering = True
+        async def sending(message: Message) -> None:
+            nonlocal is_answered
+            is_answered = True
             await send(message)
 
-        await self._part(scope)(scope, receive, noticing)
-        if not answering:
-            await self._judge.unknown.turn(client_address(scope, self._trusted))
-            await _refuse_malformed(scope, receive, send, "the body's chunks can't be read")
+        await self._part(scope)(scope, receive, sending)
+        if not is_answered:
+            await self._refuse_malformed(scope, receive, send, "the body's chunks can't be read")
+
+    async def _refuse_malformed(self, scope: Scope, receive: Receive, send: Send, fault: str) -> None:
+        await self._authorizer.unknown.admit(client_address(scope, self._trusted))
+        await _refuse_malformed(scope, receive, send, fault)
 
     def close(self) -> None:
-        """Give back what the parts keep open."""
+        """Close the files, connections and threads of all parts."""
         self._closing.close()
 
 
-def _jobs(database: Database, activity: Activity, settings: Settings, sender: Sender) -> list[Job]:
-    """What is done beside the requests."""
-    forget = partial(deliveries.forget_old, database, settings.webhook_retention)
+def _jobs(engine: StorageEngine, activity: Activity, settings: Settings, sender: Sender) -> list[Job]:
+    """Return the jobs that run beside the requests."""
+    forget = partial(deliveries.forget_old, engine, settings.webhook_retention)
     return [
         Job("send webhooks", timedelta(seconds=1), sender.run),
-        Job("tell of due rotations", timedelta(minutes=1), partial(detection.tell_due, database)),
-        Job("tell of ended overlaps", timedelta(seconds=10), partial(detection.tell_run_out, database)),
-        Job("tell of scopes that are lacked", timedelta(minutes=1), partial(_tell_refused, database, activity)),
-        # Not by the hour: after a start nothing is recorded yet, and the first look finds nothing out.
-        Job("end inactive tokens", timedelta(minutes=10), partial(sweep, database, activity, settings)),
+        Job("publish due rotations", timedelta(minutes=1), partial(detection.publish_due, engine)),
+        Job("publish ended overlaps", timedelta(seconds=10), partial(detection.publish_ended_overlaps, engine)),
+        Job("publish missing scopes", timedelta(minutes=1), partial(_publish_missing_scopes, engine, activity)),
+        # The first run after a start finds nothing, because nothing is recorded yet; so the next must come soon.
+        Job("end inactive tokens", timedelta(minutes=10), partial(sweep, engine, activity, settings)),
         Job("forget old deliveries", timedelta(hours=1), forget),
     ]
 
 
-def _tell_refused(database: Database, activity: Activity, now: datetime) -> None:
-    refused = refused_scopes(activity, now - timedelta(days=1), detection.OFTEN)
-    detection.tell_refused_often(database, refused, now)
+def _publish_missing_scopes(engine: StorageEngine, activity: Activity) -> None:
+    refused = refused_scopes(activity, engine.now() - timedelta(days=1), detection.OFTEN)
+    detection.publish_refused_often(engine, refused)
 
 
 def _is_management(scope: Scope) -> bool:
-    """By the path as it was sent: a proxy that keeps this API inside must not be passed by another spelling of it."""
+    """Return whether a request is for the management API.
+
+    The path counts as it was sent: another spelling must not bypass a proxy that hides this API.
+    """
     raw_path: bytes = scope["raw_path"]
     return raw_path.startswith(_MANAGEMENT)
 
 
 async def _refuse_malformed(scope: Scope, receive: Receive, send: Send, fault: str) -> None:
     if _is_management(scope):
-        response = problem_response(Refused("request-malformed", fault))
+        response = problem_response(Refused(Problem.REQUEST_MALFORMED, fault))
         response.raw_headers.append(_CLOSE)
         await response(scope, receive, send)
     else:
-        reply = Refusal(400, "request-malformed", fault, {"error": "Bad Request"}).reply()
+        reply = Refusal(400, Reason.REQUEST_MALFORMED, fault, {"error": "Bad Request"}).reply()
         await send_reply(send, replace(reply, headers=(*reply.headers, _CLOSE)))
 
 
-async def _lifespan(receive: Receive, send: Send) -> None:
+async def _lifespan(receive: Receive, send: Send, started: asyncio.Event) -> None:
     while (message := await receive())["type"] != "lifespan.shutdown":
         await send({"type": message["type"] + ".complete"})
+        started.set()
     await send({"type": "lifespan.shutdown.complete"})
 
 
-def _health(database: Database) -> ASGIApp:
-    """Says whether the database answers; no key is needed to ask."""
+def _health(engine: StorageEngine) -> ASGIApp:
+    """Return the application that reports whether the database answers; it needs no key."""
 
     async def health(scope: Scope, receive: Receive, send: Send) -> None:
         response = JSONResponse({"status": "ok"})
         try:
-            await to_thread.run_sync(_touch, database)
-        except SQLAlchemyError:
+            await to_thread.run_sync(answers, engine)
+        except StorageError:
             response = JSONResponse({"status": "storage unavailable"}, status_code=503)
         await response(scope, receive, send)
 
     return health
 
 
-def _touch(database: Database) -> None:
-    database.require_files()
-    with database.read() as connection:
-        connection.exec_driver_sql("SELECT high_water FROM clock")
-
-
 def _https_only(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """Have the application's answers tell browsers to use https only, if the public URL is https (RFC 6797).
+    """Make browsers use https only (RFC 6797), if the public URL is https.
 
-    The setting decides, not a proxy's header on a request, because on plain http any machine on the way can set one.
+    The setting decides, not a proxy's header: on plain http any machine on the way could set that.
     """
     if settings.public_url is None or not settings.public_url.startswith("https://"):
         return app
 
     async def https_only(scope: Scope, receive: Receive, send: Send) -> None:
-        async def told(message: Message) -> None:
+        async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message.get("headers", ()), _HTTPS_ONLY]}
             await send(message)
 
-        await app(scope, receive, told)
+        await app(scope, receive, sending)
 
     return https_only
 
 
 def _limited(app: ASGIApp, limit: int) -> ASGIApp:
-    """The application behind a bound on the body, which is read before the application is asked."""
+    """Limit the size of bodies; a body is read whole before the application gets the request."""
 
     async def limited(scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_body(receive, limit)
         if body is Unread.TOO_LARGE:
-            refused = Refused("body-too-large", f"a body may have at most {limit} bytes")
+            refused = Refused(Problem.BODY_TOO_LARGE, f"a body may have at most {limit} bytes")
             await problem_response(refused)(scope, receive, send)
         elif body is Unread.TOO_SLOW:
-            refused = Refused("body-too-slow", f"a body must arrive within {USUAL.total:g} seconds")
+            refused = Refused(Problem.BODY_TOO_SLOW, f"a body must arrive within {USUAL.total:g} seconds")
             await problem_response(refused)(scope, receive, send)
         elif isinstance(body, bytes):
             await app(scope, _replay(body, receive), send)

@@ -1,4 +1,4 @@
-"""The doors of the management API and the pages: requests without a known credential wait there, before any work."""
+"""Limit requests to the management API and the pages: those without a known credential wait, before any work."""
 
 import asyncio
 from collections.abc import Callable
@@ -28,9 +28,17 @@ _LONGEST_COOKIES = 8192
 
 
 class Door:
-    """Let a request with a known credential through within its share, and any other request in its turn.
+    """Pass on requests with a known credential within their share, and others within a rate limit.
 
-    A request that is not let through gets the `refusal`. `free` paths cost so little that they are served at once.
+    Args:
+        app: Answers the requests that are passed on.
+        owner_of: Finds the owner of a request's credential.
+        clients: Limits owners to their shares of the connections.
+        unknown: Limits the rate of requests without a known credential.
+        refusal: Answers the other requests.
+        trusted: The proxies of which X-Forwarded-For is believed.
+        free: Tells the paths that cost so little that they are never limited.
+
     """
 
     def __init__(
@@ -52,14 +60,14 @@ class Door:
         self._free = free
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request over HTTP; its body is not read before."""
+        """Answer a request over HTTP."""
         if self._free(scope["path"]):
             await self._app(scope, receive, send)
             return
         owner = self._owner_of(scope)
         if owner is None:
-            has_turn = await self._unknown.turn(client_address(scope, self._trusted))
-            await (self._app if has_turn else self._refusal)(scope, receive, send)
+            is_admitted = await self._unknown.admit(client_address(scope, self._trusted))
+            await (self._app if is_admitted else self._refusal)(scope, receive, send)
         elif self._clients.begin(scope, owner) is not None:
             await self._refusal(scope, receive, send)
         else:
@@ -70,7 +78,7 @@ class Door:
 
 
 class Repeated:
-    """Asks an application as often as the limit allows, and in between repeats its last answer: for health checks."""
+    """Ask an application as often as the limit allows, and repeat its last answer in between; for health checks."""
 
     def __init__(self, app: ASGIApp, limit: RateLimiter) -> None:
         self._app = app
@@ -87,11 +95,11 @@ class Repeated:
         self._limit.take(now)
         messages: list[Message] = []
 
-        async def noting(message: Message) -> None:
+        async def sending(message: Message) -> None:
             messages.append(message)
             await send(message)
 
-        await self._app(scope, receive, noting)
+        await self._app(scope, receive, sending)
         self._last = messages
 
 

@@ -1,4 +1,4 @@
-"""Run the service on an address until it is told to stop."""
+"""Open the data folder, and serve on an address until a signal stops the service."""
 
 import asyncio
 import ctypes
@@ -9,7 +9,6 @@ import os
 import resource
 import signal
 import socket
-import stat
 import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -18,42 +17,41 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import pysqlite3.dbapi2 as sqlite
 import uvloop
 from anyio import to_thread
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
-from sqlalchemy.exc import SQLAlchemyError
 
 from private_integrations.errors import ConfigurationError
 
 from ..gateway import Upstream
 from ..http.client_connections import Keeper
-from ..operations.installation import install
+from ..operations.installation import install, is_installed
 from ..private_files import open_private
 from ..sandbox.contacts import seed
 from ..sandbox.storage.furniture import furnish
 from ..settings import Settings
-from ..storage.keys import has_any_key
-from ..storage.sqlite.database import Database, DiskFull, open_database
-from ..storage.sqlite.write_lock import PLACES
-from .application import Application, utc_now
-from .supervisor import OnStop, Told, Work, keep_working
+from ..storage.engine import StorageError, StorageFull
+from ..storage.sqlite.engine import SQLiteEngine, open_database
+from ..storage.sqlite.write_lock import WAITING
+from .application import Application
+from .clock import utc_now
+from .supervisor import Callback, OnStop, Work, supervise
 
 KEY_NAME = "admin.key"
 
 Say = Callable[[str], None]
 
-# What the server has to say is trouble: the lines on stdout are for people and scripts.
+# The server logs only trouble; stdout has the lines for people and scripts.
 _STDERR = {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stderr"}
 
-# A request head may have this many bytes: the longest legitimate one is far below.
+# Bytes of a request head; legitimate ones are far shorter.
 _HEAD_LIMIT = 64 * 1024
 
-# Of each process: for every change that waits for its turn, and as many for those that only read.
-_THREADS = 2 * PLACES
+# Of each process: one for each waiting writer, and as many for readers.
+_THREADS = 2 * WAITING
 
 _MOST_CONNECTIONS = 10_000
 
@@ -72,46 +70,55 @@ def serve(
     sealing_keys: Path | None = None,
     workers: int = 1,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; `say` is told each line that a person should read.
+    """Serve until SIGTERM or SIGINT.
 
-    Port 0 takes a free one. With the base URL of an `upstream` in place of the sandbox; `sealing_keys` is a file.
-    More than one of `workers` are processes of their own, which share the port. Raises ConfigurationError when
-    the folder, the address, the URL or the file can't be used, or workers don't stay alive.
+    Args:
+        data_dir: The data folder; it is created if it doesn't exist.
+        host: A name or an address to listen on.
+        port: A port to listen on, 0 for a free one.
+        say: Is called with each line that a person should read.
+        upstream: The base URL of the upstream; without it the sandbox answers.
+        sealing_keys: A file with the keys that seal upstream credentials.
+        workers: How many processes share the port; 1 means that this process serves.
+
+    Raises:
+        ConfigurationError: The folder, address, URL or file can't be used, or workers end again and again.
+
     """
     if workers > 1 and sys.platform != "linux":
         raise ConfigurationError("more than one worker needs Linux, which spreads connections over processes")
     settings = Settings.from_environment(data_dir=data_dir, upstream=upstream, sealing_keys=sealing_keys)
     if settings.upstream is not None:
-        # Before anything is made in the data folder.
+        # A wrong URL is an error before anything is written to the data folder.
         Upstream.parse(settings.upstream)
     _forbid_core_dumps()
-    database = open_database(data_dir)
+    engine = open_database(data_dir, utc_now)
     try:
-        _install_once(database, data_dir, say, demo=settings.upstream is None)
+        _install_once(engine, say, demo=settings.upstream is None)
         numeric, free, reserved = _usable_address(host, port, shared=workers > 1)
         _warn_of_plain_http(host, numeric)
         listening = partial(say, f"listening on http://{_in_url(numeric)}:{free}")
-        work = partial(_work, database, settings, numeric, free)
+        work = partial(_work, engine, settings, numeric, free)
         with closing(reserved):
             if workers == 1:
                 work(listening, _on_signals)
             else:
                 # SQLite forbids to carry a connection over a fork (sqlite.org/howtocorrupt.html, 2.6).
-                database.disconnect()
-                keep_working(workers, partial(_work_forked, work, database), listening)
-    except DiskFull as error:
-        raise ConfigurationError(f"{database.file} can't be used: the disk is full") from error
+                engine.disconnect()
+                supervise(workers, partial(_work_forked, work, engine), listening)
+    except StorageFull as error:
+        raise ConfigurationError(f"{engine.file} can't be used: the disk is full") from error
     finally:
-        database.close()
+        engine.close()
     say("stopped")
 
 
 def _forbid_core_dumps() -> None:
-    """Keep what is in memory (credentials in clear, tokens on their way) out of files, also for the workers."""
+    """Keep the memory, which has credentials and tokens in clear, out of files; the workers inherit this."""
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
-        # A program that takes dumps (kernel.core_pattern = "|…") isn't bound by the limit.
+        # The limit does not apply to a program that receives dumps (kernel.core_pattern = "|…").
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
@@ -126,10 +133,10 @@ def _warn_of_plain_http(host: str, numeric: str) -> None:
 
 
 def _connection_limit() -> int:
-    """How many clients may be connected at once: of all the open files that the system grants, a third.
+    """Return how many clients may be connected at once: a third of the open files that the system grants.
 
-    One that only waits counts too, so with the server's usual 128 as many idle ones would lock everybody out. The
-    rest is for the database and for connections to an upstream: without a file left the server could accept nobody.
+    Idle clients count too, so the server's default of 128 would let 128 of them lock out all others. The rest of the
+    files is for the database and for upstream connections; without a free one the server can't accept a client.
     """
     _, granted = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Some systems grant "unlimited" and mean less.
@@ -141,27 +148,21 @@ def _connection_limit() -> int:
     return max(128, min(usable // 3, _MOST_CONNECTIONS))
 
 
-def _install_once(database: Database, data_dir: Path, say: Say, *, demo: bool) -> None:
-    with database.read() as connection:
-        # Nothing is written if it needn't be: on a full disk tokens work on over a restart.
-        if has_any_key(connection):
-            return
-    with database.write(utc_now()) as write:
-        installed = install(write, furnish, demo=demo)
-        if installed is None:
-            return
-        if installed.demo_account is not None:
-            seed(write, installed.demo_account)
-        # Inside the transaction: a database without a key that anybody has would be of no use.
-        key_file = _write_private(data_dir / KEY_NAME, installed.admin_key)
-    say(f"created {database.file}")
+def _install_once(engine: SQLiteEngine, say: Say, *, demo: bool) -> None:
+    if is_installed(engine):
+        return
+    key_file = engine.folder / KEY_NAME
+    installed = install(engine, furnish, seed, partial(_write_private, key_file), demo=demo)
+    if installed is None:
+        return
+    say(f"created {engine.file}")
     say(f"management key in {key_file}")
     if installed.demo_account is not None:
         say(f"account {installed.demo_account} (Demo account)")
 
 
-def _write_private(file: Path, value: str) -> Path:
-    """Write a secret to a file that only its owner can read; what was there is replaced whole."""
+def _write_private(file: Path, value: str) -> None:
+    """Write a secret to a file that only its owner can read, replacing an existing file in one step."""
     unfinished = file.with_suffix(".new")
     try:
         unfinished.unlink(missing_ok=True)
@@ -173,13 +174,12 @@ def _write_private(file: Path, value: str) -> Path:
         unfinished.replace(file)
     except OSError as error:
         raise ConfigurationError(f"the management key can't be written to {file}: {error.strerror}") from error
-    return file
 
 
 def _usable_address(host: str, port: int, *, shared: bool) -> tuple[str, int, socket.socket]:
-    """The numeric address and the port to listen on, and what keeps a port ours that is free or `shared` by workers.
+    """Return the numeric address and the port to listen on, and a socket that reserves a free or `shared` port.
 
-    Granian knows no names, and shares ports on Linux: a taken one is noticed only by asking first.
+    Granian resolves no names, and shares ports on Linux, so it would not notice that a port is taken.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -197,7 +197,7 @@ def _usable_address(host: str, port: int, *, shared: bool) -> tuple[str, int, so
 
 
 def _bound(family: int, address: tuple[Any, ...], *options: int) -> socket.socket:
-    """A socket that has the address and accepts nothing."""
+    """Return a socket that has the address and does not listen."""
     bound = socket.socket(family)
     for option in options:
         bound.setsockopt(socket.SOL_SOCKET, option, 1)
@@ -205,73 +205,63 @@ def _bound(family: int, address: tuple[Any, ...], *options: int) -> socket.socke
     return bound
 
 
-def _work_forked(work: Work, database: Database, listening: Told, on_stop: OnStop) -> None:
-    """A worker's part: perhaps it takes the place of one that was killed while it wrote."""
+def _work_forked(work: Work, engine: SQLiteEngine, on_listening: Callback, on_stop: OnStop) -> None:
+    """Serve in a worker, after repairing the traces of a worker that was killed while it wrote."""
     try:
-        database.settle()
-        work(listening, on_stop)
-    except (SQLAlchemyError, sqlite.Error) as error:
-        raise ConfigurationError(f"{database.file} can't be used: {getattr(error, 'orig', error)}") from error
+        engine.settle()
+        work(on_listening, on_stop)
+    except StorageError as error:
+        raise ConfigurationError(f"{engine.file} can't be used: {error}") from error
     finally:
-        database.disconnect()
+        engine.disconnect()
 
 
-def _work(database: Database, settings: Settings, host: str, port: int, listening: Told, on_stop: OnStop) -> None:
-    with closing(Application(database, settings, places=_connection_limit())) as app:
+def _work(
+    engine: SQLiteEngine, settings: Settings, host: str, port: int, on_listening: Callback, on_stop: OnStop
+) -> None:
+    with closing(Application(engine, settings, connections=_connection_limit())) as app:
         app.start()
         keeper = Keeper(app.clients, port, settings.connections_per_address, settings.trusted_proxies)
         keeper.start()
-        # What exists by now stays until the end; looking through it for garbage took a part of every request.
+        # These objects live as long as the process; without this, the garbage collector scans them again and again.
         gc.collect()
         gc.freeze()
         try:
-            uvloop.run(_run(app, host, port, listening, on_stop))
+            uvloop.run(_run(app, host, port, on_listening, on_stop))
         finally:
             keeper.stop()
 
 
-def _on_signals(stop: Told) -> None:
+def _on_signals(stop: Callback) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
 
 
-async def _run(app: Application, host: str, port: int, listening: Told, on_stop: OnStop) -> None:
+async def _run(app: Application, host: str, port: int, on_listening: Callback, on_stop: OnStop) -> None:
     to_thread.current_default_thread_limiter().total_tokens = _THREADS
     server = Server(
         app,
         address=host,
         port=port,
         interface=Interfaces.ASGI,
-        # HTTP/2 has limits of its own, 16 MiB of headers among them; a proxy in front speaks it with clients.
+        # HTTP/2 has other limits, such as 16 MiB of headers; a proxy in front can speak it with clients.
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(max_buffer_size=_HEAD_LIMIT),
         websockets=False,
         backlog=1024,
-        backpressure=app.clients.places,
+        backpressure=app.clients.capacity,
         log_level=LogLevels.error,
         log_dictconfig={"handlers": {"console": _STDERR, "access": _STDERR}},
     )
     on_stop(server.stop)
-    serving = asyncio.create_task(server.serve())
-    while not serving.done():
-        if _accepts(port):
-            listening()
-            break
-        await asyncio.sleep(0.01)
+    serving, started = asyncio.create_task(server.serve()), asyncio.create_task(app.started.wait())
+    # Granian listens in the step of its task that the application's start lets go on, so before this one goes on.
+    await asyncio.wait([serving, started], return_when=asyncio.FIRST_COMPLETED)
+    if not serving.done():
+        on_listening()
+    started.cancel()
     await serving
-
-
-def _accepts(port: int) -> bool:
-    """Whether this very process listens on the port: a connection might reach another worker."""
-    for name in os.listdir("/dev/fd"):
-        # The descriptor of the listing itself is closed by now.
-        with suppress(OSError):
-            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
-                with socket.socket(fileno=os.dup(int(name))) as own:
-                    if own.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) and own.getsockname()[1] == port:
-                        return True
-    return False
 
 
 def _in_url(host: str) -> str:

@@ -1,6 +1,5 @@
 """The settings pages: what people do in a browser, rendered on the server; they work without JavaScript."""
 
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount, Route
@@ -11,8 +10,8 @@ from ..operations.identity_provider import Provider
 from ..operations.integrations import Rules
 from ..operations.passwords import Passwords
 from ..settings import Settings
+from ..storage.engine import StorageEngine, StorageError
 from ..storage.sqlite.activity import Activity
-from ..storage.sqlite.database import Database
 from . import (
     activity,
     assets,
@@ -35,7 +34,7 @@ from . import (
 from .assets import is_asset
 from .failures import on_error, on_http_error, on_storage_error, too_many_visitors
 from .rendering import templates
-from .visits import SIGN_IN, Clock, Parts
+from .visits import SIGN_IN, Parts
 
 __all__ = ["PAGES", "PREFIX", "SIGN_IN", "is_asset", "settings_pages", "too_many_visitors"]
 
@@ -65,14 +64,13 @@ PAGES = (
 
 
 def settings_pages(
-    database: Database,
+    engine: StorageEngine,
     catalogue: Catalogue,
     settings: Settings,
-    clock: Clock,
     recorded: Activity,
     security: SecurityLog | None = None,
 ) -> Starlette:
-    """Return the settings pages over this database; `clock` gives the present instant in UTC.
+    """Return the settings pages over this storage engine.
 
     The `security` log records sign-ins and refusals.
     """
@@ -81,13 +79,12 @@ def settings_pages(
         routes += part.ROUTES
     pages = Starlette(
         routes=routes,
-        exception_handlers={HTTPException: on_http_error, SQLAlchemyError: on_storage_error, Exception: on_error},
+        exception_handlers={HTTPException: on_http_error, StorageError: on_storage_error, Exception: on_error},
     )
     pages.router.redirect_slashes = False
     pages.state.parts = Parts(
-        database,
+        engine,
         Rules(catalogue, settings),
-        clock,
         templates(),
         recorded,
         Passwords(),

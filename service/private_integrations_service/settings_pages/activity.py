@@ -8,11 +8,9 @@ from typing import get_args
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import ActivityReport, Period
+from private_integrations.contract import ActivityReport, Period, Refused
 
-from ..operations import activity, integrations
-from ..storage.accounts import account_by_id
-from ..tokens.lifecycle import Refused
+from ..operations import accounts, activity, integrations
 from .visits import Visit, signed_in
 
 PERIODS = {"day": "24 hours", "week": "7 days", "month": "30 days"}
@@ -52,12 +50,14 @@ class Chart:
 
 def _show(visit: Visit) -> Response | Refused:
     period = _period(visit.query.get("period"))
-    with visit.database.read() as connection:
-        integration = integrations.find(connection, visit.path["integration_id"], visit.actor)
-        if isinstance(integration, Refused):
-            return integration
-        report = activity.usage_of(visit.activity, connection, integration, period, visit.now)
-        account = account_by_id(connection, integration.account)
+    integration_id = visit.path["integration_id"]
+    integration = integrations.find(visit.engine, integration_id, visit.actor)
+    if isinstance(integration, Refused):
+        return integration
+    report = activity.report(visit.engine, visit.activity, integration_id, period, actor=visit.actor)
+    if isinstance(report, Refused):
+        return report
+    account = accounts.found(visit.engine, integration.account, actor=visit.actor)
     return visit.page(
         "activity.html",
         account=account,

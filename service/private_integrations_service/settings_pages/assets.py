@@ -1,4 +1,4 @@
-"""Stylesheet, script and icon: named by their content, so that browsers keep them until they change."""
+"""Serve stylesheet, script and icon, named by their content, so that browsers keep them until they change."""
 
 import mimetypes
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ _FILES: Mapping[str, _File] = MappingProxyType({file.name: _read(file) for file 
 
 
 def asset(name: str) -> str:
-    """The address of a file in `static/`, which changes with its content."""
+    """Return the address of a file in `static/`, which changes with its content."""
     return f"{PATH}/{name}?{_FILES[name].digest}"
 
 
@@ -42,7 +42,7 @@ def is_asset(path: str) -> bool:
 
 
 class Assets:
-    """The files of `static/`: kept for good under an address that `asset` gave, asked for again under any other."""
+    """Serve the files of `static/`: cached forever under an address of `asset`, revalidated under any other."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the file, from memory."""

@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from ..operations import audit
-from ..storage.accounts import account_by_id
-from ..storage.audit import Search, head
-from ..tokens.lifecycle import Refused
+from private_integrations.contract import Refused
+
+from ..access.audit_search import Search
+from ..operations import accounts, audit
 from .fields import whole_number
 from .rendering import HEADERS
 from .visits import Visit, signed_in
@@ -54,13 +54,12 @@ def _show(visit: Visit) -> Response | Refused:
         search = chosen.search
     except (ValueError, OverflowError):
         fault = "a day is written like 2026-11-21"
-    with visit.database.read() as connection:
-        account = account_by_id(connection, account_id)
-        if account is None or not visit.actor.reaches(account_id):
-            return Refused("account-unknown", f"there is no account {account_id}")
-        within = audit.within(search, visit.actor, account_id)
-        page = audit.listed(connection, within, before=_cursor(visit.query.get("cursor", "")))
-        last = head(connection, account_id)
+    account = accounts.found(visit.engine, account_id, actor=visit.actor)
+    if isinstance(account, Refused):
+        return account
+    within = audit.within(search, visit.actor, account_id)
+    page = audit.listed(visit.engine, within, before=_cursor(visit.query.get("cursor", "")))
+    last = audit.head(visit.engine, account_id)
     path = _path(account_id)
     older = page.cursor and chosen.address(path, cursor=page.cursor)
     return visit.page(
@@ -79,7 +78,7 @@ def _show(visit: Visit) -> Response | Refused:
 
 def _export(visit: Visit) -> Response | Refused:
     account_id = visit.path["account_id"]
-    lines = audit.whole_log(visit.database, account_id, actor=visit.actor)
+    lines = audit.whole_log(visit.engine, account_id, actor=visit.actor)
     if isinstance(lines, Refused):
         return lines
     attached = {"Content-Disposition": f'attachment; filename="audit-{account_id}.jsonl"'}

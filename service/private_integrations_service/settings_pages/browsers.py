@@ -1,4 +1,4 @@
-"""What a browser says about where a request comes from, and the secrets that it keeps for us."""
+"""Read a browser's statements on a request's origin, and the secrets that it keeps for the service."""
 
 import re
 from datetime import timedelta
@@ -10,7 +10,7 @@ from starlette.responses import Response
 from ..settings import is_this_machine
 
 Kept = Literal["session", "known", "provider"]
-"""The secrets: of the session; of having signed in before; of a sign-in at the provider that is under way."""
+"""Name the secrets: of the session; of a former sign-in; of an open sign-in at the identity provider."""
 
 _LIFETIMES: dict[Kept, timedelta | None] = {
     # It ends on the server; without a time browsers drop it when they are closed.
@@ -28,10 +28,10 @@ _PLAIN_HTTP = (
 
 
 def refuse_form(request: Request, public_url: str | None) -> str | None:
-    """Why a form may not have come from a page of ours, or None.
+    """Refuse a form that may come from a page of another site, or None.
 
-    Browsers say it themselves, in headers that no page can set: `Sec-Fetch-Site`, to https and this machine only, and
-    `Origin`, which is `null` where a page hides where it is from. What says neither is no browser of these days.
+    Browsers send headers that no page can set: `Sec-Fetch-Site`, to https and this machine only, and `Origin`, which is
+    `null` if a page hides its origin. A client that sends neither is no current browser.
     """
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site not in (None, "same-origin", "none") or origin == "null":
@@ -46,16 +46,16 @@ def refuse_form(request: Request, public_url: str | None) -> str | None:
 
 
 def seems_plain(request: Request, public_url: str | None) -> bool:
-    """Whether a page was likely opened over plain http: browsers of these days send `Sec-Fetch-Site` over TLS only.
+    """Tell whether a page was likely opened over plain http: browsers send `Sec-Fetch-Site` over TLS only.
 
-    Behind a proxy nothing else tells before a form is sent, and then the password was on the way.
+    Behind a proxy there is no other sign before a form is sent, and then the password is on its way already.
     """
     told = "sec-fetch-site" in request.headers or request.headers.get("x-forwarded-proto") == "https"
     return public_url is None and not told and not is_this_machine(_name(_host(request)))
 
 
 def kept(request: Request, what: Kept, public_url: str | None) -> str | None:
-    """A secret that the browser keeps for us."""
+    """Return a secret that the browser keeps for the service."""
     secret = request.cookies.get(_cookie(what, secure=True))
     if secret is None and not _is_secure(request, public_url):
         return request.cookies.get(_cookie(what, secure=False))
@@ -83,9 +83,9 @@ def drop(response: Response, request: Request, what: Kept, public_url: str | Non
 
 
 def _is_secure(request: Request, public_url: str | None) -> bool:
-    """Whether cookies are for TLS only: always, except on this machine, where browsers of all kinds must work.
+    """Tell whether cookies are for TLS only: always, except on this machine, where browsers of all kinds must work.
 
-    A proxy in front may name this machine as the host; by the origin of a form it is known what the browser sees.
+    A proxy in front may name this machine as the host; the origin of a form shows the browser's own view.
     """
     if public_url is not None:
         return public_url.startswith("https://")
@@ -95,7 +95,7 @@ def _is_secure(request: Request, public_url: str | None) -> bool:
 
 
 def _host(request: Request) -> str:
-    """The host and port that the request is for; empty if it is no such thing."""
+    """Return the host and port of the request; empty if they are malformed."""
     host = request.headers.get("host", "").lower()
     return host if _HOST.fullmatch(host) else ""
 

@@ -12,13 +12,9 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import Account, IntegrationRequest
+from private_integrations.contract import Account, IntegrationRequest, Problem, Refused
 
-from ..http.problems import status_of
-from ..operations import manual_rotation
-from ..storage.accounts import list_accounts
-from ..storage.integrations import integration_by_external_id
-from ..tokens.lifecycle import Refused
+from ..operations import accounts, integrations, manual_rotation
 from .fields import faults_in, is_mark, new_mark, query_of, text
 from .integrations import LIST
 from .scope_choice import picker
@@ -85,8 +81,7 @@ def _generate(visit: Visit) -> Response | Refused:
         scopes=list(draft.scopes),
         owner_nonce=draft.mark,
     )
-    with visit.database.write(visit.now) as write:
-        made = manual_rotation.create(write, visit.session.user.email, request, visit.rules, actor=visit.actor)
+    made = manual_rotation.create(visit.engine, visit.session.user.email, request, visit.rules, actor=visit.actor)
     if isinstance(made, Refused):
         return _refused(visit, draft, accounts[draft.account], made)
     account = accounts[draft.account]
@@ -95,13 +90,13 @@ def _generate(visit: Visit) -> Response | Refused:
 
 def _refused(visit: Visit, draft: Draft, account: Account, refused: Refused) -> Response | Refused:
     """What was entered, with the reason why nothing was made of it."""
-    if refused.problem == "claim-used":
+    if refused.problem == Problem.OWNER_NONCE_USED:
         return _made_before(visit, draft) or _token_step(
             visit, replace(draft, mark=new_mark()), account, fault=_USED, status=409
         )
-    if refused.problem == "account-unknown":
+    if refused.problem == Problem.ACCOUNT_UNKNOWN:
         return refused
-    return _token_step(visit, draft, account, fault=refused.detail, status=status_of(refused))
+    return _token_step(visit, draft, account, fault=refused.detail, status=refused.problem.status)
 
 
 _USED = (
@@ -128,8 +123,7 @@ def _made_before(visit: Visit, draft: Draft) -> Response | None:
     """The page for a form that has made its integration already: its token is never shown again."""
     assert visit.session is not None
     external_id = manual_rotation.own_name(visit.session.user.email, draft.mark)
-    with visit.database.read() as connection:
-        found = integration_by_external_id(connection, draft.account, external_id)
+    found = integrations.declared_as(visit.engine, draft.account, external_id)
     return None if found is None else visit.page("creation_done.html", integration=found)
 
 
@@ -171,8 +165,7 @@ def _basic_faults(draft: Draft, accounts: Mapping[str, Account]) -> dict[str, st
 
 
 def _accounts(visit: Visit) -> dict[str, Account]:
-    with visit.database.read() as connection:
-        return {account.id: account for account in list_accounts(connection, visit.actor.accounts)}
+    return {account.id: account for account in accounts.listed(visit.engine, actor=visit.actor)}
 
 
 def _draft(given: Mapping[str, Sequence[str]], accounts: Mapping[str, Account]) -> Draft:

@@ -4,15 +4,11 @@ from pydantic import ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import DataWebhookRequest, Integration
+from private_integrations.contract import DataWebhookRequest, Problem, Refused
 
-from ..http.problems import status_of
 from ..operations import data_webhooks, webhooks
 from ..operations.data_events import DATA_EVENTS
-from ..operations.data_webhooks import Put
-from ..storage.sqlite.database import Write
-from ..storage.webhooks import Endpoint
-from ..tokens.lifecycle import Refused
+from ..webhooks.endpoints import Endpoint
 from .integration import ONE, shown
 from .visits import Visit, signed_in
 from .webhooks import chosen_events, fault_of
@@ -29,14 +25,15 @@ def _page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
     if isinstance(found, Refused):
         return found
     settings = visit.rules.settings
-    with visit.database.read() as connection:
-        described = data_webhooks.described(connection, found.integration)
-        endpoint = webhooks.find(connection, described.webhook or "", visit.actor)
-        state = webhooks.shown(connection, endpoint, settings.sealer) if isinstance(endpoint, Endpoint) else None
+    described = data_webhooks.described(visit.engine, found.integration.id, actor=visit.actor)
+    if isinstance(described, Refused):
+        return described
+    endpoint = webhooks.find(visit.engine, described.webhook or "", visit.actor)
+    state = webhooks.shown(visit.engine, endpoint, settings.sealer) if isinstance(endpoint, Endpoint) else None
     sealer = data_webhooks.sealer_of(settings)
     return visit.page(
         "data_webhook.html",
-        status=200 if refused is None else status_of(refused),
+        status=200 if refused is None else refused.problem.status,
         shown=found,
         account=found.account,
         described=described,
@@ -61,22 +58,11 @@ def _make(visit: Visit) -> Response | Refused:
             url=visit.field("url"), events=chosen_events(visit), description=visit.field("description")
         )
     except ValidationError as error:
-        return _page(visit, Refused("invalid-request", fault_of(error)))
-    with visit.database.write(visit.now, verdicts=False) as write:
-        put = _put(write, visit, found.integration, request)
+        return _page(visit, Refused(Problem.INVALID_REQUEST, fault_of(error)))
+    put = data_webhooks.put_unseen(visit.engine, found.integration.id, request, visit.rules.settings, actor=visit.actor)
     if isinstance(put, Refused):
         return _page(visit, put)
     return visit.to(f"{found.address}/data-webhook", notice="data-webhook-made")
-
-
-def _put(write: Write, visit: Visit, integration: Integration, request: DataWebhookRequest) -> Put | Refused:
-    """Make it; where there is one by now, nothing is put in its place unseen, and a repetition changes nothing."""
-    present = data_webhooks.described(write.connection, integration)
-    if present.url is None:
-        return data_webhooks.put(write, integration.id, request, visit.rules.settings, actor=visit.actor)
-    if present.url == request.url:
-        return Put(present, created=False)
-    return Refused("version-old", "somebody gave it a data webhook meanwhile, which is shown below")
 
 
 ROUTES = [

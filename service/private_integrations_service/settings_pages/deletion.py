@@ -3,9 +3,9 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
+from private_integrations.contract import Refused
+
 from ..operations import integrations
-from ..storage.sqlite.database import Write
-from ..tokens.lifecycle import Refused
 from .integration import ONE, Shown, callers_lately, shown
 from .integrations import LIST
 from .visits import Visit, signed_in
@@ -24,10 +24,7 @@ def _delete(visit: Visit) -> Response | Refused:
     if typed != found.integration.name.strip():
         return _page(visit, found, typed=typed, fault="This is not its name; nothing was deleted.", status=422)
 
-    def delete(write: Write) -> bool | Refused:
-        return integrations.delete(write, found.integration.id, None, actor=visit.actor)
-
-    deleted = visit.ending(delete)
+    deleted = integrations.delete(visit.engine, found.integration.id, None, actor=visit.actor)
     return deleted if isinstance(deleted, Refused) else visit.to(LIST, notice="deleted")
 
 

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import Integration, IntegrationEdit
+from private_integrations.contract import Integration, IntegrationEdit, Problem, Refused
 
-from ..http.problems import status_of
 from ..operations import integrations
-from ..tokens.lifecycle import Refused
 from .fields import faults_in, query_of, text, whole_number
 from .integration import ONE, Shown, scopes_of, shown
 from .pulumi import details_line, scopes_line
@@ -61,7 +59,7 @@ def _details_refused(visit: Visit, refused: Refused, name: str, description: str
     found = shown(visit)
     if isinstance(found, Refused):
         return found
-    theirs = found.integration if refused.problem == "version-old" else None
+    theirs = found.integration if refused.problem == Problem.VERSION_OLD else None
     faults = {} if theirs else {"version": refused.detail}
     return _details_page(
         visit,
@@ -71,7 +69,7 @@ def _details_refused(visit: Visit, refused: Refused, name: str, description: str
         found.integration.version,
         faults=faults,
         theirs=theirs,
-        status=status_of(refused),
+        status=refused.problem.status,
     )
 
 
@@ -169,9 +167,9 @@ def _scopes_refused(visit: Visit, refused: Refused, chosen: Picker) -> Response 
     found = shown(visit)
     if isinstance(found, Refused):
         return found
-    fault = CHANGED_MEANWHILE if refused.problem == "version-old" else refused.detail
+    fault = CHANGED_MEANWHILE if refused.problem == Problem.VERSION_OLD else refused.detail
     version = str(found.integration.version)
-    return _review_page(visit, found, chosen, version, fault=fault, status=status_of(refused))
+    return _review_page(visit, found, chosen, version, fault=fault, status=refused.problem.status)
 
 
 CHANGED_MEANWHILE = (
@@ -182,10 +180,9 @@ CHANGED_MEANWHILE = (
 
 def save(visit: Visit, found: Shown, change: IntegrationEdit, version: int) -> Integration | Refused:
     """Change an integration that nobody changed since its page was shown in this version."""
-    with visit.database.write(visit.now) as write:
-        return integrations.edit(
-            write, found.integration.id, change, visit.rules, actor=visit.actor, expected_version=version
-        )
+    return integrations.edit(
+        visit.engine, found.integration.id, change, visit.rules, actor=visit.actor, expected_version=version
+    )
 
 
 def _change(visit: Visit, found: Shown, chosen: Picker) -> ScopeChange:

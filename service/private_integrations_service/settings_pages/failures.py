@@ -8,8 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..storage.sqlite.database import DiskFull
-from ..storage.sqlite.write_lock import StorageBusy
+from ..storage.engine import StorageBusy, StorageFull
 from .rendering import html
 from .visits import Parts
 
@@ -26,7 +25,7 @@ async def on_storage_error(request: Request, error: Exception) -> Response:
     """Answer when nothing could be stored or read: nothing was changed."""
     # A form is sent again from its own page: going back still has what was entered.
     again = {"again": f"{request.url.path}?{request.url.query}".rstrip("?")} if request.method == "GET" else {}
-    if isinstance(error, DiskFull):
+    if isinstance(error, StorageFull):
         return _page(request, "refused.html", 507, detail="the disk is full; nothing was changed", **again)
     if isinstance(error, StorageBusy):
         detail = "too many changes are waiting; nothing was changed; try it again"
@@ -46,7 +45,7 @@ def too_many_visitors(pages: Starlette, seconds: float) -> Response:
     """Make the answer to visitors when there are too many of them; it is sent again and again."""
     detail = f"too many visitors at the moment; nothing was done; open this page again in {seconds:g} seconds"
     parts: Parts = pages.state.parts
-    common = {"now": parts.clock(), "user": None, "form_key": "", "notice": None, "menu": None}
+    common = {"now": parts.engine.now(), "user": None, "form_key": "", "notice": None, "menu": None}
     response = html(parts.templates, "refused.html", 429, detail=detail, **common)
     response.headers["Retry-After"] = str(math.ceil(seconds))
     return response
@@ -54,5 +53,5 @@ def too_many_visitors(pages: Starlette, seconds: float) -> Response:
 
 def _page(request: Request, template: str, status: int, **values: object) -> Response:
     parts: Parts = request.app.state.parts
-    common = {"now": parts.clock(), "user": None, "form_key": "", "notice": None, "menu": None}
+    common = {"now": parts.engine.now(), "user": None, "form_key": "", "notice": None, "menu": None}
     return html(parts.templates, template, status, **common, **values)

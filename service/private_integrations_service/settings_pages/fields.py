@@ -1,4 +1,4 @@
-"""What people enter, read as the wire models do, and what is wrong with it in a sentence for each field."""
+"""Read a person's input as the wire models do, and report its faults in a sentence for each field."""
 
 import re
 import secrets
@@ -14,17 +14,17 @@ _NAMES = {"name": "A name", "description": "A description"}
 
 
 def new_mark() -> str:
-    """The mark of one action of a person, which its form carries: sent again, it is known as the same action."""
+    """Make the mark of one action of a person; its form carries it, so that the form sent twice is one action."""
     return secrets.token_hex(16)
 
 
 def is_mark(value: str) -> bool:
-    """Whether a form's mark is one that we made."""
+    """Tell whether a form's mark has the form of `new_mark`."""
     return re.fullmatch("[0-9a-f]{32}", value) is not None
 
 
 def query_of(request: Request) -> dict[str, list[str]]:
-    """Every value of each of the query's parameters, as a form has them."""
+    """Return every value of each of the query's parameters, as a form has them."""
     given: dict[str, list[str]] = {}
     for name, value in request.query_params.multi_items():
         given.setdefault(name, []).append(value)
@@ -32,22 +32,22 @@ def query_of(request: Request) -> dict[str, list[str]]:
 
 
 def text(value: str) -> str:
-    """What was entered, without space around it and with lines that end as everywhere else."""
+    """Return the input without space around it and with uniform line ends."""
     return value.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def whole_number(value: str, digits: int) -> int | None:
-    """A number of at most so many ASCII digits; None if it is none: what Python takes for digits else is nobody's."""
+    """Read a number of at most so many ASCII digits; None if it is none. Python accepts other digits as well."""
     return int(value) if value.isascii() and value.isdecimal() and len(value) <= digits else None
 
 
 def duration_text(value: str) -> str:
-    """A duration as it was entered, of which a number without a unit is days."""
+    """Read a duration; a number without a unit is days."""
     return f"{value}d" if value.isascii() and value.isdecimal() else value
 
 
 def faults_in(**entered: Any) -> dict[str, str]:
-    """What is wrong with a name, a description or scopes, by field; empty if nothing is."""
+    """Return the faults of a name, a description or scopes, by field; empty without any."""
     try:
         IntegrationEdit(**entered)
     except ValidationError as error:

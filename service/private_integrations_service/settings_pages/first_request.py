@@ -1,4 +1,4 @@
-"""The first request that somebody makes with a new token: one that its scopes open and that changes nothing."""
+"""Propose a first request for a new token: one that its scopes open and that changes nothing."""
 
 import re
 import shlex
@@ -10,15 +10,15 @@ from private_integrations.contract import Account
 from ..catalogue.endpoints import Catalogue, Endpoint
 
 VARIABLE = "PRIVATE_INTEGRATION_TOKEN"
-"""What the token is called in the `.env` line and in the request."""
+"""Name the token in the `.env` line and in the request."""
 
-# These are told of the account by two parameters of their own.
+# These name the account by two parameters of their own.
 _ALTERNATIVE = ("/invoices/", "/payments/", "/products/")
 _USUAL_VERSION = "2021-07-28"
 
 
 def first_request(catalogue: Catalogue, account: Account, scopes: Collection[str], address: str) -> str | None:
-    """A `curl` line to paste, with the service's own `address`; None if the scopes open nothing that is that plain."""
+    """Return a `curl` line to paste, with the service's own `address`; None if the scopes open no plain endpoint."""
     plain = [
         e
         for e in catalogue.endpoints
@@ -32,12 +32,11 @@ def first_request(catalogue: Catalogue, account: Account, scopes: Collection[str
 
 
 def _is_plain(endpoint: Endpoint, account: Account) -> bool:
-    known = "companyId" if account.kind == "agency" else "locationId"
-    return endpoint.method == "GET" and {name for _, name in endpoint.parameters} <= {known}
+    return endpoint.method == "GET" and {name for _, name in endpoint.parameters} <= {account.kind.id_parameter}
 
 
 def _simplest(endpoint: Endpoint) -> tuple[bool, bool, bool, int, str]:
-    """Contacts, then the location itself, then whole collections, then whatever is shortest."""
+    """Order endpoints: contacts, then the location itself, then whole collections, then by length."""
     path = endpoint.path
     return path != "/contacts/", path != "/locations/{locationId}", not path.endswith("/"), len(path), path
 
@@ -47,12 +46,10 @@ def _target(endpoint: Endpoint, account: Account) -> str:
     path = re.sub(r"\{[^}]+\}", account_id, endpoint.path)
     if endpoint.parameters:
         return path
-    if account.kind == "agency":
-        return f"{path}?companyId={account_id}"
-    if path.startswith(_ALTERNATIVE):
+    if account.kind.belongs_to_agency and path.startswith(_ALTERNATIVE):
         return f"{path}?altId={account_id}&altType=location"
     # The one operation of v2 that calls the location so (docs/platform.md §8).
-    name = "location_id" if path == "/opportunities/search" else "locationId"
+    name = "location_id" if path == "/opportunities/search" else account.kind.id_parameter
     return f"{path}?{name}={account_id}"
 
 

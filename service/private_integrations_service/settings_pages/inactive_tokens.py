@@ -5,14 +5,12 @@ from datetime import timedelta
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import SHORTEST_INACTIVITY, Inactivity, InactivityRequest
+from private_integrations.contract import SHORTEST_INACTIVITY, Inactivity, InactivityRequest, Problem, Refused
 from private_integrations.rotation.durations import format_duration, parse_duration
 
 from ..access import permissions
-from ..http.problems import status_of
 from ..operations import inactivity
 from ..tokens.inactivity import LONGEST_NOTICE, WARNINGS
-from ..tokens.lifecycle import Refused
 from .fields import duration_text
 from .integration import in_days
 from .visits import Visit, for_administrators
@@ -30,14 +28,14 @@ def _page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
     account = visit.person.account(visit.path["account_id"])
     if isinstance(account, Refused):
         return account
-    rule = inactivity.rule_of(visit.database, account.id, visit.settings, actor=visit.actor)
+    rule = inactivity.rule_of(visit.engine, account.id, visit.settings, actor=visit.actor)
     if isinstance(rule, Refused):
         # Whoever may be here manages the account's integrations, but for Labs.
         return visit.page("inactive_tokens.html", account=account, rule=None)
     service, after = visit.settings.inactive_after, rule.after_seconds
     return visit.page(
         "inactive_tokens.html",
-        status=200 if refused is None else status_of(refused),
+        status=200 if refused is None else refused.problem.status,
         account=account,
         rule=rule,
         administers=permissions.administers(visit.person.memberships, account),
@@ -57,12 +55,11 @@ def _set(visit: Visit) -> Response | Refused:
     if isinstance(account, Refused):
         return account
     if not permissions.administers(visit.person.memberships, account):
-        return Refused("permission-not-yours", "only an admin with every permission of the account does this")
+        return Refused(Problem.PERMISSION_NOT_YOURS, "only an admin with every permission of the account does this")
     request = _request(visit.field("rule"), visit.field("after"))
     if isinstance(request, Refused):
         return _page(visit, request)
-    with visit.database.write(visit.now, verdicts=False) as write:
-        rule = inactivity.set_rule(write, account.id, request, visit.settings, actor=visit.actor)
+    rule = inactivity.set_rule(visit.engine, account.id, request, visit.settings, actor=visit.actor)
     if isinstance(rule, Refused):
         return rule
     return visit.to(_PAGE.format(account_id=account.id), notice="inactivity-saved")
@@ -75,13 +72,13 @@ def _request(rule: str, after: str) -> InactivityRequest | Refused:
     if rule == "off":
         return InactivityRequest(rule="off")
     if rule != "after" or len(after) > _LONGEST_FIELD:
-        return Refused("invalid-request", "this form can't be read; look at it again and save")
+        return Refused(Problem.INVALID_REQUEST, "this form can't be read; look at it again and save")
     try:
         seconds = int(parse_duration(duration_text(after)).total_seconds())
     except ValueError as error:
-        return Refused("invalid-request", str(error))
+        return Refused(Problem.INVALID_REQUEST, str(error))
     if seconds < SHORTEST_INACTIVITY:
-        return Refused("invalid-request", f'"{after}" leaves no day to warn of it: give 2 days or more')
+        return Refused(Problem.INVALID_REQUEST, f'"{after}" leaves no day to warn of it: give 2 days or more')
     return InactivityRequest(rule="after", after_seconds=seconds)
 
 

@@ -7,14 +7,12 @@ from datetime import datetime, timedelta
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import Account, CallerActivity, Integration, TokenReport
+from private_integrations.contract import Account, CallerActivity, Integration, Refused, TokenReport
 from private_integrations.rotation.durations import format_duration
 from private_integrations.rotation.status import IntegrationStatus, Owner, managed_by, owner_of
 
-from ..operations import activity, audit
+from ..operations import accounts, activity, audit
 from ..operations.status import report_of
-from ..storage.accounts import account_by_id
-from ..tokens.lifecycle import Refused
 from ..tokens.policy_defaults import in_force
 from .integrations import LIST, last_used, needs_attention, uses
 from .scope_choice import Picker, picker
@@ -147,13 +145,11 @@ class Shown:
 
 def shown(visit: Visit) -> Shown | Refused:
     """The integration that the address means, if the visitor manages its account."""
-    with visit.database.read() as connection:
-        report = report_of(connection, visit.path["integration_id"], visit.now, visit.actor, uses(visit))
-        if isinstance(report, Refused):
-            return report
-        account = account_by_id(connection, report.integration.account)
-    assert account is not None, "the schema has seen to that"
-    return Shown(report, account)
+    report = report_of(visit.engine, visit.path["integration_id"], visit.now, visit.actor, uses(visit))
+    if isinstance(report, Refused):
+        return report
+    account = accounts.found(visit.engine, report.integration.account, actor=visit.actor)
+    return account if isinstance(account, Refused) else Shown(report, account)
 
 
 def callers_lately(visit: Visit, found: Shown) -> list[CallerActivity] | None:
@@ -180,8 +176,7 @@ def _show(visit: Visit) -> Response | Refused:
     found = shown(visit)
     if isinstance(found, Refused):
         return found
-    with visit.database.read() as connection:
-        changes = audit.of_integration(connection, found.integration.id, actor=visit.actor, limit=_CHANGES)
+    changes = audit.of_integration(visit.engine, found.integration.id, actor=visit.actor, limit=_CHANGES)
     if isinstance(changes, Refused):
         return changes
     return visit.page(

@@ -10,14 +10,13 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import Account
+from private_integrations.contract import Account, Problem, Refused
 from private_integrations.rotation.status import IntegrationStatus, owner_of
 
 from ..operations import activity
+from ..operations.accounts import listed
 from ..operations.generations import LastUsed
 from ..operations.status import reports
-from ..storage.accounts import list_accounts
-from ..tokens.lifecycle import Refused
 from .paging import PAGE, page_of
 from .scope_choice import can_write
 from .visits import Visit, signed_in
@@ -149,12 +148,11 @@ def totals(rows: Iterable[Row]) -> list[Total]:
 
 
 def _list(visit: Visit) -> Response | Refused:
-    with visit.database.read() as connection:
-        accounts = {account.id: account for account in list_accounts(connection, visit.actor.accounts)}
-        found = reports(connection, visit.now, visit.actor, last_used=uses(visit))
+    accounts = {account.id: account for account in listed(visit.engine, actor=visit.actor)}
+    found = reports(visit.engine, visit.now, visit.actor, last_used=uses(visit))
     filters = _filters(visit.query)
     if filters.account and filters.account not in accounts:
-        return Refused("account-unknown", f"there is no account {filters.account}")
+        return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {filters.account}")
     rows = [Row(report, accounts[report.integration.account]) for report in sorted(found, key=urgency)]
     kept = [row for row in rows if filters.keep(row)]
     page, pages = page_of(visit.query.get("page", ""), len(kept))

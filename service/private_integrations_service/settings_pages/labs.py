@@ -3,10 +3,10 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
+from private_integrations.contract import Refused
+
 from ..access import permissions
-from ..operations import users
-from ..storage.integrations import list_integrations
-from ..tokens.lifecycle import Refused
+from ..operations import integrations, users
 from .visits import Visit, for_administrators
 
 _PAGE = "/settings/accounts/{account_id}/labs"
@@ -17,8 +17,7 @@ def _show(visit: Visit) -> Response | Refused:
     account = visit.person.account(visit.path["account_id"])
     if isinstance(account, Refused):
         return account
-    with visit.database.read() as connection:
-        living = len(list_integrations(connection, accounts={account.id}, limit=1000))
+    living = len(integrations.listed(visit.engine, account=account.id, limit=1000, actor=visit.actor))
     return visit.page(
         "labs.html",
         account=account,
@@ -31,8 +30,7 @@ def _show(visit: Visit) -> Response | Refused:
 def _switch(visit: Visit) -> Response | Refused:
     assert visit.person is not None
     account_id, on = visit.path["account_id"], visit.field("private_integrations") == "on"
-    with visit.database.write(visit.now, verdicts=False) as write:
-        switched = users.switch_labs(write, account_id, on=on, actor=visit.actor, editor=visit.person.user)
+    switched = users.switch_labs(visit.engine, account_id, on=on, actor=visit.actor, editor=visit.person.user)
     if isinstance(switched, Refused):
         return switched
     return visit.to(_PAGE.replace("{account_id}", account_id), notice="labs-on" if on else "labs-off")

@@ -1,4 +1,4 @@
-"""Where a person can go: the accounts that they have to do with, and what the settings of each consist of for them."""
+"""List a person's accounts, and the sections of each account's settings that the person sees."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,35 +20,35 @@ SECTIONS: Mapping[str, str] = MappingProxyType(
         "audit": "Audit log",
     }
 )
-"""What the settings of an account consist of: the names by which templates call a section, and what people read."""
+"""List the sections of an account's settings: the name in templates, and the title for people."""
 
 SHOWN_ACCOUNTS = 25
-"""How many accounts the switcher on each page offers; the list of integrations reaches all of them."""
+"""Limit the accounts in the switcher on each page; the list of integrations reaches all of them."""
 
 _DECIDED = ("roles", "labs")
 
 
 @dataclass(frozen=True)
 class Menu:
-    """The ways that are open to a person."""
+    """Hold a person's accounts and sections."""
 
     person: Person
     actor: Actor
 
     @property
     def accounts(self) -> list[Account]:
-        """The accounts in which they see anything."""
+        """Return the accounts in which they see at least one section."""
         return [account for account in self.person.accounts if self.sections(account)]
 
     def sections(self, account: Account) -> list[str]:
-        """The names of what they see of an account's settings: to manage it, and to decide about its people."""
+        """Return the names of the sections of an account's settings that they see."""
         decides = bool(permissions.grantable(self.person.memberships, account))
         manages = self.actor.reaches(account.id)
         return [name for name in SECTIONS if (decides if name in _DECIDED else manages)]
 
 
 def section_path(section: str, account_id: str) -> str:
-    """Where a section of an account's settings is; the list of integrations for a name that is none."""
+    """Return the path of a section of an account's settings; for an unknown name, of the list of integrations."""
     if section in SECTIONS and section != "integrations":
         return f"/settings/accounts/{quote(account_id, safe='')}/{section}"
     return f"/settings/private-integrations?account={quote(account_id, safe='')}"

@@ -3,9 +3,10 @@
 from starlette.responses import Response
 from starlette.routing import Route
 
+from private_integrations.contract import Problem, Refused
+
 from ..access.security_log import SecurityEvent
 from ..operations import sign_in
-from ..tokens.lifecycle import Refused
 from .sign_in import BY_PROVIDER, ME, note_refused_sign_in
 from .visits import SIGN_IN, Visit, end_session, personal, start_session, when_to_repeat
 
@@ -19,14 +20,14 @@ def _show(visit: Visit) -> Response:
 def _change_password(visit: Visit) -> Response | Refused:
     assert visit.session is not None
     if not visit.settings.password_sign_in:
-        return Refused("sign-in-refused", BY_PROVIDER)
+        return Refused(Problem.SIGN_IN_REFUSED, BY_PROVIDER)
     present, new = visit.secret_field("present"), visit.secret_field("password")
     made = sign_in.change_password(
-        visit.database, visit.parts.passwords, visit.session, present, new, visit.browser, visit.now
+        visit.engine, visit.parts.passwords, visit.session, present, new, visit.browser, visit.now
     )
     if isinstance(made, Refused):
         note_refused_sign_in(visit, made, method="present password", user=visit.session.user.id)
-        status = {"sign-in-throttled": 429, "sign-in-busy": 503}.get(made.problem, 422)
+        status = {Problem.SIGN_IN_THROTTLED: 429, Problem.SIGN_IN_BUSY: 503}.get(made.problem, 422)
         return when_to_repeat(_page(visit, status, fault=made.detail), made)
     visit.note(SecurityEvent.PASSWORD_CHANGED, user=visit.session.user.id)
     return start_session(visit, visit.to(ME, notice="password-changed"), made)
@@ -34,8 +35,7 @@ def _change_password(visit: Visit) -> Response | Refused:
 
 def _end_session(visit: Visit) -> Response:
     assert visit.session is not None
-    with visit.database.write(visit.now, verdicts=False) as write:
-        sign_in.end_session(write, visit.session.user, visit.path["session_id"], actor=visit.actor)
+    sign_in.end_session(visit.engine, visit.session.user, visit.path["session_id"], actor=visit.actor)
     visit.note(SecurityEvent.SESSIONS_ENDED, user=visit.session.user.id, which="one")
     if visit.path["session_id"] == visit.session.id:
         return end_session(visit, visit.to(SIGN_IN, notice="signed-out"))
@@ -44,34 +44,29 @@ def _end_session(visit: Visit) -> Response:
 
 def _sign_out_everywhere(visit: Visit) -> Response:
     assert visit.session is not None
-    with visit.database.write(visit.now, verdicts=False) as write:
-        sign_in.sign_out_everywhere(write, visit.session.user, actor=visit.actor)
+    sign_in.sign_out_everywhere(visit.engine, visit.session.user, actor=visit.actor)
     visit.note(SecurityEvent.SESSIONS_ENDED, user=visit.session.user.id, which="all")
     return end_session(visit, visit.to(SIGN_IN, notice="signed-out-everywhere"))
 
 
 def _end_others(visit: Visit) -> Response:
     assert visit.session is not None
-    with visit.database.write(visit.now, verdicts=False) as write:
-        sign_in.end_other_sessions(write, visit.session, actor=visit.actor)
-        sign_in.confirm_events(write, visit.session.user, _up_to(visit))
+    sign_in.end_other_sessions(visit.engine, visit.session, _up_to(visit), actor=visit.actor)
     visit.note(SecurityEvent.SESSIONS_ENDED, user=visit.session.user.id, which="others")
     return visit.to(ME, notice="other-sessions-ended")
 
 
 def _confirm(visit: Visit) -> Response:
     assert visit.session is not None
-    with visit.database.write(visit.now, verdicts=False) as write:
-        sign_in.confirm_events(write, visit.session.user, _up_to(visit))
+    sign_in.confirm_events(visit.engine, visit.session.user, _up_to(visit))
     return visit.to(ME)
 
 
 def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response:
     assert visit.session is not None
     assert visit.person is not None
-    with visit.database.read() as connection:
-        sessions = sign_in.live_sessions(connection, visit.session.user, visit.now)
-        events = sign_in.latest_events(connection, visit.session.user)
+    sessions = sign_in.live_sessions(visit.engine, visit.session.user, visit.now)
+    events = sign_in.latest_events(visit.engine, visit.session.user)
     by_id = {account.id: account for account in visit.person.accounts}
     return visit.page(
         "me.html",

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -79,8 +80,9 @@ def _shown(value: object) -> object:
     return value
 
 
+@cache
 def templates() -> Environment:
-    """The templates, in which every value is escaped and a forgotten one is an error."""
+    """The templates, in which every value is escaped and a forgotten one is an error; compiled once in a process."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

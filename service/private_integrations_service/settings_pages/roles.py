@@ -6,15 +6,13 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import Email, Invitation, MembershipEdit, Name, fault_reason
+from private_integrations.contract import Email, Invitation, MembershipEdit, Name, Problem, Refused, fault_reason
 
 from ..access import permissions
+from ..access.people import User
 from ..access.security_log import SecurityEvent, who
-from ..http.problems import status_of
 from ..operations import users
 from ..operations.users import Place
-from ..storage.users import User
-from ..tokens.lifecycle import Refused
 from .paging import page_of
 from .sign_in import HOME
 from .visits import Visit, for_administrators
@@ -37,17 +35,16 @@ def _invite(visit: Visit) -> Response | Refused:
         edit = MembershipEdit(role=_chosen(visit, "role"))
     except ValidationError as error:
         return _page(visit, 422, fault=f"this invitation is not complete: {fault_reason(error.errors()[0])}")
-    with visit.database.write(visit.now, verdicts=False) as write:
-        made = users.invite_into(
-            write,
-            visit.path["account_id"],
-            email,
-            name,
-            edit,
-            actor=visit.actor,
-            editor=_editor(visit),
-            links=visit.settings.password_sign_in,
-        )
+    made = users.invite_into(
+        visit.engine,
+        visit.path["account_id"],
+        email,
+        name,
+        edit,
+        actor=visit.actor,
+        editor=_editor(visit),
+        links=visit.settings.password_sign_in,
+    )
     return _handed_over(visit, made)
 
 
@@ -66,23 +63,21 @@ def _remove(visit: Visit) -> Response | Refused:
 
 
 def _link(visit: Visit) -> Response | Refused:
-    with visit.database.write(visit.now, verdicts=False) as write:
-        made = users.link_for(
-            write,
-            visit.path["account_id"],
-            visit.path["user_id"],
-            actor=visit.actor,
-            editor=_editor(visit),
-            links=visit.settings.password_sign_in,
-        )
+    made = users.link_for(
+        visit.engine,
+        visit.path["account_id"],
+        visit.path["user_id"],
+        actor=visit.actor,
+        editor=_editor(visit),
+        links=visit.settings.password_sign_in,
+    )
     return _handed_over(visit, made)
 
 
 def _changed(visit: Visit, edit: MembershipEdit | None) -> Response | Refused:
-    with visit.database.write(visit.now, verdicts=False) as write:
-        changed = users.change_place(
-            write, visit.path["account_id"], visit.path["user_id"], edit, actor=visit.actor, editor=_editor(visit)
-        )
+    changed = users.change_place(
+        visit.engine, visit.path["account_id"], visit.path["user_id"], edit, actor=visit.actor, editor=_editor(visit)
+    )
     if isinstance(changed, Refused):
         return _refused(visit, changed)
     if changed.user.id == _editor(visit).id and edit is None:
@@ -111,11 +106,11 @@ def _link_with(visit: Visit, made: Invitation) -> str | None:
 
 
 def _refused(visit: Visit, refused: Refused) -> Response | Refused:
-    if refused.problem in ("account-unknown", "user-unknown"):
+    if refused.problem in (Problem.ACCOUNT_UNKNOWN, Problem.USER_UNKNOWN):
         return refused
-    if status_of(refused) == 403:
+    if refused.problem.status == 403:
         visit.note_refused(refused.problem)
-    return _page(visit, status_of(refused), fault=refused.detail)
+    return _page(visit, refused.problem.status, fault=refused.detail)
 
 
 def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response | Refused:
@@ -123,8 +118,7 @@ def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response | 
     account = visit.person.account(visit.path["account_id"])
     if isinstance(account, Refused):
         return account
-    with visit.database.read() as connection:
-        places = users.people_of(connection, account)
+    places = users.people_of(visit.engine, account)
     held = visit.person.memberships
     page, pages = page_of(visit.query.get("page", ""), len(places), _PEOPLE)
     return visit.page(

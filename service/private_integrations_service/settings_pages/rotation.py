@@ -2,18 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
 from types import MappingProxyType
 
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import LAST_GENERATION, TokenState
+from private_integrations.contract import LAST_GENERATION, Problem, Refused
 
-from ..http.problems import status_of
 from ..operations import generations, manual_rotation
-from ..storage.sqlite.database import Write
-from ..tokens.lifecycle import Refused
 from .fields import is_mark, new_mark, whole_number
 from .integration import ONE, Shown, callers_lately, in_days, shown
 from .pulumi import rotation_line
@@ -81,10 +77,10 @@ def _rotate(visit: Visit) -> Response | Refused:
     if not (now or later) or generation is None or not is_mark(mark):
         return _ask_to_rotate(visit, because, _UNREADABLE, status=422)
     assert visit.session is not None
-    rotate = partial(
-        manual_rotation.rotate,
-        integration_id=found.integration.id,
-        generation=generation,
+    issued = manual_rotation.rotate(
+        visit.engine,
+        found.integration.id,
+        generation,
         email=visit.session.user.email,
         action=mark,
         overlap=timedelta(0) if now else found.overlap,
@@ -92,11 +88,6 @@ def _rotate(visit: Visit) -> Response | Refused:
         rules=visit.rules,
         actor=visit.actor,
     )
-    if now:
-        issued = visit.ending(rotate)
-    else:
-        with visit.database.write(visit.now) as write:
-            issued = rotate(write)
     if isinstance(issued, Refused):
         return _not_rotated(visit, generation, mark, because, issued)
     return token_page(visit, Handover(found.integration, found.account, issued, because, _of_the_old(found, now)))
@@ -111,9 +102,9 @@ def _not_rotated(visit: Visit, generation: int, mark: str, because: str, refused
     name = manual_rotation.own_name(visit.session.user.email, mark)
     if any(s.generation == generation and s.issuer == name for s in found.report.token_state.tokens):
         return visit.page("rotated_before.html", shown=found, account=found.account, generation=generation)
-    if refused.problem == "generation-used":
+    if refused.problem == Problem.GENERATION_USED:
         return _ask_to_rotate(visit, because, _ROTATED_MEANWHILE, status=409)
-    return _ask_to_rotate(visit, because, f"Nothing was issued: {refused.detail}.", status=status_of(refused))
+    return _ask_to_rotate(visit, because, f"Nothing was issued: {refused.detail}.", status=refused.problem.status)
 
 
 _ROTATED_MEANWHILE = "Somebody rotated this integration since you opened the page: look at it again, then choose."
@@ -183,8 +174,7 @@ def _stored(visit: Visit) -> Response | Refused:
     if generation is None:
         return _ask(visit, "stored.html", fault=_UNREADABLE, status=422)
     integration_id = visit.path["integration_id"]
-    with visit.database.write(visit.now) as write:
-        state = generations.acknowledge(write, integration_id, generation, fingerprint, actor=visit.actor)
+    state = generations.acknowledge(visit.engine, integration_id, generation, fingerprint, actor=visit.actor)
     if isinstance(state, Refused):
         return _ask_unless_gone(visit, "stored.html", state)
     because = visit.field("because") if visit.field("because") in (*REASONS, "created") else "rotated"
@@ -196,11 +186,7 @@ def _cancel(visit: Visit) -> Response | Refused:
     if generation is None:
         return _ask(visit, "cancel.html", fault=_UNREADABLE, status=422)
     integration_id = visit.path["integration_id"]
-
-    def cancel(write: Write) -> TokenState | Refused:
-        return generations.cancel(write, integration_id, generation, HOLD, actor=visit.actor)
-
-    state = visit.ending(cancel)
+    state = generations.cancel(visit.engine, integration_id, generation, HOLD, actor=visit.actor)
     if isinstance(state, Refused):
         return _ask_unless_gone(visit, "cancel.html", state)
     return visit.to(ONE.format(integration_id=integration_id), notice="cancelled")
@@ -212,11 +198,7 @@ def _expire(visit: Visit) -> Response | Refused:
     if not ending or len(ending) < len(wanted) or len(ending) > _MOST:
         return _ask(visit, "expire.html", fault=_UNREADABLE, status=422)
     integration_id = visit.path["integration_id"]
-
-    def expire(write: Write) -> TokenState | Refused:
-        return generations.expire(write, integration_id, ending, actor=visit.actor)
-
-    state = visit.ending(expire)
+    state = generations.expire(visit.engine, integration_id, ending, actor=visit.actor)
     if isinstance(state, Refused):
         return _ask_unless_gone(visit, "expire.html", state)
     return visit.to(ONE.format(integration_id=integration_id), notice="expired")
@@ -227,9 +209,9 @@ _UNREADABLE = "This form can't be read; nothing was done. Open the page again."
 
 
 def _ask_unless_gone(visit: Visit, template: str, refused: Refused) -> Response | Refused:
-    if refused.problem == "integration-unknown":
+    if refused.problem == Problem.INTEGRATION_UNKNOWN:
         return refused
-    return _ask(visit, template, fault=f"Nothing was done: {refused.detail}.", status=status_of(refused))
+    return _ask(visit, template, fault=f"Nothing was done: {refused.detail}.", status=refused.problem.status)
 
 
 def _generation(value: str) -> int | None:

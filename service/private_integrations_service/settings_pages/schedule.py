@@ -9,14 +9,13 @@ from typing import Any, Self
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import IntegrationEdit, RotationPolicy, TokenReport
+from private_integrations.contract import IntegrationEdit, Problem, Refused, RotationPolicy, TokenReport
 from private_integrations.rotation.policy import read_policy
 from private_integrations.rotation.schedules import read_schedule, zone_names
 from private_integrations.rotation.status import IntegrationStatus
 
-from ..http.problems import status_of
 from ..operations import integrations
-from ..tokens.lifecycle import Refused, Token
+from ..tokens.lifecycle import Token
 from ..tokens.policy_defaults import POLICY_DEFAULTS, in_force
 from .editing import CHANGED_MEANWHILE, read_version, save
 from .fields import duration_text, query_of
@@ -65,13 +64,13 @@ class Entered:
         """The policy that is meant, or what is wrong with it."""
         too_long = next((name for name, value in self.fields.items() if len(value) > _LONGEST_FIELD), None)
         if too_long is not None:
-            return Refused("rotation-not-allowed", f"{too_long} has more than {_LONGEST_FIELD} characters")
+            return Refused(Problem.ROTATION_NOT_ALLOWED, f"{too_long} has more than {_LONGEST_FIELD} characters")
         if self.rule not in _MARGINS:
-            return Refused("rotation-not-allowed", "say when it is to be rotated")
+            return Refused(Problem.ROTATION_NOT_ALLOWED, "say when it is to be rotated")
         try:
             return read_policy(self._declared(), lambda: POLICY_DEFAULTS)
         except ValueError as error:
-            return Refused("rotation-not-allowed", str(error))
+            return Refused(Problem.ROTATION_NOT_ALLOWED, str(error))
 
     def ticks(self, now: datetime) -> list[datetime]:
         """The next instants of a rule by the calendar; none if it can't be, or is another one."""
@@ -175,7 +174,7 @@ def _checked(visit: Visit, found: Shown, entered: Entered, version: str, refused
     changed_meanwhile = version != str(found.integration.version)
     return visit.page(
         "schedule_review.html",
-        status=200 if refused is None else status_of(refused),
+        status=200 if refused is None else refused.problem.status,
         shown=found,
         account=found.account,
         entered=entered,
@@ -193,7 +192,7 @@ def _save(visit: Visit) -> Response | Refused:
         return found
     entered, version = Entered.read(visit.form), read_version(visit.field("version"))
     if version is None:
-        unreadable = Refused("invalid-request", _UNREADABLE)
+        unreadable = Refused(Problem.INVALID_REQUEST, _UNREADABLE)
         return _form_page(visit, found, entered, str(found.integration.version), unreadable)
     wanted = _wanted(visit, found, entered)
     if isinstance(wanted, Refused):
@@ -219,8 +218,7 @@ def _wanted(visit: Visit, found: Shown, entered: Entered) -> RotationPolicy | Re
 def _effect(visit: Visit, found: Shown, wanted: RotationPolicy | None) -> Effect:
     old, tokens = found.integration, found.report.token_state
     new = old.model_copy(update={"rotation": wanted})
-    with visit.database.read() as connection:
-        moved = integrations.moved_deadlines(connection, old, new, visit.now)
+    moved = integrations.moved_deadlines(visit.engine, old, new, visit.now)
     return Effect(Shown(IntegrationStatus(new, tokens, visit.now, in_force(wanted)), found.account), tuple(moved))
 
 

@@ -1,9 +1,11 @@
-"""Scopes as a person chooses them: by area, by what they open, by job."""
+"""Let a person choose scopes: by area, by endpoint, or by job."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from urllib.parse import urlsplit
+
+from private_integrations.contract import AccountClass
 
 from ..catalogue.endpoints import Catalogue, Endpoint
 
@@ -13,19 +15,19 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 @dataclass(frozen=True)
 class Offer:
-    """A scope that an integration of this kind of account may hold, and the endpoints that it opens there."""
+    """Offer a scope that an integration of this account class may hold, with the endpoints that it opens there."""
 
     name: str
     opens: tuple[Endpoint, ...]
 
     @property
     def writes(self) -> bool:
-        """Whether it is for changing things, by its name."""
+        """Tell by its name whether it opens changes."""
         return can_write(self.name)
 
     @property
     def summary(self) -> str:
-        """What it opens, in a few words: `GET /contacts/ and 9 more`."""
+        """Summarize its endpoints in a few words: `GET /contacts/ and 9 more`."""
         if not self.opens:
             return "no documented endpoint"
         more = f" and {len(self.opens) - 1} more" if len(self.opens) > 1 else ""
@@ -34,7 +36,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class Area:
-    """A part of the platform and the scopes of it."""
+    """Group the scopes of a part of the platform."""
 
     title: str
     offers: tuple[Offer, ...]
@@ -42,11 +44,11 @@ class Area:
 
 @dataclass(frozen=True)
 class Preset:
-    """The least scopes for a common job; the same sets, with what stays closed, are in docs/scopes.md."""
+    """Name the least scopes for a common job; docs/scopes.md has the same sets, and the endpoints that stay closed."""
 
     key: str
     title: str
-    account_kind: str
+    account_kind: AccountClass
     scopes: tuple[str, ...]
 
 
@@ -54,32 +56,32 @@ PRESETS = (
     Preset(
         "read-contacts",
         "Contacts into a warehouse, reading only",
-        "sub_account",
+        AccountClass.SUB_ACCOUNT,
         ("contacts.readonly", "locations/customFields.readonly", "locations/tags.readonly"),
     ),
     Preset(
         "sync-contacts",
         "Contact sync, both ways",
-        "sub_account",
+        AccountClass.SUB_ACCOUNT,
         ("contacts.readonly", "contacts.write", "locations/customFields.readonly"),
     ),
-    Preset("forms", "Form intake", "sub_account", ("forms.readonly", "contacts.write")),
+    Preset("forms", "Form intake", AccountClass.SUB_ACCOUNT, ("forms.readonly", "contacts.write")),
     Preset(
         "bookings",
         "Bookings",
-        "sub_account",
+        AccountClass.SUB_ACCOUNT,
         ("calendars.readonly", "calendars/events.readonly", "calendars/events.write"),
     ),
     Preset(
         "conversations",
         "Conversations and messages",
-        "sub_account",
+        AccountClass.SUB_ACCOUNT,
         ("conversations.readonly", "conversations/message.readonly", "conversations/message.write"),
     ),
     Preset(
         "payments",
         "Invoices and payments, reporting",
-        "sub_account",
+        AccountClass.SUB_ACCOUNT,
         (
             "invoices.readonly",
             "payments/orders.readonly",
@@ -87,15 +89,23 @@ PRESETS = (
             "payments/subscriptions.readonly",
         ),
     ),
-    Preset("opportunities", "Opportunities pipeline", "sub_account", ("opportunities.readonly", "opportunities.write")),
+    Preset(
+        "opportunities",
+        "Opportunities pipeline",
+        AccountClass.SUB_ACCOUNT,
+        ("opportunities.readonly", "opportunities.write"),
+    ),
     Preset(
         "locations",
         "Provisioning locations",
-        "agency",
+        AccountClass.AGENCY,
         ("locations.readonly", "locations.write", "snapshots.readonly", "users.write"),
     ),
     Preset(
-        "saas", "SaaS plans and wallets", "agency", ("saas/company.read", "saas/location.read", "saas/location.write")
+        "saas",
+        "SaaS plans and wallets",
+        AccountClass.AGENCY,
+        ("saas/company.read", "saas/location.read", "saas/location.write"),
     ),
 )
 
@@ -154,14 +164,14 @@ AREAS: Mapping[str, str] = MappingProxyType(
         "workflows": "Workflows",
     }
 )
-"""What people call the part of the platform that a scope's name begins with (docs/platform.md §9)."""
+"""Translate the beginning of a scope's name into people's name for the part of the platform (docs/platform.md §9)."""
 
 
 @dataclass(frozen=True)
 class Picker:
-    """The page of scopes: what is offered, what of it a search leaves, what is chosen, and which jobs have a set.
+    """Hold the page of scopes: the offers that a search leaves, the chosen ones, and the sets for jobs.
 
-    `hidden` are chosen offers that the search leaves out of sight; `lost` chosen names that aren't offered at all.
+    `hidden` are chosen offers that the search leaves out; `lost` are chosen names that aren't offered at all.
     """
 
     search: str
@@ -173,22 +183,22 @@ class Picker:
 
     @property
     def names(self) -> frozenset[str]:
-        """The names of the chosen scopes."""
+        """Return the names of the chosen scopes."""
         return frozenset(offer.name for offer in self.chosen)
 
     @property
     def writes(self) -> bool:
-        """Whether the choice can write."""
+        """Tell whether the choice can write."""
         return any(offer.writes for offer in self.chosen)
 
     @property
     def opened(self) -> int:
-        """How many endpoints the choice opens."""
+        """Count the endpoints that the choice opens."""
         return sum(len(offer.opens) for offer in self.chosen)
 
 
-def picker(catalogue: Catalogue, account_kind: str, given: Mapping[str, Sequence[str]]) -> Picker:
-    """The scopes page as a form asks for it: `scope` chosen, a `preset` to add, one to `drop`, a `search`."""
+def picker(catalogue: Catalogue, account_kind: AccountClass, given: Mapping[str, Sequence[str]]) -> Picker:
+    """Build the scopes page for a form: `scope` chosen, a `preset` to add, one to `drop`, a `search`."""
     areas = offered(catalogue, account_kind)
     jobs = tuple(preset for preset in PRESETS if preset.account_kind == account_kind)
     added = {scope for preset in jobs if preset.key in given.get("preset", ()) for scope in preset.scopes}
@@ -209,18 +219,18 @@ def picker(catalogue: Catalogue, account_kind: str, given: Mapping[str, Sequence
 
 
 def can_write(scope: str) -> bool:
-    """Whether a scope is for changing things: every one whose name doesn't say that it only reads."""
+    """Tell whether a scope opens changes: every one whose name has no ending for reading."""
     return not scope.endswith(_READING)
 
 
 def area_of(scope: str) -> str:
-    """The platform's word for the part that a scope belongs to."""
+    """Return the platform's word for the part that a scope belongs to."""
     first = scope.partition("/")[0].partition(".")[0]
     return AREAS.get(first, first)
 
 
-def offered(catalogue: Catalogue, account_kind: str) -> tuple[Area, ...]:
-    """The scopes that an integration of such an account may hold, by area."""
+def offered(catalogue: Catalogue, account_kind: AccountClass) -> tuple[Area, ...]:
+    """Return the scopes that an integration of such an account may hold, by area."""
     opened: dict[str | None, list[Endpoint]] = {}
     for endpoint in catalogue.endpoints:
         if account_kind in endpoint.account_kinds:
@@ -234,7 +244,7 @@ def offered(catalogue: Catalogue, account_kind: str) -> tuple[Area, ...]:
 
 
 def searched(catalogue: Catalogue, areas: Iterable[Area], words: str) -> tuple[Area, ...]:
-    """The scopes that a search finds: by area, name or path, all words in one of them; or by a request's very path."""
+    """Find scopes by area, name or path that contain all words, or by the path of a request."""
     meant = _scopes_of_request(catalogue, words)
     kept = []
     for area in areas:
@@ -245,12 +255,12 @@ def searched(catalogue: Catalogue, areas: Iterable[Area], words: str) -> tuple[A
 
 
 def _telling(endpoint: Endpoint) -> tuple[bool, int, str, str]:
-    """Reading before writing, short paths before long ones: what says most about a scope is first."""
+    """Order endpoints so that the most telling ones are first: reads before writes, short paths before long ones."""
     return endpoint.method != "GET", endpoint.path.count("/"), endpoint.path, endpoint.method
 
 
 def _scopes_of_request(catalogue: Catalogue, words: str) -> set[str]:
-    """The scopes that a request needs, given as a path or URL with ids in it, with or without its method."""
+    """Find the scopes that a request needs, given as a path or URL with ids in it, with or without its method."""
     first, _, rest = words.strip().partition(" ")
     methods, target = ((first.upper(),), rest) if first.upper() in _METHODS else (_METHODS, words)
     try:
@@ -260,7 +270,7 @@ def _scopes_of_request(catalogue: Catalogue, words: str) -> set[str]:
     if "/" not in path[:1] or " " in path:
         return set()
     matches = [match for method in methods if (match := catalogue.match(method, path)) is not None]
-    # `/contacts/upsert` means what is called so, and not a contact of that id, which another method would find.
+    # `/contacts/upsert` is the endpoint of this name, not a contact of this id, which another method would find.
     fewest = min((len(match.params) for match in matches), default=0)
     found = {match.endpoint.scope for match in matches if len(match.params) == fewest}
     return {scope for scope in found if scope is not None}

@@ -7,10 +7,11 @@ import secrets
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from private_integrations.contract import Problem, Refused
+
 from ..access.security_log import SecurityEvent
 from ..operations import sign_in
 from ..operations.identity_provider import Attempt
-from ..tokens.lifecycle import Refused
 from . import browsers
 from .rendering import HEADERS
 from .visits import SIGN_IN, Visit, anybody, end_session, personal, start_session, when_to_repeat
@@ -30,13 +31,13 @@ def _ask(visit: Visit) -> Response:
 
 def _sign_in(visit: Visit) -> Response | Refused:
     if not visit.settings.password_sign_in:
-        return Refused("sign-in-refused", BY_PROVIDER)
+        return Refused(Problem.SIGN_IN_REFUSED, BY_PROVIDER)
     email, to = visit.field("email"), _back_to(visit.field("to"))
     password = visit.secret_field("password")
-    made = sign_in.sign_in(visit.database, visit.parts.passwords, email, password, visit.browser, visit.now)
+    made = sign_in.sign_in(visit.engine, visit.parts.passwords, email, password, visit.browser, visit.now)
     if isinstance(made, Refused):
         note_refused_sign_in(visit, made, method="password", user=_user_id(visit, email))
-        status = {"sign-in-throttled": 429, "sign-in-busy": 503}.get(made.problem, 401)
+        status = {Problem.SIGN_IN_THROTTLED: 429, Problem.SIGN_IN_BUSY: 503}.get(made.problem, 401)
         return when_to_repeat(_form(visit, status, to=to, email=email, fault=made.detail), made)
     _note_sign_in(visit, made, "password")
     return start_session(visit, visit.to(to), made)
@@ -44,8 +45,7 @@ def _sign_in(visit: Visit) -> Response | Refused:
 
 def _sign_out(visit: Visit) -> Response:
     assert visit.session is not None
-    with visit.database.write(visit.now, verdicts=False) as write:
-        sign_in.sign_out(write, visit.session)
+    sign_in.sign_out(visit.engine, visit.session)
     return end_session(visit, visit.to(SIGN_IN, notice="signed-out"))
 
 
@@ -71,7 +71,7 @@ def _from_provider(visit: Visit) -> Response | Refused:
         return _begin_again(visit, "this browser has no sign-in under way, or it took too long; begin again", 400)
     claims = visit.parts.provider.claims(Attempt(secret), visit.query, visit.now)
     if not isinstance(claims, Refused):
-        made = sign_in.sign_in_by_provider(visit.database, claims, visit.browser, visit.now)
+        made = sign_in.sign_in_by_provider(visit.engine, claims, visit.browser, visit.now)
         if not isinstance(made, Refused):
             _note_sign_in(visit, made, "provider")
             # If the person had a password or a session before, their own page says that it has ended.
@@ -81,12 +81,13 @@ def _from_provider(visit: Visit) -> Response | Refused:
             return response
         claims = made
     note_refused_sign_in(visit, claims, method="provider")
-    return _begin_again(visit, claims.detail, {"sign-in-lost": 400, "provider-failed": 502}.get(claims.problem, 403))
+    return _begin_again(
+        visit, claims.detail, {Problem.SIGN_IN_LOST: 400, Problem.PROVIDER_FAILED: 502}.get(claims.problem, 403)
+    )
 
 
 def _greet(visit: Visit) -> Response | Refused:
-    with visit.database.read() as connection:
-        recipient = sign_in.recipient_of(connection, visit.path["code"], visit.now)
+    recipient = sign_in.recipient_of(visit.engine, visit.path["code"], visit.now)
     if isinstance(recipient, Refused):
         visit.note(SecurityEvent.LINK_UNKNOWN)
         return visit.page("link_over.html", status=404)
@@ -95,30 +96,29 @@ def _greet(visit: Visit) -> Response | Refused:
 
 def _welcome(visit: Visit) -> Response | Refused:
     if not visit.settings.password_sign_in:
-        return Refused("sign-in-refused", BY_PROVIDER)
+        return Refused(Problem.SIGN_IN_REFUSED, BY_PROVIDER)
     password, code = visit.secret_field("password"), visit.path["code"]
-    made = sign_in.welcome(visit.database, visit.parts.passwords, code, password, visit.browser, visit.now)
+    made = sign_in.welcome(visit.engine, visit.parts.passwords, code, password, visit.browser, visit.now)
     if not isinstance(made, Refused):
         visit.note(SecurityEvent.LINK_REDEEMED, user=made.session.user.id)
         _note_sign_in(visit, made, "link")
         return start_session(visit, visit.to(HOME), made)
-    if made.problem == "code-unknown":
+    if made.problem == Problem.CODE_UNKNOWN:
         visit.note(SecurityEvent.LINK_UNKNOWN)
-    if made.problem != "password-weak":
-        return visit.page("link_over.html", status=404) if made.problem == "code-unknown" else made
-    with visit.database.read() as connection:
-        recipient = sign_in.recipient_of(connection, code, visit.now)
+    if made.problem != Problem.PASSWORD_WEAK:
+        return visit.page("link_over.html", status=404) if made.problem == Problem.CODE_UNKNOWN else made
+    recipient = sign_in.recipient_of(visit.engine, code, visit.now)
     email = "" if isinstance(recipient, Refused) else recipient.email
     return visit.page("welcome.html", status=422, email=email, fault=made.detail)
 
 
 def note_refused_sign_in(visit: Visit, refused: Refused, *, method: str, user: str | None = None) -> None:
     """Write to the security log why a sign-in wasn't taken."""
-    if refused.problem == "sign-in-throttled":
+    if refused.problem == Problem.SIGN_IN_THROTTLED:
         visit.note(SecurityEvent.SIGN_IN_THROTTLED, user=user, method=method)
-    elif refused.problem == "sign-in-busy":
+    elif refused.problem == Problem.SIGN_IN_BUSY:
         visit.note(SecurityEvent.SIGN_IN_BUSY, user=user, method=method)
-    elif refused.problem != "password-weak":
+    elif refused.problem != Problem.PASSWORD_WEAK:
         visit.note(SecurityEvent.SIGN_IN_FAILED, user=user, method=method, problem=refused.problem)
 
 
@@ -133,8 +133,7 @@ def _note_sign_in(visit: Visit, made: sign_in.SignedIn, method: str) -> None:
 
 def _user_id(visit: Visit, email: str) -> str | None:
     """Find the user that a try was for; the text that was typed may be a password, and is never written."""
-    with visit.database.read() as connection:
-        user = sign_in.user_with(connection, email)
+    user = sign_in.user_with(visit.engine, email)
     return None if user is None else user.id
 
 

@@ -1,4 +1,4 @@
-"""The page that shows a new token, once, and what it says beside it."""
+"""Show a new token on a page, once, with advice on its use."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .visits import Visit
 
 @dataclass(frozen=True)
 class Handover:
-    """A new token and where it comes from: `because` is what its rotation was for, "created" for the first one."""
+    """Hold a new token and its origin: `because` is the reason for its rotation, "created" for the first one."""
 
     integration: Integration
     account: Account
@@ -24,7 +24,7 @@ class Handover:
 
 
 def token_page(visit: Visit, handover: Handover) -> Response:
-    """The only page that ever shows this token."""
+    """Return the only page that ever shows this token."""
     integration, account = handover.integration, handover.account
     address = visit.settings.public_url or own_address(visit.request)
     request = first_request(visit.rules.catalogue, account, integration.scopes, address)
@@ -41,7 +41,7 @@ def token_page(visit: Visit, handover: Handover) -> Response:
 
 
 def own_address(request: Request) -> str:
-    """Where this service is for whoever sent a form: as their browser says, for a proxy may have ended its TLS."""
+    """Return this service's address as the browser of a form knows it, since a proxy may have ended its TLS."""
     origin, host = request.headers.get("origin", ""), request.url.netloc
     return origin if origin.partition("://")[2] == host else f"{request.url.scheme}://{host}"
 

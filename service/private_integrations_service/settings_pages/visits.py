@@ -9,15 +9,16 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qs, quote
 
 from jinja2 import Environment
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from private_integrations.contract import Problem, Refused
+
 from ..access.actors import Actor
+from ..access.people import Session
 from ..access.security_log import SecurityEvent, SecurityLog, path_of, who
 from ..http.client_address import client_address, client_agent
-from ..http.problems import ProblemError, status_of
 from ..operations import sign_in, users
 from ..operations.identity_provider import Provider
 from ..operations.integrations import Rules
@@ -25,21 +26,26 @@ from ..operations.passwords import Passwords
 from ..operations.sign_in import Browser
 from ..operations.users import Person
 from ..settings import Settings
-from ..storage.sessions import Session
+from ..storage.engine import StorageEngine, StorageError
 from ..storage.sqlite.activity import Activity
-from ..storage.sqlite.database import Database, Write
-from ..tokens.lifecycle import Refused
 from . import browsers
 from .navigation import Menu
 from .rendering import HEADERS, NOTICES, html
 
-Clock = Callable[[], datetime]
 Answer = TypeVar("Answer")
 
 SIGN_IN = "/settings/sign-in"
 
 # Of these there is nothing: what a person may not see and what doesn't exist are the same page.
-_NOT_THERE = frozenset({"integration-unknown", "account-unknown", "user-unknown", "code-unknown", "webhook-unknown"})
+_NOT_THERE = frozenset(
+    {
+        Problem.INTEGRATION_UNKNOWN,
+        Problem.ACCOUNT_UNKNOWN,
+        Problem.USER_UNKNOWN,
+        Problem.CODE_UNKNOWN,
+        Problem.WEBHOOK_UNKNOWN,
+    }
+)
 _READING = frozenset({"GET", "HEAD"})
 _MOST_FIELDS = 1000
 
@@ -51,9 +57,8 @@ _UNREADABLE = "this form can't be read; nothing was changed"
 class Parts:
     """What the pages were made from; `provider` is None where nobody else vouches for people."""
 
-    database: Database
+    engine: StorageEngine
     rules: Rules
-    clock: Clock
     templates: Environment
     activity: Activity
     passwords: Passwords
@@ -74,9 +79,9 @@ class Visit:
     actor: Actor
 
     @property
-    def database(self) -> Database:
-        """The database."""
-        return self.parts.database
+    def engine(self) -> StorageEngine:
+        """Return the storage engine, which operations are called with."""
+        return self.parts.engine
 
     @property
     def rules(self) -> Rules:
@@ -117,20 +122,6 @@ class Visit:
         """A field of the form as it was typed: space is part of a password."""
         return self.form.get(name, [""])[-1]
 
-    def ending(self, operation: Callable[[Write], Answer | Refused]) -> Answer | Refused:
-        """Run an operation that ends tokens, on a full disk too; a refusal spends nothing of the room kept for that."""
-
-        def unless_refused(write: Write) -> Answer:
-            answer = operation(write)
-            if isinstance(answer, Refused):
-                raise ProblemError(answer)
-            return answer
-
-        try:
-            return self.database.ending(self.now, unless_refused)
-        except ProblemError as error:
-            return error.refused
-
     def note(self, event: SecurityEvent, **fields: str | int | None) -> None:
         """Write an event of this visit to the security log."""
         self.parts.security.note(event, self.now, address=self.actor.address, agent=self.actor.agent, **fields)
@@ -166,11 +157,11 @@ class Visit:
 
     def refusal(self, refused: Refused) -> Response:
         """The page that says no."""
-        if status_of(refused) in (403, 404):
+        if refused.problem.status in (403, 404):
             self.note_refused(refused.problem)
         if refused.problem in _NOT_THERE:
             return self.page("not_found.html", status=404)
-        response = self.page("refused.html", status=status_of(refused), detail=refused.detail)
+        response = self.page("refused.html", status=refused.problem.status, detail=refused.detail)
         return when_to_repeat(response, refused)
 
 
@@ -285,8 +276,7 @@ def _page_of_no(visit: Visit, person: Person, admission: str, account_id: str | 
     own = {place.account_id for place in person.memberships}
     asked = own if account_id is None else {account_id}
     meant = [account for account in person.accounts if account.id in asked]
-    with visit.database.read() as connection:
-        deciding = users.administrators_of(connection, meant)
+    deciding = users.administrators_of(visit.engine, meant)
     return visit.page(
         "not_allowed.html",
         status=403,
@@ -299,21 +289,19 @@ def _page_of_no(visit: Visit, person: Person, admission: str, account_id: str | 
 
 def _visit(request: Request, form: Mapping[str, list[str]]) -> Visit:
     parts: Parts = request.app.state.parts
-    now = max(parts.clock(), parts.database.high_water)
+    now = parts.engine.now()
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
     agent = client_agent(request.scope)
     secret = browsers.kept(request, "session", parts.rules.settings.public_url)
     session, person, actor = None, None, Actor("nobody", frozenset(), address, agent)
     if secret is not None:
-        with parts.database.read() as connection:
-            session = sign_in.session_of(connection, secret, now)
-            if session is not None:
-                person = users.person_of(connection, session.user)
-                actor = person.actor(address, agent)
-        if session is not None:
+        signed_in = users.signed_in_by(parts.engine, secret, now)
+        if signed_in is not None:
+            session, person = signed_in
+            actor = person.actor(address, agent)
             # A page that only reads is shown also when nothing can be stored.
-            with suppress(SQLAlchemyError):
-                sign_in.note_use(parts.database, session, now)
+            with suppress(StorageError):
+                sign_in.note_use(parts.engine, session, now)
     return Visit(parts, request, now, form, session, person, actor)
 
 

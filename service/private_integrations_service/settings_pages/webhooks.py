@@ -5,12 +5,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from pydantic import ValidationError
-from sqlalchemy import Connection
 from starlette.responses import Response
 from starlette.routing import Route
 
 from private_integrations.contract import (
     Account,
+    Problem,
+    Refused,
     ReplayRequest,
     WebhookEdit,
     WebhookRequest,
@@ -19,12 +20,8 @@ from private_integrations.contract import (
     new_webhook_secret,
 )
 
-from ..http.problems import status_of
-from ..operations import webhooks
-from ..storage.accounts import account_by_id
-from ..storage.sqlite.database import Write
-from ..storage.webhooks import Endpoint
-from ..tokens.lifecycle import Refused
+from ..operations import accounts, webhooks
+from ..webhooks.endpoints import Endpoint
 from .visits import Visit, signed_in
 
 _PAGE = "/settings/accounts/{account_id}/webhooks"
@@ -50,11 +47,10 @@ def _create(visit: Visit) -> Response | Refused:
             sub_accounts=bool(visit.field("sub_accounts")),
         )
     except ValidationError as error:
-        return _list_page(visit, Refused("invalid-request", fault_of(error)))
-    with visit.database.write(visit.now, verdicts=False) as write:
-        made = webhooks.make(write, request, settings.sealer, settings.destinations, actor=visit.actor)
+        return _list_page(visit, Refused(Problem.INVALID_REQUEST, fault_of(error)))
+    made = webhooks.make(visit.engine, request, settings.sealer, settings.destinations, actor=visit.actor)
     if isinstance(made, Refused):
-        return made if made.problem == "account-unknown" else _list_page(visit, made)
+        return made if made.problem == Problem.ACCOUNT_UNKNOWN else _list_page(visit, made)
     return _secret_page(visit, made.endpoint, request.secret)
 
 
@@ -71,7 +67,7 @@ def _edit(visit: Visit) -> Response | Refused:
             sub_accounts=bool(visit.field("sub_accounts")),
         )
     except ValidationError as error:
-        return _webhook_page(visit, Refused("invalid-request", fault_of(error)))
+        return _webhook_page(visit, Refused(Problem.INVALID_REQUEST, fault_of(error)))
     return _changed(visit, change, "webhook-saved")
 
 
@@ -84,11 +80,10 @@ def _disable(visit: Visit) -> Response | Refused:
 
 
 def _changed(visit: Visit, change: WebhookEdit, notice: str) -> Response | Refused:
-    with visit.database.write(visit.now, verdicts=False) as write:
-        found = _found(write.connection, visit)
-        if isinstance(found, Refused):
-            return found
-        edited = webhooks.edit(write, found.id, change, visit.rules.settings.destinations, actor=visit.actor)
+    found = _found(visit)
+    if isinstance(found, Refused):
+        return found
+    edited = webhooks.edit(visit.engine, found.id, change, visit.rules.settings.destinations, actor=visit.actor)
     if isinstance(edited, Refused):
         return _webhook_page(visit, edited)
     return visit.to(_address(visit, _ONE), notice=notice)
@@ -99,21 +94,20 @@ def _rotate_secret(visit: Visit) -> Response | Refused:
     try:
         request = WebhookSecretRequest(secret=visit.field("secret"), overlap_seconds=seconds)
     except ValidationError as error:
-        return _webhook_page(visit, Refused("invalid-request", fault_of(error)))
-    with visit.database.write(visit.now, verdicts=False) as write:
-        found = _found(write.connection, visit)
-        if isinstance(found, Refused):
-            return found
-        sealer = visit.rules.settings.sealer
-        rotated = webhooks.rotate_secret(write, found.id, request, sealer, actor=visit.actor)
+        return _webhook_page(visit, Refused(Problem.INVALID_REQUEST, fault_of(error)))
+    found = _found(visit)
+    if isinstance(found, Refused):
+        return found
+    sealer = visit.rules.settings.sealer
+    rotated = webhooks.rotate_secret(visit.engine, found.id, request, sealer, actor=visit.actor)
     if isinstance(rotated, Refused):
         return _webhook_page(visit, rotated)
     return _secret_page(visit, rotated, request.secret)
 
 
 def _ping(visit: Visit) -> Response | Refused:
-    def ping(write: Write, endpoint: Endpoint) -> object:
-        return webhooks.ping(write, endpoint.id, actor=visit.actor)
+    def ping(endpoint: Endpoint) -> object:
+        return webhooks.ping(visit.engine, endpoint.id, actor=visit.actor)
 
     return _done(visit, ping, "webhook-pinged")
 
@@ -125,29 +119,26 @@ def _replay(visit: Visit) -> Response | Refused:
         messages = [visit.field("message")] if since is None else []
         request = ReplayRequest(messages=messages, failed_since=since)
     except ValueError:
-        return _webhook_page(visit, Refused("invalid-request", "say which messages to send again"))
+        return _webhook_page(visit, Refused(Problem.INVALID_REQUEST, "say which messages to send again"))
 
-    def replay(write: Write, endpoint: Endpoint) -> object:
-        return webhooks.replay(write, endpoint.id, request, actor=visit.actor)
+    def replay(endpoint: Endpoint) -> object:
+        return webhooks.replay(visit.engine, endpoint.id, request, actor=visit.actor)
 
     return _done(visit, replay, "webhook-replayed")
 
 
 def _delete(visit: Visit) -> Response | Refused:
-    def delete(write: Write, endpoint: Endpoint) -> object:
-        return webhooks.delete(write, endpoint.id, actor=visit.actor)
+    def delete(endpoint: Endpoint) -> object:
+        return webhooks.delete(visit.engine, endpoint.id, actor=visit.actor)
 
     return _done(visit, delete, "webhook-deleted", to=_PAGE)
 
 
-def _done(
-    visit: Visit, operation: Callable[[Write, Endpoint], object], notice: str, *, to: str = _ONE
-) -> Response | Refused:
-    with visit.database.write(visit.now, verdicts=False) as write:
-        found = _found(write.connection, visit)
-        if isinstance(found, Refused):
-            return found
-        answer = operation(write, found)
+def _done(visit: Visit, operation: Callable[[Endpoint], object], notice: str, *, to: str = _ONE) -> Response | Refused:
+    found = _found(visit)
+    if isinstance(found, Refused):
+        return found
+    answer = operation(found)
     if isinstance(answer, Refused):
         return _webhook_page(visit, answer)
     return visit.to(_address(visit, to), notice=notice)
@@ -155,14 +146,13 @@ def _done(
 
 def _list_page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
     sealer = visit.rules.settings.sealer
-    with visit.database.read() as connection:
-        account = _account(connection, visit)
-        if isinstance(account, Refused):
-            return account
-        found = webhooks.listed(connection, sealer, account=account.id, actor=visit.actor)
+    account = _account(visit)
+    if isinstance(account, Refused):
+        return account
+    found = webhooks.listed(visit.engine, sealer, account=account.id, actor=visit.actor)
     return visit.page(
         "webhooks.html",
-        status=200 if refused is None else status_of(refused),
+        status=200 if refused is None else refused.problem.status,
         account=account,
         webhooks=found,
         can_seal=sealer is not None,
@@ -176,18 +166,20 @@ def _list_page(visit: Visit, refused: Refused | None = None) -> Response | Refus
 def _webhook_page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
     # Enough for every number that the database gives.
     before = re.fullmatch("[0-9]{1,18}", visit.query.get("before", ""))
-    with visit.database.read() as connection:
-        account = _account(connection, visit)
-        found = _found(connection, visit)
-        if isinstance(account, Refused) or isinstance(found, Refused):
-            return Refused("webhook-unknown", "there is no such webhook")
-        shown = webhooks.shown(connection, found, visit.rules.settings.sealer)
-        page, following = webhooks.deliveries(
-            connection, found, before=int(before[0]) if before else None, limit=_DELIVERIES
-        )
+    account = _account(visit)
+    found = _found(visit)
+    if isinstance(account, Refused) or isinstance(found, Refused):
+        return Refused(Problem.WEBHOOK_UNKNOWN, "there is no such webhook")
+    shown = webhooks.shown(visit.engine, found, visit.rules.settings.sealer)
+    delivered = webhooks.deliveries(
+        visit.engine, found.id, before=int(before[0]) if before else None, limit=_DELIVERIES, actor=visit.actor
+    )
+    if isinstance(delivered, Refused):
+        return delivered
+    page, following = delivered
     return visit.page(
         "webhook.html",
-        status=200 if refused is None else status_of(refused),
+        status=200 if refused is None else refused.problem.status,
         account=account,
         webhook=shown,
         events=webhooks.EVENTS[found.kind],
@@ -200,27 +192,22 @@ def _webhook_page(visit: Visit, refused: Refused | None = None) -> Response | Re
 
 def _secret_page(visit: Visit, endpoint: Endpoint, secret: str) -> Response | Refused:
     """The only page that ever shows this secret."""
-    with visit.database.read() as connection:
-        account = _account(connection, visit)
-        if isinstance(account, Refused):
-            return account
-        shown = webhooks.shown(connection, endpoint, visit.rules.settings.sealer)
+    account = _account(visit)
+    if isinstance(account, Refused):
+        return account
+    shown = webhooks.shown(visit.engine, endpoint, visit.rules.settings.sealer)
     return visit.page("webhook_secret.html", account=account, webhook=shown, secret=secret)
 
 
-def _account(connection: Connection, visit: Visit) -> Account | Refused:
-    account_id = visit.path["account_id"]
-    account = account_by_id(connection, account_id)
-    if account is None or not visit.actor.reaches(account_id):
-        return Refused("account-unknown", f"there is no account {account_id}")
-    return account
+def _account(visit: Visit) -> Account | Refused:
+    return accounts.found(visit.engine, visit.path["account_id"], actor=visit.actor)
 
 
-def _found(connection: Connection, visit: Visit) -> Endpoint | Refused:
+def _found(visit: Visit) -> Endpoint | Refused:
     """The webhook of the path, which is in the path's account."""
-    found = webhooks.find(connection, visit.path["webhook_id"], visit.actor)
+    found = webhooks.find(visit.engine, visit.path["webhook_id"], visit.actor)
     if isinstance(found, Endpoint) and found.account_id != visit.path["account_id"]:
-        return Refused("webhook-unknown", f"there is no webhook {found.id} in this account")
+        return Refused(Problem.WEBHOOK_UNKNOWN, f"there is no webhook {found.id} in this account")
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from private_integrations.contract import Account
+from private_integrations.contract import Account, AccountClass
 
 from .tables import accounts
 
@@ -59,4 +59,4 @@ def save_inactive_after(connection: Connection, account_id: str, seconds: int | 
 
 
 def _account(row: Row[Any]) -> Account:
-    return Account(id=row.id, name=row.name, kind=row.kind, agency_id=row.agency_id)
+    return Account(id=row.id, name=row.name, kind=AccountClass(row.kind), agency_id=row.agency_id)

@@ -1,7 +1,6 @@
 """The audit log: one row for every committed change, in the same transaction, chained to the row before."""
 
 import json
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -22,45 +21,30 @@ from sqlalchemy import (
     text,
 )
 
-from private_integrations.contract import DEPLOYMENT_AGENT, AuditEntry, Integration, rfc3339
+from private_integrations.contract import DEPLOYMENT_AGENT, AuditAction, AuditEntry, Integration, rfc3339
 from private_integrations.contract.audit_chain import BEGINNING, DAMAGED, Head, canonical, hash_of
 
 from ..access.actors import Actor
+from ..access.audit_search import Search
 from ..tokens.format import scrubbed
 from .columns import from_milliseconds
-from .sqlite.database import Write
+from .engine import Write
 from .tables import AUDIT_IS_DAMAGED, AUDIT_TEXTS, audit
 
 
-def record(write: Write, integration: Integration, *, actor: Actor, action: str, **detail: object) -> None:
+def record(write: Write, integration: Integration, *, actor: Actor, action: AuditAction, **detail: object) -> None:
     """Write down who did what to which integration; `detail` never holds a token."""
     _add(write, actor, action, detail, account_id=integration.account, integration_id=integration.id)
 
 
-def record_service(write: Write, *, actor: Actor, action: str, **detail: object) -> None:
+def record_service(write: Write, *, actor: Actor, action: AuditAction, **detail: object) -> None:
     """Write down who did what to a key, a user or the service, which belong to no account; never with a secret."""
     _add(write, actor, action, detail)
 
 
-def record_account(write: Write, account_id: str, *, actor: Actor, action: str, **detail: object) -> None:
+def record_account(write: Write, account_id: str, *, actor: Actor, action: AuditAction, **detail: object) -> None:
     """Write down who did what to which account; `detail` never holds a credential or its digest."""
     _add(write, actor, action, detail, account_id=account_id)
-
-
-@dataclass(frozen=True)
-class Search:
-    """Which rows: those of `accounts` (None: of every one), and with `own` also those of no account.
-
-    `actor` is whole or a beginning (`person`, `key/ci`), or `deployment`; `since` is included, `until` is not.
-    """
-
-    accounts: Collection[str] | None = None
-    own: bool = False
-    integration: str | None = None
-    actor: str | None = None
-    action: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -98,7 +82,10 @@ def scopes_over_time(connection: Connection, integration_id: str) -> list[tuple[
     """Which scopes an integration was given and when, the oldest first."""
     query = (
         select(audit.c.at, audit.c.detail)
-        .where(audit.c.integration_id == integration_id, audit.c.action.in_(("create", "adopt", "edit")))
+        .where(
+            audit.c.integration_id == integration_id,
+            audit.c.action.in_((AuditAction.CREATE, AuditAction.ADOPT, AuditAction.EDIT)),
+        )
         .order_by(audit.c.id)
     )
     return [(row.at, row.detail["scopes"]) for row in connection.execute(query)]
@@ -107,7 +94,7 @@ def scopes_over_time(connection: Connection, integration_id: str) -> list[tuple[
 def _add(
     write: Write,
     actor: Actor,
-    action: str,
+    action: AuditAction,
     detail: dict[str, object],
     *,
     account_id: str | None = None,

@@ -1,4 +1,4 @@
-"""The generation word: how readers in every process know that a remembered verdict may no longer hold."""
+"""The epoch: a seqlock by which every process knows whether a remembered decision may no longer hold."""
 
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
@@ -8,25 +8,29 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class Revision:
-    """A shared counter that is odd while a change of tokens or scopes commits, and higher afterwards.
+class Epoch:
+    """A shared number: odd while a change of tokens or scopes commits, the next even number afterwards.
 
-    A verdict read while the word was even may be kept for as long as the word stays what it was.
-    The change is answered only after the word has moved, so no later request meets an old verdict.
-    Moved only by who has the writers' turn, or one writer's even would hide another's odd.
+    A writer sets the epoch to an odd value, commits, sets it to the next even value, and then answers. Readers keep
+    what they read only while the epoch is even and unchanged, so no later request meets an older decision. Only the
+    holder of the write lock moves it: otherwise the even value of one writer would hide the odd value of another.
+
+    Args:
+        number: one unsigned number of eight bytes, shared by all processes of the service.
+
     """
 
     def __init__(self, number: "memoryview[int]") -> None:
         self._number = number
 
     @property
-    def word(self) -> int:
-        """What the counter is now."""
+    def value(self) -> int:
+        """Return the present epoch."""
         return self._number[0]
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Around a commit; also moves on when the commit fails, which only costs a re-read."""
+        """Move the epoch around a commit, also when the commit fails, which only costs a read."""
         # It is odd already if the last writer was killed in the middle.
         self._number[0] |= 1
         try:
@@ -35,34 +39,31 @@ class Revision:
             self._number[0] += 1
 
     def settle(self) -> None:
-        """Make it even if a writer was killed in the middle; until then every request asks the database."""
+        """Make the epoch even after a writer was killed; until then every request asks the database."""
         self._number[0] += self._number[0] % 2
 
 
 class Remembered(Generic[Key, Value]):
-    """Values kept for exactly as long as nothing has changed: while the word is even and what it was.
+    """Values that are kept while the epoch is even and unchanged, at most `limit` of them; used by one thread."""
 
-    At most `limit` of them; used by one thread.
-    """
-
-    def __init__(self, revision: Revision, limit: int) -> None:
-        self._revision = revision
+    def __init__(self, epoch: Epoch, limit: int) -> None:
+        self._epoch = epoch
         self._limit = limit
-        self._word = revision.word
+        self._seen = epoch.value
         self._kept: dict[Key, Value] = {}
 
     def get(self, key: Key) -> Value | None:
-        """The value kept under this key. If there is none, ask the database, and `keep` what it says."""
-        word = self._revision.word
-        if word != self._word:
+        """Return the value kept under this key; if there is none, ask the database and `keep` its answer."""
+        epoch = self._epoch.value
+        if epoch != self._seen:
             self._kept.clear()
-            self._word = word
+            self._seen = epoch
         return self._kept.get(key)
 
     def keep(self, key: Key, value: Value) -> None:
-        """Keep what was read since the last `get`, if nothing has changed meanwhile."""
-        # An odd word: a change is being committed. A moved one: what was read may be older than it.
-        if self._word % 2 or self._revision.word != self._word or self._limit < 1:
+        """Keep a value that was read since the last `get`, if nothing has changed meanwhile."""
+        # Odd: a change is being committed. Moved: the value may be older than the change.
+        if self._seen % 2 or self._epoch.value != self._seen or self._limit < 1:
             return
         if len(self._kept) >= self._limit:
             # Beginning anew costs one read per value; an order of use would cost every request.
@@ -70,7 +71,7 @@ class Remembered(Generic[Key, Value]):
         self._kept[key] = value
 
     def clear(self) -> None:
-        """Forget all."""
+        """Forget all values."""
         self._kept.clear()
 
     def __len__(self) -> int:

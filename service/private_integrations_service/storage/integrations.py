@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, Select, insert, or_, select, update
 
 from private_integrations.contract import Integration
 
+from .engine import Write
 from .tables import integrations, owner_nonces
 
 _live = integrations.c.deleted_at.is_(None)
@@ -62,9 +63,12 @@ def add_integration(connection: Connection, integration: Integration) -> None:
     connection.execute(insert(integrations).values(id=integration.id, deleted_at=None, **_columns(integration)))
 
 
-def save_integration(connection: Connection, integration: Integration) -> None:
-    """Store an integration as it is now."""
-    connection.execute(update(integrations).where(integrations.c.id == integration.id).values(**_columns(integration)))
+def save_integration(write: Write, integration: Integration) -> None:
+    """Store an integration as it is now; it moves the epoch."""
+    write.move_epoch()
+    write.connection.execute(
+        update(integrations).where(integrations.c.id == integration.id).values(**_columns(integration))
+    )
 
 
 def hold(connection: Connection, integration_id: str, until: datetime) -> None:

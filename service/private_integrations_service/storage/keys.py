@@ -1,7 +1,6 @@
 """Management keys as stored: digests only."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -9,26 +8,9 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from private_integrations.contract import Role
 
+from ..access.principals import ManagementKey
 from ..tokens.format import HASH_VERSION
 from .tables import management_keys
-
-
-@dataclass(frozen=True)
-class ManagementKey:
-    """Who calls the management API, with which role; `accounts` is None where the key is bound to none."""
-
-    id: str
-    name: str
-    role: Role
-    digest: bytes
-    accounts: frozenset[str] | None
-    created_at: datetime
-    expires_at: datetime | None = None
-    revoked_at: datetime | None = None
-
-    def is_live(self, now: datetime) -> bool:
-        """Whether the key is good at `now`."""
-        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 def key_with_digest(connection: Connection, digest: bytes) -> ManagementKey | None:
@@ -79,7 +61,7 @@ def _key(row: Row[Any]) -> ManagementKey:
     return ManagementKey(
         id=row.id,
         name=row.name,
-        role=row.role,
+        role=Role(row.role),
         digest=row.digest,
         accounts=None if row.accounts is None else frozenset(row.accounts),
         created_at=row.created_at,

@@ -1,6 +1,6 @@
 """Look up whether the service knows a management key, session or browser, before any other work on a request."""
 
-from .sqlite.database import Database
+from .engine import StorageEngine
 
 _KEY = "SELECT 1 FROM management_keys WHERE digest = ?"
 _SESSION = "SELECT 1 FROM sessions WHERE digest = ?"
@@ -8,10 +8,10 @@ _BROWSER = "SELECT 1 FROM known_browsers WHERE digest = ?"
 
 
 class KnownCredentials:
-    """Looks digests up over a connection of its own; used by one thread. Raises the driver's errors."""
+    """Looks digests up over a connection of its own; used by one thread. Raises StorageError."""
 
-    def __init__(self, database: Database) -> None:
-        self._connection = database.verdict_connection()
+    def __init__(self, engine: StorageEngine) -> None:
+        self._connection = engine.decision_connection()
 
     def has_key(self, digest: bytes) -> bool:
         """Tell whether there was ever a management key with this digest."""
@@ -30,4 +30,4 @@ class KnownCredentials:
         self._connection.close()
 
     def _has(self, statement: str, digest: bytes) -> bool:
-        return self._connection.execute(statement, (digest,)).fetchone() is not None
+        return self._connection.row(statement, digest) is not None

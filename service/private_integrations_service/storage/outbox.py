@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
-from .sqlite.database import Write
+from ..webhooks.endpoints import Endpoint
+from .engine import Write
 from .tables import webhook_attempts, webhook_deliveries
-from .webhooks import Endpoint
 
 State = Literal["waiting", "delivered", "failed"]
 

@@ -7,22 +7,9 @@ from typing import Any
 
 from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, Row, delete, insert, select, update
 
+from ..access.people import Session, User
 from .tables import known_browsers, one_time_codes, sessions, sign_in_failures, users
-from .users import User, user_of
-
-
-@dataclass(frozen=True)
-class Session:
-    """A signed-in browser; `form_key` is what its forms carry, so that no other site can send them."""
-
-    digest: bytes
-    id: str
-    user: User
-    form_key: str
-    created_at: datetime
-    seen_at: datetime
-    address: str
-    agent: str
+from .users import user_of
 
 
 @dataclass(frozen=True)

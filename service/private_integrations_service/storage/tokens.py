@@ -6,10 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
-from private_integrations.contract import GenerationRequest, fingerprint
+from private_integrations.contract import EndReason, GenerationRequest, fingerprint
 
 from ..tokens.format import HASH_VERSION
 from ..tokens.lifecycle import Notice, Token
+from .engine import Write
 from .tables import integrations, tokens
 
 # Ended tokens of the last few generations are shown; older ones are history, kept for the audit.
@@ -53,10 +54,11 @@ def was_ever_issued(connection: Connection, integration_id: str) -> bool:
     return connection.execute(query).scalar_one() > 0
 
 
-def save_tokens(connection: Connection, changed: Iterable[Token]) -> None:
-    """Store changed tokens in the order given."""
+def save_tokens(write: Write, changed: Iterable[Token]) -> None:
+    """Store changed tokens in the order given; it moves the epoch."""
     for token in changed:
-        connection.execute(
+        write.move_epoch()
+        write.connection.execute(
             update(tokens)
             .where(tokens.c.id == token.id)
             .values(
@@ -65,7 +67,8 @@ def save_tokens(connection: Connection, changed: Iterable[Token]) -> None:
                 delivered_at=token.delivered_at,
                 expires_at=token.expires_at,
                 ended_at=token.ended_at,
-                ended_because=token.ended_because,
+                end_reason=token.end_reason,
+                end_detail=token.end_detail,
                 superseded_by=token.superseded_by,
             )
         )
@@ -122,12 +125,13 @@ def add_token(
     )
 
 
-def end_all(connection: Connection, integration_id: str, now: datetime, because: str) -> None:
-    """End every token of an integration."""
-    connection.execute(
+def end_all(write: Write, integration_id: str, reason: EndReason) -> None:
+    """End every token of an integration; it moves the epoch."""
+    write.move_epoch()
+    write.connection.execute(
         update(tokens)
         .where(tokens.c.integration_id == integration_id, tokens.c.ended_at.is_(None))
-        .values(ended_at=now, ended_because=because)
+        .values(ended_at=write.now, end_reason=reason)
     )
 
 
@@ -161,7 +165,8 @@ def _token(row: Row[Any]) -> Token:
         delivered_at=row.delivered_at,
         expires_at=row.expires_at,
         ended_at=row.ended_at,
-        ended_because=row.ended_because,
+        end_reason=None if row.end_reason is None else EndReason(row.end_reason),
+        end_detail=row.end_detail,
         superseded_by=row.superseded_by,
         notice=None if row.inactive_ends_at is None else _notice(row),
     )

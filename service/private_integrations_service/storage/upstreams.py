@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from private_integrations.contract import Verification
 
-from .sqlite.database import Database
+from .engine import StorageEngine, Write
 from .tables import upstream_credentials
 
 _SEALED = "SELECT sealed FROM upstream_credentials WHERE account_id = ?"
@@ -39,11 +39,12 @@ def credential_of(connection: Connection, account_id: str) -> StoredCredential |
     return next(iter(all_credentials(connection, [account_id])), None)
 
 
-def put_credential(connection: Connection, credential: StoredCredential) -> None:
+def put_credential(write: Write, credential: StoredCredential) -> None:
     """Store a credential in place of the account's former one."""
-    remove_credential(connection, credential.account_id)
+    write.move_epoch()
+    remove_credential(write, credential.account_id)
     verification = credential.verification
-    connection.execute(
+    write.connection.execute(
         insert(upstream_credentials).values(
             account_id=credential.account_id,
             sealed=credential.sealed,
@@ -54,16 +55,18 @@ def put_credential(connection: Connection, credential: StoredCredential) -> None
     )
 
 
-def remove_credential(connection: Connection, account_id: str) -> bool:
+def remove_credential(write: Write, account_id: str) -> bool:
     """Forget an account's credential; whether there was one."""
+    write.move_epoch()
     query = delete(upstream_credentials).where(upstream_credentials.c.account_id == account_id)
-    return connection.execute(query).rowcount > 0
+    return write.connection.execute(query).rowcount > 0
 
 
-def put_sealed(connection: Connection, account_id: str, sealed: bytes) -> None:
+def put_sealed(write: Write, account_id: str, sealed: bytes) -> None:
     """Store the same credential under another key."""
+    write.move_epoch()
     query = update(upstream_credentials).where(upstream_credentials.c.account_id == account_id)
-    connection.execute(query.values(sealed=sealed))
+    write.connection.execute(query.values(sealed=sealed))
 
 
 def put_verification(connection: Connection, credential: StoredCredential, verification: Verification) -> bool:
@@ -78,12 +81,12 @@ def put_verification(connection: Connection, credential: StoredCredential, verif
 class CredentialReader:
     """Reads sealed credentials over a connection of its own; used by one thread."""
 
-    def __init__(self, database: Database) -> None:
-        self._connection = database.verdict_connection()
+    def __init__(self, engine: StorageEngine) -> None:
+        self._connection = engine.decision_connection()
 
     def read(self, account_id: str) -> bytes | None:
-        """The account's credential as it is sealed; raises the driver's errors."""
-        row = self._connection.execute(_SEALED, (account_id,)).fetchone()
+        """Return the account's credential as it is sealed, None without one; raises StorageError."""
+        row = self._connection.row(_SEALED, account_id)
         return None if row is None else bytes(row[0])
 
     def close(self) -> None:

@@ -1,26 +1,16 @@
 """Users, where they belong, and the accounts that have Labs off, as stored."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
+from private_integrations.contract import MembershipRole
+
+from ..access.people import User
 from ..access.permissions import Membership
 from .tables import identities, labs_off, memberships, users
-
-
-@dataclass(frozen=True)
-class User:
-    """A person who signs in; `email` is in lower case."""
-
-    id: str
-    email: str
-    name: str
-    created_at: datetime
-    disabled_at: datetime | None = None
-    has_password: bool = False
 
 
 def user_by_email(connection: Connection, email: str) -> User | None:
@@ -157,4 +147,4 @@ def user_of(row: Row[Any]) -> User:
 
 
 def _membership(row: Row[Any]) -> Membership:
-    return Membership(row.account_id, row.role, row.own, row.sub_accounts)
+    return Membership(row.account_id, MembershipRole(row.role), row.own, row.sub_accounts)

@@ -4,21 +4,23 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from private_integrations.contract import Reason
+
 UNUSED_AFTER = timedelta(days=90)
 """The time after which a granted scope without a use is called unused."""
 
 _SHOWN = 3
 
-_REMEDIES = {
-    "version-missing": "send the header Version, such as Version: 2021-07-28",
-    "version-unknown": "send a Version that was published, such as 2021-07-28 or v3",
-    "version-malformed": "send a Version such as 2021-07-28 or v3",
-    "version-too-old": "this endpoint is there with Version: v3 only",
-    "not-found": "there is no such endpoint: look at method and path",
-    "endpoint-closed": "no private integration may use this endpoint",
-    "class-not-allowed": "this endpoint is for the other kind of account: an agency's, or a sub-account's",
-    "location-not-allowed": "the request names a location that the integration's account does not reach",
-    "account-not-served": "the gateway that asked does not serve this account",
+_REMEDIES: Mapping[str, str] = {
+    Reason.VERSION_MISSING: "send the header Version, such as Version: 2021-07-28",
+    Reason.VERSION_UNKNOWN: "send a Version that was published, such as 2021-07-28 or v3",
+    Reason.VERSION_MALFORMED: "send a Version such as 2021-07-28 or v3",
+    Reason.VERSION_TOO_OLD: "this endpoint is there with Version: v3 only",
+    Reason.NOT_FOUND: "there is no such endpoint: look at method and path",
+    Reason.ENDPOINT_CLOSED: "no private integration may use this endpoint",
+    Reason.CLASS_NOT_ALLOWED: "this endpoint is for the other kind of account: an agency's, or a sub-account's",
+    Reason.LOCATION_NOT_ALLOWED: "the request names a location that the integration's account does not reach",
+    Reason.ACCOUNT_NOT_SERVED: "the gateway that asked does not serve this account",
 }
 
 
@@ -46,8 +48,8 @@ class Presence:
 
 
 def remedy(reason: str, scope: str) -> str:
-    """Return what helps against a refusal."""
-    if reason == "scope-missing":
+    """What helps against a refusal."""
+    if reason == Reason.SCOPE_MISSING:
         return f"add {scope} to the integration's scopes if these requests are meant"
     if reason.startswith("token-"):
         return "the token is dead: give whoever sends it the integration's present one"

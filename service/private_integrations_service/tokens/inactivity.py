@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from private_integrations.contract import UNUSED, InactiveToken
+from private_integrations.contract import EndReason, InactiveToken
 from private_integrations.rotation.durations import format_duration
 
 from .lifecycle import Notice, Token
@@ -103,7 +103,7 @@ def plan_inactivity(tokens: Sequence[Token], after: timedelta | None, use: Token
     if use.recorded_until >= notice.ends_at:
         if notice.warned > WARNINGS[-1]:
             return _announce(token, since, after, now)
-        return End(replace(token, ended_at=now, ended_because=_because(after)))
+        return End(replace(token, ended_at=now, end_reason=EndReason.INACTIVE, end_detail=_in_days(after)))
     reached = _reached(notice.ends_at, now)
     if reached < notice.warned:
         return _warn(token, replace(notice, warned=reached, seen_at=now))
@@ -167,6 +167,6 @@ def _reached(ends_at: datetime, now: datetime) -> int:
     return min((days for days in WARNINGS if ends_at - now <= days * _DAY), default=WARNINGS[0])
 
 
-def _because(after: timedelta) -> str:
+def _in_days(after: timedelta) -> str:
     days, rest = divmod(after, _DAY)
-    return UNUSED + (format_duration(after) if rest else f"{days} days")
+    return format_duration(after) if rest else f"{days} days"

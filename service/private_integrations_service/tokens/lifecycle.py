@@ -6,18 +6,15 @@ another rotation. The rules and the counterexamples behind them: docs/how-it-wor
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
-from private_integrations.contract import CANCELLED, LEAKED, GenerationRequest
-from private_integrations.rotation.acceptance import CannotIssue, make_room, refuse_open_rotation
+from private_integrations.contract import EndReason, GenerationRequest, Problem, Refused
+from private_integrations.rotation.acceptance import make_room, refuse_open_rotation
 from private_integrations.rotation.decisions import is_live
 
 Role = Literal["pending", "current", "previous"]
-
-OVERLAP_ENDED = "overlap ended"
-"""Why a token ended at its deadline."""
 
 
 @dataclass(frozen=True)
@@ -50,22 +47,19 @@ class Token:
     delivered_at: datetime | None = None
     expires_at: datetime | None = None
     ended_at: datetime | None = None
-    ended_because: str | None = None
+    end_reason: EndReason | None = None
+    end_detail: str | None = None
     superseded_by: int | None = None
     notice: Notice | None = None
+
+    @property
+    def ended_because(self) -> str | None:
+        """Why it ended, in words."""
+        return None if self.end_reason is None else self.end_reason.in_words(self.end_detail)
 
     def is_live(self, now: datetime) -> bool:
         """Return whether the token opens anything at `now`."""
         return is_live(ended=self.ended_at is not None, expires_at=self.expires_at, now=now)
-
-
-@dataclass(frozen=True)
-class Refused:
-    """The answer is no: a stable `problem` name, a sentence, and the facts it speaks of."""
-
-    problem: str
-    detail: str
-    about: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,11 +122,13 @@ def plan_acknowledgement(tokens: Sequence[Token], generation: int, fingerprint: 
     meant = next((token for token in of_generation if token.fingerprint == fingerprint), None)
     if meant is None:
         return Refused(
-            "fingerprint-unknown",
+            Problem.FINGERPRINT_UNKNOWN,
             f"generation {generation} has no token with the fingerprint {fingerprint}; compare it with the list",
         )
     if not meant.is_live(now):
-        return Refused("generation-ended", f"generation {generation} is not alive any more; rotate to get a new one")
+        return Refused(
+            Problem.GENERATION_ENDED, f"generation {generation} is not alive any more; rotate to get a new one"
+        )
     return plan_first_use(tokens, meant.id, now)
 
 
@@ -144,7 +140,7 @@ def plan_expiry(
         return _never_issued(max(generations), last_generation)
     return Change(
         tuple(
-            _ended(token, now, "expired on request")
+            _ended(token, now, EndReason.EXPIRED_ON_REQUEST)
             for token in tokens
             if token.generation in generations and token.is_live(now)
         )
@@ -156,7 +152,7 @@ def plan_leak(tokens: Sequence[Token], token_id: int, now: datetime) -> Change:
     reported = next((token for token in tokens if token.id == token_id and token.ended_at is None), None)
     if reported is None:
         return Change()
-    return Change((_ended(reported, now, LEAKED) if reported.is_live(now) else _retired(reported),))
+    return Change((_ended(reported, now, EndReason.LEAKED) if reported.is_live(now) else _retired(reported),))
 
 
 def plan_cancellation(
@@ -171,12 +167,12 @@ def plan_cancellation(
     live = [token for token in tokens if token.is_live(now)]
     meant = next((token for token in live if token.generation == generation), None)
     if meant is None:
-        if any(token.generation == generation and token.ended_because == CANCELLED for token in tokens):
+        if any(token.generation == generation and token.end_reason == EndReason.CANCELLED for token in tokens):
             return Change()
         return _too_late(f"generation {generation} has ended")
     pending, current = _in_role(live, "pending"), _in_role(live, "current")
     if meant is pending:
-        return Change((_ended(meant, now, CANCELLED),)) if current else _nothing_to_go_back_to(generation)
+        return Change((_ended(meant, now, EndReason.CANCELLED),)) if current else _nothing_to_go_back_to(generation)
     if meant is not current:
         return _too_late(f"generation {generation} was superseded by a newer one")
     if pending is not None:
@@ -184,7 +180,9 @@ def plan_cancellation(
     before = next((token for token in live if token.superseded_by == generation), None)
     if before is None:
         return _nothing_to_go_back_to(generation)
-    return Change((_ended(meant, now, CANCELLED), replace(before, role="current", expires_at=None, superseded_by=None)))
+    return Change(
+        (_ended(meant, now, EndReason.CANCELLED), replace(before, role="current", expires_at=None, superseded_by=None))
+    )
 
 
 def plan_overlap(tokens: Sequence[Token], before: timedelta, overlap: timedelta, now: datetime) -> Change:
@@ -210,7 +208,7 @@ def _settle_pending(live: Sequence[Token], request: GenerationRequest, now: date
         return []
     if pending.issuer != request.issuer:
         return (
-            [_ended(pending, now, "replaced on request")]
+            [_ended(pending, now, EndReason.REPLACED_ON_REQUEST)]
             if request.replace_pending
             else _rotation_open(live, request.issuer)
         )
@@ -225,11 +223,11 @@ def _give_way(
 ) -> list[Token] | Refused:
     """End the tokens that have to give way to the new one: all of them without an overlap, else the surplus."""
     if not _overlap(request):
-        return [_ended(token, now, "replaced without overlap") for token in remaining]
+        return [_ended(token, now, EndReason.REPLACED_WITHOUT_OVERLAP) for token in remaining]
     room = make_room(remaining, request.holding, superseded_limit)
-    if isinstance(room, CannotIssue):
-        return _refused(room)
-    return [_ended(token, now, "gave way to a newer token") for token in room]
+    if isinstance(room, Refused):
+        return room
+    return [_ended(token, now, EndReason.GAVE_WAY) for token in room]
 
 
 def _repeat(
@@ -242,30 +240,34 @@ def _repeat(
     )
     if pending is None or not mine:
         return Refused(
-            "generation-used",
+            Problem.GENERATION_USED,
             f"generation {generation} was asked for before; the next one is {last_generation + 1}",
             {"last_generation": last_generation},
         )
     if request.attempt <= pending.attempt:
         return Refused(
-            "attempt-stale",
+            Problem.ATTEMPT_STALE,
             f"attempt {request.attempt} for generation {generation} comes after attempt {pending.attempt}",
             {"last_attempt": pending.attempt},
         )
-    return Issue(tokens=(_ended(pending, now, "answer lost, issued again"),), generation=generation)
+    return Issue(tokens=(_ended(pending, now, EndReason.ISSUED_AGAIN),), generation=generation)
 
 
 def _never_issued(generation: int, last_generation: int) -> Refused:
-    return Refused("generation-unknown", f"generation {generation} was never issued; the last one is {last_generation}")
+    return Refused(
+        Problem.GENERATION_UNKNOWN, f"generation {generation} was never issued; the last one is {last_generation}"
+    )
 
 
 def _too_late(why: str) -> Refused:
-    return Refused("cancel-too-late", f"{why}: its rotation can't be cancelled any more; rotate to get a new token")
+    return Refused(
+        Problem.CANCEL_TOO_LATE, f"{why}: its rotation can't be cancelled any more; rotate to get a new token"
+    )
 
 
 def _nothing_to_go_back_to(generation: int) -> Refused:
     return Refused(
-        "cancel-too-late",
+        Problem.CANCEL_TOO_LATE,
         f"the token before generation {generation} does not work any more: there is none to go back to; rotate instead",
     )
 
@@ -274,11 +276,7 @@ def _rotation_open(live: Sequence[Token], issuer: str = "") -> Refused:
     """Refuse because a token is pending that `issuer` did not issue; without an issuer, any pending one counts."""
     refused = refuse_open_rotation(live, issuer)
     assert refused is not None
-    return _refused(refused)
-
-
-def _refused(refused: CannotIssue) -> Refused:
-    return Refused(refused.problem, refused.detail, refused.about)
+    return refused
 
 
 def _delivered(live: Iterable[Token], pending: Token, now: datetime) -> list[Token]:
@@ -291,12 +289,12 @@ def _delivered(live: Iterable[Token], pending: Token, now: datetime) -> list[Tok
     return [*superseded, replace(pending, role="current", delivered_at=now)]
 
 
-def _ended(token: Token, now: datetime, because: str) -> Token:
-    return replace(token, ended_at=now, ended_because=because)
+def _ended(token: Token, now: datetime, reason: EndReason) -> Token:
+    return replace(token, ended_at=now, end_reason=reason)
 
 
 def _retired(token: Token) -> Token:
-    return replace(token, ended_at=token.expires_at, ended_because=OVERLAP_ENDED)
+    return replace(token, ended_at=token.expires_at, end_reason=EndReason.OVERLAP_ENDED)
 
 
 def _overlap(request: GenerationRequest) -> timedelta:

@@ -1,7 +1,7 @@
-"""Where a webhook may be sent: pure decisions on URLs and addresses, so that the service reaches nothing inside.
+"""Decide where a webhook may be sent, from its URL and addresses, so that the service reaches no internal host.
 
-A receiver's URL is somebody's input, and the service stands where that somebody doesn't. So only what is public is
-asked, and what an operator has allowed. The rules and what each of them is for: docs/webhooks.md.
+A user types the URL, and the service runs inside a network that the user can't reach. So it only sends to public
+addresses and to those that an operator has allowed. docs/webhooks.md gives the reason for each rule.
 """
 
 import re
@@ -15,8 +15,8 @@ Network = IPv4Network | IPv6Network
 
 LONGEST_URL = 2048
 
-# Python's own `is_global` moves with its version. IANA's special-purpose registries, as of 2026; 192.88.99.0/24 leads
-# to whoever relays 6to4.
+# Python's own `is_global` differs between versions. IANA's special-purpose registries, as of 2026; 192.88.99.0/24
+# leads to any relay of 6to4.
 _NOT_PUBLIC = tuple(
     IPv4Network(network)
     for network in (
@@ -37,7 +37,7 @@ _NOT_PUBLIC = tuple(
         "240.0.0.0/4",
     )
 )
-# Of IPv6 only what is handed out for the public is allowed, without protocols' own parts of it: Teredo, ORCHID, 6to4,
+# Of IPv6 only global unicast addresses are allowed, without the parts for protocols: Teredo, ORCHID, 6to4,
 # documentation.
 _PUBLIC_6 = IPv6Network("2000::/3")
 _NOT_PUBLIC_6 = tuple(IPv6Network(n) for n in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"))
@@ -46,13 +46,13 @@ _CARRIERS = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
 
 _LABEL = "[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}\.?", re.IGNORECASE)
-# What C libraries read as an IPv4 address: decimal, octal, hexadecimal, of one to four parts.
+# C libraries read these as an IPv4 address: decimal, octal, hexadecimal, of one to four parts.
 _NUMBER = re.compile(r"(0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Destinations:
-    """What an operator allows: TCP ports, and networks that may be reached although they are not public."""
+    """Hold an operator's rules: allowed TCP ports, and networks that are allowed although they are not public."""
 
     ports: frozenset[int] = frozenset({443})
     networks: tuple[Network, ...] = ()
@@ -60,7 +60,7 @@ class Destinations:
 
 @dataclass(frozen=True)
 class Destination:
-    """A URL that may be asked, taken apart: `host` a DNS name or an IP address, `target` the path with its query."""
+    """Hold an allowed URL's parts: `host` is a DNS name or an IP address, `target` the path with its query."""
 
     host: str
     port: int
@@ -68,13 +68,13 @@ class Destination:
 
     @property
     def authority(self) -> str:
-        """What the request's `Host` says."""
+        """Return the value of the request's `Host` header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == 443 else f"{host}:{self.port}"
 
 
 def destination(url: str, allowed: Destinations) -> Destination | str:
-    """Where a URL leads, or in words why it may not be a webhook's."""
+    """Return the destination of a URL, or in words why it may not be a webhook's."""
     if len(url) > LONGEST_URL or not re.fullmatch(r"[!-~]+", url):
         return f"a webhook's URL has at most {LONGEST_URL} characters, all printable ASCII; encode others"
     try:
@@ -90,7 +90,7 @@ def destination(url: str, allowed: Destinations) -> Destination | str:
 
 
 def refuse_addresses(found: Sequence[str], allowed: Destinations) -> str | None:
-    """Why a name with these addresses may not be asked, or None: one that is not allowed spoils them all."""
+    """Refuse a name with these addresses, if one of them is not allowed; None if all are."""
     if not found:
         return "the name has no address"
     for text in found:
@@ -105,7 +105,7 @@ def refuse_addresses(found: Sequence[str], allowed: Destinations) -> str | None:
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Networks as an operator lists them: `10.1.0.0/16, fd00::/8`; raises ValueError."""
+    """Read an operator's list of networks: `10.1.0.0/16, fd00::/8`; raises ValueError."""
     return tuple(_network(part) for part in re.split(r"[\s,]+", text.strip()))
 
 
@@ -143,7 +143,7 @@ def _refuse_host(host: str, allowed: Collection[Network]) -> str | None:
 
 
 def _may_be_asked(address: Address, allowed: Collection[Network]) -> bool:
-    """Whether an address is public, or an operator has allowed it; one that carries another is judged by that."""
+    """Tell whether an address is public or allowed by an operator; one that carries another counts as the other."""
     if isinstance(address, IPv6Address) and any(address in carrier for carrier in _CARRIERS):
         return _may_be_asked(IPv4Address(int(address) & 0xFFFFFFFF), allowed)
     if any(address in network for network in allowed if network.version == address.version):

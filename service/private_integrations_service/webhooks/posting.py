@@ -1,7 +1,7 @@
-"""One attempt: a POST over TLS to an address that was looked at before, within bounds of time and size.
+"""Make one attempt: a POST over TLS to an address that was checked before, within bounds of time and size.
 
-The name is resolved once and the connection goes to what that gave, so no second answer of a name server leads
-elsewhere. Of the answer only its status is read. Everything else is the fetcher's (`fetching`).
+The name is resolved once, and the connection goes to one of these addresses, so a second answer of a name server
+can't lead elsewhere. Only the status of the response is read. The fetcher (`http/fetching.py`) does the rest.
 """
 
 import re
@@ -17,20 +17,20 @@ from .redelivery import Outcome, Tried
 
 
 class Poster:
-    """Sends single messages to where they may go; used by many threads."""
+    """Send single messages to allowed destinations; used by many threads."""
 
     def __init__(self, allowed: Destinations, resolver: Resolve | None = None, limits: Limits | None = None) -> None:
         self._allowed = allowed
         self._fetcher = Fetcher(limits, resolver)
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Tried:
-        """Send a message and say what came of it; raises Interrupted when `close` came first."""
+        """Send a message and return the result; raises Interrupted if `close` came first."""
         begun = time.monotonic()
         tried = self._try(url, headers, body)
         return replace(tried, milliseconds=round((time.monotonic() - begun) * 1000))
 
     def close(self) -> None:
-        """Break off what is on its way, and send nothing more."""
+        """Break off open requests, and send no more."""
         self._fetcher.close()
 
     def _try(self, url: str, headers: Mapping[str, str], body: bytes) -> Tried:
@@ -56,7 +56,7 @@ class Poster:
             return Tried("untrusted")
         except OSError:
             return Tried("unreachable")
-        # A date instead of seconds says nothing to us.
+        # Only seconds count; a date is ignored.
         wait = re.fullmatch("[0-9]{1,9}", answer.headers.get("retry-after", ""))
         retry_after = timedelta(seconds=int(wait[0])) if wait else None
         return Tried(_outcome(answer.status), answer.status, retry_after=retry_after)

@@ -1,7 +1,7 @@
-"""When a webhook is tried again, and when no more: pure decisions.
+"""Decide when a message is tried again, and when no more.
 
-Ten attempts over a bit more than three days; an endpoint that accepted nothing for three days is disabled, and one
-that says it is gone at once.
+There are ten attempts over a bit more than three days. A webhook that accepted no message for three days is disabled,
+and one that answers 410 Gone at once.
 """
 
 from dataclasses import dataclass
@@ -20,24 +20,24 @@ Outcome = Literal[
     "no-address",
     "secret-sealed",
 ]
-"""What came of an attempt: a 2xx; another status; 410; no answer in time; no connection, or one that broke; a
-certificate that is not the name's or not trusted; an answer that is no HTTP; a URL that may not be asked; a name with
-no address, or not only such that may be asked: which of the two would tell what there is inside; a secret that the
+"""Name the result of an attempt: a 2xx; another status; 410; no answer in time; no connection, or one that broke; a
+certificate that is not the name's or not trusted; an answer that is no HTTP; a URL that is not allowed; a name without
+addresses, or with one that is not allowed (to say which of the two would reveal internal names); a secret that the
 sealing keys don't open."""
 
 PAUSES = tuple(timedelta(seconds=seconds) for seconds in (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400))
-"""Between the attempts, each with up to a fifth of it more: the schedule that the Standard Webhooks specification
-proposes, so the tenth attempt comes 76 to 91 hours after the first."""
+"""Wait so long between the attempts, each with up to a fifth more: the schedule that the Standard Webhooks
+specification proposes, so the tenth attempt comes 76 to 91 hours after the first."""
 
 PATIENCE = timedelta(days=3)
-"""An endpoint that accepted nothing for so long is disabled."""
+"""Disable a webhook that accepted no message for so long."""
 
 _LONGEST_WAIT = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of an attempt; `retry_after` is how long the receiver asked to be left alone, if it did."""
+    """Hold the result of an attempt; `retry_after` is the pause that the receiver asked for, if it did."""
 
     outcome: Outcome
     status: int | None = None
@@ -47,7 +47,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Settled:
-    """No attempt follows; `disable` says why the endpoint gets nothing any more, None if it does."""
+    """End the attempts; `disable` is the reason to disable the webhook, None to keep it."""
 
     delivered: bool
     disable: str | None = None
@@ -55,7 +55,7 @@ class Settled:
 
 @dataclass(frozen=True)
 class Again:
-    """Another attempt at this instant."""
+    """Make another attempt at this instant."""
 
     at: datetime
 
@@ -63,9 +63,9 @@ class Again:
 def after(
     tried: Tried, attempts: int, now: datetime, *, failing_since: datetime | None, jitter: float
 ) -> Settled | Again:
-    """What follows the last of so many `attempts`, which ended at `now`; `jitter` is a random number from 0 to 1.
+    """Decide what follows the last of so many `attempts`, which ended at `now`; `jitter` is random, from 0 to 1.
 
-    `failing_since` is the endpoint's first failed attempt since the last one that it accepted.
+    `failing_since` is the webhook's first failed attempt since the last one that it accepted.
     """
     if tried.outcome == "accepted":
         return Settled(delivered=True)

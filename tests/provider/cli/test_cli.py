@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+import forked
 from private_integrations import errors
 from private_integrations.cli import run
 from private_integrations.cli.failures import exit_code
@@ -649,7 +650,7 @@ def test_serve_refuses_a_folder_in_use(cli, service):
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_serve_ends_in_peace(tmp_path, stop):
     """The service takes its folder from the environment, and ends with 0 when it is told to stop."""
-    process = subprocess.Popen(
+    process = forked.Popen(
         [sys.executable, "-m", "private_integrations.cli", "serve", "--port", "0"],
         stdout=subprocess.PIPE,
         text=True,

@@ -7,11 +7,11 @@ from functools import partial
 
 import pytest
 
+from forked import running_service
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import IntegrationRequest
 from private_integrations_service.sealing import Sealer
-from throwaway import running_service
 
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?Z"
 TOKEN = re.compile(r"pit-[0-9a-f]{8}-")

@@ -7,13 +7,13 @@ import pysqlite3.dbapi2 as sqlite
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from forked import running_service
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import IntegrationRequest
 from private_integrations.contract.characters import hidden, shown, shown_json
 from private_integrations.contract.users import Email
 from private_integrations.contract.values import Description, ExternalId, Name
-from throwaway import running_service
 
 LEGITIMATE = [
     "CRM sync",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from private_integrations.contract import CANCELLED, LEAKED, InactiveToken, TokenReport, TokenState
+from private_integrations.contract import EndReason, InactiveToken, TokenReport, TokenState
 from private_integrations.rotation.decisions import (
     Alarm,
     Keep,
@@ -36,7 +36,9 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 US = "organization/p/dev/crm"
 
 
-def secret(generation, role="current", *, issued_at=T0, issuer=US, expires_at=None, ended_at=None, because=None):
+def secret(
+    generation, role="current", *, issued_at=T0, issuer=US, expires_at=None, ended_at=None, reason=None, detail=None
+):
     """A secret as the service would tell of it."""
     return TokenReport(
         generation=generation,
@@ -47,7 +49,8 @@ def secret(generation, role="current", *, issued_at=T0, issuer=US, expires_at=No
         delivered_at=None if role == "pending" else issued_at,
         expires_at=expires_at,
         ended_at=ended_at,
-        ended_because=because,
+        ended_because=reason and reason.in_words(detail),
+        end_reason=reason,
         overlap_seconds=0,
     )
 
@@ -76,7 +79,7 @@ def holds(declared):
 
 def cancelled(generation, ended_at=T0):
     """A secret whose rotation was cancelled."""
-    return secret(generation, "ended", ended_at=ended_at, because=CANCELLED)
+    return secret(generation, "ended", ended_at=ended_at, reason=EndReason.CANCELLED)
 
 
 def decided(state, held, *, now=T0, **declared):
@@ -121,7 +124,7 @@ FIRST_MONDAY = datetime(2026, 9, 7, 1, tzinfo=UTC)
             Rotate(4, "revoked in the service at 2026-11-18T09:12Z"),
         ),
         (
-            tokens(secret(3, "ended", ended_at=T0 + 88 * DAY, because="not used for 90 days")),
+            tokens(secret(3, "ended", ended_at=T0 + 88 * DAY, reason=EndReason.INACTIVE, detail="90 days")),
             3,
             EVERY_90D,
             Rotate(4, "ended in the service at 2026-11-18T00:00Z: not used for 90 days"),
@@ -129,7 +132,7 @@ FIRST_MONDAY = datetime(2026, 9, 7, 1, tzinfo=UTC)
         (
             tokens(
                 secret(2, "previous", expires_at=T0 + DAY),
-                secret(3, "ended", ended_at=T0 + 88 * DAY, because=LEAKED),
+                secret(3, "ended", ended_at=T0 + 88 * DAY, reason=EndReason.LEAKED),
             ),
             3,
             {},
@@ -374,7 +377,9 @@ def token_states(draw):
             issued_at = draw(instants)
             deadline = draw(instants) if role == "previous" else None
             ended = draw(instants) if role == "ended" else None
-            because = draw(st.sampled_from([CANCELLED, "expired on request"])) if role == "ended" else None
+            reason = (
+                draw(st.sampled_from([EndReason.CANCELLED, EndReason.EXPIRED_ON_REQUEST])) if role == "ended" else None
+            )
             issuer = draw(st.sampled_from([US, "settings page/anna"]))
             found.append(
                 secret(
@@ -384,7 +389,7 @@ def token_states(draw):
                     issuer=issuer,
                     expires_at=deadline,
                     ended_at=ended,
-                    because=because,
+                    reason=reason,
                 )
             )
             generation += 1

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 import private_integrations_service
 from guests import HOME, OPERATOR, PASSWORD, Guest, cheap_pages, invited, try_to_sign_in, user_id
-from private_integrations.contract import KeyRequest, MembershipEdit, digest_of
+from private_integrations.contract import KeyRequest, MembershipEdit, Refused, digest_of
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.access.permissions import Membership
 from private_integrations_service.operations import keys, passwords, person_changes, sign_in, users
@@ -18,7 +18,6 @@ from private_integrations_service.operations.person_changes import ENDS, Change,
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import users as stored_users
-from private_integrations_service.tokens.lifecycle import Refused
 
 PAGE = Path(__file__).parents[3] / "docs" / "security.md"
 CODE = Path(private_integrations_service.__file__).parent
@@ -69,7 +68,7 @@ class House:
 
     def run(self, operation, *arguments, **more):
         """One operation in a transaction of its own."""
-        with self.database.write(self.clock(), verdicts=False) as write:
+        with self.database.write() as write:
             return operation(write, *arguments, **more)
 
     def grant(self, email, account, **edit):
@@ -163,11 +162,12 @@ class Left:
                 select(func.count()).select_from(tables.known_browsers).where(tables.known_browsers.c.user_id == user)
             ).scalar_one()
             live = [
-                sign_in.session_of(connection, guest.cookies["session"], self.house.clock()) for guest in self.sessions
+                sign_in.session_of.step(connection, guest.cookies["session"], self.house.clock())
+                for guest in self.sessions
             ]
             held = {
-                Held.LINKS: person_changes.recipient_of(connection, self.link, self.house.clock()),
-                Held.LINKS_MADE: person_changes.recipient_of(connection, self.link_made, self.house.clock()),
+                Held.LINKS: person_changes.recipient_of.step(connection, self.link, self.house.clock()),
+                Held.LINKS_MADE: person_changes.recipient_of.step(connection, self.link_made, self.house.clock()),
                 Held.PASSWORD: password,
                 Held.BROWSERS: browsers or None,
             }
@@ -205,7 +205,7 @@ def revoke_a_key(house, left):
 
 def lose_the_voucher(house, left):
     """Bob's password was chosen with a link of ada's, who has no say in the account that he gets a place in."""
-    with house.database.write(house.clock(), verdicts=False) as write:
+    with house.database.write() as write:
         ada = user_id(house.database, "ada@example.com")
         stored_users.set_password_maker(write.connection, user_id(house.database, left.email), ada)
     house.grant("bob@example.com", house.accounts.stranger, role="user")
@@ -323,7 +323,7 @@ def test_a_link_whose_places_changed_behind_the_operations_opens_nothing(house):
     """The places are compared when it is used, also if another program wrote them."""
     accounts = house.accounts
     code = invited(house.database, house.clock(), EMAIL, **{accounts.location: "user"})
-    with house.database.write(house.clock(), verdicts=False) as write:
+    with house.database.write() as write:
         user = user_id(house.database, EMAIL)
         stored_users.save_membership(write.connection, user, Membership(accounts.stranger, "admin"))
     assert not house.opens(code)
@@ -385,7 +385,7 @@ def test_a_link_of_an_admin_who_lost_their_rights_behind_the_operations_opens_no
     accounts = house.accounts
     ada = house.person("ada@example.com", **{accounts.location: "admin"})
     code = house.invite(ada, accounts.location, "bob@example.com")
-    with house.database.write(house.clock(), verdicts=False) as write:
+    with house.database.write() as write:
         user = user_id(house.database, "ada@example.com")
         stored_users.save_membership(write.connection, user, Membership(accounts.location, "user"))
     assert not house.opens(code)

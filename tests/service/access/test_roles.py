@@ -7,14 +7,13 @@ import pytest
 from sqlalchemy import select
 
 from guests import OPERATOR, Guest, admitted, invited, pages_over, user_id
-from private_integrations.contract import Account, MembershipEdit, UserRequest
+from private_integrations.contract import Account, MembershipEdit, Refused, UserRequest
 from private_integrations_service.access import permissions
 from private_integrations_service.access.permissions import Membership
 from private_integrations_service.operations import users
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import users as stored_users
-from private_integrations_service.tokens.lifecycle import Refused
 
 AGENCY = Account(id="a", name="Agency", kind="agency")
 SUB = Account(id="s", name="Sub", kind="sub_account", agency_id="a")
@@ -94,7 +93,7 @@ def test_nobody_gives_what_they_have_not():
 @pytest.fixture
 def app(database, catalogue, clock):
     """The pages over a fresh database."""
-    return pages_over(database, catalogue, Settings(), clock)
+    return pages_over(database, catalogue, Settings())
 
 
 @pytest.fixture
@@ -145,11 +144,9 @@ def test_the_last_one_locks_nobody_out(ada, enter, database, accounts, clock):
         assert answer.status == 409
         assert "Nobody would be left" in answer.alert
     enter("gus", **{accounts.agency: "admin"})
-    with database.write(clock(), verdicts=False) as write:
-        users.disable(write, "gus@example.com", actor=OPERATOR)
+    users.disable(database, "gus@example.com", actor=OPERATOR)
     assert ada.post(roles_page(accounts.location, me, "remove")).status == 409
-    with database.write(clock(), verdicts=False) as write:
-        users.enable(write, "gus@example.com", actor=OPERATOR)
+    users.enable(database, "gus@example.com", actor=OPERATOR)
     assert ada.post(roles_page(accounts.location, me, "remove")).location == LIST
     assert ada.get(roles_page(accounts.location)).status == 404
 
@@ -183,8 +180,7 @@ def test_an_invitation_gives_nobody_somebody_elses_account(ada, enter, database,
             accounts.location,
         }
     assert ada.post(roles_page(accounts.location, eve, "remove")).notice == "person-removed"
-    with database.write(clock(), verdicts=False) as write:
-        users.disable(write, "eve@example.com", actor=OPERATOR)
+    users.disable(database, "eve@example.com", actor=OPERATOR)
     again = ada.post(roles_page(accounts.location, "invite"), email="eve@example.com", role="user")
     assert again.status == 409
     assert "disabled" in again.alert
@@ -197,8 +193,7 @@ def test_a_new_link_for_ones_own_people(ada, enter, database, accounts, clock):
     bob = user_id(database, "bob@example.com")
     for guest in (ada, gus):
         assert "/settings/welcome/" in guest.post(roles_page(accounts.location, bob, "link")).text
-    with database.write(clock(), verdicts=False) as write:
-        users.place(write, "bob@example.com", accounts.sister, MembershipEdit(role="user"), actor=OPERATOR)
+    users.place(database, "bob@example.com", accounts.sister, MembershipEdit(role="user"), actor=OPERATOR)
     assert ada.post(roles_page(accounts.location, bob, "link")).status == 403
     assert "/settings/welcome/" in gus.post(roles_page(accounts.location, bob, "link")).text
 
@@ -208,8 +203,7 @@ def test_half_an_agencys_admin_decides_half(enter, database, accounts, clock):
     enter("gus", **{accounts.agency: "admin"})
     half = enter("half", **{accounts.agency: "admin"})
     bob = enter("bob", **{accounts.agency: "user"})
-    with database.write(clock(), verdicts=False) as write:
-        users.place(write, "half@example.com", accounts.agency, MembershipEdit(own="taken"), actor=OPERATOR)
+    users.place(database, "half@example.com", accounts.agency, MembershipEdit(own="taken"), actor=OPERATOR)
     form = roles_page(accounts.agency, user_id(database, "bob@example.com"))
     assert half.post(form, own="given").status == 403
     assert half.post(form, role="admin").status == 403
@@ -306,15 +300,13 @@ def test_a_repetition_replaces_nothing(database, clock, accounts):
 
     def invite(account, role):
         request = UserRequest(memberships=[{"account": account, "role": role}])
-        with database.write(clock(), verdicts=False) as write:
-            return users.invite(write, "bob@example.com", request, actor=OPERATOR)
+        return users.invite(database, "bob@example.com", request, actor=OPERATOR)
 
     first, second = invite(accounts.location, "user"), invite(accounts.location, "user")
     assert first.code != second.code
     for account, role in ((accounts.location, "admin"), (accounts.stranger, "user")):
         assert invite(account, role).problem == "user-exists"
-    with database.write(clock(), verdicts=False) as write:
-        users.disable(write, "bob@example.com", actor=OPERATOR)
+    users.disable(database, "bob@example.com", actor=OPERATOR)
     assert invite(accounts.location, "user").problem == "user-exists"
     with database.read() as connection:
         bob = stored_users.user_by_email(connection, "bob@example.com")
@@ -325,8 +317,8 @@ def test_a_repetition_replaces_nothing(database, clock, accounts):
 def test_the_permission_for_sub_accounts_is_one_of_agencies(database, clock, accounts):
     """Elsewhere it would say something that is not so."""
     invited(database, clock(), "bob@example.com", **{accounts.location: "user"})
-    with database.write(clock(), verdicts=False) as write:
+    with database.write() as write:
         for name in (accounts.location, "nobody"):
             edit = MembershipEdit(sub_accounts="given")
-            refused = users.place(write, "bob@example.com", name, edit, actor=OPERATOR)
+            refused = users.place.step(write, "bob@example.com", name, edit, actor=OPERATOR)
             assert isinstance(refused, Refused)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from forked import running_service
 from guests import HOME, OPERATOR, PASSWORD, Guest, cheap_pages, invited, try_to_sign_in, user_id
 from management import API, Management, problem
 from private_integrations.contract import KeyRequest, digest_of, new_management_key
@@ -30,14 +31,13 @@ from private_integrations_service.access.security_log import (
     SecurityLog,
     sink_of,
 )
-from private_integrations_service.authorizer.judge import Judge
+from private_integrations_service.authorizer import Authorizer
 from private_integrations_service.management_api import management_api
 from private_integrations_service.operations import keys, sign_in
 from private_integrations_service.operations.passwords import Passwords
 from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.server.application import Application
 from private_integrations_service.settings import Settings
-from throwaway import running_service
 from visitors import Visitor
 
 PAGE = Path(__file__).parents[3] / "docs" / "security.md"
@@ -93,7 +93,7 @@ def test_every_event_is_in_the_table_of_the_documentation():
 
 
 def test_everything_that_happens_is_written_and_no_secret_is(
-    app, api, authorizer, database, catalogue, clock, accounts, log, lines
+    app, api, middleware, database, catalogue, clock, accounts, log, lines
 ):
     """Cause each event as people and programs do; no line has their input, their secrets or their names."""
     email = f"bob.{CANARY}@example.com"
@@ -154,14 +154,14 @@ def test_everything_that_happens_is_written_and_no_secret_is(
     # The management API.
     key, bound, ended = new_management_key(), new_management_key(), new_management_key()
     secrets |= {key, bound, ended}
-    with database.write(clock()) as write:
+    with database.write() as write:
         request = KeyRequest(role="admin", digest=digest_of(key).hex())
-        admin_id = keys.make(write, "admin@example.com", request, actor=OPERATOR).key.id
+        admin_id = keys.make.step(write, "admin@example.com", request, actor=OPERATOR).key.id
         request = KeyRequest(role="deployer", digest=digest_of(bound).hex(), accounts=[accounts.location])
-        bound_id = keys.make(write, "bound", request, actor=OPERATOR).key.id
-        gone = keys.make(write, "ended", KeyRequest(role="admin", digest=digest_of(ended).hex()), actor=OPERATOR)
-        keys.revoke(write, gone.key.id, actor=OPERATOR)
-    service = Guest(management_api(database, catalogue, Settings(), clock, None, None, furnish, log))
+        bound_id = keys.make.step(write, "bound", request, actor=OPERATOR).key.id
+        gone = keys.make.step(write, "ended", KeyRequest(role="admin", digest=digest_of(ended).hex()), actor=OPERATOR)
+        keys.revoke.step(write, gone.key.id, actor=OPERATOR)
+    service = Guest(management_api(database, catalogue, Settings(), None, None, furnish, log))
 
     def ask(method, path, presented, body=None):
         headers = {"authorization": f"Bearer {presented}", "content-type": "application/json", "user-agent": f"x {key}"}
@@ -188,9 +188,9 @@ def test_everything_that_happens_is_written_and_no_secret_is(
     assert [lines[number]["by"] for number in (-5, -3)] == [f"key/{bound_id}", f"key/{admin_id}"]
     assert (lines[-1]["received"], lines[-1]["ended"]) == (1, 0)
     # The data API.
-    judge = Judge(database, catalogue, clock, 10, security=log)
-    authorizer.judge.close()
-    authorizer.judge = judge
+    authorizer = Authorizer(database, catalogue, 10, security=log)
+    middleware.authorizer.close()
+    middleware.authorizer = authorizer
     for number in range(101):
         assert api.ask("GET", "/contacts/", token=f"pit-{number:08x}-0000-0000-0000-000000000000").status == 401
     assert [(line["event"], line["count"]) for line in lines[-1:]] == [("tokens-unknown", 100)]
@@ -343,9 +343,9 @@ def test_where_it_goes_is_a_setting(to):
 def test_off_writes_no_file(database):
     """And counts all the same."""
     with closing(Application(database, Settings(security_log="off"))):
-        assert not (database.file.parent / FILE_NAME).exists()
+        assert not (database.folder / FILE_NAME).exists()
     with closing(Application(database, Settings())):
-        assert (database.file.parent / FILE_NAME).exists()
+        assert (database.folder / FILE_NAME).exists()
 
 
 # The whole service.

@@ -14,8 +14,10 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import select
 
+from forked import running_service
 from management import API, problem
 from private_integrations.contract import digest_of, new_management_key, new_sealing_key, new_webhook_secret
+from private_integrations_service.access.people import User
 from private_integrations_service.access.permissions import Membership
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.management_api import management_api
@@ -23,12 +25,11 @@ from private_integrations_service.sandbox import _HANDLERS
 from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage.columns import metadata
-from private_integrations_service.storage.users import User, add_user, save_membership
+from private_integrations_service.storage.users import add_user, save_membership
 from private_integrations_service.tokens.format import new_id
-from throwaway import running_service
 
 CATALOGUE = Catalogue.load()
-DOCUMENT = management_api(None, CATALOGUE, Settings(), None, None, None, furnish).openapi()
+DOCUMENT = management_api(None, CATALOGUE, Settings(), None, None, furnish).openapi()
 ROUTES = [(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item]
 # Whoever holds a token may end it: reporting a leak asks for no key (docs/leaked-tokens.md). No other route is open.
 OPEN = [("POST", f"{API}/leaked")]
@@ -281,7 +282,7 @@ class Owner:
     def _user(self):
         """Add a person who works at this owner's location, because the data API makes no users."""
         user = User(new_id("usr_"), f"{new_id()}@example.com".lower(), "Ada Lovelace", self._now)
-        with self._database.write(self._now) as write:
+        with self._database.write() as write:
             add_user(write.connection, user)
             save_membership(write.connection, user.id, Membership(self._account, "user"))
         return user.id.removeprefix("usr_")

@@ -10,12 +10,11 @@ import pytest
 from sqlalchemy import func, select
 
 from private_integrations.contract import digest_of
-from private_integrations_service.authorizer import Authorizer
+from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.authorizer.grants import LiveGrants
-from private_integrations_service.authorizer.judge import Judge
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.storage.grants import GrantReader
-from private_integrations_service.storage.sqlite.database import open_database
+from private_integrations_service.storage.sqlite.engine import open_database
 from private_integrations_service.storage.tables import audit
 
 INVALID = {"statusCode": 401, "message": "Invalid Private Integration token"}
@@ -76,7 +75,7 @@ def test_two_authorization_headers(api, desk, reading, contacts):
     assert answer.headers["www-authenticate"] == 'Bearer error="invalid_request"'
 
 
-def test_the_token_is_judged_before_the_route(api, desk, reading):
+def test_the_token_is_checked_before_the_route(api, desk, reading):
     """A stranger does not learn which routes exist; a holder is told method and path as sent."""
     assert api.ask("GET", "/nothing", token=NEVER_ISSUED).body["reason"] == "token-unknown"
     answer = api.ask("PATCH", "/nothing%20here/?x=1", token=desk.token(reading))
@@ -324,7 +323,7 @@ def test_both_tokens_work_in_the_overlap(api, desk, reading, contacts, clock):
     assert api.ask("GET", contacts, token=second).status == 200
 
 
-def test_first_uses_at_the_same_time(authorizer, desk, reading, accounts):
+def test_first_uses_at_the_same_time(middleware, desk, reading, accounts):
     """Many first uses at once deliver the token once, and all of them pass."""
     token = desk.token(reading)
     statuses = []
@@ -344,7 +343,7 @@ def test_first_uses_at_the_same_time(authorizer, desk, reading, accounts):
         async def send(message):
             statuses.append(message.get("status"))
 
-        await authorizer(scope, receive, send)
+        await middleware(scope, receive, send)
 
     async def together():
         await asyncio.gather(*(use() for _ in range(20)))
@@ -387,21 +386,21 @@ def test_a_clock_set_back_over_a_restart_revives_nothing(
     database, catalogue, contacts, clock, expired, api, tmp_path, limits
 ):
     """The refusal was stored: a service started from what is on the disk, with its clock behind, refuses too."""
-    restarted = open_database(Path(shutil.copytree(database.file.parent, tmp_path / "restarted")))
+    restarted = open_database(Path(shutil.copytree(database.folder, tmp_path / "restarted")), clock)
     clock.move(days=-1)
-    api.app = Authorizer(Sandbox(restarted, limits), Judge(restarted, catalogue, clock, 10))
+    api.app = AuthorizerMiddleware(Sandbox(restarted, limits), Authorizer(restarted, catalogue, 10))
     assert api.ask("GET", contacts, token=expired).body == {**INVALID, "reason": "token-expired"}
-    api.app.judge.close()
+    api.app.authorizer.close()
     restarted.close()
 
 
 def test_refusing_an_expired_token_is_stored_once(api, contacts, clock, database, expired):
     """A fleet with a dead token costs one write, not one for each request."""
-    stored = database.high_water
+    stored = database._clock.stored
     clock.move(hours=1)
     for _ in range(3):
         api.ask("GET", contacts, token=expired)
-    assert database.high_water == stored
+    assert database._clock.stored == stored
 
 
 @pytest.fixture
@@ -423,7 +422,7 @@ def reader(database):
 
 def test_memory_for_tokens_is_bounded(database, reader, clock, used):
     """Live tokens are remembered, never more of them than the limit."""
-    grants = LiveGrants(reader, database.revision, 2)
+    grants = LiveGrants(reader, database.epoch, 2)
     for digest in used * 2:
         assert grants.find(digest, clock()).is_live(clock())
         assert 1 <= len(grants) <= 2
@@ -431,7 +430,7 @@ def test_memory_for_tokens_is_bounded(database, reader, clock, used):
 
 def test_only_live_and_delivered_tokens_are_remembered(database, reader, clock, desk, reading):
     """Neither an unknown token nor a pending, ended or expired one takes up memory."""
-    grants = LiveGrants(reader, database.revision, 2)
+    grants = LiveGrants(reader, database.epoch, 2)
     pending = digest_of(desk.token(reading))
     assert not grants.find(pending, clock()).delivered
     assert grants.find(digest_of(NEVER_ISSUED), clock()) is None
@@ -443,17 +442,17 @@ def test_only_live_and_delivered_tokens_are_remembered(database, reader, clock, 
 
 def test_an_expired_token_is_not_remembered(database, reader, clock, expired):
     """Past its deadline a token is read anew for every refusal."""
-    grants = LiveGrants(reader, database.revision, 2)
+    grants = LiveGrants(reader, database.epoch, 2)
     assert not grants.find(digest_of(expired), clock()).is_live(clock())
     assert len(grants) == 0
 
 
 def test_nothing_is_remembered_while_a_change_commits(database, reader, clock, used):
     """While the generation word is odd every request asks the database; what was kept before is gone after."""
-    grants = LiveGrants(reader, database.revision, 10)
+    grants = LiveGrants(reader, database.epoch, 10)
     kept = grants.find(used[0], clock())
     assert grants.find(used[0], clock()) is kept
-    with database.revision.changing():
+    with database.epoch.changing():
         read = grants.find(used[0], clock())
         assert read == kept
         assert read is not kept
@@ -470,10 +469,10 @@ def test_what_was_read_before_a_change_is_not_kept(database, reader, clock, used
 
         def read(self, digest):
             grant = reader.read(digest)
-            with database.revision.changing():
+            with database.epoch.changing():
                 return grant
 
-    grants = LiveGrants(Interrupted(), database.revision, 10)
+    grants = LiveGrants(Interrupted(), database.epoch, 10)
     assert grants.find(used[0], clock()) is not None
     assert len(grants) == 0
 
@@ -481,10 +480,10 @@ def test_what_was_read_before_a_change_is_not_kept(database, reader, clock, used
 UNAVAILABLE = {"statusCode": 503, "message": "Service Unavailable", "reason": "storage-unavailable"}
 
 
-def test_fails_closed_when_the_connection_is_gone(authorizer, api, desk, reading, contacts):
+def test_fails_closed_when_the_connection_is_gone(middleware, api, desk, reading, contacts):
     """If the database can't be asked, nothing passes."""
     token = desk.token(reading)
-    authorizer.judge.close()
+    middleware.authorizer.close()
     answer = api.ask("GET", contacts, token=token)
     assert (answer.status, answer.body) == (503, UNAVAILABLE)
 
@@ -492,14 +491,14 @@ def test_fails_closed_when_the_connection_is_gone(authorizer, api, desk, reading
 def test_fails_closed_when_the_file_is_gone(database, catalogue, clock, api, desk, reading, contacts, limits):
     """If the database is gone, nothing passes, remembered or not, and the answer is the API's."""
     token = desk.token(reading)
-    api.app = Authorizer(Sandbox(database, limits), Judge(database, catalogue, clock, 10))
+    api.app = AuthorizerMiddleware(Sandbox(database, limits), Authorizer(database, catalogue, 10))
     assert api.ask("GET", contacts, token=token).status == 200
-    for file in database.file.parent.glob("private-integrations.db*"):
+    for file in database.folder.glob("private-integrations.db*"):
         file.unlink()
     time.sleep(0.3)
     answer = api.ask("GET", contacts, token=token)
     assert (answer.status, answer.body) == (503, UNAVAILABLE)
-    api.app.judge.close()
+    api.app.authorizer.close()
 
 
 def test_fails_closed_when_a_first_use_cannot_be_stored(api, desk, reading, contacts, database):

@@ -115,7 +115,7 @@ def test_headers_of_the_gateway_sent_by_a_consumer_are_replaced(gateway, token, 
     assert received.all("x-pit-account") == [management.account]
 
 
-def test_a_header_that_names_an_account_is_judged(gateway, management, token, contacts):
+def test_a_header_that_names_an_account_is_checked(gateway, management, token, contacts):
     """The check is shown it: the token's own account passes, and arrives, another one is refused."""
     received = gateway.arrived("GET", contacts, token, f"LocationId: {management.account}")
     assert received.all("locationid") == [management.account]
@@ -126,7 +126,7 @@ def test_a_header_that_names_an_account_is_judged(gateway, management, token, co
 
 @pytest.mark.parametrize("name", ["Version", "LocationId"])
 def test_connection_takes_nothing_away_that_was_checked(gateway, management, token, contacts, name):
-    """Envoy never forwards a request without the version by which the service judged it."""
+    """Envoy never forwards a request without the version by which the service decided on it."""
     known = len(gateway.api.received)
     about = (f"LocationId: {management.account}", f"Connection: {name}, close")
     answer = gateway.door.ask("GET", contacts, token, *about)

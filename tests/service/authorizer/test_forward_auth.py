@@ -12,7 +12,7 @@ import yaml
 
 from private_integrations.contract import API, IntegrationEdit
 from private_integrations_service.access.actors import Actor
-from private_integrations_service.authorizer.judge import Judge
+from private_integrations_service.authorizer import Authorizer
 from private_integrations_service.catalogue.account_fields import HEADERS
 from private_integrations_service.forward_auth import IDENTITY, ForwardAuth
 from private_integrations_service.operations import integrations
@@ -27,7 +27,7 @@ NEVER_ISSUED = "pit-" + "00000000-0000-0000-0000-000000000000"
 
 
 @dataclass(frozen=True)
-class Verdict(Answer):
+class Checked(Answer):
     """What the gateway got."""
 
     @property
@@ -45,7 +45,7 @@ class Gateways:
     token: str | None = None
     version: str | None = "2021-07-28"
 
-    def check(self, method: str, target: str, *headers: tuple[str, str]) -> Verdict:
+    def check(self, method: str, target: str, *headers: tuple[str, str]) -> Checked:
         """Send a request to the application as it is."""
         path, _, query = target.partition("?")
         sent = [("host", "authority"), *headers]
@@ -61,7 +61,7 @@ class Gateways:
         }
         return asyncio.run(self._answer(scope))
 
-    async def _answer(self, scope: dict[str, Any]) -> Verdict:
+    async def _answer(self, scope: dict[str, Any]) -> Checked:
         received: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
@@ -76,14 +76,14 @@ class Gateways:
         assert len(dict(headers)) == len(headers)
         assert dict(headers)["content-length"] == str(len(end["body"]))
         assert dict(headers)["cache-control"] == "no-store"
-        return Verdict(start["status"], dict(headers), end["body"])
+        return Checked(start["status"], dict(headers), end["body"])
 
-    def nginx(self, method: str, target: str, *headers: tuple[str, str], query: str = "") -> Verdict:
+    def nginx(self, method: str, target: str, *headers: tuple[str, str], query: str = "") -> Checked:
         """As the shipped nginx.conf asks."""
         about = (("x-original-method", method), ("x-original-uri", target))
         return self.check("GET", f"{API}/authorize/nginx{query}", *about, *headers)
 
-    def traefik(self, method: str, target: str, *headers: tuple[str, str], query: str = "") -> Verdict:
+    def traefik(self, method: str, target: str, *headers: tuple[str, str], query: str = "") -> Checked:
         """As Traefik asks, with the headers that it sets itself."""
         about = (
             ("x-forwarded-method", method),
@@ -94,7 +94,7 @@ class Gateways:
         )
         return self.check("GET", f"{API}/authorize/traefik{query}", *about, *headers)
 
-    def envoy(self, method: str, target: str, *headers: tuple[str, str]) -> Verdict:
+    def envoy(self, method: str, target: str, *headers: tuple[str, str]) -> Checked:
         """As Envoy asks with a path prefix."""
         return self.check(method, f"{API}/authorize/envoy{target}", ("content-length", "0"), *headers)
 
@@ -103,17 +103,17 @@ DIALECTS = ["nginx", "traefik", "envoy"]
 
 
 @pytest.fixture
-def judge(database, clock, catalogue):
-    """A judge over the database."""
-    made = Judge(database, catalogue, clock, 1000)
+def authorizer(database, clock, catalogue):
+    """An authorizer over the database."""
+    made = Authorizer(database, catalogue, 1000)
     yield made
     made.close()
 
 
 @pytest.fixture
-def gateways(judge) -> Gateways:
+def gateways(authorizer) -> Gateways:
     """The checks, without a token until the test sets one."""
-    return Gateways(ForwardAuth(judge))
+    return Gateways(ForwardAuth(authorizer))
 
 
 @pytest.fixture
@@ -132,9 +132,9 @@ def contacts(accounts) -> str:
 def test_granted(gateways, desk, integration, accounts, contacts, dialect):
     """A request that may pass is answered 200 with who asks, and counts as the first use of the token."""
     gateways.token = desk.token(integration)
-    verdict = getattr(gateways, dialect)("GET", contacts)
-    assert (verdict.status, verdict.content) == (200, b"")
-    assert verdict.identity == {
+    checked = getattr(gateways, dialect)("GET", contacts)
+    assert (checked.status, checked.content) == (200, b"")
+    assert checked.identity == {
         "integration": integration,
         "name": "CRM%20sync",
         "account": accounts.location,
@@ -156,8 +156,7 @@ def test_a_name_is_safe_in_a_header(gateways, desk, database, clock, integration
     """Whatever characters a name has, its header is ASCII without space, comma or control characters."""
     # Not checked as a request is: an older release stored such names.
     change = IntegrationEdit.model_construct(name='Zürich\u2028 ☃, 50 % \u00a0;="')
-    with database.write(clock()) as write:
-        integrations.edit(write, integration, change, desk.rules, actor=Actor("test"))
+    integrations.edit(database, integration, change, desk.rules, actor=Actor("test"))
     gateways.token = desk.token(integration)
     name = gateways.nginx("GET", contacts).identity["name"]
     assert name == "Z%C3%BCrich%E2%80%A8%20%E2%98%83%2C%2050%20%25%20%C2%A0%3B%3D%22"
@@ -186,11 +185,11 @@ def test_refusals_are_the_platforms(
     """Gateways that pass an answer on get the platform's status and body, and nothing that only nginx needs."""
     gateways.token = desk.token(integration) if token == "live" else token
     gateways.version = version
-    verdict = getattr(gateways, dialect)(method, target.format(contacts=contacts))
-    assert (verdict.status, verdict.body["reason"], verdict.headers["x-pit-problem"]) == (status, reason, reason)
-    assert verdict.identity == {}
-    assert not {"x-pit-status", "x-pit-refusal"} & verdict.headers.keys()
-    assert ("www-authenticate" in verdict.headers) == (status == 401)
+    checked = getattr(gateways, dialect)(method, target.format(contacts=contacts))
+    assert (checked.status, checked.body["reason"], checked.headers["x-pit-problem"]) == (status, reason, reason)
+    assert checked.identity == {}
+    assert not {"x-pit-status", "x-pit-refusal"} & checked.headers.keys()
+    assert ("www-authenticate" in checked.headers) == (status == 401)
 
 
 @pytest.mark.parametrize(
@@ -210,20 +209,20 @@ def test_refusals_for_nginx(
     """Nginx gets 401 or 403, and in headers the status and the body that are meant."""
     gateways.token = desk.token(integration) if token == "live" else token
     gateways.version = version
-    verdict = gateways.nginx(method, target.format(contacts=contacts))
-    assert (verdict.status, verdict.headers["x-pit-status"]) == (status, means)
-    assert verdict.headers["x-pit-problem"] == verdict.body["reason"] == reason
-    assert json.loads(verdict.headers["x-pit-refusal"]) == verdict.body
-    assert verdict.identity == {}
+    checked = gateways.nginx(method, target.format(contacts=contacts))
+    assert (checked.status, checked.headers["x-pit-status"]) == (status, means)
+    assert checked.headers["x-pit-problem"] == checked.body["reason"] == reason
+    assert json.loads(checked.headers["x-pit-refusal"]) == checked.body
+    assert checked.identity == {}
 
 
 def test_a_refusal_for_nginx_is_safe_in_a_header(gateways, desk, integration):
     """What a path decodes to, where a token-like part of it is cut out, brings no control character into a header."""
     gateways.token = desk.token(integration)
-    verdict = gateways.nginx("GET", "/nothing/" + "pit-" + "0000%7f%0d%0ax%c3%bc")
-    assert json.loads(verdict.headers["x-pit-refusal"]) == verdict.body
-    assert verdict.body["message"] == "Cannot GET /nothing/pit-…\x7f\r\nxü"
-    assert re.fullmatch("[ -~]+", verdict.headers["x-pit-refusal"])
+    checked = gateways.nginx("GET", "/nothing/" + "pit-" + "0000%7f%0d%0ax%c3%bc")
+    assert json.loads(checked.headers["x-pit-refusal"]) == checked.body
+    assert checked.body["message"] == "Cannot GET /nothing/pit-…\x7f\r\nxü"
+    assert re.fullmatch("[ -~]+", checked.headers["x-pit-refusal"])
 
 
 def test_a_refusal_for_nginx_that_is_too_long(gateways, desk, integration):
@@ -237,13 +236,13 @@ def test_a_refusal_for_nginx_that_is_too_long(gateways, desk, integration):
 
 
 @pytest.mark.parametrize(("dialect", "status"), [("nginx", 403), ("traefik", 503), ("envoy", 503)])
-def test_nothing_is_granted_without_the_database(gateways, judge, desk, integration, contacts, dialect, status):
+def test_nothing_is_granted_without_the_database(gateways, authorizer, desk, integration, contacts, dialect, status):
     """If storage does not answer, every dialect denies."""
     gateways.token = desk.token(integration)
-    judge.close()
-    verdict = getattr(gateways, dialect)("GET", contacts)
-    assert (verdict.status, verdict.headers["x-pit-problem"]) == (status, "storage-unavailable")
-    assert verdict.identity == {}
+    authorizer.close()
+    checked = getattr(gateways, dialect)("GET", contacts)
+    assert (checked.status, checked.headers["x-pit-problem"]) == (status, "storage-unavailable")
+    assert checked.identity == {}
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -275,9 +274,9 @@ def test_checks_that_name_no_one_request(gateways, desk, integration, contacts, 
         del headers["method" not in change]
     else:
         headers.append(headers["method" not in change])
-    verdict = gateways.check("GET", f"{API}/authorize/{dialect}", *headers)
-    assert verdict.status == (403 if dialect == "nginx" else 400)
-    assert verdict.headers["x-pit-problem"] == "check-malformed"
+    checked = gateways.check("GET", f"{API}/authorize/{dialect}", *headers)
+    assert checked.status == (403 if dialect == "nginx" else 400)
+    assert checked.headers["x-pit-problem"] == "check-malformed"
     assert desk.secrets(integration) == {1: ("pending", None)}
 
 
@@ -302,8 +301,8 @@ def test_checks_that_name_no_one_request(gateways, desk, integration, contacts, 
 def test_malformed_targets(gateways, desk, integration, dialect, target):
     """A target with characters that parsers read differently is refused before anything is looked up."""
     gateways.token = desk.token(integration)
-    verdict = getattr(gateways, dialect)("GET", target)
-    assert (verdict.status, verdict.headers["x-pit-problem"]) == (
+    checked = getattr(gateways, dialect)("GET", target)
+    assert (checked.status, checked.headers["x-pit-problem"]) == (
         403 if dialect == "nginx" else 400,
         "target-malformed",
     )
@@ -313,7 +312,7 @@ def test_malformed_targets(gateways, desk, integration, dialect, target):
 @pytest.mark.parametrize("dialect", ["nginx", "traefik"])
 @pytest.mark.parametrize("target", ["", "*", "contacts/", "https://api.example.com/contacts/", "?locationId=x"])
 def test_targets_that_are_no_path(gateways, desk, integration, dialect, target):
-    """Only a path from the root is judged: absolute-form targets are requests for somewhere else."""
+    """Only a path from the root is accepted: absolute-form targets are requests for somewhere else."""
     gateways.token = desk.token(integration)
     assert getattr(gateways, dialect)("GET", target).headers["x-pit-problem"] == "target-malformed"
 
@@ -367,7 +366,7 @@ def test_a_gateway_for_some_accounts(gateways, desk, accounts, integration, cont
 
 
 def test_envoys_query_is_the_requests(gateways, desk, integration, accounts, contacts):
-    """Envoy's check has the consumer's query, which restricts nothing and is judged like any other."""
+    """Envoy's check has the consumer's query, which restricts nothing and is checked like any other."""
     gateways.token = desk.token(integration)
     assert gateways.envoy("GET", f"{contacts}&account={accounts.sister}").status == 200
     assert gateways.envoy("GET", "/contacts/?locationId=x").status == 403
@@ -402,8 +401,8 @@ def test_other_dialects_do_not_exist(gateways, desk, integration, contacts, path
     """A check at any other path is answered 404, which no gateway takes for a yes."""
     gateways.token = desk.token(integration)
     app = gateways.app
-    verdict = asyncio.run(_plain(app, f"{API}/authorize/{path}", gateways.token, contacts))
-    assert verdict == 404
+    checked = asyncio.run(_plain(app, f"{API}/authorize/{path}", gateways.token, contacts))
+    assert checked == 404
 
 
 async def _plain(app: ForwardAuth, path: str, token: str, contacts: str) -> int:

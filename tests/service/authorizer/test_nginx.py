@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from certificates import make_certificates
+from forked import running_service
 from management import Management
 from raw_http import Door, head, read_answer
 from real_gateway import CONSUMERS_NAME, CREDENTIAL, OVERRIDING, PLATFORM, Gateway, request, until_open
 from recording_api import RecordingApi, recording_api
-from throwaway import REPOSITORY, Service, running_service
+from throwaway import REPOSITORY, Service
 
 SHIPPED = REPOSITORY / "examples" / "gateways" / "nginx.conf"
 FORGED = "X-Forwarded-For: 203.0.113.9"
@@ -178,7 +179,7 @@ def test_connection_takes_nothing_away_that_was_checked(gateway, token, contacts
 
 
 def test_what_the_check_is_about_comes_from_nginx_alone(gateway, token, contacts, management):
-    """A consumer that names another request in nginx's own headers is judged by the one that it made."""
+    """A consumer that names another request in nginx's own headers is checked by the one that it made."""
     foreign = gateway.refused(
         *request("/contacts/?locationId=elsewhere", token),
         f"X-Original-URI: {contacts}",
@@ -318,7 +319,7 @@ def test_odd_targets_reach_nobody(gateway, service, token, target):
     ],
 )
 def test_what_was_authorized_is_what_arrives(gateway, token, target):
-    """The target reaches the API byte for byte as it was sent and judged."""
+    """The target reaches the API byte for byte as it was sent and checked."""
     assert gateway.arrived("GET", target, token).target == target
 
 

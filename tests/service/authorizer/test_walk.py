@@ -17,11 +17,10 @@ import pytest
 from sqlalchemy import insert
 
 from private_integrations.contract import digest_of
-from private_integrations_service.authorizer import GRANTED, Authorizer
-from private_integrations_service.authorizer.judge import Judge
+from private_integrations_service.authorizer import ALLOWED, Authorizer, AuthorizerMiddleware
 from private_integrations_service.authorizer.replies import Reply, send_reply
 from private_integrations_service.storage import tables
-from private_integrations_service.storage.sqlite.database import open_database
+from private_integrations_service.storage.sqlite.engine import open_database
 
 DATA = resources.files("private_integrations_service.catalogue") / "data"
 PUBLISHED = json.loads((DATA / "scopes.json").read_text("utf-8"))
@@ -121,25 +120,27 @@ class Walk:
 
 
 async def _reached(scope, _, send):
-    endpoint = scope[GRANTED].match.endpoint
+    endpoint = scope[ALLOWED].match.endpoint
     await send_reply(send, Reply(200, {"reached": f"{endpoint.method} {shape_of(endpoint.path)}"}))
 
 
 @pytest.fixture(scope="module")
 def walk(tmp_path_factory, fresh_folder, catalogue, accounts):
     """The walk's database has tokens that no integration could be given, such as those of a scope for OAuth apps."""
-    database = open_database(Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("walk") / "data")))
+    database = open_database(
+        Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("walk") / "data")), lambda: NOON
+    )
     homes = {"agency": accounts.agency, "location": accounts.location}
     tokens = {
         (token_class, scope): f"pit-{number:08x}-0000-4000-8000-000000000000".encode()
         for number, (token_class, scope) in enumerate(product(CLASSES, [*SCOPES, EVERYTHING]))
     }
-    with database.write(NOON) as write:
+    with database.write() as write:
         for (token_class, scope), token in tokens.items():
             _store(write.connection, homes[token_class], SCOPES if scope == EVERYTHING else [scope], token)
-    judge = Judge(database, catalogue, lambda: NOON, len(tokens))
-    yield Walk(Authorizer(_reached, judge), tokens)
-    judge.close()
+    authorizer = Authorizer(database, catalogue, len(tokens))
+    yield Walk(AuthorizerMiddleware(_reached, authorizer), tokens)
+    authorizer.close()
     database.close()
 
 

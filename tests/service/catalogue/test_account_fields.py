@@ -22,14 +22,13 @@ from sqlalchemy import insert
 
 from asgi_upstream import ask, keeping_upstream
 from private_integrations.contract import API, digest_of
-from private_integrations_service.authorizer import Authorizer
-from private_integrations_service.authorizer.judge import Judge
+from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.forward_auth import ForwardAuth
-from private_integrations_service.gateway import Gateway, GatewayLimits, Upstream
+from private_integrations_service.gateway import Gateway, GatewayLimits, PastedCredentials, Upstream
 from private_integrations_service.sandbox import _HANDLERS, Sandbox
 from private_integrations_service.sandbox.limits import Limits, RateLimits
 from private_integrations_service.storage import tables
-from private_integrations_service.storage.sqlite.database import open_database
+from private_integrations_service.storage.sqlite.engine import open_database
 from private_integrations_service.storage.usage import UsageFile
 from throwaway import REPOSITORY
 
@@ -96,8 +95,10 @@ def homes(accounts):
 @pytest.fixture(scope="module")
 def database(tmp_path_factory, fresh_folder, homes, accounts):
     """A database with a token of each class that holds every scope."""
-    opened = open_database(Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("fields") / "data")))
-    with opened.write(NOON) as write:
+    opened = open_database(
+        Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("fields") / "data")), lambda: NOON
+    )
+    with opened.write() as write:
         for token_class, account in (("location", accounts.location), ("agency", accounts.agency)):
             store(write.connection, account, token_class, homes[token_class].token.decode())
     yield opened
@@ -115,9 +116,9 @@ def store(connection, account, name, token):
 
 
 @pytest.fixture(scope="module")
-def judge(database, catalogue):
-    """The judge that every surface asks."""
-    made = Judge(database, catalogue, lambda: NOON, 10)
+def authorizer(database, catalogue):
+    """The authorizer that every surface asks."""
+    made = Authorizer(database, catalogue, 10)
     yield made
     made.close()
 
@@ -248,16 +249,21 @@ def test_the_list_fits_the_catalogue_and_the_names_that_are_compared():
 
 
 @in_parts
-def test_the_gateway_lets_own_accounts_through_and_no_other(judge, homes, part):
+def test_the_gateway_lets_own_accounts_through_and_no_other(authorizer, homes, part):
     """The upstream gets what names an account of the token's, byte for byte, and nothing of anything else."""
-    asyncio.run(walk_the_gateway(judge, list(walked(part, homes))))
+    asyncio.run(walk_the_gateway(authorizer, list(walked(part, homes))))
 
 
-async def walk_the_gateway(judge, walk):
+async def walk_the_gateway(authorizer, walk):
     """Send every case through a gateway, and look at what reaches the upstream."""
     async with keeping_upstream() as upstream:
-        gateway = Gateway(judge, Upstream.parse(f"http://127.0.0.1:{upstream.port}"), lambda _: "held", GatewayLimits())
-        app = Authorizer(gateway, judge)
+        gateway = Gateway(
+            authorizer,
+            Upstream.parse(f"http://127.0.0.1:{upstream.port}"),
+            PastedCredentials(lambda _: "held"),
+            GatewayLimits(),
+        )
+        app = AuthorizerMiddleware(gateway, authorizer)
         passed = 0
         for case in walk:
             told = await ask(app, case.method, case.target, case.headers, case.body)
@@ -274,11 +280,11 @@ async def walk_the_gateway(judge, walk):
 
 
 @in_parts
-def test_forward_auth_judges_all_that_it_sees(judge, homes, part):
-    """Path and query are judged as in the gateway; an operation whose body names an account is said to be unchecked."""
+def test_forward_auth_decides_on_all_that_it_sees(authorizer, homes, part):
+    """Path and query are checked as in the gateway; a body that may name an account is marked as unchecked."""
 
     async def go():
-        app = ForwardAuth(judge)
+        app = ForwardAuth(authorizer)
         for case in walked(part, homes):
             about = [(b"x-original-method", case.method.encode()), (b"x-original-uri", case.target)]
             told = await ask(app, "GET", f"{API}/authorize/nginx".encode(), [*case.headers, *about])
@@ -294,14 +300,14 @@ def test_forward_auth_judges_all_that_it_sees(judge, homes, part):
     asyncio.run(go())
 
 
-def test_the_sandbox_refuses_other_accounts(judge, database, homes, tmp_path):
+def test_the_sandbox_refuses_other_accounts(authorizer, database, homes, tmp_path):
     """For the listed operations that it serves, the sandbox compares the same fields and refuses in the same words."""
     limits = RateLimits(UsageFile(tmp_path, groups=1), Limits(per_interval=10**6, per_day=10**6))
     served = {f"{method} {path}" for method, path in _HANDLERS} & LISTED.keys()
     assert len(served) > 20
 
     async def go():
-        app = Authorizer(Sandbox(database, limits), judge)
+        app = AuthorizerMiddleware(Sandbox(database, limits), authorizer)
         for part in range(PARTS):
             for case in walked(part, homes):
                 if case.operation in served:
@@ -323,7 +329,7 @@ ALT_OPERATIONS = [
 ]
 
 
-def test_an_alt_id_is_the_tokens_own_whatever_its_type_says(judge, homes, accounts):
+def test_an_alt_id_is_the_tokens_own_whatever_its_type_says(authorizer, homes, accounts):
     """A sub-account names itself; an agency itself, or with `altType=location` a location of its own."""
     location, agency = accounts.location, accounts.agency
     others = [accounts.sister, accounts.stranger, accounts.other_agency, "nobody"]
@@ -337,8 +343,8 @@ def test_an_alt_id_is_the_tokens_own_whatever_its_type_says(judge, homes, accoun
     async def go():
         async with keeping_upstream() as upstream:
             url = f"http://127.0.0.1:{upstream.port}"
-            gateway = Gateway(judge, Upstream.parse(url), lambda _: "held", GatewayLimits())
-            app = Authorizer(gateway, judge)
+            gateway = Gateway(authorizer, Upstream.parse(url), PastedCredentials(lambda _: "held"), GatewayLimits())
+            app = AuthorizerMiddleware(gateway, authorizer)
             for (operation, place), value, kind in product(ALT_OPERATIONS, [location, agency, *others], types):
                 for token_class in accepted(operation):
                     case = alternative(operation, place, value, kind, homes[token_class])
@@ -348,7 +354,7 @@ def test_an_alt_id_is_the_tokens_own_whatever_its_type_says(judge, homes, accoun
                     if place == "query":
                         about = [(b"x-forwarded-method", case.method.encode()), (b"x-forwarded-uri", case.target)]
                         sent = [*case.headers, *about]
-                        told = await ask(ForwardAuth(judge), "GET", f"{API}/authorize/traefik".encode(), sent)
+                        told = await ask(ForwardAuth(authorizer), "GET", f"{API}/authorize/traefik".encode(), sent)
                         assert (told.status, told.reason) == expected, (case, told)
             gateway.close()
 
@@ -370,13 +376,13 @@ def alternative(operation, place, value, kind, home):
 @pytest.mark.parametrize(
     "name", ["locationId", "location-id", "location_id", "companyId", "agencyId", "altId", "LOCATIONID"]
 )
-def test_account_headers_are_judged_everywhere(judge, homes, name):
+def test_account_headers_are_checked_everywhere(authorizer, homes, name):
     """A header that names an account names it for the check of every surface, once or twice, padded or not."""
 
     async def go():
         async with keeping_upstream() as upstream:
             url = f"http://127.0.0.1:{upstream.port}"
-            gateway = Gateway(judge, Upstream.parse(url), lambda _: "held", GatewayLimits())
+            gateway = Gateway(authorizer, Upstream.parse(url), PastedCredentials(lambda _: "held"), GatewayLimits())
             for home in homes.values():
                 path = b"/locations/search"
                 header = name.lower().encode()
@@ -386,8 +392,8 @@ def test_account_headers_are_judged_everywhere(judge, homes, name):
                 sent = [(b"authorization", home.token), (b"version", b"v3")]
                 about = [(b"x-forwarded-method", b"GET"), (b"x-forwarded-uri", path)]
                 for app, target, more in (
-                    (Authorizer(gateway, judge), path, []),
-                    (ForwardAuth(judge), f"{API}/authorize/traefik".encode(), about),
+                    (AuthorizerMiddleware(gateway, authorizer), path, []),
+                    (ForwardAuth(authorizer), f"{API}/authorize/traefik".encode(), about),
                 ):
                     for values, status in (
                         ([good], 200),
@@ -403,13 +409,16 @@ def test_account_headers_are_judged_everywhere(judge, homes, name):
     asyncio.run(go())
 
 
-def test_a_request_names_only_so_many_accounts(judge, homes):
+def test_a_request_names_only_so_many_accounts(authorizer, homes):
     """A list of thousands of locations is refused before anything is looked up."""
 
     async def go():
         async with keeping_upstream() as upstream:
             url = f"http://127.0.0.1:{upstream.port}"
-            app = Authorizer(Gateway(judge, Upstream.parse(url), lambda _: "held", GatewayLimits()), judge)
+            app = AuthorizerMiddleware(
+                Gateway(authorizer, Upstream.parse(url), PastedCredentials(lambda _: "held"), GatewayLimits()),
+                authorizer,
+            )
             home = homes["agency"]
             body = json.dumps({"locationIds": [str(number) for number in range(1001)]}).encode()
             sent = [(b"authorization", home.token), (b"version", b"v3"), (b"content-type", b"application/json")]

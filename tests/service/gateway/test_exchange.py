@@ -21,6 +21,9 @@ def test_a_consumer_that_went_away_breaks_no_other_ones_exchange():
         connection.begin("GET")
         exchange.listens = True
         exchange.tick(loop.time())
+        connection.sent()
+        upstreams.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+        assert (await connection.head()).status == 204
         went.set_result({"type": "http.disconnect"})
         exchange.end()
         connection.rest()

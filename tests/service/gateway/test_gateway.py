@@ -17,13 +17,13 @@ from gohighlevel_api import AuthenticatedClient
 from gohighlevel_api.api.contacts import create_contact, get_contact
 from gohighlevel_api.models import CreateContactDto, CreateContactVersion, GetContactVersion
 
+from forked import running_service
 from gateway import SCOPES, Gateway, issued_token, running_gateway
 from management import Management
 from private_integrations.errors import ConfigurationError
 from private_integrations_service.server.application import Application
 from private_integrations_service.settings import Settings
 from raw_upstream import OK, RawUpstream, answer
-from throwaway import running_service
 
 LOCATION = "locationOneAAAAAAAAA"
 FOREIGN = "locationTwoAAAAAAAAA"
@@ -93,7 +93,7 @@ def test_an_official_client_works_unchanged(pair):
     assert read.contact.first_name == "Ada"
 
 
-def test_the_gateway_judges_before_the_upstream(pair):
+def test_the_gateway_decides_before_the_upstream(pair):
     """Its own scopes and accounts count, not those of the credential."""
     gateway = pair.gateway
     narrow = Gateway(

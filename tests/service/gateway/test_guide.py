@@ -18,12 +18,13 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
+from forked import running_service
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import IntegrationRequest
 from private_integrations_service.authorizer.replies import Refusal
 from private_integrations_service.gateway import refusals
-from throwaway import REPOSITORY, engine_environment, listening_address, make_stack, running_service
+from throwaway import REPOSITORY, engine_environment, listening_address, make_stack
 
 GUIDE = REPOSITORY / "docs" / "gateway.md"
 BLOCK = re.compile(r"<!-- (?P<name>[^>]+) -->\n```\w+\n(?P<text>.*?)(?=```)", re.DOTALL)

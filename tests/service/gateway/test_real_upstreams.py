@@ -25,10 +25,9 @@ import pytest
 
 from asgi_upstream import ask
 from private_integrations.contract import API
-from private_integrations_service.authorizer import Authorizer
-from private_integrations_service.authorizer.judge import Judge
+from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.forward_auth import ForwardAuth
-from private_integrations_service.gateway import Gateway, GatewayLimits, Upstream
+from private_integrations_service.gateway import Gateway, GatewayLimits, PastedCredentials, Upstream
 from throwaway import REPOSITORY, listening_address
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
@@ -123,9 +122,9 @@ def token(desk, accounts):
 
 
 @pytest.fixture
-def judge(database, catalogue, clock):
-    """The judge over the database."""
-    made = Judge(database, catalogue, clock, 10)
+def authorizer(database, catalogue, clock):
+    """The authorizer over the database."""
+    made = Authorizer(database, catalogue, 10)
     yield made
     made.close()
 
@@ -349,15 +348,15 @@ def requests_with_bodies(seed):
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_server_reads_of_a_body_what_the_gateway_checked(servers, judge, token, server):
+def test_a_server_reads_of_a_body_what_the_gateway_checked(servers, authorizer, token, server):
     """A body that reaches a server names no other account, however the server reads it; most plain bodies do."""
-    asyncio.run(send_bodies(servers[server], judge, token, SERVERS.index(server)))
+    asyncio.run(send_bodies(servers[server], authorizer, token, SERVERS.index(server)))
 
 
-async def send_bodies(address, judge, token, seed):
+async def send_bodies(address, authorizer, token, seed):
     """Send every request with a body, and look at what the server read of those that were let through."""
-    gateway = Gateway(judge, Upstream.parse(address), lambda _: "held", GatewayLimits())
-    app = Authorizer(gateway, judge)
+    gateway = Gateway(authorizer, Upstream.parse(address), PastedCredentials(lambda _: "held"), GatewayLimits())
+    app = AuthorizerMiddleware(gateway, authorizer)
     outcomes = Counter()
     for headers, body in requests_with_bodies(seed):
         sent = [(b"authorization", token), (b"version", b"v3"), *headers]
@@ -386,15 +385,17 @@ TWO_CHARSETS = [
 
 
 @pytest.mark.parametrize("media", TWO_CHARSETS, ids=bytes.decode)
-def test_express_decodes_no_charset_that_the_gateway_did_not(servers, judge, token, media):
+def test_express_decodes_no_charset_that_the_gateway_did_not(servers, authorizer, token, media):
     """Straight, Express reads UTF-7 under these types, and a foreign location in it; the gateway sends it none."""
     straight_on = straight(servers["express"], "/contacts/", "POST", UTF_7, {"Content-Type": media.decode()})
     assert list(accounts_read(straight_on)) == [FOREIGN]
 
     async def go():
-        gateway = Gateway(judge, Upstream.parse(servers["express"]), lambda _: "held", GatewayLimits())
+        gateway = Gateway(
+            authorizer, Upstream.parse(servers["express"]), PastedCredentials(lambda _: "held"), GatewayLimits()
+        )
         sent = [(b"authorization", token), (b"version", b"v3"), (b"content-type", media)]
-        told = await ask(Authorizer(gateway, judge), "POST", b"/contacts/", sent, UTF_7)
+        told = await ask(AuthorizerMiddleware(gateway, authorizer), "POST", b"/contacts/", sent, UTF_7)
         gateway.close()
         assert (told.status, told.reason) == (415, "body-encoded")
 
@@ -414,14 +415,16 @@ PLAIN = [
 
 @pytest.mark.parametrize("server", ["express", "fastapi", "php"])
 @pytest.mark.parametrize("case", PLAIN, ids=lambda case: case[0].decode())
-def test_a_server_reads_what_consumers_usually_send(servers, judge, token, server, case):
+def test_a_server_reads_what_consumers_usually_send(servers, authorizer, token, server, case):
     """Nothing that is rewritten on the way keeps a server from reading a body as it was meant."""
     media, text = case
 
     async def go():
-        gateway = Gateway(judge, Upstream.parse(servers[server]), lambda _: "held", GatewayLimits())
+        gateway = Gateway(
+            authorizer, Upstream.parse(servers[server]), PastedCredentials(lambda _: "held"), GatewayLimits()
+        )
         sent = [(b"authorization", token), (b"version", b"v3"), (b"content-type", media)]
-        told = await ask(Authorizer(gateway, judge), "POST", b"/contacts/", sent, text.encode())
+        told = await ask(AuthorizerMiddleware(gateway, authorizer), "POST", b"/contacts/", sent, text.encode())
         gateway.close()
         return told
 
@@ -438,12 +441,14 @@ def queries():
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_server_reads_of_a_query_what_was_checked(servers, judge, token, server):
+def test_a_server_reads_of_a_query_what_was_checked(servers, authorizer, token, server):
     """Through the gateway, and behind one that asks by forward-auth, a query names the token's account alone."""
 
     async def go():
-        gateway = Gateway(judge, Upstream.parse(servers[server]), lambda _: "held", GatewayLimits())
-        app, check = Authorizer(gateway, judge), ForwardAuth(judge)
+        gateway = Gateway(
+            authorizer, Upstream.parse(servers[server]), PastedCredentials(lambda _: "held"), GatewayLimits()
+        )
+        app, check = AuthorizerMiddleware(gateway, authorizer), ForwardAuth(authorizer)
         outcomes = Counter()
         for query in queries():
             target = f"/opportunities/search?{query}".encode()
@@ -453,12 +458,12 @@ def test_a_server_reads_of_a_query_what_was_checked(servers, judge, token, serve
             if told.reason is None:
                 assert all(value == OWN for value in accounts_read(told.body)), (query, told)
             about = [(b"x-original-method", b"GET"), (b"x-original-uri", target)]
-            verdict = await ask(check, "GET", f"{API}/authorize/nginx".encode(), [*sent, *about])
-            if verdict.status == 200:
+            checked = await ask(check, "GET", f"{API}/authorize/nginx".encode(), [*sent, *about])
+            if checked.status == 200:
                 direct = straight(servers[server], target.decode())
                 assert all(value == OWN for value in accounts_read(direct)), (query, direct)
             # Forward-auth is no laxer than the gateway, which passes queries byte for byte.
-            assert (verdict.status == 200) <= (told.reason is None), query
+            assert (checked.status == 200) <= (told.reason is None), query
         gateway.close()
         assert outcomes[None] > 5, outcomes
         assert outcomes["location-not-allowed"] > 20, outcomes

@@ -4,13 +4,13 @@ import re
 
 import pytest
 
+from forked import running_service
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import new_sealing_key
 from private_integrations.errors import ConfigurationError
 from private_integrations_service.sealing import Sealer
 from private_integrations_service.settings import Settings
-from throwaway import running_service
 
 KEY, OLDER = new_sealing_key(), new_sealing_key()
 PLATFORM = "https://services.example.com"

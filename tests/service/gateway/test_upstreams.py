@@ -300,6 +300,12 @@ def test_informational_answers_are_left_out(gateway, upstream):
     assert "Link" not in got.headers
 
 
+def test_an_informational_answer_with_a_body_is_broken(gateway, upstream):
+    """It has none by the protocol, and what claims to be one is not passed on as a part of the answer."""
+    upstream.play(answer(b"HTTP/1.1 103 Early Hints\r\nContent-Length: 4\r\n\r\nEVIL", OK))
+    assert gateway.ask("GET", CONTACT).refused == (502, "upstream-broken")
+
+
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
 def test_an_answer_without_a_body_has_none(gateway, upstream, status):
     """Whatever length it claims; what follows reaches nobody."""

@@ -8,16 +8,20 @@ import sys
 import time
 from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
+import forked
 from lines import Line
 from management import API, Management
 from private_integrations_service.http.client_connections import Clients
 from private_integrations_service.http.fair_shares import Owner, Short
 from throwaway import UNLIMITED, Service, listening_address
+
+PROGRAM = Path(__file__).parents[1] / "programs" / "few_files.py"
 
 # Of so many open files a third are clients' connections.
 FILES, PLACES = 600, 200
@@ -30,9 +34,8 @@ BODY = f"PUT {API}/keys/x HTTP/1.1\r\nHost: crm.test\r\nContent-Length: 1000\r\n
 @contextmanager
 def limited_service(folder, **settings):
     """A service that may have few files open."""
-    serve = [sys.executable, "-m", "private_integrations.cli", "serve", "--port", "0", "--data-dir", str(folder)]
-    with subprocess.Popen(
-        ["sh", "-c", f'ulimit -n {FILES}; exec "$@"', "sh", *serve],
+    with forked.Popen(
+        [sys.executable, PROGRAM, str(FILES), "serve", "--port", "0", "--data-dir", str(folder)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from forked import running_service
 from management import API
 from private_integrations.contract import new_management_key
-from private_integrations_service.authorizer import Authorizer
-from private_integrations_service.authorizer.judge import UNKNOWN_BURST, UNKNOWN_PER_SECOND
+from private_integrations_service.authorizer import AuthorizerMiddleware
+from private_integrations_service.authorizer.authorizer import UNKNOWN_BURST, UNKNOWN_PER_SECOND
 from private_integrations_service.authorizer.replies import Reply, send_reply
 from private_integrations_service.http.rate_limiter import LONGEST_WAIT, RateLimiter, UnknownClients
-from throwaway import running_service
 
 START = 1000.0
 
@@ -77,14 +77,14 @@ def test_addresses_take_no_memory():
     assert len(unknown._slots) == slots
 
 
-def test_who_has_or_had_a_token_does_not_wait(authorizer, desk, accounts):
+def test_who_has_or_had_a_token_does_not_wait(middleware, desk, accounts):
     """In a storm a valid token and an ended one are answered while unknown ones that came before them still wait."""
     good, ended = desk.integration("locations.readonly"), desk.integration("locations.readonly")
     tokens = {"good": desk.token(good), "ended": desk.token(ended)}
     desk.expire(ended, 1)
     count = UNKNOWN_BURST + UNKNOWN_PER_SECOND // 5
     unknown = {f"unknown {number}": f"pit-{number:08x}-0000-4000-8000-000000000000" for number in range(count)}
-    paced, answered = Authorizer(_answer, authorizer.judge), {}
+    paced, answered = AuthorizerMiddleware(_answer, middleware.authorizer), {}
 
     async def ask(name, token):
         path = f"/locations/{accounts.location}".encode()

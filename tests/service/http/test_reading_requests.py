@@ -106,7 +106,7 @@ def test_one_authorization_or_none(headers):
     st.lists(st.tuples(names | st.just(b"transfer-encoding"), st.just(b"chunked") | st.binary(max_size=20)), max_size=6)
 )
 def test_framing_is_plain_or_refused(headers):
-    """Any headers are judged without an exception; what passes has at most one `Host`, and one plain coding at most."""
+    """Any headers are read without an exception; what passes has at most one `Host`, and one plain coding at most."""
     sent = [name for name, _ in headers]
     codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
     assert (refuse_framing(headers) is None) == (sent.count(b"host") < 2 and codings in ([], [b"chunked"]))

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from forked import running_service
 from management import API, Management, problem
 from private_integrations.contract import digest_of, new_management_key
 from private_integrations.contract.audit_chain import Whole, examine
-from throwaway import running_service
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ NAMED = {
 }
 # Whoever holds a token may end it: no key is asked for (docs/leaked-tokens.md).
 OPEN = {("POST", "/leaked")}
-DOCUMENT = management_api(None, Catalogue.load(), Settings(), None, None, None, furnish).openapi()
+DOCUMENT = management_api(None, Catalogue.load(), Settings(), None, None, furnish).openapi()
 ROUTES = [
     (method.upper(), path.removeprefix(API).format(**NAMED))
     for path, item in DOCUMENT["paths"].items()
@@ -153,7 +153,7 @@ def test_a_used_owner_nonce_is_refused(management):
     external_id, owner_nonce = new_external_id(), uuid.uuid4().hex
     made = management.declare(external_id, owner_nonce=owner_nonce).json()
     management.ask("DELETE", f"/integrations/{made['id']}", params={"owner_nonce": owner_nonce})
-    assert problem(management.declare(external_id, owner_nonce=owner_nonce)) == (409, "claim-used")
+    assert problem(management.declare(external_id, owner_nonce=owner_nonce)) == (409, "owner-nonce-used")
 
 
 def test_a_taken_external_id(management):
@@ -185,7 +185,7 @@ def test_adopting(management):
     by_the_old_owner = {"params": {"owner_nonce": made["owner_nonce"]}}
     assert management.ask("DELETE", f"/integrations/{made['id']}", **by_the_old_owner).json() == {"deleted": False}
     refused = management.ask("PATCH", f"/integrations/{made['id']}", {"name": "Mine"}, **by_the_old_owner)
-    assert problem(refused) == (409, "claim-old")
+    assert problem(refused) == (409, "owner-nonce-old")
     assert refused.json()["detail"] == f"{made['id']} was taken over by {external_id}"
     assert problem(management.declare(new_external_id(), adopts="int_nothing")) == (404, "integration-unknown")
 
@@ -197,7 +197,7 @@ def test_a_late_adoption_takes_nothing_from_a_newer_one(management):
     external_id = new_external_id()
     newer = management.declare(external_id, adopts=made["id"], adopts_from=made["owner_nonce"])
     assert newer.status_code == 200
-    assert problem(management.declare(external_id, **first)) == (409, "claim-old")
+    assert problem(management.declare(external_id, **first)) == (409, "owner-nonce-old")
     assert management.ask("GET", f"/integrations/{made['id']}").json()["owner_nonce"] == newer.json()["owner_nonce"]
 
 
@@ -208,7 +208,7 @@ def test_a_former_owner_issues_nothing(management):
     external_id = new_external_id()
     management.declare(external_id, adopts=made["id"])
     late = management.issue(made["id"], 2, owner=made["external_id"], overlap_seconds=0)
-    assert problem(late) == (409, "claim-old")
+    assert problem(late) == (409, "owner-nonce-old")
     assert late.json()["detail"] == f"{made['id']} was taken over by {external_id}"
     assert roles(management.state(made["id"])) == {1: "pending"}
 

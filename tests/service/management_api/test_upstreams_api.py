@@ -10,9 +10,9 @@ from threading import Thread
 import pytest
 import requests
 
+from forked import running_service
 from management import API, Management, problem
 from private_integrations.contract import digest_of, new_management_key, new_sealing_key
-from throwaway import running_service
 
 SECRET = "pit-" + "5ec2e700-0000-4000-8000-00000000cafe"
 

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 import pytest
 import requests
 
+from forked import running_service
 from lines import lines
 from management import Management, problem
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations_service.operations.activity import last_used, watermark
 from private_integrations_service.storage.sqlite.activity import Activity
-from throwaway import running_service
 from visitors import new_visitor
 
 SECONDS = 20

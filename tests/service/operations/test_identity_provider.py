@@ -25,6 +25,7 @@ from private_integrations_service.access.security_log import NUMBERS, SecurityLo
 from private_integrations_service.operations import users
 from private_integrations_service.operations.identity_provider import verified_claims
 from private_integrations_service.operations.passwords import Passwords
+from private_integrations_service.server.clock import utc_now
 from private_integrations_service.settings import IdentityProvider, Settings
 from private_integrations_service.storage import tables
 
@@ -46,10 +47,16 @@ def provider():
 
 
 def pages_with(database, catalogue, issuer, **settings):
-    """The pages as they are with a provider; its clock is the real one, and so is ours."""
+    """The pages as they are with a provider; its clock is the real one, and so is the database's."""
     made = IdentityProvider(issuer, "our-client", SECRET)
     settings = Settings(public_url=PUBLIC, identity_provider=made, **settings)
-    return pages_over(database, catalogue, settings, lambda: datetime.now(UTC))
+    return pages_over(database, catalogue, settings)
+
+
+@pytest.fixture
+def clock():
+    """The real clock, as the provider's is."""
+    return utc_now
 
 
 @pytest.fixture
@@ -126,8 +133,7 @@ def test_the_first_link_ends_what_the_invitation_opened_before(app, provider, da
     lines = []
     log = SecurityLog(memoryview(bytearray(NUMBERS * 8)).cast("Q"), lambda line: lines.append(json.loads(line)) or True)
     app.state.parts = replace(app.state.parts, passwords=Passwords(CHEAP), security=log)
-    with database.write(datetime.now(UTC), verdicts=False) as write:
-        code = users.link(write, ADA["email"], actor=OPERATOR).code
+    code = users.link(database, ADA["email"], actor=OPERATOR).code
     thief = browser_of(app)
     assert thief.post(f"/settings/welcome/{code}", password=PASSWORD).location == LIST
     person, back = sign_in(app, provider)
@@ -152,8 +158,7 @@ def test_the_first_link_ends_what_the_invitation_opened_before(app, provider, da
 def test_an_operator_unlinks_somebody(app, provider, database):
     """For a new account at the provider: the sessions end, and the next subject with the address is linked."""
     browser, _ = sign_in(app, provider)
-    with database.write(datetime.now(UTC), verdicts=False) as write:
-        users.forget_identities(write, "ada@example.com", actor=OPERATOR)
+    users.forget_identities(database, "ada@example.com", actor=OPERATOR)
     assert browser.get("/settings/me").status == 303
     _, back = sign_in(app, provider, subject="ada-2")
     assert back.location == LIST
@@ -207,12 +212,10 @@ def test_an_address_of_other_letters_is_somebody_elses(app, provider, database, 
 def test_whoever_is_disabled_stays_out(app, provider, database):
     """Linked or not."""
     for _ in range(2):
-        with database.write(datetime.now(UTC), verdicts=False) as write:
-            users.disable(write, "ada@example.com", actor=OPERATOR)
+        users.disable(database, "ada@example.com", actor=OPERATOR)
         _, back = sign_in(app, provider)
         assert back.status == 403
-        with database.write(datetime.now(UTC), verdicts=False) as write:
-            users.enable(write, "ada@example.com", actor=OPERATOR)
+        users.enable(database, "ada@example.com", actor=OPERATOR)
         assert sign_in(app, provider)[1].location == LIST
 
 
@@ -528,7 +531,7 @@ def test_with_passwords_off_none_is_taken(database, catalogue, provider, account
 def test_without_a_provider_there_is_no_such_page(database, catalogue, clock, accounts):
     """And nothing of it on the sign-in page."""
     invited(database, clock(), ADA["email"], **{accounts.location: "admin"})
-    app = pages_over(database, catalogue, Settings(), clock)
+    app = pages_over(database, catalogue, Settings())
     assert START not in Guest(app).get("/settings/sign-in").text
     assert Guest(app).get(START).status == 404
     assert Guest(app).get(f"{START}/back?code=x&state=y").status == 404

@@ -10,7 +10,7 @@ import requests
 
 from management import API, Management, new_external_id, problem, roles
 from private_integrations.contract import digest_of, new_management_key
-from private_integrations_service.storage.sqlite.database import FILE_NAME
+from private_integrations_service.storage.sqlite.engine import FILE_NAME
 
 
 def name() -> str:

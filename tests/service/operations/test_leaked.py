@@ -7,11 +7,12 @@ import pytest
 import requests
 from sqlalchemy import select
 
+from forked import running_service
 from lines import lines
 from management import API, Management, problem
 from private_integrations.client import Client
 from private_integrations.connection import Connection
-from private_integrations.contract import LEAKED, LeakReceipt, LeakReport
+from private_integrations.contract import EndReason, LeakReceipt, LeakReport
 from private_integrations.rotation import decisions
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.management_api.leaked import BURST
@@ -19,7 +20,6 @@ from private_integrations_service.operations import leaks
 from private_integrations_service.storage import tables
 from private_integrations_service.tokens.lifecycle import Change, Token, plan_leak
 from private_integrations_service.tokens.policy_defaults import in_force
-from throwaway import running_service
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 UNKNOWN = "pit-" + "00000000-0000-4000-8000-000000000000"
@@ -27,11 +27,11 @@ REPORTER = Actor("leak report", address="192.0.2.7", agent="scanner/1")
 
 
 @pytest.fixture
-def report(database, clock):
+def report(database):
     """Report these tokens to the operation."""
 
     def reported(*tokens, where=""):
-        return leaks.report(database, LeakReport(tokens=list(tokens), where=where), clock(), actor=REPORTER)
+        return leaks.report(database, LeakReport(tokens=list(tokens), where=where), actor=REPORTER)
 
     return reported
 
@@ -131,9 +131,9 @@ def test_what_is_dead_or_unknown_is_no_error_and_no_trace(api, desk, clock, data
         clock.move(days=8)
         report(token)
     reported = {"unknown": UNKNOWN, "malformed": "not a token"}.get(how, token)
-    word, rows = database.revision.word, audited(database)
+    epoch, rows = database.epoch.value, audited(database)
     assert report(reported) == LeakReceipt(received=1, ended=0)
-    assert (database.revision.word, audited(database)) == (word, rows)
+    assert (database.epoch.value, audited(database)) == (epoch, rows)
 
 
 def test_what_was_answered_survives_a_clock_set_back(api, desk, clock, database, report):
@@ -162,7 +162,7 @@ def test_what_has_ended_stays_as_it_ended():
         issued_at=T0,
         delivered_at=T0,
         ended_at=T0,
-        ended_because="expired on request",
+        end_reason=EndReason.EXPIRED_ON_REQUEST,
     )
     assert plan_leak([ended], 7, T0 + timedelta(days=1)) == Change()
     assert plan_leak([ended], 8, T0) == Change()
@@ -199,7 +199,7 @@ def test_no_worker_accepts_it_and_the_next_deployment_rotates(two):
             assert {line.use(token, two.account) for line in opened} == {(401, "token-leaked")}
     (page,) = Client(Connection(two.url, two.key)).tokens_of([integration])
     (state,) = page.tokens
-    assert state.of_generation(generation).ended_because == LEAKED
+    assert state.of_generation(generation).end_reason == EndReason.LEAKED
     decision = decisions.decide(in_force(None), state, generation, page.now, issuer="us")
     assert isinstance(decision, decisions.Rotate)
     assert decision.generation == generation + 1

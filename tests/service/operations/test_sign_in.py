@@ -24,13 +24,13 @@ from guests import (
     try_to_sign_in,
     user_id,
 )
+from private_integrations.contract import Refused
 from private_integrations_service.operations import passwords, users
 from private_integrations_service.operations.password_strength import Words
 from private_integrations_service.operations.passwords import Passwords, TooManySignInsError, refuse_password
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import users as stored_users
-from private_integrations_service.tokens.lifecycle import Refused
 
 EMAIL = "ada@example.com"
 
@@ -146,7 +146,7 @@ def test_no_password_takes_long_to_examine(password):
 
 def test_a_password_is_hashed_by_argon2id_with_the_parameters_of_the_rfc(database, catalogue, clock):
     """64 MiB, three passes, four lanes, a salt of its own: as the pages have it when nothing else is said."""
-    hashes = pages_over(database, catalogue, Settings(), clock).state.parts.passwords
+    hashes = pages_over(database, catalogue, Settings()).state.parts.passwords
     with hashes.turn() as turn:
         first, second = turn.hash(PASSWORD), turn.hash(PASSWORD)
         assert first.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
@@ -164,7 +164,7 @@ def test_the_same_letters_composed_otherwise_are_the_same_password():
 def test_a_hash_of_former_parameters_is_made_anew(app, ada, database, clock):
     """Whoever signs in with one has one of today's afterwards."""
     user = user_id(database, EMAIL)
-    with database.write(clock(), verdicts=False) as write:
+    with database.write() as write:
         former = PasswordHasher(time_cost=1, memory_cost=64, parallelism=2).hash(PASSWORD)
         stored_users.set_password(write.connection, user, former)
     assert try_to_sign_in(Guest(app), PASSWORD).location == HOME
@@ -370,16 +370,14 @@ def test_whoever_is_disabled_while_their_password_is_hashed_stays_out(ada, app, 
     hashed = passwords.PasswordHasher.hash
 
     def interrupted(hasher, password):
-        with database.write(clock(), verdicts=False) as write:
-            users.disable(write, EMAIL, actor=OPERATOR)
+        users.disable(database, EMAIL, actor=OPERATOR)
         return hashed(hasher, password)
 
     with monkeypatch.context() as patched:
         patched.setattr(passwords.PasswordHasher, "hash", interrupted)
         ada.post("/settings/me/password", present=PASSWORD, password="nine loud mountains")
     assert sessions_in(database) == 0
-    with database.write(clock(), verdicts=False) as write:
-        users.enable(write, EMAIL, actor=OPERATOR)
+    users.enable(database, EMAIL, actor=OPERATOR)
     assert try_to_sign_in(Guest(app), PASSWORD).location == HOME
 
 
@@ -415,15 +413,15 @@ def test_somebody_elses_session_is_not_ended(ada, app, database, clock, accounts
 
 def test_whoever_is_disabled_is_out_at_once(ada, app, database, clock):
     """Sessions, links and the password open nothing; enabled again, the password does, and no old session."""
-    with database.write(clock(), verdicts=False) as write:
-        code = users.link(write, EMAIL, actor=OPERATOR).code
-        users.disable(write, EMAIL, actor=OPERATOR)
+    with database.write() as write:
+        code = users.link.step(write, EMAIL, actor=OPERATOR).code
+        users.disable.step(write, EMAIL, actor=OPERATOR)
     assert ada.get("/settings/me").location.startswith("/settings/sign-in")
     assert try_to_sign_in(Guest(app), PASSWORD).status == 401
     assert Guest(app).post(f"/settings/welcome/{code}", password=PASSWORD).status == 404
-    with database.write(clock(), verdicts=False) as write:
-        assert isinstance(users.link(write, "ada@example.com", actor=OPERATOR), Refused)
-        users.enable(write, EMAIL, actor=OPERATOR)
+    with database.write() as write:
+        assert isinstance(users.link.step(write, "ada@example.com", actor=OPERATOR), Refused)
+        users.enable.step(write, EMAIL, actor=OPERATOR)
     assert ada.get("/settings/me").location.startswith("/settings/sign-in")
     assert Guest(app).get(f"/settings/welcome/{code}").status == 404
     assert try_to_sign_in(Guest(app), PASSWORD).location == HOME
@@ -557,7 +555,7 @@ def test_counts_survive_a_restart_and_hold_for_every_worker(ada, database, catal
 def test_what_was_typed_as_an_address_is_not_stored(ada, app, database):
     """It may have been a password."""
     try_to_sign_in(Guest(app), "x", email="my secret passphrase")
-    for file in database.file.parent.iterdir():
+    for file in database.folder.iterdir():
         assert b"my secret passphrase" not in file.read_bytes()
 
 

@@ -11,8 +11,8 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 import requests
 
+from forked import running_service
 from management import Management
-from throwaway import running_service
 from visitors import PASSWORD, Visitor, new_visitor
 
 CONNECTIONS = 100

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
-from private_integrations.contract import Account, AccountRequest, Verification, new_sealing_key
+from private_integrations.contract import Account, AccountRequest, Problem, Refused, Verification, new_sealing_key
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.operations import accounts as managed
 from private_integrations_service.operations import upstreams
@@ -13,8 +13,7 @@ from private_integrations_service.operations.upstreams import Credentials
 from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.sealing import SealBroken, Sealer
 from private_integrations_service.storage import tables
-from private_integrations_service.storage.sqlite.database import FILE_NAME, open_database
-from private_integrations_service.tokens.lifecycle import Refused
+from private_integrations_service.storage.sqlite.engine import FILE_NAME, open_database
 
 ANNA = Actor("key/anna/key_1")
 OLD, NEW = new_sealing_key(), new_sealing_key()
@@ -37,20 +36,17 @@ def credentials(database, sealer):
 
 def put(database, clock, sealer, account, credential=SECRET, **more):
     """Set an account's credential."""
-    with database.write(clock()) as write:
-        return upstreams.put(write, account, credential, sealer, actor=ANNA, **more)
+    return upstreams.put(database, account, credential, sealer, actor=ANNA, **more)
 
 
 def remove(database, clock, account):
     """Remove an account's credential."""
-    with database.write(clock()) as write:
-        return upstreams.remove(write, account, actor=ANNA)
+    return upstreams.remove(database, account, actor=ANNA)
 
 
 def listed(database, sealer, actor=ANNA):
     """The list, by account."""
-    with database.read() as connection:
-        return {known.account: known for known in upstreams.listed(connection, sealer, actor=actor)}
+    return {known.account: known for known in upstreams.listed(database, sealer, actor=actor)}
 
 
 def audited(database):
@@ -84,12 +80,11 @@ def test_a_change_holds_at_the_next_question(database, clock, sealer, credential
 
 
 def test_nothing_is_kept_while_a_change_commits(database, clock, sealer, credentials, accounts):
-    """What is read while the word is odd may be the old state: it is answered, and asked for again afterwards."""
+    """What is read while the epoch is odd may be the old state: it is answered, and asked for again afterwards."""
     put(database, clock, sealer, accounts.location, "first")
-    with database.revision.changing():
+    with database.epoch.changing():
         assert credentials.of(accounts.location) == "first"
-        with database.write(clock(), verdicts=False) as write:
-            upstreams.put(write, accounts.location, "second", sealer, actor=ANNA)
+        upstreams.put(database, accounts.location, "second", sealer, actor=ANNA)
         assert credentials.of(accounts.location) == "second"
     assert credentials.of(accounts.location) == "second"
 
@@ -99,7 +94,7 @@ def test_rows_that_were_swapped_open_nothing(database, clock, sealer, credential
     put(database, clock, sealer, accounts.location, "of the first")
     put(database, clock, sealer, accounts.stranger, "of the stranger")
     rows = tables.upstream_credentials
-    with database.write(clock()) as write:
+    with database.write() as write:
         found = write.connection.execute(select(rows.c.account_id, rows.c.sealed))
         sealed = {row.account_id: row.sealed for row in found}
         for to, of in ((accounts.location, accounts.stranger), (accounts.stranger, accounts.location)):
@@ -135,8 +130,7 @@ def test_reseal(database, clock, sealer, accounts):
     both = Sealer([NEW, OLD])
     put(database, clock, both, accounts.agency, "three")
     for resealed in (2, 0):
-        with database.write(clock()) as write:
-            done = upstreams.reseal(write, both, actor=ANNA)
+        done = upstreams.reseal(database, both, actor=ANNA)
         assert (done.resealed, done.unchanged) == (resealed, 3 - resealed)
         assert (done.sealed_with, done.unreadable) == (both.first_key, [accounts.stranger])
     credentials = Credentials(database, Sealer([NEW]))
@@ -159,7 +153,7 @@ def test_this_services_own_secrets_are_no_credentials(database, clock, sealer, d
         refused = put(database, clock, sealer, accounts.location, key)
         assert refused == Refused(problem, "this is a key of this service, not the platform's token")
     assert listed(database, sealer) == {}
-    unknown = Refused("account-unknown", "there is no account nobody")
+    unknown = Refused(Problem.ACCOUNT_UNKNOWN, "there is no account nobody")
     assert put(database, clock, sealer, "nobody") == unknown
     assert remove(database, clock, "nobody") == unknown
 
@@ -174,13 +168,11 @@ def test_a_key_sees_its_own_accounts(database, clock, sealer, accounts):
 def test_a_verification_is_of_the_credential_that_was_asked_with(database, clock, sealer, accounts):
     """Its result stays until another credential is set; one that comes too late is stored nowhere."""
     put(database, clock, sealer, accounts.location)
-    with database.read() as connection:
-        opened = upstreams.open_credential(connection, accounts.location, sealer)
+    opened = upstreams.open_credential(database, accounts.location, sealer)
     assert (opened.value, SECRET in repr(opened)) == (SECRET, False)
 
     def note(result):
-        with database.write(clock(), verdicts=False) as write:
-            return upstreams.note_verification(write, opened, result, sealer, actor=ANNA)
+        return upstreams.note_verification(database, opened, result, sealer, actor=ANNA)
 
     accepted = Verification(at=clock(), outcome="accepted", status=200)
     assert note(accepted).verification == accepted
@@ -195,29 +187,26 @@ def test_a_verification_is_of_the_credential_that_was_asked_with(database, clock
 def test_nothing_to_open(database, clock, sealer, accounts):
     """An account without a credential, an unknown one, and one that can't be opened are three answers."""
     put(database, clock, Sealer([NEW]), accounts.sister)
-    with database.read() as connection:
-        found = [
-            upstreams.open_credential(connection, account, sealer).problem
-            for account in (accounts.location, "nobody", accounts.sister)
-        ]
+    found = [
+        upstreams.open_credential(database, account, sealer).problem
+        for account in (accounts.location, "nobody", accounts.sister)
+    ]
     assert found == ["credential-missing", "account-unknown", "credential-unreadable"]
 
 
 def test_every_change_is_audited_and_no_credential_is_in_the_files(tmp_path, clock, sealer):
     """Who did what to which account is written down; the value, and any digest of it, is nowhere on disk."""
-    database = open_database(tmp_path)
-    with database.write(clock()) as write:
-        managed.put(write, "comp1", AccountRequest(name="Agency", kind="agency"), furnish, actor=ANNA)
-        managed.put(write, "loc1", AccountRequest(name="Shop", agency_id="comp1"), furnish, actor=ANNA)
+    database = open_database(tmp_path, clock)
+    with database.write() as write:
+        managed.put.step(write, "comp1", AccountRequest(name="Agency", kind="agency"), furnish, actor=ANNA)
+        managed.put.step(write, "loc1", AccountRequest(name="Shop", agency_id="comp1"), furnish, actor=ANNA)
     put(database, clock, sealer, "loc1")
     both = Sealer([NEW, OLD])
-    with database.write(clock()) as write:
-        upstreams.reseal(write, both, actor=ANNA)
-    with database.read() as connection:
-        opened = upstreams.open_credential(connection, "loc1", both)
-    with database.write(clock()) as write:
+    upstreams.reseal(database, both, actor=ANNA)
+    opened = upstreams.open_credential(database, "loc1", both)
+    with database.write() as write:
         refused = Verification(at=clock(), outcome="refused", status=401)
-        upstreams.note_verification(write, opened, refused, both, actor=ANNA)
+        upstreams.note_verification.step(write, opened, refused, both, actor=ANNA)
     remove(database, clock, "loc1")
     keys = {"sealed_with": sealer.first_key}
     assert audited(database) == [
@@ -248,8 +237,7 @@ def test_accounts_have_the_platforms_ids(database, clock, accounts):
     """An account is made once; the same request again changes nothing, another name only that."""
 
     def ask(account_id, **fields):
-        with database.write(clock(), verdicts=False) as write:
-            return managed.put(write, account_id, AccountRequest(**fields), furnish, actor=ANNA)
+        return managed.put(database, account_id, AccountRequest(**fields), furnish, actor=ANNA)
 
     shop = {"name": "Shop", "agency_id": accounts.agency}
     made = Account(id="loc-1", kind="sub_account", **shop)
@@ -262,8 +250,8 @@ def test_accounts_have_the_platforms_ids(database, clock, accounts):
     ]
     fixed = f"loc-1 is a sub-account of agency {accounts.agency}, and that never changes"
     for other in ({"name": "Shop", "kind": "agency"}, shop | {"agency_id": accounts.other_agency}):
-        assert ask("loc-1", **other) == Refused("account-fixed", fixed)
+        assert ask("loc-1", **other) == Refused(Problem.ACCOUNT_FIXED, fixed)
     assert ask(accounts.agency, **shop).detail == f"{accounts.agency} is an agency, and that never changes"
     for nobody in ("nobody", accounts.location):
-        unknown = Refused("account-unknown", f"there is no agency {nobody}")
+        unknown = Refused(Problem.ACCOUNT_UNKNOWN, f"there is no agency {nobody}")
         assert ask("loc-2", name="Shop", agency_id=nobody) == unknown

@@ -5,10 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from private_integrations_service.server import serve
-from private_integrations_service.server.application import Application
 from trials.weakened_service import ahead_by
 
 if __name__ == "__main__":
     data_dir, clock_file = map(Path, sys.argv[1:])
-    serve.Application = partial(Application, clock=ahead_by(clock_file))
+    serve.utc_now = ahead_by(clock_file)
     serve.serve(data_dir=data_dir, host="127.0.0.1", port=0, say=partial(print, flush=True), workers=2)

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from forked import running_service
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import AccountRequest, IntegrationRequest, UpstreamRequest, new_sealing_key
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.tokens.format import new_id
-from throwaway import Service, running_service
+from throwaway import Service
 
 COVERED = (
     *("/contacts/", "/businesses/", "/locations/", "/custom-fields/"),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import forked
 from management import Management
 from private_integrations.contract import new_sealing_key
 from throwaway import listening_address
@@ -122,7 +123,7 @@ def running_gateway(
     keys.touch(0o600)
     keys.write_text(new_sealing_key() + "\n")
     command = [sys.executable, str(_PROGRAM), str(data_dir), upstream, str(keys), json.dumps(limits)]
-    with subprocess.Popen(
+    with forked.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | (environment or {})
     ) as process:
         try:

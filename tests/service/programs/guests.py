@@ -19,7 +19,7 @@ from private_integrations_service.settings import Settings
 from private_integrations_service.settings_pages import settings_pages
 from private_integrations_service.storage import users as stored_users
 from private_integrations_service.storage.sqlite.activity import Activity
-from private_integrations_service.storage.sqlite.database import Database
+from private_integrations_service.storage.sqlite.engine import SQLiteEngine
 
 HOST = "127.0.0.1:8750"
 HOME = "/settings/private-integrations"
@@ -133,14 +133,14 @@ async def _ask(app: Any, scope: dict[str, Any], content: bytes) -> Shown:
     return Shown(received[0]["status"], dict(headers), body.decode(), cookies)
 
 
-def pages_over(database: Database, catalogue: Catalogue, settings: Settings, clock: Any) -> Any:
+def pages_over(database: SQLiteEngine, catalogue: Catalogue, settings: Settings) -> Any:
     """The settings pages over a database, with an empty activity beside it."""
-    return settings_pages(database, catalogue, settings, clock, Activity(database.file.parent, "test"))
+    return settings_pages(database, catalogue, settings, Activity(database.folder, "test"))
 
 
-def cheap_pages(database: Database, catalogue: Catalogue, clock: Any, settings: Settings | None = None) -> Any:
+def cheap_pages(database: SQLiteEngine, catalogue: Catalogue, clock: Any, settings: Settings | None = None) -> Any:
     """Pages whose passwords are hashed cheaply."""
-    made = pages_over(database, catalogue, settings or Settings(), clock)
+    made = pages_over(database, catalogue, settings or Settings())
     made.state.parts = replace(made.state.parts, passwords=Passwords(CHEAP))
     return made
 
@@ -150,16 +150,15 @@ def try_to_sign_in(browser: Guest, password: str, email: str = "ada@example.com"
     return browser.post("/settings/sign-in", email=email, password=password, **more)
 
 
-def invited(database: Database, now: Any, email: str, **roles: str) -> str:
+def invited(database: SQLiteEngine, now: Any, email: str, **roles: str) -> str:
     """Make a user with these roles by account; answers the one-time code."""
     places = [{"account": account, "role": role} for account, role in roles.items()]
-    with database.write(now, verdicts=False) as write:
-        made = users.invite(write, email, UserRequest(memberships=places), actor=OPERATOR)
+    made = users.invite(database, email, UserRequest(memberships=places), actor=OPERATOR)
     assert made.code is not None
     return made.code
 
 
-def admitted(app: Any, database: Database, now: Any, email: str) -> Guest:
+def admitted(app: Any, database: SQLiteEngine, now: Any, email: str) -> Guest:
     """A browser in which this user is signed in, as a provider would have it: no password is hashed."""
     claims = sign_in.Claims("https://login.test", email, email)
     made = sign_in.sign_in_by_provider(database, claims, sign_in.Browser("192.0.2.7", "Test browser"), now)
@@ -167,7 +166,7 @@ def admitted(app: Any, database: Database, now: Any, email: str) -> Guest:
     return Guest(app, cookies={"session": made.secret}, form_key=made.session.form_key)
 
 
-def user_id(database: Database, email: str) -> str:
+def user_id(database: SQLiteEngine, email: str) -> str:
     """The id of a user."""
     with database.read() as connection:
         found = stored_users.user_by_email(connection, email)

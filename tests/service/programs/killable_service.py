@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sqlalchemy import event
 
+from fork_server import warm_up
 from private_integrations_service.server import serve
 from private_integrations_service.server.application import Application
 
@@ -21,11 +22,11 @@ from private_integrations_service.server.application import Application
 class Killable(Application):
     """The whole application, with points on the writer's connection and before the answer; one request at a time."""
 
-    def __init__(self, database, settings, **options):
-        super().__init__(database, settings, **options)
+    def __init__(self, engine, settings, **options):
+        super().__init__(engine, settings, **options)
         self._fatal = ""
         self._passed: list[str] = []
-        writer = database._writer
+        writer = engine._writer
         event.listen(writer, "before_cursor_execute", self._before_statement)
         writer.dialect.do_commit = self._around(writer.dialect.do_commit)
 
@@ -65,6 +66,7 @@ class Killable(Application):
 
 
 if __name__ == "__main__":
+    warm_up()
     serve.Application = Killable
     say = partial(print, flush=True)
     workers = int(sys.argv[1]) if sys.argv[1:] else 1

@@ -9,7 +9,7 @@ from typing import Any
 
 import pysqlite3.dbapi2 as sqlite
 
-from private_integrations_service.storage.sqlite.database import FILE_NAME
+from private_integrations_service.storage.sqlite.engine import FILE_NAME
 
 
 @contextmanager

@@ -225,7 +225,7 @@ def test_a_business_is_deleted_whole_or_not_at_all(api, create, found_business, 
     """If a business can't be removed, its contacts still belong to it."""
     contact_id, business_id = create()["id"], found_business()["id"]
     move(business_id, contact_id)
-    with database.write(clock()) as write:
+    with database.write() as write:
         write.connection.exec_driver_sql(
             "CREATE TRIGGER stubborn BEFORE DELETE ON businesses BEGIN SELECT RAISE(ABORT, 'not today'); END"
         )

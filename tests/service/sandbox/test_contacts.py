@@ -531,7 +531,7 @@ def test_a_create_takes_no_field_of_upsert_alone(api, accounts):
 
 def test_search_in_the_list(api, database, accounts, clock):
     """`query` finds parts of names, e-mails, phones and companies in any case; wildcards mean themselves."""
-    with database.write(clock()) as write:
+    with database.write() as write:
         seed(write, accounts.location)
 
     def names(query):
@@ -590,7 +590,7 @@ def test_invalid_list_queries(api, accounts, query, texts):
 
 def test_seeded_contacts_pass_the_apis_own_rules(api, database, accounts, clock):
     """The demo contacts can be sent back as they are, and their times differ."""
-    with database.write(clock()) as write:
+    with database.write() as write:
         seed(write, accounts.location)
     contacts = api.ask("GET", f"/contacts/?locationId={accounts.location}").body["contacts"]
     assert len({contact["dateAdded"] for contact in contacts}) == 5

@@ -17,7 +17,7 @@ def _reader(api, desk):
 @pytest.mark.parametrize("version", ["2021-04-15", "2021-07-28", "v3"])
 def test_calendars_of_a_location(api, database, clock, accounts, version):
     """A location begins with a calendar; drafts are in the list unless they are not wanted, groups have none."""
-    with database.write(clock()) as write:
+    with database.write() as write:
         add_calendar(write.connection, Calendar("cal1", accounts.location, "A draft", active=False, fields={}))
         add_calendar(write.connection, Calendar("cal2", accounts.sister, "Sister's", active=True, fields={}))
     base = f"/calendars/?locationId={accounts.location}"
@@ -36,7 +36,7 @@ def test_calendars_of_a_location(api, database, clock, accounts, version):
 @pytest.mark.parametrize("version", ["2021-07-28", "v3"])
 def test_campaigns_of_a_location(api, database, clock, accounts, version):
     """A location begins with a campaign, and a status leaves out the others."""
-    with database.write(clock()) as write:
+    with database.write() as write:
         add_campaign(write.connection, Campaign("camp1", accounts.location, "Autumn", "published"))
         add_campaign(write.connection, Campaign("camp2", accounts.sister, "Sister's", "published"))
     base = f"/campaigns/?locationId={accounts.location}"

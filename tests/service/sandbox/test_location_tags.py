@@ -122,14 +122,14 @@ def test_names_that_contacts_bring(database, clock, tags, create, accounts):
     """Noted names become tags of the location once; what is one already stays what it is."""
     tag = create("lead")
     for _ in range(2):
-        with database.write(clock()) as write:
+        with database.write() as write:
             note_tags(write.connection, accounts.location, ["vip", "lead", "vip"])
     with database.read() as connection:
         listed = list_tags(connection, accounts.location)
         assert list_tags(connection, accounts.sister) == []
     assert [(found.name, found.id == tag["id"]) for found in listed] == [("lead", True), ("vip", False)]
     many = {f"tag {number}" for number in range(1200)}
-    with database.write(clock()) as write:
+    with database.write() as write:
         note_tags(write.connection, accounts.location, [*many, "lead"])
         assert {found.name for found in list_tags(write.connection, accounts.location)} == many | {"lead", "vip"}
 

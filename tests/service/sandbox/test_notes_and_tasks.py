@@ -197,7 +197,7 @@ def test_a_contact_is_deleted_whole_or_not_at_all(api, contact, database, clock)
     """If a task can't be removed, the contact stays with everything that it has."""
     for kind in ("notes", "tasks"):
         api.ask("POST", f"{contact}/{kind}", CREATED[kind])
-    with database.write(clock()) as write:
+    with database.write() as write:
         write.connection.exec_driver_sql(
             "CREATE TRIGGER stubborn BEFORE DELETE ON tasks BEGIN SELECT RAISE(ABORT, 'not today'); END"
         )

@@ -20,8 +20,9 @@ from gohighlevel_api.errors import UnexpectedStatus
 from gohighlevel_api.types import Response
 
 from data_api import DataApi, token_of
+from forked import running_service
 from private_integrations_service.catalogue.endpoints import Catalogue
-from throwaway import REPOSITORY, running_service
+from throwaway import REPOSITORY
 
 SCRIPT = REPOSITORY / "tests" / "javascript" / "client.mjs"
 MODULES = REPOSITORY / ".venv" / "javascript"

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from private_integrations.errors import ConfigurationError
-from private_integrations_service.authorizer import Authorizer
-from private_integrations_service.authorizer.judge import Judge
+from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.sandbox.limits import Limits, RateLimits, Spent, spend
 from private_integrations_service.server.application import Application
@@ -261,10 +260,10 @@ SCOPES = (
 def limited(api, database, catalogue, clock, tmp_path, desk):
     """The data API with few requests a second, asked with a token of the location."""
     limits = RateLimits(UsageFile(tmp_path), FEW)
-    api.app = Authorizer(Sandbox(database, limits), Judge(database, catalogue, clock, 100))
+    api.app = AuthorizerMiddleware(Sandbox(database, limits), Authorizer(database, catalogue, 100))
     api.token = desk.token_with(*SCOPES)
     yield api
-    api.app.judge.close()
+    api.app.authorizer.close()
     limits.close()
 
 
@@ -367,9 +366,9 @@ def test_what_the_authorizer_refuses_costs_nothing(limited, accounts):
 
 def test_the_application_limits(database, clock, desk, accounts, api):
     """The service as a whole counts in its data folder, by the settings that it was given."""
-    app = Application(database, Settings(rate_limit=1), clock)
+    app = Application(database, Settings(rate_limit=1))
     api.app, api.token = app, desk.token_with("locations.readonly")
     assert api.ask("GET", "/locations/search").headers["x-ratelimit-max"] == "1"
     assert api.ask("GET", "/locations/search").status == 429
     app.close()
-    assert (database.file.parent / FILE_NAME).exists()
+    assert (database.folder / FILE_NAME).exists()

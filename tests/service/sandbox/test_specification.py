@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
+from private_integrations_service.access.people import User
 from private_integrations_service.access.permissions import Membership
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.sandbox import _HANDLERS
-from private_integrations_service.storage.sqlite.database import Database
-from private_integrations_service.storage.users import User, add_user, save_membership
+from private_integrations_service.storage.sqlite.engine import SQLiteEngine
+from private_integrations_service.storage.users import add_user, save_membership
 from private_integrations_service.tokens.format import new_id
 
 VERSIONS = {"v2": "2021-07-28", "v3": "v3"}
@@ -308,7 +309,7 @@ class Walk:
 
     api: Any
     location: str
-    database: Database
+    database: SQLiteEngine
     found: set[tuple[str, str, str]] = field(default_factory=set)
     _number: int = 0
     _made: dict[str, str] = field(default_factory=dict)
@@ -373,7 +374,7 @@ class Walk:
             return self.pipeline()["id"]
         if kind == "{userId}":
             user = User(new_id("usr_"), f"user{number}@example.com", "Ada Lovelace", NOON)
-            with self.database.write(NOON) as write:
+            with self.database.write() as write:
                 add_user(write.connection, user)
                 save_membership(write.connection, user.id, Membership(self.location, "user"))
             return user.id.removeprefix("usr_")

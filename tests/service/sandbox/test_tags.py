@@ -182,7 +182,7 @@ def test_invalid_tags_of_many(api, create, tags_of, accounts, type_, fields, tex
 def test_tags_of_many_are_stored_together(api, create, tags_of, accounts, database, clock):
     """If the database stops in the middle, no contact has changed."""
     ids = [create(tags=["a"])["id"] for _ in range(3)]
-    with database.write(clock()) as write:
+    with database.write() as write:
         write.connection.exec_driver_sql(
             "CREATE TRIGGER stubborn BEFORE UPDATE ON contacts "
             f"WHEN OLD.id = '{ids[2]}' BEGIN SELECT RAISE(ABORT, 'not today'); END"

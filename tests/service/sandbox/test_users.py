@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from private_integrations_service.access.people import User
 from private_integrations_service.access.permissions import Membership
-from private_integrations_service.storage.users import User, add_user, save_membership, set_disabled
+from private_integrations_service.storage.users import add_user, save_membership, set_disabled
 from private_integrations_service.tokens.format import new_id
 
 PLATFORM_ID = 20
@@ -18,7 +19,7 @@ def person(database, clock):
     def made(name, places, **changes):
         email = f"{name.partition(' ')[0].lower()}@example.com"
         user = replace(User(new_id("usr_"), email, name, clock()), **changes)
-        with database.write(clock()) as write:
+        with database.write() as write:
             add_user(write.connection, user)
             for account, role in places.items():
                 save_membership(write.connection, user.id, Membership(account, role))

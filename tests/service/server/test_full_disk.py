@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import requests
 
-from private_integrations_service.storage.sqlite.database import FILE_NAME
+from forked import ForkServer, Popen
+from private_integrations_service.storage.sqlite.engine import FILE_NAME
 from private_integrations_service.storage.sqlite.reserved_space import SIZE
 from stored import content
 from visitors import new_visitor
@@ -22,16 +23,28 @@ from world import DATA, ENDED, ENDING, MANAGING, Answer, Send, World, reads_work
 
 
 @dataclass
+class Namespace:
+    """Mounts of its own, kept by a process there, and the process that forks services there."""
+
+    keeper: "subprocess.Popen[str]"
+    forking: ForkServer
+
+    def run(self, *command: str) -> None:
+        """Run a command that sees the mounts."""
+        subprocess.run([*_inside(self.keeper), *command], check=True)
+
+
+@dataclass
 class Disk:
-    """A small file system in a namespace of its own, kept by a process there."""
+    """A small file system in a namespace."""
 
     folder: Path
-    keeper: "subprocess.Popen[str]"
+    namespace: Namespace
 
     @property
     def seen(self) -> Path:
         """The same folder, as this process can reach it."""
-        return Path(f"/proc/{self.keeper.pid}/root{self.folder}")
+        return Path(f"/proc/{self.namespace.keeper.pid}/root{self.folder}")
 
     def fill(self, *, but: int = 0) -> None:
         """Take every byte that is left, or all but so many."""
@@ -44,40 +57,43 @@ class Disk:
         """Give the room back."""
         (self.seen / "filler").unlink()
 
-    def inside(self, *command: str) -> list[str]:
-        """A command that sees the disk."""
-        return ["nsenter", f"--target={self.keeper.pid}", "--user", "--mount", "--preserve-credentials", *command]
-
-    @property
-    def serve(self) -> list[str]:
-        """The command that runs the real service on it."""
+    def serve(self, **files: Any) -> Popen:
+        """Run the real service on it."""
         program = (sys.executable, "-m", "private_integrations.cli", "serve")
-        return self.inside(*program, "--port", "0", "--data-dir", str(self.folder))
+        command = [*program, "--port", "0", "--data-dir", str(self.folder)]
+        return Popen(command, server=self.namespace.forking, stdout=subprocess.PIPE, text=True, **files)
 
 
-@pytest.fixture
-def disk(tmp_path) -> Iterator[Disk]:
-    """A disk of 16 MiB, mounted on the data folder of a service."""
-    folder = tmp_path / "data"
-    folder.mkdir()
-    script = 'mount -t tmpfs -o size=16m,mode=700 tmpfs "$0" && echo mounted && exec cat'
-    needs = "this test needs a small disk of its own (unshare -rm, mount -t tmpfs), which isn't permitted here"
+def _inside(keeper: "subprocess.Popen[str]") -> list[str]:
+    return ["nsenter", f"--target={keeper.pid}", "--user", "--mount", "--preserve-credentials"]
+
+
+@pytest.fixture(scope="module")
+def namespace() -> Iterator[Namespace]:
+    """A namespace for all disks."""
+    needs = "this test needs small disks of its own (unshare -rm, mount -t tmpfs), which aren't permitted here"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     try:
-        keeper = subprocess.Popen(
-            ["unshare", "-rm", "sh", "-c", script, str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        keeper = subprocess.Popen(["unshare", "-rm", "sh", "-c", "echo made && exec cat"], **pipes)
     except OSError as error:
         pytest.fail(f"{needs}: {error}")
     with keeper:
         said = keeper.stdout.readline()
-        if said != "mounted\n":
+        if said != "made\n":
             pytest.fail(f"{needs}: {said}")
-        yield Disk(folder, keeper)
+        with closing(ForkServer(*_inside(keeper))) as forking:
+            yield Namespace(keeper, forking)
         keeper.stdin.close()
+
+
+@pytest.fixture
+def disk(tmp_path, namespace) -> Iterator[Disk]:
+    """A disk of 16 MiB, mounted on the data folder of a service."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    namespace.run("mount", "-t", "tmpfs", "-o", "size=16m,mode=700", "tmpfs", str(folder))
+    yield Disk(folder, namespace)
+    namespace.run("umount", "--lazy", str(folder))
 
 
 @dataclass
@@ -99,10 +115,7 @@ class Served:
 def served(disk: Disk, world: World | None = None) -> Iterator[Served]:
     """Run the real service on the disk; `world` is the one that an earlier run has furnished."""
     stderr = disk.folder.parent / "stderr"
-    with (
-        stderr.open("w") as errors,
-        subprocess.Popen(disk.serve, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
-    ):
+    with stderr.open("w") as errors, disk.serve(stderr=errors) as process:
         said = []
         while not said or not said[-1].startswith("listening on "):
             said.append(process.stdout.readline())
@@ -129,24 +142,26 @@ def over_http(url: str) -> Send:
     return send
 
 
-def start(disk: Disk) -> "subprocess.CompletedProcess[str]":
-    """Run the service on the disk to its end."""
-    return subprocess.run(disk.serve, capture_output=True, text=True, timeout=20, check=False)
+def start(disk: Disk) -> tuple[int, str]:
+    """Run the service on the disk to its end: its exit status, and what it says on stderr."""
+    with disk.serve(stderr=subprocess.PIPE) as process:
+        _, said = process.communicate(timeout=20)
+    return process.returncode, said
 
 
-def ballast(folder: Path) -> tuple[int, int] | None:
-    """Size and mode of the ballast, if it is there."""
-    file = folder / "ballast"
+def reserved_space(folder: Path) -> tuple[int, int] | None:
+    """Size and mode of the reserved space, if it is there."""
+    file = folder / "reserved-space"
     return (file.stat().st_size, stat.S_IMODE(file.stat().st_mode)) if file.exists() else None
 
 
 @pytest.mark.parametrize("ending", ENDING)
 def test_a_full_disk(disk, ending):
-    """Nothing is changed and nothing is claimed to be; tokens in use work on; the ballast pays for the end of one."""
+    """Nothing is changed and nothing is claimed to be; tokens in use work on; reserved space pays for an end."""
     with served(disk) as service:
         world = service.world
         world.furnish()
-        assert ballast(disk.seen) == (SIZE, 0o600)
+        assert reserved_space(disk.seen) == (SIZE, 0o600)
         before = content(disk.seen)
         disk.fill()
         for name, change in MANAGING.items():
@@ -155,12 +170,12 @@ def test_a_full_disk(disk, ending):
             assert refusal(change(world)) == (503, "storage-unavailable"), name
         reads_work(world)
         assert content(disk.seen) == before
-        assert ballast(disk.seen) == (SIZE, 0o600)
+        assert reserved_space(disk.seen) == (SIZE, 0o600)
         assert service.stderr.read_text() == ""
 
         assert ENDING[ending](world)[0] in (200, 201)
         assert refusal(world.ask(ENDED[ending]))[0] == 401
-        assert ballast(disk.seen) is None
+        assert reserved_space(disk.seen) is None
         alarm = (
             f"ALARM: the disk of {disk.folder} is full; the reserve was released so that tokens can still be ended. "
             "Make room now: it is made anew when there is some\n"
@@ -173,7 +188,7 @@ def test_a_full_disk(disk, ending):
 
 
 def test_a_person_ends_a_leaked_token_on_a_full_disk(disk):
-    """In the pages too the ballast pays for the end of a token; what is refused spends nothing of it."""
+    """In the pages too the reserved space pays for the end of a token; what is refused spends nothing of it."""
     with served(disk) as service:
         world = service.world
         world.furnish()
@@ -183,20 +198,20 @@ def test_a_person_ends_a_leaked_token_on_a_full_disk(disk):
         disk.fill()
         other = f"/settings/private-integrations/{world.ids['rotating']}"
         assert ada.post(f"{other}/expire", generation="9").status_code == 422
-        assert ballast(disk.seen) == (SIZE, 0o600)
+        assert reserved_space(disk.seen) == (SIZE, 0o600)
         assert ada.press(leaked, "Rotate and expire now").status_code == 200
         assert refusal(world.ask("leaked 1"))[0] == 401
-        assert ballast(disk.seen) is None
+        assert reserved_space(disk.seen) is None
 
 
 @pytest.mark.parametrize("ending", ENDING)
-def test_a_full_disk_without_ballast(disk, ending):
-    """Then an end is refused too and the token lives; with room again the end succeeds and the ballast comes back."""
+def test_a_full_disk_without_reserved_space(disk, ending):
+    """Then an end is refused too and the token lives; with room again it succeeds, and the space comes back."""
     with served(disk) as service:
         world = service.world
         world.furnish()
         disk.fill()
-        (disk.seen / "ballast").unlink()
+        (disk.seen / "reserved-space").unlink()
         disk.fill()
         before = content(disk.seen)
         assert refusal(ENDING[ending](world)) == (507, "storage-full")
@@ -206,12 +221,12 @@ def test_a_full_disk_without_ballast(disk, ending):
         disk.clear()
         assert ENDING[ending](world)[0] in (200, 201)
         assert refusal(world.ask(ENDED[ending]))[0] == 401
-        assert ballast(disk.seen) == (SIZE, 0o600)
+        assert reserved_space(disk.seen) == (SIZE, 0o600)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_restart_on_a_full_disk(disk, how):
-    """Stopped or killed on a full disk, the service comes back: tokens work on, and the ballast is still there."""
+    """Stopped or killed on a full disk, the service comes back: tokens work on, and reserved space is left."""
     with served(disk) as service:
         world = service.world
         world.furnish()
@@ -231,18 +246,14 @@ def test_a_start_without_room(disk, installed, free):
         with served(disk) as service:
             service.end()
     disk.fill(but=free * 1024)
-    refused = start(disk)
-    assert refused.returncode == 2
     expected = f"private-integrations: {disk.folder / FILE_NAME} can't be used: the disk is full\n"
-    assert refused.stderr == expected
+    assert start(disk) == (2, expected)
 
 
 def test_a_read_only_folder(disk):
     """A start on a folder that can't be written is refused in one clear line."""
     with served(disk) as service:
         service.end()
-    subprocess.run(disk.inside("mount", "-o", "remount,ro", str(disk.folder)), check=True)
-    refused = start(disk)
-    assert refused.returncode == 2
+    disk.namespace.run("mount", "-o", "remount,ro", str(disk.folder))
     expected = f"private-integrations: data folder {disk.folder} can't be used: Read-only file system\n"
-    assert refused.stderr == expected
+    assert start(disk) == (2, expected)

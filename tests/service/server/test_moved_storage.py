@@ -7,12 +7,13 @@ from contextlib import closing
 import pytest
 import requests
 
+from forked import running_service
 from management import Management, problem
+from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.sqlite.activity import FILE_NAME as ACTIVITY
 from private_integrations_service.storage.sqlite.activity import Activity, Batch, observed_since
-from private_integrations_service.storage.sqlite.database import FILE_NAME, LOCK_NAME, open_database
+from private_integrations_service.storage.sqlite.engine import FILE_NAME, LOCK_NAME, open_database
 from private_integrations_service.storage.sqlite.watched_files import StorageMoved
-from throwaway import running_service
 
 
 def delete(folder):
@@ -96,34 +97,34 @@ def test_no_change_is_answered_that_would_not_last(tmp_path, change, workers):
 
 def test_what_was_moved_back_is_the_database_again(tmp_path, clock):
     """The very file in its old place: nothing was lost, so the service goes on."""
-    with closing(open_database(tmp_path)) as database:
+    with closing(open_database(tmp_path, clock)) as database:
         move(tmp_path)
-        with pytest.raises(StorageMoved), database.write(clock()):
+        with pytest.raises(StorageMoved), database.write():
             pytest.fail("nothing may be begun")
         (tmp_path / "elsewhere.db").rename(tmp_path / FILE_NAME)
-        with database.write(clock(), verdicts=False):
+        with database.write():
             """Nothing to change."""
 
 
 def test_a_change_during_which_the_file_went_is_no_success(tmp_path, clock):
     """The service checks the file once more when it commits the change."""
-    with closing(open_database(tmp_path)) as database, pytest.raises(StorageMoved), database.write(clock()):
+    with closing(open_database(tmp_path, clock)) as database, pytest.raises(StorageMoved), database.write():
         delete(tmp_path)
 
 
 def test_a_folder_is_opened_again_after_the_last_connection_closed(tmp_path, clock):
     """Closing the last connection removes the journal, which is no loss: the next one begins another."""
-    with closing(open_database(tmp_path)) as database:
+    with closing(open_database(tmp_path, clock)) as database:
         for _ in range(3):
             database.disconnect()
             database.settle()
-            with database.write(clock(), verdicts=False):
+            with database.write():
                 """Nothing to change."""
 
 
 def test_nothing_is_made_in_place_of_a_deleted_database(tmp_path):
     """Not even an empty file, by those who only read."""
-    with closing(open_database(tmp_path)) as database:
+    with closing(open_database(tmp_path, utc_now)) as database:
         delete_all(tmp_path)
         with pytest.raises(StorageMoved):
             time.sleep(0.3)

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
+import forked
 import private_integrations_service
+from forked import running_service
 from private_integrations.errors import ConfigurationError
 from private_integrations_service.private_files import NAMES, open_private
+from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.sqlite.activity import Activity
-from private_integrations_service.storage.sqlite.database import open_database
-from private_integrations_service.storage.sqlite.reserved_space import Ballast
+from private_integrations_service.storage.sqlite.engine import open_database
+from private_integrations_service.storage.sqlite.reserved_space import ReservedSpace
 from private_integrations_service.storage.usage import UsageFile
-from throwaway import running_service
 
 FILES = [
     "private-integrations.db",
@@ -27,7 +29,7 @@ FILES = [
     "activity.db-wal",
     "admin.key",
     "admin.new",
-    "ballast",
+    "reserved-space",
     "jobs.lock",
     "rate-limits",
     "rate-limits.new",
@@ -42,7 +44,13 @@ def test_the_service_makes_no_other_files(tmp_path):
         made = {file.name: stat.S_IMODE(file.stat().st_mode) for file in service.data_dir.iterdir()}
     assert {name for name in made if not name.startswith(NAMES)} == set()
     assert set(made.values()) == {0o600}
-    assert set(made) > {"private-integrations.db", "private-integrations.db-wal", "activity.db", "admin.key", "ballast"}
+    assert set(made) > {
+        "private-integrations.db",
+        "private-integrations.db-wal",
+        "activity.db",
+        "admin.key",
+        "reserved-space",
+    }
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o775, 0o757, 0o1777, 0o720])
@@ -50,7 +58,7 @@ def test_a_folder_that_others_may_write_to_is_refused(tmp_path, mode):
     """One line that says which folder and what to run; nothing is made in it."""
     tmp_path.chmod(mode)
     command = [sys.executable, "-m", "private_integrations.cli", "serve", "--port", "0", "--data-dir", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = forked.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         f"private-integrations: {tmp_path} can be written by other users than its owner; run: chmod go-w {tmp_path}\n"
@@ -62,7 +70,7 @@ def test_a_folder_that_others_may_write_to_is_refused(tmp_path, mode):
 def test_a_folder_that_others_may_only_read_is_used(tmp_path, mode):
     """Its files can be read by their owner only."""
     tmp_path.chmod(mode)
-    open_database(tmp_path).close()
+    open_database(tmp_path, utc_now).close()
 
 
 def test_a_folder_or_file_of_another_user_is_refused(tmp_path, monkeypatch):
@@ -72,13 +80,13 @@ def test_a_folder_or_file_of_another_user_is_refused(tmp_path, monkeypatch):
     else:
         os.chown(tmp_path, 12_345, -1)
     with pytest.raises(ConfigurationError, match="belongs to another user"):
-        open_database(tmp_path)
+        open_database(tmp_path, utc_now)
     if not os.geteuid():
         os.chown(tmp_path, 0, -1)
-        open_database(tmp_path).close()
+        open_database(tmp_path, utc_now).close()
         os.chown(tmp_path / "writer.lock", 12_345, -1)
         with pytest.raises(ConfigurationError, match=r"writer\.lock belongs to another user"):
-            open_database(tmp_path)
+            open_database(tmp_path, utc_now)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -91,41 +99,41 @@ def test_a_link_in_the_folder_is_refused(tmp_path, name):
     for target in (elsewhere, tmp_path / "nothing"):
         (folder / name).symlink_to(target)
         with pytest.raises(ConfigurationError, match=f"{name} is a symbolic link, not a file of the service"):
-            open_database(folder)
+            open_database(folder, utc_now)
         (folder / name).unlink()
     assert elsewhere.read_text() == "mine"
     assert not (tmp_path / "nothing").exists()
 
 
-@pytest.mark.parametrize("name", ["private-integrations.db", "admin.key", "ballast"])
+@pytest.mark.parametrize("name", ["private-integrations.db", "admin.key", "reserved-space"])
 def test_what_is_no_file_is_refused(tmp_path, name):
     """A folder or a pipe in a file's place."""
     os.mkfifo(tmp_path / name)
     with pytest.raises(ConfigurationError, match=f"{name} is a special file"):
-        open_database(tmp_path)
+        open_database(tmp_path, utc_now)
     (tmp_path / name).unlink()
     (tmp_path / name).mkdir()
     with pytest.raises(ConfigurationError, match=f"{name} is a folder"):
-        open_database(tmp_path)
+        open_database(tmp_path, utc_now)
 
 
 def test_a_file_that_others_may_write_to_is_refused(tmp_path):
     """As a folder is."""
-    open_database(tmp_path).close()
+    open_database(tmp_path, utc_now).close()
     (tmp_path / "private-integrations.db").chmod(0o666)
     with pytest.raises(ConfigurationError, match=r"private-integrations\.db can be written by other users"):
-        open_database(tmp_path)
+        open_database(tmp_path, utc_now)
 
 
 def test_a_link_that_appears_later_is_not_followed(tmp_path):
     """The reserve, activity and counts are made anew while the service runs: not where a link leads."""
     elsewhere = tmp_path / "elsewhere"
     folder = tmp_path / "data"
-    with closing(open_database(folder)):
-        (folder / "ballast").unlink()
-        for name in ("ballast", "activity.db", "rate-limits", "rate-limits.new"):
+    with closing(open_database(folder, utc_now)):
+        (folder / "reserved-space").unlink()
+        for name in ("reserved-space", "activity.db", "rate-limits", "rate-limits.new"):
             (folder / name).symlink_to(elsewhere)
-        Ballast(folder).renew()
+        ReservedSpace(folder).renew()
         with pytest.raises(ConfigurationError, match="rate-limits can't be used"):
             UsageFile(folder)
         Activity(folder, "run").close()

@@ -14,24 +14,28 @@ import pysqlite3.dbapi2 as sqlite
 import pytest
 import requests
 
+import forked
+import throwaway
+from forked import running_service
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import IntegrationRequest
 from private_integrations.errors import ConfigurationError
-from private_integrations_service.storage.sqlite.database import open_database
-from throwaway import REPOSITORY, listening_address, running_service
+from private_integrations_service.server.clock import utc_now
+from private_integrations_service.storage.sqlite.engine import open_database
+from throwaway import REPOSITORY, listening_address
 
 
 def start(*arguments, seconds=20):
     """Run `private-integrations serve` to its end."""
     command = [sys.executable, "-m", "private_integrations.cli", "serve", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    return forked.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=seconds)
 
 
 def test_first_start(tmp_path):
     """It makes an agency, a demo account with contacts and a key that only its owner can read, and shows no key."""
     folder = tmp_path / "data"
-    with running_service(folder) as service:
+    with throwaway.running_service(folder) as service:
         file = folder / "admin.key"
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert stat.S_IMODE((folder / "private-integrations.db").stat().st_mode) == 0o600
@@ -43,7 +47,7 @@ def test_first_start(tmp_path):
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_cleanly_and_comes_back(tmp_path, stop):
     """A signal ends it with status 0 and everything in one file; the next start has the same key and tokens."""
-    with running_service(tmp_path) as service:
+    with throwaway.running_service(tmp_path) as service:
         client = Client(Connection(service.url, service.key))
         request = IntegrationRequest(account=service.account, name="a", scopes=["contacts.readonly"], owner_nonce="c")
         made = client.declare("cli/a", request)
@@ -52,7 +56,7 @@ def test_it_stops_cleanly_and_comes_back(tmp_path, stop):
         assert service.process.wait(20) == 0
         assert service.process.stdout.read() == "stopped\n"
     assert not (tmp_path / "private-integrations.db-wal").exists()
-    with running_service(tmp_path) as service:
+    with throwaway.running_service(tmp_path) as service:
         answer = requests.get(
             f"{service.url}/contacts/",
             params={"locationId": service.account},
@@ -132,7 +136,7 @@ def test_an_old_sqlite_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(sqlite, "sqlite_version_info", (3, 51, 2))
     monkeypatch.setattr(sqlite, "sqlite_version", "3.51.2")
     with pytest.raises(ConfigurationError, match=r"SQLite 3\.51\.2 can lose committed changes; 3\.51\.3 or newer"):
-        open_database(tmp_path)
+        open_database(tmp_path, utc_now)
 
 
 def test_a_bad_setting_is_refused(tmp_path, monkeypatch):
@@ -148,7 +152,7 @@ def test_a_bad_setting_is_refused(tmp_path, monkeypatch):
 def test_plain_http_beyond_this_machine_is_warned_of(tmp_path, host):
     """One line, before the service listens: what can be read, and what to do; none for this machine alone."""
     command = [sys.executable, "-m", "private_integrations.cli", "serve", "--data-dir", str(tmp_path), "--port", "0"]
-    with subprocess.Popen([*command, "--host", host], stdout=-1, stderr=-1, text=True) as process:
+    with forked.Popen([*command, "--host", host], stdout=-1, stderr=-1, text=True) as process:
         listening_address(process)
         process.terminate()
         said = process.stderr.read()
@@ -165,7 +169,7 @@ def test_plain_http_beyond_this_machine_is_warned_of(tmp_path, host):
 def test_no_core_is_dumped(tmp_path, workers):
     """When a process dies, its memory is written to no file, nor piped to a program that collects dumps."""
     resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
-    with running_service(tmp_path, "--workers", workers) as service:
+    with throwaway.running_service(tmp_path, "--workers", workers) as service:
         processes = [service.process.pid, *(child.pid for child in psutil.Process(service.process.pid).children())]
         assert len(processes) == (1 if workers == "1" else 3)
         for pid in processes:

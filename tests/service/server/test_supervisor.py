@@ -20,6 +20,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+import forked
+from forked import running_service
 from lines import Line, lines, worker_pids
 from private_integrations.client import Client
 from private_integrations.connection import Connection
@@ -27,9 +29,9 @@ from private_integrations.contract import digest_of
 from private_integrations.contract.audit_chain import Whole, examine
 from private_integrations_service.authorizer.grants import LiveGrants
 from private_integrations_service.storage.grants import GrantReader
-from private_integrations_service.storage.sqlite.database import FILE_NAME
+from private_integrations_service.storage.sqlite.engine import FILE_NAME
 from stored import checked_copy
-from throwaway import Service, listening_address, running_service
+from throwaway import Service, listening_address
 from trials.weakened_service import OFFSET
 
 PROGRAMS = Path(__file__).parents[1] / "programs"
@@ -159,7 +161,7 @@ def test_a_clock_set_back_revives_nothing_on_any_worker(tmp_path):
     clock.write_bytes(OFFSET.pack(0))
     command = [sys.executable, PROGRAMS / "clocked_service.py", tmp_path / "data", clock]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(["tools", os.environ.get("PYTHONPATH", "")])}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with forked.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             url = listening_address(process)
             key = (tmp_path / "data" / "admin.key").read_text().strip()
@@ -245,26 +247,26 @@ def test_a_worker_killed_while_it_writes(killable, point):
 def test_what_a_killed_writer_left_is_put_right_by_the_next(database, desk, clock):
     """An odd word is remembered by nobody; the next change, or the next worker, makes it even and higher."""
     reader = GrantReader(database)
-    grants = LiveGrants(reader, database.revision, 10)
+    grants = LiveGrants(reader, database.epoch, 10)
     integration = desk.integration("contacts.readonly")
     token = digest_of(desk.token(integration))
-    with database.write(clock()) as write:
+    with database.write() as write:
         write.connection.exec_driver_sql("UPDATE tokens SET role = 'current', delivered_at = issued_at")
     killed = []
     for repair in (lambda: desk.edit(integration, "contacts.write"), database.settle):
-        killed.append(database.revision.changing())
+        killed.append(database.epoch.changing())
         killed[-1].__enter__()
-        left = database.revision.word
+        left = database.epoch.value
         assert left % 2
         assert grants.find(token, clock()).is_live(clock())
         assert len(grants) == 0
         repair()
-        assert database.revision.word == left + 1
+        assert database.epoch.value == left + 1
         assert grants.find(token, clock()).is_live(clock())
         assert len(grants) == 1
-    settled = database.revision.word
+    settled = database.epoch.value
     database.settle()
-    assert database.revision.word == settled
+    assert database.epoch.value == settled
     reader.close()
 
 
@@ -359,9 +361,9 @@ def test_a_worker_that_cannot_start_ends_the_service(work, why):
     program = (
         "import os\n"
         "from private_integrations.errors import ConfigurationError\n"
-        "from private_integrations_service.workers import keep_working\n"
+        "from private_integrations_service.server.supervisor import supervise\n"
         f"def work(listening, on_stop):\n    {work}\n"
-        "try:\n    keep_working(2, work, lambda: print('listening'))\n"
+        "try:\n    supervise(2, work, lambda: print('listening'))\n"
         "except ConfigurationError as error:\n    print(error)\n"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=SECONDS, check=True)

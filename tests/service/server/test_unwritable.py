@@ -12,12 +12,14 @@ import pytest
 from sqlalchemy import Insert, insert
 
 from private_integrations.contract import digest_of, new_management_key
+from private_integrations_service.access.principals import ManagementKey
 from private_integrations_service.sandbox.storage import tables as sandbox_tables
 from private_integrations_service.server.application import Application
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
-from private_integrations_service.storage.keys import ManagementKey, add_key
-from private_integrations_service.storage.sqlite.database import Database, DiskFull
+from private_integrations_service.storage.engine import StorageFull
+from private_integrations_service.storage.keys import add_key
+from private_integrations_service.storage.sqlite.engine import SQLiteEngine
 from private_integrations_service.storage.sqlite.reserved_space import FILE_NAME as BALLAST
 from private_integrations_service.tokens.format import new_id
 from stored import content
@@ -65,23 +67,23 @@ def in_process(app: Application) -> Send:
 def world(database, clock, accounts) -> Iterator[World]:
     """An application over a database of this process."""
     key = new_management_key()
-    with database.write(NOON) as write:
+    with database.write() as write:
         add_key(write.connection, ManagementKey("key_1", "admin", "admin", digest_of(key), None, NOON))
-    with closing(Application(database, Settings(), clock)) as app:
+    with closing(Application(database, Settings())) as app:
         world = World(in_process(app), key, accounts.location)
         world.furnish()
         yield world
 
 
-def set_on_writer(database: Database, pragma: str) -> None:
+def set_on_writer(database: SQLiteEngine, pragma: str) -> None:
     """Set a pragma on the one connection that writes."""
     with closing(database._writer.raw_connection()) as connection:
         connection.driver_connection.execute(f"PRAGMA {pragma}")
 
 
-def leave_pages(database: Database, account: str, more: int) -> None:
+def leave_pages(database: SQLiteEngine, account: str, more: int) -> None:
     """Fill every page that there is, so that changes find room only on as many more."""
-    with database.write(NOON) as write:
+    with database.write() as write:
         pages = write.connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     set_on_writer(database, f"max_page_count={pages}")
     rows = count(1)
@@ -90,29 +92,29 @@ def leave_pages(database: Database, account: str, more: int) -> None:
         event = {"at": NOON, "account_id": "", "detail": text}
         event |= dict.fromkeys(("actor", "action", "integration_id", "address", "agent", "previous", "hash"), "")
         contact = {"account_id": account, "added_at": NOON, "updated_at": NOON, "fields": text}
-        with suppress(DiskFull):
+        with suppress(StorageFull):
             while True:
                 store(database, insert(tables.audit).values(**event, sequence=next(rows)))
-        with suppress(DiskFull):
+        with suppress(StorageFull):
             while True:
                 store(database, insert(sandbox_tables.contacts).values(id=new_id(), **contact))
     set_on_writer(database, f"max_page_count={pages + more}")
 
 
-def store(database: Database, statement: Insert) -> None:
+def store(database: SQLiteEngine, statement: Insert) -> None:
     """One row, in a transaction of its own."""
-    with database.write(NOON) as write:
+    with database.write() as write:
         write.connection.execute(statement)
 
 
-def tried(database: Database, world: World, changes: Mapping[str, Change]) -> dict[str, tuple[int, str]]:
+def tried(database: SQLiteEngine, world: World, changes: Mapping[str, Change]) -> dict[str, tuple[int, str]]:
     """Ask for every change: whatever succeeds must be committed, and whatever doesn't must have left no trace."""
     refused = {}
     for name, change in changes.items():
-        before = content(database.file.parent)
+        before = content(database.folder)
         answer = change(world)
         succeeded = answer[0] < 300
-        assert (content(database.file.parent) != before) == succeeded, (name, answer)
+        assert (content(database.folder) != before) == succeeded, (name, answer)
         if not succeeded:
             refused[name] = refusal(answer)
     return refused
@@ -141,14 +143,14 @@ def test_no_success_without_a_commit(database, world, accounts, pages):
 
 
 def test_a_read_only_database(database, world, clock):
-    """Every change is refused, whatever needs no write is answered, and the ballast is not spent in vain.
+    """Every change is refused, whatever needs no write is answered, and the reserved space is not spent in vain.
 
     A token past its deadline opens nothing, though that this instant was reached can't be stored.
     """
     set_on_writer(database, "query_only=ON")
     assert tried(database, world, CHANGES) == dict.fromkeys(CHANGES, (503, "storage-unavailable"))
     reads_work(world)
-    assert (database.file.parent / BALLAST).exists()
+    assert (database.folder / BALLAST).exists()
     clock.move(hours=2)
     assert [world.ask(f"working {generation}")[0] for generation in (1, 2)] == [503, 200]
     set_on_writer(database, "query_only=OFF")

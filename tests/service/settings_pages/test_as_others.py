@@ -34,7 +34,7 @@ from private_integrations_service.settings_pages import PAGES
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import users as stored_users
 from private_integrations_service.storage.columns import metadata
-from private_integrations_service.storage.sqlite.database import open_database
+from private_integrations_service.storage.sqlite.engine import open_database
 
 ROUTES = sorted((method, route.path) for page in PAGES for route in page.ROUTES for method in route.methods - {"HEAD"})
 # What needs no signing in, and what everybody has who did.
@@ -50,7 +50,7 @@ DECIDING = re.compile(r"/settings/accounts/\{account_id\}/(roles|labs)(/.*)?")
 
 GUARDED = [route for route in ROUTES if route[1] not in OPEN and not OWN.fullmatch(route[1])]
 READ = [route for route in GUARDED if route[0] == "GET"]
-DOCUMENT = management_api(None, Catalogue.load(), Settings(), None, None, None, furnish).openapi()
+DOCUMENT = management_api(None, Catalogue.load(), Settings(), None, None, furnish).openapi()
 # Those that ask for a key; which don't, test_tenants.py says.
 SERVICE_ROUTES = [
     (method.upper(), path)
@@ -105,7 +105,7 @@ class House:
 @pytest.fixture(scope="module")
 def database(tmp_path_factory, fresh_folder):
     """A new database with the accounts."""
-    opened = open_database(Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("house") / "data")))
+    opened = open_database(Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("house") / "data")), lambda: NOON)
     yield opened
     opened.close()
 
@@ -113,12 +113,12 @@ def database(tmp_path_factory, fresh_folder):
 def _integration(database, catalogue, account):
     """An integration with a token."""
     request = IntegrationRequest(account=account, name="Mine alone", scopes=["contacts.readonly"], owner_nonce="c")
-    with database.write(NOON) as write:
-        declared = integrations.declare(
+    with database.write() as write:
+        declared = integrations.declare.step(
             write, "organization/project/dev/crm", request, Rules(catalogue, Settings()), actor=OPERATOR
         )
         asked = GenerationRequest(issuer="us", run="r", attempt=1, overlap_seconds=0)
-        generations.issue(write, declared.integration.id, 1, asked, 3, actor=OPERATOR)
+        generations.issue_beside_others.step(write, declared.integration.id, 1, asked, 3, actor=OPERATOR)
     return declared.integration.id
 
 
@@ -126,15 +126,14 @@ def _webhook(database, account):
     """A webhook of the account."""
     sealer = Sealer([new_sealing_key()])
     request = WebhookRequest(account=account, url="https://hooks.example.com/mine", secret=new_webhook_secret())
-    with database.write(NOON) as write:
-        made = webhooks.make(write, request, sealer, Settings().destinations, actor=OPERATOR)
+    made = webhooks.make(database, request, sealer, Settings().destinations, actor=OPERATOR)
     return made.endpoint.id
 
 
 @pytest.fixture(scope="module")
 def house(database, catalogue, accounts):
     """Everybody who may come to an account, a sub-account of an agency."""
-    app = pages_over(database, catalogue, Settings(), lambda: NOON)
+    app = pages_over(database, catalogue, Settings())
     integration = _integration(database, catalogue, accounts.location)
     people = {
         "admin": {accounts.location: "admin"},
@@ -150,9 +149,11 @@ def house(database, catalogue, accounts):
     for name, roles in people.items():
         invited(database, NOON, f"{name}@example.com", **roles)
         guests[name] = admitted(app, database, NOON, f"{name}@example.com")
-    with database.write(NOON, verdicts=False) as write:
-        users.place(write, "half@example.com", accounts.agency, MembershipEdit(sub_accounts="taken"), actor=OPERATOR)
-        users.disable(write, "disabled@example.com", actor=OPERATOR)
+    with database.write() as write:
+        users.place.step(
+            write, "half@example.com", accounts.agency, MembershipEdit(sub_accounts="taken"), actor=OPERATOR
+        )
+        users.disable.step(write, "disabled@example.com", actor=OPERATOR)
     with database.read() as connection:
         session = connection.execute(
             select(tables.sessions.c.id).where(tables.sessions.c.user_id == user_id(database, "admin@example.com"))
@@ -172,10 +173,10 @@ def house(database, catalogue, accounts):
 @pytest.fixture
 def labs_off(house):
     """Labs of the account are off for the test."""
-    with house.database.write(NOON, verdicts=False) as write:
+    with house.database.write() as write:
         stored_users.switch_off(write.connection, house.names["account_id"], write.now)
     yield
-    with house.database.write(NOON, verdicts=False) as write:
+    with house.database.write() as write:
         stored_users.switch_on(write.connection, house.names["account_id"])
 
 
@@ -333,7 +334,7 @@ def test_ones_own_pages_are_ones_own(house):
 
 def test_a_session_opens_no_route_of_the_management_api(house, catalogue):
     """Keys do; a browser's cookie is none, whosever it is."""
-    api = management_api(house.database, catalogue, Settings(), lambda: NOON, None, None, furnish)
+    api = management_api(house.database, catalogue, Settings(), None, None, furnish)
     before = house.rows()
     for who in ("agency", "admin", "plain"):
         browser = Guest(api, cookies=house.guests[who].cookies)

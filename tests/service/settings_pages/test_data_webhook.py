@@ -24,7 +24,7 @@ def visiting(database, catalogue, accounts, clock):
     """Let an admin of the account in, at a service that is set as given."""
 
     def visit(account=accounts.location, settings=None):
-        app = pages_over(database, catalogue, settings or Settings(sealer=SEALER), clock)
+        app = pages_over(database, catalogue, settings or Settings(sealer=SEALER))
         email = f"{account}@example.com"
         invited(database, clock(), email, **{account: "admin"})
         return admitted(app, database, clock(), email)
@@ -38,8 +38,8 @@ def described(database):
 
     def describing(integration):
         with database.read() as connection:
-            found = integrations.find(connection, integration, Actor("test"))
-            return data_webhooks.described(connection, found)
+            found = integrations.find.step(connection, integration, Actor("test"))
+            return data_webhooks.described.step(connection, found)
 
     return describing
 
@@ -132,9 +132,9 @@ def test_scopes_decide(database, clock, desk, accounts, visiting):
     crm = desk.integration("contacts.readonly")
     page = f"{LIST}/{crm}/data-webhook"
     ada.post(page, url=URL)
-    with database.write(clock()) as write:
+    with database.write() as write:
         change = IntegrationEdit(scopes=["forms.readonly"])
-        integrations.edit(write, crm, change, desk.rules, actor=Actor("test"))
+        integrations.edit.step(write, crm, change, desk.rules, actor=Actor("test"))
     assert "It is told of nothing" in Page(ada.get(page).text).text
     agency = visiting(accounts.agency)
     of_agency = desk.integration("locations.readonly", account=accounts.agency)

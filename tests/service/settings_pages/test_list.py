@@ -154,7 +154,7 @@ def test_five_hundred_integrations(database, catalogue, accounts, clock):
     """Every one is on some page, no page has 100 KB, and the number of statements doesn't grow with them."""
     rules = Rules(catalogue, Settings())
     invited(database, clock(), "ada@example.com", **{accounts.location: "admin"})
-    ada = admitted(pages_over(database, catalogue, Settings(), clock), database, clock(), "ada@example.com")
+    ada = admitted(pages_over(database, catalogue, Settings()), database, clock(), "ada@example.com")
     fill(database, rules, accounts.location, clock, range(5))
     few = statements(database, ada)
     fill(database, rules, accounts.location, clock, range(5, 500))
@@ -170,7 +170,7 @@ def test_five_hundred_integrations(database, catalogue, accounts, clock):
 
 def fill(database, rules, account, clock, numbers):
     """Integrations with long names and descriptions, each with a token."""
-    with database.write(clock()) as write:
+    with database.write() as write:
         for number in numbers:
             request = IntegrationRequest(
                 account=account,
@@ -179,9 +179,9 @@ def fill(database, rules, account, clock, numbers):
                 scopes=["contacts.readonly", "contacts.write"],
                 owner_nonce=f"owner_nonce{number}",
             )
-            declared = integrations.declare(write, f"o/p/s/{number}", request, rules, actor=Actor("test"))
+            declared = integrations.declare.step(write, f"o/p/s/{number}", request, rules, actor=Actor("test"))
             asked = GenerationRequest(issuer="test", run="r", attempt=1, overlap_seconds=0)
-            generations.issue(write, declared.integration.id, 1, asked, 3, actor=Actor("test"))
+            generations.issue_beside_others.step(write, declared.integration.id, 1, asked, 3, actor=Actor("test"))
 
 
 def statements(database, visitor):

@@ -14,14 +14,14 @@ SIGN_IN = "/settings/sign-in"
 @pytest.fixture
 def guest(database, clock):
     """Somebody with the cookie of a session before the application."""
-    app = Application(database, Settings(), clock)
+    app = Application(database, Settings())
     yield Guest(app, cookies={"session": "anything"})
     app.close()
 
 
 def test_a_database_that_fails_is_said_in_words(guest, database):
     """The page has the headers of all pages, and a link to try it again where nothing was sent."""
-    with database.write(database.high_water) as write:
+    with database.write() as write:
         write.connection.exec_driver_sql("DROP TABLE sessions")
     asked = SIGN_IN + "?to=x"
     for answer, again in ((guest.get(asked), [asked]), (guest.post(SIGN_IN), [])):
@@ -41,7 +41,7 @@ def test_a_method_that_a_page_does_not_have(guest):
 
 def test_a_page_that_breaks(database, clock, desk, accounts):
     """Who sees it is told no more than that; the server gets the error for its log."""
-    app, errors = Application(database, Settings(), clock), []
+    app, errors = Application(database, Settings()), []
 
     async def as_served(scope, receive, send):
         try:
@@ -50,7 +50,7 @@ def test_a_page_that_breaks(database, clock, desk, accounts):
             errors.append(error)
 
     desk.integration("contacts.readonly")
-    with database.write(clock()) as write:
+    with database.write() as write:
         write.connection.exec_driver_sql("UPDATE integrations SET scopes = 'no JSON'")
     invited(database, clock(), "ada@example.com", **{accounts.location: "admin"})
     answer = admitted(as_served, database, clock(), "ada@example.com").get("/settings/private-integrations")

@@ -163,7 +163,7 @@ def test_after_a_fault_the_form_says_what_the_calendar_means(ada, crm):
 
 def test_the_services_minimum_holds_here_too(database, catalogue, accounts, clock, desk):
     """What the management API refuses is refused here, by the same sentence."""
-    app = pages_over(database, catalogue, Settings(), clock)
+    app = pages_over(database, catalogue, Settings())
     invited(database, clock(), "ada@example.com", **{accounts.location: "admin"})
     guest = admitted(app, database, clock(), "ada@example.com")
     page = f"{LIST}/{desk.integration('contacts.readonly')}/schedule"

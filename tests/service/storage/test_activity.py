@@ -14,18 +14,17 @@ from typing import Any
 
 import pysqlite3.dbapi2 as sqlite
 import pytest
-from sqlalchemy.exc import DatabaseError
 
 from private_integrations.contract import GenerationRequest
 from private_integrations_service.access.actors import Actor
-from private_integrations_service.authorizer import Authorizer, recording
-from private_integrations_service.authorizer.judge import Judge
+from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware, recording
 from private_integrations_service.authorizer.recording import Flusher, Recorder
 from private_integrations_service.forward_auth import ForwardAuth
 from private_integrations_service.operations import activity as operations
 from private_integrations_service.operations import generations
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.storage.columns import to_milliseconds
+from private_integrations_service.storage.engine import StorageUnavailable
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.sqlite.activity import FILE_NAME, Activity, Batch, hour_of
 
@@ -42,7 +41,7 @@ class Recorded:
 
     api: Any
     desk: Any
-    judge: Judge
+    authorizer: Authorizer
     flusher: Flusher
     activity: Activity
 
@@ -61,7 +60,7 @@ class Recorded:
 @pytest.fixture
 def activity(database):
     """The file beside the database."""
-    with closing(Activity(database.file.parent, database.run)) as opened:
+    with closing(Activity(database.folder, database.run)) as opened:
         yield opened
 
 
@@ -69,10 +68,10 @@ def activity(database):
 def recorded(api, database, catalogue, clock, limits, activity, desk):
     """The data API with a recorder; the test says when it is flushed."""
     recorder = Recorder()
-    judge = Judge(database, catalogue, clock, 1000, recorder)
-    api.app = Authorizer(Sandbox(database, limits), judge)
-    yield Recorded(api, desk, judge, Flusher(recorder, activity, clock), activity)
-    judge.close()
+    authorizer = Authorizer(database, catalogue, 1000, recorder)
+    api.app = AuthorizerMiddleware(Sandbox(database, limits), authorizer)
+    yield Recorded(api, desk, authorizer, Flusher(recorder, activity, clock), activity)
+    authorizer.close()
 
 
 def test_requests_are_counted_by_hour_scope_and_outcome(recorded, desk, clock):
@@ -184,7 +183,7 @@ def test_a_proxy_that_is_trusted_names_the_caller(recorded, desk):
     token = desk.token(integration)
     forwarded = (("x-forwarded-for", "198.51.100.7"),)
     for trusted in ([], [ip_network("203.0.113.7/32")]):
-        recorded.api.app = Authorizer(recorded.api.app._app, recorded.judge, trusted)
+        recorded.api.app = AuthorizerMiddleware(recorded.api.app._app, recorded.authorizer, trusted)
         recorded.contacts(token, headers=forwarded)
     assert {caller.address for caller in recorded.report(integration).callers} == {"203.0.113.7", "198.51.100.7"}
 
@@ -193,7 +192,7 @@ def test_a_gateways_checks_count_like_requests(recorded, desk):
     """What a gateway asks about is recorded, for the client that it names, and the refusal of a foreign account."""
     integration = desk.integration(READ)
     token = desk.token(integration)
-    app = ForwardAuth(recorded.judge, [ip_network("192.0.2.1/32")])
+    app = ForwardAuth(recorded.authorizer, [ip_network("192.0.2.1/32")])
     for query in (b"", b"account=another"):
         asyncio.run(check(app, token, f"/contacts/?locationId={desk.account}", query))
     report = recorded.report(integration)
@@ -223,7 +222,7 @@ async def check(app, token, target, query):
 def test_a_file_that_cannot_be_written_fails_no_request(recorded, desk, database, caplog, clock):
     """Requests pass, nothing is raised, an alarm is given once it lasts, and later everything is there."""
     recorded.activity.close()
-    file = database.file.parent / FILE_NAME
+    file = database.folder / FILE_NAME
     kept = file.rename(file.with_suffix(".kept"))
     file.write_bytes(b"this is no database" * 1000)
     integration = desk.integration(READ)
@@ -235,7 +234,7 @@ def test_a_file_that_cannot_be_written_fails_no_request(recorded, desk, database
         clock.move(seconds=31)
     (alarm,) = [record.getMessage() for record in caplog.records]
     assert alarm == f"activity is not recorded: {file} can't be written: file is not a database"
-    with pytest.raises(DatabaseError):
+    with pytest.raises(StorageUnavailable):
         operations.watermark(recorded.activity, clock())
     assert operations.last_used_if_readable(recorded.activity, [1]) == {}
     kept.rename(file)
@@ -257,7 +256,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(recorded, desk):
 def test_a_file_of_a_newer_release_is_left_alone(recorded, desk, database):
     """It isn't written, so that the newer release finds it as it was."""
     recorded.activity.close()
-    with closing(sqlite.connect(str(database.file.parent / FILE_NAME))) as connection:
+    with closing(sqlite.connect(str(database.folder / FILE_NAME))) as connection:
         connection.execute("PRAGMA user_version = 2")
     integration = desk.integration(READ)
     assert recorded.contacts(desk.token(integration)).status == 200
@@ -453,8 +452,7 @@ def test_a_try_whose_answer_was_lost_has_no_users(recorded, desk, database):
     integration = desk.integration(READ)
     for attempt in (1, 2):
         request = GenerationRequest(issuer="test", run="run", attempt=attempt, overlap_seconds=60)
-        with database.write(NOON) as write:
-            issued = generations.issue(write, integration, 1, request, 3, actor=Actor("test"))
+        issued = generations.issue(database, integration, 1, request, 3, actor=Actor("test"))
     desk.clock.move(minutes=1)
     assert recorded.contacts(issued.token).status == 200
     assert recorded.report(integration).hints == []

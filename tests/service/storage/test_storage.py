@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pysqlite3.dbapi2 as sqlite
 import pytest
-from sqlalchemy import create_engine, exc, insert, select
+from sqlalchemy import create_engine, insert, select
 
-from private_integrations.contract import RotationPolicy
+from private_integrations.contract import EndReason, RotationPolicy
 from private_integrations.contract.audit_chain import Whole, examine
 from private_integrations_service.access.actors import Actor
+from private_integrations_service.access.audit_search import Search
 from private_integrations_service.migrations import upgrade
 from private_integrations_service.operations.audit import exported, listed
 from private_integrations_service.sandbox.storage import tables as sandbox_tables
@@ -20,11 +21,14 @@ from private_integrations_service.sandbox.storage.calendars import list_calendar
 from private_integrations_service.sandbox.storage.campaigns import list_campaigns
 from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.sandbox.storage.pipelines import list_pipelines
+from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage import tables
-from private_integrations_service.storage.audit import Search, record
+from private_integrations_service.storage.audit import record
 from private_integrations_service.storage.columns import metadata
+from private_integrations_service.storage.engine import StorageUnavailable
 from private_integrations_service.storage.integrations import integration_by_id, owner_nonce_was_used
-from private_integrations_service.storage.sqlite.database import FILE_NAME, open_database
+from private_integrations_service.storage.sqlite.engine import FILE_NAME, open_database
+from private_integrations_service.storage.tokens import tokens_of
 
 DAY = 86_400
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -74,9 +78,9 @@ def test_a_database_of_an_older_release_becomes_strict(tmp_path, damaged):
         before = rows_of(connection)
         if damaged:
             connection.execute("UPDATE audit SET action = CAST(action AS BLOB) WHERE action = 'own 1'")
-    with closing(open_database(tmp_path)) as database, database.read() as reading:
-        told = examine(exported(reading, Search(own=True)).lines)
-        found = [entry.action for entry in listed(reading, Search(own=True, action="own 1")).entries]
+    with closing(open_database(tmp_path, utc_now)) as database, database.read() as reading:
+        told = examine(exported.step(reading, Search(own=True)).lines)
+        found = [entry.action for entry in listed.step(reading, Search(own=True, action="own 1")).entries]
     assert found == ["own 1"]
     with closing(sqlite.connect(str(tmp_path / FILE_NAME))) as connection:
         checked = connection.execute("PRAGMA integrity_check").fetchall()
@@ -209,6 +213,34 @@ def test_locations_of_an_older_release_get_a_pipeline():
     assert {len(id_) for id_ in ids} == {20}
 
 
+def test_the_end_reasons_of_an_older_release_are_named():
+    """Each sentence that a release wrote becomes a reason that reads as the same sentence; rows that live have none."""
+    sentences = [reason.in_words("90 days") for reason in EndReason] + ["not used for 1d12h", "of no release", None]
+    older = create_engine("sqlite://", module=sqlite)
+    with older.connect() as connection:
+        upgrade(connection, "0015")
+        connection.exec_driver_sql("INSERT INTO accounts (id, name, kind, created_at) VALUES ('a', 'A', 'agency', 0)")
+        for number, sentence in enumerate(sentences, start=1):
+            connection.exec_driver_sql(
+                "INSERT INTO integrations (id, account_id, external_id, name, description, scopes, claim,"
+                " version, last_generation, created_at, updated_at) VALUES (?, 'a', ?, 'n', '', '[]', 'c', 1, 1, 0, 0)",
+                (f"int_{number}", f"external {number}"),
+            )
+            connection.exec_driver_sql(
+                "INSERT INTO tokens (integration_id, generation, role, issuer, run, attempt, digest, hash_version,"
+                " overlap_seconds, issued_at, delivered_at, ended_at, ended_because)"
+                " VALUES (?, 1, 'current', 'i', 'r', 1, ?, 1, 0, 0, 0, ?, ?)",
+                (f"int_{number}", bytes([number]) * 32, None if sentence is None else 5, sentence),
+            )
+        upgrade(connection)
+        found = tokens_of(connection, [f"int_{number}" for number in range(1, len(sentences) + 1)])
+        tokens = sorted((token for each in found.values() for token in each), key=lambda token: token.id)
+    older.dispose()
+    assert [token.ended_because for token in tokens] == [*sentences[:-2], "expired on request", None]
+    assert [token.end_reason for token in tokens[: len(EndReason)]] == list(EndReason)
+    assert (tokens[-2].end_reason, tokens[-2].end_detail) == (EndReason.EXPIRED_ON_REQUEST, "of no release")
+
+
 def _begins_with(connection, location):
     """Return the pipelines, calendars and campaigns of a location, without the ids."""
     pipelines = [(found.name, [stage.name for stage in found.stages]) for found in list_pipelines(connection, location)]
@@ -219,8 +251,8 @@ def _begins_with(connection, location):
 
 def test_a_database_is_opened_again(tmp_path):
     """Opening migrates what is missing, which is nothing the second time."""
-    open_database(tmp_path).close()
-    open_database(tmp_path).close()
+    open_database(tmp_path, utc_now).close()
+    open_database(tmp_path, utc_now).close()
 
 
 def token(**changes):
@@ -257,16 +289,17 @@ def test_the_schema_says_the_rules_of_tokens(database, desk, second, rule):
     """One pending, one current, one live token of a generation, a deadline for every superseded one: or no commit."""
     integration = desk.integration("contacts.readonly")
     row = token(integration_id=integration, attempt=2, **({"digest": b"\1" * 32} | second))
-    with pytest.raises(exc.IntegrityError, match=rule), database.write(NOON) as write:
+    with pytest.raises(StorageUnavailable) as raised, database.write() as write:
         write.connection.execute(insert(tables.tokens).values(**token(integration_id=integration)))
         write.connection.execute(insert(tables.tokens).values(**row))
+    assert re.search(rule, str(raised.value.__cause__))
     assert desk.secrets(integration) == {}
 
 
 def test_a_failed_write_leaves_nothing(database, desk):
     """An error in the middle of a transaction takes back all of it, the audit row too."""
     integration_id = desk.integration("contacts.readonly")
-    with pytest.raises(ZeroDivisionError), database.write(NOON) as write:
+    with pytest.raises(ZeroDivisionError), database.write() as write:
         found = integration_by_id(write.connection, integration_id)
         record(write, found, actor=Actor("test"), action="half done")
         raise ZeroDivisionError
@@ -278,12 +311,13 @@ def test_a_failed_write_leaves_nothing(database, desk):
 def test_the_clock_never_runs_backwards(tmp_path):
     """A clock that steps back, also over a restart, is held at the latest instant ever written."""
     for clock in (NOON, NOON - timedelta(days=8)):
-        database = open_database(tmp_path)
-        with database.write(clock) as write:
+        database = open_database(tmp_path, lambda now=clock: now)
+        assert database.now() == NOON
+        with database.write() as write:
             assert write.now == NOON
-        with database.write(NOON - timedelta(hours=1)) as write:
+        with database.write() as write:
             assert write.now == NOON
-        assert database.high_water == NOON
+        assert database.now() == NOON
         database.close()
 
 
@@ -297,14 +331,14 @@ def test_every_change_is_in_the_audit_log_and_no_token_is_in_the_file(database, 
     with database.read() as connection:
         rows = connection.execute(select(tables.audit.c.action, tables.audit.c.detail)).all()
     assert [action for action, _ in rows] == ["create", "issue", "edit", "expire", "delete"]
-    files = b"".join(file.read_bytes() for file in database.file.parent.glob(FILE_NAME + "*"))
+    files = b"".join(file.read_bytes() for file in database.folder.glob(FILE_NAME + "*"))
     assert value.encode() not in files
     assert value.removeprefix("pit-").encode() not in files
 
 
 def test_a_stopped_database_is_sound(tmp_path):
     """The database of a clean stop passes SQLite's own check."""
-    open_database(tmp_path).close()
+    open_database(tmp_path, utc_now).close()
     with closing(sqlite.connect(str(tmp_path / FILE_NAME))) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from private_integrations.contract import GenerationRequest, TokenReport
+from private_integrations.contract import AccountClass, GenerationRequest, Refused, TokenReport
 from private_integrations.rotation.acceptance import refuse_issue, refuse_period, refuse_scope, refuse_writing
 from private_integrations.rotation.policy import EffectivePolicy
 from private_integrations.rotation.schedules import Schedule
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.operations.integrations import Rules
 from private_integrations_service.settings import Settings
-from private_integrations_service.tokens.lifecycle import Refused, Token, plan_first_use, plan_issue
+from private_integrations_service.tokens.lifecycle import Token, plan_first_use, plan_issue
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 LIMIT = 3
@@ -107,7 +107,7 @@ def test_the_rules_that_the_api_tells_decide_as_the_catalogue_does():
     """For every scope and class of account, the rules in the API lead to the catalogue's own answer."""
     catalogue = Catalogue.load()
     for rule in Rules(catalogue, Settings()).on_the_wire().scopes:
-        for kind in ("agency", "sub_account"):
+        for kind in AccountClass:
             foreseen = refuse_scope(rule.name, rule.account_kinds, oauth_only=rule.oauth_only, account_kind=kind)
             assert foreseen == catalogue.refuse_scope(rule.name, kind), (rule.name, kind)
 

@@ -4,12 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from private_integrations.contract import IntegrationEdit, RotationPolicy
+from private_integrations.contract import IntegrationEdit, Refused, RotationPolicy
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.management_api.metrics import exposition
 from private_integrations_service.operations import generations, health, integrations
 from private_integrations_service.storage.integrations import integration_by_id
-from private_integrations_service.tokens.lifecycle import Refused
 
 TEST = Actor("test")
 WEEK = timedelta(days=7)
@@ -37,14 +36,12 @@ class Reader:
 
     def cancel(self, generation, hold=WEEK):
         """Cancel the rotation to this generation."""
-        with self.desk.database.write(self.desk.clock()) as write:
-            return generations.cancel(write, self.id, generation, hold, actor=TEST)
+        return generations.cancel(self.desk.database, self.id, generation, hold, actor=TEST)
 
     def edit(self, **policy):
         """Declare a rotation policy; None ends it."""
         change = IntegrationEdit(rotation=RotationPolicy(**policy) if policy else None)
-        with self.desk.database.write(self.desk.clock()) as write:
-            edited = integrations.edit(write, self.id, change, self.desk.rules, actor=TEST)
+        edited = integrations.edit(self.desk.database, self.id, change, self.desk.rules, actor=TEST)
         assert not isinstance(edited, Refused), edited
 
     def held_until(self):
@@ -54,8 +51,7 @@ class Reader:
 
     def examine(self):
         """What the health detail says."""
-        with self.desk.database.read() as connection:
-            return health.examine(connection, self.desk.clock(), TEST)
+        return health.examine(self.desk.database, self.desk.clock(), TEST)
 
 
 def test_cancelled_before_anybody_used_it(reader, clock):

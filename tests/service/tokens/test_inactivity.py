@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from forked import running_service
 from private_integrations.client import Client
 from private_integrations.connection import Connection
-from private_integrations.contract import LONGEST_INACTIVITY, InactivityRequest
+from private_integrations.contract import LONGEST_INACTIVITY, InactivityRequest, Problem, Refused
 from private_integrations.errors import ConfigurationError
 from private_integrations.rotation import decisions
 from private_integrations_service.access.actors import Actor
@@ -34,9 +35,8 @@ from private_integrations_service.tokens.inactivity import (
     plan_inactivity,
     shortest_notice,
 )
-from private_integrations_service.tokens.lifecycle import Refused, Token
+from private_integrations_service.tokens.lifecycle import Token
 from private_integrations_service.tokens.policy_defaults import in_force
-from throwaway import running_service
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -267,7 +267,7 @@ class Sweeper:
         """One sweep; before it the workers store what they have recorded, unless they don't."""
         if recorded:
             self.activity.store(Batch(), self.clock())
-        return sweep(self.database, self.activity, Settings(), self.clock())
+        return sweep(self.database, self.activity, Settings())
 
     def days(self, count: int) -> list[Swept]:
         """Some days with two sweeps each; what they did, those that did nothing left out."""
@@ -281,7 +281,7 @@ class Sweeper:
 @pytest.fixture
 def sweeper(database, clock):
     """Nothing was recorded before now."""
-    activity = Activity(database.file.parent, database.run)
+    activity = Activity(database.folder, database.run)
     made = Sweeper(database, clock, activity)
     assert made.sweep() == Swept()
     yield made
@@ -298,7 +298,9 @@ def state_of(database, integration, now, used=None):
     """The state of an integration's tokens as the API says it, where its last use was `used` if that is known."""
     last_used = (lambda ids: dict.fromkeys(ids, used)) if used else None
     with database.read() as connection:
-        (state,) = generations.token_states(connection, [integration_by_id(connection, integration)], now, last_used)
+        (state,) = generations.token_states.step(
+            connection, [integration_by_id(connection, integration)], now, last_used
+        )
     secrets = [secret.model_copy(update={"last_used_at": None}) for secret in state.tokens]
     return state.model_copy(update={"tokens": secrets})
 
@@ -349,7 +351,7 @@ def test_over_http_an_ended_token_says_why_and_a_rotation_repairs_it(
     warned_of = desk.integration("contacts.readonly", account=accounts.sister)
     desk.token(warned_of)
     sweeper.days(1)
-    folder = Path(shutil.copytree(database.file.parent, tmp_path / "copy"))
+    folder = Path(shutil.copytree(database.folder, tmp_path / "copy"))
 
     with running_service(folder) as service:
         client = Client(Connection(service.url, service.key))
@@ -401,7 +403,7 @@ def test_a_service_that_just_learnt_to_record_ends_nothing(desk, database, clock
     """After an upgrade the time begins with the record: tokens that are years old have all of it before them."""
     desk.token(desk.integration("contacts.readonly"))
     clock.move(days=1000)
-    late = Sweeper(database, clock, Activity(database.file.parent, database.run))
+    late = Sweeper(database, clock, Activity(database.folder, database.run))
     assert late.sweep() == Swept()
     assert late.days(74) == []
     assert len(late.days(2)) == 1
@@ -438,8 +440,7 @@ ADMIN = Actor("key/a/1")
 
 def put(database, clock, account, actor=ADMIN, **rule):
     """Give an account a rule."""
-    with database.write(clock()) as write:
-        return set_rule(write, account, InactivityRequest(**rule), Settings(), actor=actor)
+    return set_rule(database, account, InactivityRequest(**rule), Settings(), actor=actor)
 
 
 def test_a_rule_is_audited_and_shown(desk, database, clock, accounts):
@@ -455,7 +456,7 @@ def test_a_rule_is_audited_and_shown(desk, database, clock, accounts):
         ("set inactivity", accounts.location, {"rule": "after", "after_seconds": 200_000}),
     ]
     stranger = Actor("key/b/2", frozenset({accounts.stranger}))
-    refused = Refused("account-unknown", f"there is no account {accounts.location}")
+    refused = Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {accounts.location}")
     assert put(database, clock, accounts.location, actor=stranger, rule="off") == refused
     assert rule_of(database, accounts.location, Settings(), actor=stranger) == refused
 
@@ -479,8 +480,8 @@ def test_what_happens_between_look_and_deed_counts(desk, database, clock, sweepe
             return super().read()
 
     sweeper.activity.store(Batch(), clock())
-    interrupted = Interrupted(database.file.parent, database.run)
-    assert sweep(database, interrupted, Settings(), clock()) == Swept()
+    interrupted = Interrupted(database.folder, database.run)
+    assert sweep(database, interrupted, Settings()) == Swept()
     assert interrupted.reads == 3
     interrupted.close()
     assert {role for role, _ in desk.secrets(integration).values()} == {"pending", "current"}

@@ -28,6 +28,7 @@ from private_integrations.contract import (
     Integration,
     IntegrationEdit,
     IntegrationRequest,
+    Refused,
     TokenState,
     digest_of,
 )
@@ -36,8 +37,7 @@ from private_integrations.deployment.plan import planned_generation, refuse_plan
 from private_integrations.rotation.decisions import Keep, decide, status
 from private_integrations.rotation.policy import read_policy
 from private_integrations_service.access.actors import Actor
-from private_integrations_service.authorizer import Authorizer
-from private_integrations_service.authorizer.judge import Judge
+from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.operations import generations, integrations
 from private_integrations_service.operations.health import examine
 from private_integrations_service.sandbox import Sandbox
@@ -45,8 +45,7 @@ from private_integrations_service.storage import tables
 from private_integrations_service.storage import tokens as stored
 from private_integrations_service.storage.columns import metadata
 from private_integrations_service.storage.integrations import integration_by_id
-from private_integrations_service.storage.sqlite.database import open_database
-from private_integrations_service.tokens.lifecycle import Refused
+from private_integrations_service.storage.sqlite.engine import open_database
 from private_integrations_service.tokens.policy_defaults import POLICY_DEFAULTS, in_force
 
 HOUR = timedelta(hours=1)
@@ -81,17 +80,16 @@ class Stack:
 
     def write(self, operation, *arguments):
         """Carry out an operation at the service's clock."""
-        with self.desk.database.write(self.desk.clock()) as write:
-            return operation(write, *arguments, actor=ANNA)
+        return operation(self.desk.database, *arguments, actor=ANNA)
 
     def known(self):
         """What the service answers about the tokens, over the wire."""
-        now = max(self.desk.clock(), self.desk.database.high_water)
+        now = self.desk.database.now()
         with self.desk.database.read() as connection:
             found = integration_by_id(connection, self.id)
             if found is None:
                 return None
-            (state,) = generations.token_states(connection, [found], now)
+            (state,) = generations.token_states.step(connection, [found], now)
         return KnownTokens(TokenState.model_validate_json(state.model_dump_json()), now, POLICY_DEFAULTS)
 
     def preview(self, **rotation):
@@ -192,10 +190,10 @@ def restart(tmp_path, catalogue, desk, api, clock, limits):
     started = []
 
     def restarted():
-        folder = shutil.copytree(desk.database.file.parent, tmp_path / f"restarted{len(started)}")
-        desk.database = open_database(folder)
-        api.app = Authorizer(Sandbox(desk.database, limits), Judge(desk.database, catalogue, clock, 10))
-        started.extend([api.app.judge, desk.database])
+        folder = shutil.copytree(desk.database.folder, tmp_path / f"restarted{len(started)}")
+        desk.database = open_database(folder, clock)
+        api.app = AuthorizerMiddleware(Sandbox(desk.database, limits), Authorizer(desk.database, catalogue, 10))
+        started.extend([api.app.authorizer, desk.database])
 
     yield restarted
     for each in started:
@@ -488,8 +486,8 @@ def test_invariant_15_an_edit_is_done_or_not_done(three_tokens):
     whole = scopes_of(stack, tokens)
     refused = stack.edit(scopes=["no.such"], name="Newer", rotation=read({"every": "90d"}))
     assert isinstance(refused, Refused)
-    with pytest.raises(ZeroDivisionError), stack.desk.database.write(stack.desk.clock()) as write:
-        integrations.edit(write, stack.id, IntegrationEdit(scopes=[WRITE]), stack.desk.rules, actor=ANNA)
+    with pytest.raises(ZeroDivisionError), stack.desk.database.write() as write:
+        integrations.edit.step(write, stack.id, IntegrationEdit(scopes=[WRITE]), stack.desk.rules, actor=ANNA)
         raise ZeroDivisionError
     assert scopes_of(stack, tokens) == whole == [(role, READ) for role in ("previous", "current", "pending")]
 
@@ -657,7 +655,7 @@ def test_invariant_25_every_node_agrees(overlapping, catalogue, clock, limits):
     """Two nodes that remember what they have seen: both serve the whole overlap, and neither a moment longer."""
     stack, old, new = overlapping
     database = stack.desk.database
-    other = Authorizer(Sandbox(database, limits), Judge(database, catalogue, clock, 100))
+    other = AuthorizerMiddleware(Sandbox(database, limits), Authorizer(database, catalogue, 100))
     nodes, deadline = [stack.api.app, other], stack.deadline(1)
     for moment, lives in ((clock(), True), (deadline - MOMENT, True), (deadline, False)):
         clock.now = moment
@@ -669,7 +667,7 @@ def test_invariant_25_every_node_agrees(overlapping, catalogue, clock, limits):
     assert not stack.use(new)
     stack.api.app = nodes[0]
     assert not stack.use(new)
-    other.judge.close()
+    other.authorizer.close()
 
 
 def test_invariant_25_a_refusal_is_not_remembered(stack):
@@ -677,7 +675,7 @@ def test_invariant_25_a_refusal_is_not_remembered(stack):
     value = "pit-" + "0123abcd-0123-0123-0123-0123456789ab"
     assert not stack.use(value)
     request = GenerationRequest(issuer="us", run="r", attempt=1, overlap_seconds=0)
-    with stack.desk.database.write(stack.desk.clock()) as write:
+    with stack.desk.database.write() as write:
         stored.add_token(write.connection, stack.id, 1, request, digest_of(value), write.now)
     assert stack.use(value)
 
@@ -759,8 +757,7 @@ def test_what_is_overdue_is_told_with_the_words_of_the_plan(stack, clock):
     stack.up(every="10d")
     assert stack.use()
     clock.move(days=12)
-    with stack.desk.database.read() as connection:
-        examined = examine(connection, clock(), ANNA)
+    examined = examine(stack.desk.database, clock(), ANNA)
     assert examined.by_status == {"overdue": 1}
     assert [(alarm.kind, alarm.since) for alarm in examined.alarms] == [("overdue", clock() - 2 * DAY)]
     assert stack.use()

@@ -25,19 +25,23 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import func, select
 
-from private_integrations.contract import GenerationRequest, IntegrationEdit, IntegrationRequest, RotationPolicy
+from private_integrations.contract import (
+    GenerationRequest,
+    IntegrationEdit,
+    IntegrationRequest,
+    Refused,
+    RotationPolicy,
+)
 from private_integrations.rotation.decisions import Keep, Rotate, decide, status
 from private_integrations.rotation.policy import EffectivePolicy
 from private_integrations_service.access.actors import Actor
-from private_integrations_service.authorizer import Authorizer
-from private_integrations_service.authorizer.judge import Judge
+from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.operations import generations, integrations
 from private_integrations_service.operations.integrations import Rules
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
 from private_integrations_service.storage.integrations import integration_by_id
-from private_integrations_service.storage.sqlite.database import open_database
-from private_integrations_service.tokens.lifecycle import Refused
+from private_integrations_service.storage.sqlite.engine import open_database
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ACCOUNT = "locationOneAAAAAAAAA"
@@ -212,12 +216,12 @@ class LifeOfTokens(RuleBasedStateMachine):
 
     def start(self) -> None:
         """Open the service's parts on the data folder."""
-        self.database = open_database(self.folder)
-        self.authorizer = Authorizer(_opened, Judge(self.database, self.catalogue, lambda: self.promised.clock, 100))
+        self.database = open_database(self.folder, lambda: self.promised.clock)
+        self.middleware = AuthorizerMiddleware(_opened, Authorizer(self.database, self.catalogue, 100))
 
     def stop(self) -> None:
         """Close them."""
-        self.authorizer.judge.close()
+        self.middleware.authorizer.close()
         self.database.close()
 
     def teardown(self) -> None:
@@ -230,8 +234,7 @@ class LifeOfTokens(RuleBasedStateMachine):
     def write(self, operation: Callable[..., Any], *arguments: Any) -> Any:
         """Carry out an operation as a request of the management API does."""
         self.promised.pass_time(decided=True)
-        with self.database.write(self.promised.now) as write:
-            return operation(write, *arguments, actor=SOMEBODY)
+        return operation(self.database, *arguments, actor=SOMEBODY)
 
     def create(self) -> None:
         """Make the integration."""
@@ -531,7 +534,7 @@ class LifeOfTokens(RuleBasedStateMachine):
 
     def opens(self, token: Given) -> bool:
         """Whether the data API lets a request with this token through."""
-        return asyncio.run(_ask(self.authorizer, token.value)) == 200
+        return asyncio.run(_ask(self.middleware, token.value)) == 200
 
     def told(self, token: Given) -> Any:
         """What the service tells another gateway of a token."""
@@ -542,7 +545,7 @@ class LifeOfTokens(RuleBasedStateMachine):
         with self.database.read() as connection:
             found = integration_by_id(connection, self.integration)
             assert found is not None
-            (state,) = generations.token_states(connection, [found], self.promised.now)
+            (state,) = generations.token_states.step(connection, [found], self.promised.now)
         return state
 
 
@@ -551,7 +554,7 @@ async def _opened(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"{}"})
 
 
-async def _ask(authorizer: Authorizer, token: str) -> int:
+async def _ask(middleware: AuthorizerMiddleware, token: str) -> int:
     answered: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
@@ -562,7 +565,7 @@ async def _ask(authorizer: Authorizer, token: str) -> int:
 
     headers = [(b"authorization", f"Bearer {token}".encode()), (b"version", b"2021-07-28")]
     request = {"type": "http", "method": "GET", "raw_path": b"/contacts/", "headers": headers}
-    await authorizer(request | {"query_string": f"locationId={ACCOUNT}".encode()}, receive, send)
+    await middleware(request | {"query_string": f"locationId={ACCOUNT}".encode()}, receive, send)
     return int(answered[0]["status"])
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+import forked
 from trials.lane import lane
 from trials.trial import Trial, run_trial
 
@@ -22,7 +23,7 @@ ENOUGH = 40
 
 def test_no_promise_is_broken(tmp_path):
     """At losses of 5 to 20 %, with crashes, races, restored states, a person and an adopting stack."""
-    with lane(tmp_path) as running:
+    with lane(tmp_path, popen=forked.Popen) as running:
         for seed in range(TRIALS):
             result = run_trial(running, seed, LOSSES)
             assert not result.broken, "\n".join([f"seed {seed}", *result.log, *map(str, result.broken)])
@@ -31,6 +32,6 @@ def test_no_promise_is_broken(tmp_path):
 @pytest.mark.parametrize("rule", SCENES)
 def test_a_promise_is_broken_without_the_rule(tmp_path, rule):
     """Each rule is there for a counterexample, and the trials find it when the rule is not."""
-    with lane(tmp_path, rule) as running:
+    with lane(tmp_path, rule, forked.Popen) as running:
         trials = (run_trial(running, seed, HEAVY, SCENES[rule]) for seed in range(ENOUGH))
         assert any(trial.broken for trial in trials), f"{ENOUGH} trials were as good without {rule}"

@@ -16,8 +16,9 @@ from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import webhooks as stored_webhooks
 from private_integrations_service.storage.integrations import integration_by_id
-from private_integrations_service.storage.webhooks import Endpoint, add_endpoint
+from private_integrations_service.storage.webhooks import add_endpoint
 from private_integrations_service.tokens.format import new_id
+from private_integrations_service.webhooks.endpoints import Endpoint
 
 UUID4 = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 TASK = {"title": "Call", "dueDate": "2026-12-01T09:00:00.000Z", "completed": False}
@@ -29,7 +30,7 @@ def listen(database, clock):
     """Give an integration a data endpoint; answers its id."""
 
     def listening(integration, **changed):
-        with database.write(clock()) as write:
+        with database.write() as write:
             found = integration_by_id(write.connection, integration)
             endpoint = Endpoint(
                 id=new_id("whk_"),
@@ -214,9 +215,9 @@ def test_locations(database, clock, desk, accounts, listen, told):
     )
     of_location = listen(desk.integration("locations.readonly"))
     for name in ("Main Street", "Main Street", "High Street"):
-        with database.write(clock()) as write:
+        with database.write() as write:
             request = AccountRequest(name=name, agency_id=accounts.agency)
-            account_operations.put(write, "newLocationAAAAAAAAA", request, furnish, actor=Actor("test"))
+            account_operations.put.step(write, "newLocationAAAAAAAAA", request, furnish, actor=Actor("test"))
     assert (told(others), told(of_location)) == ([], [])
     assert [(name, body["name"]) for name, body in told(mine)] == [
         ("LocationCreate", "Main Street"),
@@ -281,7 +282,7 @@ def test_an_event_is_stored_with_the_change_or_not_at_all(database, clock, accou
     """What is rolled back was never told."""
 
     def change_that_fails():
-        with database.write(clock()) as write:
+        with database.write() as write:
             tell(write, "ContactCreate", accounts.location, {"id": "c"})
             raise RuntimeError
 

@@ -15,10 +15,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from certificates import make_certificates
+from forked import running_service
 from private_integrations.cli import run
 from private_integrations.client import Client
 from private_integrations.connection import Connection
-from private_integrations.contract import DataWebhook, DataWebhookRequest, IntegrationRequest, new_sealing_key
+from private_integrations.contract import DataWebhook, DataWebhookRequest, IntegrationRequest, Refused, new_sealing_key
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.jobs.webhook_sender import Sender
 from private_integrations_service.operations import data_webhooks, signing
@@ -28,12 +29,12 @@ from private_integrations_service.sealing import SealBroken, Sealer
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import webhooks as stored
 from private_integrations_service.storage.integrations import integration_by_id
-from private_integrations_service.storage.webhooks import Endpoint, save_endpoint
+from private_integrations_service.storage.webhooks import save_endpoint
 from private_integrations_service.tokens.format import new_id
-from private_integrations_service.tokens.lifecycle import Refused
 from private_integrations_service.webhooks.destinations import Destinations, networks
+from private_integrations_service.webhooks.endpoints import Endpoint
 from private_integrations_service.webhooks.posting import Poster
-from throwaway import REPOSITORY, running_service
+from throwaway import REPOSITORY
 
 SCRIPT = REPOSITORY / "tests" / "javascript" / "webhooks.mjs"
 MODULES = REPOSITORY / ".venv" / "javascript"
@@ -48,8 +49,7 @@ def put(database, clock):
 
     def putting(integration, url=URL, *, settings=SETTINGS, actor=None, **fields):
         request = DataWebhookRequest(url=url, **fields)
-        with database.write(clock()) as write:
-            return data_webhooks.put(write, integration, request, settings, actor=actor or Actor("test"))
+        return data_webhooks.put(database, integration, request, settings, actor=actor or Actor("test"))
 
     return putting
 
@@ -60,7 +60,7 @@ def described(database):
 
     def describing(integration):
         with database.read() as connection:
-            return data_webhooks.described(connection, integration_by_id(connection, integration))
+            return data_webhooks.described.step(connection, integration_by_id(connection, integration))
 
     return describing
 
@@ -105,7 +105,7 @@ def test_it_is_made_once_and_changed(database, desk, clock, put, described):
     assert (made.webhook.url, len(made.webhook.events)) == (URL, 11)
     [endpoint] = endpoints(database)
     assert (endpoint.kind, endpoint.integration_id, endpoint.created_by) == ("data", integration, "test")
-    with database.write(clock()) as write:
+    with database.write() as write:
         save_endpoint(write.connection, replace(endpoint, failing_since=clock()))
     assert put(integration) == Put(made.webhook, created=False)
     assert [found.failing_since for found in endpoints(database)] == [clock()]
@@ -170,12 +170,11 @@ def test_the_key_can_be_sealed_anew(database, clock, signed):
     old, new, other = new_sealing_key(), new_sealing_key(), new_sealing_key()
 
     def reseal(*keys):
-        with database.write(clock()) as write:
-            done = signing.reseal(write, Sealer(keys), actor=Actor("test"))
+        done = signing.reseal(database, Sealer(keys), actor=Actor("test"))
         return done.resealed, done.unchanged, done.unreadable
 
     assert reseal(old) == (0, 0, [])
-    with database.write(clock()) as write:
+    with database.write() as write:
         signing.ensure_key(write, Sealer([old]))
     before = signed(b"body", old)
     assert reseal(old) == (0, 1, [])
@@ -207,7 +206,7 @@ def receiver(folder, webhook, port=0):
 def sending(database, clock, port, *, signer):
     """The service's own sender, for which loopback is allowed."""
     poster = Poster(Destinations(frozenset({port}), networks("127.0.0.0/8, ::1/128")))
-    sender = Sender(database, poster, {"data": signer}, clock)
+    sender = Sender(database, poster, {"data": signer})
     try:
         sender.run(clock())
         yield

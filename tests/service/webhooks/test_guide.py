@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from private_integrations.contract import WEBHOOK_EVENTS, new_sealing_key, new_webhook_secret
+from private_integrations.contract import Event, new_sealing_key, new_webhook_secret
 from private_integrations_service.http.fetching import Limits
 from private_integrations_service.jobs.webhook_sender import OF_AN_ACCOUNT
 from private_integrations_service.jobs.webhook_signatures import StandardSigner
@@ -15,7 +15,7 @@ from private_integrations_service.operations.webhook_secrets import seal
 from private_integrations_service.operations.webhooks import MOST
 from private_integrations_service.sealing import Sealer
 from private_integrations_service.settings import Settings
-from private_integrations_service.storage.webhooks import Endpoint
+from private_integrations_service.webhooks.endpoints import Endpoint
 from private_integrations_service.webhooks.redelivery import PATIENCE, PAUSES
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text()
@@ -79,7 +79,7 @@ def test_the_tables_and_numbers():
     """Every event, the schedule, and the limits."""
     rows = GUIDE.partition("## Events\n")[2].partition("\n\nAll have")[0].splitlines()
     named = [name for row in rows[3:] for name in re.findall(r"`([a-z_]+\.[a-z_]+)`", row.split(" | ")[0])]
-    assert sorted(named) == sorted(WEBHOOK_EVENTS)
+    assert sorted(named) == sorted(Event)
     units = {"s": 1, "min": 60, "h": 3600}
     (listed,) = re.findall(r"at once, then after (.*?), each with", WORDS)
     spoken = [timedelta(seconds=int(n) * units[unit]) for n, unit in re.findall(r"(\d+) (s|min|h)\b", listed)]

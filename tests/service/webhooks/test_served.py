@@ -8,12 +8,12 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from certificates import make_certificates
+from forked import running_service
 from management import Management, problem
 from private_integrations import cli
 from private_integrations.contract import digest_of, new_management_key, new_sealing_key, new_webhook_secret
-from private_integrations_service.storage.sqlite.database import FILE_NAME
+from private_integrations_service.storage.sqlite.engine import FILE_NAME
 from receivers import answer, receiving, says
-from throwaway import running_service
 from visitors import new_visitor
 
 

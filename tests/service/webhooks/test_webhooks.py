@@ -15,6 +15,8 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from private_integrations.contract import (
     IntegrationEdit,
     IntegrationRequest,
+    Problem,
+    Refused,
     ReplayRequest,
     RotationPolicy,
     WebhookEdit,
@@ -34,7 +36,6 @@ from private_integrations_service.sealing import Sealer
 from private_integrations_service.storage import outbox, tables
 from private_integrations_service.storage.webhooks import endpoint_by_id
 from private_integrations_service.tokens.format import presented_token
-from private_integrations_service.tokens.lifecycle import Refused
 from private_integrations_service.webhooks.destinations import Destinations, networks
 from private_integrations_service.webhooks.posting import Poster
 from private_integrations_service.webhooks.redelivery import Tried
@@ -80,21 +81,18 @@ class Post:
         request = WebhookRequest(
             account=account or self.desk.account, url=url, secret=secret, events=list(events) or None, **changes
         )
-        with self.database.write(self.clock()) as write:
-            made = webhooks.make(write, request, self.sealer, self.allowed, actor=actor)
+        made = webhooks.make(self.database, request, self.sealer, self.allowed, actor=actor)
         assert not isinstance(made, Refused), made
         return made.endpoint.id, secret
 
     def edit(self, endpoint_id, **changes):
         """Change a webhook."""
-        with self.database.write(self.clock()) as write:
-            edited = webhooks.edit(write, endpoint_id, WebhookEdit(**changes), self.allowed, actor=ADA)
+        edited = webhooks.edit(self.database, endpoint_id, WebhookEdit(**changes), self.allowed, actor=ADA)
         assert not isinstance(edited, Refused), edited
 
     def ping(self, endpoint_id):
         """Send a test event; answers the message's id."""
-        with self.database.write(self.clock()) as write:
-            message_id = webhooks.ping(write, endpoint_id, actor=ADA)
+        message_id = webhooks.ping(self.database, endpoint_id, actor=ADA)
         assert not isinstance(message_id, Refused), message_id
         return message_id
 
@@ -105,8 +103,7 @@ class Post:
 
     def log(self, endpoint_id):
         """What was sent, the first one first."""
-        with self.database.read() as connection:
-            found, _ = webhooks.deliveries(connection, self.endpoint(endpoint_id), limit=1000)
+        found, _ = webhooks.deliveries(self.database, self.endpoint(endpoint_id), limit=1000)
         return found[::-1]
 
     def told(self, endpoint_id):
@@ -137,7 +134,7 @@ def post(database, desk, clock, sealer, receiver, other, certificates, monkeypat
     ports = frozenset({receiver.port, other.port, 1})
     allowed = Destinations(ports, networks("127.0.0.0/8"))
     poster = Poster(allowed, lambda host, port: ["127.0.0.1"], Limits(total=3, farewell=0.2))
-    with closing(Sender(database, poster, {"service": StandardSigner(sealer)}, clock)) as sender:
+    with closing(Sender(database, poster, {"service": StandardSigner(sealer)})) as sender:
         yield Post(database, clock, desk, sealer, sender, allowed)
 
 
@@ -153,8 +150,8 @@ def test_an_event_is_in_the_transaction_of_its_change(post, desk, database, cloc
     """Both or neither: what is rolled back is told to nobody."""
     endpoint, _ = post.make(receiver.url)
     integration = desk.integration("contacts.readonly")
-    with pytest.raises(ZeroDivisionError), database.write(clock()) as write:
-        integrations.delete(write, integration, None, actor=ADA)
+    with pytest.raises(ZeroDivisionError), database.write() as write:
+        integrations.delete.step(write, integration, None, actor=ADA)
         raise ZeroDivisionError
     assert [event for event, _ in post.told(endpoint)] == ["integration.created"]
 
@@ -164,14 +161,12 @@ def test_the_story_of_an_integration(post, desk, database, clock, receiver):
     endpoint, _ = post.make(receiver.url)
     integration = desk.integration("contacts.readonly")
     values = [desk.token(integration) for _ in range(2)]
-    with database.write(clock()) as write:
-        generations.deliver(write, presented_token(values[1].encode()))
+    generations.deliver(database, presented_token(values[1].encode()))
     values.append(desk.token(integration))
-    with database.write(clock()) as write:
-        generations.deliver(write, presented_token(values[2].encode()))
-    with database.write(clock()) as write:
-        generations.deliver(write, presented_token(values[2].encode()))
-        generations.cancel(write, integration, 3, timedelta(days=7), actor=ADA)
+    generations.deliver(database, presented_token(values[2].encode()))
+    with database.write() as write:
+        generations.deliver.step(write, presented_token(values[2].encode()))
+        generations.cancel.step(write, integration, 3, timedelta(days=7), actor=ADA)
     desk.expire(integration, 2)
     desk.edit(integration, "contacts.readonly", "contacts.write")
     desk.edit(integration, "contacts.readonly", "contacts.write")
@@ -250,9 +245,9 @@ def test_adopting_and_replacing_are_told_as_what_they_are(post, desk, database, 
             "scopes": ["contacts.readonly"],
             "owner_nonce": "c",
         } | changes
-        with database.write(clock()) as write:
+        with database.write() as write:
             request = IntegrationRequest(**fields)
-            return integrations.declare(write, external_id, request, desk.rules, actor=ADA).integration.id
+            return integrations.declare.step(write, external_id, request, desk.rules, actor=ADA).integration.id
 
     declare("org/p/s/adopted", owner_nonce="a", adopts=integration, description="Mine now")
     remains = declare("org/p/s/x", owner_nonce="b")
@@ -281,35 +276,39 @@ def test_whoever_reaches_the_agency_alone_does_not_hear_of_its_sub_accounts(post
     """A webhook is no way into accounts that its maker doesn't reach, by making or by editing it."""
     agency_only = Actor("key/agency/key_1", frozenset({accounts.agency}))
     fields = {"account": accounts.agency, "url": receiver.url, "secret": new_webhook_secret()}
-    with post.database.write(post.clock()) as write:
-        refused = webhooks.make(
+    with post.database.write() as write:
+        refused = webhooks.make.step(
             write, WebhookRequest(**fields, sub_accounts=True), post.sealer, post.allowed, actor=agency_only
         )
         assert refused.problem == "webhook-sub-accounts"
-        made = webhooks.make(write, WebhookRequest(**fields), post.sealer, post.allowed, actor=agency_only)
+        made = webhooks.make.step(write, WebhookRequest(**fields), post.sealer, post.allowed, actor=agency_only)
         change = WebhookEdit(sub_accounts=True)
-        refused = webhooks.edit(write, made.endpoint.id, change, post.allowed, actor=agency_only)
+        refused = webhooks.edit.step(write, made.endpoint.id, change, post.allowed, actor=agency_only)
         assert refused.problem == "webhook-sub-accounts"
         whole = frozenset({accounts.agency, accounts.location, accounts.sister})
-        edited = webhooks.edit(write, made.endpoint.id, change, post.allowed, actor=Actor("key/all/key_2", whole))
+        edited = webhooks.edit.step(write, made.endpoint.id, change, post.allowed, actor=Actor("key/all/key_2", whole))
         assert edited.sub_accounts
         elsewhere = WebhookEdit(url=receiver.url + "/mine")
         for change in (elsewhere, WebhookEdit(events=["token.leaked"])):
-            refused = webhooks.edit(write, made.endpoint.id, change, post.allowed, actor=agency_only)
+            refused = webhooks.edit.step(write, made.endpoint.id, change, post.allowed, actor=agency_only)
             assert refused.problem == "webhook-sub-accounts", change
         secret = WebhookSecretRequest(secret=new_webhook_secret(), overlap_seconds=0)
-        refused = webhooks.rotate_secret(write, made.endpoint.id, secret, post.sealer, actor=agency_only)
+        refused = webhooks.rotate_secret.step(write, made.endpoint.id, secret, post.sealer, actor=agency_only)
         assert refused.problem == "webhook-sub-accounts"
         # To be told less is everybody's right; to begin anew is not.
-        off = webhooks.edit(write, made.endpoint.id, WebhookEdit(enabled=False), post.allowed, actor=agency_only)
+        off = webhooks.edit.step(write, made.endpoint.id, WebhookEdit(enabled=False), post.allowed, actor=agency_only)
         assert off.disabled_at is not None
-        refused = webhooks.edit(write, made.endpoint.id, WebhookEdit(enabled=True), post.allowed, actor=agency_only)
+        refused = webhooks.edit.step(
+            write, made.endpoint.id, WebhookEdit(enabled=True), post.allowed, actor=agency_only
+        )
         assert refused.problem == "webhook-sub-accounts"
         less = WebhookEdit(url=receiver.url + "/mine", sub_accounts=False)
-        assert not webhooks.edit(write, made.endpoint.id, less, post.allowed, actor=agency_only).sub_accounts
+        assert not webhooks.edit.step(write, made.endpoint.id, less, post.allowed, actor=agency_only).sub_accounts
         sub_account = WebhookRequest(account=accounts.location, url=receiver.url, secret=new_webhook_secret(),
                                      sub_accounts=True)  # fmt: skip
-        assert webhooks.make(write, sub_account, post.sealer, post.allowed, actor=ADA).problem == "webhook-not-agency"
+        assert (
+            webhooks.make.step(write, sub_account, post.sealer, post.allowed, actor=ADA).problem == "webhook-not-agency"
+        )
 
 
 def verified(secret, received):
@@ -338,10 +337,10 @@ def test_a_receiver_verifies_with_the_specifications_library(post, clock, receiv
 def rotate_secret(post, endpoint, overlap):
     """Give a webhook another secret; answers it."""
     request = WebhookSecretRequest(secret=new_webhook_secret(), overlap_seconds=overlap.total_seconds())
-    with post.database.write(post.clock()) as write:
-        webhooks.rotate_secret(write, endpoint, request, post.sealer, actor=ADA)
+    with post.database.write() as write:
+        webhooks.rotate_secret.step(write, endpoint, request, post.sealer, actor=ADA)
         # The repetition of a request whose answer was lost.
-        webhooks.rotate_secret(write, endpoint, request, post.sealer, actor=ADA)
+        webhooks.rotate_secret.step(write, endpoint, request, post.sealer, actor=ADA)
     return request.secret
 
 
@@ -403,11 +402,9 @@ def test_what_failed_at_a_former_url_is_not_the_new_ones_fault(post, clock, rece
     """Gone there, and given another URL in the same moment, the webhook lives: the message goes to the new one."""
     endpoint, _ = post.make(receiver.url)
     post.ping(endpoint)
-    with post.database.read() as connection:
-        due = deliveries.next_due(connection, endpoint, clock())
+    due = deliveries.next_due(post.database, endpoint, clock())
     post.edit(endpoint, url=other.url)
-    with post.database.write(clock()) as write:
-        deliveries.record(write, due, Tried("gone", 410), 0.5)
+    deliveries.record(post.database, due, Tried("gone", 410), 0.5)
     stored = post.endpoint(endpoint)
     assert (stored.disabled_at, stored.failing_since) == (None, None)
     post.send(1)
@@ -425,20 +422,19 @@ def test_gone_disables_and_what_comes_is_kept_to_be_replayed(post, desk, clock, 
     assert (stored.disabled_at, stored.disabled_because) == (clock.now, "it answered 410 Gone")
     desk.integration("contacts.readonly")
     assert [delivery.state for delivery in post.log(endpoint)] == ["failed", "failed"]
-    with post.database.write(clock()) as write:
+    with post.database.write() as write:
         since = ReplayRequest(failed_since=clock.now - WHOLE_DAY)
-        refused = webhooks.replay(write, endpoint, since, actor=ADA)
-        assert refused.problem == webhooks.ping(write, endpoint, actor=ADA).problem == "webhook-disabled"
+        refused = webhooks.replay.step(write, endpoint, since, actor=ADA)
+        assert refused.problem == webhooks.ping.step(write, endpoint, actor=ADA).problem == "webhook-disabled"
         assert refused.detail == f"{endpoint} is disabled: it answered 410 Gone; enable it first"
     post.edit(endpoint, enabled=True)
-    with post.database.write(clock()) as write:
-        assert webhooks.replay(write, endpoint, since, actor=ADA) == 2
+    assert webhooks.replay(post.database, endpoint, since, actor=ADA) == 2
     post.send(2)
     got = [receiver.got.get(timeout=5).headers["webhook-id"] for _ in range(3)]
     assert got == [first, first, post.log(endpoint)[1].message_id]
-    with post.database.write(clock()) as write:
+    with post.database.write() as write:
         again = ReplayRequest(messages=[first, "msg_unknown"])
-        assert webhooks.replay(write, endpoint, again, actor=ADA) == 1
+        assert webhooks.replay.step(write, endpoint, again, actor=ADA) == 1
     post.send(1)
     assert receiver.got.get(timeout=5).headers["webhook-id"] == first
     assert [len(delivery.attempts) for delivery in post.log(endpoint)] == [3, 1]
@@ -540,8 +536,7 @@ def test_a_webhook_that_is_edited_or_deleted_while_a_message_is_on_its_way(post,
     post.ping(endpoint)
 
     def deletes(connection, _):
-        with post.database.write(clock()) as write:
-            assert webhooks.delete(write, endpoint, actor=ADA) is True
+        assert webhooks.delete(post.database, endpoint, actor=ADA) is True
         connection.sendall(ACCEPT)
         deleted.set()
 
@@ -573,8 +568,7 @@ def test_every_change_of_a_webhook_is_in_the_audit_log(post, receiver, database)
     post.edit(endpoint, url=receiver.url.replace("hooks.test", "other.test"), enabled=False)
     post.edit(endpoint, enabled=True)
     post.edit(endpoint, enabled=True)
-    with database.write(post.clock()) as write:
-        webhooks.delete(write, endpoint, actor=ADA)
+    webhooks.delete(database, endpoint, actor=ADA)
     with database.read() as connection:
         rows = connection.execute(select(tables.audit).order_by(tables.audit.c.id)).all()
     assert {(row.actor, row.account_id, row.detail.pop("webhook")) for row in rows} == {
@@ -596,7 +590,7 @@ def test_an_address_that_was_public_once_is_looked_at_anew(post, receiver, datab
     endpoint, _ = post.make(receiver.url)
     message_id = post.ping(endpoint)
     poster = Poster(Destinations(frozenset({receiver.port})), lambda host, port: ["10.0.0.1"])
-    with closing(Sender(database, poster, {"service": StandardSigner(sealer)}, clock)) as strict:
+    with closing(Sender(database, poster, {"service": StandardSigner(sealer)})) as strict:
         post.sender = strict
         post.send(1)
     (waiting,) = post.log(endpoint)
@@ -610,11 +604,11 @@ def test_sealing_keys_can_be_replaced(post, receiver, database, clock, sealing_k
     endpoint, secret = post.make(receiver.url)
     rotated = rotate_secret(post, endpoint, WHOLE_DAY)
     new_key = new_sealing_key()
-    with database.write(clock()) as write:
-        assert reseal(write, Sealer([new_key]), actor=ADA).unreadable == [endpoint]
-        done = reseal(write, Sealer([new_key, sealing_key]), actor=ADA)
+    with database.write() as write:
+        assert reseal.step(write, Sealer([new_key]), actor=ADA).unreadable == [endpoint]
+        done = reseal.step(write, Sealer([new_key, sealing_key]), actor=ADA)
         assert (done.resealed, done.unchanged, done.unreadable) == (1, 0, [])
-        assert reseal(write, Sealer([new_key]), actor=ADA).unchanged == 1
+        assert reseal.step(write, Sealer([new_key]), actor=ADA).unchanged == 1
     signed = StandardSigner(Sealer([new_key]))(post.endpoint(endpoint), "msg_1", clock.now, b"{}")
     for valid in (secret, rotated):
         assert Webhook(valid).verify(b"{}", dict(signed)) == {}
@@ -630,10 +624,9 @@ def test_no_secret_is_stored_or_shown(post, receiver, database):
     """Neither in the database's files, nor in what is answered."""
     endpoint, first = post.make(receiver.url)
     second = rotate_secret(post, endpoint, WHOLE_DAY)
-    with database.read() as connection:
-        assert "whsec" not in str(webhooks.shown(connection, post.endpoint(endpoint), post.sealer))
+    assert "whsec" not in str(webhooks.shown(database, post.endpoint(endpoint), post.sealer))
     assert "whsec" not in repr(WebhookRequest(account="a", url=receiver.url, secret=first))
-    files = b"".join(file.read_bytes() for file in database.file.parent.iterdir())
+    files = b"".join(file.read_bytes() for file in database.folder.iterdir())
     for secret in (first, second):
         assert secret.removeprefix("whsec_").encode() not in files
 
@@ -654,7 +647,7 @@ def test_what_was_settled_long_ago_is_forgotten(post, database, clock, receiver,
     post.edit(endpoint, enabled=False)
     newest = []
     for _ in range(3):
-        with database.write(clock()) as write:
+        with database.write() as write:
             outbox.add_delivery(write, post.endpoint(endpoint), f"msg_{len(newest)}", "ping", b"{}")
         newest.append(f"msg_{len(newest)}")
     monkeypatch.setattr(deliveries, "MOST_KEPT", 2)
@@ -668,8 +661,7 @@ MONTHLY = RotationPolicy(every_seconds=30 * 86_400, overlap_seconds=86_400)
 def scheduled(desk, database, clock):
     """An integration that is to be rotated each 30 days, with its first token."""
     integration = desk.integration("contacts.readonly")
-    with database.write(clock()) as write:
-        integrations.edit(write, integration, IntegrationEdit(rotation=MONTHLY), desk.rules, actor=ADA)
+    integrations.edit(database, integration, IntegrationEdit(rotation=MONTHLY), desk.rules, actor=ADA)
     return integration, desk.token(integration)
 
 
@@ -678,11 +670,11 @@ def test_due_and_overdue_are_told_once_each(post, desk, database, clock, receive
     endpoint, _ = post.make(receiver.url, "rotation.due", "rotation.overdue")
     integration, _ = scheduled(desk, database, clock)
     began = clock.now
-    detection.tell_due(database, clock())
+    detection.publish_due(database, clock())
     assert post.told(endpoint) == []
     clock.move(days=30)
     for _ in range(2):
-        detection.tell_due(database, clock())
+        detection.publish_due(database, clock())
     ((event, data),) = post.told(endpoint)
     assert event == "rotation.due"
     assert (data["integration_id"], data["due_at"], data["rule"], data["actor"]) == (
@@ -693,12 +685,12 @@ def test_due_and_overdue_are_told_once_each(post, desk, database, clock, receive
     )
     clock.move(days=2)
     for _ in range(2):
-        detection.tell_due(database, clock())
+        detection.publish_due(database, clock())
     assert [event for event, _ in post.told(endpoint)] == ["rotation.due", "rotation.overdue"]
     desk.token(integration)
-    detection.tell_due(database, clock())
+    detection.publish_due(database, clock())
     clock.move(days=30)
-    detection.tell_due(database, clock())
+    detection.publish_due(database, clock())
     told = post.told(endpoint)
     assert [event for event, _ in told] == ["rotation.due", "rotation.overdue", "rotation.due"]
     assert told[-1][1]["due_at"] == "2027-01-21T12:00:00.000Z"
@@ -709,21 +701,20 @@ def test_what_is_due_is_told_to_whoever_subscribes_later(post, desk, database, c
     """While nobody listens nothing counts as told."""
     scheduled(desk, database, clock)
     clock.move(days=30)
-    detection.tell_due(database, clock())
+    detection.publish_due(database, clock())
     endpoint, _ = post.make(receiver.url, "rotation.due")
-    detection.tell_due(database, clock())
+    detection.publish_due(database, clock())
     assert [event for event, _ in post.told(endpoint)] == ["rotation.due"]
     clock.move(days=5)
-    detection.tell_due(database, clock())
+    detection.publish_due(database, clock())
     overdue, _ = post.make(receiver.url, "rotation.overdue")
-    detection.tell_due(database, clock())
+    detection.publish_due(database, clock())
     assert [event for event, _ in post.told(overdue)] == ["rotation.overdue"]
 
 
 def use(database, clock, token):
     """Use a token for the first time."""
-    with database.write(clock()) as write:
-        generations.deliver(write, presented_token(token.encode()))
+    generations.deliver(database, presented_token(token.encode()))
 
 
 def test_an_overlap_that_ends_is_told_once(post, desk, database, clock, receiver):
@@ -733,18 +724,18 @@ def test_an_overlap_that_ends_is_told_once(post, desk, database, clock, receiver
     second = desk.token(integration)
     use(database, clock, second)
     endpoint, _ = post.make(receiver.url, "token.retired")
-    detection.tell_run_out(database, clock())
+    detection.publish_ended_overlaps(database, clock())
     assert post.told(endpoint) == []
     clock.move(days=7)
     # Marks the one that ran out as ended, in passing.
     use(database, clock, desk.token(integration))
     for _ in range(2):
-        detection.tell_run_out(database, clock())
+        detection.publish_ended_overlaps(database, clock())
     told = [(data["generation"], data["because"], data["actor"]) for _, data in post.told(endpoint)]
     assert told == [(1, "overlap ended", "service")]
     desk.expire(integration, 2)
     clock.move(days=8)
-    detection.tell_run_out(database, clock())
+    detection.publish_ended_overlaps(database, clock())
     told = [(data["generation"], data["because"]) for _, data in post.told(endpoint)]
     assert told == [(1, "overlap ended"), (2, "expired on request")]
 
@@ -763,13 +754,12 @@ def test_an_overlap_that_an_edit_ends_is_told_once(post, desk, database, clock, 
         use(database, clock, desk.token(sister))
         use(database, clock, desk.token(sister, overlap=timedelta(seconds=1)))
         clock.move(seconds=2)
-        detection.tell_run_out(database, clock())
+        detection.publish_ended_overlaps(database, clock())
     shorter = MONTHLY.model_copy(update={"overlap_seconds": 3600})
-    with database.write(clock()) as write:
-        integrations.edit(write, integration, IntegrationEdit(rotation=shorter), desk.rules, actor=ADA)
+    integrations.edit(database, integration, IntegrationEdit(rotation=shorter), desk.rules, actor=ADA)
     for _ in range(2):
         clock.move(minutes=1)
-        detection.tell_run_out(database, clock())
+        detection.publish_ended_overlaps(database, clock())
     assert [(data["generation"], data["because"]) for _, data in post.told(endpoint)] == [(1, "overlap ended")]
 
 
@@ -784,7 +774,7 @@ def test_a_scope_that_is_lacked_is_told_once_a_day(post, desk, database, clock, 
         RefusedScope(gone, "x", 99),
     ]
     for _ in range(2):
-        detection.tell_refused_often(database, refused, clock())
+        detection.publish_refused_often(database, refused, clock())
     told = [(event, data["integration_id"], data["scope"], data["requests"]) for event, data in post.told(endpoint)]
     assert told == [
         ("scope.refused_often", integration, "contacts.write", 25),
@@ -792,7 +782,7 @@ def test_a_scope_that_is_lacked_is_told_once_a_day(post, desk, database, clock, 
     ]
     desk.edit(integration, "contacts.readonly", "contacts.write")
     clock.move(hours=12)
-    detection.tell_refused_often(database, refused, clock())
+    detection.publish_refused_often(database, refused, clock())
     assert [data["scope"] for _, data in post.told(endpoint)[2:]] == ["locations.readonly"]
 
 
@@ -801,14 +791,14 @@ def test_what_a_webhook_may_be(post, receiver, clock):
     fields = {"account": post.desk.account, "url": receiver.url, "secret": new_webhook_secret()}
 
     def made(sealer=post.sealer, actor=ADA, **changes):
-        with post.database.write(clock()) as write:
-            return webhooks.make(write, WebhookRequest(**fields | changes), sealer, post.allowed, actor=actor)
+        return webhooks.make(post.database, WebhookRequest(**fields | changes), sealer, post.allowed, actor=actor)
 
     assert made(sealer=None).problem == "sealing-keys-missing"
     assert made(account="nobody").problem == "account-unknown"
     assert made(actor=Actor("key/x", frozenset({"other"}))).problem == "account-unknown"
     assert made(url="https://hooks.test:22/") == Refused(
-        "webhook-url-not-allowed", f"webhooks are sent to port {', '.join(map(str, sorted(post.allowed.ports)))} only"
+        Problem.WEBHOOK_URL_NOT_ALLOWED,
+        f"webhooks are sent to port {', '.join(map(str, sorted(post.allowed.ports)))} only",
     )
     assert made(events=["rotation.rotated", "rotation.typo"]).problem == "webhook-event-unknown"
     first = made()

@@ -19,7 +19,6 @@ from .suggestions import Need, Place, Suggestion, Tally, Unknown, count, suggest
 # Beyond these, what wasn't found is in the JSON only.
 _SHOWN = 20
 
-_HOLDERS = {"agency": "an agency", "sub_account": "a sub-account"}
 _OLD = "a route of v1 without a sure counterpart"
 _UNKNOWN = "not in the catalogue"
 
@@ -87,7 +86,7 @@ def _print(suggestion: Suggestion, tally: Tally) -> None:
     for kind, scopes in suggestion.scopes.items():
         _print_needs(suggestion.needs[kind])
         names = ", ".join(f'"{scope}"' for scope in scopes)
-        print_text(f"\nscopes=[{names}]  # an integration of {_HOLDERS[kind]}\n")
+        print_text(f"\nscopes=[{names}]  # an integration of {kind.one}\n")
     for need in suggestion.closed:
         parts.append((str(need.count), need.endpoint.method, need.old or need.endpoint.path, _why_closed(need)))
     for unknown, why in ((tally.unmapped, _OLD), (tally.unmatched, _UNKNOWN)):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from private_integrations_service.catalogue.endpoints import Catalogue, Endpoint
 
+from ...contract import AccountClass
 from .old_routes import COUNTERPARTS, PREFIX, old_route
 from .request_logs import LoggedRequest
 
@@ -109,13 +110,13 @@ def _count_unknown(unknown: Counter[Unknown], method: str, path: str) -> None:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """The least scopes by kind of account: `agency`, `sub_account`; sorted.
+    """The least scopes by the class of account whose integration needs them, sorted.
 
     `needs` says what for; `closed` are requests that no private integration token may make.
     """
 
-    scopes: dict[str, list[str]]
-    needs: dict[str, list[Need]]
+    scopes: dict[AccountClass, list[str]]
+    needs: dict[AccountClass, list[Need]]
     closed: list[Need]
 
 
@@ -125,8 +126,8 @@ def suggest(catalogue: Catalogue, tally: Tally) -> Suggestion:
     needs.sort(key=lambda need: (need.endpoint.scope or "", need.endpoint.path, need.endpoint.method, need.old))
     kinds = [_kinds(catalogue, need.endpoint) for need in needs]
     only = {kind for each in kinds for kind in each if len(each) == 1}
-    shared = "agency" if only == {"agency"} else "sub_account"
-    by_kind: dict[str, list[Need]] = {}
+    shared = AccountClass.AGENCY if only == {AccountClass.AGENCY} else AccountClass.SUB_ACCOUNT
+    by_kind: dict[AccountClass, list[Need]] = {}
     for need, each in zip(needs, kinds, strict=True):
         if each:
             by_kind.setdefault(shared if shared in each else each[0], []).append(need)
@@ -140,7 +141,7 @@ def suggest(catalogue: Catalogue, tally: Tally) -> Suggestion:
     )
 
 
-def _kinds(catalogue: Catalogue, endpoint: Endpoint) -> list[str]:
-    """Return the kinds of accounts in which an integration may hold its scope and make the request."""
+def _kinds(catalogue: Catalogue, endpoint: Endpoint) -> list[AccountClass]:
+    """The kinds of accounts whose integrations may hold its scope and make the request."""
     scope = endpoint.scope
     return [] if scope is None else [k for k in sorted(endpoint.account_kinds) if not catalogue.refuse_scope(scope, k)]

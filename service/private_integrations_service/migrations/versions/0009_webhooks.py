@@ -109,6 +109,6 @@ def upgrade() -> None:
         sa.Column("until", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("event", name=op.f("pk_announced_until")),
     )
-    # What ran out before there was anybody to tell is told to nobody.
+    # Overlaps that ended before the first webhook are published to none.
     op.execute("INSERT INTO announced_until (event, until) SELECT 'token.retired', high_water FROM clock")
     op.create_index("ix_tokens_expires_at", "tokens", ["expires_at"])

@@ -1,4 +1,4 @@
-"""Tokens that nobody uses: when an account's are ended, and the ends that were announced.
+"""Inactive tokens: an account's rule for them, and the announced ends.
 
 Frozen: a migration is history. Change a table with a new migration.
 """

@@ -1,4 +1,4 @@
-"""The sandbox's businesses as stored; the account is part of every condition."""
+"""Store the sandbox's businesses; the account is part of every condition."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from .tables import businesses
 
 @dataclass(frozen=True)
 class Business:
-    """A business: `fields` as they are shown."""
+    """Hold a business: `fields` as they are shown."""
 
     id: str
     account_id: str
@@ -22,14 +22,14 @@ class Business:
 
 
 def list_businesses(connection: Connection, account_id: str, *, skip: int, limit: int) -> list[Business]:
-    """At most `limit` businesses of the account, newest first, after the first `skip`."""
+    """Return at most `limit` businesses of the account, newest first, after the first `skip`."""
     query = select(businesses).where(businesses.c.account_id == account_id)
     newest_first = query.order_by(businesses.c.created_at.desc(), businesses.c.id.desc()).limit(limit).offset(skip)
     return [_business(row) for row in connection.execute(newest_first)]
 
 
 def business_by_id(connection: Connection, account_id: str, business_id: str) -> Business | None:
-    """The account's business with this id."""
+    """Return the account's business with this id."""
     row = connection.execute(select(businesses).where(_is(account_id, business_id))).one_or_none()
     return None if row is None else _business(row)
 

@@ -1,4 +1,4 @@
-"""The calendars of a location as stored; the account is part of every condition."""
+"""Store the calendars of a location; the account is part of every condition."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from .tables import calendars
 
 @dataclass(frozen=True)
 class Calendar:
-    """A calendar of a location: `fields` as they are shown; one that isn't `active` is a draft."""
+    """Hold a calendar of a location: `fields` as they are shown; one that isn't `active` is a draft."""
 
     id: str
     account_id: str

@@ -1,4 +1,4 @@
-"""The campaigns of a location as stored; the account is part of every condition."""
+"""Store the campaigns of a location; the account is part of every condition."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from .tables import campaigns
 
 @dataclass(frozen=True)
 class Campaign:
-    """A campaign of a location; `status` is "draft" or "published"."""
+    """Hold a campaign of a location; `status` is "draft" or "published"."""
 
     id: str
     account_id: str

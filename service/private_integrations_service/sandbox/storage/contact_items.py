@@ -1,4 +1,4 @@
-"""Notes and tasks as stored: alike but for the table; account and contact are part of every condition."""
+"""Store notes and tasks, which differ only in their table; account and contact are part of every condition."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, and_, delete, inse
 
 @dataclass(frozen=True)
 class Item:
-    """A note or a task: `fields` as they are shown."""
+    """Hold a note or a task: `fields` as they are shown."""
 
     id: str
     account_id: str
@@ -20,13 +20,13 @@ class Item:
 
 
 def list_items(connection: Connection, table: Table, account_id: str, contact_id: str) -> list[Item]:
-    """What the contact has of these, newest first."""
+    """Return the contact's items in this table, newest first."""
     query = select(table).where(table.c.account_id == account_id, table.c.contact_id == contact_id)
     return [_item(row) for row in connection.execute(query.order_by(table.c.added_at.desc(), table.c.id.desc()))]
 
 
 def item_by_id(connection: Connection, table: Table, account_id: str, contact_id: str, item_id: str) -> Item | None:
-    """The contact's item with this id."""
+    """Return the contact's item with this id."""
     row = connection.execute(select(table).where(_is(table, account_id, contact_id, item_id))).one_or_none()
     return None if row is None else _item(row)
 

@@ -1,4 +1,4 @@
-"""Searching contacts by filters, in any order: the search as a value, and as SQL."""
+"""Search contacts by filters, in any order: the search as a value, and as SQL."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,23 +27,23 @@ from .contacts import Contact, Selection, contact_of
 from .tables import businesses, contacts
 
 CUSTOM_FIELD = "customFields."
-"""How the name of a filter on a custom field begins; its id follows."""
+"""Begin the name of a filter on a custom field; the field's id follows."""
 
 _DEFAULT_SOURCE = "public api"
 
 
 @dataclass(frozen=True)
 class Range:
-    """Bounds by their names: gt, gte, lt, lte."""
+    """Hold bounds by their names: gt, gte, lt, lte."""
 
     bounds: tuple[tuple[str, datetime], ...]
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What must be true of a field.
+    """State a condition on a field.
 
-    With eq and contains one of the texts in `value` must do, with range the bounds there; flags have a bool.
+    With eq and contains, `value` has texts, of which one must match; with range it has bounds; flags have a bool.
     """
 
     field: str
@@ -53,7 +53,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Group:
-    """Conditions of which all must be true, or at least one."""
+    """Combine conditions: all must be true, or with `either` at least one."""
 
     parts: tuple["Condition | Group", ...]
     either: bool
@@ -61,7 +61,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Order:
-    """A field by which what is found is ordered."""
+    """Order contacts by a field."""
 
     field: str
     descending: bool
@@ -69,20 +69,20 @@ class Order:
 
 @dataclass(frozen=True)
 class Search:
-    """Contacts of a selection that pass the filters, in this order and then by id."""
+    """Describe a search: contacts of a selection that pass the filters, in this order and then by id."""
 
     selection: Selection
     filters: Group
     orders: tuple[Order, ...]
 
     def condition(self) -> ColumnElement[bool]:
-        """The search as an SQL condition."""
+        """Return the search as an SQL condition."""
         return and_(self.selection.condition(), _group(self.filters))
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A contact that was found, the name of its business, and its place: a value per order, then its id."""
+    """Hold a matching contact, the name of its business, and its place: a value per order, then its id."""
 
     contact: Contact
     business_name: str | None
@@ -92,7 +92,7 @@ class Hit:
 def search_contacts(
     connection: Connection, search: Search, *, after: Sequence[str | int] = (), skip: int = 0, limit: int
 ) -> list[Hit]:
-    """At most `limit` contacts that are found, beginning behind the place `after` and then after the first `skip`."""
+    """Return at most `limit` matching contacts behind the place `after`, without the first `skip` of them."""
     keys = [_ORDERED[order.field] for order in search.orders]
     shown = [key.label(f"key_{position}") for position, key in enumerate(keys)]
     query = select(contacts, _BUSINESS_NAME.label("business_name"), *shown).where(search.condition())
@@ -107,7 +107,7 @@ def search_contacts(
 
 
 def count_found(connection: Connection, search: Search) -> int:
-    """How many contacts the search finds."""
+    """Count the matching contacts."""
     query = select(func.count()).select_from(contacts).where(search.condition())
     return connection.execute(query).scalar_one()
 
@@ -164,7 +164,7 @@ def _group(group: Group) -> ColumnElement[bool]:
 
 
 def _condition(condition: Condition) -> ColumnElement[bool]:
-    """The condition as SQL that is never NULL, so that its contrary is true of whatever has no value."""
+    """Return the condition as SQL that is never NULL, so that its contrary is true of a missing value."""
     if condition.operator.startswith("not_"):
         return not_(_condition(replace(condition, operator=condition.operator.removeprefix("not_"))))
     if condition.field in _TEXTS:
@@ -196,14 +196,14 @@ def _within(instant: ColumnElement[datetime], condition: Condition) -> ColumnEle
 
 
 def _has_item(condition: Condition) -> ColumnElement[bool]:
-    """Whether some item of a list of texts (tags, followers) passes."""
+    """Return SQL for: at least one item of a list of texts (tags, followers) passes."""
     items = func.json_each(contacts.c.fields, _LISTS[condition.field]).table_valued("value")
     passes = _compared(cast(items.c.value, String), condition)
     return select(items.c.value).where(passes).correlate(contacts).exists()
 
 
 def _has_custom_field(condition: Condition) -> ColumnElement[bool]:
-    """Whether a custom field passes; a list or an object is compared as the JSON that it is."""
+    """Return SQL for: a custom field passes. A list or an object is compared as JSON."""
     items = func.json_each(contacts.c.fields, "$.customFields").table_valued("value")
     text = cast(func.coalesce(func.json_extract(items.c.value, "$.value"), ""), String)
     is_it = func.json_extract(items.c.value, "$.id") == condition.field.removeprefix(CUSTOM_FIELD)

@@ -1,4 +1,4 @@
-"""The sandbox's contacts as stored; the account is part of every condition."""
+"""Store the sandbox's contacts; the account is part of every condition."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _SEARCHED = ("name", "email", "phone", "companyName")
 
 @dataclass(frozen=True)
 class Contact:
-    """A contact: `fields` as they are shown, `email` and `phone` as duplicates are recognized by."""
+    """Hold a contact: `fields` as they are shown, `email` and `phone` in the form that identifies duplicates."""
 
     id: str
     account_id: str
@@ -29,7 +29,7 @@ class Contact:
 
 @dataclass(frozen=True)
 class ListOrder:
-    """The order of a list of contacts: by the instant at which they were added or updated, then by id."""
+    """Order a list of contacts by the instant at which they were added or updated, then by id."""
 
     by: Literal["added_at", "updated_at"]
     descending: bool
@@ -40,7 +40,7 @@ NEWEST_FIRST = ListOrder("added_at", descending=True)
 
 @dataclass(frozen=True)
 class Position:
-    """A place in a list of contacts or opportunities: behind this instant and id, in the list's order."""
+    """Mark a place in a list of contacts or opportunities: behind this instant and id, in the list's order."""
 
     instant: datetime
     id: str
@@ -48,14 +48,14 @@ class Position:
 
 @dataclass(frozen=True)
 class Selection:
-    """Contacts of an account, or of one of its businesses, whose name, e-mail, phone or company contains `query`."""
+    """Select contacts of an account, or of one of its businesses; name, e-mail, phone or company contains `query`."""
 
     account_id: str
     query: str = ""
     business_id: str | None = None
 
     def condition(self) -> ColumnElement[bool]:
-        """The selection as an SQL condition."""
+        """Return the selection as an SQL condition."""
         chosen: ColumnElement[bool] = contacts.c.account_id == self.account_id
         if self.business_id is not None:
             chosen = and_(chosen, contacts.c.business_id == self.business_id)
@@ -66,14 +66,14 @@ class Selection:
 
 
 def contact_by_id(connection: Connection, account_id: str, contact_id: str) -> Contact | None:
-    """The account's contact with this id."""
+    """Return the account's contact with this id."""
     return _one(connection, select(contacts).where(_is(account_id, contact_id)))
 
 
 def contact_like(
     connection: Connection, account_id: str, field: Literal["email", "phone"], value: str, *, other_than: str = ""
 ) -> Contact | None:
-    """The account's oldest contact with this normalized e-mail or phone that isn't the one named."""
+    """Return the account's oldest contact with this normalized e-mail or phone, except for the one named."""
     query = select(contacts).where(
         contacts.c.account_id == account_id, contacts.c[field] == value, contacts.c.id != other_than
     )
@@ -130,13 +130,13 @@ def remove_contact(connection: Connection, account_id: str, contact_id: str) -> 
 
 
 def leave_business(connection: Connection, account_id: str, business_id: str, now: datetime) -> None:
-    """Let the account's contacts belong to this business no longer."""
+    """Take the account's contacts out of this business."""
     belongs = and_(contacts.c.account_id == account_id, contacts.c.business_id == business_id)
     connection.execute(update(contacts).where(belongs).values(business_id=None, updated_at=now))
 
 
 def contact_of(row: Row[Any]) -> Contact:
-    """The contact in a row with all columns of its table."""
+    """Return the contact in a row with all columns of its table."""
     return Contact(
         id=row.id,
         account_id=row.account_id,

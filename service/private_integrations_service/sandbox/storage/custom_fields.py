@@ -1,4 +1,4 @@
-"""The custom fields of a location as stored; the account is part of every condition."""
+"""Store the custom fields of a location; the account is part of every condition."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from .tables import custom_fields
 
 @dataclass(frozen=True)
 class CustomField:
-    """A custom field of contacts or opportunities: `fields` as they are shown, `key` unique in the account."""
+    """Hold a custom field of contacts or opportunities: `fields` as they are shown, `key` unique in the account."""
 
     id: str
     account_id: str
@@ -23,7 +23,7 @@ class CustomField:
 
 
 def list_custom_fields(connection: Connection, account_id: str, model: str | None = None) -> list[CustomField]:
-    """The account's custom fields, of one model if it is given, in the order in which they were made."""
+    """Return the account's custom fields, of one model if it is given, in the order of their creation."""
     query = select(custom_fields).where(custom_fields.c.account_id == account_id)
     if model is not None:
         query = query.where(custom_fields.c.model == model)
@@ -32,12 +32,12 @@ def list_custom_fields(connection: Connection, account_id: str, model: str | Non
 
 
 def custom_field_by_id(connection: Connection, account_id: str, field_id: str) -> CustomField | None:
-    """The account's custom field with this id."""
+    """Return the account's custom field with this id."""
     return _one(connection, select(custom_fields).where(_is(account_id, field_id)))
 
 
 def custom_field_by_key(connection: Connection, account_id: str, key: str) -> CustomField | None:
-    """The account's custom field with this key."""
+    """Return the account's custom field with this key."""
     own = custom_fields.c.account_id == account_id
     return _one(connection, select(custom_fields).where(own, custom_fields.c.key == key))
 
@@ -57,7 +57,7 @@ def add_custom_field(connection: Connection, field: CustomField) -> None:
 
 
 def save_custom_field(connection: Connection, field: CustomField) -> None:
-    """Store what can change of a custom field."""
+    """Store the values of a custom field that can change."""
     connection.execute(update(custom_fields).where(_is(field.account_id, field.id)).values(fields=dict(field.fields)))
 
 

@@ -1,4 +1,4 @@
-"""The custom values of a location as stored; the account is part of every condition."""
+"""Store the custom values of a location; the account is part of every condition."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from .tables import custom_values
 
 @dataclass(frozen=True)
 class CustomValue:
-    """A text that a location's templates name by its `key`, which is unique in the account."""
+    """Hold a text that a location's templates name by its `key`, which is unique in the account."""
 
     id: str
     account_id: str
@@ -20,19 +20,19 @@ class CustomValue:
 
 
 def list_custom_values(connection: Connection, account_id: str) -> list[CustomValue]:
-    """The account's custom values by name."""
+    """Return the account's custom values by name."""
     own = select(custom_values).where(custom_values.c.account_id == account_id)
     rows = connection.execute(own.order_by(custom_values.c.name, custom_values.c.id))
     return [_custom_value(row) for row in rows]
 
 
 def custom_value_by_id(connection: Connection, account_id: str, value_id: str) -> CustomValue | None:
-    """The account's custom value with this id."""
+    """Return the account's custom value with this id."""
     return _one(connection, select(custom_values).where(_is(account_id, value_id)))
 
 
 def custom_value_by_key(connection: Connection, account_id: str, key: str) -> CustomValue | None:
-    """The account's custom value with this key."""
+    """Return the account's custom value with this key."""
     own = custom_values.c.account_id == account_id
     return _one(connection, select(custom_values).where(own, custom_values.c.key == key))
 

@@ -1,4 +1,4 @@
-"""The tags of a location as stored; the account is part of every condition."""
+"""Store the tags of a location; the account is part of every condition."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _AT_ONCE = 500
 
 @dataclass(frozen=True)
 class Tag:
-    """A tag of a location; names are unique in it, and their case counts."""
+    """Hold a tag of a location; names are unique in it, and their case counts."""
 
     id: str
     account_id: str
@@ -23,18 +23,18 @@ class Tag:
 
 
 def list_tags(connection: Connection, account_id: str) -> list[Tag]:
-    """The account's tags by name."""
+    """Return the account's tags by name."""
     query = select(location_tags).where(location_tags.c.account_id == account_id).order_by(location_tags.c.name)
     return [_tag(row) for row in connection.execute(query)]
 
 
 def tag_by_id(connection: Connection, account_id: str, tag_id: str) -> Tag | None:
-    """The account's tag with this id."""
+    """Return the account's tag with this id."""
     return _one(connection, select(location_tags).where(_is(account_id, tag_id)))
 
 
 def tag_named(connection: Connection, account_id: str, name: str) -> Tag | None:
-    """The account's tag with this name."""
+    """Return the account's tag with this name."""
     own = location_tags.c.account_id == account_id
     return _one(connection, select(location_tags).where(own, location_tags.c.name == name))
 
@@ -55,7 +55,7 @@ def remove_tag(connection: Connection, account_id: str, tag_id: str) -> bool:
 
 
 def note_tags(connection: Connection, account_id: str, names: Collection[str]) -> None:
-    """Make tags of those names that are none yet: what a contact is tagged with is a tag of its location."""
+    """Add the names that are no tags yet: every tag of a contact is also a tag of its location."""
     wanted = list(dict.fromkeys(names))
     for start in range(0, len(wanted), _AT_ONCE):
         part = wanted[start : start + _AT_ONCE]

@@ -1,19 +1,19 @@
-"""Locations as a token may find them."""
+"""Find the locations that a token reaches."""
 
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
-from private_integrations.contract import Account
+from private_integrations.contract import Account, AccountClass
 
 from ...storage.tables import accounts
 
 
 @dataclass(frozen=True)
 class LocationSearch:
-    """A page of the locations that an account reaches: its own if it is an agency, otherwise itself.
+    """Ask for a page of the locations that an account reaches: an agency's own, or a sub-account itself.
 
-    `agency_id`, if given, is the agency that they must belong to.
+    If `agency_id` is given, they must belong to this agency.
     """
 
     account_id: str
@@ -24,12 +24,12 @@ class LocationSearch:
 
 
 def find_locations(connection: Connection, search: LocationSearch) -> list[Account]:
-    """The locations of the page, by name."""
+    """Return the locations of the page, by name."""
     reached = (accounts.c.id == search.account_id) | (accounts.c.agency_id == search.account_id)
-    query = select(accounts).where(accounts.c.kind == "sub_account", reached)
+    query = select(accounts).where(accounts.c.kind == AccountClass.SUB_ACCOUNT, reached)
     if search.agency_id is not None:
         query = query.where(accounts.c.agency_id == search.agency_id)
     columns = (accounts.c.name, accounts.c.id)
     order = [column.desc() for column in columns] if search.descending else columns
     rows = connection.execute(query.order_by(*order).limit(search.limit).offset(search.skip))
-    return [Account(id=row.id, name=row.name, kind=row.kind, agency_id=row.agency_id) for row in rows]
+    return [Account(id=row.id, name=row.name, kind=AccountClass(row.kind), agency_id=row.agency_id) for row in rows]

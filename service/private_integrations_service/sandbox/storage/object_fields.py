@@ -1,4 +1,4 @@
-"""The fields of custom objects, and the folders that hold them, as stored; the account is part of every condition."""
+"""Store the fields of custom objects and the folders that hold them; the account is part of every condition."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from .tables import object_fields
 
 @dataclass(frozen=True)
 class ObjectField:
-    """A field of an object, or a folder if it is in none; `fields` as they are shown, `key` unique in the account."""
+    """Hold a field of an object, or a folder, which lies in none; `key` is unique in the account."""
 
     id: str
     account_id: str
@@ -25,12 +25,12 @@ class ObjectField:
 
     @property
     def is_folder(self) -> bool:
-        """Whether this holds fields."""
+        """Tell whether this is a folder, which holds fields."""
         return self.folder_id is None
 
 
 def list_object_fields(connection: Connection, account_id: str, object_key: str) -> list[ObjectField]:
-    """The fields and the folders of an account's object, in the order in which they were made."""
+    """Return the fields and the folders of an account's object, in the order of their creation."""
     query = select(object_fields).where(
         object_fields.c.account_id == account_id, object_fields.c.object_key == object_key
     )
@@ -39,18 +39,18 @@ def list_object_fields(connection: Connection, account_id: str, object_key: str)
 
 
 def object_field_by_id(connection: Connection, account_id: str, field_id: str) -> ObjectField | None:
-    """The account's field or folder with this id."""
+    """Return the account's field or folder with this id."""
     return _one(connection, select(object_fields).where(_is(account_id, field_id)))
 
 
 def object_field_by_key(connection: Connection, account_id: str, key: str) -> ObjectField | None:
-    """The account's field or folder with this key."""
+    """Return the account's field or folder with this key."""
     own = object_fields.c.account_id == account_id
     return _one(connection, select(object_fields).where(own, object_fields.c.key == key))
 
 
 def count_held(connection: Connection, account_id: str, folder_id: str) -> int:
-    """How many fields a folder of the account holds."""
+    """Count the fields in a folder of the account."""
     own = object_fields.c.account_id == account_id
     query = select(func.count()).select_from(object_fields).where(own, object_fields.c.folder_id == folder_id)
     return connection.execute(query).scalar_one()
@@ -73,7 +73,7 @@ def add_object_field(connection: Connection, field: ObjectField) -> None:
 
 
 def save_object_field(connection: Connection, field: ObjectField) -> None:
-    """Store what can change of a field or a folder."""
+    """Store the values of a field or a folder that can change."""
     changed = update(object_fields).where(_is(field.account_id, field.id))
     connection.execute(changed.values(fields=dict(field.fields), updated_at=field.updated_at))
 

@@ -1,4 +1,4 @@
-"""The sandbox's opportunities as stored, each with its contact; the account is part of every condition."""
+"""Store the sandbox's opportunities, each with its contact; the account is part of every condition."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _SEARCHED = ("name", "email", "phone", "companyName")
 
 @dataclass(frozen=True)
 class Opportunity:
-    """An opportunity: `fields` as they are shown, `name` among them."""
+    """Hold an opportunity: `fields` as they are shown, `name` among them."""
 
     id: str
     account_id: str
@@ -32,7 +32,7 @@ class Opportunity:
 
 @dataclass(frozen=True)
 class Found:
-    """An opportunity, and the fields of its contact."""
+    """Hold an opportunity, and the fields of its contact."""
 
     opportunity: Opportunity
     contact: Mapping[str, Any]
@@ -40,7 +40,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Selection:
-    """Opportunities of an account: those for which every condition that isn't None is true.
+    """Select opportunities of an account by every condition that isn't None.
 
     `text` is a part of the opportunity's name, or of the contact's name, e-mail, phone or company. `begin` is the
     first instant at which they may have been added, `end` the first at which they may not.
@@ -83,7 +83,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Order:
-    """The order of a list: by name or by the instant of adding, then by id."""
+    """Order a list by name or by the instant of adding, then by id."""
 
     by_name: bool = False
     descending: bool = True

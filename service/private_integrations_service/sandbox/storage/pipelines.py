@@ -1,4 +1,4 @@
-"""The pipelines of a location as stored; the account is part of every condition."""
+"""Store the pipelines of a location; the account is part of every condition."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ from .tables import pipelines
 
 @dataclass(frozen=True)
 class Stage:
-    """A step of a pipeline."""
+    """Hold a step of a pipeline."""
 
     id: str
     name: str
@@ -19,7 +19,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A pipeline of a location: its stages in their order, at least one."""
+    """Hold a pipeline of a location, with its stages in their order, at least one."""
 
     id: str
     account_id: str

@@ -1,4 +1,4 @@
-"""The tables of the sandbox, as the newest migration leaves them."""
+"""Define the tables of the sandbox, as the newest migration leaves them."""
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Table, UniqueConstraint
 from sqlalchemy import Text as String
@@ -71,7 +71,7 @@ custom_values = Table(
 
 
 def _of_contacts(name: str) -> Table:
-    """What contacts have, and what goes with them."""
+    """Define a table of contacts' items, which are removed with their contact."""
     return Table(
         name,
         metadata,

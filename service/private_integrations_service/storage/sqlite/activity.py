@@ -15,7 +15,9 @@ from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 
 from ...private_files import open_private
 from ..columns import from_milliseconds, to_milliseconds
-from .reserved_space import SIZE as BALLAST
+from ..engine import StorageError, StorageFull
+from .connections import storage_errors
+from .reserved_space import SIZE as RESERVED
 from .watched_files import identity_of
 
 FILE_NAME = "activity.db"
@@ -142,10 +144,6 @@ class Caller:
     last_at: datetime
 
 
-class NoRoom(Exception):
-    """The disk is so full that what is left of it belongs to more important changes."""
-
-
 class Activity:
     """The file `activity.db` in a data folder: any process of the service stores in it and reads it.
 
@@ -162,23 +160,23 @@ class Activity:
         self._written = self._identity = identity_of(self.file)
         self._readers = _readers(self.file)
         # Who only reads finds tables. A disk without room, or a damaged file, is no reason not to start.
-        with suppress(sqlite.Error, OSError, NoRoom):
+        with suppress(StorageError), storage_errors(folder):
             self._connected()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A read-only transaction: one consistent view. Raises SQLAlchemyError."""
+        """A read-only transaction: one consistent view. Raises StorageError."""
         if identity_of(self.file) != self._identity:
             # Other workers write to the file that replaced this one, so a read of the old file would miss their writes.
             self._readers.dispose()
             self._identity = identity_of(self.file)
-        with self._readers.connect() as connection, connection.begin():
+        with storage_errors(self.file.parent), self._readers.connect() as connection, connection.begin():
             yield connection
 
     def store(self, batch: Batch, now: datetime) -> None:
         """Add a batch, and note that this process has stored everything until `now`; all of it or nothing.
 
-        Raises sqlite.Error, OSError or NoRoom.
+        Raises StorageError.
         """
         at = to_milliseconds(now)
         with self._transaction() as connection:
@@ -198,7 +196,7 @@ class Activity:
             connection.execute("DELETE FROM workers WHERE pid = ?", (os.getpid(),))
 
     def flushes(self) -> list[datetime]:
-        """Until when each live worker of this run has stored everything. Raises SQLAlchemyError."""
+        """Until when each live worker of this run has stored everything. Raises StorageError."""
         with self.read() as connection:
             rows = connection.exec_driver_sql("SELECT pid, flushed_at FROM workers WHERE run = ?", (self._run,))
             return [from_milliseconds(flushed) for pid, flushed in rows if _lives(pid)]
@@ -209,8 +207,8 @@ class Activity:
         self._disconnect()
 
     def _connected(self) -> Any:
-        if shutil.disk_usage(self.file.parent).free < 2 * BALLAST:
-            raise NoRoom(f"less than {2 * BALLAST >> 20} MiB are free")
+        if shutil.disk_usage(self.file.parent).free < 2 * RESERVED:
+            raise StorageFull(f"less than {2 * RESERVED >> 20} MiB are free")
         if self._writer is not None and identity_of(self.file) != self._written:
             self._disconnect()
         if self._writer is None:
@@ -225,15 +223,16 @@ class Activity:
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
-        connection = self._connected()
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            yield connection
-            connection.execute("COMMIT")
-        except sqlite.Error:
-            # Undoes what was begun, and looks at the file anew: it may be another one by now.
-            self._disconnect()
-            raise
+        with storage_errors(self.file.parent):
+            connection = self._connected()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+            except sqlite.Error:
+                # Undoes what was begun, and looks at the file anew: it may be another one by now.
+                self._disconnect()
+                raise
 
     def _purge(self, connection: Any, at: int) -> None:
         hour = at // _HOUR

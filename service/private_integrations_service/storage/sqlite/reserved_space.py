@@ -1,4 +1,4 @@
-"""Room kept for the day the disk is full: a token must not stay alive because its end can't be written down."""
+"""Reserved space: a file that is deleted when the disk is full, so that tokens can still be ended."""
 
 import errno
 import logging
@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ...private_files import open_private
 
-FILE_NAME = "ballast"
+FILE_NAME = "reserved-space"
 
 # Room for a whole journal: after 1000 pages of 4 KiB SQLite writes it back and begins anew at its start, so
 # that from then on an end costs only its audit row.
@@ -25,24 +25,26 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _log = logging.getLogger(__name__)
 
 
-class Ballast:
+class ReservedSpace:
     """A file of random bytes, which no file system can make smaller, beside the database.
 
-    Used by who has the writers' turn, so that workers neither make it twice nor take it from one another.
+    Only the holder of the write lock uses it, so that workers neither make it twice nor delete each other's.
     """
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / FILE_NAME
+        # Its name in version 0.1.
+        (folder / "ballast").unlink(missing_ok=True)
 
     def renew(self) -> None:
         """Make the file if it is missing and there is room; cheap when it is there, and never an error."""
         with suppress(OSError):
-            # Twice the size: the ballast must not be what fills the disk.
+            # Twice the size: the file itself must not fill the disk.
             if not self._is_there() and shutil.disk_usage(self._file.parent).free >= 2 * SIZE:
                 _fill(self._file)
 
     def release(self) -> None:
-        """Give the room back, if it wasn't before, and raise the alarm."""
+        """Delete the file, if it is there, and raise the alarm."""
         try:
             self._file.unlink()
             outcome = "the reserve was released so that tokens can still be ended"
@@ -62,7 +64,7 @@ class Ballast:
 
 
 def disk_is_full(error: DBAPIError | sqlite.Error, folder: Path) -> bool:
-    """Whether `error` comes from a lack of room in `folder`."""
+    """Return whether `error` comes from a lack of room in `folder`."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     kind = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     # An exhausted quota, and a lack of room for the journal's index, are I/O errors to SQLite.
@@ -81,7 +83,7 @@ def _takes_more(folder: Path) -> bool:
 
 
 def _fill(file: Path) -> None:
-    """Write the whole file; half a one is taken away again."""
+    """Write the whole file, or delete what was written of it."""
     descriptor = open_private(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         with os.fdopen(descriptor, "wb") as stream:

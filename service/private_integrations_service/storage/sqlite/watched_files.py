@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
+from ..engine import StorageUnavailable
 
 # Readers reuse a check for this long, because each check is a system call for each file.
 _SECONDS = 0.25
@@ -14,7 +14,7 @@ _SECONDS = 0.25
 _log = logging.getLogger(__name__)
 
 
-class StorageMoved(SQLAlchemyError):
+class StorageMoved(StorageUnavailable):
     """The files at the database's paths are not those that the service has open: no change to them would last."""
 
 
@@ -29,10 +29,10 @@ class WatchedFiles:
         self._files = files
         self._numbers = numbers
         self._looked_at = float("-inf")
-        self._is_told = False
+        self._is_logged = False
 
     def note(self) -> None:
-        """Note the places of open files that weren't noted yet; only the holder of the writers' turn calls this."""
+        """Note the places of open files that weren't noted yet; only the holder of the write lock calls this."""
         for index, file in enumerate(self._files):
             if not self._noted(index):
                 self._numbers[2 * index], self._numbers[2 * index + 1] = identity_of(file)
@@ -52,13 +52,13 @@ class WatchedFiles:
         return None
 
     def require(self) -> None:
-        """Raise StorageMoved, and the alarm once, if a file isn't where it was."""
+        """Raise StorageMoved if a file isn't where it was, and log the alarm the first time."""
         moved = self.moved
         if moved is None:
-            self._is_told = False
+            self._is_logged = False
             return
-        if not self._is_told:
-            self._is_told = True
+        if not self._is_logged:
+            self._is_logged = True
             _log.critical(
                 "ALARM: %s was deleted, moved or replaced under the running service: nothing is stored and every "
                 "token is refused. Put it back where it was, or restart the service with the data that should hold",

@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the tables, and give the contacts that are there their names in lower case."""
+    """Make the tables, and give existing contacts their names in lower case."""
     op.create_table(
         "businesses",
         sa.Column("id", sa.String(), nullable=False),

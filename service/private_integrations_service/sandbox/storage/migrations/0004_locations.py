@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add what the sandbox keeps of a location; each name or key is unique in its account."""
+    """Add the tables of a location's objects; each name or key is unique in its account."""
     op.create_table(
         "location_tags",
         sa.Column("id", sa.String(), nullable=False),

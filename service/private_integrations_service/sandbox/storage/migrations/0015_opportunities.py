@@ -19,7 +19,7 @@ _BASE62 = string.ascii_letters + string.digits
 
 
 def upgrade() -> None:
-    """Add the tables, and what a location begins with for the locations that are there."""
+    """Add the tables, and give existing locations their first pipeline, calendar and campaign."""
     op.create_table(
         "pipelines",
         sa.Column("id", sa.String(), nullable=False),

@@ -1,0 +1,122 @@
+"""The storage engine: transactions, the service's clock, and the epoch; every database implements this protocol.
+
+An operation never handles a database: it asks its engine for a read or a write transaction (operations/operation.py).
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from .epoch import Epoch
+
+Answer = TypeVar("Answer")
+
+
+class StorageError(Exception):
+    """The storage can't answer; nothing of the change was stored."""
+
+
+class StorageUnavailable(StorageError):
+    """The database does not answer; nothing of the change was stored."""
+
+
+class StorageBusy(StorageError):
+    """Too many changes are waiting; nothing of this one was stored, so repeat it."""
+
+
+class StorageFull(StorageError):
+    """There is no room for a change; nothing of it was stored."""
+
+
+@dataclass
+class Write:
+    """A write transaction, and the instant at which it happens.
+
+    A function of this package that changes a row which decisions are read from calls `move_epoch`.
+    """
+
+    connection: Connection
+    now: datetime
+    moves_epoch: bool = False
+
+    def move_epoch(self) -> None:
+        """Have the epoch move with this transaction, so that no process keeps a decision from before it."""
+        self.moves_epoch = True
+
+
+class DecisionConnection(Protocol):
+    """A read-only connection for the statements that requests need, without the cost of Core; used by one thread."""
+
+    def row(self, statement: str, *parameters: object) -> tuple[Any, ...] | None:
+        """Return the first row of a query with `?` for each parameter, None without one; raises StorageError."""
+
+    def close(self) -> None:
+        """Close the connection; from then on every query raises StorageUnavailable."""
+
+
+class Leadership(Protocol):
+    """The right of one process to do a kind of work; a process that dies loses it."""
+
+    def take(self) -> bool:
+        """Take the lead if no other process has it; returns whether this process leads."""
+
+    def release(self) -> None:
+        """Give the lead to others."""
+
+
+class StorageEngine(Protocol):
+    """Run transactions on one database. Every method raises a StorageError if the database can't do its part.
+
+    The functions that write rows decide whether a change moves the `epoch`.
+    """
+
+    epoch: Epoch
+    folder: Path
+    """The data folder, for files of this machine alone."""
+    run: str
+    """The name of this run of the service, the same in all of its processes."""
+    security_counts: "memoryview[int]"
+    """The counts of the security log, shared by the processes of this run."""
+
+    def now(self) -> datetime:
+        """Return the present instant in UTC, which never runs backwards, neither here nor after a restart."""
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """Begin a read-only transaction: one consistent view."""
+
+    def write(self, *, yielding: bool = False) -> AbstractContextManager[Write]:
+        """Begin a write transaction, which commits at the end of the block.
+
+        Args:
+            yielding: let other changes go first, for writes that a client without a credential can cause.
+
+        """
+
+    def end_access(self, step: Callable[[Write], Answer]) -> Answer:
+        """Run a step that ends tokens or rights, in a transaction that waits longer and may use the reserved space.
+
+        The step runs again if there was no room for it, so it must have no effect outside of the transaction.
+        """
+
+    def has_stored(self, instant: datetime) -> bool:
+        """Return whether the clock goes on at this instant or later after a restart."""
+
+    def keep_ended(self, deadline: datetime | None) -> None:
+        """Store that `deadline` has passed, before a client hears of it: no clock that is set back revives a token."""
+
+    def require(self) -> None:
+        """Raise StorageUnavailable if changes could not be stored or seen at present; cheap enough for each request."""
+
+    def decision_connection(self) -> DecisionConnection:
+        """Open a connection for the statements that requests need."""
+
+    def leadership(self, work: str) -> Leadership:
+        """Return the leadership for a kind of work; it is not taken yet."""
+
+    def close(self) -> None:
+        """Close every connection."""
