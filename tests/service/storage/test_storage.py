@@ -137,7 +137,7 @@ def test_an_older_policy_keeps_what_is_no_default(tmp_path, stored, declared):
             (json.dumps({**empty, "enabled": True, **stored}),),
         )
         connection.execute("INSERT INTO claims VALUES ('agc', 'n', 'int_1', 0)")
-    with closing(open_database(tmp_path)) as database, database.read() as reading:
+    with closing(open_database(tmp_path, utc_now)) as database, database.read() as reading:
         found = integration_by_id(reading, "int_1")
         assert owner_nonce_was_used(reading, "agc", "n")
     assert found.owner_nonce == "n"

@@ -316,7 +316,7 @@ def test_invariant_02_what_introspection_called_dead_stays_dead(overlapping, clo
     clock.now = stack.deadline(1)
     assert not generations.introspect(stack.desk.database, old, clock(), actor=ANNA).active
     clock.move(hours=-1)
-    now = max(clock(), stack.desk.database.high_water)
+    now = stack.desk.database.now()
     assert not generations.introspect(stack.desk.database, old, now, actor=ANNA).active
     assert not stack.use(old)
 
