@@ -44,7 +44,7 @@ class Shape(Resource, module="integrations_without_a_service", name="ShapeIntegr
         external_id = f"organization/integrations/dev/{name}"
         inputs = {
             "account": "0" * 20,
-            "claim": "0" * 32,
+            "owner_nonce": "0" * 32,
             "external_id": external_id,
             "name": name,
             "rotation": {"every": "90d"},

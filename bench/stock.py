@@ -21,7 +21,7 @@ SCOPES = '["contacts.readonly", "locations.readonly"]'
 
 _NUMBERS = "WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < :count) "
 _INTEGRATIONS = f"""
-INSERT INTO integrations (id, account_id, external_id, name, description, scopes, claim, version, last_generation,
+INSERT INTO integrations (id, account_id, external_id, name, description, scopes, owner_nonce, version, last_generation,
                           created_at, updated_at)
 {_NUMBERS}
 SELECT printf('int_%020d', i), :account, printf('bench/bench/bench/%d', i), 'CRM sync', '', :scopes,

@@ -204,7 +204,7 @@ def issued_token(service: Service, account: str) -> str:
     """Return a token of a new integration, in use."""
     key = {"Authorization": f"Bearer {service.key}"}
     scopes = ["locations.readonly", "contacts.readonly", "medias.write"]
-    body = {"account": account, "name": "x", "scopes": scopes, "claim": uuid.uuid4().hex}
+    body = {"account": account, "name": "x", "scopes": scopes, "owner_nonce": uuid.uuid4().hex}
     path = f"{service.url}{API}/integrations/by-external-id/a/b/c/{uuid.uuid4().hex}"
     made = requests.put(path, json=body, headers=key, timeout=10).json()
     run = {"issuer": "bench", "run": "r", "attempt": 1, "overlap_seconds": 0}

@@ -51,6 +51,7 @@ from .contract import (
     MembershipEdit,
     Period,
     Pinged,
+    PolicyDefaults,
     Principal,
     Problem,
     ProblemDocument,
@@ -126,7 +127,7 @@ _REFUSALS: dict[int, type[ServiceRefused]] = {
 
 
 class Client:
-    """Talks to one service with one key, or with none where none is needed.
+    """Call one service with one key, or without one where none is needed.
 
     Every method raises ServiceUnreachable when there is no answer of the service's after a few tries,
     and the ServiceRefused that fits when the answer is no. Every request may be repeated safely.
@@ -150,7 +151,7 @@ class Client:
         self._outage = outage
 
     def accounts(self) -> list[Account]:
-        """The accounts that the key may see."""
+        """Return the accounts that the key may see."""
         return self._ask("GET", "/accounts", AccountList).accounts
 
     def put_account(self, account_id: str, request: AccountRequest) -> Account:
@@ -158,11 +159,11 @@ class Client:
         return self._ask("PUT", f"/accounts/{_segment(account_id)}", Account, body=request)
 
     def inactivity(self, account_id: str) -> Inactivity:
-        """When an account's tokens that nobody uses are ended."""
+        """Return after what time the service ends an account's inactive tokens."""
         return self._ask("GET", f"/accounts/{_segment(account_id)}/inactivity", Inactivity)
 
     def set_inactivity(self, account_id: str, request: InactivityRequest) -> Inactivity:
-        """Say when an account's tokens that nobody uses are ended."""
+        """Set after what time the service ends an account's inactive tokens."""
         return self._ask("PUT", f"/accounts/{_segment(account_id)}/inactivity", Inactivity, body=request)
 
     def declare(self, external_id: str, request: IntegrationRequest) -> Integration:
@@ -170,7 +171,7 @@ class Client:
         return self._ask("PUT", f"/integrations/by-external-id/{_segment(external_id)}", Integration, body=request)
 
     def integrations(self, *, account: str | None = None, under: str | None = None) -> Iterator[Integration]:
-        """Integrations, page by page, by account or below a path of external ids."""
+        """Return integrations, page by page, by account or below a path of external ids."""
         cursor: str | None = ""
         while cursor is not None:
             query = {"account": account, "under": under, "cursor": cursor or None}
@@ -179,30 +180,39 @@ class Client:
             cursor = page.cursor
 
     def integration(self, integration_id: str) -> Integration:
-        """One integration."""
+        """Return one integration."""
         return self._ask("GET", f"/integrations/{_segment(integration_id)}", Integration)
 
     def edit(
-        self, integration_id: str, change: IntegrationEdit, *, claim: str | None = None, version: int | None = None
+        self,
+        integration_id: str,
+        change: IntegrationEdit,
+        *,
+        owner_nonce: str | None = None,
+        version: int | None = None,
     ) -> Integration:
-        """Change the fields that are set in `change`, for the owner with this claim; the tokens stay what they are.
+        """Change the fields that are set in `change`; the tokens stay as they are.
 
-        With `version`, only what nobody has changed since: a late copy of this request does not undo a newer edit.
+        With `owner_nonce`, only if it is the present owner's.
+
+        With `version`, only if it was not changed since: a late copy of this request does not undo a newer edit.
         """
         path = f"/integrations/{_segment(integration_id)}"
         headers = None if version is None else {"If-Match": f'"{version}"'}
-        return self._ask("PATCH", path, Integration, body=change, query={"claim": claim}, headers=headers)
+        return self._ask("PATCH", path, Integration, body=change, query={"owner_nonce": owner_nonce}, headers=headers)
 
-    def delete(self, integration_id: str, *, claim: str | None = None) -> None:
+    def delete(self, integration_id: str, *, owner_nonce: str | None = None) -> None:
         """Delete an integration and its tokens; one that is gone, or is another owner's by now, is left alone."""
         try:
-            self._ask("DELETE", f"/integrations/{_segment(integration_id)}", Deletion, query={"claim": claim})
+            self._ask(
+                "DELETE", f"/integrations/{_segment(integration_id)}", Deletion, query={"owner_nonce": owner_nonce}
+            )
         except NotFound as error:
             if error.problem != Problem.INTEGRATION_UNKNOWN:
                 raise
 
     def token_states(self, *, under: str) -> Iterator[TokenStates]:
-        """The state of all tokens below a path of external ids, in as few requests as possible."""
+        """Return the state of all tokens below a path of external ids, in as few requests as possible."""
         cursor: str | None = ""
         while cursor is not None:
             page = self._ask("GET", "/tokens", TokenStates, query={"under": under, "cursor": cursor or None})
@@ -210,7 +220,7 @@ class Client:
             cursor = page.cursor
 
     def tokens_of(self, integration_ids: Sequence[str], *, last_used: bool = False) -> Iterator[TokenStates]:
-        """The state of the tokens of these integrations; those that are gone are missing from the answer.
+        """Return the state of the tokens of these integrations; those that are gone are missing from the answer.
 
         With `last_used` also when each was last used.
         """
@@ -220,7 +230,7 @@ class Client:
             yield self._ask("GET", "/tokens", TokenStates, query=query)
 
     def activity(self, integration_id: str, period: Period) -> ActivityReport:
-        """What an integration's tokens were used for in a period that ends now."""
+        """Return what an integration's tokens were used for in a period that ends now."""
         path = f"/integrations/{_segment(integration_id)}/activity"
         return self._ask("GET", path, ActivityReport, query={"period": period})
 
@@ -231,15 +241,17 @@ class Client:
         *,
         issuer: str,
         holding: int | None,
-        overlap_seconds: int,
+        overlap_seconds: int | None = None,
         reason: str,
         owner: str | None = None,
         replace_pending: bool = False,
     ) -> IssuedToken:
         """Make a generation exist and get its token; with `owner`, only while that external id owns the integration.
 
+        Without `overlap_seconds`, the integration's policy decides.
+
         Each try is a higher attempt of one run: where an answer was lost, the service revokes the
-        token nobody received and issues another one for the same generation.
+        token that was lost and issues another one for the same generation.
         """
         run = secrets.token_hex(16)
         path = f"/integrations/{_segment(integration_id)}/generations/{generation}"
@@ -250,7 +262,7 @@ class Client:
                 run=run,
                 attempt=number,
                 holding=holding,
-                overlap_seconds=overlap_seconds,
+                **({} if overlap_seconds is None else {"overlap_seconds": overlap_seconds}),
                 reason=reason,
                 owner=owner,
                 replace_pending=replace_pending,
@@ -276,7 +288,7 @@ class Client:
         return self._ask("POST", f"/integrations/{_segment(integration_id)}/expire", TokenState, body=body)
 
     def introspect(self, token: str) -> Introspection:
-        """What a token opens; asking delivers none, but a live one counts as used."""
+        """Return what a token opens; asking delivers none, but a live one counts as used."""
         return self._ask("POST", "/introspect", Introspection, form={"token": token})
 
     def report_leaked(self, report: LeakReport) -> LeakReceipt:
@@ -284,18 +296,18 @@ class Client:
         return self._ask("POST", "/leaked", LeakReceipt, body=report)
 
     def health(self) -> Health:
-        """The rotations that a person should look at."""
+        """Return the rotations that a person should look at."""
         return self._ask("GET", "/health", Health)
 
     def audit(self, *, cursor: str | None = None, **search: str | bool | None) -> AuditPage:
-        """Rows of the audit log, the newest first; a page's `cursor` leads on to older ones.
+        """Return rows of the audit log, the newest first; a page's `cursor` leads on to older ones.
 
         By `account` or `own`, `integration`, `actor`, `action`, and from `since` until before `until` (RFC 3339).
         """
         return self._ask("GET", "/audit", AuditPage, query={"cursor": cursor, **search})
 
     def audit_log(self, *, account: str | None = None, own: bool = False) -> Iterator[bytes]:
-        """The audit log as lines of JSON, the oldest first: an account's, the service's own, or all that there is."""
+        """Return the audit log as lines of JSON, the oldest first: an account's, the service's own, or everything."""
         cursor = "0"
         while True:
             query = {"account": account, "own": own or None, "cursor": cursor}
@@ -306,7 +318,7 @@ class Client:
             cursor = answer.headers[AUDIT_CURSOR]
 
     def keys(self) -> KeyList:
-        """Every management key; the key in use must be an admin's."""
+        """Return every management key; the key in use must be an admin's."""
         return self._ask("GET", "/keys", KeyList)
 
     def whoami(self) -> Principal:
@@ -317,6 +329,10 @@ class Client:
         """Ask what the service accepts: its limits, and which accounts may hold which scopes."""
         return self._ask("GET", "/rules", ServiceRules)
 
+    def policy_defaults(self) -> PolicyDefaults:
+        """Ask what the service puts in place of the parts that a rotation policy leaves out."""
+        return self.rules().policy_defaults
+
     def make_key(self, name: str, request: KeyRequest) -> Key:
         """Make a management key known by its digest."""
         return self._ask("PUT", f"/keys/{_segment(name)}", Key, body=request)
@@ -326,7 +342,7 @@ class Client:
         return self._ask("DELETE", f"/keys/{_segment(key_id)}", Key)
 
     def upstreams(self) -> list[UpstreamCredential]:
-        """What is known of the upstream credentials of the accounts that the key reaches; never a value."""
+        """Return the facts about the upstream credentials of the accounts that the key reaches; never a value."""
         return self._ask("GET", "/upstreams", UpstreamCredentialList).upstreams
 
     def invite_user(self, email: str, request: UserRequest) -> Invitation:
@@ -334,7 +350,7 @@ class Client:
         return self._ask("PUT", f"/users/{_segment(email)}", Invitation, body=request)
 
     def data_webhook(self, integration_id: str) -> DataWebhook:
-        """What there is to know of an integration's data webhook, also before it has one."""
+        """Describe an integration's data webhook, also before it has one."""
         return self._ask("GET", f"/integrations/{_segment(integration_id)}/data-webhook", DataWebhook)
 
     def put_data_webhook(self, integration_id: str, request: DataWebhookRequest) -> DataWebhook:
@@ -342,11 +358,11 @@ class Client:
         return self._ask("PUT", f"/integrations/{_segment(integration_id)}/data-webhook", DataWebhook, body=request)
 
     def users(self) -> list[UserReport]:
-        """Everybody who uses the settings pages."""
+        """Return the users of the settings pages."""
         return self._ask("GET", "/users", UserList).users
 
     def make_sign_in_link(self, email: str) -> Invitation:
-        """Another one-time code for a user; the one before is worth nothing from then on."""
+        """Return another one-time code for a user; the code before ends."""
         return self._ask("POST", f"/users/{_segment(email)}/link", Invitation)
 
     def disable_user(self, email: str) -> UserReport:
@@ -358,7 +374,7 @@ class Client:
         return self._ask("POST", f"/users/{_segment(email)}/enable", UserReport)
 
     def forget_identities(self, email: str) -> UserReport:
-        """Forget whom the identity provider means by a user."""
+        """Forget the identities at the identity provider that belong to a user."""
         return self._ask("DELETE", f"/users/{_segment(email)}/identities", UserReport)
 
     def put_membership(self, email: str, account_id: str, edit: MembershipEdit) -> UserReport:
@@ -387,11 +403,11 @@ class Client:
         return self._ask("POST", "/upstreams/reseal", Resealed)
 
     def webhooks(self, *, account: str | None = None) -> list[Webhook]:
-        """The webhooks of the accounts that the key reaches, or of one; never a secret."""
+        """Return the webhooks of the accounts that the key reaches, or of one; never a secret."""
         return self._ask("GET", "/webhooks", WebhookList, query={"account": account}).webhooks
 
     def webhook(self, webhook_id: str) -> Webhook:
-        """One webhook."""
+        """Return one webhook."""
         return self._ask("GET", f"/webhooks/{_segment(webhook_id)}", Webhook)
 
     def create_webhook(self, request: WebhookRequest) -> Webhook:
@@ -422,7 +438,7 @@ class Client:
     def webhook_deliveries(
         self, webhook_id: str, *, state: str | None = None, cursor: str | None = None
     ) -> WebhookDeliveryList:
-        """A page of what was sent to a webhook or is to be, the newest first."""
+        """Return a page of what was sent to a webhook or is to be, the newest first."""
         path = f"/webhooks/{_segment(webhook_id)}/deliveries"
         return self._ask("GET", path, WebhookDeliveryList, query={"state": state, "cursor": cursor})
 

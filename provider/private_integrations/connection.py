@@ -1,4 +1,4 @@
-"""Where the service is and with which key: both from the environment, or both from the stack's configuration.
+"""Find the service's address and key: both in the environment, or both in the stack's configuration.
 
 A management key goes to one host only. So a URL and a key from two places are refused, unless the key names its host:
 `pmk-…@integrations.example.com`.
@@ -84,7 +84,7 @@ def find_service(environment: Mapping[str, str] = os.environ) -> Connection:
 
 
 def find_account(environment: Mapping[str, str] = os.environ, stack: StackConfig = _no_stack) -> str | None:
-    """The default account, if one is configured."""
+    """Return the default account, if one is configured."""
     return (environment.get(ACCOUNT_VARIABLE) or stack("private-integrations:account") or "").strip() or None
 
 

@@ -6,7 +6,7 @@ PrivateIntegrationError
 └── ServiceRefused          the answer was no
     ├── NotAuthorized       401, 403: the key is wrong or has no right to this
     ├── NotFound            404: no such integration or account, by the service's own word
-    ├── Conflict            409, 412: somebody else got there first
+    ├── Conflict            409, 412: another change came first
     └── InvalidRequest      400, 413, 422: the values sent are not acceptable
 """
 
@@ -23,7 +23,7 @@ class PrivateIntegrationError(Exception):
 
     @classmethod
     def default_message(cls) -> str:
-        """The class docstring's first line: advice for when nothing more is known."""
+        """Return the class docstring's first line: advice for when nothing more is known."""
         return (cls.__doc__ or cls.__name__).strip().splitlines()[0]
 
 
@@ -56,7 +56,7 @@ class NotFound(ServiceRefused):
 
 
 class Conflict(ServiceRefused):
-    """Somebody else changed this first; look at it again."""
+    """Another change came first; look at it again."""
 
 
 class InvalidRequest(ServiceRefused):

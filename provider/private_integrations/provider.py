@@ -1,4 +1,4 @@
-"""What the Pulumi engine asks of an integration and of its token.
+"""Implement the calls of the Pulumi engine for an integration and for its token.
 
 FROZEN: the module's path and the two class names are written into every stack's state, where `read`
 and `delete` look them up. Moving or renaming one makes existing stacks impossible to refresh or
@@ -26,8 +26,8 @@ from pulumi.output import Unknown
 from pydantic import ValidationError
 
 from .connection import find_account, find_connection
-from .contract import Integration, IntegrationEdit, IntegrationRequest, Problem, Secret, fault_reason, rfc3339
-from .deployment.batched_reads import Deployment, Known, deployment_for
+from .contract import Integration, IntegrationEdit, IntegrationRequest, Problem, TokenReport, fault_reason, rfc3339
+from .deployment.batched_reads import Deployment, KnownTokens, deployment_for
 from .deployment.declaration import INTEGRATION_ID, Properties, is_unknown, normalize_integration, normalize_token
 from .deployment.drift import EDITABLE, changed_since, in_words, left_alone, unlike
 from .deployment.messages import inform, warn
@@ -42,19 +42,21 @@ from .deployment.ownership import (
     taken,
 )
 from .deployment.plan import (
+    changed_defaults,
     declared_policy,
     is_going_back,
     observed,
     planned_generation,
     refuse_plan,
     refuse_state,
+    shown_policy,
     token_before,
     token_to_go_back_to,
-    wire_policy,
 )
 from .deployment.refusals import refuse_account, refuse_next_token, refuse_values
 from .errors import Conflict, InvalidRequest, NotFound, PrivateIntegrationError
 from .rotation.acceptance import refuse_writing
+from .rotation.policy import effective_policy
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -131,7 +133,7 @@ class IntegrationProvider(_Provider):
         if "external_id" in _olds:
             # A renamed resource or stack keeps the identity under which the service knows it.
             declared["external_id"] = _olds["external_id"]
-        checked, faults = normalize_integration(declared)
+        checked, faults = normalize_integration(declared, self._deployment.policy_defaults)
         if faults:
             return CheckResult(checked, _failures(faults))
         refusal = self._refuse_ownership(_olds, checked, news.get("external_id"), news.get("options"))
@@ -140,32 +142,35 @@ class IntegrationProvider(_Provider):
             return CheckResult(checked, _failures([refusal]))
         if "external_id" in _olds:
             checked |= recorded_name(_olds, news.get("options"))
-        self._tell_scopes(_olds, checked)
+        self._show_scopes(_olds, checked)
         return CheckResult(checked | self._changed_elsewhere(_olds, checked), [])
 
     @_clean_errors
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
-        """Name, description, scopes and policy change in place; another account is another integration.
+        """Compare with the service: name, description, scopes and policy change in place, another account replaces.
 
-        What counts is the service's word: what a person has brought to what is declared needs no update, what they
-        have brought away from it does.
+        If a person has already changed the integration to what is declared, nothing is updated.
         """
         _raise(refuse_lost(self._deployment, _id, _olds))
         replaces = ["account"] if _differ(_olds, _news, ["account"]) else []
         live = self._deployment.integration(_id, _olds.get("external_id"))
-        differ = _differ(_olds, _news, EDITABLE) if live is None else bool(unlike(live, _news))
+        differ = (
+            _differ(_olds, _news, EDITABLE)
+            if live is None
+            else bool(unlike(live, _news, self._deployment.policy_defaults))
+        )
         return DiffResult(changes=bool(replaces) or differ, replaces=replaces)
 
     @_clean_errors
     def create(self, props: Properties) -> CreateResult:
-        """One request: create, or take over the one to adopt. Remains of an interrupted `up` are replaced."""
+        """Create, or take over the integration to adopt, in one request; replace the remains of an interrupted `up`."""
         request = IntegrationRequest(
             account=props["account"],
             name=props["name"],
             description=props.get("description", ""),
             scopes=props["scopes"],
-            rotation=wire_policy(props),
-            claim=secrets.token_hex(16),
+            rotation=declared_policy(props),
+            owner_nonce=secrets.token_hex(16),
         )
         client, external_id = self._deployment.client, props["external_id"]
         if "adopt" in props:
@@ -173,7 +178,7 @@ class IntegrationProvider(_Provider):
             if present is None:
                 raise NotFound("the integration to adopt is not in the service, or this key does not reach its account")
             _raise(refuse_adopting(self._deployment, present, external_id))
-            request = request.model_copy(update={"adopts": present.id, "adopts_from": present.claim})
+            request = request.model_copy(update={"adopts": present.id, "adopts_from": present.owner_nonce})
         try:
             integration = client.declare(external_id, request)
         except Conflict as error:
@@ -185,27 +190,27 @@ class IntegrationProvider(_Provider):
             integration = client.declare(external_id, replacing)
         if integration.last_generation == 0:
             self._deployment.remember_new(integration)
-        return CreateResult(integration.id, {**_without(props, "__provider"), "claim": integration.claim})
+        return CreateResult(integration.id, {**_without(props, "__provider"), "claim": integration.owner_nonce})
 
     @_clean_errors
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
-        """One request with what changed, on top of what is there now; the tokens are not touched."""
+        """Send what changed in one request, on top of what is there now; the tokens are not touched."""
         declared = {
             "name": _news["name"],
             "description": _news.get("description", ""),
             "scopes": _news["scopes"],
-            "rotation": wire_policy(_news),
+            "rotation": declared_policy(_news),
         }
         edit = IntegrationEdit(**_without(declared, *left_alone(_news)))
         present = self._deployment.integration(_id, _news.get("external_id"))
         version = None if present is None else present.version
-        edited = self._deployment.client.edit(_id, edit, claim=_olds.get("claim"), version=version)
-        return UpdateResult({**_without(_news, "__provider"), "claim": edited.claim})
+        edited = self._deployment.client.edit(_id, edit, owner_nonce=_olds.get("claim"), version=version)
+        return UpdateResult({**_without(_news, "__provider"), "claim": edited.owner_nonce})
 
     @_clean_errors
     def read(self, id_: str, props: Properties) -> ReadResult:
-        """What the service has: drift of name, description and scopes shows; gone only by the service's own word."""
-        # The state of a resource has the claim; without it, a program looks an integration up by its id.
+        """Read what the service has, so that drift shows; an integration is gone only if the service says so."""
+        # The state calls the owner nonce `claim`. Without it, a program looks an integration up by its id.
         is_lookup = "claim" not in props
         if is_lookup and not INTEGRATION_ID.fullmatch(id_):
             raise InvalidRequest("look an integration up by its id, int_…, as `private-integrations list` shows it")
@@ -225,7 +230,7 @@ class IntegrationProvider(_Provider):
         }
         if live.description or "description" in declared:
             inputs["description"] = live.description
-        outputs = {**inputs, "claim": props.get("claim", live.claim)}
+        outputs = {**inputs, "claim": props.get("claim", live.owner_nonce)}
         # Without inputs the engine keeps its own, which have what no output has: the logical name after a rename.
         return ReadResult(id_, outputs, None if inputs == declared else inputs)
 
@@ -233,7 +238,7 @@ class IntegrationProvider(_Provider):
     def delete(self, _id: str, _props: Properties) -> None:
         """End the integration and all its tokens, unless another owner has taken it since."""
         self._deployment.refuse_deletion(_id, _props.get("account"))
-        self._deployment.client.delete(_id, claim=_props.get("claim"))
+        self._deployment.client.delete(_id, owner_nonce=_props.get("claim"))
         self._deployment.holders.note_deleted(_id)
 
     def _refuse_ownership(
@@ -250,9 +255,9 @@ class IntegrationProvider(_Provider):
         return refuse_existing(self._deployment, state, resource, options)
 
     def _changed_elsewhere(self, state: Properties, declared: Properties) -> Properties:
-        """The visible input that says what others changed since the last run, and the declaration doesn't."""
+        """Return the visible input that says what others changed since the last run, and the declaration doesn't."""
         live = self._owned(state)
-        fields = changed_since(state, declared, live) if live is not None else []
+        fields = changed_since(state, declared, live, self._deployment.policy_defaults) if live is not None else []
         if live is None or not fields:
             # Said until there is something else to say: otherwise the next update would show its removal.
             return {"changed_elsewhere": state["changed_elsewhere"]} if "changed_elsewhere" in state else {}
@@ -262,7 +267,7 @@ class IntegrationProvider(_Provider):
         """Say why the service would not create or edit such an integration, or None; ask nothing needlessly."""
         live = self._owned(state)
         moves = not state or state.get("account") != declared["account"]
-        if not moves and (live is None or not unlike(live, declared)):
+        if not moves and (live is None or not unlike(live, declared, self._deployment.policy_defaults)):
             return None
         principal = self._deployment.principal()
         self._warn_of_viewer()
@@ -270,7 +275,7 @@ class IntegrationProvider(_Provider):
             declared, None if moves else live, principal, self._deployment.rules()
         )
 
-    def _tell_scopes(self, state: Properties, declared: Properties) -> None:
+    def _show_scopes(self, state: Properties, declared: Properties) -> None:
         """Show in words which scopes are added and removed: the engine compares lists by position."""
         live = self._owned(state)
         if live is None or "scopes" in left_alone(declared) or is_unknown(declared["scopes"]):
@@ -283,7 +288,7 @@ class IntegrationProvider(_Provider):
             inform(f"{declared['external_id'].rsplit('/', 1)[-1]}: scopes: {', '.join(changes)}")
 
     def _owned(self, state: Properties) -> Integration | None:
-        """What the service has under this state's external id; None if nothing, or if the state has none."""
+        """Return what the service has under this state's external id; None if nothing, or if the state has none."""
         if "external_id" not in state:
             return None
         return self._deployment.owned(state["external_id"], state["account"])
@@ -297,11 +302,11 @@ class TokenProvider(_Provider):
         """Compute the visible inputs `generation` and `rotation_reason`, which are what a preview shows."""
         # Once adopted, the token that was given is of no more use, and is kept nowhere.
         declared = _without(news, "__provider", *(["adopt_token", "adopt_rotate"] if _olds else []))
-        checked, faults = normalize_token(declared)
+        checked, faults = normalize_token(declared, self._deployment.policy_defaults)
         if faults:
             return CheckResult(checked, _failures(faults))
         if "generation" in news:
-            # Frozen by ignore_changes, or imported: nobody plans a rotation here.
+            # Frozen by ignore_changes, or imported: no rotation is planned here.
             kept = {"rotation_reason": _olds["rotation_reason"]} if "rotation_reason" in _olds else {}
             return CheckResult({**kept, **checked}, [])
         plan = self._plan(_olds, checked)
@@ -309,10 +314,11 @@ class TokenProvider(_Provider):
 
     @_clean_errors
     def diff(self, _id: str, _olds: Properties, _news: Properties) -> DiffResult:
-        """Another generation is a rotation in place; the policy and all times never are a change."""
+        """Compare the generation: another one is a rotation in place. The policy and all times never are a change."""
         replaces = ["integration_id"] if _differ(_olds, _news, ["integration_id"]) else []
         if not replaces:
             self._refuse_lost_tokens(_olds, _news)
+            self._show_defaults(_olds, _news)
         return DiffResult(changes=bool(replaces) or _differ(_olds, _news, ["generation"]), replaces=replaces)
 
     @_clean_errors
@@ -375,7 +381,7 @@ class TokenProvider(_Provider):
         refusal = self._refuse_issue(olds, {**checked, **plan}, known)
         return plan if refusal is None else CheckFailure("", refusal)
 
-    def _refuse_issue(self, olds: Properties, planned: Properties, known: Known) -> str | None:
+    def _refuse_issue(self, olds: Properties, planned: Properties, known: KnownTokens) -> str | None:
         """Say why the service would not issue the planned generation, or None; asks nothing where none is planned."""
         if planned["generation"] == olds.get("generation"):
             return None
@@ -386,11 +392,11 @@ class TokenProvider(_Provider):
         if "adopt" not in props or props.get("adopt_rotate"):
             return None
         known = self._known(props)
-        secret = known.state.of_generation(int(props["generation"])) if known else None
-        if known is None or secret is None or secret.role == "ended":
+        token = known.state.of_generation(int(props["generation"])) if known else None
+        if known is None or token is None or token.role == "ended":
             return None
         held = {**self._kept(props), "token": props.get("adopt_token")}
-        return held | {"fingerprint": secret.fingerprint, "previous_token": None} | observed(held, known)
+        return held | {"fingerprint": token.fingerprint, "previous_token": None} | observed(held, known)
 
     def _kept(self, props: Properties) -> Properties:
         """Return the inputs that are outputs as well, and the account."""
@@ -406,43 +412,51 @@ class TokenProvider(_Provider):
         found = self._deployment.integration(props["integration_id"], props["external_id"])
         return {"account": found.account if found else None}
 
-    def _known(self, props: Properties) -> Known | None:
+    def _known(self, props: Properties) -> KnownTokens | None:
         return self._deployment.token(props["integration_id"], props["external_id"])
 
     def _refuse_lost_tokens(self, state: Properties, planned: Properties) -> None:
         """Raise Conflict where the plan leads to a token that the state doesn't have: `check` sees no tokens."""
         if is_going_back(state, planned):
-            self._secret_to_go_back_to(state, planned)
+            self._token_to_go_back_to(state, planned)
         refusal = refuse_state(planned["integration_id"], state, planned, self._known(planned))
         if refusal is not None:
             raise Conflict(refusal)
 
-    def _secret_to_go_back_to(self, state: Properties, planned: Properties) -> Secret:
+    def _show_defaults(self, state: Properties, planned: Properties) -> None:
+        """Show that the service's defaults have changed what holds: nothing is updated for that."""
+        known = self._known(planned)
+        changed = known and changed_defaults(state, planned, known.defaults)
+        if changed:
+            inform(f"{planned['external_id'].rsplit('/', 1)[-1]}: {changed}")
+
+    def _token_to_go_back_to(self, state: Properties, planned: Properties) -> TokenReport:
         generation = int(planned["generation"])
-        secret = token_to_go_back_to(state, generation, self._known(planned))
-        if secret is None:
+        token = token_to_go_back_to(state, generation, self._known(planned))
+        if token is None:
             raise Conflict(
                 f"{planned['rotation_reason']}, but this stack does not have the token of generation {generation}; "
                 "change trigger to issue a new one"
             )
-        return secret
+        return token
 
     def _gone_back(self, state: Properties, planned: Properties) -> Properties:
-        """The state's own previous token in its old place."""
-        secret, known = self._secret_to_go_back_to(state, planned), self._known(planned)
+        """Return the state's own previous token in its old place."""
+        token, known = self._token_to_go_back_to(state, planned), self._known(planned)
         assert known is not None
         held = {**self._kept(planned), "token": state["previous_token"]}
-        return held | {"fingerprint": secret.fingerprint, "previous_token": None} | observed(held, known)
+        return held | {"fingerprint": token.fingerprint, "previous_token": None} | observed(held, known)
 
     def _issued(self, props: Properties, *, held: int, previous: str | None) -> Properties:
-        policy, kept = declared_policy(props), self._kept(props)
+        known, declared, kept = self._known(props), declared_policy(props), self._kept(props)
+        policy = effective_policy(declared, known.defaults if known else self._deployment.policy_defaults())
         issued = self._deployment.client.issue(
             props["integration_id"],
             int(props["generation"]),
             issuer=props["external_id"],
             owner=props["external_id"],
             holding=held,
-            overlap_seconds=int(policy.overlap.total_seconds()),
+            overlap_seconds=None if declared is None else declared.overlap_seconds,
             reason=props["rotation_reason"],
         )
         return {
@@ -454,6 +468,7 @@ class TokenProvider(_Provider):
             "previous_token_expires_at": None,
             "held_until": None,
             "status": "pending",
+            "effective_rotation": shown_policy(policy),
         }
 
 

@@ -23,7 +23,7 @@ from .errors import InvalidRequest
 from .provider import IntegrationProvider, TokenProvider
 from .rotation.decisions import due_at
 from .rotation.durations import format_duration
-from .rotation.policy import read_policy
+from .rotation.policy import NO_DEFAULTS, effective_policy, read_policy
 from .scopes import Scope
 
 Duration = str | timedelta
@@ -43,10 +43,10 @@ class Rotation:
     schedule: in place of `every`, a cron expression of five fields such as "0 3 * * MON#1": due at its first tick
         after the last rotation.
     timezone: the IANA zone of `schedule`, such as "Europe/Berlin"; default "UTC".
-    overlap: how long the old token works on, counted from the first use of the new one; default
-        "7d", or half the period where that is shorter. "0s" ends the old token at once: for a compromised one.
-    early_window: an `up` this close before the due instant rotates; default an hour or a tenth of the period,
-        and nothing with `schedule`.
+    overlap: how long the old token works on, counted from the first use of the new one. "0s" ends the old token at
+        once: for a compromised one. Left out, the service's default: 7d, or half the period where that is shorter.
+    early_window: an `up` this close before the due instant rotates. Left out, the service's default: an hour, or a
+        tenth of the period where that is shorter; nothing with `schedule`.
     trigger: any change of this value rotates once, also while `enabled` is false. Never put a timestamp here.
     enabled: False pauses the schedule and keeps the due date.
     """
@@ -60,7 +60,7 @@ class Rotation:
     enabled: Input[bool] = True
 
     def _policy(self) -> dict[str, Any]:
-        """The part that the service stores: everything but the trigger."""
+        """Return the part that the service stores: everything but the trigger."""
         durations = {"every": self.every, "overlap": self.overlap, "early_window": self.early_window}
         calendar = _given(schedule=self.schedule, timezone=self.timezone)
         given = calendar | {name: _duration_text(value) for name, value in durations.items() if value is not None}
@@ -115,6 +115,8 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
     """When the token before stops working; empty until the new one is used."""
     status: Output[str | None]
     """off, ok, due, overdue, pending, overlapping or paused, as of the last update or refresh."""
+    effective_rotation: Output[dict[str, Any] | None]
+    """The policy that holds, with the service's defaults in place of what `rotation` leaves out, as of the same."""
 
     def __init__(
         self,
@@ -174,7 +176,7 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
 
     @property
     def next_rotation_at(self) -> Output[str | None]:
-        """When the schedule is due next; RFC 3339, UTC; empty without a schedule."""
+        """Return when the schedule is due next; RFC 3339, UTC; empty without a schedule."""
         return self._token.next_rotation_at if self._token else Output.from_input(None)
 
     @classmethod
@@ -197,6 +199,7 @@ class Token(Resource, module="private_integrations", name="Token"):
     previous_token_expires_at: Output[str | None]
     held_until: Output[str | None]
     status: Output[str]
+    effective_rotation: Output[dict[str, Any] | None]
 
     def __init__(
         self,
@@ -225,12 +228,12 @@ class Token(Resource, module="private_integrations", name="Token"):
         opts = ResourceOptions(parent=integration, additional_secret_outputs=["token", "previous_token"])
         with _unspoiled_pickler():
             super().__init__(TokenProvider(), resource_name, props, opts)
-        for output in ("token", "previous_token", "previous_token_expires_at", "held_until"):
+        for output in ("token", "previous_token", "previous_token_expires_at", "held_until", "effective_rotation"):
             setattr(self, output, _empty_if_settled(getattr(self, output), self.fingerprint))
 
     @property
     def next_rotation_at(self) -> Output[str | None]:
-        """Computed here, in the program, so that it always fits the policy declared in this very run."""
+        """Compute the next due date in the program, so that it fits the policy declared in this very run."""
         parts = Output.all(rotated_at=self.rotated_at, held_until=self.held_until, declared=self._declared)
         return parts.apply(_next_rotation_at)
 
@@ -243,6 +246,7 @@ _TOKEN_OUTPUTS = (
     "rotated_at",
     "previous_token_expires_at",
     "status",
+    "effective_rotation",
 )
 
 
@@ -314,7 +318,7 @@ def _empty_if_settled(output: "Output[Any]", witness: "Output[Any]") -> "Output[
 
 
 def _given(**inputs: Any) -> dict[str, Any]:
-    """Only the inputs that were given: every other one would cost each resource an output that nobody reads."""
+    """Return only the inputs that were given: every other one would cost each resource an unused output."""
     return {name: value for name, value in inputs.items() if value is not None}
 
 
@@ -322,12 +326,14 @@ def _next_rotation_at(parts: Mapping[str, Any]) -> str | None:
     if not parts["rotated_at"] or not parts["declared"]:
         return None
     held_until = parts["held_until"] and datetime.fromisoformat(parts["held_until"])
-    due = due_at(read_policy(parts["declared"]), datetime.fromisoformat(parts["rotated_at"]), held_until)
+    # A due date depends on declared parts alone: the early window has a default only where it doesn't count.
+    policy = effective_policy(read_policy(parts["declared"], lambda: NO_DEFAULTS), NO_DEFAULTS)
+    due = due_at(policy, datetime.fromisoformat(parts["rotated_at"]), held_until)
     return None if due is None else rfc3339(due)
 
 
 def _ignored_changes(opts: ResourceOptions | None) -> list[str] | None:
-    """The inputs that `ignore_changes` leaves to others: the provider sees their old values and no such option."""
+    """Return the inputs that `ignore_changes` leaves to others: the provider sees old values and no such option."""
     paths = (opts and opts.ignore_changes) or []
     return sorted({re.split(r"[.\[]", path)[0] for path in paths}) or None
 
@@ -365,7 +371,7 @@ def _external_id(resource_name: str, opts: ResourceOptions | None) -> Input[str]
 
 
 def _duration_text(value: Input[Duration]) -> Input[str]:
-    """Durations travel as text; a timedelta has none of its own that people would recognize."""
+    """Return a duration as text; that of a timedelta itself would not be recognized."""
     if isinstance(value, Output | Awaitable):
         later: Output[Duration] = Output.from_input(value)
         return later.apply(lambda known: _text_of(known) if isinstance(known, timedelta) else known)

@@ -182,13 +182,13 @@ ALL_SCOPES: frozenset[str] = frozenset(get_args(Scope))
 
 
 def nearest_scopes(name: str) -> list[str]:
-    """Up to three scope names that look like `name`, the likeliest first."""
+    """Return up to three scope names that look like `name`, the likeliest first."""
     by_lower_case = {scope.lower(): scope for scope in sorted(ALL_SCOPES)}
     found = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.6)
     return [by_lower_case[likely] for likely in found]
 
 
 def no_such_scope(name: str) -> str:
-    """The sentence for a name that is no scope, with those that may be meant."""
+    """Return the sentence for a name that is no scope, with those that may be meant."""
     nearest = nearest_scopes(name)
     return f'there is no scope "{name}"' + (f"; did you mean {' or '.join(nearest)}?" if nearest else "")

@@ -163,7 +163,7 @@ def accounts(client: Client) -> dict[str, str]:
 def by_hand(client: Client, service: Service) -> tuple[str, str]:
     """An integration made by a person, and its token."""
     request = IntegrationRequest(
-        account=service.account, name="By hand", scopes=["contacts.readonly"], claim=uuid.uuid4().hex
+        account=service.account, name="By hand", scopes=["contacts.readonly"], owner_nonce=uuid.uuid4().hex
     )
     made = client.declare(f"cli/{uuid.uuid4().hex}", request)
     issued = client.issue(made.id, 1, issuer="cli/anna", holding=None, overlap_seconds=0, reason="")

@@ -52,7 +52,7 @@ def test_the_next_preview_says_what_a_person_changed(stack, client):
     assert preview.changes == {"PrivateIntegration crm": "update"}
     assert (
         f'+ changed_elsewhere: "scopes: key/admin added contacts.write at {since}; '
-        f'rotation: key/admin changed it to every 90d, overlap 1d at {since}"'
+        f'rotation: key/admin changed it to every 90d, overlap 1d, early window 1h at {since}"'
     ) in preview.text
     assert stack.up().changes == {"PrivateIntegration crm": "update"}
     put_back = client.integration(integration_id)
@@ -134,7 +134,7 @@ def test_revoked_elsewhere_is_repaired_in_place(stack, client, service):
     assert contacts(service, stack.output("token")) == 200
 
 
-def test_a_delete_with_an_old_claim_harms_nothing(stack, client, service):
+def test_a_delete_with_an_old_owner_nonce_harms_nothing(stack, client, service):
     """Destroying a stack whose integration another one has adopted leaves it, and its token, alone."""
     stack.up(declare())
     integration_id, token = stack.output("id"), stack.output("token")
@@ -144,7 +144,7 @@ def test_a_delete_with_an_old_claim_harms_nothing(stack, client, service):
             account=service.account,
             name="CRM sync",
             scopes=["contacts.readonly"],
-            claim="the-other-owners-mark",
+            owner_nonce="the-other-owners-mark",
             adopts=integration_id,
         ),
     )

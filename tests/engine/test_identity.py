@@ -236,7 +236,7 @@ def test_another_backend_that_adopted_is_named(stack, service, client):
             account=service.account,
             name="CRM sync",
             scopes=["contacts.readonly"],
-            claim="the-other-backends-mark",
+            owner_nonce="the-other-backends-mark",
             adopts=integration_id,
         ),
     )
@@ -255,7 +255,7 @@ def test_the_advice_to_adopt_warns_of_another_backend(stack, client, service):
     """A taken external id may be owned by a state elsewhere: the refusal says so before it is taken over."""
     client.declare(
         f"organization/{stack.project}/dev/crm",
-        IntegrationRequest(account=service.account, name="CRM", scopes=["contacts.readonly"], claim="elsewhere"),
+        IntegrationRequest(account=service.account, name="CRM", scopes=["contacts.readonly"], owner_nonce="elsewhere"),
     )
     [there] = client.integrations(under=f"organization/{stack.project}/dev")
     client.issue(there.id, 1, issuer=there.external_id, holding=None, overlap_seconds=0, reason="")
@@ -272,7 +272,7 @@ def test_remains_of_a_creation_are_replaced_only_where_no_other_resource_has_the
     place = client.integration(stack.output("sync")["id"])
     client.delete(place.id)
     request = IntegrationRequest(
-        account=service.account, name="CRM", scopes=["contacts.readonly"], claim="the-states-own"
+        account=service.account, name="CRM", scopes=["contacts.readonly"], owner_nonce="the-states-own"
     )
     replaced = client.declare(place.external_id, request)
 
@@ -282,7 +282,7 @@ def test_remains_of_a_creation_are_replaced_only_where_no_other_resource_has_the
         for entry in resources:
             if entry["type"].endswith(":PrivateIntegration"):
                 entry["id"] = replaced.id
-                entry["outputs"]["claim"] = replaced.claim
+                entry["outputs"]["claim"] = replaced.owner_nonce
 
     stack.edit_state(as_if_interrupted)
 

@@ -36,7 +36,7 @@ class World:
     def by_hand(self):
         """An integration that a person made, as inputs of its adoption."""
         request = IntegrationRequest(
-            account=self.service.account, name="By hand", scopes=SCOPES, claim=uuid.uuid4().hex
+            account=self.service.account, name="By hand", scopes=SCOPES, owner_nonce=uuid.uuid4().hex
         )
         made = self.client.declare(f"cli/{uuid.uuid4().hex}", request)
         token = self.client.issue(made.id, 1, issuer="cli/anna", holding=None, overlap_seconds=0, reason="").token

@@ -23,13 +23,13 @@ WITHOUT_A_PARENT = IntegrationRequest(
     name="CRM sync",
     description="Nightly",
     scopes=["contacts.readonly", "contacts.write"],
-    claim="6f60797762272e6e6491cb2661142172",
+    owner_nonce="6f60797762272e6e6491cb2661142172",
 )
 BELOW_A_COMPONENT = IntegrationRequest(
     account=ACCOUNT,
     name="Mail",
     scopes=["contacts.readonly"],
-    claim="5a0ebd9243c81ee999940ad58aedcb40",
+    owner_nonce="5a0ebd9243c81ee999940ad58aedcb40",
     rotation=RotationPolicy(every_seconds=90 * 86_400, overlap_seconds=7 * 86_400, early_window_seconds=3600),
 )
 # The logical name, the id in the state, the request that made it, and its generations.
@@ -73,8 +73,8 @@ def older(stack, service, client):
         text = text.replace(where.format("shop"), where.format(stack.project))
     made = {}
     for name, id_, request, generations in MADE:
-        claim = uuid.uuid4().hex
-        here = request.model_copy(update={"account": service.account, "claim": claim})
+        owner_nonce = uuid.uuid4().hex
+        here = request.model_copy(update={"account": service.account, "owner_nonce": owner_nonce})
         integration = client.declare(f"organization/{stack.project}/dev/{name}", here)
         for generation in range(1, generations + 1):
             client.issue(
@@ -85,7 +85,7 @@ def older(stack, service, client):
                 overlap_seconds=7 * 86_400,
                 reason="",
             )
-        text = text.replace(id_, integration.id).replace(request.claim, claim)
+        text = text.replace(id_, integration.id).replace(request.owner_nonce, owner_nonce)
         made[name] = integration.id
     stack.stack.import_stack(auto.Deployment(**json.loads(text)))
     for name, token in stack.resources("Token").items():

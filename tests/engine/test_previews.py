@@ -53,7 +53,7 @@ def test_a_key_that_does_not_reach_the_account(stack, both_refuse, client, accou
 
 def test_a_taken_external_id(stack, both_refuse, client, service):
     """An id that another integration has is refused with what to find out first; remains of an `up` are replaced."""
-    held = IntegrationRequest(account=service.account, name="Held", scopes=READ, claim="another")
+    held = IntegrationRequest(account=service.account, name="Held", scopes=READ, owner_nonce="another")
     external_id = f"organization/{stack.project}/dev/crm"
     holder = client.declare(external_id, held)
     stack.program = declare()
@@ -67,7 +67,9 @@ def test_a_taken_external_id(stack, both_refuse, client, service):
 def test_adopting_what_is_not_there(stack, both_refuse, client, accounts):
     """An integration that isn't there, or is another account's, is refused and not named."""
     both_refuse(declare(adopt="int_00000000000000000000"), "the integration to adopt is not in the service")
-    there = IntegrationRequest(account=accounts["agency"], name="x", scopes=["companies.readonly"], claim=stack.project)
+    there = IntegrationRequest(
+        account=accounts["agency"], name="x", scopes=["companies.readonly"], owner_nonce=stack.project
+    )
     other = client.declare(f"cli/{stack.project}", there)
     both_refuse(declare(adopt=other.id), "the integration to adopt is in another account than the one declared")
 
@@ -117,7 +119,9 @@ def test_a_look_up_of_what_is_not_there(stack, client, service, accounts):
     made = [
         client.declare(
             f"cli/{stack.project}-{account}",
-            IntegrationRequest(account=account, name="x", scopes=["locations.readonly"], claim=f"{stack.project}-{n}"),
+            IntegrationRequest(
+                account=account, name="x", scopes=["locations.readonly"], owner_nonce=f"{stack.project}-{n}"
+            ),
         )
         for n, account in enumerate([service.account, accounts["agency"]])
     ]

@@ -12,6 +12,7 @@ import private_integrations as pi
 from consumer import Consumer
 from integrations import contacts
 from private_integrations.deployment.declaration import normalize_token
+from private_integrations_service.tokens.policy_defaults import POLICY_DEFAULTS
 from throwaway import REPOSITORY, age
 
 GUIDE = REPOSITORY / "docs" / "rotation.md"
@@ -57,7 +58,9 @@ def test_every_program_of_the_guide_is_run():
 )
 def test_the_refusals(declared):
     """The guide quotes what a preview says of an impossible rotation."""
-    _, [refusal] = normalize_token({"external_id": "organization/shop/dev/crm", "rotation": declared})
+    _, [refusal] = normalize_token(
+        {"external_id": "organization/shop/dev/crm", "rotation": declared}, lambda: POLICY_DEFAULTS
+    )
     assert f"\n{refusal}\n" in GUIDE.read_text()
 
 

@@ -51,7 +51,7 @@ INTEGRATION = {
     "description": "",
     "scopes": ["contacts.readonly"],
     "rotation": None,
-    "claim": "c",
+    "owner_nonce": "c",
     "version": 1,
     "last_generation": 0,
     "created_at": "2026-11-20T00:00:00Z",

@@ -73,7 +73,7 @@ class Desk:
     def integration(self, *scopes: str, account: str | None = None) -> str:
         """Make an integration with these scopes; answers its id."""
         request = IntegrationRequest(
-            account=account or self.account, name="CRM sync", scopes=list(scopes), claim=new_id("claim_")
+            account=account or self.account, name="CRM sync", scopes=list(scopes), owner_nonce=new_id("claim_")
         )
         declared = integrations.declare(
             self.database, f"org/project/stack/{new_id()}", request, self.rules, actor=Actor("test")
@@ -115,7 +115,7 @@ class Desk:
         with self.database.read() as connection:
             found = self._read(connection, integration)
             (state,) = generations.token_states.step(connection, [found], self.database.now())
-        return {secret.generation: (secret.role, secret.expires_at) for secret in state.secrets}
+        return {secret.generation: (secret.role, secret.expires_at) for secret in state.tokens}
 
     def _read(self, connection: Any, integration: str) -> Integration:
         found = integration_by_id(connection, integration)

@@ -47,7 +47,7 @@ class Request:
     integration: str = ""
     generation: int = 0
     body: Mapping[str, Any] = field(default_factory=dict)
-    claim: str | None = None
+    owner_nonce: str | None = None
     granted: bool = False
 
     @property
@@ -80,7 +80,7 @@ class Ledger:
         self.broken: list[Broken] = []
         self._requests: dict[str, list[Request]] = defaultdict(list)
         self._owners: dict[str, str] = {}
-        self._ended_claims: set[str] = set()
+        self._ended_owner_nonces: set[str] = set()
         self._crowded: set[str] = set()
         self._deadlines: dict[str, str] = {}
 
@@ -93,7 +93,7 @@ class Ledger:
         """Note a request that is about to be sent."""
         parts = urlsplit(url)
         request = self._read(method, parts.path, body, headers)
-        request.claim = request.body.get("claim") or parse_qs(parts.query).get("claim", [None])[0]
+        request.owner_nonce = request.body.get("owner_nonce") or parse_qs(parts.query).get("owner_nonce", [None])[0]
         self._requests[request.integration].append(request)
         return request
 
@@ -109,15 +109,15 @@ class Ledger:
         if request.kind == "issue":
             self._note_given(request, said)
         elif request.kind == "declare":
-            self._owners[said["id"]] = said["claim"]
+            self._owners[said["id"]] = said["owner_nonce"]
         elif request.kind == "delete":
             request.granted = said["deleted"]
-            if request.granted and request.claim:
-                self._ended_claims.add(request.claim)
+            if request.granted and request.owner_nonce:
+                self._ended_owner_nonces.add(request.owner_nonce)
 
-    def owned(self, integration: str, claim: str) -> bool:
+    def owned(self, integration: str, owner_nonce: str) -> bool:
         """Tell whether this owner nonce is the last one that an answer confirmed."""
-        return self._owners.get(integration) == claim
+        return self._owners.get(integration) == owner_nonce
 
     def must_live(self, token: Given) -> bool:
         """Tell whether this token has to work now, by every promise made so far."""
@@ -131,7 +131,7 @@ class Ledger:
         """Compare the service's states of all tokens (`GET /tokens`) with the promises; `held` are values in use."""
         live: set[str] = set()
         for state in states:
-            secrets = [secret for secret in state["secrets"] if secret["role"] != "ended"]
+            secrets = [secret for secret in state["tokens"] if secret["role"] != "ended"]
             live.update(secret["fingerprint"] for secret in secrets)
             if len(secrets) >= _MOST_LIVE:
                 self._crowded.add(state["integration_id"])
@@ -145,7 +145,7 @@ class Ledger:
     def check_left(self, left: Iterable[Mapping[str, Any]]) -> None:
         """Check that no integration is left with an owner nonce whose deletion was confirmed."""
         for integration in left:
-            if integration["claim"] in self._ended_claims:
+            if integration["owner_nonce"] in self._ended_owner_nonces:
                 self.fail("a creation happens once", f"{integration['id']} came back after its delete")
 
     def check_use(self, value: str, status: int, who: str) -> None:
@@ -222,7 +222,10 @@ class Ledger:
 
     def _by_the_owner(self, request: Request) -> bool:
         """Tell whether a delete may have met its own owner nonce: not if another one was confirmed before or since."""
-        return request.claim is None or self._owners.get(request.integration, request.claim) == request.claim
+        return (
+            request.owner_nonce is None
+            or self._owners.get(request.integration, request.owner_nonce) == request.owner_nonce
+        )
 
     def _replaces_unused(self, request: Request, token: Given) -> bool:
         """Tell whether the token's own issuer went on to another number, maybe before this one was used."""

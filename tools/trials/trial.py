@@ -84,7 +84,7 @@ class Trial:
         _, found = self._lane.ask(f"{API}/tokens?under={quote(f'organization/{self._project}')}", self._key)
         states = [self._stack.state, *self._checkouts, *(stack.state for stack in self._former)]
         self._ledger.check_states(found["tokens"], {*self._persons, *(state.token for state in states)})
-        live = {s["fingerprint"] for state in found["tokens"] for s in state["secrets"] if s["role"] != "ended"}
+        live = {s["fingerprint"] for state in found["tokens"] for s in state["tokens"] if s["role"] != "ended"}
         state = self._stack.state
         if self._stack.undisturbed and state.token and state.token_outputs["fingerprint"] not in live:
             detail = f"generation {state.token_outputs['generation']} of {state.id} is dead"
@@ -289,7 +289,7 @@ class Trial:
         self._check()
         token = self._stack.state.token or ""
         if self._lane.ask(self._contacts, token)[0] != 200:
-            self._ledger.fail("an old claim deletes nothing", "the token in use is dead", in_hand=True)
+            self._ledger.fail("an old owner nonce deletes nothing", "the token in use is dead", in_hand=True)
         self._stack.undisturbed = False
         said = self._attempt(lambda: self._processes.destroy(self._stack.state))
         self._proxy.flush()
@@ -363,7 +363,7 @@ class Trial:
                 secret
                 for page in client.tokens_of([integration_id])
                 for state in page.tokens
-                for secret in state.secrets
+                for secret in state.tokens
                 if secret.role in roles
             ]
             generations = sorted({secret.generation for secret in secrets})

@@ -90,7 +90,7 @@ def without_delivery() -> None:
         if isinstance(plan, Refused):
             return plan
         touched = {token.id for token in plan.tokens}
-        deadline = now + timedelta(seconds=request.overlap_seconds)
+        deadline = now + timedelta(seconds=request.overlap_seconds or 0)
         superseded = [
             replace(token, role="previous", expires_at=deadline)
             for token in tokens
@@ -101,15 +101,15 @@ def without_delivery() -> None:
     _replace(generations, "plan_issue", weakened)
 
 
-def without_claim() -> None:
+def without_owner_nonce() -> None:
     """Accept a used owner nonce as a new one, and any nonce for a deletion."""
     delete = integrations.delete
 
-    def any_claim(write: Any, integration_id: str, claim: str | None, *, actor: Actor) -> bool | Refused:
+    def any_owner_nonce(write: Any, integration_id: str, owner_nonce: str | None, *, actor: Actor) -> bool | Refused:
         return delete(write, integration_id, None, actor=actor)
 
-    _replace(integrations, "delete", any_claim)
-    _replace(stored_integrations, "claim_was_used", lambda *_: False)
+    _replace(integrations, "delete", any_owner_nonce)
+    _replace(stored_integrations, "owner_nonce_was_used", lambda *_: False)
 
 
 RULES: dict[str, Callable[[], None]] = {
@@ -117,7 +117,7 @@ RULES: dict[str, Callable[[], None]] = {
     "run": without_run,
     "issuer": without_issuer,
     "delivery": without_delivery,
-    "claim": without_claim,
+    "owner_nonce": without_owner_nonce,
 }
 
 

@@ -1,4 +1,4 @@
-"""The command line `private-integrations`: integrations and tokens by hand, and the service itself.
+"""The command line `private-integrations`: manage integrations and tokens, and run the service.
 
 Data goes to stdout, everything said about it to stderr. Exit codes, for scripts:
 
@@ -11,7 +11,7 @@ Data goes to stdout, everything said about it to stderr. Exit codes, for scripts
 2    wrong usage or configuration, or values that are refused
 3    not authorized
 4    not found
-5    conflict: somebody else got there first
+5    conflict: another change came first
 6    the service can't be reached
 7    the output could not be written
 130  interrupted; 141: the reader of the output went away
@@ -49,7 +49,7 @@ _EPILOG = "\b\nExit codes:\n  " + (__doc__ or "").partition("scripts:\n\n")[2].s
 
 app = typer.Typer(
     help=(
-        "Private integrations: create and edit them, rotate their tokens by hand, or serve them. "
+        "Private integrations: create and edit them, rotate their tokens, or serve them. "
         "The service is at PRIVATE_INTEGRATIONS_URL and PRIVATE_INTEGRATIONS_KEY is the management key."
     ),
     epilog=_EPILOG,

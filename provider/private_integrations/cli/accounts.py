@@ -91,7 +91,7 @@ def inactive_after(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show or set after how long a token that nobody uses is ended.
+    """Show or set after how long an inactive token is ended.
 
     It is announced first, 15, 7 and 1 days before; a shorter time leaves as much notice as any other.
     """

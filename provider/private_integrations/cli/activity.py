@@ -32,7 +32,7 @@ def activity(
 ) -> None:
     """Show what an integration's tokens were used for: by scope, by generation and by whom, and what was refused.
 
-    What should be looked at stands at the end: scopes that nobody uses, scopes that are missing, old tokens in use.
+    What should be looked at stands at the end: unused scopes, missing scopes, old tokens in use.
     """
     report = connect().activity(integration_id, period.value)
     if as_json:
@@ -80,7 +80,7 @@ def _tables(report: ActivityReport) -> list[tuple[Row, Sequence[Row]]]:
 
 
 def _line(numbers: Sequence[int]) -> str:
-    """The sum, and a small picture of how it came about, the oldest on the left."""
+    """Return the sum, and a small picture of how it came about, the oldest on the left."""
     total = sum(numbers)
     return f"{total}  {_picture(numbers)}".rstrip() if total else "0"
 

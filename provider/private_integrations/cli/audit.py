@@ -126,7 +126,7 @@ def verify(
 ) -> None:
     """Say whether a log is whole: every row as it was written, none missing, none moved.
 
-    What was cut off its end tells nobody but a head that was noted earlier: keep those that are printed somewhere else.
+    Only a head that you noted earlier reveals that rows were cut off the end: keep the printed ones elsewhere.
     """
     if file is not None and own:
         raise usage("a file holds what it holds: give FILE or --own, not both")
@@ -147,7 +147,7 @@ def verify(
 
 
 def _chosen(account: str | None, own: bool) -> tuple[Client, str | None]:
-    """A client, and the account whose log is meant; None where it is the service's own, or all."""
+    """Return a client, and the account of the log that is meant; None where it is the service's own, or all."""
     if own and account is not None:
         raise usage("give --account or --own, not both")
     client = connect()
@@ -169,7 +169,7 @@ def _entries(client: Client, **search: Any) -> Iterator[AuditEntry]:
 
 @contextmanager
 def _log(file: Path | None, account: str | None, own: bool) -> Iterator[tuple[Iterable[bytes], str | None]]:
-    """The lines of a log, and the account that it is of where there can be one only; "" for the service's own."""
+    """Return the lines of a log, and its account where only one can be meant; "" for the service's own log."""
     if file is None:
         client, chosen = _chosen(account, own)
         yield client.audit_log(account=chosen, own=own), "" if own else chosen

@@ -12,11 +12,11 @@ from ..connection import ACCOUNT_VARIABLE, find_account
 from ..contract import Principal, Role, instant_text
 from ..errors import ConfigurationError, NotAuthorized, PrivateIntegrationError
 from ..rotation.acceptance import refuse_issue
-from ..rotation.status import Standing
+from ..rotation.status import IntegrationStatus
 from .failures import ANSWER_IS_NO
 from .options import AccountId, AsJson, connect
 from .output import print_json, print_table
-from .overview import standings_in
+from .overview import reports_in
 
 _ENDS_SOON = timedelta(days=14)
 _NAMES_SHOWN = 5
@@ -111,7 +111,7 @@ def _account(principal: Principal, account: str | None) -> Check:
 
 def _stack(client: Client, under: str) -> Iterator[Check]:
     """Check which names are taken below a stack, and whether each of its tokens can be rotated."""
-    found = standings_in(client, None, under)
+    found = reports_in(client, None, under)
     if not found:
         yield Check("names", "ok", f"all names below {under} are free")
         return
@@ -130,7 +130,7 @@ def _stack(client: Client, under: str) -> Iterator[Check]:
         yield Check("tokens", "ok", f"each of the {len(found)} integrations has room for another token")
 
 
-def _refuse_rotation(one: Standing, limit: int) -> str | None:
+def _refuse_rotation(one: IntegrationStatus, limit: int) -> str | None:
     """Tell why the deployment that owns an integration could not issue its next token, or None."""
     held = one.newest.generation if one.newest else None
     owner, overlap = one.integration.external_id, one.policy.overlap

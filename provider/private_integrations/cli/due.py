@@ -8,16 +8,16 @@ import typer
 from ..connection import find_account
 from ..contract import rfc3339
 from ..rotation.decisions import Rotate
-from ..rotation.status import Standing, managed_by
+from ..rotation.status import IntegrationStatus, managed_by
 from .failures import SOMETHING_IS_DUE, note
 from .options import AccountId, AsJson, connect
 from .output import Row, print_json, print_rows
-from .overview import standings_in
+from .overview import reports_in
 from .status import when
 
 _HEADINGS = ("id", "name", "status", "since", "managed by", "reason")
 
-_Finding = tuple[Standing, Rotate]
+_Finding = tuple[IntegrationStatus, Rotate]
 
 
 def due(
@@ -35,10 +35,8 @@ def due(
     The reason is the one that the preview shows. What only a program knows, such as a changed trigger, is not in it.
     """
     account = account or (None if under else find_account())
-    decided = [
-        (standing, standing.decision) for standing in standings_in(connect(), account, under and under.strip("/"))
-    ]
-    found = [(standing, decision) for standing, decision in decided if isinstance(decision, Rotate)]
+    decided = [(report, report.decision) for report in reports_in(connect(), account, under and under.strip("/"))]
+    found = [(report, decision) for report, decision in decided if isinstance(decision, Rotate)]
     if as_json:
         print_json({"due": [_as_json(finding) for finding in found]})
     elif found:
@@ -49,44 +47,44 @@ def due(
         raise typer.Exit(SOMETHING_IS_DUE)
 
 
-def _since(standing: Standing) -> datetime:
-    """Since when a deployment would rotate; for a token that has ended, since its end."""
-    natural, held_until = standing.next_rotation_at, standing.tokens.held_until
+def _since(report: IntegrationStatus) -> datetime:
+    """Return since when a deployment would rotate; for a token that has ended, since its end."""
+    natural, held_until = report.next_rotation_at, report.token_state.held_until
     if natural is None:
-        last = standing.tokens.of_generation(standing.tokens.last_generation)
-        return (last and last.ended_at) or standing.integration.created_at
-    opened = natural - standing.policy.early_window
-    return natural if natural <= standing.now else max(opened, held_until or opened)
+        last = report.token_state.of_generation(report.token_state.last_generation)
+        return (last and last.ended_at) or report.integration.created_at
+    opened = natural - report.policy.early_window
+    return natural if natural <= report.now else max(opened, held_until or opened)
 
 
 def _as_json(finding: _Finding) -> dict[str, Any]:
-    standing, decision = finding
-    integration = standing.integration
+    report, decision = finding
+    integration = report.integration
     return {
         "id": integration.id,
         "name": integration.name,
         "account": integration.account,
         "external_id": integration.external_id,
-        "status": standing.status,
-        "since": rfc3339(_since(standing)),
+        "status": report.status,
+        "since": rfc3339(_since(report)),
         "reason": decision.reason,
     }
 
 
 def _row(finding: _Finding) -> Row:
-    standing, decision = finding
-    integration = standing.integration
+    report, decision = finding
+    integration = report.integration
     return (
         integration.id,
         integration.name,
-        standing.status,
-        when(_since(standing)),
+        report.status,
+        when(_since(report)),
         managed_by(integration.external_id),
         decision.reason,
     )
 
 
 def _narrow(row: Row) -> str:
-    """The row on three lines, for a terminal that is too narrow for one."""
+    """Return the row on three lines, for a terminal that is too narrow for one."""
     integration_id, name, status, since, owner, reason = row
     return f"{integration_id}  {name}\n  {status} since {since}, by {owner}\n  {reason}"

@@ -1,4 +1,4 @@
-"""What goes wrong, as one line on stderr and an exit code; the codes are listed in the package's docstring."""
+"""Errors as one line on stderr and an exit code; the codes are listed in the package's docstring."""
 
 import re
 import sys
@@ -45,13 +45,13 @@ class OutputLostError(Exception):
 
 
 def usage(message: str, option: str | None = None) -> typer.BadParameter:
-    """What was typed can't be used; `option` names the part of it that is wrong."""
+    """Return the error of arguments that can't be used; `option` names the wrong one."""
     return typer.BadParameter(message, param_hint=option)
 
 
 def note(message: str) -> None:
     """Say one line to the person at the terminal; a token or key in it is never shown."""
-    # Where stderr is gone there is nobody to tell, and what was done is done.
+    # Without stderr there is no place for the message.
     with suppress(OSError):
         if sys.stderr is not None:
             sys.stderr.write(f"{PROGRAM}: {_one_line(message)}\n")
@@ -73,7 +73,7 @@ def report(error: BaseException) -> int:
 
 
 def exit_code(kind: type[PrivateIntegrationError]) -> int:
-    """The exit code for this kind of error or the nearest kind above it."""
+    """Return the exit code for this kind of error or the nearest kind above it."""
     return next((_CODES[parent] for parent in kind.__mro__ if parent in _CODES), REFUSED)
 
 

@@ -9,7 +9,6 @@ from ..client import Client
 from ..connection import find_account
 from ..contract import Integration, IntegrationEdit, IntegrationRequest
 from ..errors import ConfigurationError, PrivateIntegrationError, ServiceUnreachable
-from ..rotation.policy import Policy
 from ..rotation.status import in_pulumi, managed_by
 from .failures import ANSWER_IS_NO, note, usage
 from .options import (
@@ -24,9 +23,9 @@ from .options import (
     is_interactive,
     valid,
 )
-from .overview import print_standing
+from .overview import print_report
 from .schedules import CronRule, EarlyWindow, Every, Given, Timezone, edited_policy, new_policy, what_did_not_fit
-from .status import standing_of
+from .status import report_of
 from .tokens import hand_over, issue
 
 Description = Annotated[str | None, typer.Option(metavar="TEXT", help="What it is for.")]
@@ -48,7 +47,7 @@ def create(
     """Create an integration and print its token. It is shown this once."""
     if as_json and token_only:
         raise usage("give --json or --token-only, not both")
-    policy = new_policy(Given(every, schedule, timezone, overlap, early_window))
+    policy = new_policy(Given(every, schedule, timezone, overlap, early_window), lambda: connect().policy_defaults())
     client = connect()
     request = valid(
         IntegrationRequest,
@@ -56,12 +55,12 @@ def create(
         name=name,
         description=description or "",
         scopes=scope,
-        rotation=policy and policy.on_the_wire(),
-        claim=secrets.token_hex(16),
+        rotation=policy,
+        owner_nonce=secrets.token_hex(16),
     )
     integration = _declare(client, request)
     try:
-        issued = issue(client, integration, Policy.from_the_wire(request.rotation).overlap, reason="created")
+        issued = issue(client, integration, None, reason="created")
     except (PrivateIntegrationError, KeyboardInterrupt):
         note(
             f"{integration.id} is created, but without a token that you know; go on with `private-integrations "
@@ -91,7 +90,7 @@ def edit(
     """Change what is given and leave the rest. The tokens stay what they are; new scopes hold for them at once.
 
     A changed overlap moves the end of a running one. A new --every or --schedule keeps the overlap where it still
-    fits, and an early window that somebody chose; otherwise it gets its own defaults.
+    fits, and an early window that was chosen; otherwise it gets its own defaults.
     """
     if pause and resume:
         raise usage("give --pause or --resume, not both")
@@ -104,18 +103,17 @@ def edit(
         raise usage("nothing to change; give at least one option")
     client = connect()
     present = client.integration(integration_id)
-    shortened = None
     if no_rotation:
         changes["rotation"] = None
     elif not given.is_empty:
-        policy = edited_policy(present.rotation, given)
-        changes["rotation"], shortened = policy.on_the_wire(), what_did_not_fit(present.rotation, given, policy)
+        changes["rotation"] = edited_policy(present.rotation, given, client.policy_defaults)
     edited = client.edit(integration_id, valid(IntegrationEdit, **changes), version=present.version)
+    shortened = what_did_not_fit(present, given, edited)
     if shortened:
         note(shortened)
     if in_pulumi(edited):
         note(f"{managed_by(edited.external_id)} declares this integration and may change it back")
-    print_standing(standing_of(client, edited), as_json)
+    print_report(report_of(client, edited), as_json)
 
 
 def delete(

@@ -166,12 +166,12 @@ def _works(key: Key, now: datetime) -> bool:
 
 
 def _was_in_use(client: Client) -> bool:
-    """Whether the service refuses the key that this command itself came with."""
+    """Return whether the service refuses the key that this command itself came with."""
     try:
         client.accounts()
     except NotAuthorized:
         return True
     except ServiceUnreachable:
-        # Nobody can tell now, and what was asked for is done.
+        # The key is revoked; only the check of it is missing.
         pass
     return False

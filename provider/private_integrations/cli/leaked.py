@@ -31,7 +31,7 @@ def leaked(
 ) -> None:
     """Read any text from stdin, such as a log, and end every token in it at once.
 
-    No management key is needed: whoever holds a token may end it. The next `pulumi up` issues another one.
+    No management key is needed: to hold a token is enough to end it. The next `pulumi up` issues another one.
     """
     if surplus:
         raise usage("text is read from stdin; a token as an argument could be seen by others on this machine")
@@ -49,7 +49,7 @@ def leaked(
 
 
 def _tokens_from_stdin() -> Iterator[bytes]:
-    """Every token in what is piped in, as often as it is there, or in a line that is typed without being shown."""
+    """Return every token in the text that is piped in or typed without being shown, each as often as it is there."""
     if is_interactive():
         yield from _TOKEN.findall(getpass.getpass("Token: ").encode())
     elif sys.stdin is not None:

@@ -25,7 +25,7 @@ _LONGEST_INPUT = 8192
 
 
 def connect() -> Client:
-    """A client for the service that the environment names; raises ConfigurationError saying what to set."""
+    """Return a client for the service that the environment names; raises ConfigurationError saying what to set."""
     missing = [variable for variable in (URL_VARIABLE, KEY_VARIABLE) if not os.environ.get(variable, "").strip()]
     if missing:
         raise ConfigurationError(
@@ -36,19 +36,19 @@ def connect() -> Client:
 
 
 def connect_without_key() -> Client:
-    """A client for what everybody may ask of the service; raises ConfigurationError saying what to set."""
+    """Return a client without a key, for what needs none; raises ConfigurationError saying what to set."""
     if not os.environ.get(URL_VARIABLE, "").strip():
         raise ConfigurationError(f"{URL_VARIABLE} must be set: the address of the service that the tokens belong to")
     return Client(find_service())
 
 
 def is_interactive() -> bool:
-    """Whether somebody can be asked."""
+    """Return whether a person at a terminal can be asked."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 
 def secret_from_stdin(what: str, example: str) -> str:
-    """A secret that is piped in, or typed without being shown; raises a usage error if there is none."""
+    """Return a secret that is piped in, or typed without being shown; raises a usage error if there is none."""
     if is_interactive():
         value = getpass.getpass(f"{what.capitalize()}: ").strip()
     else:
@@ -60,7 +60,7 @@ def secret_from_stdin(what: str, example: str) -> str:
 
 
 def duration(text: str, option: str) -> timedelta:
-    """The duration given for an option."""
+    """Return the duration given for an option."""
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -68,7 +68,7 @@ def duration(text: str, option: str) -> timedelta:
 
 
 def valid(model: type[Model], **values: Any) -> Model:
-    """The request with these values; raises InvalidRequest naming each field that is wrong."""
+    """Return the request with these values; raises InvalidRequest naming each field that is wrong."""
     try:
         return model(**values)
     except ValidationError as error:
@@ -98,7 +98,7 @@ def refuse_secret(value: str) -> None:
 
 
 def identifier(value: str) -> str:
-    """A value of the shape that ids have."""
+    """Return a value of the shape that ids have."""
     refuse_secret(value)
     if not re.fullmatch("[A-Za-z0-9_-]{1,100}", value):
         raise usage(f'"{value}" is not an id: those have letters, digits, _ and - only')
@@ -106,12 +106,12 @@ def identifier(value: str) -> str:
 
 
 def optional_identifier(value: str | None) -> str | None:
-    """The same, where nothing may be given."""
+    """Return the same, where nothing may be given."""
     return None if value is None else identifier(value)
 
 
 def complete_scope(incomplete: str) -> list[str]:
-    """The names of scopes that begin like this."""
+    """Return the names of scopes that begin like this."""
     return sorted(scope for scope in ALL_SCOPES if scope.startswith(incomplete))
 
 

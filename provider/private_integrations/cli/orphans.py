@@ -16,11 +16,11 @@ from ..connection import find_account
 from ..contract import Integration
 from ..deployment.identity import stack_of
 from ..errors import ConfigurationError
-from ..rotation.status import Standing, owner_of
+from ..rotation.status import IntegrationStatus, owner_of
 from .failures import SOMETHING_IS_DUE, note, usage
 from .options import AccountId, AsJson, connect
 from .output import Row, print_json, print_rows
-from .overview import standings_in
+from .overview import reports_in
 from .pulumi_state import import_file, integration_ids, read_export
 from .status import when
 
@@ -34,13 +34,13 @@ Because = Literal["stack gone", "not in its stack"]
 class Orphan:
     """An integration that a program declared once, and the reason why no deployment reaches it."""
 
-    standing: Standing
+    report: IntegrationStatus
     because: Because
 
     @property
     def integration(self) -> Integration:
         """Return the integration itself."""
-        return self.standing.integration
+        return self.report.integration
 
 
 def orphans(account: AccountId = None, as_json: AsJson = False) -> None:
@@ -50,12 +50,12 @@ def orphans(account: AccountId = None, as_json: AsJson = False) -> None:
     backend are not known here: look there before you delete or adopt one of these integrations.
     """
     found = [
-        standing
-        for standing in standings_in(connect(), account or find_account())
-        if owner_of(standing.integration.external_id).kind == "pulumi"
+        report
+        for report in reports_in(connect(), account or find_account())
+        if owner_of(report.integration.external_id).kind == "pulumi"
     ]
-    held = _held({stack_of(standing.integration.external_id) for standing in found})
-    left = [Orphan(standing, because) for standing in found if (because := _why(standing.integration, held))]
+    held = _held({stack_of(report.integration.external_id) for report in found})
+    left = [Orphan(report, because) for report in found if (because := _why(report.integration, held))]
     if as_json:
         print_json({"orphans": [_as_json(orphan) for orphan in left]})
     elif left:
@@ -137,7 +137,7 @@ def _why(integration: Integration, held: dict[str, set[str]]) -> Because | None:
 
 
 def _as_json(orphan: Orphan) -> dict[str, Any]:
-    return {**orphan.standing.as_json(), "stack": stack_of(orphan.integration.external_id), "because": orphan.because}
+    return {**orphan.report.as_json(), "stack": stack_of(orphan.integration.external_id), "because": orphan.because}
 
 
 def _row(orphan: Orphan) -> Row:
@@ -147,8 +147,8 @@ def _row(orphan: Orphan) -> Row:
         orphan.integration.account,
         stack_of(orphan.integration.external_id),
         orphan.because,
-        orphan.standing.in_words,
-        when(orphan.standing.last_used_at),
+        orphan.report.in_words,
+        when(orphan.report.last_used_at),
     )
 
 

@@ -89,7 +89,7 @@ def _write(text: str) -> None:
 
 
 def table_width(headings: Row, rows: Sequence[Row]) -> int:
-    """The cells that a table takes when nothing is wrapped."""
+    """Return the cells that a table takes when nothing is wrapped."""
     from rich.cells import cell_len
 
     lines = [headings, *rows] if headings else rows
@@ -100,7 +100,7 @@ def table_width(headings: Row, rows: Sequence[Row]) -> int:
 
 
 def terminal_width() -> int | None:
-    """The width of the terminal that stdout is; None if it is none."""
+    """Return the width of the terminal that stdout is; None if it is none."""
     if sys.stdout is None or not sys.stdout.isatty():
         return None
     return shutil.get_terminal_size().columns

@@ -5,14 +5,13 @@ from typing import Annotated
 
 import typer
 
-from ..contract import Problem, Secret, TokenState, instant_text
+from ..contract import Problem, TokenReport, TokenState, instant_text
 from ..errors import Conflict, ServiceUnreachable
 from ..rotation.durations import format_duration
-from ..rotation.policy import Policy
-from ..rotation.status import Standing, in_pulumi, managed_by
+from ..rotation.status import IntegrationStatus, in_pulumi, managed_by
 from .failures import note, usage
 from .options import AsJson, IntegrationId, Overlap, TokenOnly, connect, duration
-from .status import standing_of
+from .status import report_of
 from .tokens import hand_over, issue, print_state
 
 
@@ -21,12 +20,14 @@ def rotate(
     overlap: Overlap = None,
     replace_pending: Annotated[
         bool,
-        typer.Option("--replace-pending", help="End a new token that somebody else issued and nobody has used."),
+        typer.Option("--replace-pending", help="End a new token that another issuer issued and that was not used."),
     ] = False,
     as_json: AsJson = False,
     token_only: TokenOnly = False,
 ) -> None:
-    """Issue a new token and print it, this once. The old one works on for the overlap (declared, else 7d).
+    """Issue a new token and print it, this once. The old one works on for the overlap.
+
+    The overlap is the one that the integration declares; the service has a default.
 
     If a token is compromised, --overlap 0s ends every older one at once.
     """
@@ -35,11 +36,10 @@ def rotate(
     given = None if overlap is None else duration(overlap, "--overlap")
     client = connect()
     integration = client.integration(integration_id)
-    standing = standing_of(client, integration)
-    shared = Policy.from_the_wire(integration.rotation).overlap if given is None else given
+    report = report_of(client, integration)
     try:
         issued = issue(
-            client, integration, shared, reason="rotated on the command line", replace_pending=replace_pending
+            client, integration, given, reason="rotated on the command line", replace_pending=replace_pending
         )
     except Conflict as error:
         raise _with_ways_out(error, integration_id) from error
@@ -49,11 +49,11 @@ def rotate(
         note(f"whether generation {number} was issued, `private-integrations show {integration.id}` tells")
         raise
     hand_over(integration, issued, as_json=as_json, token_only=token_only)
-    if standing.live:
-        note(_what_of_the_old(shared, replace_pending))
-    elif standing.ended_because is not None:
-        last = standing.tokens.last_generation
-        note(f"generation {last} was ended: {standing.ended_because}; {integration.id} has a token that works again")
+    if report.live:
+        note(_what_of_the_old(report.policy.overlap if given is None else given, replace_pending))
+    elif report.ended_because is not None:
+        last = report.token_state.last_generation
+        note(f"generation {last} was ended: {report.ended_because}; {integration.id} has a token that works again")
     if in_pulumi(integration):
         owner = managed_by(integration.external_id)
         note(f"{owner} declares this integration: its next `pulumi up` rotates again, to hold a token it knows")
@@ -79,8 +79,8 @@ def cancel(
     """
     held = None if hold is None else duration(hold, "--hold")
     client = connect()
-    before = standing_of(client, client.integration(integration_id))
-    number = generation or (before.newest.generation if before.newest else before.tokens.last_generation)
+    before = report_of(client, client.integration(integration_id))
+    number = generation or (before.newest.generation if before.newest else before.token_state.last_generation)
     if not number:
         raise usage(f"there is nothing to cancel: {integration_id} has never had a token")
     try:
@@ -113,9 +113,11 @@ def _what_of_the_old(overlap: timedelta, replaced: bool) -> str:
     return f"{promise}; one that nobody had used is dead" if replaced else promise
 
 
-def _what_was_cancelled(before: Standing, after: TokenState, generation: int, hold: timedelta | None) -> list[str]:
+def _what_was_cancelled(
+    before: IntegrationStatus, after: TokenState, generation: int, hold: timedelta | None
+) -> list[str]:
     said = [f"cancelled the rotation to generation {generation} of {after.integration_id}: its token is dead"]
-    cancelled, current = before.tokens.of_generation(generation), after.in_role("current")
+    cancelled, current = before.token_state.of_generation(generation), after.in_role("current")
     if cancelled is None or current is None or current.generation > generation:
         # A repetition, long after: others have rotated meanwhile.
         return said
@@ -130,15 +132,15 @@ def _what_was_cancelled(before: Standing, after: TokenState, generation: int, ho
     return said
 
 
-def _what_is_held(before: Standing, after: TokenState, hold: timedelta | None) -> str:
+def _what_is_held(before: IntegrationStatus, after: TokenState, hold: timedelta | None) -> str:
     if before.policy.period is None or not before.policy.enabled:
         return ""
-    ends_now = hold == timedelta(0) and after.held_until != before.tokens.held_until
+    ends_now = hold == timedelta(0) and after.held_until != before.token_state.held_until
     if ends_now or after.held_until is None or after.held_until <= before.now:
         return "; its schedule is not held"
     return f"; its schedule is held until {instant_text(after.held_until)}"
 
 
-def _is_in_state(secret: Secret, standing: Standing) -> bool:
-    """Whether the stack that declares the integration issued this token."""
-    return secret.issuer == standing.integration.external_id
+def _is_in_state(token: TokenReport, report: IntegrationStatus) -> bool:
+    """Return whether the stack that declares the integration issued this token."""
+    return token.issuer == report.integration.external_id

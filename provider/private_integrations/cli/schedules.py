@@ -1,14 +1,15 @@
 """When tokens are to be rotated: the options of `create` and `edit` about it, and the policy they make."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 
-from ..contract import RotationPolicy
-from ..rotation.durations import format_duration
-from ..rotation.policy import Policy, read_policy
+from ..contract import Integration, PolicyDefaults, RotationPolicy
+from ..rotation.durations import format_duration, parse_duration
+from ..rotation.policy import NO_DEFAULTS, EffectivePolicy, effective_policy, read_policy
 from .failures import usage
 
 Every = Annotated[
@@ -49,47 +50,46 @@ class Given:
 
     @property
     def is_empty(self) -> bool:
-        """Whether every option was left out."""
+        """Return whether every option was left out."""
         return self == Given()
 
     @property
     def has_a_rule(self) -> bool:
-        """Whether something was given that says when a rotation is due."""
+        """Return whether something was given that says when a rotation is due."""
         return any(part is not None for part in (self.every, self.schedule, self.timezone))
 
 
-def new_policy(given: Given) -> Policy | None:
-    """The policy of a new integration; None where nothing was given."""
-    return None if given.is_empty else _read(_parts(given))
+Defaults = Callable[[], PolicyDefaults]
 
 
-def edited_policy(stored: RotationPolicy | None, given: Given) -> Policy:
-    """The stored policy with what was given; a new rule keeps the rest where it fits it (see `edit --help`)."""
-    old = Policy.from_the_wire(stored)
+def new_policy(given: Given, defaults: Defaults) -> RotationPolicy | None:
+    """Return the policy of a new integration; None where nothing was given."""
+    return None if given.is_empty else _read(_parts(given), defaults)
+
+
+def edited_policy(stored: RotationPolicy | None, given: Given, defaults: Defaults) -> RotationPolicy:
+    """Return the stored policy with what was given; a new rule keeps the rest where it fits it (see `edit --help`)."""
+    old = stored or RotationPolicy()
     parts = _parts(given, _kept_rule(old, given))
     if given.enabled is not None and "every" not in parts and "schedule" not in parts:
         raise usage("there is no schedule to pause or resume; give --every or --schedule")
-    if stored is None:
-        return _read(parts)
-    if not given.has_a_rule:
-        return _read({**_margins(old), "enabled": old.enabled, **parts})
-    bare = _read({name: parts[name] for name in ("every", "schedule", "timezone") if name in parts})
-    return _read({**_fitting_margins(old, bare), "enabled": old.enabled, **parts})
+    margins = _fitting_margins(old, parts, defaults) if given.has_a_rule else _margins(old)
+    return _read({**margins, "enabled": old.enabled, **parts}, defaults)
 
 
-def what_did_not_fit(stored: RotationPolicy | None, given: Given, new: Policy) -> str | None:
-    """The overlap that an edit shortened without being asked to, in a sentence; None if it didn't."""
-    old = Policy.from_the_wire(stored)
-    if stored is None or given.overlap is not None or new.overlap == old.overlap:
+def what_did_not_fit(old: Integration, given: Given, new: Integration) -> str | None:
+    """Say that an edit shortened the overlap without being asked to; None if it didn't."""
+    before, after = EffectivePolicy.reported(old), EffectivePolicy.reported(new)
+    if old.rotation is None or new.rotation is None or given.overlap is not None or after.overlap >= before.overlap:
         return None
     return (
-        f"an overlap of {format_duration(old.overlap)} does not fit {new.rule}: "
-        f"it is {format_duration(new.overlap)} from now on"
+        f"an overlap of {format_duration(before.overlap)} does not fit {after.rule}: "
+        f"it is {format_duration(after.overlap)} from now on"
     )
 
 
-def policy_text(policy: Policy) -> str:
-    """A policy in one line."""
+def policy_text(policy: EffectivePolicy) -> str:
+    """Describe a policy in one line."""
     return policy.in_words
 
 
@@ -97,33 +97,34 @@ def _parts(given: Given, kept: dict[str, Any] | None = None) -> dict[str, Any]:
     return (kept or {}) | {name: value for name, value in asdict(given).items() if value is not None}
 
 
-def _kept_rule(old: Policy, given: Given) -> dict[str, Any]:
-    """What of the old rule goes on beside the given one: all without a given one, and a calendar's time zone."""
+def _kept_rule(old: RotationPolicy, given: Given) -> dict[str, Any]:
+    """Return what of the old rule goes on beside the given one: all without one, and a calendar's time zone."""
     if given.every is not None:
         return {}
     if old.schedule is not None:
-        return {"schedule": old.schedule.expression, "timezone": old.schedule.timezone}
-    return {} if old.every is None or given.schedule is not None else {"every": format_duration(old.every)}
+        return {"schedule": old.schedule} | ({} if old.timezone is None else {"timezone": old.timezone})
+    return {} if old.every_seconds is None or given.schedule is not None else {"every": _text(old.every_seconds)}
 
 
-def _margins(old: Policy) -> dict[str, Any]:
-    overlap = {"overlap": format_duration(old.overlap)}
-    return overlap if old.period is None else {**overlap, "early_window": format_duration(old.early_window)}
+def _margins(old: RotationPolicy) -> dict[str, str]:
+    """Return the overlap and the early window that were declared."""
+    declared = {"overlap": old.overlap_seconds, "early_window": old.early_window_seconds}
+    return {name: _text(seconds) for name, seconds in declared.items() if seconds is not None}
 
 
-def _fitting_margins(old: Policy, bare: Policy) -> dict[str, Any]:
-    """The old overlap as long as it fits, and an early window that fits and was chosen; `bare` is the new rule."""
-    period = bare.period or timedelta(0)
-    default = Policy() if old.period is None else _read(_kept_rule(old, Given()))
-    fits = {
-        "overlap": old.overlap < period,
-        "early_window": old.early_window != default.early_window and old.early_window < period,
-    }
-    return {name: value for name, value in _margins(old).items() if fits[name]}
+def _fitting_margins(old: RotationPolicy, parts: dict[str, Any], defaults: Defaults) -> dict[str, str]:
+    """Return those that are shorter than the period of the new rule, which is in `parts`."""
+    bare = _read({name: parts[name] for name in ("every", "schedule", "timezone") if name in parts}, defaults)
+    period = effective_policy(bare, NO_DEFAULTS).period or timedelta(0)
+    return {name: text for name, text in _margins(old).items() if parse_duration(text) < period}
 
 
-def _read(declared: dict[str, Any]) -> Policy:
+def _text(seconds: int) -> str:
+    return format_duration(timedelta(seconds=seconds))
+
+
+def _read(declared: dict[str, Any], defaults: Defaults) -> RotationPolicy:
     try:
-        return read_policy(declared)
+        return read_policy(declared, defaults)
     except ValueError as error:
         raise usage(str(error)) from None

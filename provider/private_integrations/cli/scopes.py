@@ -178,7 +178,7 @@ def _print_endpoints(endpoints: Iterable[Endpoint]) -> None:
 
 
 def _narrow(row: Row) -> str:
-    """The row on two lines, for a terminal that is too narrow for one."""
+    """Return the row on two lines, for a terminal that is too narrow for one."""
     method, path, scope, openers, version = row
     return f"{method} {path}\n  {scope}, {openers}, version {version}"
 

@@ -63,7 +63,7 @@ def serve(
 
 
 def default_data_dir() -> Path:
-    """The user's own data folder (XDG base directory specification: a relative XDG_DATA_HOME doesn't count)."""
+    """Return the user's own data folder (XDG base directory specification: a relative XDG_DATA_HOME doesn't count)."""
     configured = Path(os.environ.get("XDG_DATA_HOME", ""))
     base = configured if configured.is_absolute() else Path.home() / ".local" / "share"
     return base / "private-integrations"

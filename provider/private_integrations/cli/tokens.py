@@ -11,11 +11,11 @@ import typer
 
 from ..client import Client
 from ..contract import TOKEN_PATTERN, Integration, Introspection, IssuedToken, TokenState, instant_text
-from ..rotation.status import Standing
+from ..rotation.status import IntegrationStatus
 from .failures import ANSWER_IS_NO, OutputLostError, note, usage
 from .options import AsJson, IntegrationId, connect, secret_from_stdin
 from .output import Row, print_facts, print_json, print_table, print_text
-from .status import standing_of, when
+from .status import report_of, when
 
 _ROLES = {
     "pending": "pending: not used yet",
@@ -43,10 +43,10 @@ def expire(
     if [bool(generation), previous, current, every_one].count(True) != 1:
         raise usage("give --generation, --previous, --current or --all, one of them")
     client = connect()
-    standing = standing_of(client, client.integration(integration_id))
+    report = report_of(client, client.integration(integration_id))
     roles = {"previous"} if previous else {"current"} if current else {"pending", "current", "previous"}
-    ending = generation or [secret.generation for secret in standing.live if secret.role in roles]
-    print_state(_expired(client, standing, sorted(set(ending))), as_json)
+    ending = generation or [token.generation for token in report.live if token.role in roles]
+    print_state(_expired(client, report, sorted(set(ending))), as_json)
 
 
 def verify(
@@ -71,15 +71,18 @@ def verify(
 
 
 def issue(
-    client: Client, integration: Integration, overlap: timedelta, *, reason: str, replace_pending: bool = False
+    client: Client, integration: Integration, overlap: timedelta | None, *, reason: str, replace_pending: bool = False
 ) -> IssuedToken:
-    """Issue the next generation as a person does: nobody but this very action may repeat it."""
+    """Issue the next generation as a person does: only this very action may repeat it.
+
+    Without `overlap`, the integration's policy decides.
+    """
     return client.issue(
         integration.id,
         integration.last_generation + 1,
         issuer=f"cli/{_user()}/{secrets.token_hex(8)}",
         holding=None,
-        overlap_seconds=int(overlap.total_seconds()),
+        overlap_seconds=None if overlap is None else int(overlap.total_seconds()),
         reason=reason,
         replace_pending=replace_pending,
     )
@@ -102,13 +105,13 @@ def print_state(state: TokenState, as_json: bool) -> None:
     """Print the tokens of an integration after a change, without their values."""
     if as_json:
         print_json(state.model_dump(mode="json"))
-    elif state.secrets:
+    elif state.tokens:
         print_table(*token_rows(state))
 
 
 def token_rows(state: TokenState, *, last_used: bool = False) -> tuple[Row, Sequence[Row]]:
-    """Headings and rows for the tokens of an integration, the newest first; with their last uses if they are known."""
-    newest_first = sorted(state.secrets, key=lambda secret: secret.generation, reverse=True)
+    """Return headings and rows for an integration's tokens, the newest first; with their last uses if known."""
+    newest_first = sorted(state.tokens, key=lambda token: token.generation, reverse=True)
     rows = [
         (str(s.generation), s.role, s.fingerprint, when(s.issued_at), when(s.ended_at or s.expires_at))
         for s in newest_first
@@ -138,12 +141,12 @@ def _print_issued(integration: Integration, issued: IssuedToken, *, as_json: boo
         )
 
 
-def _expired(client: Client, standing: Standing, ending: list[int]) -> TokenState:
+def _expired(client: Client, report: IntegrationStatus, ending: list[int]) -> TokenState:
     if not ending:
-        note(f"nothing to expire: {standing.integration.id} has no such token that works")
-        return standing.tokens
-    state = client.expire(standing.integration.id, ending)
-    note(f"expired generation {', '.join(map(str, ending))} of {standing.integration.id}")
+        note(f"nothing to expire: {report.integration.id} has no such token that works")
+        return report.token_state
+    state = client.expire(report.integration.id, ending)
+    note(f"expired generation {', '.join(map(str, ending))} of {report.integration.id}")
     return state
 
 
@@ -160,7 +163,7 @@ def _opened_by(found: Introspection) -> list[tuple[str, str]]:
 
 
 def _user() -> str:
-    """The user's name for the audit log, in characters that an issuer may have."""
+    """Return the user's name for the audit log, in characters that an issuer may have."""
     try:
         name = getpass.getuser()
     except (OSError, KeyError, ImportError):

@@ -61,7 +61,7 @@ def create(
     name: Annotated[str | None, typer.Option(help="What they are called; default: their address.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Invite somebody and print the one-time link by which they choose a password. It is shown this once."""
+    """Invite a person and print the one-time link by which they choose a password. It is shown this once."""
     places = [{"account": one, "role": role} for one in account]
     request = valid(UserRequest, name=name, memberships=places)
     client = connect()
@@ -80,26 +80,26 @@ def list_(as_json: AsJson = False) -> None:
 
 @app.command()
 def link(email: EmailArgument, as_json: AsJson = False) -> None:
-    """Print another one-time link, for whoever forgot their password. Until it is used nothing changes."""
+    """Print another one-time link, for a person who forgot their password. Until it is used nothing changes."""
     client = connect()
     _hand_over(client, client.make_sign_in_link(email), as_json=as_json)
 
 
 @app.command()
 def disable(email: EmailArgument, as_json: AsJson = False) -> None:
-    """Let somebody in no more: their sessions and links end at once. What they made stays."""
+    """Let a person in no more: their sessions and links end at once. What they made stays."""
     _show(connect().disable_user(email), as_json=as_json)
 
 
 @app.command()
 def enable(email: EmailArgument, as_json: AsJson = False) -> None:
-    """Let somebody in again, with the password and the places that they had."""
+    """Let a person in again, with the password and the places that they had."""
     _show(connect().enable_user(email), as_json=as_json)
 
 
 @app.command()
 def unlink(email: EmailArgument, as_json: AsJson = False) -> None:
-    """Forget whom the identity provider means by somebody, and end their sessions.
+    """Forget the identities at the identity provider that belong to a person, and end their sessions.
 
     For a person whose account at the provider is a new one: the next one there who has the address is taken for them.
     """
@@ -123,7 +123,7 @@ def grant(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give somebody a place in an account, or change their role and permissions there. It holds at once."""
+    """Give a person a place in an account, or change their role and permissions there. It holds at once."""
     given = {"role": role, "own": own, "sub_accounts": sub_accounts}
     edit = valid(MembershipEdit, **{field: value for field, value in given.items() if value is not None})
     report = connect().put_membership(email, account, edit)
@@ -134,7 +134,7 @@ def grant(
 
 @app.command()
 def revoke(email: EmailArgument, account: Account, as_json: AsJson = False) -> None:
-    """Take somebody's place in an account away. It holds at once; in other accounts nothing changes."""
+    """Take a person's place in an account away. It holds at once; in other accounts nothing changes."""
     _show(connect().remove_membership(email, account), as_json=as_json)
 
 

@@ -1,4 +1,4 @@
-"""What the management API says: the wire models that provider and service share.
+"""Wire models of the management API, which the provider and the service share.
 
 Field names are snake_case, instants RFC 3339 in UTC, durations whole seconds named `…_seconds`.
 Answers may gain fields; readers ignore what they don't know. Requests refuse unknown fields.
@@ -42,21 +42,21 @@ from .outcomes import LOST_WITHOUT_ROTATION, AuditAction, EndReason, Event, Prob
 from .problems import PROBLEM_PREFIX, ProblemDocument
 from .reasons import Reason
 from .roles import MembershipRole, Role
-from .rules import ScopeRule, ServiceRules
+from .rules import PolicyDefaults, ScopeRule, ServiceRules
 from .tokens import (
     MAX_LEAKED,
     TOKEN_PATTERN,
     Acknowledgement,
     Expiry,
     GenerationRequest,
+    InactiveToken,
     Introspection,
     IssuedToken,
     LeakReceipt,
     LeakReport,
-    Secret,
+    TokenReport,
     TokenState,
     TokenStates,
-    UnusedToken,
 )
 from .upstreams import (
     Credential,
@@ -168,6 +168,7 @@ __all__ = [
     "Health",
     "Hint",
     "Identifier",
+    "InactiveToken",
     "Inactivity",
     "InactivityRequest",
     "InactivityRule",
@@ -192,6 +193,7 @@ __all__ = [
     "Period",
     "PermissionSource",
     "Pinged",
+    "PolicyDefaults",
     "Principal",
     "Problem",
     "ProblemDocument",
@@ -208,14 +210,13 @@ __all__ = [
     "ScopeRule",
     "Scopes",
     "Seconds",
-    "Secret",
     "ServiceAlarm",
     "ServiceAlarmKind",
     "ServiceRules",
+    "TokenReport",
     "TokenState",
     "TokenStates",
     "UnusedScope",
-    "UnusedToken",
     "UpstreamCredential",
     "UpstreamCredentialList",
     "UpstreamRequest",

@@ -1,4 +1,4 @@
-"""Accounts, and when their tokens that nobody uses are ended."""
+"""Accounts, and after what time the service ends their inactive tokens."""
 
 from typing import Annotated, Literal
 
@@ -8,9 +8,9 @@ from .account_classes import AccountClass
 from .values import AccountId, Answer, Name, Request
 
 SHORTEST_INACTIVITY = 2 * 86_400
-"""Seconds: a token must be unused for at least so long, or there would be no day to warn of it."""
+"""Seconds. A shorter time would leave no day to warn of the end."""
 LONGEST_INACTIVITY = 366 * 86_400
-"""Seconds: for so long at most, since last uses are not remembered for ever."""
+"""Seconds. Last uses are not kept for longer."""
 
 
 class Account(Answer):
@@ -29,11 +29,11 @@ class AccountList(Answer):
 
 
 InactivityRule = Literal["service", "off", "after"]
-"""When tokens that nobody uses are ended: as the service is set, never, or after a time of the account's own."""
+"""When the service ends inactive tokens: as it is set for all accounts, never, or after a time of the account's own."""
 
 
 class InactivityRequest(Request):
-    """Say when an account's tokens that nobody uses are ended; `after_seconds` belongs to the rule `after`."""
+    """Set when an account's inactive tokens are ended; `after_seconds` belongs to the rule `after`."""
 
     rule: InactivityRule
     after_seconds: Annotated[int, Field(ge=SHORTEST_INACTIVITY, le=LONGEST_INACTIVITY)] | None = None
@@ -46,7 +46,7 @@ class InactivityRequest(Request):
 
 
 class Inactivity(Answer):
-    """The account's rule, and what it comes to: after how long a token that nobody uses is ended, None for never."""
+    """Report the account's rule, and after how long an inactive token is ended by it; None for never."""
 
     account: str
     rule: InactivityRule

@@ -13,7 +13,7 @@ AUDIT_CURSOR = "Audit-Cursor"
 
 
 class AuditEntry(Answer):
-    """A row of the audit log: who did what, when, from where, chained to the row before (see `chain`).
+    """A row of the audit log: who did what, when, from where, chained to the row before (see `audit_chain`).
 
     `account` is None for what belongs to no account, such as management keys and users. `at` is RFC 3339 in UTC, unless
     the row was tampered with. `agent` is the name that the caller's program gives itself. `damaged` names the columns
@@ -35,7 +35,7 @@ class AuditEntry(Answer):
 
     @property
     def kind(self) -> str:
-        """What the actor is: `person`, `key`, `deployment`, or `service` for what it does by itself or for a token."""
+        """Return `person`, `key`, `deployment`, or `service` for what the service does by itself or for a token."""
         if self.agent.startswith(DEPLOYMENT_AGENT):
             return "deployment"
         kind = self.actor.partition("/")[0]
@@ -43,12 +43,12 @@ class AuditEntry(Answer):
 
     @property
     def who(self) -> str:
-        """The actor without the id behind the name: `person/ada@example.com`, `key/ci`."""
+        """Return the actor without the id behind the name: `person/ada@example.com`, `key/ci`."""
         return self.actor.rpartition("/")[0] or self.actor
 
     @property
     def instant(self) -> datetime | None:
-        """When it was; None where `at` is no instant."""
+        """Return when it was; None where `at` is no instant."""
         try:
             return datetime.fromisoformat(self.at)
         except ValueError:

@@ -35,7 +35,7 @@ class Head:
     hash: str
 
     def __str__(self) -> str:
-        """How it is noted: `SEQUENCE:HASH`."""
+        """Write it as people note it: `SEQUENCE:HASH`."""
         return f"{self.sequence}:{self.hash}"
 
 
@@ -60,14 +60,14 @@ def canonical(row: Mapping[str, Any]) -> str:
 
 
 def hash_of(row: Mapping[str, Any]) -> str:
-    """The hash of a row, whatever it says of its hash itself."""
+    """Return the hash of a row, whatever it says of its hash itself."""
     content = {key: value for key, value in row.items() if key != "hash"}
     # Half a character is in no row that was stored, but may be in a file that is said to be a log.
     return hashlib.sha256(canonical(content).encode(errors="surrogatepass")).hexdigest()
 
 
 def examine(lines: Iterable[str | bytes], noted: Iterable[tuple[str | None, Head]] = ()) -> Whole | Fault:
-    """Whether a log is whole, from its first row on; `noted` are rows that an account's chain was seen to reach."""
+    """Examine a log from its first row on; `noted` are rows that a chain was seen to reach."""
     missing: dict[tuple[str | None, int], set[str]] = defaultdict(set)
     for account, head in noted:
         missing[account, head.sequence].add(head.hash)

@@ -1,4 +1,4 @@
-"""How it stands with the rotations."""
+"""Alarms of rotations and of the service itself."""
 
 from typing import Literal
 

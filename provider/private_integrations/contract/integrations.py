@@ -1,4 +1,4 @@
-"""Integrations, and the rotation that they declare."""
+"""Integrations, and the rotation policy that they declare."""
 
 from typing import Annotated
 
@@ -8,16 +8,18 @@ from .values import Answer, Description, Identifier, Instant, Name, Request, Sco
 
 
 class RotationPolicy(Request):
-    """When the token is to be rotated, as declared; the service only warns, a deployment rotates.
+    """Say when the token is to be rotated, as declared; the service only warns, a deployment rotates.
 
-    `schedule` is a five-field cron expression in the IANA zone `timezone`; with it there is no `every_seconds`.
+    `schedule` is a five-field cron expression in the IANA zone `timezone`, UTC where that is left out; with it there
+    is no `every_seconds`. For an overlap or an early window that is left out, the service has defaults
+    (`PolicyDefaults`), which are never stored: they may change.
     """
 
     every_seconds: Annotated[int, Field(ge=1, le=100 * 366 * 86_400)] | None = None
     schedule: Annotated[str, Field(max_length=200), AfterValidator(one_line)] | None = None
     timezone: Annotated[str, Field(max_length=100)] | None = None
-    overlap_seconds: Seconds
-    early_window_seconds: Seconds = 0
+    overlap_seconds: Seconds | None = None
+    early_window_seconds: Seconds | None = None
     enabled: bool = True
 
     @model_validator(mode="after")
@@ -32,9 +34,9 @@ class RotationPolicy(Request):
 class IntegrationRequest(Request):
     """Create an integration, replace the remains of an interrupted creation, or adopt one.
 
-    `claim` is the owner's mark: a random value made for one creation. `replaces` names an
+    `owner_nonce` marks the owner: a random value made for one creation. `replaces` names an
     integration that never had a token asked for; `adopts` one to take over as it is, tokens and all,
-    from the owner whose claim is `adopts_from`, so that a late adoption takes nothing from a newer one.
+    from the owner whose owner_nonce is `adopts_from`, so that a late adoption takes nothing from a newer one.
     """
 
     account: Identifier
@@ -42,7 +44,7 @@ class IntegrationRequest(Request):
     description: Description = ""
     scopes: Scopes
     rotation: RotationPolicy | None = None
-    claim: Identifier
+    owner_nonce: Identifier
     replaces: Identifier | None = None
     adopts: Identifier | None = None
     adopts_from: Identifier | None = None
@@ -58,7 +60,11 @@ class IntegrationEdit(Request):
 
 
 class Integration(Answer):
-    """An integration as the service knows it; never a secret, never a digest."""
+    """Describe an integration as the service knows it; never a secret, never a digest.
+
+    `rotation` is what was declared. `effective_rotation` is what holds: the same with the service's defaults in place
+    of what was left out. Every answer of the API has it.
+    """
 
     id: str
     account: str
@@ -67,7 +73,8 @@ class Integration(Answer):
     description: str
     scopes: list[str]
     rotation: RotationPolicy | None
-    claim: str
+    effective_rotation: RotationPolicy | None = None
+    owner_nonce: str
     version: int
     last_generation: int
     held_until: Instant | None = None
@@ -83,6 +90,6 @@ class IntegrationList(Answer):
 
 
 class Deletion(Answer):
-    """Whether something was deleted; not, when it was gone, or the claim given is not the present owner's."""
+    """Report whether something was deleted: not if it was gone, or the owner nonce is not the present owner's."""
 
     deleted: bool

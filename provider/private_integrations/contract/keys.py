@@ -14,7 +14,7 @@ KEY_PREFIX = "pmk-"
 
 
 def new_management_key() -> str:
-    """A management key: `pmk-` and 256 random bits. Whoever makes one keeps it; the service learns its digest."""
+    """Return a management key: `pmk-` and 256 random bits. Its maker keeps it; the service learns its digest."""
     return KEY_PREFIX + secrets.token_hex(32)
 
 
@@ -23,7 +23,7 @@ SEALING_KEY_PREFIX = "psk-"
 
 
 def new_sealing_key() -> str:
-    """A sealing key: `psk-` and 256 random bits. The operator keeps it outside the service's data folder."""
+    """Return a sealing key: `psk-` and 256 random bits. The operator keeps it outside the service's data folder."""
     return SEALING_KEY_PREFIX + secrets.token_hex(32)
 
 

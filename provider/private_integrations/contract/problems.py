@@ -1,4 +1,4 @@
-"""What the service answers in place of what was asked for."""
+"""Problem documents (RFC 9457): answers of the service that refuse a request."""
 
 from typing import Any
 
@@ -27,5 +27,5 @@ class ProblemDocument(Answer):
 
     @property
     def about(self) -> dict[str, Any]:
-        """The members beyond the standard ones."""
+        """Return the members beyond the standard ones."""
         return dict(self.model_extra or {})

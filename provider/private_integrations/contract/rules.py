@@ -4,15 +4,28 @@ from .values import Answer
 
 
 class ScopeRule(Answer):
-    """Which kinds of accounts may hold a scope, all of them if none is named; `oauth_only` ones no integration may."""
+    """Name the kinds of accounts that may hold a scope, none for all; no integration may hold an `oauth_only` one."""
 
     name: str
     account_kinds: list[str]
     oauth_only: bool = False
 
 
+class PolicyDefaults(Answer):
+    """Report the values that the service puts in place of the parts that a rotation policy leaves out.
+
+    The overlap is `overlap_seconds`, but at most the period divided by `overlap_divisor`. The early window is
+    `early_window_seconds`, but at most the period divided by `early_window_divisor`; with a schedule there is none.
+    """
+
+    overlap_seconds: int
+    overlap_divisor: int
+    early_window_seconds: int
+    early_window_divisor: int
+
+
 class ServiceRules(Answer):
-    """The limits in force, and the scopes that the service knows.
+    """Report the limits and the policy defaults in force, and the scopes that the service knows.
 
     `minimum_period_seconds` is the shortest period of a rotation, `superseded_tokens` how many superseded tokens of an
     integration may live at once.
@@ -20,4 +33,5 @@ class ServiceRules(Answer):
 
     minimum_period_seconds: int
     superseded_tokens: int
+    policy_defaults: PolicyDefaults
     scopes: list[ScopeRule]

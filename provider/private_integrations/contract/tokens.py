@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PlainValidator
 
 from .outcomes import EndReason
+from .rules import PolicyDefaults
 from .values import (
     LAST_GENERATION,
     Answer,
@@ -19,14 +20,14 @@ from .values import (
 )
 
 MAX_LEAKED = 100
-"""How many tokens one report may name."""
+"""The number of tokens that one report may name."""
 
 TOKEN_PATTERN = re.compile(r"pit-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """The shape of a token: `pit-` and 16 random bytes as 8-4-4-4-12 lower-case hex digits."""
 
 
-class Secret(Answer):
-    """One token of an integration, without its value.
+class TokenReport(Answer):
+    """Report a token of an integration, without its value.
 
     `pending` works already but was not used yet; `current` is in use; `previous` was superseded and
     lives until `expires_at`; `ended` opens nothing any more.
@@ -48,8 +49,8 @@ class Secret(Answer):
     """Its last authenticated use while it was live. Only where it was asked for; else, and if no use is known, None."""
 
 
-class UnusedToken(Answer):
-    """The only token that works was not used since `since`: it is ended at `ends_at` unless somebody uses it."""
+class InactiveToken(Answer):
+    """Announce the end of the only token that works: it was not used since `since`, and ends at `ends_at` if unused."""
 
     generation: int
     since: Instant
@@ -57,44 +58,45 @@ class UnusedToken(Answer):
 
 
 class TokenState(Answer):
-    """All that is known of an integration's tokens: the live ones and the latest ended ones.
+    """Report an integration's tokens: the live ones and the latest ended ones.
 
-    After a cancelled rotation the schedule is not due before `held_until`. `unused` is there once the end of a
-    token that nobody uses was announced.
+    After a cancelled rotation the schedule is not due before `held_until`. `inactive` is there once the end of an
+    inactive token was announced.
     """
 
     integration_id: str
     external_id: str
     last_generation: int
     held_until: Instant | None = None
-    unused: UnusedToken | None = None
-    secrets: list[Secret]
+    inactive: InactiveToken | None = None
+    tokens: list[TokenReport]
 
     @property
-    def present(self) -> Secret | None:
-        """The secret in use, else the one that waits for its first use."""
+    def present(self) -> TokenReport | None:
+        """Return the token in use, else the one that waits for its first use."""
         return self.in_role("current") or self.in_role("pending")
 
     @property
-    def newest(self) -> Secret | None:
-        """The secret that a rule counts from: the one that waits for its first use, else the one in use."""
+    def newest(self) -> TokenReport | None:
+        """Return the token that a rule counts from: the one that waits for its first use, else the one in use."""
         return self.in_role("pending") or self.in_role("current")
 
-    def in_role(self, role: str) -> Secret | None:
-        """The newest secret in this role."""
-        found = [secret for secret in self.secrets if secret.role == role]
-        return max(found, key=lambda secret: secret.generation, default=None)
+    def in_role(self, role: str) -> TokenReport | None:
+        """Return the newest token in this role."""
+        found = [token for token in self.tokens if token.role == role]
+        return max(found, key=lambda token: token.generation, default=None)
 
-    def of_generation(self, generation: int) -> Secret | None:
-        """The secret of this generation: the live one, else the last that was issued for it."""
-        found = [secret for secret in reversed(self.secrets) if secret.generation == generation]
-        return max(found, key=lambda secret: (secret.role != "ended", secret.issued_at), default=None)
+    def of_generation(self, generation: int) -> TokenReport | None:
+        """Return the token of this generation: the live one, else the last that was issued for it."""
+        found = [token for token in reversed(self.tokens) if token.generation == generation]
+        return max(found, key=lambda token: (token.role != "ended", token.issued_at), default=None)
 
 
 class TokenStates(Answer):
-    """The tokens asked for and the service's clock, the only one that decides."""
+    """List the tokens asked for, with the service's clock and policy defaults, the only ones that decide."""
 
     now: Instant
+    policy_defaults: PolicyDefaults
     tokens: list[TokenState]
     cursor: str | None = None
 
@@ -104,7 +106,7 @@ class GenerationRequest(Request):
 
     `issuer` says who asks, `run` which process, `attempt` counts within the run (an answer may be
     lost), `holding` is the generation that the sender has stored safely. With `replace_pending` a
-    person ends what somebody else has issued and nobody has used yet. `owner` is the external id that
+    person ends a token that another issuer issued and that was not used yet. `owner` is the external id that
     the sender acts for: a former owner's request is refused, however late it arrives.
     """
 
@@ -114,7 +116,7 @@ class GenerationRequest(Request):
     holding: Annotated[int, Field(ge=0, le=LAST_GENERATION)] | None = None
     replace_pending: bool = False
     owner: ExternalId | None = None
-    overlap_seconds: Seconds
+    overlap_seconds: Seconds | None = None
     reason: Annotated[str, Field(max_length=500), AfterValidator(lines)] = ""
 
 
@@ -140,9 +142,9 @@ class Expiry(Request):
 
 
 class LeakReport(Request):
-    """Tokens that somebody found where none should be, and where that was; whoever holds a token may report it.
+    """Report tokens that were found where none should be, and where; to hold a token is enough to report it.
 
-    What isn't shaped like a token is no error: it opens nothing anyway.
+    A text that isn't shaped like a token is no error.
     """
 
     tokens: Annotated[

@@ -1,4 +1,4 @@
-"""What all wire models are made of: the values in their fields, and how instants and digests are written."""
+"""Values in the fields of wire models, and the spelling of instants and digests."""
 
 import hashlib
 import unicodedata
@@ -18,39 +18,39 @@ MAX_SCOPES = 200
 
 
 def instant_text(value: datetime) -> str:
-    """An instant for people: `2026-11-20T00:00Z`, with seconds only where they aren't zero."""
+    """Return an instant for people: `2026-11-20T00:00Z`, with seconds only where they aren't zero."""
     utc = value.astimezone(UTC)
     return utc.strftime("%Y-%m-%dT%H:%M:%SZ" if utc.second else "%Y-%m-%dT%H:%MZ")
 
 
 def rfc3339(value: datetime) -> str:
-    """An instant for programs: UTC with milliseconds, as in `2026-11-20T00:00:00.000Z`."""
+    """Return an instant for programs: UTC with milliseconds, as in `2026-11-20T00:00:00.000Z`."""
     return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def fault_message(fault: Mapping[str, Any]) -> str:
-    """What is wrong with a value, from one of pydantic's errors; never the value."""
+    """Return what is wrong with a value, from one of pydantic's errors; never the value."""
     return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def fault_reason(fault: Mapping[str, Any]) -> str:
-    """The same, to go on within a sentence."""
+    """Return the same, to go on within a sentence."""
     message = fault_message(fault)
     return message[:1].lower() + message[1:]
 
 
 def digest_of(value: str | bytes) -> bytes:
-    """The 32 bytes that are stored in place of a token or key."""
+    """Return the 32 bytes that are stored in place of a token or key."""
     return hashlib.sha256(value.encode() if isinstance(value, str) else value).digest()
 
 
 def fingerprint(digest: bytes) -> str:
-    """The first 12 hex digits of a token's SHA-256 digest: enough to tell tokens apart, useless to forge one."""
+    """Return the first 12 hex digits of a token's SHA-256 digest: enough to tell tokens apart, useless to forge one."""
     return digest.hex()[:12]
 
 
 def token_fingerprint(token: str) -> str:
-    """The fingerprint of a token given in clear."""
+    """Return the fingerprint of a token given in clear."""
     return fingerprint(digest_of(token))
 
 
@@ -75,7 +75,7 @@ def _without_hidden(value: str, *, allowed: str) -> str:
 
 
 def each_once(value: list[str]) -> list[str]:
-    """The values in order, none of them twice."""
+    """Return the values in order, none of them twice."""
     return sorted(set(value))
 
 
@@ -95,13 +95,13 @@ Seconds = Annotated[int, Field(ge=0, le=100 * 366 * 86_400)]
 
 
 class Request(BaseModel):
-    """A body that somebody sends us: unknown fields are a mistake."""
+    """The body of a request to the service: unknown fields are a mistake."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Answer(BaseModel):
-    """A body that the service sends: unknown fields are from a newer service."""
+    """The body of an answer of the service: unknown fields are from a newer service."""
 
     # Built when first used: a provider's process starts with every engine command and reads two or three of them.
     model_config = ConfigDict(extra="ignore", defer_build=True)

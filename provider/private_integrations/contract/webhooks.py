@@ -16,7 +16,7 @@ WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of Standard Webhooks
 
 
 def new_webhook_secret() -> str:
-    """A signing secret: `whsec_` and 256 random bits in base64, as Standard Webhooks writes them."""
+    """Return a signing secret: `whsec_` and 256 random bits in base64, as Standard Webhooks writes them."""
     return WEBHOOK_SECRET_PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
@@ -140,7 +140,7 @@ class WebhookAttempt(Answer):
 
     @property
     def in_words(self) -> str:
-        """What came of it, in a few words."""
+        """Return what came of it, in a few words."""
         return {
             "accepted": f"accepted ({self.status})",
             "answered": f"answered {self.status}",

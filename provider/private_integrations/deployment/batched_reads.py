@@ -1,4 +1,4 @@
-"""What one engine process knows of the service: read once, in batches, and shared by all its threads."""
+"""Read the service once for each engine process, in batches that all its threads share."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,7 +9,16 @@ from typing import Generic, TypeVar
 
 from ..client import Client, Outage
 from ..connection import Connection
-from ..contract import AuditAction, AuditEntry, Integration, Principal, Problem, ServiceRules, TokenState
+from ..contract import (
+    AuditAction,
+    AuditEntry,
+    Integration,
+    PolicyDefaults,
+    Principal,
+    Problem,
+    ServiceRules,
+    TokenState,
+)
 from ..errors import NotAuthorized, NotFound
 from .holders import Holders
 from .identity import stack_of
@@ -18,11 +27,12 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
-class Known:
-    """The state of an integration's tokens and the service's clock when it said so."""
+class KnownTokens:
+    """The state of an integration's tokens, and the service's clock and policy defaults when it answered."""
 
     state: TokenState
     now: datetime
+    defaults: PolicyDefaults
 
 
 class Deployment:
@@ -35,24 +45,24 @@ class Deployment:
     def __init__(self, client: Client) -> None:
         self.client = client
         self.holders = Holders()
-        self._tokens: _Batch[Known] = _Batch(self._tokens_below)
+        self._tokens: _Batch[KnownTokens] = _Batch(self._tokens_below)
         self._integrations: _Batch[Integration] = _Batch(self._integrations_below)
         self._principal = _Once(client.whoami)
         self._rules = _Once(client.rules)
         self._said: set[str] = set()
         self._saying = threading.Lock()
 
-    def token(self, integration_id: str, external_id: str) -> Known | None:
-        """The tokens of an integration; None if the integration is not in the service (any more)."""
+    def token(self, integration_id: str, external_id: str) -> KnownTokens | None:
+        """Return the tokens of an integration; None if the integration is not in the service (any more)."""
         return self._tokens.find(integration_id, external_id) or self._token_by_id(integration_id)
 
     def integration(self, integration_id: str, external_id: str | None) -> Integration | None:
-        """An integration; None if it is not in the service (any more)."""
+        """Return an integration; None if it is not in the service (any more)."""
         found = self._integrations.find(integration_id, external_id) if external_id else None
         return found or self._integration_by_id(integration_id)
 
     def owned(self, external_id: str, account: str) -> Integration | None:
-        """The integration that this owner has in this account; None if there is none (any more)."""
+        """Return the integration that this owner has in this account; None if there is none (any more)."""
         found = self._integrations.find(_owner_key(external_id, account), external_id)
         return None if found is None or self.holders.deleted(found.id) else found
 
@@ -63,6 +73,10 @@ class Deployment:
     def rules(self) -> ServiceRules:
         """Return the limits and scopes that the service accepts; ask the service for them once."""
         return self._rules.get()
+
+    def policy_defaults(self) -> PolicyDefaults:
+        """Return what the service puts in place of the parts that a policy leaves out."""
+        return self.rules().policy_defaults
 
     def is_first(self, message: str) -> bool:
         """Tell whether this process has not yet printed this message, and note it as printed."""
@@ -123,16 +137,16 @@ class Deployment:
             integration_id=integration.id,
             external_id=integration.external_id,
             last_generation=0,
-            secrets=[],
+            tokens=[],
         )
-        self._tokens.add(integration.id, Known(state, integration.created_at))
+        self._tokens.add(integration.id, KnownTokens(state, integration.created_at, self.policy_defaults()))
         self._integrations.add(integration.id, integration)
         self.holders.note_made(integration.id)
 
-    def _token_by_id(self, integration_id: str) -> Known | None:
+    def _token_by_id(self, integration_id: str) -> KnownTokens | None:
         for page in self.client.tokens_of([integration_id]):
             for state in page.tokens:
-                return Known(state, page.now)
+                return KnownTokens(state, page.now, page.policy_defaults)
         return None
 
     def _integration_by_id(self, integration_id: str) -> Integration | None:
@@ -143,10 +157,10 @@ class Deployment:
                 raise
             return None
 
-    def _tokens_below(self, stack: str) -> Iterator[tuple[str, Known]]:
+    def _tokens_below(self, stack: str) -> Iterator[tuple[str, KnownTokens]]:
         for page in self.client.token_states(under=stack):
             for state in page.tokens:
-                yield state.integration_id, Known(state, page.now)
+                yield state.integration_id, KnownTokens(state, page.now, page.policy_defaults)
 
     def _integrations_below(self, stack: str) -> Iterator[tuple[str, Integration]]:
         for integration in self.client.integrations(under=stack):
@@ -178,7 +192,7 @@ class _Batch(Generic[Value]):
 
 
 class _Once(Generic[Value]):
-    """The answer to one question, asked once for all threads."""
+    """Keep the answer to one question, which is asked once for all threads."""
 
     def __init__(self, ask: Callable[[], Value]) -> None:
         self._ask = ask
@@ -196,7 +210,7 @@ _one_at_a_time = threading.Lock()
 
 
 def deployment_for(connection: Connection, project: str) -> Deployment:
-    """The one deployment of this process, of this project, for a service and key.
+    """Return the one deployment of this process, of this project, for a service and key.
 
     The engine runs one process per command with one provider object per resource type: they share
     the connection pool, what was read, and what the run's resources have, and give up together when the service does
@@ -213,5 +227,5 @@ def _deployment(connection: Connection, project: str) -> Deployment:
 
 
 def _owner_key(external_id: str, account: str) -> str:
-    """No integration's id: those have no slash."""
+    """Return a key that is no integration's id: those have no slash."""
     return f"{account}/{external_id}"

@@ -1,4 +1,4 @@
-"""What a program declared, validated and brought into one spelling before anything is asked.
+"""Validate a program's declaration and bring it into one spelling, before anything is asked.
 
 Values that are known only in the `up` (the engine's Unknown) are left alone. A fault never repeats a value: any input
 may be a secret, and the provider gets secrets as plain text.
@@ -7,19 +7,22 @@ may be a secret, and the provider gets secrets as plain text.
 import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pulumi.output import Unknown
 from pydantic import TypeAdapter, ValidationError
 
 from ..connection import ACCOUNT_VARIABLE
-from ..contract import TOKEN_PATTERN, AccountId, Description, ExternalId, Name, fault_reason
+from ..contract import TOKEN_PATTERN, AccountId, Description, ExternalId, Name, PolicyDefaults, fault_reason
 from ..rotation.policy import canonical_policy, read_policy
 from ..scopes import ALL_SCOPES, nearest_scopes
 from ..unusable import Unusable
 
 Properties = dict[str, Any]
+
+Defaults = Callable[[], PolicyDefaults]
+"""Return the service's policy defaults. They are asked for only where they matter."""
 
 INTEGRATION_ID = re.compile(r"int_[A-Za-z0-9_-]{1,96}")
 """The shape of an integration's id; no token or key has it."""
@@ -37,18 +40,18 @@ _NEAR_ENOUGH_TO_SHOW = 0.9
 _LETTERS = re.compile(r"[A-Za-z._/-]{1,60}")
 
 
-def normalize_integration(declared: Properties) -> tuple[Properties, list[str]]:
-    """The inputs of an integration with scopes sorted, each once, and the policy in one spelling; and its faults."""
-    normal, faults = _with_policy(declared, has_trigger=False)
+def normalize_integration(declared: Properties, defaults: Defaults) -> tuple[Properties, list[str]]:
+    """Return an integration's inputs with sorted scopes, each once, and the policy in one spelling; and its faults."""
+    normal, faults = _with_policy(declared, defaults, has_trigger=False)
     found = [*_account_faults(normal), *_text_faults(normal), *_scope_faults(normal), *_id_faults(normal, "adopt")]
     if not found and not is_unknown(normal["scopes"]):
         normal["scopes"] = sorted(set(normal["scopes"]))
     return normal, [*found, *faults]
 
 
-def normalize_token(declared: Properties) -> tuple[Properties, list[str]]:
-    """The inputs of a token with the policy in one spelling; and its faults."""
-    normal, faults = _with_policy(declared, has_trigger=True)
+def normalize_token(declared: Properties, defaults: Defaults) -> tuple[Properties, list[str]]:
+    """Return the inputs of a token with the policy in one spelling; and its faults."""
+    normal, faults = _with_policy(declared, defaults, has_trigger=True)
     found = [
         *_text_faults(normal),
         *_id_faults(normal, "integration_id"),
@@ -60,7 +63,7 @@ def normalize_token(declared: Properties) -> tuple[Properties, list[str]]:
 
 
 def is_unknown(value: Any) -> bool:
-    """Whether a value, or anything inside it, will be known only in the `up`."""
+    """Return whether a value, or anything inside it, will be known only in the `up`."""
     if isinstance(value, Mapping):
         return any(is_unknown(part) for part in value.values())
     if isinstance(value, list):
@@ -68,7 +71,7 @@ def is_unknown(value: Any) -> bool:
     return isinstance(value, Unknown)
 
 
-def _with_policy(declared: Properties, *, has_trigger: bool) -> tuple[Properties, list[str]]:
+def _with_policy(declared: Properties, defaults: Defaults, *, has_trigger: bool) -> tuple[Properties, list[str]]:
     given = {key: value for key, value in declared.items() if value is not None}
     policy = given.get("rotation")
     if policy is None or isinstance(policy, Unknown):
@@ -81,7 +84,7 @@ def _with_policy(declared: Properties, *, has_trigger: bool) -> tuple[Properties
         return given, []
     try:
         _refuse_long_schedule(rule)
-        read_policy(rule)
+        read_policy(rule, defaults)
         # A trigger that is known only in the `up` is no reason to promise a rule that can't be.
         return {**given, "rotation": canonical_policy(policy)}, []
     except Unusable as error:

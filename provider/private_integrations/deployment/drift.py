@@ -1,12 +1,12 @@
-"""What others changed of an integration since the last run: compared, and said in words. Nothing is asked here."""
+"""Compare an integration with its declaration and say in words what others changed. This module asks nothing."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..contract import AuditEntry, Integration, instant_text
-from ..rotation.policy import Policy
-from .declaration import Properties, is_unknown
-from .plan import wire_policy
+from ..rotation.policy import EffectivePolicy, effective_policy
+from .declaration import Defaults, Properties, is_unknown
+from .plan import declared_policy
 
 EDITABLE = ("name", "description", "scopes", "rotation")
 """What can be changed in place."""
@@ -15,35 +15,43 @@ _LONGEST_QUOTE = 60
 
 
 def left_alone(declared: Properties) -> list[str]:
-    """The inputs that the program leaves to others, by the option `ignore_changes`."""
+    """Return the inputs that the program leaves to others, by the option `ignore_changes`."""
     return list(declared.get("ignored_changes", []))
 
 
-def unlike(live: Integration, props: Properties) -> list[str]:
-    """What the service has otherwise than these inputs, and nobody has left to others."""
-    return [field for field in EDITABLE if field not in left_alone(props) and not _agrees(live, props, field)]
+def unlike(live: Integration, props: Properties, defaults: Defaults) -> list[str]:
+    """List the fields in which the service differs from these inputs, but for those that are left to others."""
+    return [field for field in EDITABLE if field not in left_alone(props) and not _agrees(live, props, field, defaults)]
 
 
-def changed_since(state: Properties, declared: Properties, live: Integration) -> list[str]:
-    """What the service has otherwise than both the last run left it and the program declares it."""
-    return [field for field in unlike(live, declared) if not _agrees(live, state, field)]
+def changed_since(state: Properties, declared: Properties, live: Integration, defaults: Defaults) -> list[str]:
+    """List the fields in which the service differs both from the last run and from what the program declares."""
+    return [field for field in unlike(live, declared, defaults) if not _agrees(live, state, field, defaults)]
 
 
 def in_words(fields: Iterable[str], state: Properties, live: Integration, edits: Sequence[AuditEntry]) -> str:
-    """Who changed these fields and when; `edits` is what the audit log has of it, the last one first."""
+    """Say who changed these fields and when; `edits` is what the audit log has of it, the last one first."""
     return "; ".join(f"{field}: {_told(field, state, live, edits)}" for field in fields)
 
 
-def _agrees(live: Integration, props: Properties, field: str) -> bool:
+def _agrees(live: Integration, props: Properties, field: str, defaults: Defaults) -> bool:
     if is_unknown(props.get(field)):
         return False
     if field == "rotation":
-        try:
-            return wire_policy(props) == live.rotation
-        except ValueError:
-            # The state may have a rule that was accepted once; what it meant then can't be compared any more.
-            return True
+        return _same_policy(live, props, defaults)
     return bool(_held(props, field) == getattr(live, field))
+
+
+def _same_policy(live: Integration, props: Properties, defaults: Defaults) -> bool:
+    try:
+        declared = declared_policy(props)
+    except ValueError:
+        # The state may have a rule that was accepted once; what it meant then can't be compared any more.
+        return True
+    if declared is None or live.rotation is None or declared == live.rotation:
+        return declared == live.rotation
+    # An earlier version of this package declared the defaults that it knew: the same policy in other words.
+    return effective_policy(declared, defaults()) == effective_policy(live.rotation, defaults())
 
 
 def _held(props: Properties, field: str) -> Any:
@@ -66,7 +74,7 @@ def _change(field: str, state: Properties, live: Integration) -> str:
         parts = (("added", now - before), ("removed", before - now))
         return " and ".join(f"{verb} {', '.join(sorted(some))}" for verb, some in parts if some)
     if field == "rotation":
-        return f"changed it to {Policy.from_the_wire(live.rotation).in_words}" if live.rotation else "removed it"
+        return f"changed it to {EffectivePolicy.reported(live).in_words}" if live.rotation else "removed it"
     return f"changed it to {_quoted(getattr(live, field))}"
 
 

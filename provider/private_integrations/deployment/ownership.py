@@ -111,7 +111,7 @@ def refuse_replacing(deployment: Deployment, place: Place, remains: str, resourc
 def refuse_lost(deployment: Deployment, integration_id: str, state: Properties) -> str | None:
     """Tell who has taken over an integration, if the state's mark of ownership isn't the service's; or None."""
     live = deployment.integration(integration_id, state.get("external_id"))
-    if live is None or "claim" not in state or live.claim == state["claim"]:
+    if live is None or "claim" not in state or live.owner_nonce == state["claim"]:
         return None
     if live.external_id != state["external_id"]:
         return _taken_over(live, f"{live.id} was taken over by {live.external_id}")

@@ -1,26 +1,32 @@
-"""What the next deployment will do with a token, and what is seen of it: inputs and outputs from the service's word."""
+"""Plan what the next deployment does with a token, and compute its outputs from the service's answers."""
 
-from ..contract import RotationPolicy, Secret, rfc3339, token_fingerprint
+from ..contract import PolicyDefaults, RotationPolicy, TokenReport, rfc3339, token_fingerprint
 from ..rotation.decisions import Rotate, decide, status
-from ..rotation.policy import Policy, read_policy
-from .batched_reads import Known
+from ..rotation.durations import format_duration
+from ..rotation.policy import NO_DEFAULTS, EffectivePolicy, effective_policy, read_policy
+from .batched_reads import KnownTokens
 from .declaration import Properties, is_unknown
 
 ADOPTED = "adopted"
 """The reason of a token that was taken over and not issued."""
 
 
-def declared_policy(props: Properties) -> Policy:
-    """The policy that the inputs declare, every default filled in."""
-    return read_policy(props.get("rotation") or {})
+def declared_policy(props: Properties) -> RotationPolicy | None:
+    """Return the policy that the inputs declare, as it is sent; None if they declare none.
+
+    Raises:
+        ValueError: the policy contradicts itself, as one in the state may that an earlier version accepted.
+
+    """
+    return read_policy(props["rotation"], lambda: NO_DEFAULTS) if props.get("rotation") else None
 
 
-def wire_policy(props: Properties) -> RotationPolicy | None:
-    """The policy that the inputs declare, as the service stores it; None if they declare none."""
-    return declared_policy(props).on_the_wire() if props.get("rotation") else None
+def policy_in_force(props: Properties, defaults: PolicyDefaults) -> EffectivePolicy:
+    """Return the policy that holds where the inputs are declared and the service has these defaults."""
+    return effective_policy(declared_policy(props), defaults)
 
 
-def refuse_plan(integration_id: str, known: Known | None, olds: Properties, checked: Properties) -> str | None:
+def refuse_plan(integration_id: str, known: KnownTokens | None, olds: Properties, checked: Properties) -> str | None:
     """Say why nothing can be planned for this token, or None; `adopt` and `adopt_token` are not repeated."""
     if known is None and not olds and "adopt" in checked:
         return "the integration to adopt is not in the service, or this key does not reach its account"
@@ -39,9 +45,9 @@ def refuse_plan(integration_id: str, known: Known | None, olds: Properties, chec
     return None
 
 
-def planned_generation(olds: Properties, checked: Properties, known: Known) -> Properties:
-    """The inputs `generation` and `rotation_reason`, carried over unchanged when nothing is to be done."""
-    present, policy = known.state.present, declared_policy(checked)
+def planned_generation(olds: Properties, checked: Properties, known: KnownTokens) -> Properties:
+    """Return the inputs `generation` and `rotation_reason`, carried over unchanged when nothing is to be done."""
+    present, policy = known.state.present, policy_in_force(checked, known.defaults)
     if not olds and "adopt" in checked and present is not None:
         if not checked.get("adopt_rotate"):
             return {"generation": present.generation, "rotation_reason": ADOPTED}
@@ -62,12 +68,12 @@ def planned_generation(olds: Properties, checked: Properties, known: Known) -> P
     return {"generation": olds["generation"], "rotation_reason": olds["rotation_reason"]}
 
 
-def _ending_all(policy: Policy) -> str:
+def _ending_all(policy: EffectivePolicy) -> str:
     return "" if policy.overlap else "; overlap 0s: every older token ends at once"
 
 
-def refuse_state(integration_id: str, state: Properties, planned: Properties, known: Known | None) -> str | None:
-    """Why the state's token can't be relied on although its number is the service's, or None.
+def refuse_state(integration_id: str, state: Properties, planned: Properties, known: KnownTokens | None) -> str | None:
+    """Say why the state's token can't be relied on although its number is the service's, or None.
 
     A service that was restored from an older copy may have given the same number to another token since.
     """
@@ -83,42 +89,66 @@ def refuse_state(integration_id: str, state: Properties, planned: Properties, kn
 
 
 def is_going_back(state: Properties, planned: Properties) -> bool:
-    """Whether a cancelled rotation is followed: the planned generation is the one before that in state."""
+    """Return whether a cancelled rotation is followed: the planned generation is the one before that in state."""
     return not is_unknown(planned["generation"]) and int(planned["generation"]) < int(state["generation"])
 
 
-def token_to_go_back_to(state: Properties, generation: int, known: Known | None) -> Secret | None:
-    """The secret of this generation, if the state has its token and it works; None if the state doesn't have it."""
+def token_to_go_back_to(state: Properties, generation: int, known: KnownTokens | None) -> TokenReport | None:
+    """Return the token of this generation, if the state has its value and it works; else None."""
     found = known and known.state.of_generation(generation)
     kept = state.get("previous_token")
     return found if found and found.role != "ended" and kept and token_fingerprint(kept) == found.fingerprint else None
 
 
-def token_before(state: Properties, known: Known | None) -> str | None:
-    """The newest token in state that works: the one before the rotation to come; None if none does."""
+def token_before(state: Properties, known: KnownTokens | None) -> str | None:
+    """Return the newest token in state that works: the one before the rotation to come; None if none does."""
     tokens = (state.get("token"), state.get("previous_token"))
     return next((token for token in tokens if token and known and _living(token, known)), None)
 
 
-def observed(props: Properties, known: Known) -> Properties:
-    """The outputs that the service moves: times and status of the generation in state."""
+def observed(props: Properties, known: KnownTokens) -> Properties:
+    """Return the outputs that the service moves: times and status of the generation in state."""
     held, kept = known.state.of_generation(int(props["generation"])), props.get("previous_token")
+    policy = policy_in_force(props, known.defaults)
     before = _living(kept, known) if kept else None
     return {
         "rotated_at": rfc3339(held.issued_at) if held else props.get("rotated_at"),
         "previous_token": kept if before else None,
         "previous_token_expires_at": rfc3339(before.expires_at) if before and before.expires_at else None,
         "held_until": rfc3339(known.state.held_until) if known.state.held_until else None,
-        "status": status(declared_policy(props), known.state, known.now),
+        "status": status(policy, known.state, known.now),
+        "effective_rotation": shown_policy(policy),
     }
 
 
-def _living(token: str, known: Known) -> Secret | None:
+def shown_policy(policy: EffectivePolicy) -> Properties:
+    """Return the output `effective_rotation`: every part in the spelling of the input `rotation`."""
+    wire = policy.on_the_wire()
+    every = {} if policy.every is None else {"every": format_duration(policy.every)}
+    calendar = {} if policy.schedule is None else {"schedule": wire.schedule, "timezone": wire.timezone}
+    return {**every, **calendar, **policy.margins, "enabled": policy.enabled}
+
+
+def changed_defaults(state: Properties, planned: Properties, defaults: PolicyDefaults) -> str | None:
+    """Say which parts of the policy the service's defaults have changed since the last run; None if they haven't."""
+    shown, declared, before = (
+        part or {} for part in (state.get("effective_rotation"), planned.get("rotation"), state.get("rotation"))
+    )
+    if is_unknown(declared) or any(declared.get(part) != before.get(part) for part in ("every", "schedule")):
+        # The program changed the rule, and another rule has other defaults.
+        return None
+    now = policy_in_force(planned, defaults).margins
+    left_out = [part for part in now if part not in declared and part not in before]
+    changed = [part for part in left_out if shown.get(part) not in (None, now[part])]
+    return "; ".join(f"{part} is {now[part]} by the service's default, was {shown[part]}" for part in changed) or None
+
+
+def _living(token: str, known: KnownTokens) -> TokenReport | None:
     fingerprint = token_fingerprint(token)
-    return next((s for s in known.state.secrets if s.fingerprint == fingerprint and s.role != "ended"), None)
+    return next((s for s in known.state.tokens if s.fingerprint == fingerprint and s.role != "ended"), None)
 
 
 def _trigger_changed(olds: Properties, checked: Properties) -> bool:
-    """Whether a trigger is declared that isn't the one of the last rotation; removing it is no change."""
+    """Return whether a trigger is declared that isn't the one of the last rotation; removing it is no change."""
     trigger = (checked.get("rotation") or {}).get("trigger")
     return bool(olds) and trigger is not None and trigger != (olds.get("rotation") or {}).get("trigger")

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from ..contract import Account, Integration, Principal, Problem, ServiceRules
+from ..contract import Account, Integration, PolicyDefaults, Principal, Problem, ServiceRules
 from ..rotation.acceptance import refuse_issue, refuse_period, refuse_scope
-from ..rotation.policy import Policy
-from .batched_reads import Known
+from ..rotation.policy import EffectivePolicy
+from .batched_reads import KnownTokens
 from .declaration import Properties, is_unknown
 from .drift import left_alone
-from .plan import ADOPTED, declared_policy
+from .plan import ADOPTED, policy_in_force
 
 _NAMED_ACCOUNTS = 5
 
@@ -37,22 +37,22 @@ def refuse_values(
     if refusal is not None:
         return refusal
     if live is not None and "rotation" in kept:
-        policy = Policy.from_the_wire(live.rotation)
+        policy = EffectivePolicy.reported(live)
     elif is_unknown(_rule(declared)):
         return None
     else:
-        policy = declared_policy(declared)
+        policy = policy_in_force(declared, rules.policy_defaults)
     return refuse_period(policy, timedelta(seconds=rules.minimum_period_seconds))
 
 
-def refuse_next_token(olds: Properties, planned: Properties, known: Known, rules: ServiceRules) -> str | None:
+def refuse_next_token(olds: Properties, planned: Properties, known: KnownTokens, rules: ServiceRules) -> str | None:
     """Say why the service would not issue the planned generation, or None."""
     held, generation = int(olds.get("generation", 0)), planned["generation"]
     if is_unknown(generation) or int(generation) <= held or planned["rotation_reason"] == ADOPTED:
         return None
-    policy = declared_policy(planned)
+    policy = policy_in_force(planned, known.defaults)
     refused = refuse_issue(
-        [secret for secret in known.state.secrets if secret.role != "ended"],
+        [token for token in known.state.tokens if token.role != "ended"],
         issuer=planned["external_id"],
         holding=held,
         overlap=policy.overlap,
@@ -60,15 +60,15 @@ def refuse_next_token(olds: Properties, planned: Properties, known: Known, rules
     )
     if refused is None:
         return None
-    if refused.problem == Problem.TOO_MANY_LIVE_TOKENS and olds and _overlap(olds) != policy.overlap:
+    if refused.problem == Problem.TOO_MANY_LIVE_TOKENS and olds and _overlap(olds, known.defaults) != policy.overlap:
         # In the `up` the integration is updated first, which moves the deadlines of superseded tokens.
         return None
     return f"{known.state.integration_id}: {refused.detail}"
 
 
-def _overlap(props: Properties) -> timedelta | None:
+def _overlap(props: Properties, defaults: PolicyDefaults) -> timedelta | None:
     try:
-        return declared_policy(props).overlap
+        return policy_in_force(props, defaults).overlap
     except ValueError:
         return None
 

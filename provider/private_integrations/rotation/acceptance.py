@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from ..contract import AccountClass, Problem, Refused, Role, instant_text
 from .durations import format_duration
-from .policy import Policy
+from .policy import EffectivePolicy
 
 
 class LiveToken(Protocol):
@@ -21,7 +21,7 @@ class LiveToken(Protocol):
 
     @property
     def role(self) -> str:
-        """`pending`, `current` or `previous`."""
+        """Return `pending`, `current` or `previous`."""
 
     @property
     def issuer(self) -> str:
@@ -63,7 +63,7 @@ def refuse_scope(scope: str, held_by: Collection[str], *, oauth_only: bool, acco
     return None
 
 
-def refuse_period(policy: Policy, minimum: timedelta) -> str | None:
+def refuse_period(policy: EffectivePolicy, minimum: timedelta) -> str | None:
     """Say why a policy rotates more often than the service allows, or None."""
     period = policy.period
     if period is None or period >= minimum:

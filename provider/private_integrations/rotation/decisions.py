@@ -1,33 +1,33 @@
-"""Is a rotation due, and why: pure decisions that the provider and the service share.
+"""Decide whether a rotation is due, and why, by pure functions that the provider and the service share.
 
-Nothing here reads a clock or asks anybody, so that preview, deployment and alarm cannot disagree.
+They read no clock and ask nothing, so that preview, deployment and alarm cannot disagree.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from ..contract import LOST_WITHOUT_ROTATION, EndReason, Secret, TokenState, UnusedToken, instant_text
+from ..contract import LOST_WITHOUT_ROTATION, EndReason, InactiveToken, TokenReport, TokenState, instant_text
 from .durations import format_duration
-from .policy import Policy
+from .policy import EffectivePolicy
 
 # Deployments and consumers that run once a day have had their chance by then, even if one run failed.
 _PATIENCE = timedelta(days=2)
 
 Status = Literal["off", "ok", "due", "overdue", "pending", "overlapping", "paused"]
-AlarmKind = Literal["overdue", "unused", "inactive"]
+AlarmKind = Literal["overdue", "undelivered", "inactive"]
 
 
 @dataclass(frozen=True)
 class Keep:
-    """Nothing is to be done; `next_at` is when the rule asks for a rotation, None without one."""
+    """Do nothing; `next_at` is when the rule asks for a rotation, None without one."""
 
     next_at: datetime | None
 
 
 @dataclass(frozen=True)
 class Rotate:
-    """The generation that is to be the state's; `reason` is shown in the preview as it stands.
+    """Bring the state to this generation; the preview shows `reason` as it is.
 
     A number above the state's is to be issued. One below it is the token from before a rotation that was
     cancelled: the state puts its own previous token back.
@@ -49,8 +49,8 @@ class Alarm:
     text: str
 
 
-def due_at(policy: Policy, rotated_at: datetime, held_until: datetime | None = None) -> datetime | None:
-    """When the rule asks for the next rotation, counted from the actual one; None without a rule or while paused.
+def due_at(policy: EffectivePolicy, rotated_at: datetime, held_until: datetime | None = None) -> datetime | None:
+    """Return when the rule asks for the next rotation after the actual one; None without a rule or while paused.
 
     After a cancelled rotation nothing is due before `held_until`.
     """
@@ -59,7 +59,7 @@ def due_at(policy: Policy, rotated_at: datetime, held_until: datetime | None = N
 
 
 def decide(
-    policy: Policy,
+    policy: EffectivePolicy,
     token: TokenState,
     held: int,
     now: datetime,
@@ -67,9 +67,9 @@ def decide(
     issuer: str,
     trigger_changed: bool = False,
 ) -> Decision:
-    """What is to become of a token whose generation `held` is the one in state (0 without one).
+    """Decide about a token. `held` is the generation in the state, 0 without one.
 
-    `now` is the service's clock and `issuer` who would rotate. The first rule that applies decides;
+    `now` is the service's clock, and `issuer` is the owner that would rotate. The first rule that applies decides;
     a number to be issued is above every number ever used, in the service and in the state.
     """
     following = max(token.last_generation, held) + 1
@@ -97,12 +97,12 @@ def decide(
 
 
 def is_live(*, ended: bool, expires_at: datetime | None, now: datetime) -> bool:
-    """The one predicate: a token lives iff it was not ended and `now` is before its deadline, if it has one."""
+    """Return whether a token works: it was not ended, and `now` is before its deadline, if it has one."""
     return not ended and (expires_at is None or now < expires_at)
 
 
-def status(policy: Policy, token: TokenState, now: datetime) -> Status:
-    """How it stands with an integration's tokens at `now`, the most pressing word first.
+def status(policy: EffectivePolicy, token: TokenState, now: datetime) -> Status:
+    """Return the status of an integration's tokens at `now`; where several fit, the most urgent one.
 
     `due` is what the next deployment would rotate, a token that was revoked included.
     """
@@ -113,7 +113,7 @@ def status(policy: Policy, token: TokenState, now: datetime) -> Status:
         return "overdue" if _is_overdue(policy, due, now) else "due"
     if token.in_role("pending"):
         return "pending"
-    if any(secret.role == "previous" and _lives(secret, now) for secret in token.secrets):
+    if any(each.role == "previous" and _lives(each, now) for each in token.tokens):
         return "overlapping"
     if policy.period is None:
         return "off" if policy.enabled else "paused"
@@ -121,18 +121,18 @@ def status(policy: Policy, token: TokenState, now: datetime) -> Status:
     return "ok" if policy.enabled and not held else "paused"
 
 
-def due_since(policy: Policy, token: TokenState, now: datetime) -> datetime | None:
-    """The due instant of the newest token, if its rotation is due at `now`."""
+def due_since(policy: EffectivePolicy, token: TokenState, now: datetime) -> datetime | None:
+    """Return the due instant of the newest token, if its rotation is due at `now`."""
     due = None if token.newest is None else _natural_due(policy, token.newest.issued_at)
     if due is None or not _is_due(policy, due, token.held_until, now):
         return None
     return _not_before(due, token.held_until)
 
 
-def alarms(policy: Policy, token: TokenState, now: datetime) -> list[Alarm]:
-    """What a person should look at: a late rotation, a new token that nobody used, one that is ended if nobody does.
+def alarms(policy: EffectivePolicy, token: TokenState, now: datetime) -> list[Alarm]:
+    """List what a person should look at: a late rotation, an undelivered token, an inactive one with an announced end.
 
-    An alarm never ends a token; what it tells of may.
+    An alarm by itself never ends a token.
     """
     found = []
     due = due_since(policy, token, now)
@@ -142,24 +142,26 @@ def alarms(policy: Policy, token: TokenState, now: datetime) -> list[Alarm]:
     waiting = token.in_role("pending")
     if waiting is not None and now >= waiting.issued_at + _PATIENCE:
         text = f"generation {waiting.generation} was issued at {instant_text(waiting.issued_at)} and nobody has used it"
-        found.append(Alarm("unused", waiting.issued_at, text))
-    if token.unused is not None:
-        found.append(Alarm("inactive", token.unused.since, _unused_text(token.unused, now)))
+        found.append(Alarm("undelivered", waiting.issued_at, text))
+    if token.inactive is not None:
+        found.append(Alarm("inactive", token.inactive.since, _inactive_text(token.inactive, now)))
     return found
 
 
 def days_left(ends_at: datetime, now: datetime) -> int:
-    """The days until then, one that has begun counted whole; 0 if it is past."""
+    """Return the days until then, one that has begun counted whole; 0 if it is past."""
     return max(0, -((now - ends_at) // timedelta(days=1)))
 
 
 def in_days(ends_at: datetime, now: datetime) -> str:
-    """The same in words: "in 7 days", "within a day", "now"."""
+    """Return the same in words: "in 7 days", "within a day", "now"."""
     left = days_left(ends_at, now)
     return f"in {left} days" if left > 1 else "within a day" if left else "now"
 
 
-def _by_rule(policy: Policy, mine: Secret, following: int, now: datetime, held_until: datetime | None) -> Decision:
+def _by_rule(
+    policy: EffectivePolicy, mine: TokenReport, following: int, now: datetime, held_until: datetime | None
+) -> Decision:
     due = _natural_due(policy, mine.issued_at)
     if due is None:
         return Keep(None)
@@ -172,8 +174,8 @@ def _by_rule(policy: Policy, mine: Secret, following: int, now: datetime, held_u
     return Rotate(following, f"due since {instant_text(due)}, {policy.rule}{held}")
 
 
-def _natural_due(policy: Policy, rotated_at: datetime) -> datetime | None:
-    """When the rule by itself asks for a rotation, whatever is held."""
+def _natural_due(policy: EffectivePolicy, rotated_at: datetime) -> datetime | None:
+    """Return when the rule by itself asks for a rotation, regardless of a hold."""
     if not policy.enabled:
         return None
     if policy.schedule is not None:
@@ -186,22 +188,22 @@ def _not_before(due: datetime, held_until: datetime | None) -> datetime:
     return due if held_until is None else max(due, held_until)
 
 
-def _is_due(policy: Policy, due: datetime, held_until: datetime | None, now: datetime) -> bool:
+def _is_due(policy: EffectivePolicy, due: datetime, held_until: datetime | None, now: datetime) -> bool:
     return now >= due - policy.early_window and (held_until is None or now >= held_until)
 
 
-def _is_overdue(policy: Policy, due: datetime, now: datetime) -> bool:
+def _is_overdue(policy: EffectivePolicy, due: datetime, now: datetime) -> bool:
     return policy.period is not None and now >= due + min(_PATIENCE, policy.period)
 
 
-def _lives(secret: Secret, now: datetime) -> bool:
-    return is_live(ended=secret.role == "ended", expires_at=secret.expires_at, now=now)
+def _lives(token: TokenReport, now: datetime) -> bool:
+    return is_live(ended=token.role == "ended", expires_at=token.expires_at, now=now)
 
 
-def _unused_text(unused: UnusedToken, now: datetime) -> str:
+def _inactive_text(inactive: InactiveToken, now: datetime) -> str:
     return (
-        f"generation {unused.generation} was not used since {instant_text(unused.since)} and is ended "
-        f"{in_days(unused.ends_at, now)}, at {instant_text(unused.ends_at)}, unless somebody uses it"
+        f"generation {inactive.generation} was not used since {instant_text(inactive.since)} and is ended "
+        f"{in_days(inactive.ends_at, now)}, at {instant_text(inactive.ends_at)}, unless somebody uses it"
     )
 
 
@@ -210,7 +212,7 @@ def _cancelled(held: int, back_to: int, held_until: datetime | None) -> str:
     return f"rotation to {held} was cancelled: back to generation {back_to}{hold}"
 
 
-def _why_dead(mine: Secret) -> str:
+def _why_dead(mine: TokenReport) -> str:
     ended = mine.ended_at or mine.expires_at
     since = f" at {instant_text(ended)}" if ended else ""
     if ended == mine.expires_at:

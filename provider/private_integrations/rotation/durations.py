@@ -8,7 +8,7 @@ from ..unusable import Unusable
 _UNITS = {"w": 7 * 86_400, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _SHAPE = re.compile(r"(?:[0-9]+[wdhms])+")
 _PART = re.compile(r"([0-9]+)([wdhms])")
-# A hundred years: beyond it instants overflow, and nobody means it.
+# A hundred years: beyond it instants overflow.
 _LONGEST = timedelta(days=36_525)
 
 
@@ -29,7 +29,7 @@ def parse_duration(value: str) -> timedelta:
 
 
 def format_duration(value: timedelta) -> str:
-    """The canonical text of a duration: days, hours, minutes and seconds, as in "1d12h" or "0s"."""
+    """Return the canonical text of a duration: days, hours, minutes and seconds, as in "1d12h" or "0s"."""
     rest = int(value.total_seconds())
     parts = []
     for unit in "dhms":

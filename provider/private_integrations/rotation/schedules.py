@@ -32,12 +32,12 @@ class Schedule:
     timezone: str = "UTC"
 
     def next_after(self, instant: datetime) -> datetime:
-        """The first tick later than `instant`, in UTC."""
+        """Return the first tick later than `instant`, in UTC."""
         return next(_ticks(self, instant))
 
     @property
     def shortest_gap(self) -> timedelta:
-        """The shortest time between two ticks in four fixed years; a spring night counts 23 hours."""
+        """Return the shortest time between two ticks in four fixed years; a spring night counts 23 hours."""
         return _shortest_gap(self)
 
     def __str__(self) -> str:
@@ -62,7 +62,7 @@ def read_schedule(expression: str, timezone: str = "UTC") -> Schedule:
 
 
 def _ticks(schedule: Schedule, after: datetime) -> Iterator[datetime]:
-    """Every tick later than `after`, strictly increasing, in UTC."""
+    """Return every tick later than `after`, strictly increasing, in UTC."""
     last, local = after, after.astimezone(_zone(schedule.timezone))
     follows_real_time = any(field.startswith("*") for field in schedule.expression.split()[:2])
     # cronsim itself steps by whole hours there, over the ticks behind a change of half an hour (Lord Howe Island).
@@ -76,7 +76,7 @@ def _ticks(schedule: Schedule, after: datetime) -> Iterator[datetime]:
 
 
 def _in_real_time(expression: str, local: datetime) -> Iterator[datetime]:
-    """Every instant of a matching wall time, from `local` on: none for a skipped one, both for a doubled one."""
+    """Return every instant of a matching wall time, from `local` on: none for a skipped one, both for a doubled one."""
     # While a wall time comes for the first time, those before it are still to come again.
     to_come = local.replace(fold=1).astimezone(UTC) - local.replace(fold=0).astimezone(UTC)
     again: deque[datetime] = deque()
@@ -105,7 +105,7 @@ def _shortest_gap(schedule: Schedule) -> timedelta:
 
 @cache
 def zone_names() -> frozenset[str]:
-    """The time zones that a rule can be in, by their IANA names."""
+    """Return the time zones that a rule can be in, by their IANA names."""
     # As we bring them along: a machine's own list has `localtime` too, which is another zone on the next machine.
     return frozenset(files("tzdata").joinpath("zones").read_text(encoding="ascii").split())
 
@@ -117,7 +117,7 @@ def _zone(name: str) -> tzinfo:
 
 
 def _why(fields: list[str], error: CronSimError) -> str:
-    """What is wrong with an expression: a field of it, or a day that none of its months has."""
+    """Say what is wrong with an expression: a field of it, or a day that none of its months has."""
     malformed = f"is not a cron expression: {str(error).lower()}"
     try:
         CronSim(" ".join([*fields[:3], "*", fields[4]]), _SPAN[0])

@@ -1,13 +1,13 @@
-"""How it stands with an integration's tokens at the service's `now`, and in which words: on both sides."""
+"""Status reports: an integration with its tokens at the service's `now`, for pages, command line and programs."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
-from ..contract import LOST_WITHOUT_ROTATION, Integration, Secret, TokenState, instant_text, rfc3339
+from ..contract import LOST_WITHOUT_ROTATION, Integration, TokenReport, TokenState, instant_text, rfc3339
 from .decisions import Alarm, Decision, Status, alarms, decide, due_at, in_days, status
-from .policy import Policy
+from .policy import EffectivePolicy
 
 _WORDS: dict[Status, str] = {
     "off": "no schedule",
@@ -21,70 +21,71 @@ _WORDS: dict[Status, str] = {
 
 
 @dataclass(frozen=True)
-class Standing:
-    """An integration, its tokens and the instant at which the service said so.
+class IntegrationStatus:
+    """Report the status of an integration: its tokens and its policy in force, at an instant of the service's clock.
 
-    What a calendar rule says is worked out once: a list asks for it several times.
+    Values that a calendar rule decides are cached, because a list reads them several times.
     """
 
     integration: Integration
-    tokens: TokenState
+    token_state: TokenState
     now: datetime
+    policy: EffectivePolicy
 
     @property
-    def newest(self) -> Secret | None:
-        """The token that the schedule counts from."""
-        return self.tokens.newest
+    def newest(self) -> TokenReport | None:
+        """Return the token that the schedule counts from."""
+        return self.token_state.newest
 
     @property
-    def live(self) -> list[Secret]:
-        """The tokens that open something."""
-        return [secret for secret in self.tokens.secrets if secret.role != "ended"]
+    def live(self) -> list[TokenReport]:
+        """Return the tokens that open something."""
+        return [token for token in self.token_state.tokens if token.role != "ended"]
 
     @property
     def rotated_at(self) -> datetime | None:
-        """When the newest token was issued."""
+        """Return when the newest token was issued."""
         return None if self.newest is None else self.newest.issued_at
 
     @property
     def last_used_at(self) -> datetime | None:
-        """The last use of any token that is shown; None if none is known."""
-        return max((secret.last_used_at for secret in self.tokens.secrets if secret.last_used_at), default=None)
+        """Return the last use of any token that is shown; None if none is known."""
+        return max((token.last_used_at for token in self.token_state.tokens if token.last_used_at), default=None)
 
     @cached_property
     def next_rotation_at(self) -> datetime | None:
-        """When the rule asks for a rotation, not before the end of a hold; None without a rule."""
-        return None if self.newest is None else due_at(self.policy, self.newest.issued_at, self.tokens.held_until)
+        """Return when the rule asks for a rotation, not before the end of a hold; None without a rule."""
+        return None if self.newest is None else due_at(self.policy, self.newest.issued_at, self.token_state.held_until)
 
     @property
     def held_until(self) -> datetime | None:
-        """The end of the hold that a cancelled rotation began; None if none is in force."""
-        held = self.tokens.held_until
+        """Return the end of the hold that a cancelled rotation began; None if none is in force."""
+        held = self.token_state.held_until
         return held if held is not None and self.now < held else None
 
     @property
     def decision(self) -> Decision:
-        """What a deployment that holds the newest token would decide now."""
-        held = self.newest.generation if self.newest else self.tokens.last_generation
-        return decide(self.policy, self.tokens, held, self.now, issuer=self.tokens.external_id)
+        """Return what a deployment that holds the newest token would decide now."""
+        held = self.newest.generation if self.newest else self.token_state.last_generation
+        return decide(self.policy, self.token_state, held, self.now, issuer=self.token_state.external_id)
 
     @cached_property
     def alarms(self) -> list[Alarm]:
-        """What a person should look at."""
-        return alarms(self.policy, self.tokens, self.now)
+        """Return what a person should look at."""
+        return alarms(self.policy, self.token_state, self.now)
 
     @cached_property
     def status(self) -> Status:
-        """The status for programs."""
-        return status(self.policy, self.tokens, self.now)
+        """Return the status for programs."""
+        return status(self.policy, self.token_state, self.now)
 
     @property
     def in_words(self) -> str:
-        """The status for people."""
+        """Return the status for people."""
         if not self.live:
             return "no token" if self.ended_because is None else f"no token: {self.ended_because}"
-        if self.tokens.unused is not None:
-            return f"unused, ends {in_days(self.tokens.unused.ends_at, self.now)}"
+        if self.token_state.inactive is not None:
+            return f"inactive, ends {in_days(self.token_state.inactive.ends_at, self.now)}"
         if self.policy.enabled and self.status == "paused" and self.held_until:
             return f"held until {instant_text(self.held_until)}"
         return _WORDS[self.status]
@@ -92,16 +93,11 @@ class Standing:
     @property
     def ended_because(self) -> str | None:
         """Why the last token ended, if nobody used it or it leaked, and none works since."""
-        last = None if self.live else self.tokens.of_generation(self.tokens.last_generation)
+        last = None if self.live else self.token_state.of_generation(self.token_state.last_generation)
         return last.ended_because if last is not None and last.end_reason in LOST_WITHOUT_ROTATION else None
 
-    @cached_property
-    def policy(self) -> Policy:
-        """The declared rotation policy."""
-        return Policy.from_the_wire(self.integration.rotation)
-
     def as_json(self) -> dict[str, Any]:
-        """The integration as on the wire, and how it stands: status, alarms, rotations, last use, announced end."""
+        """Return the integration as on the wire, with its status, alarms, rotations, last use and announced end."""
         return {
             **self.integration.model_dump(mode="json"),
             "status": self.status,
@@ -109,8 +105,8 @@ class Standing:
             "rotated_at": self.rotated_at and rfc3339(self.rotated_at),
             "next_rotation_at": self.next_rotation_at and rfc3339(self.next_rotation_at),
             "last_used_at": self.last_used_at and rfc3339(self.last_used_at),
-            "unused": self.tokens.unused and self.tokens.unused.model_dump(mode="json"),
-            "secrets": [secret.model_dump(mode="json") for secret in self.tokens.secrets],
+            "inactive": self.token_state.inactive and self.token_state.inactive.model_dump(mode="json"),
+            "tokens": [token.model_dump(mode="json") for token in self.token_state.tokens],
         }
 
 
@@ -123,7 +119,7 @@ class Owner:
 
 
 def owner_of(external_id: str) -> Owner:
-    """Who declares it, by its external id: `organization/project/stack/name`, `person/email/…`, `cli/…` or another."""
+    """Read the owner from an external id: `organization/project/stack/name`, `person/email/…`, `cli/…` or another."""
     parts = external_id.split("/", maxsplit=3)
     if len(parts) == 4:
         return Owner("pulumi", f"{parts[1]}/{parts[2]}")
@@ -133,7 +129,7 @@ def owner_of(external_id: str) -> Owner:
 
 
 def managed_by(external_id: str) -> str:
-    """The same in a few words: `Pulumi project/stack`, the person, `command line`, or the external id itself."""
+    """Name the owner in a few words: `Pulumi project/stack`, the person, `command line`, or the external id itself."""
     owner = owner_of(external_id)
     if owner.kind == "pulumi":
         return f"Pulumi {owner.name}"
@@ -141,5 +137,5 @@ def managed_by(external_id: str) -> str:
 
 
 def in_pulumi(integration: Integration) -> bool:
-    """Whether a Pulumi program declares this integration."""
+    """Return whether a Pulumi program declares this integration."""
     return owner_of(integration.external_id).kind == "pulumi"

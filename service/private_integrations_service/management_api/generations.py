@@ -20,6 +20,7 @@ from private_integrations.contract import (
 
 from ..authorizer.recording import Known
 from ..operations import activity, generations
+from ..tokens.policy_defaults import POLICY_DEFAULTS
 from .callers import Asking, unless_refused
 from .integrations import PAGE, next_page
 
@@ -53,7 +54,7 @@ def read_tokens(
         limit=PAGE,
         actor=asking.actor,
     )
-    return TokenStates(now=asking.now, tokens=states, cursor=next_page(found))
+    return TokenStates(now=asking.now, policy_defaults=POLICY_DEFAULTS, tokens=states, cursor=next_page(found))
 
 
 @router.put("/integrations/{integration_id}/generations/{generation}", status_code=201)

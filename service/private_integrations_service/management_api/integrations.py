@@ -15,6 +15,7 @@ from private_integrations.contract import (
 )
 
 from ..operations import integrations
+from ..tokens.policy_defaults import reported
 from .callers import Asking, unless_refused
 
 router = APIRouter()
@@ -30,7 +31,7 @@ def declare_integration(
     """Create an integration (201), or answer the repetition of its creation (200)."""
     declared = unless_refused(integrations.declare(asking.engine, external_id, body, asking.rules, actor=asking.actor))
     response.status_code = 201 if declared.created else 200
-    return declared.integration
+    return reported(declared.integration)
 
 
 @router.get("/integrations")
@@ -41,7 +42,7 @@ def list_integrations(
     found = integrations.listed(
         asking.engine, account=account, under=under, after=cursor, limit=PAGE, actor=asking.actor
     )
-    return IntegrationList(integrations=found, cursor=next_page(found))
+    return IntegrationList(integrations=[reported(each) for each in found], cursor=next_page(found))
 
 
 @router.get("/integrations/{integration_id}")
@@ -49,7 +50,7 @@ def read_integration(integration_id: str, asking: Asking, response: Response) ->
     """One integration."""
     integration = unless_refused(integrations.find(asking.engine, integration_id, asking.actor))
     response.headers["ETag"] = f'"{integration.version}"'
-    return integration
+    return reported(integration)
 
 
 @router.patch("/integrations/{integration_id}")
@@ -57,29 +58,30 @@ def edit_integration(
     integration_id: str,
     body: IntegrationEdit,
     asking: Asking,
-    claim: str | None = None,
+    owner_nonce: str | None = None,
     if_match: Annotated[str | None, Header(pattern=r'^"[0-9]{1,9}"$')] = None,
 ) -> Integration:
     """Change name, description, scopes or rotation policy; never a new token."""
     version = None if if_match is None else int(if_match.strip('"'))
-    return unless_refused(
+    edited = unless_refused(
         integrations.edit(
             asking.engine,
             integration_id,
             body,
             asking.rules,
             actor=asking.actor,
-            claim=claim,
+            owner_nonce=owner_nonce,
             expected_version=version,
         )
     )
+    return reported(edited)
 
 
 @router.delete("/integrations/{integration_id}")
-def delete_integration(integration_id: str, asking: Asking, claim: str | None = None) -> Deletion:
-    """Delete an integration with all its tokens; with a claim that isn't the present one, nothing happens."""
+def delete_integration(integration_id: str, asking: Asking, owner_nonce: str | None = None) -> Deletion:
+    """Delete an integration with all its tokens; with a owner nonce that isn't the present one, nothing happens."""
     return Deletion(
-        deleted=unless_refused(integrations.delete(asking.engine, integration_id, claim, actor=asking.actor))
+        deleted=unless_refused(integrations.delete(asking.engine, integration_id, owner_nonce, actor=asking.actor))
     )
 
 

@@ -18,7 +18,7 @@ from private_integrations.contract import (
     RefusalActivity,
     Refused,
     ScopeActivity,
-    Secret,
+    TokenReport,
     TokenState,
     UnusedScope,
     instant_text,
@@ -204,7 +204,7 @@ def _by_generation(state: TokenState, tallies: dict[int, _Tally], uses: Sequence
         if not use.reason.startswith(DEAD):
             last[use.generation] = max(use.at, last.get(use.generation, use.at))
     found = []
-    for generation in sorted({secret.generation for secret in state.secrets} | tallies.keys(), reverse=True):
+    for generation in sorted({secret.generation for secret in state.tokens} | tallies.keys(), reverse=True):
         secret = state.of_generation(generation)
         found.append(
             GenerationActivity(
@@ -286,13 +286,13 @@ def _ended_in_use(state: TokenState, callers: Sequence[tuple[int, Caller]]) -> l
     return found
 
 
-def _by_number(state: TokenState) -> list[Secret]:
+def _by_number(state: TokenState) -> list[TokenReport]:
     """One secret of each generation: an earlier try, whose answer was lost, has no users of its own."""
-    secrets = (state.of_generation(generation) for generation in sorted({each.generation for each in state.secrets}))
+    secrets = (state.of_generation(generation) for generation in sorted({each.generation for each in state.tokens}))
     return [secret for secret in secrets if secret is not None]
 
 
-def _using(secret: Secret, since: datetime, callers: Sequence[tuple[int, Caller]]) -> list[advice.Presence]:
+def _using(secret: TokenReport, since: datetime, callers: Sequence[tuple[int, Caller]]) -> list[advice.Presence]:
     return [
         advice.Presence(caller.address, caller.agent, caller.last_at)
         for generation, caller in callers

@@ -11,12 +11,12 @@ from sqlalchemy import Connection
 
 from private_integrations.contract import EndReason, Event, Integration, TokenState, rfc3339
 from private_integrations.rotation.decisions import due_since, status
-from private_integrations.rotation.policy import Policy
 
 from ..access.actors import Actor
 from ..storage import announced, integrations, tokens, webhooks
 from ..storage.accounts import list_accounts
 from ..storage.engine import StorageEngine, Write
+from ..tokens.policy_defaults import in_force
 from .activity import RefusedScope
 from .events import announce, tell_end
 from .generations import token_states
@@ -107,13 +107,13 @@ def _untold(
     """Which of these integrations are due or overdue, since when, and nobody was told."""
     told = announced.told_occurrences(connection, [integration.id for integration in found])
     for integration, state in zip(found, token_states.step(connection, found, now), strict=True):
-        for event, due in _standing(integration, state, now):
+        for event, due in _due_events(integration, state, now):
             if told.get((integration.id, event)) != due:
                 yield integration, event, due
 
 
-def _standing(integration: Integration, state: TokenState, now: datetime) -> Iterator[tuple[Event, datetime]]:
-    policy = Policy.from_the_wire(integration.rotation)
+def _due_events(integration: Integration, state: TokenState, now: datetime) -> Iterator[tuple[Event, datetime]]:
+    policy = in_force(integration.rotation)
     due = due_since(policy, state, now)
     if due is not None:
         yield Event.ROTATION_DUE, due
@@ -122,7 +122,7 @@ def _standing(integration: Integration, state: TokenState, now: datetime) -> Ite
 
 
 def _tell(write: Write, integration: Integration, event: Event, due: datetime) -> None:
-    rule = Policy.from_the_wire(integration.rotation).rule
+    rule = in_force(integration.rotation).rule
     told = announce(
         write,
         event,

@@ -14,9 +14,8 @@ from private_integrations.contract import (
     Introspection,
     IssuedToken,
     Refused,
-    Secret,
+    TokenReport,
     TokenState,
-    UnusedToken,
     fingerprint,
     rfc3339,
 )
@@ -26,7 +25,7 @@ from ..storage import audit, integrations
 from ..storage import tokens as stored
 from ..storage.engine import StorageEngine, Write
 from ..tokens.format import new_token, presented_token
-from ..tokens.inactivity import single
+from ..tokens.inactivity import announced
 from ..tokens.lifecycle import (
     Change,
     Token,
@@ -36,6 +35,7 @@ from ..tokens.lifecycle import (
     plan_first_use,
     plan_issue,
 )
+from ..tokens.policy_defaults import in_force
 from .events import announce, tell_delivered, tell_retired
 from .integrations import find, listed, refuse_owner
 from .operation import ends_access, reads, writes
@@ -87,8 +87,8 @@ def issue(
     actor: Actor,
 ) -> IssuedToken | Refused:
     """Issue a generation as a pending token that already works; its value is in this answer only."""
-    # Without overlap it ends the other tokens, so it must not fail for want of room.
-    ends = request.overlap_seconds == 0 and generation > 1
+    # Without overlap it ends the other tokens, so it must not fail for want of room. One that is left out may be none.
+    ends = not request.overlap_seconds and generation > 1
     operation = issue_ending_others if ends else issue_beside_others
     return operation(engine, integration_id, generation, request, superseded_limit, actor=actor)
 
@@ -108,6 +108,9 @@ def _issue(
     refused = refuse_owner(integration, request.owner)
     if refused is not None:
         return refused
+    if request.overlap_seconds is None:
+        overlap = in_force(integration.rotation).overlap
+        request = request.model_copy(update={"overlap_seconds": int(overlap.total_seconds())})
     plan = plan_issue(
         _tokens(write, integration),
         integration.last_generation,
@@ -292,24 +295,14 @@ def _state(
         external_id=integration.external_id,
         last_generation=integration.last_generation,
         held_until=integration.held_until,
-        unused=_unused(tokens, now, last_used),
-        secrets=[_secret(token, now, last_used.get(token.id)) for token in tokens],
+        inactive=announced(tokens, now, last_used),
+        tokens=[_report(token, now, last_used.get(token.id)) for token in tokens],
     )
 
 
-def _unused(tokens: Sequence[Token], now: datetime, last_used: Mapping[int, datetime]) -> UnusedToken | None:
-    token = single(tokens, now)
-    if token is None or token.notice is None:
-        return None
-    # The next sweep takes the announcement back; whoever looks before it must not read "unused" beside a use.
-    if last_used.get(token.id, token.notice.since) > token.notice.since:
-        return None
-    return UnusedToken(generation=token.generation, since=token.notice.since, ends_at=token.notice.ends_at)
-
-
-def _secret(token: Token, now: datetime, last_used: datetime | None) -> Secret:
+def _report(token: Token, now: datetime, last_used: datetime | None) -> TokenReport:
     live = token.is_live(now)
-    return Secret(
+    return TokenReport(
         generation=token.generation,
         role=token.role if live else "ended",
         fingerprint=token.fingerprint,

@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 
 from private_integrations.contract import AlarmReport, Integration, TokenState
 from private_integrations.rotation.decisions import Alarm, Status, alarms, status
-from private_integrations.rotation.policy import Policy
 
 from ..access.actors import Actor
 from ..storage import integrations
 from ..storage.clock import stored_instant
 from ..storage.engine import StorageEngine
+from ..tokens.policy_defaults import in_force
 from .generations import token_states
 from .operation import reads
 
@@ -46,7 +46,7 @@ def examine(connection: Connection, now: datetime, actor: Actor) -> Examined:
     """Look at every integration as it stands at `now`, with the functions that a preview decides with."""
     examined = Examined()
     for integration, tokens in _every(connection, now, actor):
-        policy = Policy.from_the_wire(integration.rotation)
+        policy = in_force(integration.rotation)
         examined.by_status[status(policy, tokens, now)] += 1
         examined.alarms.extend(_report(integration, alarm) for alarm in alarms(policy, tokens, now))
     return examined

@@ -24,7 +24,18 @@ from ..storage import accounts, audit, integrations
 from ..storage import tokens as stored
 from ..storage.engine import StorageEngine, Write
 from ..storage.sqlite.activity import Activity
-from ..tokens.inactivity import Confirm, End, Leave, Recall, Step, Usage, Warn, plan_unused, single, time_in_force
+from ..tokens.inactivity import (
+    Confirm,
+    End,
+    Leave,
+    Recall,
+    Step,
+    TokenUse,
+    Warn,
+    plan_inactivity,
+    single,
+    time_in_force,
+)
 from ..tokens.lifecycle import Token
 from . import activity as recorded
 from .events import announce
@@ -57,8 +68,8 @@ def sweep(engine: StorageEngine, activity: Activity, settings: Settings) -> Swep
         return Swept(is_behind=True)
     warned, ended = [], []
     for page in _pages(engine):
-        usage = Usage(recorded.last_used(activity, page.token_ids(now)), observed_since, recorded_until)
-        steps = page.steps(usage, settings.inactive_after, now)
+        use = TokenUse(recorded.last_used(activity, page.token_ids(now)), observed_since, recorded_until)
+        steps = page.steps(use, settings.inactive_after, now)
         kept = [step.token.id for step in steps.values() if isinstance(step, Confirm)]
         if kept:
             confirm(engine, kept)
@@ -66,7 +77,7 @@ def sweep(engine: StorageEngine, activity: Activity, settings: Settings) -> Swep
             if isinstance(step, Leave | Confirm):
                 continue
             operation = end_inactive if isinstance(step, End) else warn_or_recall
-            done = operation(engine, integration_id, usage, settings)
+            done = operation(engine, integration_id, use, settings)
             warned += [integration_id] if isinstance(done, Warn) else []
             ended += [integration_id] if isinstance(done, End) else []
     return Swept(tuple(warned), tuple(ended))
@@ -117,11 +128,11 @@ class _Page:
         """The tokens whose use matters."""
         return [token.id for tokens in self.tokens.values() if (token := single(tokens, now)) is not None]
 
-    def steps(self, usage: Usage, service: timedelta | None, now: datetime) -> dict[str, Step]:
+    def steps(self, use: TokenUse, service: timedelta | None, now: datetime) -> dict[str, Step]:
         """What would be done, by integration id."""
         return {
-            integration.id: plan_unused(
-                self.tokens[integration.id], time_in_force(self.rules[integration.account], service), usage, now
+            integration.id: plan_inactivity(
+                self.tokens[integration.id], time_in_force(self.rules[integration.account], service), use, now
             )
             for integration in self.integrations
         }
@@ -140,7 +151,7 @@ def _pages(engine: StorageEngine) -> Iterator[_Page]:
         after = page[-1].id
 
 
-def _decide_again(write: Write, integration_id: str, usage: Usage, settings: Settings) -> Step:
+def _decide_again(write: Write, integration_id: str, use: TokenUse, settings: Settings) -> Step:
     """Do what is right by the time of this transaction: since it was planned, much may have happened."""
     integration = integrations.integration_by_id(write.connection, integration_id)
     if integration is None:
@@ -148,7 +159,7 @@ def _decide_again(write: Write, integration_id: str, usage: Usage, settings: Set
     tokens = stored.tokens_of(write.connection, [integration_id])[integration_id]
     own = accounts.inactive_after(write.connection, [integration.account])
     after = time_in_force(own[integration.account], settings.inactive_after)
-    step = plan_unused(tokens, after, usage, write.now)
+    step = plan_inactivity(tokens, after, use, write.now)
     _store(write, integration, step)
     return step
 
@@ -168,7 +179,7 @@ def _store(write: Write, integration: Integration, step: Step) -> None:
             integration,
             step.token,
             Event.TOKEN_INACTIVE_WARNING,
-            unused_since=rfc3339(step.notice.since),
+            inactive_since=rfc3339(step.notice.since),
             ends_at=rfc3339(step.notice.ends_at),
             days_left=days_left(step.notice.ends_at, write.now),
         )

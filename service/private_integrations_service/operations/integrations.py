@@ -22,7 +22,7 @@ from private_integrations.contract import (
     instant_text,
 )
 from private_integrations.rotation.acceptance import refuse_period
-from private_integrations.rotation.policy import Policy, refuse_policy
+from private_integrations.rotation.policy import refuse_policy
 from private_integrations.rotation.schedules import read_schedule
 
 from ..access.actors import Actor
@@ -34,6 +34,7 @@ from ..storage.announced import told_until
 from ..storage.engine import Write
 from ..tokens.format import new_id
 from ..tokens.lifecycle import Token, plan_overlap
+from ..tokens.policy_defaults import POLICY_DEFAULTS, in_force
 from . import data_events
 from .events import announce, tell_end
 from .operation import ends_access, reads, writes
@@ -57,7 +58,7 @@ class Rules:
         return self._refuse_rotation(rotation)
 
     def _refuse_rotation(self, rotation: RotationPolicy | None) -> Refused | None:
-        refusal = _impossible(rotation) or refuse_period(Policy.from_the_wire(rotation), self.settings.minimum_period)
+        refusal = _impossible(rotation) or refuse_period(in_force(rotation), self.settings.minimum_period)
         return None if refusal is None else Refused(Problem.ROTATION_NOT_ALLOWED, refusal)
 
     def on_the_wire(self) -> ServiceRules:
@@ -65,6 +66,7 @@ class Rules:
         return ServiceRules(
             minimum_period_seconds=int(self.settings.minimum_period.total_seconds()),
             superseded_tokens=self.settings.superseded_tokens,
+            policy_defaults=POLICY_DEFAULTS,
             scopes=[
                 ScopeRule(name=name, account_kinds=sorted(scope.account_kinds), oauth_only=scope.pit_refused)
                 for name, scope in sorted(self.catalogue.scopes.items())
@@ -89,11 +91,11 @@ def declare(
     if refusal is not None:
         return refusal
     existing = integrations.integration_by_external_id(write.connection, request.account, external_id)
-    if existing is not None and existing.claim == request.claim:
+    if existing is not None and existing.owner_nonce == request.owner_nonce:
         return Declared(existing, created=False)
-    if integrations.claim_was_used(write.connection, request.account, request.claim):
+    if integrations.owner_nonce_was_used(write.connection, request.account, request.owner_nonce):
         return Refused(
-            Problem.OWNER_NONCE_USED, f"this claim on {external_id} was used before and is not the present one"
+            Problem.OWNER_NONCE_USED, f"this owner_nonce on {external_id} was used before and is not the present one"
         )
     if request.adopts is not None:
         return _adopt(write, external_id, request, existing, actor=actor)
@@ -113,18 +115,18 @@ def edit(
     rules: Rules,
     *,
     actor: Actor,
-    claim: str | None = None,
+    owner_nonce: str | None = None,
     expected_version: int | None = None,
 ) -> Integration | Refused:
     """Change name, description, scopes or rotation policy; the tokens stay what they are.
 
-    With `claim`, only for its present owner; with `expected_version`, only if nobody changed it since, so that a
+    With `owner_nonce`, only for its present owner; with `expected_version`, only if nobody changed it since, so that a
     late duplicate of an edit does not undo a newer one.
     """
     old = find.step(write.connection, integration_id, actor)
     if isinstance(old, Refused):
         return old
-    if claim is not None and claim != old.claim:
+    if owner_nonce is not None and owner_nonce != old.owner_nonce:
         return _taken_over(old)
     given = {field: getattr(change, field) for field in change.model_fields_set}
     # Only `rotation` can be emptied; null in another field leaves it as it is.
@@ -152,12 +154,12 @@ def edit(
 
 
 @ends_access
-def delete(write: Write, integration_id: str, claim: str | None, *, actor: Actor) -> bool | Refused:
-    """Delete an integration with all its tokens; False if `claim` is not the present owner's: nothing happens."""
+def delete(write: Write, integration_id: str, owner_nonce: str | None, *, actor: Actor) -> bool | Refused:
+    """Delete an integration with all its tokens; False if `owner_nonce` is not the present owner's: nothing happens."""
     integration = find.step(write.connection, integration_id, actor)
     if isinstance(integration, Refused):
         return integration
-    if claim is not None and claim != integration.claim:
+    if owner_nonce is not None and owner_nonce != integration.owner_nonce:
         return False
     _remove(write, integration, actor=actor, action=AuditAction.DELETE)
     return True
@@ -205,7 +207,7 @@ def _impossible(rotation: RotationPolicy | None) -> str | None:
             read_schedule(rotation.schedule, rotation.timezone or "UTC")
     except ValueError as error:
         return str(error)
-    return refuse_policy(Policy.from_the_wire(rotation))
+    return refuse_policy(rotation, POLICY_DEFAULTS)
 
 
 @reads
@@ -214,7 +216,7 @@ def moved_deadlines(connection: Connection, old: Integration, new: Integration, 
 
     A running overlap follows an edited one; ending the schedule, or a shorter default, cuts nobody off.
     """
-    before, after = Policy.from_the_wire(old.rotation), Policy.from_the_wire(new.rotation)
+    before, after = in_force(old.rotation), in_force(new.rotation)
     same_rule = (before.every, before.schedule) == (after.every, after.schedule)
     if new.rotation is None or after.overlap == before.overlap or (after.overlap < before.overlap and not same_rule):
         return ()
@@ -253,7 +255,7 @@ def _adopt(
         return Refused(
             Problem.INTEGRATION_UNKNOWN, f"there is no integration {request.adopts} in account {request.account}"
         )
-    if request.adopts_from is not None and request.adopts_from != target.claim:
+    if request.adopts_from is not None and request.adopts_from != target.owner_nonce:
         return _taken_over(target)
     if existing is not None and existing.id != target.id:
         return _taken(existing, issued=stored_tokens.was_ever_issued(write.connection, existing.id))
@@ -264,13 +266,13 @@ def _adopt(
             "description": request.description,
             "scopes": request.scopes,
             "rotation": request.rotation,
-            "claim": request.claim,
+            "owner_nonce": request.owner_nonce,
             "version": target.version + 1,
             "updated_at": write.now,
         }
     )
     integrations.save_integration(write, adopted)
-    integrations.add_claim(write.connection, adopted, write.now)
+    integrations.add_owner_nonce(write.connection, adopted, write.now)
     data_events.withhold(write, adopted)
     audit.record(
         write,
@@ -296,14 +298,14 @@ def _create(write: Write, external_id: str, request: IntegrationRequest, *, acto
         description=request.description,
         scopes=request.scopes,
         rotation=request.rotation,
-        claim=request.claim,
+        owner_nonce=request.owner_nonce,
         version=1,
         last_generation=0,
         created_at=write.now,
         updated_at=write.now,
     )
     integrations.add_integration(write.connection, integration)
-    integrations.add_claim(write.connection, integration, write.now)
+    integrations.add_owner_nonce(write.connection, integration, write.now)
     audit.record(
         write,
         integration,

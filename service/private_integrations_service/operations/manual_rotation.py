@@ -12,7 +12,6 @@ from private_integrations.contract import (
     Problem,
     Refused,
 )
-from private_integrations.rotation.policy import Policy
 
 from ..access.actors import Actor
 from ..storage.engine import StorageEngine, Write
@@ -41,14 +40,14 @@ def own_name(email: str, action: str) -> str:
 def create(write: Write, email: str, request: IntegrationRequest, rules: Rules, *, actor: Actor) -> Created | Refused:
     """Create an integration and issue its first token, both or neither.
 
-    `request.claim` is the mark of this one action. A repetition is refused as `owner-nonce-used`: the token was shown.
+    `request.owner_nonce` marks this one action. Its repetition is refused as `owner-nonce-used`: the token was shown.
     """
-    declared = integrations.declare.step(write, own_name(email, request.claim), request, rules, actor=actor)
+    declared = integrations.declare.step(write, own_name(email, request.owner_nonce), request, rules, actor=actor)
     if isinstance(declared, Refused):
         return declared
     if not declared.created:
         return Refused(Problem.OWNER_NONCE_USED, f"{declared.integration.id} was created by this form before")
-    first = _request(email, request.claim, Policy.from_the_wire(request.rotation).overlap, "created")
+    first = _request(email, request.owner_nonce, None, "created")
     limit = rules.settings.superseded_tokens
     issued = generations.issue_beside_others.step(write, declared.integration.id, 1, first, limit, actor=actor)
     return issued if isinstance(issued, Refused) else Created(declared.integration, issued)
@@ -75,12 +74,12 @@ def rotate(
     return generations.issue(engine, integration_id, generation, request, limit, actor=actor)
 
 
-def _request(email: str, action: str, overlap: timedelta, reason: str) -> GenerationRequest:
+def _request(email: str, action: str, overlap: timedelta | None, reason: str) -> GenerationRequest:
     return GenerationRequest(
         issuer=own_name(email, action),
         run=action,
         attempt=1,
         replace_pending=True,
-        overlap_seconds=int(overlap.total_seconds()),
+        overlap_seconds=None if overlap is None else int(overlap.total_seconds()),
         reason=reason,
     )

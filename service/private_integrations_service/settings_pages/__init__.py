@@ -20,6 +20,7 @@ from . import (
     data_webhook,
     deletion,
     editing,
+    inactive_tokens,
     integration,
     integrations,
     labs,
@@ -28,7 +29,6 @@ from . import (
     rotation,
     schedule,
     sign_in,
-    unused_tokens,
     webhooks,
 )
 from .assets import is_asset
@@ -56,7 +56,7 @@ PAGES = (
     activity,
     roles,
     labs,
-    unused_tokens,
+    inactive_tokens,
     audit_log,
     webhooks,
 )

@@ -1,7 +1,8 @@
 """Create New Integration, in three steps with an address each; what was entered travels in the addresses.
 
 Nothing is stored before the last step, so that going back, reloading or leaving costs nothing. `mark` is made when
-the first step is opened and stays through all of them: it is the claim of the one integration that may come of it.
+the first step is opened and stays through all of them: it is the owner nonce of the one integration that may come of
+it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -78,7 +79,7 @@ def _generate(visit: Visit) -> Response | Refused:
         name=draft.name,
         description=draft.description,
         scopes=list(draft.scopes),
-        claim=draft.mark,
+        owner_nonce=draft.mark,
     )
     made = manual_rotation.create(visit.engine, visit.session.user.email, request, visit.rules, actor=visit.actor)
     if isinstance(made, Refused):

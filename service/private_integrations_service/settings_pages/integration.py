@@ -7,13 +7,13 @@ from datetime import datetime, timedelta
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import Account, CallerActivity, Integration, Refused, Secret
+from private_integrations.contract import Account, CallerActivity, Integration, Refused, TokenReport
 from private_integrations.rotation.durations import format_duration
-from private_integrations.rotation.policy import DEFAULT_OVERLAP
-from private_integrations.rotation.status import Owner, Standing, managed_by, owner_of
+from private_integrations.rotation.status import IntegrationStatus, Owner, managed_by, owner_of
 
 from ..operations import accounts, activity, audit
-from ..operations.standings import standing_of
+from ..operations.status import report_of
+from ..tokens.policy_defaults import in_force
 from .integrations import LIST, last_used, needs_attention, uses
 from .scope_choice import Picker, picker
 from .visits import Visit, signed_in
@@ -31,8 +31,8 @@ _LATELY = timedelta(days=1)
 class OpenRotation:
     """A rotation that isn't over: the new token waits for its first use, or older ones still work."""
 
-    new: Secret
-    old: tuple[Secret, ...]
+    new: TokenReport
+    old: tuple[TokenReport, ...]
 
     @property
     def waiting(self) -> bool:
@@ -40,12 +40,12 @@ class OpenRotation:
         return self.new.role == "pending"
 
     @property
-    def in_use(self) -> Secret | None:
+    def in_use(self) -> TokenReport | None:
         """The token that is in use while the new one waits; None if the new one is the only one or is in use."""
         return next((secret for secret in self.old if secret.role == "current"), None)
 
     @property
-    def before(self) -> Secret | None:
+    def before(self) -> TokenReport | None:
         """The token that is in use once the rotation is cancelled; None if there is none to go back to."""
         if self.waiting:
             return self.in_use
@@ -66,13 +66,13 @@ class OpenRotation:
 class Shown:
     """An integration as its pages show it."""
 
-    standing: Standing
+    report: IntegrationStatus
     account: Account
 
     @property
     def integration(self) -> Integration:
         """The integration."""
-        return self.standing.integration
+        return self.report.integration
 
     @property
     def address(self) -> str:
@@ -102,26 +102,26 @@ class Shown:
     @property
     def needs_attention(self) -> bool:
         """Whether a person should look at it."""
-        return needs_attention(self.standing)
+        return needs_attention(self.report)
 
     @property
     def last_used(self) -> datetime | None:
         """When one of its tokens was last used."""
-        return last_used(self.standing)
+        return last_used(self.report)
 
     @property
     def rotation(self) -> OpenRotation | None:
         """The rotation that isn't over, if any."""
-        newest = self.standing.newest
+        newest = self.report.newest
         if newest is None:
             return None
-        old = tuple(secret for secret in self.standing.live if secret is not newest)
+        old = tuple(secret for secret in self.report.live if secret is not newest)
         return OpenRotation(newest, old) if old or newest.role == "pending" else None
 
     @property
     def policy(self) -> str:
         """When it rotates, in words."""
-        policy = self.standing.policy
+        policy = self.report.policy
         if policy.period is None and policy.enabled:
             return "when a person rotates it"
         paused = "" if policy.enabled else ", paused"
@@ -130,26 +130,26 @@ class Shown:
     @property
     def overlap(self) -> timedelta:
         """How long an old token works on after a rotation: as declared, else a week."""
-        return self.standing.policy.overlap or DEFAULT_OVERLAP
+        return self.report.policy.overlap or in_force(None).overlap
 
     @property
-    def tokens(self) -> list[Secret]:
+    def tokens(self) -> list[TokenReport]:
         """The tokens that are known, the newest first."""
-        return sorted(self.standing.tokens.secrets, key=lambda s: (s.generation, s.issued_at), reverse=True)
+        return sorted(self.report.token_state.tokens, key=lambda s: (s.generation, s.issued_at), reverse=True)
 
     @property
-    def ended(self) -> Secret | None:
+    def ended(self) -> TokenReport | None:
         """The token that ended last, if none works any more."""
-        return None if self.standing.live else next(iter(self.tokens), None)
+        return None if self.report.live else next(iter(self.tokens), None)
 
 
 def shown(visit: Visit) -> Shown | Refused:
     """The integration that the address means, if the visitor manages its account."""
-    standing = standing_of(visit.engine, visit.path["integration_id"], visit.now, visit.actor, uses(visit))
-    if isinstance(standing, Refused):
-        return standing
-    account = accounts.found(visit.engine, standing.integration.account, actor=visit.actor)
-    return account if isinstance(account, Refused) else Shown(standing, account)
+    report = report_of(visit.engine, visit.path["integration_id"], visit.now, visit.actor, uses(visit))
+    if isinstance(report, Refused):
+        return report
+    account = accounts.found(visit.engine, report.integration.account, actor=visit.actor)
+    return account if isinstance(account, Refused) else Shown(report, account)
 
 
 def callers_lately(visit: Visit, found: Shown) -> list[CallerActivity] | None:

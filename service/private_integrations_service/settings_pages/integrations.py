@@ -11,12 +11,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from private_integrations.contract import Account, Problem, Refused
-from private_integrations.rotation.status import Standing, owner_of
+from private_integrations.rotation.status import IntegrationStatus, owner_of
 
 from ..operations import activity
 from ..operations.accounts import listed
 from ..operations.generations import LastUsed
-from ..operations.standings import standings
+from ..operations.status import reports
 from .paging import PAGE, page_of
 from .scope_choice import can_write
 from .visits import Visit, signed_in
@@ -36,40 +36,40 @@ _RANKS = {"overdue": 0, "due": 1, "pending": 2, "overlapping": 3}
 class Row:
     """An integration as the list shows it."""
 
-    standing: Standing
+    report: IntegrationStatus
     account: Account
 
     @property
     def description(self) -> str:
         """The first words of what it is for."""
-        text = self.standing.integration.description
+        text = self.report.integration.description
         return text if len(text) <= _DESCRIPTION else text[: _DESCRIPTION - 1] + "…"
 
     @property
     def managed_by(self) -> str:
         """Who declares it: `Pulumi: project/stack`, a person, the command line."""
-        owner = owner_of(self.standing.integration.external_id)
+        owner = owner_of(self.report.integration.external_id)
         return f"Pulumi: {owner.name}" if owner.kind == "pulumi" else owner.name or owner.kind
 
     @property
     def writes(self) -> bool:
         """Whether any of its scopes is for changing things."""
-        return any(can_write(scope) for scope in self.standing.integration.scopes)
+        return any(can_write(scope) for scope in self.report.integration.scopes)
 
     @property
     def last_used(self) -> datetime | None:
         """When one of its tokens was last used."""
-        return last_used(self.standing)
+        return last_used(self.report)
 
     @property
     def is_unused(self) -> bool:
         """Whether nobody used it in UNUSED, or ever."""
-        return self.last_used is None or self.standing.now - self.last_used >= UNUSED
+        return self.last_used is None or self.report.now - self.last_used >= UNUSED
 
     @property
     def needs_attention(self) -> bool:
         """Whether a person should look at it: an alarm, or no token that works."""
-        return needs_attention(self.standing)
+        return needs_attention(self.report)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Filters:
             self.account in ("", row.account.id)
             and self.managed_by in ("", row.managed_by)
             and (not self.unused or row.is_unused)
-            and (not self.due or row.standing.status in ("due", "overdue"))
+            and (not self.due or row.report.status in ("due", "overdue"))
         )
 
     def address(self, page: int) -> str:
@@ -112,13 +112,13 @@ class Total:
     attention: int
 
 
-def last_used(standing: Standing) -> datetime | None:
+def last_used(report: IntegrationStatus) -> datetime | None:
     """When one of the integration's tokens was last used; None if nobody ever used one.
 
     A token that was taken into use before uses were recorded is known by that.
     """
-    taken_up = (s.delivered_at for s in standing.tokens.secrets if s.delivered_at is not None)
-    return standing.last_used_at or max(taken_up, default=None)
+    taken_up = (s.delivered_at for s in report.token_state.tokens if s.delivered_at is not None)
+    return report.last_used_at or max(taken_up, default=None)
 
 
 def uses(visit: Visit) -> LastUsed:
@@ -126,15 +126,15 @@ def uses(visit: Visit) -> LastUsed:
     return partial(activity.last_used_if_readable, visit.activity)
 
 
-def needs_attention(standing: Standing) -> bool:
+def needs_attention(report: IntegrationStatus) -> bool:
     """Whether a person should look at it: an alarm, or no token that works."""
-    return bool(standing.alarms) or not standing.live
+    return bool(report.alarms) or not report.live
 
 
-def urgency(standing: Standing) -> tuple[bool, int, str]:
+def urgency(report: IntegrationStatus) -> tuple[bool, int, str]:
     """What needs attention first, then by how pressing the status is, then by name."""
-    rank = _RANKS.get(standing.status, len(_RANKS))
-    return not needs_attention(standing), rank, standing.integration.name.lower()
+    rank = _RANKS.get(report.status, len(_RANKS))
+    return not needs_attention(report), rank, report.integration.name.lower()
 
 
 def totals(rows: Iterable[Row]) -> list[Total]:
@@ -149,11 +149,11 @@ def totals(rows: Iterable[Row]) -> list[Total]:
 
 def _list(visit: Visit) -> Response | Refused:
     accounts = {account.id: account for account in listed(visit.engine, actor=visit.actor)}
-    found = standings(visit.engine, visit.now, visit.actor, last_used=uses(visit))
+    found = reports(visit.engine, visit.now, visit.actor, last_used=uses(visit))
     filters = _filters(visit.query)
     if filters.account and filters.account not in accounts:
         return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {filters.account}")
-    rows = [Row(standing, accounts[standing.integration.account]) for standing in sorted(found, key=urgency)]
+    rows = [Row(report, accounts[report.integration.account]) for report in sorted(found, key=urgency)]
     kept = [row for row in rows if filters.keep(row)]
     page, pages = page_of(visit.query.get("page", ""), len(kept))
     return visit.page(

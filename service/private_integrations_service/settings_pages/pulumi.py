@@ -1,11 +1,11 @@
 """What a person writes into a Pulumi program in place of doing it on a page."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
+from private_integrations.contract import RotationPolicy
 from private_integrations.rotation.durations import format_duration
-from private_integrations.rotation.policy import Policy, rule_alone
 
 
 def details_line(name: str, description: str) -> str:
@@ -18,46 +18,40 @@ def scopes_line(scopes: Iterable[str]) -> str:
     return f"scopes=[{', '.join(_text(scope) for scope in sorted(scopes))}]"
 
 
-def policy_line(policy: Policy) -> str:
+def policy_line(policy: RotationPolicy | None) -> str:
     """The argument that declares this policy."""
-    return f"rotation={_rotation(declared(policy), enabled=policy.enabled)}"
+    return f"rotation={_rotation(declared(policy), policy)}"
 
 
-def rotation_line(policy: Policy, trigger: str, overlap: timedelta | None = None) -> str:
+def rotation_line(policy: RotationPolicy | None, trigger: str, overlap: timedelta | None = None) -> str:
     """The argument that rotates once more, for `trigger`; but for the `overlap` given, the policy stays as it is."""
     said = declared(policy)
     if overlap is not None:
         said["overlap"] = format_duration(overlap)
     said["trigger"] = trigger
-    return f"rotation={_rotation(said, enabled=policy.enabled)}"
+    return f"rotation={_rotation(said, policy)}"
 
 
-def declared(policy: Policy) -> dict[str, str]:
-    """The policy as people declare it: without what each rule has by itself, and without `enabled`."""
-    return _rule(policy) | _margins(policy)
+def declared(policy: RotationPolicy | None) -> dict[str, str]:
+    """The parts that the policy declares, as a program writes them, without `enabled`."""
+    if policy is None:
+        return {}
+    calendar = {"schedule": policy.schedule, "timezone": policy.timezone if policy.timezone != "UTC" else None}
+    margins = {"overlap": policy.overlap_seconds, "early_window": policy.early_window_seconds}
+    said = _durations({"every": policy.every_seconds}) | calendar | _durations(margins)
+    return {name: text for name, text in said.items() if text is not None}
 
 
-def _rotation(said: dict[str, str], *, enabled: bool) -> str:
-    arguments = [f"{name}={_text(value)}" for name, value in said.items()] + ([] if enabled else ["enabled=False"])
+def _durations(seconds: Mapping[str, int | None]) -> dict[str, str | None]:
+    return {
+        name: None if value is None else format_duration(timedelta(seconds=value)) for name, value in seconds.items()
+    }
+
+
+def _rotation(said: dict[str, str], policy: RotationPolicy | None) -> str:
+    paused = policy is not None and not policy.enabled
+    arguments = [f"{name}={_text(value)}" for name, value in said.items()] + (["enabled=False"] if paused else [])
     return f"pi.Rotation({', '.join(arguments)})" if arguments else "None"
-
-
-def _rule(policy: Policy) -> dict[str, str]:
-    if policy.schedule is not None:
-        zone = policy.schedule.timezone
-        return {"schedule": policy.schedule.expression} | ({} if zone == "UTC" else {"timezone": zone})
-    return {} if policy.every is None else {"every": format_duration(policy.every)}
-
-
-def _margins(policy: Policy) -> dict[str, str]:
-    """The overlap and the early window where they aren't what the rule has by itself."""
-    usual = rule_alone(policy)
-    given: dict[str, str] = {}
-    if policy.overlap != usual.overlap:
-        given["overlap"] = format_duration(policy.overlap)
-    if policy.early_window != usual.early_window:
-        given["early_window"] = format_duration(policy.early_window)
-    return given
 
 
 def _text(value: str) -> str:

@@ -43,7 +43,7 @@ NOTICES: Mapping[str, str] = MappingProxyType(
         "session-over": "You were signed out meanwhile; what you sent was not done. Sign in and repeat it.",
         "signed-out": "You are signed out.",
         "signed-out-everywhere": "You are signed out everywhere.",
-        "unused-rule-saved": "Saved. No token ends before its end was announced.",
+        "inactivity-saved": "Saved. No token ends before its end was announced.",
         "webhook-deleted": "The webhook is deleted.",
         "webhook-disabled": "The webhook is disabled: nothing is sent to it.",
         "webhook-enabled": "The webhook is enabled again. What it missed is sent when you say so.",

@@ -58,9 +58,9 @@ def _ask_to_rotate(visit: Visit, because: str, fault: str | None = None, status:
         status=status,
         shown=found,
         account=found.account,
-        generation=found.standing.tokens.last_generation + 1,
+        generation=found.report.token_state.last_generation + 1,
         mark=new_mark(),
-        line=rotation_line(found.standing.policy, trigger, overlap),
+        line=rotation_line(found.integration.rotation, trigger, overlap),
         callers=callers_lately(visit, found),
         in_days=in_days,
         fault=fault,
@@ -100,7 +100,7 @@ def _not_rotated(visit: Visit, generation: int, mark: str, because: str, refused
         return found
     assert visit.session is not None
     name = manual_rotation.own_name(visit.session.user.email, mark)
-    if any(s.generation == generation and s.issuer == name for s in found.standing.tokens.secrets):
+    if any(s.generation == generation and s.issuer == name for s in found.report.token_state.tokens):
         return visit.page("rotated_before.html", shown=found, account=found.account, generation=generation)
     if refused.problem == Problem.GENERATION_USED:
         return _ask_to_rotate(visit, because, _ROTATED_MEANWHILE, status=409)
@@ -112,11 +112,11 @@ _ROTATED_MEANWHILE = "Somebody rotated this integration since you opened the pag
 
 def _of_the_old(found: Shown, now: bool) -> str:
     """What becomes of the tokens from before, for the page of the new one."""
-    if not found.standing.live:
+    if not found.report.live:
         return ""
     if now:
         return "Every older token is dead: its programs are refused until they have this one."
-    if found.standing.tokens.in_role("current") is None:
+    if found.report.token_state.in_role("current") is None:
         return "The token from before, which nobody had used, is dead."
     return f"The old token works on until {in_days(found.overlap)} after the first use of this one."
 
@@ -163,7 +163,7 @@ def _ask(visit: Visit, template: str, fault: str | None = None, status: int = 20
         rotation=found.rotation,
         callers=callers_lately(visit, found),
         deadline=visit.now + found.rotation.overlap,
-        hold_until=hold_until if found.standing.policy.period else None,
+        hold_until=hold_until if found.report.policy.period else None,
         in_days=in_days,
         fault=fault,
     )

@@ -9,13 +9,14 @@ from typing import Any, Self
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import IntegrationEdit, Problem, Refused, RotationPolicy, Secret
-from private_integrations.rotation.policy import Policy, read_policy
+from private_integrations.contract import IntegrationEdit, Problem, Refused, RotationPolicy, TokenReport
+from private_integrations.rotation.policy import read_policy
 from private_integrations.rotation.schedules import read_schedule, zone_names
-from private_integrations.rotation.status import Standing
+from private_integrations.rotation.status import IntegrationStatus
 
 from ..operations import integrations
 from ..tokens.lifecycle import Token
+from ..tokens.policy_defaults import POLICY_DEFAULTS, in_force
 from .editing import CHANGED_MEANWHILE, read_version, save
 from .fields import duration_text, query_of
 from .integration import ONE, Shown, in_days, shown
@@ -47,9 +48,11 @@ class Entered:
         return cls(**{name: "".join(given.get(name, ())[-1:]).strip() for name in cls.__dataclass_fields__})
 
     @classmethod
-    def of(cls, policy: Policy) -> Self:
+    def of(cls, policy: RotationPolicy | None) -> Self:
         """What a form says of a policy."""
-        rule = "calendar" if policy.schedule is not None else "every" if policy.every is not None else "none"
+        if policy is None:
+            return cls("none")
+        rule = "calendar" if policy.schedule is not None else "every" if policy.every_seconds is not None else "none"
         return cls(rule, **declared(policy), paused="" if policy.enabled else "yes")
 
     @property
@@ -57,7 +60,7 @@ class Entered:
         """The fields that say something, as a form or an address carries them."""
         return {name: value for name, value in asdict(self).items() if value}
 
-    def policy(self) -> Policy | Refused:
+    def policy(self) -> RotationPolicy | Refused:
         """The policy that is meant, or what is wrong with it."""
         too_long = next((name for name, value in self.fields.items() if len(value) > _LONGEST_FIELD), None)
         if too_long is not None:
@@ -65,7 +68,7 @@ class Entered:
         if self.rule not in _MARGINS:
             return Refused(Problem.ROTATION_NOT_ALLOWED, "say when it is to be rotated")
         try:
-            return read_policy(self._declared())
+            return read_policy(self._declared(), lambda: POLICY_DEFAULTS)
         except ValueError as error:
             return Refused(Problem.ROTATION_NOT_ALLOWED, str(error))
 
@@ -87,7 +90,7 @@ class Entered:
         if self.rule == "every":
             said["every"] = duration_text(self.every)
         if self.rule == "calendar":
-            said |= {"schedule": self.schedule, "timezone": self.timezone or "UTC"}
+            said |= {"schedule": self.schedule} | ({"timezone": self.timezone} if self.timezone else {})
         margins = {name: duration_text(getattr(self, name)) for name in _MARGINS[self.rule]}
         return said | {name: value for name, value in margins.items() if value}
 
@@ -106,10 +109,10 @@ class Effect:
     moved: tuple[Token, ...]
 
     @property
-    def ends(self) -> list[tuple[Secret, datetime]]:
+    def ends(self) -> list[tuple[TokenReport, datetime]]:
         """The old tokens that work, each with the end that it will have."""
         moved = {token.fingerprint: token.expires_at for token in self.moved}
-        ending = [(secret, secret.expires_at) for secret in self.after.standing.live if secret.expires_at]
+        ending = [(secret, secret.expires_at) for secret in self.after.report.live if secret.expires_at]
         return [(secret, moved.get(secret.fingerprint) or end) for secret, end in ending]
 
     @property
@@ -123,9 +126,9 @@ class Effect:
     @property
     def due_at_once(self) -> bool:
         """Whether the new rule asks for a rotation already."""
-        standing = self.after.standing
-        due = standing.next_rotation_at
-        return due is not None and due - standing.policy.early_window <= standing.now
+        report = self.after.report
+        due = report.next_rotation_at
+        return due is not None and due - report.policy.early_window <= report.now
 
 
 def _form(visit: Visit) -> Response | Refused:
@@ -135,7 +138,7 @@ def _form(visit: Visit) -> Response | Refused:
     given = query_of(visit.request)
     if "version" in given:
         return _form_page(visit, found, Entered.read(given), given["version"][-1])
-    return _form_page(visit, found, Entered.of(found.standing.policy), str(found.integration.version))
+    return _form_page(visit, found, Entered.of(found.integration.rotation), str(found.integration.version))
 
 
 def _form_page(visit: Visit, found: Shown, entered: Entered, version: str, refused: Refused | None = None) -> Response:
@@ -148,6 +151,9 @@ def _form_page(visit: Visit, found: Shown, entered: Entered, version: str, refus
         version=version,
         ticks=entered.ticks(visit.now),
         zones=zone_names(),
+        in_days=in_days,
+        usual=in_force(None),
+        longest_early_window=timedelta(seconds=POLICY_DEFAULTS.early_window_seconds),
         faults={} if refused is None else _faults(refused),
     )
 
@@ -174,7 +180,7 @@ def _checked(visit: Visit, found: Shown, entered: Entered, version: str, refused
         entered=entered,
         effect=None if wanted == found.integration.rotation else _effect(visit, found, wanted),
         ticks=entered.ticks(visit.now),
-        line=policy_line(Policy.from_the_wire(wanted)),
+        line=policy_line(wanted),
         in_days=in_days,
         fault=CHANGED_MEANWHILE if changed_meanwhile else refused and refused.detail,
     )
@@ -203,17 +209,17 @@ def _wanted(visit: Visit, found: Shown, entered: Entered) -> RotationPolicy | Re
     policy = entered.policy()
     if isinstance(policy, Refused):
         return policy
-    if policy == found.standing.policy:
+    if in_force(policy) == found.report.policy:
         return found.integration.rotation
-    wanted = None if policy == Policy() else policy.on_the_wire()
+    wanted = None if in_force(policy) == in_force(None) else policy
     return visit.rules.refuse(found.account.kind, found.integration.scopes, wanted) or wanted
 
 
 def _effect(visit: Visit, found: Shown, wanted: RotationPolicy | None) -> Effect:
-    old, tokens = found.integration, found.standing.tokens
+    old, tokens = found.integration, found.report.token_state
     new = old.model_copy(update={"rotation": wanted})
     moved = integrations.moved_deadlines(visit.engine, old, new, visit.now)
-    return Effect(Shown(Standing(new, tokens, visit.now), found.account), tuple(moved))
+    return Effect(Shown(IntegrationStatus(new, tokens, visit.now, in_force(wanted)), found.account), tuple(moved))
 
 
 def _faults(refused: Refused) -> dict[str, str]:

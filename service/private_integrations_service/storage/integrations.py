@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, Select, insert, or_, select, update
 from private_integrations.contract import Integration
 
 from .engine import Write
-from .tables import claims, integrations
+from .tables import integrations, owner_nonces
 
 _live = integrations.c.deleted_at.is_(None)
 
@@ -81,17 +81,22 @@ def mark_deleted(connection: Connection, integration_id: str, now: datetime) -> 
     connection.execute(update(integrations).where(integrations.c.id == integration_id).values(deleted_at=now))
 
 
-def claim_was_used(connection: Connection, account: str, claim: str) -> bool:
-    """Whether this claim ever owned an integration of the account."""
-    query = select(claims.c.claim).where(claims.c.account_id == account, claims.c.claim == claim)
+def owner_nonce_was_used(connection: Connection, account: str, owner_nonce: str) -> bool:
+    """Whether this owner nonce ever owned an integration of the account."""
+    query = select(owner_nonces.c.owner_nonce).where(
+        owner_nonces.c.account_id == account, owner_nonces.c.owner_nonce == owner_nonce
+    )
     return connection.execute(query).one_or_none() is not None
 
 
-def add_claim(connection: Connection, integration: Integration, now: datetime) -> None:
-    """Remember the integration's claim for ever, so that no late duplicate is taken for a new creation."""
+def add_owner_nonce(connection: Connection, integration: Integration, now: datetime) -> None:
+    """Remember the integration's owner nonce for ever, so that no late duplicate is taken for a new creation."""
     connection.execute(
-        insert(claims).values(
-            account_id=integration.account, claim=integration.claim, integration_id=integration.id, used_at=now
+        insert(owner_nonces).values(
+            account_id=integration.account,
+            owner_nonce=integration.owner_nonce,
+            integration_id=integration.id,
+            used_at=now,
         )
     )
 
@@ -115,7 +120,7 @@ _SAME_NAME = (
     "description",
     "scopes",
     "rotation",
-    "claim",
+    "owner_nonce",
     "version",
     "last_generation",
     "held_until",

@@ -46,7 +46,7 @@ integrations = Table(
     Column("description", String, nullable=False),
     Column("scopes", JSON, nullable=False),
     Column("rotation", JSON(none_as_null=True)),
-    Column("claim", String, nullable=False),
+    Column("owner_nonce", String, nullable=False),
     Column("version", Integer, nullable=False),
     Column("last_generation", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
@@ -63,11 +63,11 @@ integrations = Table(
     ),
 )
 
-claims = Table(
-    "claims",
+owner_nonces = Table(
+    "owner_nonces",
     metadata,
     Column("account_id", String, ForeignKey("accounts.id"), primary_key=True),
-    Column("claim", String, primary_key=True),
+    Column("owner_nonce", String, primary_key=True),
     Column("integration_id", String, ForeignKey("integrations.id"), nullable=False),
     Column("used_at", Instant, nullable=False),
 )
@@ -91,10 +91,10 @@ tokens = Table(
     Column("ended_at", Instant),
     Column("end_reason", String),
     Column("superseded_by", Integer),
-    Column("unused_since", Instant),
-    Column("unused_ends_at", Instant),
-    Column("unused_warned", Integer),
-    Column("unused_seen_at", Instant),
+    Column("inactive_since", Instant),
+    Column("inactive_ends_at", Instant),
+    Column("inactive_warned", Integer),
+    Column("inactive_seen_at", Instant),
     Column("end_detail", String),
     CheckConstraint("role IN ('pending', 'current', 'previous')", name="role"),
     CheckConstraint("role <> 'pending' OR delivered_at IS NULL", name="pending_is_undelivered"),

@@ -81,18 +81,18 @@ def save_notice(connection: Connection, token: Token) -> None:
         update(tokens)
         .where(tokens.c.id == token.id)
         .values(
-            unused_since=notice and notice.since,
-            unused_ends_at=notice and notice.ends_at,
-            unused_warned=notice and notice.warned,
-            unused_seen_at=notice and notice.seen_at,
+            inactive_since=notice and notice.since,
+            inactive_ends_at=notice and notice.ends_at,
+            inactive_warned=notice and notice.warned,
+            inactive_seen_at=notice and notice.seen_at,
         )
     )
 
 
 def confirm_notices(connection: Connection, token_ids: Sequence[int], now: datetime) -> None:
     """Note that nothing has changed about these announced ends."""
-    query = update(tokens).where(tokens.c.id.in_(bindparam("ids", expanding=True)), tokens.c.unused_seen_at < now)
-    connection.execute(query.values(unused_seen_at=now), {"ids": list(token_ids)})
+    query = update(tokens).where(tokens.c.id.in_(bindparam("ids", expanding=True)), tokens.c.inactive_seen_at < now)
+    connection.execute(query.values(inactive_seen_at=now), {"ids": list(token_ids)})
 
 
 def add_token(
@@ -168,9 +168,9 @@ def _token(row: Row[Any]) -> Token:
         end_reason=None if row.end_reason is None else EndReason(row.end_reason),
         end_detail=row.end_detail,
         superseded_by=row.superseded_by,
-        notice=None if row.unused_ends_at is None else _notice(row),
+        notice=None if row.inactive_ends_at is None else _notice(row),
     )
 
 
 def _notice(row: Row[Any]) -> Notice:
-    return Notice(row.unused_since, row.unused_ends_at, row.unused_warned, row.unused_seen_at)
+    return Notice(row.inactive_since, row.inactive_ends_at, row.inactive_warned, row.inactive_seen_at)

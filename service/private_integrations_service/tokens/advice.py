@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from private_integrations.contract import Reason
 
 UNUSED_AFTER = timedelta(days=90)
-"""How long a granted scope may rest before it is called unused."""
+"""The time after which a granted scope without a use is called unused."""
 
 _SHOWN = 3
 
@@ -26,7 +26,7 @@ _REMEDIES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Resting:
-    """A granted scope that nobody used for so long, and since when that is known."""
+    """A granted scope that was not used for so long, and since when that is known."""
 
     scope: str
     last_used: datetime | None
@@ -35,14 +35,14 @@ class Resting:
 
 @dataclass(frozen=True)
 class Presence:
-    """Somebody who uses a token: an address and the program that it named; either may be empty."""
+    """A caller that uses a token: an address and the program that it named; either may be empty."""
 
     address: str
     agent: str
     last_at: datetime
 
     def __str__(self) -> str:
-        """As in a sentence."""
+        """Write the caller as in a sentence."""
         who = self.address or "an unknown address"
         return f"{who} ({self.agent})" if self.agent else who
 
@@ -57,7 +57,7 @@ def remedy(reason: str, scope: str) -> str:
 
 
 def granted_since(history: Sequence[tuple[datetime, Collection[str]]], scope: str) -> datetime | None:
-    """Since when a scope is granted without a break; `history` is what was granted from which instant on, by time."""
+    """Return since when a scope is granted without a break; `history` has the scopes from each instant on, by time."""
     since = None
     for at, scopes in history:
         since = (since or at) if scope in scopes else None
@@ -67,7 +67,7 @@ def granted_since(history: Sequence[tuple[datetime, Collection[str]]], scope: st
 def resting(
     granted: Mapping[str, datetime], last_used: Mapping[str, datetime], observed_since: datetime | None, now: datetime
 ) -> list[Resting]:
-    """The scopes, each granted since some instant, of which it is known that nobody used them for `UNUSED_AFTER`.
+    """List the scopes that were granted, observed and not used for `UNUSED_AFTER`.
 
     None is known where the token was used without any (`""`), as by a gateway that asks about it and decides by itself.
     """
@@ -83,7 +83,7 @@ def resting(
 
 
 def change_of_scopes(integration_id: str, before: Sequence[str], after: Sequence[str], *, in_code: bool) -> list[str]:
-    """How to give an integration these scopes: the line of the Pulumi program twice, or a command; nothing for none."""
+    """Say how to give an integration these scopes: the program's line before and after, or a command; [] for none."""
     if not after:
         return []
     if in_code:
@@ -92,7 +92,7 @@ def change_of_scopes(integration_id: str, before: Sequence[str], after: Sequence
 
 
 def among(callers: Collection[Presence]) -> str:
-    """The callers in a sentence, the latest first, no more than three by name."""
+    """Return the callers in a sentence, the latest first, no more than three by name."""
     latest = sorted(callers, key=lambda caller: caller.last_at, reverse=True)
     named = ", ".join(str(caller) for caller in latest[:_SHOWN])
     more = len(latest) - _SHOWN

@@ -30,12 +30,12 @@ class NewSecret:
     digest: bytes
 
     def __repr__(self) -> str:
-        """Never the value."""
+        """Leave out the value."""
         return "NewSecret(…)"
 
 
 def new_token() -> NewSecret:
-    """A token: `pit-` and 128 random bits as 8-4-4-4-12 lower-case hex digits (see docs/security.md)."""
+    """Return a token: `pit-` and 128 random bits as 8-4-4-4-12 lower-case hex digits (see docs/security.md)."""
     digits = secrets.token_hex(16)
     parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
     value = "pit-" + "-".join(parts)
@@ -43,17 +43,17 @@ def new_token() -> NewSecret:
 
 
 def new_id(prefix: str = "") -> str:
-    """A random identifier of base62 characters, as the platform's are: 20 of them, 119 bits."""
+    """Return a random identifier of base62 characters, as the platform's are: 20 of them, 119 bits."""
     return prefix + "".join(secrets.choice(_BASE62) for _ in range(_ID_LENGTH))
 
 
 def new_object_id() -> str:
-    """A random identifier of 24 hexadecimal digits, as the platform's businesses have: 96 bits."""
+    """Return a random identifier of 24 hexadecimal digits, as the platform's businesses have: 96 bits."""
     return secrets.token_hex(12)
 
 
 def presented_token(authorization: bytes) -> bytes | None:
-    """The digest of the token in an `Authorization` value, `Bearer pit-…` or bare; None if it isn't shaped like one."""
+    """Return the digest of the token in an `Authorization` value, `Bearer pit-…` or bare; None if it has none."""
     if len(authorization) > _LONGEST_AUTHORIZATION:
         return None
     match = _PRESENTED.fullmatch(authorization)
@@ -61,13 +61,13 @@ def presented_token(authorization: bytes) -> bytes | None:
 
 
 def without_secrets(text: str) -> str:
-    """The text with whatever looks like a token or a key of ours, percent-encoded or not, cut out."""
+    """Return the text with whatever looks like a token or a key of ours, percent-encoded or not, cut out."""
     decoded = unquote(text)
     return _SECRET_LIKE.sub(r"\1\2…", decoded) if _SECRET_LIKE.search(decoded) else text
 
 
 def scrubbed(value: Any) -> Any:
-    """The value with every text in it without secrets; mappings become dicts, sequences lists."""
+    """Return the value with every text in it without secrets; mappings become dicts, sequences lists."""
     if isinstance(value, Mapping):
         return {key: scrubbed(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,14 +1,14 @@
-"""When a token that nobody uses is ended: announced first, warned of again, and never in haste. Pure decisions.
+"""Decide when an inactive token is ended. The end is announced first, and again as it comes nearer. Pure decisions.
 
-Only a token that is the single one that works is ended so: with two of them a rotation is under way, and one that
-was superseded has a deadline anyway.
+They end only the single token that works: with two of them a rotation is under way, and a superseded one has a
+deadline anyway. `operations/inactivity.py` carries the decisions out.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from private_integrations.contract import EndReason
+from private_integrations.contract import EndReason, InactiveToken
 from private_integrations.rotation.durations import format_duration
 
 from .lifecycle import Notice, Token
@@ -17,20 +17,20 @@ WARNINGS = (15, 7, 1)
 """Days before the end at which people are warned, as the platform does for its API keys."""
 
 LONGEST_NOTICE = timedelta(days=7)
-"""How long before the end it is announced at the least, if half of the time that a token may be unused isn't less.
+"""The shortest time between announcement and end, unless half of the time that a token may be inactive is less.
 
-A consumer that runs once a week comes by within it, and people know it as the overlap.
+A consumer that runs once a week uses its token within it, and people know it as the overlap.
 """
 
 ABSENCE = timedelta(days=1)
-"""If nobody looked for so long, the service was away, or could not record: what was announced is announced anew."""
+"""After such a gap between two checks the service was away, or could not record: it announces the end anew."""
 
 _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Usage:
-    """What was recorded: the last uses by token id, since when without a gap, and until when nothing is missing."""
+class TokenUse:
+    """Recorded uses of tokens: the last ones by token id, and the instants between which no use is missing."""
 
     last_used: Mapping[int, datetime]
     observed_since: datetime
@@ -39,26 +39,26 @@ class Usage:
 
 @dataclass(frozen=True)
 class Leave:
-    """Nothing is to be said or stored."""
+    """Say and store nothing."""
 
 
 @dataclass(frozen=True)
 class Confirm:
-    """What was announced of this token still holds."""
+    """Keep the announcement of this token, which still holds."""
 
     token: Token
 
 
 @dataclass(frozen=True)
 class Recall:
-    """What was announced of these tokens does not hold any more; they are as they are to be stored."""
+    """Store these tokens, which no longer have an announcement."""
 
     tokens: tuple[Token, ...]
 
 
 @dataclass(frozen=True)
 class Warn:
-    """The end of this token, which is as it is to be stored, is announced, or announced again as it comes nearer."""
+    """Store this token, and announce its end, for the first time or as it comes nearer."""
 
     token: Token
     notice: Notice
@@ -66,7 +66,7 @@ class Warn:
 
 @dataclass(frozen=True)
 class End:
-    """The announced end of this token, which is as it is to be stored, has come."""
+    """Store this token, which is ended now: its announced end has come."""
 
     token: Token
 
@@ -75,23 +75,23 @@ Step = Leave | Confirm | Recall | Warn | End
 
 
 def time_in_force(account: int | None, service: timedelta | None) -> timedelta | None:
-    """How long a token may be unused: by the account's rule (seconds, 0: for ever) or else by the service's."""
+    """Return how long a token may be inactive: by the account's rule (seconds, 0: for ever), else the service's."""
     if account is None:
         return service
     return timedelta(seconds=account) if account else None
 
 
-def plan_unused(tokens: Sequence[Token], after: timedelta | None, usage: Usage, now: datetime) -> Step:
-    """Decide on the tokens of an integration, one of which may be unused for too long; `after` None: that is no fault.
+def plan_inactivity(tokens: Sequence[Token], after: timedelta | None, use: TokenUse, now: datetime) -> Step:
+    """Decide about an integration's tokens, one of which may be inactive for too long; `after` is None for never.
 
     The end is announced first, with at least `shortest_notice` to come, and carried out when the last warning was
-    given and it is sure that nobody used the token until then. Whatever moves the end (a use, another setting, an
+    given and it is sure that the token was not used until then. Whatever moves the end (a use, another setting, an
     absence of the service) leads to another announcement or to none.
     """
     token = single(tokens, now)
     if after is None or token is None:
         return _recall(tokens, now)
-    since = _counted_from(token, usage)
+    since = _counted_from(token, use)
     due = since + after
     if now < due - _lead(after):
         return _recall(tokens, now)
@@ -100,7 +100,7 @@ def plan_unused(tokens: Sequence[Token], after: timedelta | None, usage: Usage, 
         return _announce(token, since, after, now)
     if due > notice.ends_at or _earliest_end(due, after, now) < notice.ends_at:
         return _announce(token, since, after, now)
-    if usage.recorded_until >= notice.ends_at:
+    if use.recorded_until >= notice.ends_at:
         if notice.warned > WARNINGS[-1]:
             return _announce(token, since, after, now)
         return End(replace(token, ended_at=now, end_reason=EndReason.INACTIVE, end_detail=_in_days(after)))
@@ -110,19 +110,30 @@ def plan_unused(tokens: Sequence[Token], after: timedelta | None, usage: Usage, 
     return Confirm(token)
 
 
+def announced(tokens: Sequence[Token], now: datetime, last_used: Mapping[int, datetime]) -> InactiveToken | None:
+    """Return the announced end of an inactive token; None without one, or if the token was used since."""
+    token = single(tokens, now)
+    if token is None or token.notice is None:
+        return None
+    # The next check withdraws the announcement; until then a report must not say "inactive" beside a newer use.
+    if last_used.get(token.id, token.notice.since) > token.notice.since:
+        return None
+    return InactiveToken(generation=token.generation, since=token.notice.since, ends_at=token.notice.ends_at)
+
+
 def single(tokens: Sequence[Token], now: datetime) -> Token | None:
-    """The only token that works, if it has no deadline; None while a rotation is under way, and without any."""
+    """Return the only token that works, if it has no deadline; None while a rotation is under way, and without any."""
     live = [token for token in tokens if token.is_live(now)]
     return live[0] if len(live) == 1 and live[0].expires_at is None else None
 
 
 def shortest_notice(after: timedelta) -> timedelta:
-    """How long before the end of a token that may be unused for `after` it is announced at the least."""
+    """Return the shortest time between announcement and end of a token that may be inactive for `after`."""
     return min(LONGEST_NOTICE, after / 2)
 
 
 def _lead(after: timedelta) -> timedelta:
-    """How long before the end it is announced if nothing is late."""
+    """Return the time between announcement and end if nothing is late."""
     return max(shortest_notice(after), *(days * _DAY for days in WARNINGS if days * _DAY < after))
 
 
@@ -130,9 +141,9 @@ def _earliest_end(due: datetime, after: timedelta, now: datetime) -> datetime:
     return max(due, now + shortest_notice(after))
 
 
-def _counted_from(token: Token, usage: Usage) -> datetime:
-    """Since when the token is unused, to the millisecond, as notices are stored."""
-    known = (usage.last_used.get(token.id), token.delivered_at, token.issued_at, usage.observed_since)
+def _counted_from(token: Token, use: TokenUse) -> datetime:
+    """Return since when the token is inactive, to the millisecond, as notices are stored."""
+    known = (use.last_used.get(token.id), token.delivered_at, token.issued_at, use.observed_since)
     latest = max(instant for instant in known if instant is not None)
     return latest.replace(microsecond=latest.microsecond // 1000 * 1000)
 
@@ -152,7 +163,7 @@ def _recall(tokens: Sequence[Token], now: datetime) -> Leave | Recall:
 
 
 def _reached(ends_at: datetime, now: datetime) -> int:
-    """The nearest of the warnings that is due."""
+    """Return the nearest of the warnings that is due."""
     return min((days for days in WARNINGS if ends_at - now <= days * _DAY), default=WARNINGS[0])
 
 

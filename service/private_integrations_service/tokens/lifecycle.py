@@ -1,4 +1,4 @@
-"""The life of an integration's tokens as pure decisions: what a request would change, or why not.
+"""Decide what a request changes in an integration's tokens, or why it is refused. Pure decisions.
 
 A token is `pending` when issued (it works already), `current` from its first use or acknowledgement,
 `previous` once superseded, with a deadline. A promised deadline is never moved forward in time by
@@ -19,9 +19,9 @@ Role = Literal["pending", "current", "previous"]
 
 @dataclass(frozen=True)
 class Notice:
-    """The announced end of a token that nobody uses (inactivity.py).
+    """The announced end of an inactive token (inactivity.py).
 
-    Unused `since`, ended at `ends_at`; `warned` is the last of the warnings, in days, that was given; `seen_at` when
+    Inactive `since`, ended at `ends_at`; `warned` is the last of the warnings, in days, that was given; `seen_at` when
     it was last found that nothing has changed.
     """
 
@@ -58,7 +58,7 @@ class Token:
         return None if self.end_reason is None else self.end_reason.in_words(self.end_detail)
 
     def is_live(self, now: datetime) -> bool:
-        """Whether the token opens anything at `now`."""
+        """Return whether the token opens anything at `now`."""
         return is_live(ended=self.ended_at is not None, expires_at=self.expires_at, now=now)
 
 
@@ -84,32 +84,22 @@ def plan_issue(
     now: datetime,
     superseded_limit: int,
 ) -> Issue | Refused:
-    """Decide on `PUT generations/{n}`: a first issue, another attempt of the same run, or no."""
+    """Decide on `PUT generations/{n}`: issue it, issue it again for another attempt of the same run, or refuse.
+
+    `request.overlap_seconds` is the overlap in force, never None.
+    """
     live = [token for token in tokens if token.is_live(now)]
-    pending = _in_role(live, "pending")
     if generation <= last_generation:
-        return _repeat(pending, last_generation, generation, request, now)
+        return _repeat(_in_role(live, "pending"), last_generation, generation, request, now)
+    settled = _settle_pending(live, request, now)
+    if isinstance(settled, Refused):
+        return settled
+    remaining = [token for token in _merged(live, settled) if token.ended_at is None]
+    given_way = _give_way(remaining, request, superseded_limit, now)
+    if isinstance(given_way, Refused):
+        return given_way
     retired = [_retired(token) for token in tokens if token.ended_at is None and not token.is_live(now)]
-    changed: list[Token] = []
-    if pending is not None:
-        if pending.issuer != request.issuer:
-            if not request.replace_pending:
-                return _rotation_open(live, request.issuer)
-            changed = [_ended(pending, now, EndReason.REPLACED_ON_REQUEST)]
-        elif request.holding == pending.generation:
-            changed = _delivered(live, pending, now)
-        else:
-            # Nobody may ever have received it, but somebody may: it works on for the overlap.
-            changed = [replace(pending, role="previous", expires_at=now + _overlap(request))]
-    after = [token for token in _merged(live, changed) if token.ended_at is None]
-    if request.overlap_seconds == 0:
-        ended = _merged(changed, [_ended(token, now, EndReason.REPLACED_WITHOUT_OVERLAP) for token in after], add=True)
-        return Issue(tokens=(*retired, *ended), generation=generation)
-    room = make_room(after, request.holding, superseded_limit)
-    if isinstance(room, Refused):
-        return room
-    given_way = [_ended(token, now, EndReason.GAVE_WAY) for token in room]
-    return Issue(tokens=(*retired, *_merged(changed, given_way, add=True)), generation=generation)
+    return Issue(tokens=(*retired, *_merged(settled, given_way, add=True)), generation=generation)
 
 
 def plan_first_use(tokens: Sequence[Token], token_id: int, now: datetime) -> Change:
@@ -145,7 +135,7 @@ def plan_acknowledgement(tokens: Sequence[Token], generation: int, fingerprint: 
 def plan_expiry(
     tokens: Sequence[Token], last_generation: int, generations: Collection[int], now: datetime
 ) -> Change | Refused:
-    """Decide on ending the named generations at once; what has ended already stays as it is."""
+    """Decide on ending the named generations at once; an ended one stays as it is."""
     if max(generations) > last_generation:
         return _never_issued(max(generations), last_generation)
     return Change(
@@ -158,7 +148,7 @@ def plan_expiry(
 
 
 def plan_leak(tokens: Sequence[Token], token_id: int, now: datetime) -> Change:
-    """Decide on a report that this token leaked: it alone ends, whatever its role; what has ended already stays so."""
+    """Decide on a report that this token leaked: it alone ends, in any role; an ended one stays as it is."""
     reported = next((token for token in tokens if token.id == token_id and token.ended_at is None), None)
     if reported is None:
         return Change()
@@ -198,7 +188,7 @@ def plan_cancellation(
 def plan_overlap(tokens: Sequence[Token], before: timedelta, overlap: timedelta, now: datetime) -> Change:
     """Decide on a declared overlap that was `before`: the running one ends that long after the delivery that began it.
 
-    What has ended stays ended, and a generation that is not in use yet will be followed by the new overlap. One
+    An ended token stays as it is, and a generation that is not in use yet will be followed by the new overlap. One
     that a person chose for a single rotation is left alone.
     """
     live = [token for token in tokens if token.is_live(now)]
@@ -209,6 +199,35 @@ def plan_overlap(tokens: Sequence[Token], before: timedelta, overlap: timedelta,
             deadline = successor.delivered_at + overlap
             changed += [replace(t, expires_at=deadline) for t in live if t.superseded_by == successor.generation]
     return Change(tuple(changed))
+
+
+def _settle_pending(live: Sequence[Token], request: GenerationRequest, now: datetime) -> list[Token] | Refused:
+    """Decide what becomes of the pending token when the next generation is asked for; return the changed tokens."""
+    pending = _in_role(live, "pending")
+    if pending is None:
+        return []
+    if pending.issuer != request.issuer:
+        return (
+            [_ended(pending, now, EndReason.REPLACED_ON_REQUEST)]
+            if request.replace_pending
+            else _rotation_open(live, request.issuer)
+        )
+    if request.holding == pending.generation:
+        return _delivered(live, pending, now)
+    # Its answer may have been lost, or may have arrived: it works on for the overlap.
+    return [replace(pending, role="previous", expires_at=now + _overlap(request))]
+
+
+def _give_way(
+    remaining: Sequence[Token], request: GenerationRequest, superseded_limit: int, now: datetime
+) -> list[Token] | Refused:
+    """End the tokens that have to give way to the new one: all of them without an overlap, else the surplus."""
+    if not _overlap(request):
+        return [_ended(token, now, EndReason.REPLACED_WITHOUT_OVERLAP) for token in remaining]
+    room = make_room(remaining, request.holding, superseded_limit)
+    if isinstance(room, Refused):
+        return room
+    return [_ended(token, now, EndReason.GAVE_WAY) for token in room]
 
 
 def _repeat(
@@ -261,7 +280,7 @@ def _rotation_open(live: Sequence[Token], issuer: str = "") -> Refused:
 
 
 def _delivered(live: Iterable[Token], pending: Token, now: datetime) -> list[Token]:
-    """The old current token starts its overlap, then the pending one takes its place."""
+    """Start the overlap of the current token and put the pending one in its place; return the changed tokens."""
     superseded = [
         replace(token, role="previous", expires_at=now + pending.overlap, superseded_by=pending.generation)
         for token in live
@@ -279,6 +298,7 @@ def _retired(token: Token) -> Token:
 
 
 def _overlap(request: GenerationRequest) -> timedelta:
+    assert request.overlap_seconds is not None, "operations fill in the overlap that is in force"
     return timedelta(seconds=request.overlap_seconds)
 
 
@@ -287,7 +307,7 @@ def _in_role(live: Iterable[Token], role: Role) -> Token | None:
 
 
 def _merged(tokens: Iterable[Token], changed: Iterable[Token], *, add: bool = False) -> list[Token]:
-    """`tokens` with the changed ones in their place; with `add`, changed ones that are not among them too."""
+    """Return `tokens` with the changed ones in their place; with `add`, changed ones that are not among them too."""
     by_id = {token.id: token for token in changed}
     merged = [by_id.pop(token.id, token) for token in tokens]
     return [*merged, *by_id.values()] if add else merged

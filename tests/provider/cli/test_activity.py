@@ -18,7 +18,9 @@ def used(service):
     """An integration whose token was used once, and that is known."""
     client = Client(Connection(service.url, service.key))
     scopes = ["contacts.readonly", "locations.readonly"]
-    request = IntegrationRequest(account=service.account, name="In use", scopes=scopes, claim=secrets.token_hex(8))
+    request = IntegrationRequest(
+        account=service.account, name="In use", scopes=scopes, owner_nonce=secrets.token_hex(8)
+    )
     made = client.declare(f"cli/{secrets.token_hex(8)}", request).id
     issued = client.issue(made, 1, issuer="test", holding=None, overlap_seconds=0, reason="test")
     headers = {"Authorization": issued.token, "Version": "v3"}
@@ -49,7 +51,7 @@ def test_list_and_show_know_the_last_use(cli, used):
     """As an instant, for people and for programs."""
     last = cli("show", used, "--json").json["last_used_at"]
     found = next(each for each in cli("list", "--json").json["integrations"] if each["id"] == used)
-    assert found["last_used_at"] == last == found["secrets"][0]["last_used_at"]
+    assert found["last_used_at"] == last == found["tokens"][0]["last_used_at"]
     assert cli("show", used).facts["last used"] == [re.sub(r"(:00)?\.\d+Z", "Z", last)]
 
 

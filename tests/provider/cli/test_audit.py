@@ -11,7 +11,9 @@ from private_integrations.contract import AuditEntry, IntegrationEdit, Integrati
 def changed(service):
     """An integration of the demo account that was created and edited, and its export, as lines."""
     client = Client(Connection(service.url, service.key))
-    request = IntegrationRequest(account=service.account, name="Audited", scopes=["contacts.readonly"], claim="audited")
+    request = IntegrationRequest(
+        account=service.account, name="Audited", scopes=["contacts.readonly"], owner_nonce="audited"
+    )
     made = client.declare("organization/audited/dev/crm", request)
     client.edit(made.id, IntegrationEdit(scopes=["contacts.readonly", "contacts.write"]))
     return made.id, list(client.audit_log(account=service.account))

@@ -83,14 +83,16 @@ def test_create_for_programs(cli):
     assert sorted(created) == ["fingerprint", "generation", "issued_at", "token"]
     assert integration["external_id"].startswith("cli/")
     assert (integration["description"], integration["last_generation"]) == ("Nightly", 1)
-    assert integration["rotation"] == {
+    declared = {
         "every_seconds": 90 * 86_400,
         "schedule": None,
         "timezone": None,
         "overlap_seconds": 3 * 86_400,
-        "early_window_seconds": 3_600,
+        "early_window_seconds": None,
         "enabled": True,
     }
+    assert integration["rotation"] == declared
+    assert integration["effective_rotation"] == {**declared, "early_window_seconds": 3_600}
 
 
 def test_token_only_prints_nothing_else(cli):
@@ -132,7 +134,7 @@ def test_list_for_programs(cli):
     found = next(each for each in listed if each["id"] == integration["id"])
     assert found.items() >= integration.items()
     assert (found["status"], found["next_rotation_at"]) == ("pending", None)
-    assert [secret["generation"] for secret in found["secrets"]] == [1]
+    assert [secret["generation"] for secret in found["tokens"]] == [1]
 
 
 def test_list_of_a_service_without_integrations(cli_of_a_new_service):
@@ -158,7 +160,7 @@ def test_show_has_the_integration_and_its_tokens(cli, use):
     assert "\ndescription    First\n               second\n" in facts
     assert tokens.splitlines()[0].split() == ["GENERATION", "ROLE", "FINGERPRINT", "ISSUED", "UNTIL", "LAST", "USED"]
     assert _line_of(tokens, "1")[:3] == ["1", "current", created["fingerprint"]]
-    assert cli("show", integration_id, "--json").json["secrets"][0]["fingerprint"] == created["fingerprint"]
+    assert cli("show", integration_id, "--json").json["tokens"][0]["fingerprint"] == created["fingerprint"]
 
 
 def test_edit_changes_what_is_given(cli):
@@ -226,7 +228,7 @@ def test_expire_ends_the_tokens_that_are_named(cli, use):
     assert _line_of(expired.out, "2")[1] == "current"
     assert cli("verify", stdin=created["token"]).code == 1
     assert cli("verify", stdin=rotated["token"]).code == 0
-    assert cli("expire", integration_id, "--generation", "2", "--json").json["secrets"][-1]["role"] == "ended"
+    assert cli("expire", integration_id, "--generation", "2", "--json").json["tokens"][-1]["role"] == "ended"
     assert cli("verify", stdin=rotated["token"]).code == 1
     assert _line_of(cli("list").out, integration_id)[4] == "no token"
 
@@ -612,7 +614,9 @@ def _declared_by_a_stack(service):
     from private_integrations.connection import Connection
     from private_integrations.contract import IntegrationRequest
 
-    request = IntegrationRequest(account=service.account, name="CRM", scopes=["contacts.readonly"], claim="of-a-stack")
+    request = IntegrationRequest(
+        account=service.account, name="CRM", scopes=["contacts.readonly"], owner_nonce="of-a-stack"
+    )
     return Client(Connection(service.url, service.key)).declare("acme/crm/prod/crm-sync", request)
 
 

@@ -89,7 +89,7 @@ def test_taken_names(cli, client, service):
     stack = f"organization/p{uuid.uuid4().hex}/dev"
     assert "free" in details(cli("doctor", "--under", stack, "--json"))["names"]
     request = IntegrationRequest(
-        account=service.account, name="A", scopes=["contacts.readonly"], claim=uuid.uuid4().hex
+        account=service.account, name="A", scopes=["contacts.readonly"], owner_nonce=uuid.uuid4().hex
     )
     made = client.declare(f"{stack}/crm", request)
     done = cli("doctor", "--under", stack, "--json")
@@ -101,7 +101,7 @@ def test_room_for_tokens(cli, client, service):
     """An integration whose next rotation the service would refuse is named, with the service's own reason."""
     stack = f"organization/p{uuid.uuid4().hex}/dev"
     request = IntegrationRequest(
-        account=service.account, name="A", scopes=["contacts.readonly"], claim=uuid.uuid4().hex
+        account=service.account, name="A", scopes=["contacts.readonly"], owner_nonce=uuid.uuid4().hex
     )
     made = client.declare(f"{stack}/crm", request)
     done = cli("doctor", "--under", stack, "--json")

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from private_integrations.cli.status import Standing
-from private_integrations.contract import Integration, Secret, TokenState, UnusedToken, token_fingerprint
+from private_integrations.cli.status import IntegrationStatus
+from private_integrations.contract import InactiveToken, Integration, TokenReport, TokenState, token_fingerprint
+from private_integrations.rotation.policy import EffectivePolicy
 
 T0, DAY = datetime(2026, 8, 22, tzinfo=UTC), timedelta(days=1)
 UNKNOWN = "pit-" + "00000000-0000-4000-8000-000000000000"
@@ -86,8 +87,8 @@ def test_a_token_may_be_typed(cli):
 
 def test_an_announced_end_is_in_every_list():
     """A token that is to end unused is told of in place of its usual status, and programs get the instant."""
-    unused = UnusedToken(generation=1, since=T0, ends_at=T0 + 90 * DAY)
-    secret = Secret(
+    inactive = InactiveToken(generation=1, since=T0, ends_at=T0 + 90 * DAY)
+    secret = TokenReport(
         generation=1,
         role="current",
         fingerprint="0" * 12,
@@ -98,7 +99,7 @@ def test_an_announced_end_is_in_every_list():
         ended_at=None,
         overlap_seconds=0,
     )
-    state = TokenState(integration_id="int_1", external_id="a", last_generation=1, unused=unused, secrets=[secret])
+    state = TokenState(integration_id="int_1", external_id="a", last_generation=1, inactive=inactive, tokens=[secret])
     integration = Integration(
         id="int_1",
         account="acc",
@@ -107,16 +108,16 @@ def test_an_announced_end_is_in_every_list():
         description="",
         scopes=["contacts.readonly"],
         rotation=None,
-        claim="c",
+        owner_nonce="c",
         version=1,
         last_generation=1,
         created_at=T0,
         updated_at=T0,
     )
-    standing = Standing(integration, state, T0 + 83 * DAY)
-    assert standing.in_words == "unused, ends in 7 days"
-    assert standing.as_json()["unused"]["ends_at"] == "2026-11-20T00:00:00.000Z"
-    assert [alarm["kind"] for alarm in standing.as_json()["alarms"]] == ["inactive"]
+    report = IntegrationStatus(integration, state, T0 + 83 * DAY, EffectivePolicy(overlap=7 * DAY))
+    assert report.in_words == "inactive, ends in 7 days"
+    assert report.as_json()["inactive"]["ends_at"] == "2026-11-20T00:00:00.000Z"
+    assert [alarm["kind"] for alarm in report.as_json()["alarms"]] == ["inactive"]
 
 
 def test_an_account_says_how_long_its_tokens_may_rest(cli_of_a_new_service):

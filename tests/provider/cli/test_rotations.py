@@ -30,7 +30,7 @@ def stack(service, client):
             name="CRM",
             scopes=["contacts.readonly"],
             rotation=RotationPolicy(every_seconds=90 * DAY, overlap_seconds=7 * DAY),
-            claim=f"of-{name}".replace("/", "-"),
+            owner_nonce=f"of-{name}".replace("/", "-"),
         )
         return client.declare(f"acme/crm/{name}/crm-sync", request)
 
@@ -114,7 +114,7 @@ def test_cancel_of_a_new_token_that_nobody_used(cli, use):
         f"private-integrations: cancelled the rotation to generation 2 of {integration_id}: its token is dead\n"
         "private-integrations: generation 1 is the current one again, with no deadline\n"
     )
-    assert [secret["role"] for secret in cancelled.json["secrets"]] == ["current", "ended"]
+    assert [secret["role"] for secret in cancelled.json["tokens"]] == ["current", "ended"]
     assert cli("verify", stdin=issued["token"]).code == 1
 
 
@@ -496,7 +496,7 @@ def test_due_under_a_stack(cli, client, stack):
     client.issue(ended.id, 1, issuer=ended.external_id, holding=0, overlap_seconds=0, reason="created")
     assert cli("due", "--under", "acme/crm/due-not").code == 0
     cli("expire", ended.id, "--all")
-    since = next(client.tokens_of([ended.id])).tokens[0].secrets[0].ended_at
+    since = next(client.tokens_of([ended.id])).tokens[0].tokens[0].ended_at
     line = _line_of(cli("due", "--under", "acme/crm/due-not").out, ended.id)
     told = instant_text(since)
     assert line[2:] == ["due", told, "Pulumi crm/due-not", f"revoked in the service at {told}"]

@@ -8,7 +8,7 @@ import pytest
 
 from private_integrations.cli import run
 from private_integrations.cli.suggest.old_routes import COUNTERPARTS, old_route
-from private_integrations.cli.suggest.request_logs import Request, read_requests
+from private_integrations.cli.suggest.request_logs import LoggedRequest, read_requests
 from private_integrations_service.catalogue.endpoints import Catalogue
 
 TOKEN = "pit-" + "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -49,41 +49,44 @@ def read(*lines):
 @pytest.mark.parametrize(
     ("line", "request_"),
     [
-        (COMBINED.format("GET /contacts/?limit=1 HTTP/1.1", 200), Request("GET", "/contacts/", "", False, 200)),
-        ('::1 - - [x] "PUT /contacts/a HTTP/2" 204 0', Request("PUT", "/contacts/a", "", False, 204)),
+        (COMBINED.format("GET /contacts/?limit=1 HTTP/1.1", 200), LoggedRequest("GET", "/contacts/", "", False, 200)),
+        ('::1 - - [x] "PUT /contacts/a HTTP/2" 204 0', LoggedRequest("PUT", "/contacts/a", "", False, 204)),
         (
             '[2026-11-20T02:00:01.310Z] "POST /contacts/ HTTP/2" 201 - 154 0 226 100 "10.0.35.28"',
-            Request("POST", "/contacts/", "", False, 201),
+            LoggedRequest("POST", "/contacts/", "", False, 201),
         ),
         (
             "1763604001.450 180 10.0.0.7 TCP_MISS/200 412 GET http://rest.gohighlevel.com/v1/contacts/ - DIRECT/x",
-            Request("GET", "/v1/contacts/", "rest.gohighlevel.com", True, None),
+            LoggedRequest("GET", "/v1/contacts/", "rest.gohighlevel.com", True, None),
         ),
-        ("GET https://Api.example:8443/users/#x", Request("GET", "/users/", "api.example", True, None)),
-        ("CONNECT rest.gohighlevel.com:443", Request("CONNECT", "", "rest.gohighlevel.com", True, None)),
+        ("GET https://Api.example:8443/users/#x", LoggedRequest("GET", "/users/", "api.example", True, None)),
+        ("CONNECT rest.gohighlevel.com:443", LoggedRequest("CONNECT", "", "rest.gohighlevel.com", True, None)),
         (
             '{"request_method":"GET","request_uri":"/contacts/?a=b","status":"200","host":"crm.example"}',
-            Request("GET", "/contacts/", "crm.example", False, 200),
+            LoggedRequest("GET", "/contacts/", "crm.example", False, 200),
         ),
-        ('{"request":"DELETE /contacts/a HTTP/1.1","status":200}', Request("DELETE", "/contacts/a", "", False, 200)),
+        (
+            '{"request":"DELETE /contacts/a HTTP/1.1","status":200}',
+            LoggedRequest("DELETE", "/contacts/a", "", False, 200),
+        ),
         (
             '{"method":"GET","path":"/rewritten","x-envoy-original-path":"/contacts/","authority":"a:1","response_code":200}',
-            Request("GET", "/contacts/", "a", False, 200),
+            LoggedRequest("GET", "/contacts/", "a", False, 200),
         ),
         (
             '{"level":"info","request":{"method":"GET","host":"a","uri":"/forms/"},"status":401}',
-            Request("GET", "/forms/", "a", False, 401),
+            LoggedRequest("GET", "/forms/", "a", False, 401),
         ),
         (
             '{"RequestMethod":"get","RequestPath":"/forms/","RequestHost":"a","DownstreamStatus":200}',
-            Request("GET", "/forms/", "a", False, 200),
+            LoggedRequest("GET", "/forms/", "a", False, 200),
         ),
         ('{"httpRequest":{"requestMethod":"GET","requestUrl":"https://a/forms/","status":200}}',
-         Request("GET", "/forms/", "a", True, 200)),
-        ("GET //contacts//x?to=https://other.example/", Request("GET", "//contacts//x", "", False, None)),
+         LoggedRequest("GET", "/forms/", "a", True, 200)),
+        ("GET //contacts//x?to=https://other.example/", LoggedRequest("GET", "//contacts//x", "", False, None)),
         (
             '{"method":"GET","uri":"/contacts/","host":"a/users"}',
-            Request("GET", "/contacts/", "a", False, None),
+            LoggedRequest("GET", "/contacts/", "a", False, None),
         ),
         ("no request at all", None),
         ('{"message":"hello"}', None),
@@ -100,7 +103,7 @@ def test_a_line_of_a_log(line, request_):
 def test_huge_lines_are_one_line(tmp_path):
     """A line beyond any request's length is skipped whole, and what follows is read."""
     line = "GET /contacts/" + "x" * 200_000 + " GET /users/"
-    assert read(line, "", "GET /forms/") == [None, Request("GET", "/forms/", "", False, None)]
+    assert read(line, "", "GET /forms/") == [None, LoggedRequest("GET", "/forms/", "", False, None)]
 
 
 def test_the_proposal(suggested):

@@ -38,7 +38,7 @@ def upstream_token(service):
     """A token of the upstream's demo account, as somebody would paste it."""
     client = Client(Connection(service.url, service.key))
     scopes = ["locations.readonly"]
-    request = IntegrationRequest(account=service.account, name="Upstream", scopes=scopes, claim=uuid.uuid4().hex)
+    request = IntegrationRequest(account=service.account, name="Upstream", scopes=scopes, owner_nonce=uuid.uuid4().hex)
     made = client.declare(f"cli/{uuid.uuid4().hex}", request)
     return client.issue(made.id, 1, issuer="cli", holding=None, overlap_seconds=0, reason="").token
 

@@ -113,7 +113,11 @@ def test_a_name_is_refused_by_the_service(service):
     """422 at its field, with the code of the character."""
     client = Client(Connection(service.url, service.key))
     request = IntegrationRequest.model_construct(
-        account=service.account, name="pay\u202eroll", scopes=["contacts.readonly"], claim="hidden", description=""
+        account=service.account,
+        name="pay\u202eroll",
+        scopes=["contacts.readonly"],
+        owner_nonce="hidden",
+        description="",
     )
     with pytest.raises(Exception, match=r"invisible or directional characters \(U\+202E\)"):
         client.declare("organization/hidden/dev/crm", request)
@@ -126,7 +130,9 @@ EVIL = "pay\u202e\x1b]0;x\x07roll\u200b\u3164\U000e0041"
 def stored(tmp_path):
     """A service of the test's own with an integration that an older release stored, since the row breaks its log."""
     with running_service(tmp_path) as service:
-        request = IntegrationRequest(account=service.account, name="A", scopes=["contacts.readonly"], claim="stored")
+        request = IntegrationRequest(
+            account=service.account, name="A", scopes=["contacts.readonly"], owner_nonce="stored"
+        )
         made = Client(Connection(service.url, service.key)).declare("organization/stored/dev/crm", request)
         file = str(service.data_dir / "private-integrations.db")
         with closing(sqlite.connect(file, isolation_level=None)) as database:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from private_integrations.contract import PROBLEM_PREFIX, AuditAction, EndReason, Problem, ProblemDocument, Secret
+from private_integrations.contract import PROBLEM_PREFIX, AuditAction, EndReason, Problem, ProblemDocument, TokenReport
 
 
 @pytest.mark.parametrize("problem", Problem)
@@ -32,8 +32,8 @@ def test_an_end_reason_of_a_newer_service_keeps_its_name():
     def parsed(reason):
         about = {"generation": 1, "role": "ended", "fingerprint": "0" * 12, "issuer": "i", "overlap_seconds": 0}
         instants = dict.fromkeys(("issued_at", "delivered_at", "expires_at", "ended_at"), "2026-11-30T12:00:00Z")
-        secret = Secret.model_validate({**about, **instants, "end_reason": reason})
-        return Secret.model_validate_json(secret.model_dump_json()).end_reason
+        secret = TokenReport.model_validate({**about, **instants, "end_reason": reason})
+        return TokenReport.model_validate_json(secret.model_dump_json()).end_reason
 
     assert parsed("cancelled") is EndReason.CANCELLED
     assert parsed("not-known-yet") == "not-known-yet"

@@ -14,6 +14,7 @@ from private_integrations.contract import PROBLEM_PREFIX, AuditEntry, Integratio
 from private_integrations.deployment.batched_reads import Deployment
 from private_integrations.deployment.drift import changed_since, in_words, unlike
 from private_integrations.errors import NotFound
+from private_integrations_service.tokens.policy_defaults import POLICY_DEFAULTS, reported
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 STATE = {"name": "CRM", "scopes": ["contacts.readonly"], "rotation": {"every": "90d"}}
@@ -23,8 +24,8 @@ QUARTERLY = RotationPolicy(every_seconds=90 * 86_400, overlap_seconds=7 * 86_400
 def live(**changes):
     """What the service has: what the last run left there, but for these changes."""
     as_left = {"name": "CRM", "description": "", "scopes": ["contacts.readonly"], "rotation": QUARTERLY}
-    rest = {"id": "int_1", "account": "a", "external_id": "o/p/s/crm", "claim": "c", "version": 2}
-    return Integration(**rest, last_generation=1, created_at=NOON, updated_at=NOON, **as_left | changes)
+    rest = {"id": "int_1", "account": "a", "external_id": "o/p/s/crm", "owner_nonce": "c", "version": 2}
+    return reported(Integration(**rest, last_generation=1, created_at=NOON, updated_at=NOON, **as_left | changes))
 
 
 def edit(*changed, actor="person/ada@example.com/usr_1", at="2026-11-21T09:30:00.000Z", agent="Firefox"):
@@ -55,20 +56,23 @@ def edit(*changed, actor="person/ada@example.com/usr_1", at="2026-11-21T09:30:00
 )
 def test_what_differs_from_both_was_changed_elsewhere(there, declared, fields):
     """What the service has otherwise than the last run left it and the program declares it; and nothing else."""
-    assert changed_since(STATE, STATE | declared, live(**there)) == fields
+    assert changed_since(STATE, STATE | declared, live(**there), lambda: POLICY_DEFAULTS) == fields
 
 
 def test_only_what_the_service_lacks_is_to_be_done():
     """An update is needed where the service differs from the declaration, whatever the state says."""
-    assert unlike(live(name="By hand"), STATE | {"name": "By hand"}) == []
-    assert unlike(live(), STATE | {"name": "Mine", "scopes": ["contacts.write"]}) == ["name", "scopes"]
-    assert unlike(live(), STATE | {"rotation": {"every": "90d", "overlap": "7d"}}) == []
+    assert unlike(live(name="By hand"), STATE | {"name": "By hand"}, lambda: POLICY_DEFAULTS) == []
+    assert unlike(live(), STATE | {"name": "Mine", "scopes": ["contacts.write"]}, lambda: POLICY_DEFAULTS) == [
+        "name",
+        "scopes",
+    ]
+    assert unlike(live(), STATE | {"rotation": {"every": "90d", "overlap": "7d"}}, lambda: POLICY_DEFAULTS) == []
 
 
 def test_a_rule_that_is_none_any_more_is_no_persons_change():
     """A state from when a zone had another name can be read, and says nothing about its rotation."""
     old = STATE | {"rotation": {"schedule": "0 3 * * MON", "timezone": "Mars/Olympus"}}
-    assert changed_since(old, STATE | {"rotation": {"every": "30d"}}, live()) == []
+    assert changed_since(old, STATE | {"rotation": {"every": "30d"}}, live(), lambda: POLICY_DEFAULTS) == []
 
 
 @pytest.mark.parametrize(
@@ -99,14 +103,14 @@ def test_a_rule_that_is_none_any_more_is_no_persons_change():
         (
             {"rotation": RotationPolicy(every_seconds=86_400, overlap_seconds=0, enabled=False)},
             [edit("rotation", actor="first use")],
-            "rotation: first use changed it to every 1d, overlap 0s, paused at 2026-11-21T09:30Z",
+            "rotation: first use changed it to every 1d, overlap 0s, early window 1h, paused at 2026-11-21T09:30Z",
         ),
     ],
 )
 def test_it_is_said_in_words(there, edits, words):
     """Who changed what and when, by the newest row that tells of it; without one, by when at the latest."""
     now = live(**there)
-    assert in_words(changed_since(STATE, STATE, now), STATE, now, edits) == words
+    assert in_words(changed_since(STATE, STATE, now, lambda: POLICY_DEFAULTS), STATE, now, edits) == words
 
 
 @pytest.fixture

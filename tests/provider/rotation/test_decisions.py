@@ -1,12 +1,14 @@
 """Is a rotation due, and why: tables over the pure functions that preview and service share."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from private_integrations.contract import EndReason, Secret, TokenState, UnusedToken
+from private_integrations.contract import EndReason, InactiveToken, TokenReport, TokenState
 from private_integrations.rotation.decisions import (
     Alarm,
     Keep,
@@ -18,9 +20,17 @@ from private_integrations.rotation.decisions import (
     in_days,
     status,
 )
-from private_integrations.rotation.policy import Policy, canonical_policy, read_policy, refuse_policy
+from private_integrations.rotation.policy import (
+    EffectivePolicy,
+    canonical_policy,
+    effective_policy,
+    read_policy,
+    refuse_policy,
+)
 from private_integrations.rotation.schedules import Schedule
+from private_integrations_service.tokens.policy_defaults import POLICY_DEFAULTS, in_force
 
+Policy = partial(EffectivePolicy, overlap=timedelta(days=7))
 T0 = datetime(2026, 8, 22, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 US = "organization/p/dev/crm"
@@ -30,7 +40,7 @@ def secret(
     generation, role="current", *, issued_at=T0, issuer=US, expires_at=None, ended_at=None, reason=None, detail=None
 ):
     """A secret as the service would tell of it."""
-    return Secret(
+    return TokenReport(
         generation=generation,
         role=role,
         fingerprint="0" * 12,
@@ -53,8 +63,18 @@ def tokens(*secrets, last=None, held_until=None):
         external_id=US,
         last_generation=last or highest,
         held_until=held_until,
-        secrets=list(secrets),
+        tokens=list(secrets),
     )
+
+
+def read(declared):
+    """The declared policy, as it is sent."""
+    return read_policy(declared, lambda: POLICY_DEFAULTS)
+
+
+def holds(declared):
+    """The policy that holds where this is declared."""
+    return in_force(read(declared))
 
 
 def cancelled(generation, ended_at=T0):
@@ -65,7 +85,7 @@ def cancelled(generation, ended_at=T0):
 def decided(state, held, *, now=T0, **declared):
     """The decision about a state under a declared policy."""
     trigger_changed = declared.pop("trigger_changed", False)
-    return decide(read_policy(declared), state, held, now, issuer=US, trigger_changed=trigger_changed)
+    return decide(holds(declared), state, held, now, issuer=US, trigger_changed=trigger_changed)
 
 
 EVERY_90D = {"every": "90d"}
@@ -308,7 +328,7 @@ def test_overdue_from_the_moment_that_patience_ends(rule, passed, hold):
 
 def test_alarms_word_for_word():
     """An alarm says since when and why; a paused rule raises none, and a token in use is not unused."""
-    assert alarms(read_policy(EVERY_90D), tokens(secret(1)), T0 + 92 * DAY) == [
+    assert alarms(holds(EVERY_90D), tokens(secret(1)), T0 + 92 * DAY) == [
         Alarm(
             "overdue",
             T0 + 90 * DAY,
@@ -317,12 +337,14 @@ def test_alarms_word_for_word():
     ]
     waiting = tokens(secret(1), secret(2, "pending"))
     assert alarms(Policy(), waiting, T0 + 2 * DAY) == [
-        Alarm("unused", T0, "generation 2 was issued at 2026-08-22T00:00Z and nobody has used it")
+        Alarm("undelivered", T0, "generation 2 was issued at 2026-08-22T00:00Z and nobody has used it")
     ]
     assert alarms(Policy(), waiting, T0 + 2 * DAY - timedelta.resolution) == []
     assert alarms(Policy(every=DAY, enabled=False), tokens(secret(1)), T0 + 92 * DAY) == []
-    unused = tokens(secret(1)).model_copy(update={"unused": UnusedToken(generation=1, since=T0, ends_at=T0 + 90 * DAY)})
-    assert alarms(Policy(), unused, T0 + 89 * DAY) == [
+    inactive = tokens(secret(1)).model_copy(
+        update={"inactive": InactiveToken(generation=1, since=T0, ends_at=T0 + 90 * DAY)}
+    )
+    assert alarms(Policy(), inactive, T0 + 89 * DAY) == [
         Alarm(
             "inactive",
             T0,
@@ -394,10 +416,10 @@ def test_what_is_kept_has_no_deadline(rule, state, now, held):
 @given(rule=rules, overlap=st.timedeltas(timedelta(0), 400 * DAY))
 def test_an_overlap_is_refused_exactly_from_the_period_on(rule, overlap):
     """A promised overlap always ends before the next one begins; the default always does."""
-    policy = Policy(every=rule.every, schedule=rule.schedule, overlap=overlap)
-    assert (refuse_policy(policy) is None) is (overlap < rule.period)
+    policy = replace(rule, overlap=overlap).on_the_wire()
+    assert (refuse_policy(policy, POLICY_DEFAULTS) is None) is (overlap < rule.period)
     declared = {"every": f"{int(rule.period.total_seconds())}s"}
-    assert read_policy(declared).overlap < rule.period
+    assert holds(declared).overlap < rule.period
 
 
 @pytest.mark.parametrize(
@@ -413,8 +435,8 @@ def test_an_overlap_is_refused_exactly_from_the_period_on(rule, overlap):
 )
 def test_defaults(declared, overlap, early_window):
     """Overlap is 7 days, or half of a shorter period; the early window an hour, or a tenth."""
-    policy = read_policy(declared)
-    assert policy == read_policy(
+    policy = holds(declared)
+    assert policy == holds(
         {**declared, "overlap": overlap} | ({"early_window": early_window} if "every" in declared else {})
     )
 
@@ -437,7 +459,7 @@ def test_defaults(declared, overlap, early_window):
 def test_impossible_policies_say_why(declared, message):
     """A policy that contradicts itself is refused with the arithmetic and the way out."""
     with pytest.raises(ValueError) as caught:
-        read_policy(declared)
+        read(declared)
     assert str(caught.value) == message
 
 
@@ -475,4 +497,17 @@ def test_status(policy, state, now, expected):
 @given(policy=st.builds(Policy, every=st.none() | st.integers(1, 10**6).map(lambda s: timedelta(seconds=s))))
 def test_a_policy_survives_the_wire(policy):
     """What the service stores is the policy that was declared."""
-    assert Policy.from_the_wire(policy.on_the_wire()) == policy
+    assert effective_policy(policy.on_the_wire(), POLICY_DEFAULTS) == policy
+
+
+@pytest.mark.parametrize(
+    ("declared", "sent"),
+    [
+        ({"every": "90d"}, {"every_seconds": 90 * 86_400}),
+        ({"schedule": "0  3 * * *"}, {"schedule": "0 3 * * *"}),
+        ({"overlap": "0s", "enabled": False}, {"overlap_seconds": 0, "enabled": False}),
+    ],
+)
+def test_what_is_left_out_is_not_sent(declared, sent):
+    """A request has the parts that were declared, and no other."""
+    assert read(declared).model_dump(exclude_unset=True) == sent

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from private_integrations.rotation.policy import read_policy
 from private_integrations.rotation.schedules import read_schedule
+from private_integrations_service.tokens.policy_defaults import POLICY_DEFAULTS
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -333,5 +334,5 @@ def test_any_text_is_a_rule_or_a_sentence(text):
 def test_impossible_calendar_policies_say_why(declared, message):
     """A policy with a calendar rule that contradicts itself is refused with the arithmetic and the way out."""
     with pytest.raises(ValueError) as caught:
-        read_policy(declared)
+        read_policy(declared, lambda: POLICY_DEFAULTS)
     assert str(caught.value) == message

@@ -55,7 +55,7 @@ class Home:
         self.account = service.account
         agency = next(a["id"] for a in admin("GET", "/accounts").json()["accounts"] if a["kind"] == "agency")
         self.external_id = f"organization/{uuid.uuid4().hex}/dev/crm"
-        body = {"account": self.account, "name": "Mine alone", "scopes": ["contacts.readonly"], "claim": "c"}
+        body = {"account": self.account, "name": "Mine alone", "scopes": ["contacts.readonly"], "owner_nonce": "c"}
         made = admin("PUT", f"/integrations/by-external-id/{self.external_id}", body).json()
         self.integration = made["id"]
         issued = {"issuer": "us", "run": "r", "attempt": 1, "overlap_seconds": 0}

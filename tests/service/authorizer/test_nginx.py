@@ -127,7 +127,7 @@ def test_a_granted_request_arrives_as_the_accounts_own(gateway, management, inte
         "x-pit-scope": "contacts.readonly",
     }
     assert token not in str(received)
-    assert management.state(integration["id"])["secrets"][0]["role"] == "current"
+    assert management.state(integration["id"])["tokens"][0]["role"] == "current"
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_a_superseded_token_is_told_its_deadline(gateway, management, integratio
     gateway.arrived("GET", contacts, token)
     gateway.arrived("GET", contacts, management.issue(integration["id"], 2, holding=1).json()["token"])
     answer = gateway.door.ask("GET", contacts, token)
-    deadline = management.state(integration["id"])["secrets"][0]["expires_at"]
+    deadline = management.state(integration["id"])["tokens"][0]["expires_at"]
     assert (answer.status, answer.headers["pit-token-expires"][:19]) == (200, deadline[:19])
 
 

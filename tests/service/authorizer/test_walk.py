@@ -155,7 +155,7 @@ def _store(connection, account, scopes, token):
             name=name,
             description="",
             scopes=scopes,
-            claim=name,
+            owner_nonce=name,
             version=1,
             last_generation=1,
             created_at=NOON,

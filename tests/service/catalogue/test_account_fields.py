@@ -107,7 +107,7 @@ def database(tmp_path_factory, fresh_folder, homes, accounts):
 def store(connection, account, name, token):
     """An integration with a token in use; by its tables, since no operation would give it all scopes."""
     integration = {"id": name, "account_id": account, "external_id": name, "name": name, "description": ""}
-    about = {"scopes": SCOPES, "claim": name, "version": 1, "last_generation": 1}
+    about = {"scopes": SCOPES, "owner_nonce": name, "version": 1, "last_generation": 1}
     connection.execute(insert(tables.integrations).values(**integration, **about, created_at=NOON, updated_at=NOON))
     issued = {"integration_id": name, "generation": 1, "role": "current", "issuer": "walk", "run": "walk", "attempt": 1}
     digest = {"digest": digest_of(token.encode()), "hash_version": 1, "overlap_seconds": 0}

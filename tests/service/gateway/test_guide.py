@@ -88,7 +88,9 @@ class Platform:
     def token(self, name, *scopes):
         """Make a private integration of this name by hand, or rotate it: both tokens work on."""
         if name not in self.made:
-            request = IntegrationRequest(account=self.location, name=name, scopes=list(scopes), claim=uuid.uuid4().hex)
+            request = IntegrationRequest(
+                account=self.location, name=name, scopes=list(scopes), owner_nonce=uuid.uuid4().hex
+            )
             self.made[name] = [self.client.declare(f"page/{name}", request).id, 0]
         made, generation = self.made[name]
         self.made[name][1] = generation + 1

@@ -134,26 +134,26 @@ def test_an_unknown_id_is_not_found(management, method, path, body, integration_
 
 
 def test_create_and_its_repetition(management):
-    """The same claim again is the same creation: 201, then 200 with the same integration."""
-    external_id, claim = new_external_id(), uuid.uuid4().hex
+    """The same owner nonce again is the same creation: 201, then 200 with the same integration."""
+    external_id, owner_nonce = new_external_id(), uuid.uuid4().hex
     first = management.declare(
-        external_id, claim=claim, scopes=["contacts.write", "contacts.readonly", "contacts.write"]
+        external_id, owner_nonce=owner_nonce, scopes=["contacts.write", "contacts.readonly", "contacts.write"]
     )
-    again = management.declare(external_id, claim=claim, name="ignored, as it is a repetition")
+    again = management.declare(external_id, owner_nonce=owner_nonce, name="ignored, as it is a repetition")
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json() == again.json()
     body = first.json()
     assert body["scopes"] == ["contacts.readonly", "contacts.write"]
     assert body["external_id"] == external_id
-    assert (body["claim"], body["version"], body["last_generation"]) == (claim, 1, 0)
+    assert (body["owner_nonce"], body["version"], body["last_generation"]) == (owner_nonce, 1, 0)
 
 
-def test_a_used_claim_is_refused(management):
+def test_a_used_owner_nonce_is_refused(management):
     """A late duplicate of a creation takes nothing from whoever owns the integration by now."""
-    external_id, claim = new_external_id(), uuid.uuid4().hex
-    made = management.declare(external_id, claim=claim).json()
-    management.ask("DELETE", f"/integrations/{made['id']}", params={"claim": claim})
-    assert problem(management.declare(external_id, claim=claim)) == (409, "owner-nonce-used")
+    external_id, owner_nonce = new_external_id(), uuid.uuid4().hex
+    made = management.declare(external_id, owner_nonce=owner_nonce).json()
+    management.ask("DELETE", f"/integrations/{made['id']}", params={"owner_nonce": owner_nonce})
+    assert problem(management.declare(external_id, owner_nonce=owner_nonce)) == (409, "owner-nonce-used")
 
 
 def test_a_taken_external_id(management):
@@ -174,15 +174,15 @@ def test_a_taken_external_id(management):
 
 
 def test_adopting(management):
-    """Adopting sets external id, claim and declared values on the same id, and keeps its tokens."""
+    """Adopting sets external id, owner nonce and declared values on the same id, and keeps its tokens."""
     made = management.integration()
     issued = management.issue(made["id"], 1).json()
     external_id = new_external_id()
     adopted = management.declare(external_id, adopts=made["id"], name="Adopted")
     assert adopted.status_code == 200
     assert (adopted.json()["id"], adopted.json()["external_id"]) == (made["id"], external_id)
-    assert management.state(made["id"])["secrets"][0]["fingerprint"] == issued["fingerprint"]
-    by_the_old_owner = {"params": {"claim": made["claim"]}}
+    assert management.state(made["id"])["tokens"][0]["fingerprint"] == issued["fingerprint"]
+    by_the_old_owner = {"params": {"owner_nonce": made["owner_nonce"]}}
     assert management.ask("DELETE", f"/integrations/{made['id']}", **by_the_old_owner).json() == {"deleted": False}
     refused = management.ask("PATCH", f"/integrations/{made['id']}", {"name": "Mine"}, **by_the_old_owner)
     assert problem(refused) == (409, "owner-nonce-old")
@@ -193,12 +193,12 @@ def test_adopting(management):
 def test_a_late_adoption_takes_nothing_from_a_newer_one(management):
     """An adoption names the owner that it saw: a copy that arrives after another adoption is refused."""
     made = management.integration()
-    first = {"adopts": made["id"], "adopts_from": made["claim"], "claim": uuid.uuid4().hex}
+    first = {"adopts": made["id"], "adopts_from": made["owner_nonce"], "owner_nonce": uuid.uuid4().hex}
     external_id = new_external_id()
-    newer = management.declare(external_id, adopts=made["id"], adopts_from=made["claim"])
+    newer = management.declare(external_id, adopts=made["id"], adopts_from=made["owner_nonce"])
     assert newer.status_code == 200
     assert problem(management.declare(external_id, **first)) == (409, "owner-nonce-old")
-    assert management.ask("GET", f"/integrations/{made['id']}").json()["claim"] == newer.json()["claim"]
+    assert management.ask("GET", f"/integrations/{made['id']}").json()["owner_nonce"] == newer.json()["owner_nonce"]
 
 
 def test_a_former_owner_issues_nothing(management):
@@ -231,7 +231,7 @@ def test_an_integration_of_another_account_is_not_adopted(management):
         ({"name": "a\nb"}, (422, "invalid-request")),
         ({"name": "x" * 101}, (422, "invalid-request")),
         ({"surprise": 1}, (422, "invalid-request")),
-        ({"claim": ""}, (422, "invalid-request")),
+        ({"owner_nonce": ""}, (422, "invalid-request")),
         ({"rotation": {"every_seconds": 0, "overlap_seconds": 0}}, (422, "invalid-request")),
         ({"rotation": {"every_seconds": 100, "overlap_seconds": 100}}, (422, "rotation-not-allowed")),
         (
@@ -281,7 +281,7 @@ def test_edit(management):
     assert edited["rotation"]["every_seconds"] == 86400
     assert management.ask("PATCH", path, {"scopes": ["contacts.write"]}).json()["version"] == 2
     assert management.ask("PATCH", path, {"rotation": None}).json()["rotation"] is None
-    assert management.state(made["id"])["secrets"] == []
+    assert management.state(made["id"])["tokens"] == []
     assert problem(management.ask("PATCH", path, {"scopes": ["nothing.write"]})) == (422, "scope-not-allowed")
 
 
@@ -312,7 +312,7 @@ def test_a_late_copy_of_an_edit(management):
 
 
 def test_delete(management):
-    """Without a claim it always deletes; the tokens end with it."""
+    """Without a owner nonce it always deletes; the tokens end with it."""
     made = management.integration()
     token = management.issue(made["id"], 1).json()["token"]
     assert management.ask("DELETE", f"/integrations/{made['id']}").json() == {"deleted": True}

@@ -129,10 +129,10 @@ def test_the_list_of_tokens_has_last_uses_where_they_are_asked_for(service, used
     """Deployments don't ask; lists do."""
     client = Client(Connection(service.url, service.key))
     ((plain,),) = [page.tokens for page in client.tokens_of([used.integration_id])]
-    assert [secret.last_used_at for secret in plain.secrets] == [None, None]
+    assert [secret.last_used_at for secret in plain.tokens] == [None, None]
     ((told,),) = [page.tokens for page in client.tokens_of([used.integration_id], last_used=True)]
     last = {row.generation: row.last_used_at for row in used.generations}
-    assert {secret.generation: secret.last_used_at for secret in told.secrets} == last
+    assert {secret.generation: secret.last_used_at for secret in told.tokens} == last
     assert None not in last.values()
 
 

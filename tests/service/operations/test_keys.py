@@ -105,7 +105,7 @@ def test_other_accounts_do_not_exist_for_a_deployer(management, deployer, agency
     headers = {"Authorization": f"Bearer {deployer.key}"}
     told = requests.post(f"{deployer.url}{API}/introspect", data={"token": token}, headers=headers, timeout=10)
     assert told.json() == {"active": False}
-    assert management.state(other["id"])["secrets"][0]["role"] == "pending"
+    assert management.state(other["id"])["tokens"][0]["role"] == "pending"
 
 
 def test_a_viewer_may_be_bound_to_accounts(management, agency):

@@ -14,12 +14,12 @@ from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import EndReason, LeakReceipt, LeakReport
 from private_integrations.rotation import decisions
-from private_integrations.rotation.policy import Policy
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.management_api.leaked import BURST
 from private_integrations_service.operations import leaks
 from private_integrations_service.storage import tables
 from private_integrations_service.tokens.lifecycle import Change, Token, plan_leak
+from private_integrations_service.tokens.policy_defaults import in_force
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 UNKNOWN = "pit-" + "00000000-0000-4000-8000-000000000000"
@@ -200,7 +200,7 @@ def test_no_worker_accepts_it_and_the_next_deployment_rotates(two):
     (page,) = Client(Connection(two.url, two.key)).tokens_of([integration])
     (state,) = page.tokens
     assert state.of_generation(generation).end_reason == EndReason.LEAKED
-    decision = decisions.decide(Policy(), state, generation, page.now, issuer="us")
+    decision = decisions.decide(in_force(None), state, generation, page.now, issuer="us")
     assert isinstance(decision, decisions.Rotate)
     assert decision.generation == generation + 1
     assert decision.reason.endswith("Z: reported as leaked")

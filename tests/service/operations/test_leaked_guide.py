@@ -15,7 +15,7 @@ from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import token_fingerprint
 from private_integrations.rotation import decisions
-from private_integrations.rotation.policy import Policy
+from private_integrations_service.tokens.policy_defaults import in_force
 from throwaway import REPOSITORY
 
 GUIDE = (REPOSITORY / "docs" / "leaked-tokens.md").read_text()
@@ -59,7 +59,7 @@ class Follower:
 
     def is_dead(self, integration):
         """Whether the integration's first token ended as a leaked one."""
-        (secret,) = self.management.state(integration)["secrets"]
+        (secret,) = self.management.state(integration)["tokens"]
         return (secret["role"], secret["ended_because"]) == ("ended", "reported as leaked")
 
 
@@ -90,7 +90,7 @@ def test_the_guide(follower):
 
     client = Client(Connection(follower.management.url, follower.management.key))
     (page,) = client.tokens_of([integration])
-    decision = decisions.decide(Policy(), page.tokens[0], 1, page.now, issuer="us")
+    decision = decisions.decide(in_force(None), page.tokens[0], 1, page.now, issuer="us")
     [said] = re.findall(r'=> "(.*)"', BLOCKS["preview"])
     instant = r"\d{4}-[\d:T-]+Z"
     assert re.sub(instant, "…", decision.reason) == re.sub(instant, "…", said)

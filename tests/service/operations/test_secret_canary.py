@@ -113,7 +113,7 @@ def _use(heard, service, integration_id, secret):
         (
             "PUT",
             "/integrations/by-external-id/a/b/c/d",
-            {"account": secret, "name": "x", "scopes": ["x"], "claim": "c"},
+            {"account": secret, "name": "x", "scopes": ["x"], "owner_nonce": "c"},
         ),
         ("POST", f"/integrations/{integration_id}/expire", {"generations": [secret]}),
         ("POST", f"/integrations/{integration_id}/generations/1/ack", {"fingerprint": secret}),

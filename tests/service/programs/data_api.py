@@ -32,7 +32,9 @@ class DataApi:
 def token_of(service: Service, *scopes: str) -> str:
     """A token of a new integration of the demo account with these scopes."""
     client = Client(Connection(service.url, service.key))
-    request = IntegrationRequest(account=service.account, name="clients", scopes=list(scopes), claim=new_id("claim_"))
+    request = IntegrationRequest(
+        account=service.account, name="clients", scopes=list(scopes), owner_nonce=new_id("claim_")
+    )
     made = client.declare(f"test/clients/{new_id()}", request)
     return client.issue(made.id, 1, issuer="test", holding=None, overlap_seconds=0, reason="").token
 

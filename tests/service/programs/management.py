@@ -28,7 +28,7 @@ class Management:
             "account": self.account,
             "name": "CRM sync",
             "scopes": ["contacts.readonly"],
-            "claim": uuid.uuid4().hex,
+            "owner_nonce": uuid.uuid4().hex,
             **changes,
         }
         return self.ask("PUT", f"/integrations/by-external-id/{external_id or new_external_id()}", body)
@@ -57,7 +57,7 @@ def new_external_id() -> str:
 
 def roles(state: dict[str, Any]) -> dict[int, str]:
     """The role of each generation, the live secret's where there are several."""
-    ordered = sorted(state["secrets"], key=lambda secret: secret["role"] != "ended")
+    ordered = sorted(state["tokens"], key=lambda secret: secret["role"] != "ended")
     return {secret["generation"]: secret["role"] for secret in ordered}
 
 

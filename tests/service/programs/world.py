@@ -36,7 +36,7 @@ class World:
     def declare(self, name: str) -> Answer:
         """Create an integration."""
         scopes = ["contacts.readonly", "contacts.write"]
-        body = {"account": self.account, "name": name, "scopes": scopes, "claim": f"claim-of-{name}"}
+        body = {"account": self.account, "name": name, "scopes": scopes, "owner_nonce": f"claim-of-{name}"}
         return self.manage("PUT", f"/integrations/by-external-id/test/{name}", body)
 
     def issue(self, name: str, generation: int, overlap: int = 3600) -> Answer:

@@ -98,12 +98,12 @@ class Case:
     tokens: dict[int, str] = field(default_factory=dict)
 
     def declare(self, **parts: Any):
-        """Create the integration; again and again with the same claim."""
+        """Create the integration; again and again with the same owner nonce."""
         body = {
             "account": self.service.account,
             "name": "CRM sync",
             "scopes": ["contacts.readonly"],
-            "claim": self.external_id.replace("/", "_"),
+            "owner_nonce": self.external_id.replace("/", "_"),
         }
         return self.service.manage("PUT", f"/integrations/by-external-id/{self.external_id}", body, **parts)
 
@@ -169,7 +169,7 @@ class Stored:
     """All that the database has of an external id, without what differs from case to case."""
 
     integrations: list[tuple[int, int, int | None]]
-    claims: int
+    owner_nonces: int
     tokens: list[dict[str, Any]]
     audit: list[str]
 
@@ -199,7 +199,7 @@ def stored(case: Case) -> Stored:
         )
         return Stored(
             integrations=[tuple(row) for row in integrations],
-            claims=len(rows(f"SELECT 1 FROM claims WHERE {of_it}")),
+            owner_nonces=len(rows(f"SELECT 1 FROM owner_nonces WHERE {of_it}")),
             tokens=[dict(row) for row in tokens],
             audit=[row["action"] for row in rows(f"SELECT action FROM audit WHERE {of_it}")],
         )
@@ -253,7 +253,7 @@ def killed_at(point: str, case: Case, operation: Operation, done: Stored) -> Non
     changed = not committed or not operation.repeatable
     assert again.audit == [*left.audit, *[operation.action] * changed], point
     assert again.live == done.live, point
-    assert len(again.integrations) == again.claims == 1, point
+    assert len(again.integrations) == again.owner_nonces == 1, point
     goes_on(case, operation, again, answer)
 
 

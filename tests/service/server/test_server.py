@@ -49,7 +49,7 @@ def test_it_stops_cleanly_and_comes_back(tmp_path, stop):
     """A signal ends it with status 0 and everything in one file; the next start has the same key and tokens."""
     with throwaway.running_service(tmp_path) as service:
         client = Client(Connection(service.url, service.key))
-        request = IntegrationRequest(account=service.account, name="a", scopes=["contacts.readonly"], claim="c")
+        request = IntegrationRequest(account=service.account, name="a", scopes=["contacts.readonly"], owner_nonce="c")
         made = client.declare("cli/a", request)
         issued = client.issue(made.id, 1, issuer="cli", holding=None, overlap_seconds=0, reason="")
         service.process.send_signal(stop)
@@ -70,7 +70,7 @@ def test_it_stops_cleanly_and_comes_back(tmp_path, stop):
 def test_a_killed_service_lost_nothing_it_answered(tmp_path):
     """After kill -9 what was answered is there, and the database is sound."""
     with running_service(tmp_path) as service:
-        request = IntegrationRequest(account=service.account, name="a", scopes=["contacts.readonly"], claim="c")
+        request = IntegrationRequest(account=service.account, name="a", scopes=["contacts.readonly"], owner_nonce="c")
         made = Client(Connection(service.url, service.key)).declare("cli/a", request)
         service.process.kill()
         service.process.wait(20)

@@ -60,7 +60,7 @@ class Desk:
     def token(self, *scopes: str) -> tuple[str, str]:
         """A new integration and a token of it."""
         name = uuid.uuid4().hex
-        body = {"account": self.account, "name": name, "scopes": list(scopes), "claim": f"claim-{name}"}
+        body = {"account": self.account, "name": name, "scopes": list(scopes), "owner_nonce": f"claim-{name}"}
         made = self.manage("PUT", f"/integrations/by-external-id/test/{name}", body)["id"]
         return made, self.issue(made, 1)
 
@@ -331,7 +331,9 @@ def test_a_stop_ends_all(tmp_path, stop, everybody):
 
 def begin_request(line: Line, service: Service):
     """Send a request but for its last byte; what finishes it, and gives the status."""
-    body = f'{{"account": "{service.account}", "name": "a", "scopes": ["contacts.readonly"], "claim": "{line.pid}"}}'
+    body = (
+        f'{{"account": "{service.account}", "name": "a", "scopes": ["contacts.readonly"], "owner_nonce": "{line.pid}"}}'
+    )
     connection = line.connection
     connection.putrequest("PUT", f"/private-integrations/v1/integrations/by-external-id/test/{line.pid}")
     connection.putheader("Authorization", f"Bearer {service.key}")

@@ -112,7 +112,7 @@ def database(tmp_path_factory, fresh_folder):
 
 def _integration(database, catalogue, account):
     """An integration with a token."""
-    request = IntegrationRequest(account=account, name="Mine alone", scopes=["contacts.readonly"], claim="c")
+    request = IntegrationRequest(account=account, name="Mine alone", scopes=["contacts.readonly"], owner_nonce="c")
     with database.write() as write:
         declared = integrations.declare.step(
             write, "organization/project/dev/crm", request, Rules(catalogue, Settings()), actor=OPERATOR

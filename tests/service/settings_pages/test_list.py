@@ -177,7 +177,7 @@ def fill(database, rules, account, clock, numbers):
                 name=f"Integration {number} ".ljust(100, "&"),
                 description="<" * 1000,
                 scopes=["contacts.readonly", "contacts.write"],
-                claim=f"claim{number}",
+                owner_nonce=f"owner_nonce{number}",
             )
             declared = integrations.declare.step(write, f"o/p/s/{number}", request, rules, actor=Actor("test"))
             asked = GenerationRequest(issuer="test", run="r", attempt=1, overlap_seconds=0)

@@ -3,7 +3,6 @@
 import re
 import time
 import uuid
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,12 +14,13 @@ from pages import Page
 from private_integrations.contract import TOKEN_PATTERN
 from private_integrations.rotation.policy import read_policy
 from private_integrations_service.settings_pages.pulumi import rotation_line
+from private_integrations_service.tokens.policy_defaults import POLICY_DEFAULTS
 from throwaway import age
 from visitors import new_account, new_visitor
 
 LIST = "/settings/private-integrations"
 MARK = "0123456789abcdef" * 2
-EVERY = {"every_seconds": 30 * 86_400, "overlap_seconds": 7 * 86_400, "early_window_seconds": 3600}
+EVERY = {"every_seconds": 30 * 86_400}
 
 
 @pytest.fixture(scope="module")
@@ -392,9 +392,9 @@ def test_another_persons_integration_is_not_there(service, management, ada):
 )
 def test_the_line_for_the_program_changes_nothing_but_the_trigger(declared):
     """Whoever takes it over gets one rotation, and the policy that they had."""
-    policy = read_policy(declared)
+    policy = read_policy(declared, lambda: POLICY_DEFAULTS)
     rotation = eval(rotation_line(policy, 'a "leak"').removeprefix("rotation="), {"pi": private_integrations})
     assert rotation.trigger == 'a "leak"'
-    assert read_policy(rotation._policy()) == policy
+    assert read_policy(rotation._policy(), lambda: POLICY_DEFAULTS) == policy
     at_once = eval(rotation_line(policy, "x", timedelta(0)).removeprefix("rotation="), {"pi": private_integrations})
-    assert read_policy(at_once._policy()) == replace(policy, overlap=timedelta(0))
+    assert read_policy(at_once._policy(), lambda: POLICY_DEFAULTS) == policy.model_copy(update={"overlap_seconds": 0})

@@ -11,17 +11,18 @@ from guests import admitted, invited, pages_over
 from management import Management, new_external_id
 from pages import Page
 from private_integrations.contract import instant_text
-from private_integrations.rotation.policy import Policy, read_policy
+from private_integrations.rotation.policy import read_policy
 from private_integrations.rotation.schedules import Schedule
 from private_integrations_service.settings import Settings
 from private_integrations_service.settings_pages.pulumi import policy_line
 from private_integrations_service.settings_pages.schedule import Entered
+from private_integrations_service.tokens.policy_defaults import POLICY_DEFAULTS
 from throwaway import age
 from visitors import new_account, new_visitor
 
 LIST = "/settings/private-integrations"
 DAY = 86_400
-EVERY = {"every_seconds": 90 * DAY, "overlap_seconds": 7 * DAY, "early_window_seconds": 3600}
+EVERY = {"every_seconds": 90 * DAY}
 MONDAYS = {"schedule": "0 3 * * MON#1", "timezone": "Europe/Berlin"}
 
 
@@ -97,8 +98,7 @@ def test_by_the_calendar(management, ada, crm):
         tick = schedule.next_after(tick)
         assert instant_text(tick) in page.text
     ada.press(answer, "Save")
-    policy = {"overlap_seconds": 7 * DAY, "early_window_seconds": 0, "enabled": True}
-    assert stored(management, crm) == MONDAYS | policy
+    assert stored(management, crm) == MONDAYS | {"enabled": True}
 
 
 def test_overlap_early_window_and_pause(management, ada, crm):
@@ -115,7 +115,7 @@ def test_overlap_early_window_and_pause(management, ada, crm):
     }
     answer = review(ada, crm, rule="none", overlap="2w", paused=[])
     ada.press(answer, "Save")
-    assert stored(management, crm) == {"overlap_seconds": 14 * DAY, "early_window_seconds": 0, "enabled": True}
+    assert stored(management, crm) == {"overlap_seconds": 14 * DAY, "enabled": True}
     ada.press(review(ada, crm, overlap=""), "Save")
     assert stored(management, crm) is None
 
@@ -217,11 +217,11 @@ def test_a_running_overlap_follows_and_the_review_says_so(management, ada, crm):
     patch(management, crm, rotation=EVERY)
     management.issue(crm, 1, overlap_seconds=7 * DAY)
     management.issue(crm, 2, overlap_seconds=7 * DAY, holding=1)
-    [old] = [s["fingerprint"] for s in management.state(crm)["secrets"] if s["generation"] == 1]
+    [old] = [s["fingerprint"] for s in management.state(crm)["tokens"] if s["generation"] == 1]
     page = Page(review(ada, crm, overlap="10d").text)
     assert f"{old} (generation 1), the token in use, works on until 10 days after the first use" in page.text
     assert "it was to be 7 days" in page.text
-    fingerprint = next(s["fingerprint"] for s in management.state(crm)["secrets"] if s["generation"] == 2)
+    fingerprint = next(s["fingerprint"] for s in management.state(crm)["tokens"] if s["generation"] == 2)
     management.ask("POST", f"/integrations/{crm}/generations/2/ack", {"fingerprint": fingerprint})
     answer = review(ada, crm, overlap="10d")
     ends = datetime.fromisoformat(expiry(management, crm)) + timedelta(days=3)
@@ -233,12 +233,12 @@ def test_a_running_overlap_follows_and_the_review_says_so(management, ada, crm):
     answer = review(ada, crm, overlap="0")
     assert f"{old} (generation 1), an old token, is dead when you save" in Page(answer.text).text
     ada.press(answer, "Save")
-    assert {s["generation"]: s["role"] for s in management.state(crm)["secrets"]} == {1: "ended", 2: "current"}
+    assert {s["generation"]: s["role"] for s in management.state(crm)["tokens"]} == {1: "ended", 2: "current"}
 
 
 def expiry(management, integration):
     """When its first generation ends."""
-    [secret] = [s for s in management.state(integration)["secrets"] if s["generation"] == 1]
+    [secret] = [s for s in management.state(integration)["tokens"] if s["generation"] == 1]
     return secret["expires_at"]
 
 
@@ -274,24 +274,24 @@ def test_pulumi_is_told_of_before_an_edit(management, ada):
 )
 def test_the_form_and_the_line_mean_what_is_stored(declared):
     """A policy is the same after the form has shown it, and as the program's line declares it."""
-    policy = read_policy(declared)
+    policy = read_policy(declared, lambda: POLICY_DEFAULTS)
     assert Entered.read({name: [value] for name, value in Entered.of(policy).fields.items()}).policy() == policy
     line = policy_line(policy).removeprefix("rotation=")
     rotation = eval(line, {"pi": private_integrations})
-    assert read_policy(rotation._policy()) == policy
+    assert read_policy(rotation._policy(), lambda: POLICY_DEFAULTS) == policy
 
 
 def test_a_stored_policy_that_nobody_could_enter_is_shown_all_the_same(management, ada, crm):
     """The management API takes a time a little longer than a duration can be written."""
     patch(management, crm, rotation={"every_seconds": 36_600 * DAY, "overlap_seconds": 0})
     fields = Page(ada.get(f"{LIST}/{crm}/schedule").text).form(f"{LIST}/{crm}/schedule/review").fields
-    assert (fields["every"], fields["overlap"], fields["early_window"]) == (["36600d"], ["0s"], ["0s"])
+    assert (fields["every"], fields["overlap"], fields["early_window"]) == (["36600d"], ["0s"], [""])
     assert ada.get(f"{LIST}/{crm}/rotate").status_code == 200
 
 
 def test_without_a_rule_there_is_nothing_to_declare():
     """The line that takes a schedule away."""
-    assert policy_line(Policy()) == "rotation=None"
+    assert policy_line(None) == "rotation=None"
 
 
 def test_hostile_text_stays_text(ada, crm):

@@ -1,5 +1,6 @@
 """The database: its schema says the rules, its clock never runs backwards, its migrations lead to its tables."""
 
+import json
 import re
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ import pysqlite3.dbapi2 as sqlite
 import pytest
 from sqlalchemy import create_engine, insert, select
 
-from private_integrations.contract import EndReason
+from private_integrations.contract import EndReason, RotationPolicy
 from private_integrations.contract.audit_chain import Whole, examine
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.access.audit_search import Search
@@ -25,10 +26,11 @@ from private_integrations_service.storage import tables
 from private_integrations_service.storage.audit import record
 from private_integrations_service.storage.columns import metadata
 from private_integrations_service.storage.engine import StorageUnavailable
-from private_integrations_service.storage.integrations import integration_by_id
+from private_integrations_service.storage.integrations import integration_by_id, owner_nonce_was_used
 from private_integrations_service.storage.sqlite.engine import FILE_NAME, open_database
 from private_integrations_service.storage.tokens import tokens_of
 
+DAY = 86_400
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -83,7 +85,7 @@ def test_a_database_of_an_older_release_becomes_strict(tmp_path, damaged):
     with closing(sqlite.connect(str(tmp_path / FILE_NAME))) as connection:
         checked = connection.execute("PRAGMA integrity_check").fetchall()
         strict = dict(connection.execute("SELECT name, strict FROM pragma_table_list WHERE type = 'table'"))
-        assert {name for name in before if not strict[name]} <= {"alembic_version"}
+        assert {name for name in before if not strict.get(name, True)} <= {"alembic_version"}
         if damaged:
             assert told.reason == "row 2 of the service's own log was changed: its action is stored as blob"
             assert checked == [("non-TEXT value in audit.action",)]
@@ -97,6 +99,49 @@ def test_a_database_of_an_older_release_becomes_strict(tmp_path, damaged):
         # The upgraded database accepts and refuses the same values as a new one.
         with pytest.raises(sqlite.IntegrityError, match="cannot store BLOB value in TEXT column"):
             connection.execute("UPDATE accounts SET name = x'00'")
+
+
+@pytest.mark.parametrize(
+    ("stored", "declared"),
+    [
+        (
+            {"every_seconds": 90 * DAY, "overlap_seconds": 7 * DAY, "early_window_seconds": 3600, "enabled": True},
+            {"every_seconds": 90 * DAY, "enabled": True},
+        ),
+        (
+            {"every_seconds": 4 * DAY, "overlap_seconds": 2 * DAY, "early_window_seconds": 0, "enabled": False},
+            {"every_seconds": 4 * DAY, "early_window_seconds": 0, "enabled": False},
+        ),
+        (
+            {"schedule": "0 3 * * *", "timezone": "UTC", "overlap_seconds": DAY // 2, "early_window_seconds": 0},
+            {"schedule": "0 3 * * *"},
+        ),
+        (
+            {"schedule": "0 3 * * *", "timezone": "Europe/Berlin", "overlap_seconds": 0, "early_window_seconds": 60},
+            {"schedule": "0 3 * * *", "timezone": "Europe/Berlin", "overlap_seconds": 0, "early_window_seconds": 60},
+        ),
+        ({"overlap_seconds": 7 * DAY, "early_window_seconds": 0}, {}),
+        ({"overlap_seconds": 3 * DAY, "early_window_seconds": 0}, {"overlap_seconds": 3 * DAY}),
+    ],
+)
+def test_an_older_policy_keeps_what_is_no_default(tmp_path, stored, declared):
+    """The migration takes out what the provider had filled in, and keeps the owner's nonce and its memory."""
+    empty = dict.fromkeys(("every_seconds", "schedule", "timezone", "overlap_seconds", "early_window_seconds"))
+    with closing(sqlite.connect(str(tmp_path / FILE_NAME), isolation_level=None)) as connection:
+        connection.executescript((Path(__file__).parents[1] / "databases" / "0011.sql").read_text())
+        connection.execute("INSERT INTO accounts (id, name, kind, created_at) VALUES ('agc', 'A', 'agency', 0)")
+        connection.execute(
+            "INSERT INTO integrations (id, account_id, external_id, name, description, scopes, rotation, claim,"
+            " version, last_generation, created_at, updated_at)"
+            " VALUES ('int_1', 'agc', 'a/b/c/d', 'CRM', '', '[]', ?, 'n', 1, 0, 0, 0)",
+            (json.dumps({**empty, "enabled": True, **stored}),),
+        )
+        connection.execute("INSERT INTO claims VALUES ('agc', 'n', 'int_1', 0)")
+    with closing(open_database(tmp_path, utc_now)) as database, database.read() as reading:
+        found = integration_by_id(reading, "int_1")
+        assert owner_nonce_was_used(reading, "agc", "n")
+    assert found.owner_nonce == "n"
+    assert found.rotation == RotationPolicy(**declared)
 
 
 def rows_of(connection):
@@ -177,8 +222,8 @@ def test_the_end_reasons_of_an_older_release_are_named():
         connection.exec_driver_sql("INSERT INTO accounts (id, name, kind, created_at) VALUES ('a', 'A', 'agency', 0)")
         for number, sentence in enumerate(sentences, start=1):
             connection.exec_driver_sql(
-                "INSERT INTO integrations (id, account_id, external_id, name, description, scopes, claim, version,"
-                " last_generation, created_at, updated_at) VALUES (?, 'a', ?, 'n', '', '[]', 'c', 1, 1, 0, 0)",
+                "INSERT INTO integrations (id, account_id, external_id, name, description, scopes, claim,"
+                " version, last_generation, created_at, updated_at) VALUES (?, 'a', ?, 'n', '', '[]', 'c', 1, 1, 0, 0)",
                 (f"int_{number}", f"external {number}"),
             )
             connection.exec_driver_sql(

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from private_integrations.contract import AccountClass, GenerationRequest, Refused, Secret
+from private_integrations.contract import AccountClass, GenerationRequest, Refused, TokenReport
 from private_integrations.rotation.acceptance import refuse_issue, refuse_period, refuse_scope, refuse_writing
-from private_integrations.rotation.policy import Policy
+from private_integrations.rotation.policy import EffectivePolicy
 from private_integrations.rotation.schedules import Schedule
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.operations.integrations import Rules
@@ -64,7 +64,7 @@ def _secret(token, now):
     role = token.role if token.is_live(now) else "ended"
     shown = ("generation", "fingerprint", "issuer", "issued_at", "delivered_at", "expires_at", "ended_at")
     fields = {name: getattr(token, name) for name in shown}
-    return Secret(role=role, overlap_seconds=int(token.overlap.total_seconds()), **fields)
+    return TokenReport(role=role, overlap_seconds=int(token.overlap.total_seconds()), **fields)
 
 
 ISSUERS = st.sampled_from(["us", "us", "us", "them"])
@@ -115,11 +115,14 @@ def test_the_rules_that_the_api_tells_decide_as_the_catalogue_does():
 @pytest.mark.parametrize(
     ("policy", "refusal"),
     [
-        (Policy(), None),
-        (Policy(every=timedelta(hours=1)), None),
-        (Policy(every=timedelta(minutes=59)), "every 59m is below the service's minimum of 1h"),
+        (EffectivePolicy(overlap=timedelta(days=1)), None),
+        (EffectivePolicy(overlap=timedelta(days=1), every=timedelta(hours=1)), None),
         (
-            Policy(schedule=Schedule("*/5 * * * *")),
+            EffectivePolicy(overlap=timedelta(days=1), every=timedelta(minutes=59)),
+            "every 59m is below the service's minimum of 1h",
+        ),
+        (
+            EffectivePolicy(overlap=timedelta(days=1), schedule=Schedule("*/5 * * * *")),
             'schedule "*/5 * * * *" in UTC fires after 5m, which is below the service\'s minimum of 1h',
         ),
     ],

@@ -218,13 +218,13 @@ def test_alarms(reader, clock):
     assert reader.opens(token)
     reader.rotate()
     clock.move(days=2)
-    [unused] = reader.examine().alarms
-    assert (unused.kind, unused.detail) == (
-        "unused",
+    [undelivered] = reader.examine().alarms
+    assert (undelivered.kind, undelivered.detail) == (
+        "undelivered",
         "generation 2 was issued at 2026-12-22T12:00Z and nobody has used it",
     )
     shown = exposition(reader.examine()).decode()
     assert 'private_integrations{status="pending"} 1.0' in shown
     assert 'private_integrations{status="overdue"} 0.0' in shown
-    assert 'private_integrations_alarms{kind="unused"} 1.0' in shown
+    assert 'private_integrations_alarms{kind="undelivered"} 1.0' in shown
     assert 'private_integrations_alarms{kind="overdue"} 0.0' in shown

@@ -17,7 +17,6 @@ from private_integrations.connection import Connection
 from private_integrations.contract import LONGEST_INACTIVITY, InactivityRequest, Problem, Refused
 from private_integrations.errors import ConfigurationError
 from private_integrations.rotation import decisions
-from private_integrations.rotation.policy import Policy
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.operations import generations
 from private_integrations_service.operations.inactivity import Swept, rule_of, set_rule, sweep
@@ -31,12 +30,13 @@ from private_integrations_service.tokens.inactivity import (
     End,
     Leave,
     Recall,
-    Usage,
+    TokenUse,
     Warn,
-    plan_unused,
+    plan_inactivity,
     shortest_notice,
 )
 from private_integrations_service.tokens.lifecycle import Token
+from private_integrations_service.tokens.policy_defaults import in_force
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -56,14 +56,14 @@ CURRENT = Token(
 )
 
 
-def seen(now: datetime, *, used: datetime | None = None, since: datetime = T0) -> Usage:
+def seen(now: datetime, *, used: datetime | None = None, since: datetime = T0) -> TokenUse:
     """What is recorded at this instant, completely."""
-    return Usage({} if used is None else {CURRENT.id: used}, since, now)
+    return TokenUse({} if used is None else {CURRENT.id: used}, since, now)
 
 
-def warned(now: datetime, *, after: timedelta = AFTER, token: Token = CURRENT, **usage) -> Token:
+def warned(now: datetime, *, after: timedelta = AFTER, token: Token = CURRENT, **use) -> Token:
     """The token once its end was announced at this instant."""
-    step = plan_unused([token], after, seen(now, **usage), now)
+    step = plan_inactivity([token], after, seen(now, **use), now)
     assert isinstance(step, Warn), step
     return step.token
 
@@ -78,7 +78,7 @@ def looked_at(token: Token, now: datetime) -> Token:
 
 def test_a_token_in_use_is_left_alone():
     """Until 15 days before its end nothing is said of a token."""
-    assert plan_unused([CURRENT], AFTER, seen(T0 + 75 * DAY - HOUR), T0 + 75 * DAY - HOUR) == Leave()
+    assert plan_inactivity([CURRENT], AFTER, seen(T0 + 75 * DAY - HOUR), T0 + 75 * DAY - HOUR) == Leave()
 
 
 def test_three_warnings_and_the_end():
@@ -86,7 +86,7 @@ def test_three_warnings_and_the_end():
     token, said = CURRENT, []
     for hour in range(91 * 24):
         now = T0 + hour * HOUR
-        step = plan_unused([token], AFTER, seen(now), now)
+        step = plan_inactivity([token], AFTER, seen(now), now)
         if isinstance(step, Warn):
             said.append((hour / 24, decisions.days_left(step.notice.ends_at, now)))
         if isinstance(step, End):
@@ -102,7 +102,7 @@ def test_a_use_takes_the_announcement_back():
     """A token that is used again lives on, and its next end is announced like the first."""
     token = warned(T0 + 75 * DAY)
     used = T0 + 80 * DAY
-    assert plan_unused([token], AFTER, seen(used + HOUR, used=used), used + HOUR) == Recall((CURRENT,))
+    assert plan_inactivity([token], AFTER, seen(used + HOUR, used=used), used + HOUR) == Recall((CURRENT,))
     assert warned(used + 75 * DAY, used=used).notice.ends_at == used + AFTER
 
 
@@ -110,7 +110,7 @@ def test_a_use_that_is_learnt_of_late_is_a_use():
     """An end is announced anew when more is known of the past, even if it changes nothing about the end."""
     now = T0 + 200 * DAY
     later = now + 6 * HOUR
-    again = plan_unused([warned(now)], AFTER, seen(later, used=T0 + 50 * DAY), later)
+    again = plan_inactivity([warned(now)], AFTER, seen(later, used=T0 + 50 * DAY), later)
     assert (again.notice.since, again.notice.ends_at) == (T0 + 50 * DAY, later + 7 * DAY)
 
 
@@ -119,13 +119,13 @@ def test_time_counts_from_the_latest_of_all_that_is_known():
     issued = replace(CURRENT, role="pending", delivered_at=None, issued_at=T0 + DAY)
     delivered = replace(CURRENT, delivered_at=T0 + 2 * DAY)
     used, recorded = {"used": T0 + 3 * DAY}, {"since": T0 + 4 * DAY}
-    for days, token, usage in (
+    for days, token, use in (
         (1, issued, {}),
         (2, delivered, {}),
         (3, delivered, used),
         (4, delivered, used | recorded),
     ):
-        notice = warned(T0 + (75 + days) * DAY, token=token, **usage).notice
+        notice = warned(T0 + (75 + days) * DAY, token=token, **use).notice
         assert notice.since == T0 + days * DAY
         assert notice.ends_at == T0 + (90 + days) * DAY
 
@@ -135,17 +135,17 @@ def test_no_token_ends_while_a_rotation_is_open(role):
     """Beside another token that works nothing is announced, and what was announced is taken back."""
     other = replace(CURRENT, id=8, role=role, expires_at=T0 + 400 * DAY if role == "previous" else None)
     now = T0 + 200 * DAY
-    assert plan_unused([CURRENT, other], AFTER, seen(now), now) == Leave()
+    assert plan_inactivity([CURRENT, other], AFTER, seen(now), now) == Leave()
     announced = warned(T0 + 75 * DAY)
-    assert plan_unused([announced, other], AFTER, seen(now), now) == Recall((CURRENT,))
+    assert plan_inactivity([announced, other], AFTER, seen(now), now) == Recall((CURRENT,))
     # The other one is dead by then: it stands beside nothing.
-    assert isinstance(plan_unused([CURRENT, replace(other, ended_at=T0)], AFTER, seen(now), now), Warn)
+    assert isinstance(plan_inactivity([CURRENT, replace(other, ended_at=T0)], AFTER, seen(now), now), Warn)
 
 
 def test_what_has_a_deadline_is_left_to_it():
     """A superseded token that is the last one to work ends when it was promised to."""
     previous = replace(CURRENT, role="previous", expires_at=T0 + 300 * DAY)
-    assert plan_unused([previous], AFTER, seen(T0 + 200 * DAY), T0 + 200 * DAY) == Leave()
+    assert plan_inactivity([previous], AFTER, seen(T0 + 200 * DAY), T0 + 200 * DAY) == Leave()
 
 
 def test_nobody_is_ended_unwarned():
@@ -153,7 +153,7 @@ def test_nobody_is_ended_unwarned():
     now = T0 + 200 * DAY
     assert warned(now).notice.ends_at == now + 7 * DAY
     later = now + 6 * DAY + HOUR
-    assert plan_unused([looked_at(warned(now), later - HOUR)], AFTER, seen(later), later).notice.warned == 1
+    assert plan_inactivity([looked_at(warned(now), later - HOUR)], AFTER, seen(later), later).notice.warned == 1
 
 
 @pytest.mark.parametrize(("after", "notice"), [(2, 1), (7, 3.5), (14, 7), (90, 7)])
@@ -161,7 +161,7 @@ def test_the_shortest_notice(after, notice):
     """A week, or half of the time that a token may be unused where that is less; what isn't late ends on time."""
     assert shortest_notice(after * DAY) == notice * DAY
     hours = (T0 + n * HOUR for n in range(after * 24))
-    first = next(now for now in hours if plan_unused([CURRENT], after * DAY, seen(now), now) != Leave())
+    first = next(now for now in hours if plan_inactivity([CURRENT], after * DAY, seen(now), now) != Leave())
     announced = warned(first, after=after * DAY).notice
     assert announced.ends_at == T0 + after * DAY
     assert announced.ends_at - first >= notice * DAY
@@ -170,7 +170,7 @@ def test_the_shortest_notice(after, notice):
 def test_a_shorter_setting_announces_anew():
     """An end that comes nearer by another setting is announced again, with as much notice as any."""
     now = T0 + 76 * DAY
-    again = plan_unused([looked_at(warned(T0 + 75 * DAY), now)], 30 * DAY, seen(now), now)
+    again = plan_inactivity([looked_at(warned(T0 + 75 * DAY), now)], 30 * DAY, seen(now), now)
     assert isinstance(again, Warn)
     assert (again.notice.ends_at, again.notice.warned) == (now + 7 * DAY, 7)
 
@@ -179,9 +179,9 @@ def test_a_longer_setting_or_none_takes_it_back():
     """An end that goes far away, or for good, is not announced any more; one that goes a little later is said anew."""
     now = T0 + 76 * DAY
     token = looked_at(warned(T0 + 75 * DAY), now)
-    assert plan_unused([token], 180 * DAY, seen(now), now) == Recall((CURRENT,))
-    assert plan_unused([token], None, seen(now), now) == Recall((CURRENT,))
-    assert plan_unused([token], 91 * DAY, seen(now), now).notice.ends_at == T0 + 91 * DAY
+    assert plan_inactivity([token], 180 * DAY, seen(now), now) == Recall((CURRENT,))
+    assert plan_inactivity([token], None, seen(now), now) == Recall((CURRENT,))
+    assert plan_inactivity([token], 91 * DAY, seen(now), now).notice.ends_at == T0 + 91 * DAY
 
 
 def test_only_what_is_recorded_ends_a_token():
@@ -189,8 +189,8 @@ def test_only_what_is_recorded_ends_a_token():
     end = T0 + AFTER
     token = looked_at(replace(CURRENT, notice=replace(warned(T0 + 75 * DAY).notice, warned=1)), end - HOUR)
     until = replace(seen(end), recorded_until=end - timedelta(seconds=1))
-    assert plan_unused([token], AFTER, until, end + HOUR) == Confirm(token)
-    assert isinstance(plan_unused([token], AFTER, seen(end), end), End)
+    assert plan_inactivity([token], AFTER, until, end + HOUR) == Confirm(token)
+    assert isinstance(plan_inactivity([token], AFTER, seen(end), end), End)
 
 
 @pytest.mark.parametrize("away", [timedelta(hours=25), 100 * DAY])
@@ -199,14 +199,14 @@ def test_an_absence_of_the_service_counts_for_nobody(away):
     announced = warned(T0 + 75 * DAY)
     token = looked_at(replace(announced, notice=replace(announced.notice, warned=1)), T0 + 89 * DAY)
     now = T0 + 89 * DAY + away
-    assert plan_unused([token], AFTER, seen(now), now).notice.ends_at == now + 7 * DAY
+    assert plan_inactivity([token], AFTER, seen(now), now).notice.ends_at == now + 7 * DAY
 
 
 def test_without_the_last_warning_nothing_ends():
     """Whose last warning was slept through is told again."""
     end = T0 + AFTER
     token = looked_at(warned(T0 + 83 * DAY), end - 23 * HOUR)
-    assert plan_unused([token], AFTER, seen(end), end).notice.ends_at == end + 7 * DAY
+    assert plan_inactivity([token], AFTER, seen(end), end).notice.ends_at == end + 7 * DAY
 
 
 @given(
@@ -227,7 +227,7 @@ def test_whatever_happens_an_end_was_announced_in_time(history):
         used = now - timedelta(seconds=1) if event == "use" else used
         if event == "behind":
             continue
-        step = plan_unused([token], after, seen(now, used=used), now)
+        step = plan_inactivity([token], after, seen(now, used=used), now)
         if isinstance(step, Warn):
             anew = token.notice is None or token.notice.ends_at != step.notice.ends_at
             first = now if anew else first
@@ -301,8 +301,8 @@ def state_of(database, integration, now, used=None):
         (state,) = generations.token_states.step(
             connection, [integration_by_id(connection, integration)], now, last_used
         )
-    secrets = [secret.model_copy(update={"last_used_at": None}) for secret in state.secrets]
-    return state.model_copy(update={"secrets": secrets})
+    secrets = [secret.model_copy(update={"last_used_at": None}) for secret in state.tokens]
+    return state.model_copy(update={"tokens": secrets})
 
 
 def test_a_token_that_nobody_uses_ends_and_is_brought_back_by_a_rotation(api, desk, database, clock, sweeper):
@@ -313,11 +313,11 @@ def test_a_token_that_nobody_uses_ends_and_is_brought_back_by_a_rotation(api, de
     assert api.ask("GET", contacts, token=token).status == 200
     assert sweeper.days(74) == []
     assert sweeper.days(2) == [Swept(warned=(integration,))]
-    unused = state_of(database, integration, clock()).unused
-    assert (unused.generation, unused.since, unused.ends_at) == (1, NOON, NOON + AFTER)
+    inactive = state_of(database, integration, clock()).inactive
+    assert (inactive.generation, inactive.since, inactive.ends_at) == (1, NOON, NOON + AFTER)
     assert state_of(database, integration, clock(), used=NOON) == state_of(database, integration, clock())
-    assert state_of(database, integration, clock(), used=clock()).unused is None
-    (alarm,) = decisions.alarms(Policy(), state_of(database, integration, clock()), clock())
+    assert state_of(database, integration, clock(), used=clock()).inactive is None
+    (alarm,) = decisions.alarms(in_force(None), state_of(database, integration, clock()), clock())
     assert (alarm.kind, alarm.since) == ("inactive", NOON)
     assert alarm.text == (
         "generation 1 was not used since 2026-11-20T12:00Z and is ended in 14 days, at 2027-02-18T12:00Z, "
@@ -330,8 +330,8 @@ def test_a_token_that_nobody_uses_ends_and_is_brought_back_by_a_rotation(api, de
     assert (answer.status, answer.body["reason"]) == (401, "token-inactive")
     assert answer.body["message"] == "Invalid Private Integration token"
     state = state_of(database, integration, clock())
-    assert state.unused is None
-    assert decisions.decide(Policy(), state, 1, clock(), issuer="us") == decisions.Rotate(
+    assert state.inactive is None
+    assert decisions.decide(in_force(None), state, 1, clock(), issuer="us") == decisions.Rotate(
         2, "ended in the service at 2027-02-18T12:00Z: not used for 90 days"
     )
     last = rows(database, tables.audit)[-1]
@@ -358,9 +358,9 @@ def test_over_http_an_ended_token_says_why_and_a_rotation_repairs_it(
         (page,) = client.tokens_of([ended, warned_of])
         states = {state.integration_id: state for state in page.tokens}
         assert states[ended].present is None
-        decision = decisions.decide(Policy(), states[ended], 1, page.now, issuer=states[ended].external_id)
+        decision = decisions.decide(in_force(None), states[ended], 1, page.now, issuer=states[ended].external_id)
         assert decision == decisions.Rotate(2, "ended in the service at 2027-02-18T12:00Z: not used for 90 days")
-        assert states[warned_of].unused.ends_at == clock() + DAY
+        assert states[warned_of].inactive.ends_at == clock() + DAY
         assert [(alarm.integration_id, alarm.kind) for alarm in client.health().alarms] == [(warned_of, "inactive")]
 
         issued = client.issue(ended, 2, issuer="us", holding=1, overlap_seconds=0, reason=decision.reason)
@@ -383,7 +383,7 @@ def test_a_token_that_is_used_in_time_lives_on(desk, database, clock, sweeper):
     (row,) = rows(database, tables.tokens)
     sweeper.use(row.id)
     assert sweeper.days(74) == []
-    assert state_of(database, integration, clock()).unused is None
+    assert state_of(database, integration, clock()).inactive is None
     assert sweeper.days(2) == [Swept(warned=(integration,))]
 
 

@@ -32,10 +32,10 @@ from private_integrations.contract import (
     TokenState,
     digest_of,
 )
-from private_integrations.deployment.batched_reads import Known
+from private_integrations.deployment.batched_reads import KnownTokens
 from private_integrations.deployment.plan import planned_generation, refuse_plan
 from private_integrations.rotation.decisions import Keep, decide, status
-from private_integrations.rotation.policy import Policy, read_policy
+from private_integrations.rotation.policy import read_policy
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.operations import generations, integrations
@@ -46,6 +46,7 @@ from private_integrations_service.storage import tokens as stored
 from private_integrations_service.storage.columns import metadata
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.sqlite.engine import open_database
+from private_integrations_service.tokens.policy_defaults import POLICY_DEFAULTS, in_force
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -54,15 +55,27 @@ ANNA = Actor("anna")
 READ, WRITE = "contacts.readonly", "contacts.write"
 
 
+def read(declared):
+    """The declared policy, as it is sent."""
+    return read_policy(declared, lambda: POLICY_DEFAULTS)
+
+
+def holds(declared):
+    """The policy that holds where this is declared."""
+    return in_force(read(declared))
+
+
 class Stack:
     """A program with one integration and its token: plans with the provider's own functions, and keeps a state."""
 
     def __init__(self, desk, api, contacts, name="crm"):
         self.desk, self.api, self.contacts = desk, api, contacts
         self.external_id = f"org/project/stack/{name}"
-        self.claim, self.runs, self.state = f"claim-{name}", 0, {}
+        self.owner_nonce, self.runs, self.state = f"claim-{name}", 0, {}
         self.asked = []
-        request = IntegrationRequest(account=desk.account, name="CRM", scopes=[READ, WRITE], claim=self.claim)
+        request = IntegrationRequest(
+            account=desk.account, name="CRM", scopes=[READ, WRITE], owner_nonce=self.owner_nonce
+        )
         self.id = self.write(integrations.declare, self.external_id, request, desk.rules).integration.id
 
     def write(self, operation, *arguments):
@@ -77,7 +90,7 @@ class Stack:
             if found is None:
                 return None
             (state,) = generations.token_states.step(connection, [found], now)
-        return Known(TokenState.model_validate_json(state.model_dump_json()), now)
+        return KnownTokens(TokenState.model_validate_json(state.model_dump_json()), now, POLICY_DEFAULTS)
 
     def preview(self, **rotation):
         """The generation and the reason that a deployment with this policy would show."""
@@ -89,14 +102,14 @@ class Stack:
     def up(self, **rotation):
         """Deploy: edit the policy, rotate if planned; answers the reason for a rotation, None without one."""
         planned = self.preview(**rotation)
-        self.edit(rotation=read_policy(rotation).on_the_wire() if rotation else None)
+        self.edit(rotation=read(rotation) if rotation else None)
         before, self.state = self.state, {**self.state, **planned, "rotation": rotation}
         if planned["generation"] == before.get("generation"):
             return None
         if planned["generation"] < before.get("generation", 0):
             self.state |= {"token": before["previous_token"], "previous_token": None}
         else:
-            issued = self.ask_for(planned["generation"], before.get("generation", 0), read_policy(rotation).overlap)
+            issued = self.ask_for(planned["generation"], before.get("generation", 0), holds(rotation).overlap)
             self.state |= {"token": issued.token, "previous_token": before.get("token")}
         return planned["rotation_reason"]
 
@@ -126,9 +139,9 @@ class Stack:
         """End generations at once."""
         self.write(generations.expire, self.id, numbers)
 
-    def delete(self, claim=None):
+    def delete(self, owner_nonce=None):
         """Delete the integration."""
-        return self.write(integrations.delete, self.id, claim)
+        return self.write(integrations.delete, self.id, owner_nonce)
 
     def use(self, token=None):
         """Whether the token opens the data API, the state's one unless told otherwise; a first use delivers it."""
@@ -147,7 +160,7 @@ class Stack:
     def status(self, **rotation):
         """The status that the service and the provider compute."""
         known = self.known()
-        return status(read_policy(rotation), known.state, known.now)
+        return status(holds(rotation), known.state, known.now)
 
 
 @pytest.fixture
@@ -207,7 +220,7 @@ rules = st.sampled_from(
 )
 def test_invariant_01_the_callers_clock_enters_nowhere(shift, rule, age):
     """The same facts at any other date lead to the same decision: only the service's clock was looked at."""
-    policy = read_policy({"every": rule})
+    policy = holds({"every": rule})
 
     def decided(start):
         secret = {"generation": 1, "role": "current", "fingerprint": "0" * 12, "issuer": "us", "issued_at": start}
@@ -216,7 +229,7 @@ def test_invariant_01_the_callers_clock_enters_nowhere(shift, rule, age):
             integration_id="int_7",
             external_id="us",
             last_generation=1,
-            secrets=[{**secret, **unset, "overlap_seconds": 0}],
+            tokens=[{**secret, **unset, "overlap_seconds": 0}],
         )
         return decide(policy, state, 1, start + age, issuer="us"), status(policy, state, start + age)
 
@@ -303,7 +316,7 @@ def test_invariant_02_what_introspection_called_dead_stays_dead(overlapping, clo
     clock.now = stack.deadline(1)
     assert not generations.introspect(stack.desk.database, old, clock(), actor=ANNA).active
     clock.move(hours=-1)
-    now = max(clock(), stack.desk.database.high_water)
+    now = stack.desk.database.now()
     assert not generations.introspect(stack.desk.database, old, now, actor=ANNA).active
     assert not stack.use(old)
 
@@ -324,7 +337,7 @@ def test_invariant_06_early_window(stack, clock, rotation):
     """An `up` at the start of the window rotates, and not again at the tick; a moment earlier it doesn't."""
     stack.up(**rotation)
     assert stack.use()
-    due = read_policy(rotation)
+    due = holds(rotation)
     first = decide(due, stack.known().state, 1, clock(), issuer=stack.external_id).next_at
     clock.now = first - HOUR - MOMENT
     assert stack.up(**rotation) is None
@@ -352,16 +365,16 @@ def test_invariant_08_a_swapped_rule_rotates_only_if_due_under_the_new_one(old, 
     secret = {"generation": 1, "role": "current", "fingerprint": "0" * 12, "issuer": "us", "issued_at": start}
     unset = dict.fromkeys(("delivered_at", "expires_at", "ended_at"))
     state = TokenState(
-        integration_id="int_7", external_id="us", last_generation=1, secrets=[{**secret, **unset, "overlap_seconds": 0}]
+        integration_id="int_7", external_id="us", last_generation=1, tokens=[{**secret, **unset, "overlap_seconds": 0}]
     )
-    known = Known(state, start + moment)
+    known = KnownTokens(state, start + moment, POLICY_DEFAULTS)
     checked = {"external_id": "us", "integration_id": "int_7", "rotation": new}
     planned = [
         planned_generation({"generation": 1, "rotation_reason": "created", "rotation": before}, checked, known)
         for before in (old, new)
     ]
     assert planned[0] == planned[1]
-    due = status(read_policy(new), state, known.now) in ("due", "overdue")
+    due = status(holds(new), state, known.now) in ("due", "overdue")
     assert planned[0]["generation"] == (2 if due else 1)
 
 
@@ -386,7 +399,7 @@ def test_invariant_10_at_most_three_superseded_tokens(stack):
     refused = stack.ask_for(5, 4, 7 * DAY)
     assert isinstance(refused, Refused)
     assert refused.problem == "too-many-live-tokens"
-    assert [s.role for s in stack.known().state.secrets] == ["previous", "previous", "previous", "current"]
+    assert [s.role for s in stack.known().state.tokens] == ["previous", "previous", "previous", "current"]
 
 
 @pytest.mark.parametrize(("overlap", "new"), [("1d", DAY), ("30d", 30 * DAY), ("2h", 2 * HOUR), ("0s", timedelta(0))])
@@ -471,7 +484,7 @@ def test_invariant_15_an_edit_is_done_or_not_done(three_tokens):
     stack, tokens = three_tokens
     assert isinstance(stack.edit(scopes=[READ], name="New"), Integration)
     whole = scopes_of(stack, tokens)
-    refused = stack.edit(scopes=["no.such"], name="Newer", rotation=Policy(every=90 * DAY).on_the_wire())
+    refused = stack.edit(scopes=["no.such"], name="Newer", rotation=read({"every": "90d"}))
     assert isinstance(refused, Refused)
     with pytest.raises(ZeroDivisionError), stack.desk.database.write() as write:
         integrations.edit.step(write, stack.id, IntegrationEdit(scopes=[WRITE]), stack.desk.rules, actor=ANNA)
@@ -502,7 +515,7 @@ def test_invariant_17_lost_answers_make_one_generation(stack, lost):
     assert isinstance(late, Refused)
     assert late.problem == "generation-used"
     state = stack.known().state
-    assert [s.generation for s in state.secrets if s.role != "ended"] == [1, 2]
+    assert [s.generation for s in state.tokens if s.role != "ended"] == [1, 2]
     with stack.desk.database.read() as connection:
         found = connection.execute(select(tables.audit.c.action, tables.audit.c.detail)).all()
     assert [detail["generations"] for action, detail in found if action == "deliver"] == [[1], [1, 2]]
@@ -628,10 +641,10 @@ def test_invariant_24_no_token_outlives_its_deadline(overlapping, clock, restart
         stack.cancel(3)
         assert not stack.use(newest)
     elif event == "destroy":
-        stack.delete(stack.claim)
+        stack.delete(stack.owner_nonce)
         assert not stack.use(old)
     else:
-        stack.edit(rotation=Policy(every=90 * DAY, enabled=event == "resume").on_the_wire())
+        stack.edit(rotation=read({"every": "90d", "enabled": event == "resume"}))
     clock.now = deadline
     restart()
     assert not stack.use(old)
@@ -680,7 +693,7 @@ def test_invariant_26_late_duplicates_end_nothing(three_tokens):
     assert repeat() == waiting
     stack.use(tokens[2])
     used = stack.known().state
-    for secret in used.secrets:
+    for secret in used.tokens:
         stack.write(generations.acknowledge, stack.id, secret.generation, secret.fingerprint)
     assert repeat() == used
     stack.expire(1)
@@ -691,13 +704,15 @@ def test_invariant_26_late_duplicates_end_nothing(three_tokens):
     assert repeat() == after
 
 
-def test_invariant_27_an_old_claim_deletes_nothing(stack, desk):
+def test_invariant_27_an_old_owner_nonce_deletes_nothing(stack, desk):
     """The state that was adopted away is destroyed: the newer owner keeps integration and token."""
     stack.up()
-    adoption = IntegrationRequest(account=desk.account, name="CRM", scopes=[READ], claim="claim-newer", adopts=stack.id)
+    adoption = IntegrationRequest(
+        account=desk.account, name="CRM", scopes=[READ], owner_nonce="claim-newer", adopts=stack.id
+    )
     stack.write(integrations.declare, "org/project/newer/crm", adoption, desk.rules)
     before = stack.known()
-    assert stack.delete(stack.claim) is False
+    assert stack.delete(stack.owner_nonce) is False
     assert stack.known() == before
     assert stack.use()
     assert stack.delete("claim-newer") is True

@@ -33,7 +33,7 @@ from private_integrations.contract import (
     RotationPolicy,
 )
 from private_integrations.rotation.decisions import Keep, Rotate, decide, status
-from private_integrations.rotation.policy import Policy
+from private_integrations.rotation.policy import EffectivePolicy
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.operations import generations, integrations
@@ -209,7 +209,7 @@ class LifeOfTokens(RuleBasedStateMachine):
         self.start()
         self.promised = Promises()
         self.scopes, self.runs = SCOPES[0], 0
-        self.claims: list[str] = []
+        self.owner_nonces: list[str] = []
         self.sent: list[Callable[[], None]] = []
         self.asked: list[tuple[int, GenerationRequest]] = []
         self.buried: set[str] = set()
@@ -238,21 +238,21 @@ class LifeOfTokens(RuleBasedStateMachine):
 
     def create(self) -> None:
         """Make the integration."""
-        self.claims.append(f"claim{len(self.claims)}")
-        declared = self.write(integrations.declare, STACK, self.declaration(self.claims[-1]), self.rules)
+        self.owner_nonces.append(f"owner_nonce{len(self.owner_nonces)}")
+        declared = self.write(integrations.declare, STACK, self.declaration(self.owner_nonces[-1]), self.rules)
         self.integration = declared.integration.id
         self.promised.changes += 1
 
-    def declaration(self, claim: str, **more: str) -> IntegrationRequest:
+    def declaration(self, owner_nonce: str, **more: str) -> IntegrationRequest:
         """The integration as its program declares it."""
         rotation = self.policy(self.promised.overlap)
         return IntegrationRequest(
-            account=ACCOUNT, name="CRM", scopes=self.scopes, rotation=rotation, claim=claim, **more
+            account=ACCOUNT, name="CRM", scopes=self.scopes, rotation=rotation, owner_nonce=owner_nonce, **more
         )
 
     def policy(self, overlap: timedelta) -> RotationPolicy:
         """Every 90 days with this overlap."""
-        return Policy(every=90 * DAY, overlap=overlap, early_window=HOUR).on_the_wire()
+        return EffectivePolicy(every=90 * DAY, overlap=overlap, early_window=HOUR).on_the_wire()
 
     def issue(self, generation: int, asked: GenerationRequest) -> Given | None:
         """`PUT generations/n`: carried out exactly when promised."""
@@ -313,17 +313,17 @@ class LifeOfTokens(RuleBasedStateMachine):
             self.promised.edit_overlap(overlap)
             self.promised.changes += 1
 
-    def adopt(self, claim: str) -> None:
+    def adopt(self, owner_nonce: str) -> None:
         """Another state takes the integration over, tokens and all."""
-        self.write(integrations.declare, STACK, self.declaration(claim, adopts=self.integration), self.rules)
-        if claim not in self.claims:
-            self.claims.append(claim)
+        self.write(integrations.declare, STACK, self.declaration(owner_nonce, adopts=self.integration), self.rules)
+        if owner_nonce not in self.owner_nonces:
+            self.owner_nonces.append(owner_nonce)
             self.promised.changes += 1
 
-    def delete(self, claim: str) -> None:
-        """The owner with this claim deletes the integration."""
-        deleted = self.write(integrations.delete, self.integration, claim)
-        assert deleted is (claim == self.claims[-1])
+    def delete(self, owner_nonce: str) -> None:
+        """The owner with this owner nonce deletes the integration."""
+        deleted = self.write(integrations.delete, self.integration, owner_nonce)
+        assert deleted is (owner_nonce == self.owner_nonces[-1])
         if deleted:
             self.promised.end(self.promised.alive())
             self.promised.changes += 1
@@ -438,19 +438,19 @@ class LifeOfTokens(RuleBasedStateMachine):
     @rule()
     def take_over(self) -> None:
         """Another stack adopts the integration."""
-        self.send(partial(self.adopt, f"claim{len(self.claims)}"))
+        self.send(partial(self.adopt, f"owner_nonce{len(self.owner_nonces)}"))
 
     @rule(which=st.integers(0, 2))
     def destroy_an_older_state(self, which: int) -> None:
         """A state that doesn't own the integration any more is destroyed: nothing happens."""
-        older = ["never owned", *self.claims[:-1]]
+        older = ["never owned", *self.owner_nonces[:-1]]
         self.send(partial(self.delete, older[-1 - which % len(older)]))
 
     @precondition(lambda self: self.promised.last > SUPERSEDED_LIMIT)
     @rule()
     def destroy(self) -> None:
         """The owner's state is destroyed: every token is dead for ever, and the same program begins anew."""
-        self.delete(self.claims[-1])
+        self.delete(self.owner_nonces[-1])
         self.promised.begin_anew()
         self.sent.clear()
         self.asked.clear()
@@ -502,7 +502,7 @@ class LifeOfTokens(RuleBasedStateMachine):
     def the_promised_roles_and_deadlines_are_told(self) -> None:
         """At most one in use, one waiting and three superseded, each of those with exactly its deadline."""
         state = self.state()
-        live = [secret for secret in state.secrets if secret.role != "ended"]
+        live = [secret for secret in state.tokens if secret.role != "ended"]
         roles = [secret.role for secret in live]
         assert roles.count("current") <= 1
         assert roles.count("pending") <= 1
@@ -523,8 +523,8 @@ class LifeOfTokens(RuleBasedStateMachine):
     @invariant()
     def the_next_deployment_loses_no_token(self) -> None:
         """Status and plan agree, and whatever token a state holds: kept is only one without a deadline."""
-        state, policy = self.state(), Policy(every=90 * DAY, early_window=HOUR)
-        live = [secret for secret in state.secrets if secret.role != "ended"]
+        state, policy = self.state(), EffectivePolicy(every=90 * DAY, overlap=7 * DAY, early_window=HOUR)
+        live = [secret for secret in state.tokens if secret.role != "ended"]
         newest = max((s.generation for s in live if s.role != "previous"), default=state.last_generation)
         planned = decide(policy, state, newest, self.promised.now, issuer=STACK)
         assert isinstance(planned, Rotate) is (status(policy, state, self.promised.now) in ("due", "overdue"))

@@ -16,7 +16,7 @@ SCENES = {
     "run": [Trial.race] * 6,
     "issuer": [Trial.person_rotates, Trial.rotate, Trial.overlap_passes, Trial.person_uses],
     "delivery": [Trial.consume, Trial.crash, Trial.overlap_passes, Trial.consume] * 2,
-    "claim": [Trial.adopt, Trial.former_acts, Trial.former_acts, Trial.consume],
+    "owner_nonce": [Trial.adopt, Trial.former_acts, Trial.former_acts, Trial.consume],
 }
 ENOUGH = 40
 

@@ -278,7 +278,7 @@ def test_the_running_service_sends(tmp_path, capsys, monkeypatch):
             monkeypatch.setenv(name, value)
         client = Client(Connection(service.url, service.key))
         scopes = [READS, "contacts.write"]
-        request = IntegrationRequest(account=service.account, name="sync", scopes=scopes, claim=new_id())
+        request = IntegrationRequest(account=service.account, name="sync", scopes=scopes, owner_nonce=new_id())
         integration = client.declare("test/data/webhooks", request).id
         assert told(integration)[1]["webhook"] is None
         code, refusal = told(integration, "--url", f"https://169.254.169.254:{port}/latest")

@@ -57,7 +57,7 @@ class Mortal:
 
     def change(self):
         """Something that is told of; answers the id of the integration that was made."""
-        body = {"account": self.account, "name": "x", "scopes": ["contacts.readonly"], "claim": uuid.uuid4().hex}
+        body = {"account": self.account, "name": "x", "scopes": ["contacts.readonly"], "owner_nonce": uuid.uuid4().hex}
         return self.ask("PUT", f"/integrations/by-external-id/org/p/s/{uuid.uuid4().hex}", body)["id"]
 
     def _said(self, beginning):

@@ -239,14 +239,19 @@ def test_adopting_and_replacing_are_told_as_what_they_are(post, desk, database, 
     endpoint, _ = post.make(receiver.url)
 
     def declare(external_id, **changes):
-        fields = {"account": desk.account, "name": "CRM sync", "scopes": ["contacts.readonly"], "claim": "c"} | changes
+        fields = {
+            "account": desk.account,
+            "name": "CRM sync",
+            "scopes": ["contacts.readonly"],
+            "owner_nonce": "c",
+        } | changes
         with database.write() as write:
             request = IntegrationRequest(**fields)
             return integrations.declare.step(write, external_id, request, desk.rules, actor=ADA).integration.id
 
-    declare("org/p/s/adopted", claim="a", adopts=integration, description="Mine now")
-    remains = declare("org/p/s/x", claim="b")
-    declare("org/p/s/x", claim="c", replaces=remains)
+    declare("org/p/s/adopted", owner_nonce="a", adopts=integration, description="Mine now")
+    remains = declare("org/p/s/x", owner_nonce="b")
+    declare("org/p/s/x", owner_nonce="c", replaces=remains)
     assert [(event, data["external_id"]) for event, data in post.told(endpoint)] == [
         ("integration.edited", "org/p/s/adopted"),
         ("integration.created", "org/p/s/x"),

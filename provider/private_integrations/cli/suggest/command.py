@@ -66,7 +66,7 @@ def suggest_scopes(
 
 @contextmanager
 def _opened(name: str) -> Iterator[BinaryIO]:
-    """The log, to be read once; an error in reading is the user's to mend."""
+    """Return the log, to be read once; an error in reading is the user's to mend."""
     refuse_secret(name)
     try:
         if name != "-":
@@ -81,7 +81,7 @@ def _opened(name: str) -> Iterator[BinaryIO]:
 
 
 def _print(suggestion: Suggestion, tally: Tally) -> None:
-    """The proposals, each ready to be pasted; then what is in none of them."""
+    """Return the proposals, each ready to be pasted; then what is in none of them."""
     parts = []
     for kind, scopes in suggestion.scopes.items():
         _print_needs(suggestion.needs[kind])
@@ -118,7 +118,7 @@ def _why_closed(need: Need) -> str:
 
 
 def _tell(suggestion: Suggestion, tally: Tally) -> None:
-    """What else there is to know, a line each."""
+    """Return what else there is to know, a line each."""
     if len(suggestion.scopes) > 1:
         note("these requests need two integrations: no token is an agency's and a sub-account's at once")
     if not suggestion.scopes:

@@ -101,7 +101,7 @@ COUNTERPARTS: Mapping[str, str] = MappingProxyType({route: route for route in _S
 
 
 def old_route(method: str, path: str) -> str | None:
-    """The route of v1, as `COUNTERPARTS` has it, that a request with this path below the prefix is for; None if none.
+    """Return the route of v1, as in `COUNTERPARTS`, for a request with this path below the prefix; None if none.
 
     A trailing slash means nothing, and a literal wins over an id.
     """
@@ -120,7 +120,7 @@ def _segments(path: str) -> list[str]:
 
 
 def _template(route: str) -> list[str]:
-    """The route's segments, "" for an id."""
+    """Return the route's segments, "" for an id."""
     return ["" if segment.startswith("{") else segment for segment in _segments(route.partition(" ")[2])]
 
 

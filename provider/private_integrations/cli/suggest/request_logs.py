@@ -28,11 +28,11 @@ _STATUS_KEYS = ("responsecode", "downstreamstatus", "statuscode", "status")
 _LONGEST_LINE = 65_536
 
 
-class Request(NamedTuple):
+class LoggedRequest(NamedTuple):
     """A request: its method, the path with neither query nor fragment, its host if the line names one, and the answer.
 
     `host` is in lower case, with no port; "" where the line has none. `proxied` says that the host is part of the
-    request's target, as in requests to a forward proxy. `status` is None where it isn't told.
+    request's target, as in requests to a forward proxy. `status` is None where the log doesn't have it.
     """
 
     method: str
@@ -42,8 +42,8 @@ class Request(NamedTuple):
     status: int | None
 
 
-def read_requests(log: BinaryIO) -> Iterator[Request | None]:
-    """The log's requests, a line each; None for a line that holds none. Empty lines are passed over."""
+def read_requests(log: BinaryIO) -> Iterator[LoggedRequest | None]:
+    """Return the log's requests, a line each; None for a line that holds none. Empty lines are passed over."""
     while line := log.readline(_LONGEST_LINE):
         whole = line.endswith(b"\n") or len(line) < _LONGEST_LINE
         while not whole:
@@ -55,7 +55,7 @@ def read_requests(log: BinaryIO) -> Iterator[Request | None]:
             yield _request(text)
 
 
-def _request(line: str) -> Request | None:
+def _request(line: str) -> LoggedRequest | None:
     if line.startswith("{"):
         return _from_json(line)
     quoted = _QUOTED.search(line)
@@ -66,7 +66,7 @@ def _request(line: str) -> Request | None:
     return None if bare is None else _made(bare[1], bare[2], "", None)
 
 
-def _from_json(line: str) -> Request | None:
+def _from_json(line: str) -> LoggedRequest | None:
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
@@ -94,13 +94,13 @@ def _first(values: dict[str, object], keys: tuple[str, ...]) -> str:
     return next((str(values[key]) for key in keys if isinstance(values.get(key), str | int)), "")
 
 
-def _made(method: str, target: str, host: str, status: int | None) -> Request | None:
-    """The request; a URL's host wins over one that is told beside it."""
+def _made(method: str, target: str, host: str, status: int | None) -> LoggedRequest | None:
+    """Make the request; the host of a URL wins over one in another field."""
     proxied = not target.startswith("/")
     try:
         # Behind two slashes a path is a path, however many it begins with.
         url = urlsplit(target if "://" in target and proxied else f"//{target}")
         told = url if proxied else urlsplit(f"//{host}")
-        return Request(method.upper(), url.path, told.hostname or "", proxied, status)
+        return LoggedRequest(method.upper(), url.path, told.hostname or "", proxied, status)
     except ValueError:
         return None

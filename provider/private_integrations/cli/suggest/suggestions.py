@@ -9,7 +9,7 @@ from private_integrations_service.catalogue.endpoints import Catalogue, Endpoint
 
 from ...contract import AccountClass
 from .old_routes import COUNTERPARTS, PREFIX, old_route
-from .request_logs import Request
+from .request_logs import LoggedRequest
 
 _PLATFORM_HOSTS = frozenset({"services.leadconnectorhq.com", "rest.gohighlevel.com"})
 
@@ -60,8 +60,8 @@ class Place:
     hosts: Collection[str]
     prefix: str
 
-    def path(self, request: Request) -> str | None:
-        """The request's path in the API; None if it is for something else."""
+    def path(self, request: LoggedRequest) -> str | None:
+        """Return the request's path in the API; None if it is for something else."""
         hosts = self.hosts or (_PLATFORM_HOSTS if request.proxied else ())
         if hosts and request.host and request.host not in hosts:
             return None
@@ -71,7 +71,7 @@ class Place:
         return below if below != request.path and below.startswith("/") else None
 
 
-def count(tally: Tally, catalogue: Catalogue, place: Place, request: Request | None) -> None:
+def count(tally: Tally, catalogue: Catalogue, place: Place, request: LoggedRequest | None) -> None:
     """Add a line of the log to what it has shown."""
     if request is None:
         tally.unreadable += 1
@@ -121,7 +121,7 @@ class Suggestion:
 
 
 def suggest(catalogue: Catalogue, tally: Tally) -> Suggestion:
-    """What to propose. What both kinds of accounts may do is the sub-account's, unless only an agency is needed."""
+    """Return the proposals. What both kinds may request is the sub-account's, unless only an agency is needed."""
     needs = [Need(endpoint, old, number) for (endpoint, old), number in tally.used.items()]
     needs.sort(key=lambda need: (need.endpoint.scope or "", need.endpoint.path, need.endpoint.method, need.old))
     kinds = [_kinds(catalogue, need.endpoint) for need in needs]

@@ -30,7 +30,7 @@ def ada(service, account):
 @pytest.fixture
 def page(account):
     """The page's path."""
-    return f"/settings/accounts/{account}/labs/unused-tokens"
+    return f"/settings/accounts/{account}/labs/inactive-tokens"
 
 
 def rule(management):
@@ -54,7 +54,7 @@ def test_as_the_service_is_set_after_a_time_or_never(service, management, ada, p
         ({"rule": "service"}, ("service", 90 * DAY), "Ended after 90 days without use"),
     ):
         answer = ada.press(answer, "Save", **entered)
-        assert answer.url.endswith(f"{page}?notice=unused-rule-saved")
+        assert answer.url.endswith(f"{page}?notice=inactivity-saved")
         assert rule(management) == expected
         assert heading in Page(answer.text).headings
         assert Page(answer.text).form(page).fields["rule"] == [entered["rule"]]
@@ -110,7 +110,7 @@ def test_an_admin_without_every_permission_only_reads_it(service):
     management, email = Management(service.url, service.key, agency), f"{agency}@example.com"
     half = new_visitor(service.url, service.key, agency, email=email)
     assert management.ask("PUT", f"/users/{email}/memberships/{agency}", {"sub_accounts": "taken"}).ok
-    page = f"/settings/accounts/{agency}/labs/unused-tokens"
+    page = f"/settings/accounts/{agency}/labs/inactive-tokens"
     shown = Page(half.get(page).text)
     assert "Only an admin with every permission of the account changes this." in shown.text
     assert not [form for form in shown.forms if form.action == page]

@@ -15,7 +15,7 @@ from .fields import duration_text
 from .integration import in_days
 from .visits import Visit, for_administrators
 
-_PAGE = "/settings/accounts/{account_id}/labs/unused-tokens"
+_PAGE = "/settings/accounts/{account_id}/labs/inactive-tokens"
 _LONGEST_FIELD = 100
 
 
@@ -31,10 +31,10 @@ def _page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
     rule = inactivity.rule_of(visit.engine, account.id, visit.settings, actor=visit.actor)
     if isinstance(rule, Refused):
         # Whoever may be here manages the account's integrations, but for Labs.
-        return visit.page("unused_tokens.html", account=account, rule=None)
+        return visit.page("inactive_tokens.html", account=account, rule=None)
     service, after = visit.settings.inactive_after, rule.after_seconds
     return visit.page(
-        "unused_tokens.html",
+        "inactive_tokens.html",
         status=200 if refused is None else refused.problem.status,
         account=account,
         rule=rule,
@@ -62,7 +62,7 @@ def _set(visit: Visit) -> Response | Refused:
     rule = inactivity.set_rule(visit.engine, account.id, request, visit.settings, actor=visit.actor)
     if isinstance(rule, Refused):
         return rule
-    return visit.to(_PAGE.format(account_id=account.id), notice="unused-rule-saved")
+    return visit.to(_PAGE.format(account_id=account.id), notice="inactivity-saved")
 
 
 def _request(rule: str, after: str) -> InactivityRequest | Refused:
