@@ -6,7 +6,16 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.responses import Response
 from starlette.routing import Route
 
-from private_integrations.contract import Email, Invitation, MembershipEdit, Name, Problem, Refused, fault_reason
+from private_integrations.contract import (
+    Email,
+    Invitation,
+    MembershipEdit,
+    MembershipRole,
+    Name,
+    Problem,
+    Refused,
+    fault_reason,
+)
 
 from ..access import permissions
 from ..access.people import User
@@ -125,6 +134,7 @@ def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response | 
         "roles.html",
         status=status,
         account=account,
+        roles=tuple(MembershipRole),
         people=[_row(place) for place in places[(page - 1) * _PEOPLE : page * _PEOPLE]],
         total=len(places),
         page=page,
