@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from heapq import nlargest
 from typing import NamedTuple
 
-import pysqlite3.dbapi2 as sqlite
 from starlette.types import Scope
 
 from ..http.client_address import LONGEST_AGENT, Networks, client_address
@@ -15,6 +14,7 @@ from ..storage.columns import to_milliseconds
 from ..storage.grants import Grant
 from ..storage.sqlite.activity import CALLERS_KEPT, Activity, Batch, NoRoom, hour_of
 from ..tokens.format import without_secrets
+from .storage_errors import STORAGE_ERRORS
 
 # Between two flushes, per worker; beyond it requests are counted without a caller, beyond twice as many not at all.
 _MOST_USES = 20_000
@@ -26,6 +26,8 @@ _SECONDS = 1.0
 _IDLE = timedelta(seconds=15)
 # Log an error only if the file can't be written for longer than that.
 _TROUBLE = timedelta(minutes=1)
+
+_STORE_ERRORS = (*STORAGE_ERRORS, OSError, NoRoom)
 
 _log = logging.getLogger(__name__)
 
@@ -218,7 +220,7 @@ class Flusher:
             return
         try:
             self._activity.store(self._waiting.batch, now)
-        except (sqlite.Error, OSError, NoRoom) as error:
+        except _STORE_ERRORS as error:
             self._log_lasting(error, now)
         else:
             self._waiting = _Waiting()
@@ -233,7 +235,7 @@ class Flusher:
         self.flush()
         try:
             self._activity.leave()
-        except (sqlite.Error, OSError, NoRoom) as error:
+        except _STORE_ERRORS as error:
             _log.error("the last requests may be missing in the activity: %s", error)
 
     def _log_lasting(self, error: Exception, now: datetime) -> None:

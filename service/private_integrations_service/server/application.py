@@ -9,7 +9,6 @@ from functools import partial
 
 from anyio import to_thread
 from fastapi import FastAPI
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,6 +19,7 @@ from ..authorizer import AuthorizerMiddleware
 from ..authorizer.authorizer import Authorizer
 from ..authorizer.recording import Flusher, Recorder
 from ..authorizer.replies import Refusal, send_reply
+from ..authorizer.storage_errors import STORAGE_ERRORS
 from ..catalogue.endpoints import Catalogue
 from ..forward_auth import AUTHORIZE, ForwardAuth
 from ..gateway import Gateway, GatewayLimits, PastedCredentials, Upstream
@@ -273,7 +273,7 @@ def _health(database: Database) -> ASGIApp:
         response = JSONResponse({"status": "ok"})
         try:
             await to_thread.run_sync(_touch, database)
-        except SQLAlchemyError:
+        except STORAGE_ERRORS:
             response = JSONResponse({"status": "storage unavailable"}, status_code=503)
         await response(scope, receive, send)
 

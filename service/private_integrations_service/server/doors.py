@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 
-import pysqlite3.dbapi2 as sqlite
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from private_integrations.contract import KEY_PREFIX, digest_of
 
+from ..authorizer.storage_errors import STORAGE_ERRORS
 from ..http.client_address import Networks, client_address
 from ..http.client_connections import Clients
 from ..http.fair_shares import Owner
@@ -145,5 +145,5 @@ def _owner(part: str, lookup: Callable[[bytes], bool], secret: str) -> Owner | N
     digest = digest_of(secret)
     try:
         return Owner(part, digest) if lookup(digest) else None
-    except sqlite.Error:
+    except STORAGE_ERRORS:
         return None

@@ -17,17 +17,16 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import pysqlite3.dbapi2 as sqlite
 import uvloop
 from anyio import to_thread
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.embed import Server
-from sqlalchemy.exc import SQLAlchemyError
 
 from private_integrations.errors import ConfigurationError
 
+from ..authorizer.storage_errors import STORAGE_ERRORS
 from ..gateway import Upstream
 from ..http.client_connections import Keeper
 from ..operations.installation import install
@@ -218,7 +217,7 @@ def _work_forked(work: Work, database: Database, on_listening: Callback, on_stop
     try:
         database.settle()
         work(on_listening, on_stop)
-    except (SQLAlchemyError, sqlite.Error) as error:
+    except STORAGE_ERRORS as error:
         raise ConfigurationError(f"{database.file} can't be used: {getattr(error, 'orig', error)}") from error
     finally:
         database.disconnect()
