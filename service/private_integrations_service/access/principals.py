@@ -8,7 +8,7 @@ from private_integrations.contract import Role
 
 @dataclass(frozen=True)
 class ManagementKey:
-    """Who calls the management API, with which role; `accounts` is None where the key is bound to none."""
+    """A management key, with its role; `accounts` is None if it reaches every account."""
 
     id: str
     name: str
@@ -20,5 +20,5 @@ class ManagementKey:
     revoked_at: datetime | None = None
 
     def is_live(self, now: datetime) -> bool:
-        """Whether the key is good at `now`."""
+        """Return whether the key is valid at `now`."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)

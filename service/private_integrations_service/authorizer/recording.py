@@ -27,6 +27,7 @@ _IDLE = timedelta(seconds=15)
 # Log an error only if the file can't be written for longer than that.
 _TROUBLE = timedelta(minutes=1)
 
+
 _log = logging.getLogger(__name__)
 
 _Key = tuple[int, str, str, str, bytes]

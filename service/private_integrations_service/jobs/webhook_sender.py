@@ -60,7 +60,7 @@ class Sender:
     def run(self) -> None:
         """Begin to serve the webhooks with due messages, as far as there is room."""
         waiting = endpoints_with_due(self._engine, self._engine.now())
-        # Whoever had a turn goes behind the others, or a few with much to take would keep them from theirs.
+        # Those served last come last, or a few webhooks with many messages would keep the others waiting.
         for endpoint in sorted(waiting, key=lambda endpoint: self._turns.get(endpoint.id, 0)):
             self._begin(endpoint, reluctant=endpoint.failing_since is not None or endpoint.id in self._slow)
 

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 
-import pysqlite3.dbapi2 as sqlite
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from private_integrations.contract import KEY_PREFIX, digest_of
@@ -13,6 +12,7 @@ from ..http.client_address import Networks, client_address
 from ..http.client_connections import Clients
 from ..http.fair_shares import Owner
 from ..http.rate_limiter import RateLimiter, UnknownClients
+from ..storage.engine import StorageError
 from ..storage.known_credentials import KnownCredentials
 
 OwnerOf = Callable[[Scope], Owner | None]
@@ -145,5 +145,5 @@ def _owner(part: str, lookup: Callable[[bytes], bool], secret: str) -> Owner | N
     digest = digest_of(secret)
     try:
         return Owner(part, digest) if lookup(digest) else None
-    except sqlite.Error:
+    except StorageError:
         return None

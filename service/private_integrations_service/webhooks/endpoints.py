@@ -34,5 +34,5 @@ class Endpoint:
     failing_since: datetime | None = None
 
     def wants(self, event: str) -> bool:
-        """Whether this event is sent to it."""
+        """Return whether this event is sent to it."""
         return self.events is None or event in self.events

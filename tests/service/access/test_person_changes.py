@@ -68,8 +68,7 @@ class House:
 
     def run(self, operation, *arguments, **more):
         """One operation in a transaction of its own."""
-        with self.database.write() as write:
-            return operation(write, *arguments, **more)
+        return operation(self.database, *arguments, **more)
 
     def grant(self, email, account, **edit):
         """Give a place in an account, as by `users grant`."""

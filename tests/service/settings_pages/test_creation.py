@@ -10,7 +10,7 @@ import requests
 
 from management import Management
 from pages import Page
-from private_integrations.contract import TOKEN_PATTERN, Account
+from private_integrations.contract import TOKEN_PATTERN, Account, AccountClass
 from private_integrations_service.sandbox import _HANDLERS
 from private_integrations_service.settings_pages.first_request import VARIABLE, first_request
 from private_integrations_service.settings_pages.scope_choice import AREAS, PRESETS, area_of, offered, searched
@@ -132,7 +132,7 @@ def test_a_search_keeps_the_choice(ada):
 )
 def test_what_a_search_finds(catalogue, words, found):
     """All words in one endpoint, scope or area; a path with ids is matched as a request is."""
-    areas = searched(catalogue, offered(catalogue, "sub_account"), words)
+    areas = searched(catalogue, offered(catalogue, AccountClass.SUB_ACCOUNT), words)
     assert {offer.name for area in areas for offer in area.offers} == found
 
 

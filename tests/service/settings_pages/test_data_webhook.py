@@ -37,9 +37,7 @@ def described(database):
     """What the management API says of an integration's data webhook."""
 
     def describing(integration):
-        with database.read() as connection:
-            found = integrations.find.step(connection, integration, Actor("test"))
-            return data_webhooks.described.step(connection, found)
+        return data_webhooks.described(database, integration, actor=Actor("test"))
 
     return describing
 

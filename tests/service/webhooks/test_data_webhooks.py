@@ -28,7 +28,6 @@ from private_integrations_service.operations.data_webhooks import Put
 from private_integrations_service.sealing import SealBroken, Sealer
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import webhooks as stored
-from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.webhooks import save_endpoint
 from private_integrations_service.tokens.format import new_id
 from private_integrations_service.webhooks.destinations import Destinations, networks
@@ -59,8 +58,7 @@ def described(database):
     """What there is to know of an integration's data webhook."""
 
     def describing(integration):
-        with database.read() as connection:
-            return data_webhooks.described.step(connection, integration_by_id(connection, integration))
+        return data_webhooks.described(database, integration, actor=Actor("test"))
 
     return describing
 
@@ -208,7 +206,7 @@ def sending(database, clock, port, *, signer):
     poster = Poster(Destinations(frozenset({port}), networks("127.0.0.0/8, ::1/128")))
     sender = Sender(database, poster, {"data": signer})
     try:
-        sender.run(clock())
+        sender.run()
         yield
     finally:
         sender.close()

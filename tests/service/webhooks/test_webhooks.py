@@ -103,7 +103,7 @@ class Post:
 
     def log(self, endpoint_id):
         """What was sent, the first one first."""
-        found, _ = webhooks.deliveries(self.database, self.endpoint(endpoint_id), limit=1000)
+        found, _ = webhooks.deliveries(self.database, endpoint_id, limit=1000, actor=ADA)
         return found[::-1]
 
     def told(self, endpoint_id):
@@ -119,7 +119,7 @@ class Post:
         deadline = time.monotonic() + 20
         while self._attempts() < before + attempts:
             assert time.monotonic() < deadline, "too few attempts"
-            self.sender.run(self.clock())
+            self.sender.run()
             time.sleep(0.01)
 
     def _attempts(self):
@@ -383,7 +383,7 @@ def test_a_failed_attempt_is_repeated_when_it_is_due_and_not_before(post, clock,
     assert waiting.state == "waiting"
     assert timedelta(seconds=5) <= waiting.next_attempt_at - clock.now <= timedelta(seconds=6)
     clock.move(seconds=4)
-    post.sender.run(clock())
+    post.sender.run()
     clock.move(seconds=2)
     post.send(1)
     clock.move(minutes=6)
@@ -521,13 +521,13 @@ def test_what_is_on_its_way_when_the_service_ends_waits(post, receiver, clock):
     receiver.behave = lambda *_: released.wait(20)
     endpoint, _ = post.make(receiver.url)
     message_id = post.ping(endpoint)
-    post.sender.run(clock())
+    post.sender.run()
     receiver.got.get(timeout=5)
     post.sender.close()
     released.set()
     (waiting,) = post.log(endpoint)
     assert (waiting.message_id, waiting.state, waiting.attempts) == (message_id, "waiting", [])
-    post.sender.run(clock())
+    post.sender.run()
 
 
 def test_a_webhook_that_is_edited_or_deleted_while_a_message_is_on_its_way(post, receiver, clock):
@@ -542,7 +542,7 @@ def test_a_webhook_that_is_edited_or_deleted_while_a_message_is_on_its_way(post,
 
     deleted = threading.Event()
     receiver.behave = deletes
-    post.sender.run(clock())
+    post.sender.run()
     assert deleted.wait(5)
     post.sender.close()
     with post.database.read() as connection:
@@ -557,7 +557,7 @@ def test_disabled_by_a_person(post, receiver, clock):
     post.edit(endpoint, enabled=False)
     assert post.endpoint(endpoint).disabled_because == "disabled on request"
     assert [delivery.state for delivery in post.log(endpoint)] == ["failed"]
-    post.sender.run(clock())
+    post.sender.run()
     assert receiver.connections == 0
 
 
@@ -640,7 +640,7 @@ def test_what_was_settled_long_ago_is_forgotten(post, database, clock, receiver,
     old = post.ping(endpoint)
     post.send(1)
     clock.move(days=30, seconds=1)
-    deliveries.forget_old(database, timedelta(days=30), clock())
+    deliveries.forget_old(database, timedelta(days=30))
     assert [delivery.message_id for delivery in post.log(endpoint)] == [old]
     with database.read() as connection:
         assert len(connection.execute(select(tables.webhook_attempts)).all()) == 1
@@ -651,7 +651,7 @@ def test_what_was_settled_long_ago_is_forgotten(post, database, clock, receiver,
             outbox.add_delivery(write, post.endpoint(endpoint), f"msg_{len(newest)}", "ping", b"{}")
         newest.append(f"msg_{len(newest)}")
     monkeypatch.setattr(deliveries, "MOST_KEPT", 2)
-    deliveries.forget_old(database, timedelta(days=30), clock())
+    deliveries.forget_old(database, timedelta(days=30))
     assert [delivery.message_id for delivery in post.log(endpoint)] == newest[1:]
 
 
@@ -670,11 +670,11 @@ def test_due_and_overdue_are_told_once_each(post, desk, database, clock, receive
     endpoint, _ = post.make(receiver.url, "rotation.due", "rotation.overdue")
     integration, _ = scheduled(desk, database, clock)
     began = clock.now
-    detection.publish_due(database, clock())
+    detection.publish_due(database)
     assert post.told(endpoint) == []
     clock.move(days=30)
     for _ in range(2):
-        detection.publish_due(database, clock())
+        detection.publish_due(database)
     ((event, data),) = post.told(endpoint)
     assert event == "rotation.due"
     assert (data["integration_id"], data["due_at"], data["rule"], data["actor"]) == (
@@ -685,12 +685,12 @@ def test_due_and_overdue_are_told_once_each(post, desk, database, clock, receive
     )
     clock.move(days=2)
     for _ in range(2):
-        detection.publish_due(database, clock())
+        detection.publish_due(database)
     assert [event for event, _ in post.told(endpoint)] == ["rotation.due", "rotation.overdue"]
     desk.token(integration)
-    detection.publish_due(database, clock())
+    detection.publish_due(database)
     clock.move(days=30)
-    detection.publish_due(database, clock())
+    detection.publish_due(database)
     told = post.told(endpoint)
     assert [event for event, _ in told] == ["rotation.due", "rotation.overdue", "rotation.due"]
     assert told[-1][1]["due_at"] == "2027-01-21T12:00:00.000Z"
@@ -701,14 +701,14 @@ def test_what_is_due_is_told_to_whoever_subscribes_later(post, desk, database, c
     """While nobody listens nothing counts as told."""
     scheduled(desk, database, clock)
     clock.move(days=30)
-    detection.publish_due(database, clock())
+    detection.publish_due(database)
     endpoint, _ = post.make(receiver.url, "rotation.due")
-    detection.publish_due(database, clock())
+    detection.publish_due(database)
     assert [event for event, _ in post.told(endpoint)] == ["rotation.due"]
     clock.move(days=5)
-    detection.publish_due(database, clock())
+    detection.publish_due(database)
     overdue, _ = post.make(receiver.url, "rotation.overdue")
-    detection.publish_due(database, clock())
+    detection.publish_due(database)
     assert [event for event, _ in post.told(overdue)] == ["rotation.overdue"]
 
 
@@ -724,18 +724,18 @@ def test_an_overlap_that_ends_is_told_once(post, desk, database, clock, receiver
     second = desk.token(integration)
     use(database, clock, second)
     endpoint, _ = post.make(receiver.url, "token.retired")
-    detection.publish_ended_overlaps(database, clock())
+    detection.publish_ended_overlaps(database)
     assert post.told(endpoint) == []
     clock.move(days=7)
     # Marks the one that ran out as ended, in passing.
     use(database, clock, desk.token(integration))
     for _ in range(2):
-        detection.publish_ended_overlaps(database, clock())
+        detection.publish_ended_overlaps(database)
     told = [(data["generation"], data["because"], data["actor"]) for _, data in post.told(endpoint)]
     assert told == [(1, "overlap ended", "service")]
     desk.expire(integration, 2)
     clock.move(days=8)
-    detection.publish_ended_overlaps(database, clock())
+    detection.publish_ended_overlaps(database)
     told = [(data["generation"], data["because"]) for _, data in post.told(endpoint)]
     assert told == [(1, "overlap ended"), (2, "expired on request")]
 
@@ -754,12 +754,12 @@ def test_an_overlap_that_an_edit_ends_is_told_once(post, desk, database, clock, 
         use(database, clock, desk.token(sister))
         use(database, clock, desk.token(sister, overlap=timedelta(seconds=1)))
         clock.move(seconds=2)
-        detection.publish_ended_overlaps(database, clock())
+        detection.publish_ended_overlaps(database)
     shorter = MONTHLY.model_copy(update={"overlap_seconds": 3600})
     integrations.edit(database, integration, IntegrationEdit(rotation=shorter), desk.rules, actor=ADA)
     for _ in range(2):
         clock.move(minutes=1)
-        detection.publish_ended_overlaps(database, clock())
+        detection.publish_ended_overlaps(database)
     assert [(data["generation"], data["because"]) for _, data in post.told(endpoint)] == [(1, "overlap ended")]
 
 
@@ -774,7 +774,7 @@ def test_a_scope_that_is_lacked_is_told_once_a_day(post, desk, database, clock, 
         RefusedScope(gone, "x", 99),
     ]
     for _ in range(2):
-        detection.publish_refused_often(database, refused, clock())
+        detection.publish_refused_often(database, refused)
     told = [(event, data["integration_id"], data["scope"], data["requests"]) for event, data in post.told(endpoint)]
     assert told == [
         ("scope.refused_often", integration, "contacts.write", 25),
@@ -782,7 +782,7 @@ def test_a_scope_that_is_lacked_is_told_once_a_day(post, desk, database, clock, 
     ]
     desk.edit(integration, "contacts.readonly", "contacts.write")
     clock.move(hours=12)
-    detection.publish_refused_often(database, refused, clock())
+    detection.publish_refused_often(database, refused)
     assert [data["scope"] for _, data in post.told(endpoint)[2:]] == ["locations.readonly"]
 
 
