@@ -1,4 +1,9 @@
-"""The management API: routes by noun, each a caller, one transaction and a wire model."""
+"""Serve the management API, which the provider and the command line call.
+
+A module per noun has its routes. A route authenticates the caller, calls one operation and returns a wire model of
+`contract`; a refusal becomes a problem document. For example: `GET /private-integrations/v1/integrations/{id}` calls
+`read_integration`.
+"""
 
 from functools import cache
 
@@ -40,9 +45,9 @@ from .storage_errors import on_storage_error
 __all__ = ["DOCUMENT", "REPORT", "document", "management_api"]
 
 DOCUMENT = f"{API}/openapi.json"
-"""The path of the API's description."""
+"""Serve the API's description (OpenAPI) at this path."""
 REPORT = f"{API}/leaked"
-"""The path that needs no key, and has a limit of its own."""
+"""Take reports of leaked tokens at this path, which needs no key and has a rate limit of its own."""
 
 _PROBLEMS: dict[int | str, str] = {
     400: "The request or its body can't be read, or it has two keys",

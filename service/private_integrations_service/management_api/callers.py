@@ -1,4 +1,4 @@
-"""Who asks, by which key, and what their request works with."""
+"""Authenticate the caller of a route, and hold the context of its request."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ _bearer = HTTPBearer(auto_error=False, description="A management key (pmk-…)")
 
 @dataclass(frozen=True)
 class Parts:
-    """What the API was made from."""
+    """Hold the dependencies of the API."""
 
     engine: StorageEngine
     rules: Rules
@@ -42,7 +42,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks and when, and what their request works with."""
+    """Hold the caller, the instant and the dependencies of a request."""
 
     key: ManagementKey
     actor: Actor
@@ -60,7 +60,7 @@ class Caller:
 
 
 def unless_refused(answer: Value | Refused) -> Value:
-    """The answer of an operation; raises ProblemError if it is a refusal."""
+    """Return the answer of an operation; raises ProblemError if it is a refusal."""
     if isinstance(answer, Refused):
         raise ProblemError(answer)
     return answer
@@ -93,7 +93,7 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
 
 
 async def on_problem(request: Request, error: ProblemError) -> JSONResponse:
-    """Answer a refusal that a route met; who has no key, or no right, is noted in the security log."""
+    """Answer a refusal of a route; write unknown keys and missing rights to the security log."""
     parts: Parts = request.app.state.parts
     actor: Actor | None = getattr(request.state, "actor", None)
     now = parts.engine.now()
@@ -104,7 +104,7 @@ async def on_problem(request: Request, error: ProblemError) -> JSONResponse:
         note(SecurityEvent.KEY_UNKNOWN)
     elif refused.problem == Problem.KEY_ENDED:
         note(SecurityEvent.KEY_ENDED, by=f"key/{refused.about.get('key')}")
-    # Where a key reaches every account, what it doesn't find isn't there.
+    # A key that reaches every account just didn't find the object.
     elif actor is not None and (
         refused.problem.status == 403 or (refused.problem.status == 404 and actor.accounts is not None)
     ):
@@ -123,7 +123,7 @@ Asking = Annotated[Caller, Depends(_caller)]
 
 
 def administrator(of: str) -> Callable[[Caller], Caller]:
-    """A dependency that lets only an admin's key through; `of` are the things that it manages."""
+    """Make a dependency that lets only an admin's key through; `of` names the objects that it manages."""
 
     def admitted(asking: Asking) -> Caller:
         refused = refuse_administration(asking.key, of)

@@ -1,4 +1,4 @@
-"""Who may call the management API: the key behind a request, and what its role allows."""
+"""Authenticate a caller of the management API by its key, and check the rights of the key's role."""
 
 from datetime import datetime
 
@@ -17,7 +17,7 @@ _READING = frozenset({"GET", "HEAD"})
 
 @reads
 def identify(connection: Connection, presented: str | None, now: datetime) -> ManagementKey | Refused:
-    """The live key that was presented, or why there is none; no part of what was sent is repeated."""
+    """Return the live key of a request, or a refusal, which repeats no part of the request."""
     if not presented:
         return Refused(Problem.KEY_MISSING, "send a management key: Authorization: Bearer pmk-…")
     if not presented.startswith(KEY_PREFIX):
@@ -31,12 +31,12 @@ def identify(connection: Connection, presented: str | None, now: datetime) -> Ma
 
 
 def actor_of(key: ManagementKey, address: str, agent: str) -> Actor:
-    """The key as operations know it; names may be given again once a key has ended, ids never."""
+    """Return a key as an actor; names may be given again once a key has ended, ids never."""
     return Actor(f"key/{key.name}/{key.id}", key.accounts, address, agent)
 
 
 def refuse_method(key: ManagementKey, method: str) -> Refused | None:
-    """Why the key's role forbids this method, or None: a viewer only reads, an introspector does not even that."""
+    """Refuse a method that the key's role forbids: a viewer only reads, an introspector does not even that."""
     refusal = refuse_writing(key.role, key.name)
     if refusal is None or (key.role == Role.VIEWER and method in _READING):
         return None
@@ -44,7 +44,7 @@ def refuse_method(key: ManagementKey, method: str) -> Refused | None:
 
 
 def refuse_administration(key: ManagementKey, of: str) -> Refused | None:
-    """Why this key may not manage these things, such as `keys`, or None: only an admin's may."""
+    """Refuse a key that may not manage these objects, such as `keys`: only an admin's key may."""
     if key.role == Role.ADMIN:
         return None
     return Refused(

@@ -12,17 +12,17 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_milliseconds(instant: datetime) -> int:
-    """Milliseconds since the epoch: how instants are stored and compared."""
+    """Convert an instant to milliseconds since the Unix epoch, the form in which instants are stored and compared."""
     return (instant - _EPOCH) // timedelta(milliseconds=1)
 
 
 def from_milliseconds(value: int) -> datetime:
-    """The instant that was stored."""
+    """Convert stored milliseconds to an instant."""
     return _EPOCH + timedelta(milliseconds=value)
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware UTC datetime, stored as milliseconds since the epoch."""
+    """Store an aware UTC datetime as milliseconds since the Unix epoch."""
 
     impl = BigInteger().with_variant(Integer(), "sqlite")
     cache_ok = True
@@ -37,11 +37,11 @@ class Instant(TypeDecorator[datetime]):
 
 
 class JSON(AnyJSON):
-    """JSON in a strict table: TEXT."""
+    """Store JSON in a strict table as TEXT."""
 
 
 class Boolean(AnyBoolean):
-    """A truth value in a strict table: INTEGER."""
+    """Store a truth value in a strict table as INTEGER."""
 
 
 @compiles(JSON, "sqlite")
