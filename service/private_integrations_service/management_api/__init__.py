@@ -74,7 +74,7 @@ def management_api(
     prepare_location: PrepareLocation,
     security: SecurityLog | None = None,
 ) -> FastAPI:
-    """The management API over this database.
+    """Build the management API over this storage engine.
 
     The `recorder` notes questions about live tokens, and the `security` log notes refusals.
     """

@@ -33,7 +33,7 @@ def rotation_line(policy: RotationPolicy | None, trigger: str, overlap: timedelt
 
 
 def declared(policy: RotationPolicy | None) -> dict[str, str]:
-    """The parts that the policy declares, as a program writes them, without `enabled`."""
+    """Return the parts that the policy declares, as a program writes them, without `enabled`."""
     if policy is None:
         return {}
     calendar = {"schedule": policy.schedule, "timezone": policy.timezone if policy.timezone != "UTC" else None}

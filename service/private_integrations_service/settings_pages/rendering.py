@@ -82,7 +82,7 @@ def _shown(value: object) -> object:
 
 @cache
 def templates() -> Environment:
-    """The templates, in which every value is escaped and a forgotten one is an error; compiled once in a process."""
+    """Return the templates, which escape every value and fail on a missing one; compiled once in a process."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,

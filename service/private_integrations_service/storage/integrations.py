@@ -82,7 +82,7 @@ def mark_deleted(connection: Connection, integration_id: str, now: datetime) -> 
 
 
 def owner_nonce_was_used(connection: Connection, account: str, owner_nonce: str) -> bool:
-    """Whether this owner nonce ever owned an integration of the account."""
+    """Return whether this owner nonce ever owned an integration of the account."""
     query = select(owner_nonces.c.owner_nonce).where(
         owner_nonces.c.account_id == account, owner_nonces.c.owner_nonce == owner_nonce
     )
