@@ -18,10 +18,10 @@ from private_integrations.contract import API, Reason, rfc3339
 from .authorizer import Allowed, Authorizer, DataRequest, Decision, Refused
 from .authorizer.decisions import cannot
 from .authorizer.named_accounts import read_query
-from .authorizer.recording import address_of
 from .authorizer.replies import Refusal, Reply, send_reply
 from .http.client_address import Networks
 from .http.client_connections import Clients
+from .operations.recording import address_of
 
 AUTHORIZE = f"{API}/authorize/".encode()
 """The beginning of the raw path of every check."""

@@ -12,14 +12,13 @@ from ..catalogue.endpoints import Catalogue, Endpoint, Match
 from ..http.rate_limiter import UnknownClients
 from ..operations.accounts import agencies_of
 from ..operations.generations import deliver
+from ..operations.live_grants import LiveGrants
+from ..operations.recording import Recorder
 from ..storage.engine import StorageEngine, StorageError
-from ..storage.grants import GrantReader
 from ..tokens.grant import Grant
 from . import decisions
 from .decisions import Presented
-from .grants import LiveGrants
 from .named_accounts import MOST_NAMED, Named, named_in_request, names_only
-from .recording import Recorder
 from .replies import Refusal
 from .storage_errors import refuse_storage
 
@@ -104,8 +103,7 @@ class Authorizer:
     ) -> None:
         self._engine = engine
         self.catalogue = catalogue
-        self._reader = GrantReader(engine)
-        self._grants = LiveGrants(self._reader, engine.epoch, cached_grants)
+        self._grants = LiveGrants.over(engine, cached_grants)
         self.unknown = UnknownClients(UNKNOWN_PER_SECOND, UNKNOWN_BURST)
         """Limits the rejections of requests without a token that is, or once was, valid."""
         self._deliveries: dict[bytes, asyncio.Future[None]] = {}
@@ -150,7 +148,7 @@ class Authorizer:
 
     def close(self) -> None:
         """Close the connection; from then on every request is answered 503."""
-        self._reader.close()
+        self._grants.close()
 
     async def _decide_known(
         self, grant: Grant, now: datetime, presented: Presented, request: DataRequest

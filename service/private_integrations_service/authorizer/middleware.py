@@ -11,8 +11,8 @@ from private_integrations.contract import Reason, rfc3339
 from ..http.client_address import Networks
 from ..http.client_connections import Clients
 from ..http.fair_shares import Owner, Short
+from ..operations.recording import address_of
 from .authorizer import Authorizer, DataRequest, Refused
-from .recording import address_of
 from .replies import ACCOUNT_SHARE_USED, TOKEN_SHARE_USED, Refusal, send_reply
 
 ALLOWED = "private_integrations"

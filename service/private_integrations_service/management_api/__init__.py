@@ -16,15 +16,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from private_integrations.contract import API, ProblemDocument
 
 from ..access.security_log import SecurityLog, unwritten
-from ..authorizer.recording import Recorder
 from ..catalogue.endpoints import Catalogue
 from ..http import problems
 from ..http.rate_limiter import RateLimiter
 from ..operations.accounts import PrepareLocation
+from ..operations.activity import Activity
 from ..operations.integrations import Rules
+from ..operations.recording import Recorder
 from ..settings import Settings
 from ..storage.engine import StorageEngine, StorageError
-from ..storage.sqlite.activity import Activity
 from . import (
     accounts,
     activity,

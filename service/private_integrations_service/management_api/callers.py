@@ -15,14 +15,14 @@ from private_integrations.contract import API, Problem, Refused
 from ..access.actors import Actor
 from ..access.principals import ManagementKey
 from ..access.security_log import SecurityEvent, SecurityLog, path_of, who
-from ..authorizer.recording import Recorder
 from ..http.client_address import client_address, client_agent
 from ..http.problems import ProblemError, problem_response
 from ..operations.accounts import PrepareLocation
+from ..operations.activity import Activity
 from ..operations.authentication import actor_of, identify, refuse_administration, refuse_method
 from ..operations.integrations import Rules
+from ..operations.recording import Recorder
 from ..storage.engine import StorageEngine
-from ..storage.sqlite.activity import Activity
 
 Value = TypeVar("Value")
 _bearer = HTTPBearer(auto_error=False, description="A management key (pmk-…)")

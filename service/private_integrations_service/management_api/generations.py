@@ -18,8 +18,8 @@ from private_integrations.contract import (
     TokenStates,
 )
 
-from ..authorizer.recording import Known
 from ..operations import activity, generations
+from ..operations.recording import Known
 from ..tokens.policy_defaults import POLICY_DEFAULTS
 from .callers import Asking, unless_refused
 from .integrations import PAGE, next_page

@@ -42,6 +42,18 @@ def found(connection: Connection, account_id: str, *, actor: Actor) -> Account |
 
 
 @reads
+def account_by_id(connection: Connection, account_id: str) -> Account | None:
+    """Return the account with this id, for every caller."""
+    return stored.account_by_id(connection, account_id)
+
+
+@reads
+def accounts_within(connection: Connection, account_ids: Collection[str]) -> list[Account]:
+    """Return these accounts and the sub-accounts of the agencies among them; agencies first, then by name."""
+    return stored.accounts_within(connection, account_ids)
+
+
+@reads
 def agencies_of(connection: Connection, account_ids: Collection[str]) -> dict[str, str | None]:
     """Return the agencies of those of these accounts that are known, by account; an agency has none."""
     return stored.agencies_of(connection, account_ids)

@@ -29,7 +29,8 @@ from ..access.actors import Actor
 from ..storage import audit
 from ..storage.engine import StorageEngine, StorageError
 from ..storage.sqlite import activity as stored
-from ..storage.sqlite.activity import DEAD, HOURS_KEPT, Activity, Caller, Counted, LastUse
+from ..storage.sqlite.activity import DEAD, HOURS_KEPT, Caller, Counted, LastUse
+from ..storage.sqlite.activity import Activity as Activity
 from ..tokens import advice
 from .generations import token_states
 from .integrations import find

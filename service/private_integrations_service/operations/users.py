@@ -210,6 +210,12 @@ def changed(before: Membership | None, account_id: str, edit: MembershipEdit) ->
 
 
 @reads
+def places_in(connection: Connection, account_ids: Collection[str]) -> list[tuple[User, Membership]]:
+    """Return the members of these accounts, each with a place in one of them."""
+    return stored.users_in(connection, account_ids)
+
+
+@reads
 def people_of(connection: Connection, account: Account) -> list[Place]:
     """Return the people of an account: its own members, then those of its agency who manage it from there."""
     own = [Place(user, place, inherited=False) for user, place in stored.users_in(connection, [account.id])]

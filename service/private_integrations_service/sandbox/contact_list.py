@@ -7,7 +7,7 @@ from typing import Literal
 from urllib.parse import urlencode
 
 from ..authorizer.replies import Refusal
-from ..storage.columns import from_milliseconds, to_milliseconds
+from ..instants import from_milliseconds, to_milliseconds
 from .bodies import invalid, one_of
 from .instants import LAST_MILLISECOND
 from .queries import last, number_faults, query_text, whole_number

@@ -12,8 +12,8 @@ from typing import Literal
 from private_integrations.contract import Reason
 
 from ..authorizer.replies import Refusal
+from ..instants import to_milliseconds
 from ..settings import Settings
-from ..storage.columns import to_milliseconds
 
 _MILLISECOND = timedelta(milliseconds=1)
 _DAY = timedelta(days=1) // _MILLISECOND

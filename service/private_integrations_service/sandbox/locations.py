@@ -6,7 +6,7 @@ from types import MappingProxyType
 from private_integrations.contract import Account
 
 from ..authorizer.replies import Refusal, Reply
-from ..storage.accounts import account_by_id
+from ..operations.accounts import account_by_id
 from .answers import not_found
 from .bodies import invalid, one_of
 from .queries import LARGEST_SKIP, last, number_faults, whole_number
@@ -35,8 +35,7 @@ _SETTINGS = (
 def read_location(request: Request) -> Reply | Refusal:
     """Answer `GET /locations/{locationId}`; the authorizer has checked that the token reaches it."""
     location_id = request.parameter("locationId")
-    with request.read() as connection:
-        location = account_by_id(connection, location_id)
+    location = account_by_id(request.engine, location_id)
     if location is None or not location.kind.belongs_to_agency:
         return not_found("Location", location_id)
     return Reply(200, {"location": _shown(location)})

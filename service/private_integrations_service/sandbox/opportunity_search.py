@@ -8,7 +8,7 @@ from types import MappingProxyType
 from urllib.parse import urlencode
 
 from ..authorizer.replies import Refusal
-from ..storage.columns import to_milliseconds
+from ..instants import to_milliseconds
 from .bodies import invalid, one_of, searched
 from .contact_list import read_cursor
 from .instants import point_of

@@ -11,8 +11,8 @@ from private_integrations.contract import AccountClass, MembershipRole
 from ..access.people import User
 from ..access.permissions import Membership
 from ..authorizer.replies import Refusal, Reply
-from ..storage.accounts import accounts_within
-from ..storage.users import users_in
+from ..operations.accounts import accounts_within
+from ..operations.users import places_in
 from .answers import not_found
 from .bodies import invalid, one_of
 from .queries import LARGEST_SKIP, flag, last, number_faults, query_text, whole_number
@@ -102,11 +102,11 @@ def read_user(request: Request) -> Reply | Refusal:
 
 def _people(connection: Connection, account_id: str) -> list[Person]:
     """Find the enabled members of the account and, if it is an agency, of its sub-accounts."""
-    accounts = accounts_within(connection, [account_id])
+    accounts = accounts_within.step(connection, [account_id])
     kinds = {account.id: account.kind for account in accounts}
     places: dict[str, list[Membership]] = {}
     users: dict[str, User] = {}
-    for user, place in users_in(connection, list(kinds)):
+    for user, place in places_in.step(connection, list(kinds)):
         if user.disabled_at is None:
             users[user.id] = user
             places.setdefault(user.id, []).append(place)
@@ -124,7 +124,7 @@ def _person(user: User, places: Sequence[Membership], kinds: Mapping[str, Accoun
 
 def _company_of(connection: Connection, account_id: str) -> str:
     """Return the agency that the account is, or belongs to."""
-    [account] = (found for found in accounts_within(connection, [account_id]) if found.id == account_id)
+    [account] = (found for found in accounts_within.step(connection, [account_id]) if found.id == account_id)
     return account.agency_id or account.id
 
 

@@ -17,7 +17,6 @@ from private_integrations.contract import API, Problem, Reason, Refused
 from ..access.security_log import SecurityLog, sink_of
 from ..authorizer import AuthorizerMiddleware
 from ..authorizer.authorizer import Authorizer
-from ..authorizer.recording import Flusher, Recorder
 from ..authorizer.replies import Refusal, send_reply
 from ..catalogue.endpoints import Catalogue
 from ..forward_auth import AUTHORIZE, ForwardAuth
@@ -36,6 +35,7 @@ from ..operations import deliveries, detection
 from ..operations.activity import refused_scopes
 from ..operations.health import answers
 from ..operations.inactivity import sweep
+from ..operations.recording import Flusher, Recorder
 from ..operations.signing import DataSigner
 from ..operations.upstreams import Credentials
 from ..sandbox import Sandbox

@@ -11,12 +11,12 @@ from starlette.routing import Mount, Route
 
 from ..access.security_log import SecurityLog, unwritten
 from ..catalogue.endpoints import Catalogue
+from ..operations.activity import Activity
 from ..operations.identity_provider import Provider
 from ..operations.integrations import Rules
 from ..operations.passwords import Passwords
 from ..settings import Settings
 from ..storage.engine import StorageEngine, StorageError
-from ..storage.sqlite.activity import Activity
 from . import (
     activity,
     assets,

@@ -20,6 +20,7 @@ from ..access.people import Session
 from ..access.security_log import SecurityEvent, SecurityLog, path_of, who
 from ..http.client_address import client_address, client_agent
 from ..operations import sign_in, users
+from ..operations.activity import Activity
 from ..operations.identity_provider import Provider
 from ..operations.integrations import Rules
 from ..operations.passwords import Passwords
@@ -27,7 +28,6 @@ from ..operations.sign_in import Browser
 from ..operations.users import Person
 from ..settings import Settings
 from ..storage.engine import StorageEngine, StorageError
-from ..storage.sqlite.activity import Activity
 from . import browsers
 from .navigation import Menu
 from .rendering import HEADERS, NOTICES, html

@@ -48,7 +48,7 @@ def rename_account(connection: Connection, account_id: str, name: str) -> None:
 
 
 def inactive_after(connection: Connection, account_ids: Collection[str]) -> dict[str, int | None]:
-    """Return the accounts' own rules: the seconds after which an inactive token is ended, 0: never, None: the service's."""
+    """Return each account's own inactivity period in seconds; 0: never, None: the service's rule."""
     rows = connection.execute(select(accounts.c.id, accounts.c.inactive_after).where(accounts.c.id.in_(account_ids)))
     return {row.id: row.inactive_after for row in rows}
 

@@ -26,8 +26,8 @@ from private_integrations.contract.audit_chain import BEGINNING, DAMAGED, Head, 
 
 from ..access.actors import Actor
 from ..access.audit_search import Search
+from ..instants import from_milliseconds
 from ..tokens.format import scrubbed
-from .columns import from_milliseconds
 from .engine import Write
 from .tables import AUDIT_IS_DAMAGED, AUDIT_TEXTS, audit
 

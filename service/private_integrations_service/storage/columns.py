@@ -1,6 +1,6 @@
 """Define the types of columns, and the metadata that all tables of the service share."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON as AnyJSON
@@ -8,17 +8,7 @@ from sqlalchemy import BigInteger, Dialect, Integer, MetaData, TypeDecorator
 from sqlalchemy import Boolean as AnyBoolean
 from sqlalchemy.ext.compiler import compiles
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def to_milliseconds(instant: datetime) -> int:
-    """Convert an instant to milliseconds since the Unix epoch, the form in which instants are stored and compared."""
-    return (instant - _EPOCH) // timedelta(milliseconds=1)
-
-
-def from_milliseconds(value: int) -> datetime:
-    """Convert stored milliseconds to an instant."""
-    return _EPOCH + timedelta(milliseconds=value)
+from ..instants import from_milliseconds, to_milliseconds
 
 
 class Instant(TypeDecorator[datetime]):

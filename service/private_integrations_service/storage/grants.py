@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from private_integrations.contract import AccountClass
 
+from ..instants import from_milliseconds
 from ..tokens.grant import Grant
-from .columns import from_milliseconds
 from .engine import StorageEngine
 
 _GRANT = """

@@ -13,8 +13,8 @@ from typing import Any
 import pysqlite3.dbapi2 as sqlite
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 
+from ...instants import from_milliseconds, to_milliseconds
 from ...private_files import open_private
-from ..columns import from_milliseconds, to_milliseconds
 from ..engine import StorageError, StorageFull
 from .connections import storage_errors
 from .reserved_space import SIZE as RESERVED
