@@ -9,9 +9,9 @@ from pydantic import AwareDatetime
 from private_integrations.contract import AUDIT_CURSOR, AccountId, AuditPage, Identifier
 
 from ..access.audit_search import Search
+from ..access.principals import refuse_administration
 from ..http.problems import ProblemError
 from ..operations import audit
-from ..operations.authentication import refuse_administration
 from .callers import Asking
 
 router = APIRouter()
@@ -31,7 +31,7 @@ _JSON_LINES: dict[int | str, dict[str, Any]] = {
 
 def _reached(asking: Asking, account: AccountId | None = None, own: bool = False) -> Search:
     """Select an account's rows, with `own` those of no account, otherwise all that the key reaches."""
-    refused = refuse_administration(asking.key, "the service's own audit log")
+    refused = refuse_administration(asking.principal, "the service's own audit log")
     if own and account is None:
         if refused is not None:
             raise ProblemError(refused)

@@ -13,13 +13,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from private_integrations.contract import API, Problem, Refused
 
 from ..access.actors import Actor
-from ..access.principals import ManagementKey
+from ..access.principals import ManagementPrincipal, refuse_administration, refuse_method
 from ..access.security_log import SecurityEvent, SecurityLog, path_of, who
 from ..http.client_address import client_address, client_agent
 from ..http.problems import ProblemError, problem_response
 from ..operations.accounts import PrepareLocation
 from ..operations.activity import Activity
-from ..operations.authentication import actor_of, identify, refuse_administration, refuse_method
+from ..operations.authentication import identify
 from ..operations.integrations import Rules
 from ..operations.recording import Recorder
 from ..storage.engine import StorageEngine
@@ -44,7 +44,7 @@ class Parts:
 class Caller:
     """Hold the caller, the instant and the dependencies of a request."""
 
-    key: ManagementKey
+    principal: ManagementPrincipal
     actor: Actor
     now: datetime
     engine: StorageEngine
@@ -74,7 +74,7 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
     key = unless_refused(identify(parts.engine, presented.credentials if presented else None, now))
     # Introspection asks by POST, so that the token is in no URL, but changes nothing.
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
-    actor = actor_of(key, address, client_agent(request.scope))
+    actor = key.actor(address, client_agent(request.scope))
     request.state.actor = actor
     refused = None if request.url.path == f"{API}/introspect" else refuse_method(key, request.method)
     if refused is not None:
@@ -126,7 +126,7 @@ def administrator(of: str) -> Callable[[Caller], Caller]:
     """Make a dependency that lets only an admin's key through; `of` names the objects that it manages."""
 
     def admitted(asking: Asking) -> Caller:
-        refused = refuse_administration(asking.key, of)
+        refused = refuse_administration(asking.principal, of)
         if refused is not None:
             raise ProblemError(refused)
         return asking

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Response
 
-from private_integrations.contract import Identifier, Key, KeyList, KeyRequest, Principal
+from private_integrations.contract import Identifier, Key, KeyList, KeyRequest, PrincipalReport
 
 from ..operations import accounts, keys
 from .callers import Asking, Caller, administrator, unless_refused
@@ -36,11 +36,11 @@ def revoke_key(key_id: Identifier, asking: Administering) -> Key:
 
 
 @router.get("/whoami")
-def read_principal(asking: Asking) -> Principal:
+def read_principal(asking: Asking) -> PrincipalReport:
     """Describe the calling key: its role, its end, and the accounts that it reaches."""
     reached = accounts.listed(asking.engine, actor=asking.actor)
-    key = asking.key
-    return Principal(
+    key = asking.principal
+    return PrincipalReport(
         now=asking.now,
         id=key.id,
         name=key.name,

@@ -1,18 +1,14 @@
-"""Authenticate a caller of the management API by its key, and check the rights of the key's role."""
+"""Authenticate a caller of the management API by its key."""
 
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import KEY_PREFIX, Problem, Refused, Role, digest_of
-from private_integrations.rotation.acceptance import refuse_writing
+from private_integrations.contract import KEY_PREFIX, Problem, Refused, digest_of
 
-from ..access.actors import Actor
 from ..access.principals import ManagementKey
 from ..storage.keys import key_with_digest
 from .operation import reads
-
-_READING = frozenset({"GET", "HEAD"})
 
 
 @reads
@@ -28,25 +24,3 @@ def identify(connection: Connection, presented: str | None, now: datetime) -> Ma
     if not key.is_live(now):
         return Refused(Problem.KEY_ENDED, f"management key {key.name} has expired or was revoked", {"key": key.id})
     return key
-
-
-def actor_of(key: ManagementKey, address: str, agent: str) -> Actor:
-    """Return a key as an actor; names may be given again once a key has ended, ids never."""
-    return Actor(f"key/{key.name}/{key.id}", key.accounts, address, agent)
-
-
-def refuse_method(key: ManagementKey, method: str) -> Refused | None:
-    """Refuse a method that the key's role forbids: a viewer only reads, an introspector does not even that."""
-    refusal = refuse_writing(key.role, key.name)
-    if refusal is None or (key.role == Role.VIEWER and method in _READING):
-        return None
-    return Refused(Problem.KEY_NOT_ALLOWED, refusal)
-
-
-def refuse_administration(key: ManagementKey, of: str) -> Refused | None:
-    """Refuse a key that may not manage these objects, such as `keys`: only an admin's key may."""
-    if key.role == Role.ADMIN:
-        return None
-    return Refused(
-        Problem.KEY_NOT_ALLOWED, f"management key {key.name} is a {key.role}'s; only an admin's manages {of}"
-    )
