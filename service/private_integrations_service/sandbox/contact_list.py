@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Literal
 from urllib.parse import urlencode
 
-from ..authorizer.replies import Refusal
+from ..authorizer.replies import PlatformError
 from ..instants import from_milliseconds, to_milliseconds
 from .bodies import invalid, one_of
 from .instants import LAST_MILLISECOND
@@ -44,7 +44,7 @@ class Found:
     behind: int
 
 
-def read_page(query: Mapping[str, Sequence[str]], faults: Sequence[str]) -> Page | Refusal:
+def read_page(query: Mapping[str, Sequence[str]], faults: Sequence[str]) -> Page | PlatformError:
     """Read the query of `GET /contacts/`; `faults` are those found before.
 
     `startAfter` (epoch milliseconds) and `startAfterId` name the last contact of the page before;

@@ -10,7 +10,7 @@ from private_integrations.contract import AccountClass, MembershipRole
 
 from ..access.people import User
 from ..access.permissions import Membership
-from ..authorizer.replies import Refusal, Reply
+from ..authorizer.replies import PlatformError, Reply
 from ..operations.accounts import accounts_within
 from ..operations.users import places_in
 from .answers import not_found
@@ -63,7 +63,7 @@ class Search:
     descending: bool
 
 
-def list_users(request: Request) -> Reply | Refusal:
+def list_users(request: Request) -> Reply | PlatformError:
     """Answer `GET /users/`: all people of the location, by name."""
     faults = request.query_faults()
     if faults:
@@ -75,10 +75,10 @@ def list_users(request: Request) -> Reply | Refusal:
     )
 
 
-def search_users(request: Request) -> Reply | Refusal:
+def search_users(request: Request) -> Reply | PlatformError:
     """Answer `GET /users/search`: the people that the token reaches; `count` is the number of all matches."""
     search = _read_search(request)
-    if isinstance(search, Refusal):
+    if isinstance(search, PlatformError):
         return search
     with request.read() as connection:
         company = _company_of(connection, request.account_id)
@@ -91,7 +91,7 @@ def search_users(request: Request) -> Reply | Refusal:
     return Reply(200, {"users": [_listed(person) for person in page], "count": len(found)})
 
 
-def read_user(request: Request) -> Reply | Refusal:
+def read_user(request: Request) -> Reply | PlatformError:
     """Answer `GET /users/{userId}`, without an envelope."""
     user_id = request.parameter("userId")
     with request.read() as connection:
@@ -128,7 +128,7 @@ def _company_of(connection: Connection, account_id: str) -> str:
     return account.agency_id or account.id
 
 
-def _read_search(request: Request) -> Search | Refusal:
+def _read_search(request: Request) -> Search | PlatformError:
     query = request.query
     skip = whole_number(last(query, "skip"), 0)
     limit = whole_number(last(query, "limit"), _DEFAULT_LIMIT)
