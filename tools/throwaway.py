@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from threading import Timer
 
@@ -124,6 +125,12 @@ def engine_environment(folder: Path, settings: Mapping[str, str]) -> dict[str, s
     }
 
 
+@cache
+def _pulumi(root: Path) -> auto.PulumiCommand:
+    """Ask the engine for its version once, in place of once for each stack."""
+    return auto.PulumiCommand(root=str(root))
+
+
 def make_stack(folder: Path, project: str, program: Callable[[], None], environment: Mapping[str, str]) -> auto.Stack:
     """Make or find the stack `dev` of an inline program in `folder`; `environment` is the engine's."""
     return auto.create_or_select_stack(
@@ -132,7 +139,7 @@ def make_stack(folder: Path, project: str, program: Callable[[], None], environm
         program,
         opts=auto.LocalWorkspaceOptions(
             work_dir=str(folder / "work"),
-            pulumi_command=auto.PulumiCommand(root=str(engine_root())),
+            pulumi_command=_pulumi(engine_root()),
             env_vars=dict(environment),
             secrets_provider="passphrase",
         ),

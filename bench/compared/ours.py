@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from private_integrations.contract import AccountClass
 from private_integrations_service.authorizer import ALLOWED, Allowed, Authorizer, AuthorizerMiddleware
-from private_integrations_service.authorizer.recording import Flusher, Recorder
 from private_integrations_service.catalogue.endpoints import Catalogue
+from private_integrations_service.operations.recording import Flusher, Recorder
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.sandbox.limits import Limits, RateLimits
 from private_integrations_service.server.clock import utc_now

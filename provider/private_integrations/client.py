@@ -52,7 +52,7 @@ from .contract import (
     Period,
     Pinged,
     PolicyDefaults,
-    Principal,
+    PrincipalReport,
     Problem,
     ProblemDocument,
     Replayed,
@@ -321,9 +321,9 @@ class Client:
         """Return every management key; the key in use must be an admin's."""
         return self._ask("GET", "/keys", KeyList)
 
-    def whoami(self) -> Principal:
+    def whoami(self) -> PrincipalReport:
         """Ask which key this is, what its role allows, and which accounts it reaches."""
-        return self._ask("GET", "/whoami", Principal)
+        return self._ask("GET", "/whoami", PrincipalReport)
 
     def rules(self) -> ServiceRules:
         """Ask what the service accepts: its limits, and which accounts may hold which scopes."""

@@ -9,7 +9,7 @@ import typer
 
 from ..client import Client
 from ..connection import ACCOUNT_VARIABLE, find_account
-from ..contract import Principal, Role, instant_text
+from ..contract import PrincipalReport, Role, instant_text
 from ..errors import ConfigurationError, NotAuthorized, PrivateIntegrationError
 from ..rotation.acceptance import refuse_issue
 from ..rotation.status import IntegrationStatus
@@ -78,7 +78,7 @@ def _checks(account: str | None, under: str | None) -> Iterator[Check]:
         yield from _stack(client, under)
 
 
-def _key(principal: Principal) -> Check:
+def _key(principal: PrincipalReport) -> Check:
     known = f"{principal.name} ({principal.id})"
     if principal.expires_at is None:
         return Check("key", "ok", f"{known}, no end is set")
@@ -86,7 +86,7 @@ def _key(principal: Principal) -> Check:
     return Check("key", "warning" if soon else "ok", f"{known}, works until {instant_text(principal.expires_at)}")
 
 
-def _role(principal: Principal) -> Check:
+def _role(principal: PrincipalReport) -> Check:
     if principal.role.may_write:
         return Check("role", "ok", f"{principal.role}: may preview, deploy and destroy")
     if principal.role == Role.VIEWER:
@@ -94,7 +94,7 @@ def _role(principal: Principal) -> Check:
     return Check("role", "failed", f"{principal.role}: may not even preview; use a deployer's key")
 
 
-def _account(principal: Principal, account: str | None) -> Check:
+def _account(principal: PrincipalReport, account: str | None) -> Check:
     if account is None:
         advice = f"none is set: give account= in the program, or set {ACCOUNT_VARIABLE}"
         return Check("account", "warning", advice)

@@ -34,7 +34,7 @@ from .keys import (
     Key,
     KeyList,
     KeyRequest,
-    Principal,
+    PrincipalReport,
     new_management_key,
     new_sealing_key,
 )
@@ -194,7 +194,7 @@ __all__ = [
     "PermissionSource",
     "Pinged",
     "PolicyDefaults",
-    "Principal",
+    "PrincipalReport",
     "Problem",
     "ProblemDocument",
     "Reason",

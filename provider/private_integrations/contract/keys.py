@@ -67,7 +67,7 @@ class KeyList(Answer):
     keys: list[Key]
 
 
-class Principal(Answer):
+class PrincipalReport(Answer):
     """Describe the caller of the management API: its key, and the accounts that the key reaches, with their class.
 
     `bound` tells whether the key reaches only these accounts, or every account that there is and will be. `now` is the

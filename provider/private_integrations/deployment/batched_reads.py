@@ -14,7 +14,7 @@ from ..contract import (
     AuditEntry,
     Integration,
     PolicyDefaults,
-    Principal,
+    PrincipalReport,
     Problem,
     ServiceRules,
     TokenState,
@@ -66,7 +66,7 @@ class Deployment:
         found = self._integrations.find(_owner_key(external_id, account), external_id)
         return None if found is None or self.holders.deleted(found.id) else found
 
-    def principal(self) -> Principal:
+    def principal(self) -> PrincipalReport:
         """Return the key of this deployment; asked for once."""
         return self._principal.get()
 

@@ -7,7 +7,7 @@ from typing import cast
 
 import httptools
 
-from ..authorizer.replies import Refusal
+from ..authorizer.replies import PlatformError
 from . import refusals
 from .limits import GatewayLimits
 from .responses import Head, has_body, is_well_framed
@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
         """Note that the request is complete: without that the connection is not kept."""
         self._request_sent = True
 
-    async def head(self) -> Head | Refusal:
+    async def head(self) -> Head | PlatformError:
         """Wait for the answer's status and headers; return them, or why there are none."""
         while self._state is not _FAILED:
             if self._head is not None:
@@ -94,7 +94,7 @@ class Connection(asyncio.Protocol):
             await self._next_arrival()
         return self._failure
 
-    async def read(self) -> bytes | Refusal:
+    async def read(self) -> bytes | PlatformError:
         """Wait for more of the body; return it, `b""` at its end, or why it is incomplete."""
         while not self._chunks:
             if self._state is _FAILED:
@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
         """Return whether another request may be sent: this one and its answer are complete, and nothing came after."""
         return self._state is _COMPLETE and self._request_sent and not self._chunks
 
-    def fail(self, refusal: Refusal) -> None:
+    def fail(self, refusal: PlatformError) -> None:
         """End the exchange, unless its answer is complete, and close the connection."""
         self._fail(Event.FAIL, refusal)
         self.close()
@@ -260,7 +260,7 @@ class Connection(asyncio.Protocol):
     def _lose(self) -> None:
         self._fail(Event.LOST, _UNANSWERED.get(self._state, refusals.BROKEN))
 
-    def _fail(self, event: Event, refusal: Refusal) -> None:
+    def _fail(self, event: Event, refusal: PlatformError) -> None:
         """Go to the next state; the refusal counts if the exchange fails by this event."""
         before = self._state
         self._move(event)

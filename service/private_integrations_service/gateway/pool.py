@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from typing import Protocol
 
-from ..authorizer.replies import Refusal
+from ..authorizer.replies import PlatformError
 from ..http.fair_shares import Line, Owner, Shares
 from . import refusals
 from .connections import Connection
@@ -35,7 +35,7 @@ class Pool:
         self._closed = False
         self._running: set[Ticking] = set()
 
-    async def take(self, owner: Owner, *, fresh: bool) -> Connection | Refusal:
+    async def take(self, owner: Owner, *, fresh: bool) -> Connection | PlatformError:
         """Take a connection: an idle one, unless it must be `fresh`, else a new one; or return a refusal."""
         if self._closed:
             return refusals.CLOSING
@@ -51,7 +51,7 @@ class Pool:
         except BaseException:
             self._give_back_share(owner)
             raise
-        if isinstance(connection, Refusal):
+        if isinstance(connection, PlatformError):
             self._give_back_share(owner)
         return connection
 
@@ -82,7 +82,7 @@ class Pool:
         for connection in list(self._open):
             connection.close()
 
-    async def _wait_for_share(self, owner: Owner) -> Refusal | None:
+    async def _wait_for_share(self, owner: Owner) -> PlatformError | None:
         """Wait until the owner's share has room for one more connection, and hold it."""
         room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._line.join(owner, room)
@@ -101,7 +101,7 @@ class Pool:
             self._line.leave(owner, room)
         return None
 
-    async def _connect(self) -> Connection | Refusal:
+    async def _connect(self) -> Connection | PlatformError:
         """Open a connection."""
         try:
             async with asyncio.timeout(self._limits.connect):

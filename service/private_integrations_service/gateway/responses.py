@@ -5,7 +5,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from ..authorizer.replies import Refusal
+from ..authorizer.replies import PlatformError
 from ..tokens.format import without_secrets
 from . import refusals
 from .requests import Headers
@@ -83,7 +83,7 @@ def answered_headers(head: Head, upstream: Upstream, credential: str) -> Headers
     return [header for header in kept if header[0] not in named] if named else kept
 
 
-def refused_credential(body: bytes | None, credential: str) -> Refusal:
+def refused_credential(body: bytes | None, credential: str) -> PlatformError:
     """Return the answer to a 401 of the upstream, with its message; `body` is None if it was too long."""
     said = None
     try:

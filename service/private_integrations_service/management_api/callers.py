@@ -1,4 +1,4 @@
-"""Who asks, by which key, and what their request works with."""
+"""Authenticate the caller of a route, and hold the context of its request."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from private_integrations.contract import API, Problem, Refused
 
 from ..access.actors import Actor
-from ..access.principals import ManagementKey
+from ..access.principals import ManagementPrincipal, refuse_administration, refuse_method
 from ..access.security_log import SecurityEvent, SecurityLog, path_of, who
-from ..authorizer.recording import Recorder
 from ..http.client_address import client_address, client_agent
 from ..http.problems import ProblemError, problem_response
 from ..operations.accounts import PrepareLocation
-from ..operations.authentication import actor_of, identify, refuse_administration, refuse_method
+from ..operations.activity import Activity
+from ..operations.authentication import identify
 from ..operations.integrations import Rules
+from ..operations.recording import Recorder
 from ..storage.engine import StorageEngine
-from ..storage.sqlite.activity import Activity
 
 Value = TypeVar("Value")
 _bearer = HTTPBearer(auto_error=False, description="A management key (pmk-…)")
@@ -30,7 +30,7 @@ _bearer = HTTPBearer(auto_error=False, description="A management key (pmk-…)")
 
 @dataclass(frozen=True)
 class Parts:
-    """What the API was made from."""
+    """Hold the dependencies of the API."""
 
     engine: StorageEngine
     rules: Rules
@@ -42,9 +42,9 @@ class Parts:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks and when, and what their request works with."""
+    """Hold the caller, the instant and the dependencies of a request."""
 
-    key: ManagementKey
+    principal: ManagementPrincipal
     actor: Actor
     now: datetime
     engine: StorageEngine
@@ -60,7 +60,7 @@ class Caller:
 
 
 def unless_refused(answer: Value | Refused) -> Value:
-    """The answer of an operation; raises ProblemError if it is a refusal."""
+    """Return the answer of an operation; raises ProblemError if it is a refusal."""
     if isinstance(answer, Refused):
         raise ProblemError(answer)
     return answer
@@ -74,7 +74,7 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
     key = unless_refused(identify(parts.engine, presented.credentials if presented else None, now))
     # Introspection asks by POST, so that the token is in no URL, but changes nothing.
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
-    actor = actor_of(key, address, client_agent(request.scope))
+    actor = key.actor(address, client_agent(request.scope))
     request.state.actor = actor
     refused = None if request.url.path == f"{API}/introspect" else refuse_method(key, request.method)
     if refused is not None:
@@ -93,7 +93,7 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
 
 
 async def on_problem(request: Request, error: ProblemError) -> JSONResponse:
-    """Answer a refusal that a route met; who has no key, or no right, is noted in the security log."""
+    """Answer a refusal of a route; write unknown keys and missing rights to the security log."""
     parts: Parts = request.app.state.parts
     actor: Actor | None = getattr(request.state, "actor", None)
     now = parts.engine.now()
@@ -104,7 +104,7 @@ async def on_problem(request: Request, error: ProblemError) -> JSONResponse:
         note(SecurityEvent.KEY_UNKNOWN)
     elif refused.problem == Problem.KEY_ENDED:
         note(SecurityEvent.KEY_ENDED, by=f"key/{refused.about.get('key')}")
-    # Where a key reaches every account, what it doesn't find isn't there.
+    # A key that reaches every account just didn't find the object.
     elif actor is not None and (
         refused.problem.status == 403 or (refused.problem.status == 404 and actor.accounts is not None)
     ):
@@ -123,10 +123,10 @@ Asking = Annotated[Caller, Depends(_caller)]
 
 
 def administrator(of: str) -> Callable[[Caller], Caller]:
-    """A dependency that lets only an admin's key through; `of` are the things that it manages."""
+    """Make a dependency that lets only an admin's key through; `of` names the objects that it manages."""
 
     def admitted(asking: Asking) -> Caller:
-        refused = refuse_administration(asking.key, of)
+        refused = refuse_administration(asking.principal, of)
         if refused is not None:
             raise ProblemError(refused)
         return asking

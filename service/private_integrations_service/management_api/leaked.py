@@ -1,4 +1,4 @@
-"""The one route that asks for no key: whoever holds a token that leaked may end it."""
+"""Serve the one route that needs no key: anyone who holds a leaked token may end it."""
 
 import asyncio
 import math
@@ -19,13 +19,13 @@ from .callers import Parts
 router = APIRouter()
 
 # A report costs a few milliseconds of a thread and names up to a hundred tokens. Counted for all reporters together,
-# since addresses behind a proxy are one: a storm of reports keeps other reports waiting, and takes little from others.
+# since addresses behind a proxy are one: a storm of reports delays other reports, and takes little from the rest.
 PER_SECOND = 8
 BURST = 24
 
 
 async def _within_budget(request: Request) -> Parts:
-    """What the request works with; runs on the event loop, so that what is refused takes no thread."""
+    """Return the dependencies of a request within the rate limit; on the event loop, so a refusal takes no thread."""
     reports: RateLimiter = request.app.state.reports
     now = asyncio.get_running_loop().time()
     short = reports.wait(now)
@@ -43,9 +43,9 @@ async def _within_budget(request: Request) -> Parts:
     responses={429: {"model": ProblemDocument, "description": "Too many reports", "content": {MEDIA_TYPE: {}}}},
 )
 def report_leaked(request: Request, body: LeakReport, parts: Annotated[Parts, Depends(_within_budget)]) -> LeakReceipt:
-    """End tokens that were found where none should be: none of them opens anything once this is answered with 200.
+    """End leaked tokens: none of them opens anything once this is answered with 200.
 
-    Asks for no key: who holds a token could use it as well. Unknown tokens are no error (RFC 7009, section 2.2).
+    It needs no key, because the holder of a token could use it as well. Unknown tokens are no error (RFC 7009, 2.2).
     """
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
     reporter = Actor("leak report", address=address, agent=client_agent(request.scope))

@@ -1,4 +1,4 @@
-"""Routes of upstream credentials; no answer is kept by anybody on the way."""
+"""Serve the routes of upstream credentials; no proxy on the way may cache a response."""
 
 from fastapi import APIRouter, Response
 
@@ -26,7 +26,7 @@ router = APIRouter()
 
 @router.get("/upstreams")
 def list_upstreams(asking: Asking, response: Response) -> UpstreamCredentialList:
-    """The upstream credentials of the accounts that the key reaches; never a value."""
+    """List the upstream credentials of the accounts that the key reaches; never a value."""
     response.headers["Cache-Control"] = "no-store"
     found = upstreams.listed(asking.engine, asking.rules.settings.sealer, actor=asking.actor)
     return UpstreamCredentialList(upstreams=found)
@@ -58,14 +58,14 @@ def set_upstream(
 
 @router.delete("/upstreams/{account_id}")
 def remove_upstream(account_id: AccountId, asking: Administering, response: Response) -> Deletion:
-    """Forget an account's upstream credential: the next request for the account is forwarded no more."""
+    """Delete an account's upstream credential: the gateway forwards no further request for the account."""
     response.headers["Cache-Control"] = "no-store"
     return Deletion(deleted=unless_refused(upstreams.remove(asking.engine, account_id, actor=asking.actor)))
 
 
 @router.post("/upstreams/{account_id}/verify")
 def verify_upstream(account_id: AccountId, asking: Administering, response: Response) -> UpstreamCredential:
-    """Ask the upstream with the account's credential, and note what it said."""
+    """Verify the account's credential at the upstream, and store the result."""
     response.headers["Cache-Control"] = "no-store"
     sealer, upstream = _sealer(asking), _upstream(asking)
     opened = unless_refused(upstreams.open_credential(asking.engine, account_id, sealer))

@@ -1,4 +1,4 @@
-"""Make the platform's accounts known, under the ids that they have there."""
+"""Register the platform's accounts, under the ids that they have there."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from .data_events import tell
 from .operation import reads, writes
 
 PrepareLocation = Callable[[Connection, str], None]
-"""Store what a new location of the data API begins with, given its id; the sandbox has this function."""
+"""Give a new location its first objects, given its id; the sandbox has this function."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """The account that a request leads to, and whether it is new."""
+    """Hold the account of a request, and whether it is new."""
 
     account: Account
     created: bool
@@ -42,6 +42,18 @@ def found(connection: Connection, account_id: str, *, actor: Actor) -> Account |
 
 
 @reads
+def account_by_id(connection: Connection, account_id: str) -> Account | None:
+    """Return the account with this id, for every caller."""
+    return stored.account_by_id(connection, account_id)
+
+
+@reads
+def accounts_within(connection: Connection, account_ids: Collection[str]) -> list[Account]:
+    """Return these accounts and the sub-accounts of the agencies among them; agencies first, then by name."""
+    return stored.accounts_within(connection, account_ids)
+
+
+@reads
 def agencies_of(connection: Connection, account_ids: Collection[str]) -> dict[str, str | None]:
     """Return the agencies of those of these accounts that are known, by account; an agency has none."""
     return stored.agencies_of(connection, account_ids)
@@ -51,7 +63,7 @@ def agencies_of(connection: Connection, account_ids: Collection[str]) -> dict[st
 def put(
     write: Write, account_id: str, request: AccountRequest, prepare_location: PrepareLocation, *, actor: Actor
 ) -> Known | Refused:
-    """Make an account known, or change its name; what kind it is and whose never changes: tokens depend on it."""
+    """Register an account, or change its name; its class and agency never change, because tokens depend on them."""
     wanted = Account(id=account_id, **request.model_dump())
     present = stored.account_by_id(write.connection, account_id)
     if present is not None:

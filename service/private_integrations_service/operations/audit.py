@@ -1,4 +1,4 @@
-"""Read the audit log, as far as an actor reaches: to look something up, or row by row to take it away."""
+"""Read the audit log, as far as an actor reaches: page by page, or row by row for an export."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,21 +17,21 @@ from .integrations import find
 from .operation import reads
 
 PAGE = 100
-"""How many rows are looked at at once."""
+"""Limit a page to so many rows."""
 EXPORTED = 1000
-"""How many rows are exported at once."""
+"""Limit an exported part to so many rows."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """Rows as lines of JSON, the oldest first; `cursor` asks for those behind them."""
+    """Hold rows as lines of JSON, the oldest first; `cursor` asks for those behind them."""
 
     lines: list[str]
     cursor: int
 
 
 def within(search: Search, actor: Actor, account: str | None = None) -> Search:
-    """The search in the accounts that the actor reaches, or in one of them; the service's own log is not theirs."""
+    """Restrict a search to the accounts that the actor reaches, or to one of them, without the service's own rows."""
     if account is not None:
         return replace(search, accounts=[account] if actor.reaches(account) else [], own=False)
     return replace(search, accounts=actor.accounts, own=search.own and actor.accounts is None)
@@ -39,14 +39,14 @@ def within(search: Search, actor: Actor, account: str | None = None) -> Search:
 
 @reads
 def listed(connection: Connection, search: Search, *, before: int | None = None, limit: int = PAGE) -> AuditPage:
-    """The newest rows, the last one first; with `before`, the cursor of a page, the next older ones."""
+    """Return the newest rows, the last one first; with `before`, the cursor of a page, the next older ones."""
     found = stored.latest(connection, search, before=before, limit=limit)
     return AuditPage(entries=[row.entry for row in found], cursor=str(found[-1].id) if len(found) == limit else None)
 
 
 @reads
 def exported(connection: Connection, search: Search, *, after: int = 0) -> Exported:
-    """The rows behind a cursor, as they are hashed."""
+    """Return the rows behind a cursor, as they are hashed."""
     found = stored.following(connection, search, after=after, limit=EXPORTED)
     return Exported([canonical(row.written) for row in found], found[-1].id if found else after)
 
@@ -58,7 +58,7 @@ def head(connection: Connection, account_id: str) -> Head:
 
 
 def whole_log(engine: StorageEngine, account: str, *, actor: Actor) -> Iterator[str] | Refused:
-    """Every line of an account's log. No transaction is open between two of them, however slowly they are taken."""
+    """Yield every line of an account's log, without an open transaction between two lines, for slow readers."""
     with engine.read() as connection:
         if account_by_id(connection, account) is None or not actor.reaches(account):
             return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account}")
@@ -69,7 +69,7 @@ def whole_log(engine: StorageEngine, account: str, *, actor: Actor) -> Iterator[
 def of_integration(
     connection: Connection, integration_id: str, *, actor: Actor, limit: int = 20
 ) -> list[AuditEntry] | Refused:
-    """The newest rows about one integration, the last one first."""
+    """Return the newest rows about one integration, the last one first."""
     integration = find.step(connection, integration_id, actor)
     if isinstance(integration, Refused):
         return integration

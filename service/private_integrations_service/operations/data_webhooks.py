@@ -1,4 +1,4 @@
-"""The data webhook of an integration: where the events of what it may read are sent. It has one at most."""
+"""Manage the data webhook of an integration, which receives the events of the data that it may read."""
 
 from dataclasses import dataclass, replace
 
@@ -29,7 +29,7 @@ _OF_THE_PLATFORM = Refused(
 
 @dataclass(frozen=True)
 class Put:
-    """The data webhook that a request leads to, and whether it is new."""
+    """Hold the data webhook of a request, and whether it is new."""
 
     webhook: DataWebhook
     created: bool
@@ -39,9 +39,9 @@ class Put:
 def put(
     write: Write, integration_id: str, request: DataWebhookRequest, settings: Settings, *, actor: Actor
 ) -> Put | Refused:
-    """Make an integration's data webhook, or change it; its first one makes the key that all are signed with.
+    """Create or change an integration's data webhook; the service's first one creates the signing key of all.
 
-    Another URL is given a new chance: what failed at the former one is none of its business.
+    A new URL starts without the failures of the former one.
     """
     integration = integrations.find.step(write.connection, integration_id, actor)
     if isinstance(integration, Refused):
@@ -95,7 +95,7 @@ def put_unseen(
 
 
 def sealer_of(settings: Settings) -> Sealer | Refused:
-    """What data webhooks are made with, or why no integration of a service that is set like this can have one."""
+    """Return the sealer for data webhooks, or a refusal if the service's settings allow no data webhook."""
     if settings.upstream is not None:
         return _OF_THE_PLATFORM
     return settings.sealer or NO_SEALING_KEYS
@@ -109,7 +109,7 @@ def described(connection: Connection, integration_id: str, *, actor: Actor) -> D
 
 
 def describe(connection: Connection, integration: Integration) -> DataWebhook:
-    """What there is to know of an integration's data webhook, also before it has one."""
+    """Describe an integration's data webhook, also before it has one."""
     account, key = account_by_id(connection, integration.account), read_key(connection)
     assert account is not None, "the schema has seen to that"
     endpoint = _endpoint_of(connection, integration)
@@ -143,7 +143,7 @@ def _endpoint_of(connection: Connection, integration: Integration) -> Endpoint |
 def _wanted(
     write: Write, present: Endpoint | None, integration: Integration, request: DataWebhookRequest, actor: Actor
 ) -> Endpoint:
-    """The endpoint as it is to be."""
+    """Return the wanted webhook."""
     base = present or Endpoint(
         id=new_id("whk_"),
         account_id=integration.account,

@@ -1,4 +1,4 @@
-"""What becomes of a webhook's delivery: the next one to send, what came of an attempt, and for how long it is kept."""
+"""Find a webhook's next message, record attempts, and delete old deliveries."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ from ..webhooks.redelivery import Settled, Tried, after
 from .operation import reads, writes
 
 MOST_KEPT = 10_000
-"""So many settled deliveries of an endpoint are kept at most."""
+"""Keep at most so many settled deliveries of a webhook."""
 
 _AT_ONCE = 500
 
@@ -26,7 +26,7 @@ _SERVICE = Actor("service")
 
 @dataclass(frozen=True)
 class Due:
-    """A message that is to be sent, and where."""
+    """Hold a due message and its webhook."""
 
     endpoint: Endpoint
     delivery: Delivery
@@ -40,7 +40,7 @@ def endpoints_with_due(connection: Connection, now: datetime) -> list[Endpoint]:
 
 @reads
 def next_due(connection: Connection, endpoint_id: str, now: datetime) -> Due | None:
-    """What is to be sent to an endpoint now, if there is anything and the endpoint isn't disabled."""
+    """Return the message that is due at a webhook now; None without one or if the webhook is disabled."""
     endpoint = endpoint_by_id(connection, endpoint_id)
     if endpoint is None or endpoint.disabled_at is not None:
         return None
@@ -50,10 +50,10 @@ def next_due(connection: Connection, endpoint_id: str, now: datetime) -> Due | N
 
 @writes
 def record(write: Write, due: Due, tried: Tried, jitter: float) -> None:
-    """Note what came of an attempt and what follows; `jitter` is a random number from 0 to 1.
+    """Record an attempt and decide what follows; `jitter` is a random number from 0 to 1.
 
-    Nothing is noted if the endpoint was deleted meanwhile; if it has another URL by now, what failed at the former one
-    is none of its business, and goes there next.
+    If the webhook was deleted meanwhile, record nothing. If it has another URL by now, the failure at the former one
+    does not count, and the message goes to the new URL next.
     """
     delivery = outbox.delivery_by_id(write.connection, due.delivery.id)
     if delivery is None:
@@ -77,7 +77,7 @@ def record(write: Write, due: Due, tried: Tried, jitter: float) -> None:
 
 
 def disable(write: Write, endpoint: Endpoint, because: str, *, actor: Actor) -> Endpoint:
-    """Send nothing to an endpoint any more; what waits for it, and what comes, is kept as failed, to be replayed."""
+    """Disable a webhook; its waiting and later messages are stored as failed, so that you can replay them."""
     disabled = replace(endpoint, disabled_at=write.now, disabled_because=because)
     save_endpoint(write.connection, disabled)
     outbox.fail_waiting(write.connection, endpoint.id, write.now)
@@ -93,7 +93,7 @@ def disable(write: Write, endpoint: Endpoint, because: str, *, actor: Actor) -> 
 
 
 def forget_old(engine: StorageEngine, kept: timedelta) -> None:
-    """Forget the deliveries that were settled longer ago than they are `kept`, and more than `MOST_KEPT` of them."""
+    """Delete deliveries that were settled longer ago than `kept`, and all but the latest `MOST_KEPT` of a webhook."""
     while True:
         with engine.read() as connection:
             old = outbox.forgettable(connection, engine.now() - kept, MOST_KEPT, _AT_ONCE)

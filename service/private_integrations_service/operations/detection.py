@@ -1,7 +1,7 @@
-"""What nobody does but time: rotations that have become due or overdue, and tokens whose overlap has ended.
+"""Detect rotations that became due or overdue, and overlaps that ended, and publish events.
 
-A job looks at how things stand and tells the webhooks of each occurrence once, in one transaction with the note that it
-was told. Something that is due while nobody is subscribed is told to the first who subscribes.
+A job publishes each occurrence once, in one transaction with the record that it was published. If a rotation becomes
+due while no webhook is subscribed, the first webhook that subscribes receives the event.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,7 +27,7 @@ _RETIRED = Event.TOKEN_RETIRED
 _REFUSED = Event.SCOPE_REFUSED_OFTEN
 
 OFTEN = 20
-"""So many refused requests in a day are told of."""
+"""Publish an event for so many refused requests in a day."""
 
 
 def publish_due(engine: StorageEngine) -> None:
@@ -41,7 +41,7 @@ def publish_due(engine: StorageEngine) -> None:
                     found.append(integration.id)
     for start in range(0, len(found), _PAGE):
         with engine.write() as write:
-            # Anew: what was found may have been rotated meanwhile.
+            # Read again, because these may have been rotated meanwhile.
             chosen = integrations.list_integrations(write.connection, ids=found[start : start + _PAGE], limit=_PAGE)
             for integration, event, due in _untold(write.connection, chosen, write.now):
                 _tell(write, integration, event, due)
@@ -73,7 +73,7 @@ def publish_refused_often(engine: StorageEngine, refused: Iterable[RefusedScope]
     with engine.write() as write:
         for integration_id, scope, name, count in fresh:
             integration = integrations.integration_by_id(write.connection, integration_id)
-            # It may be deleted by now, or have got what it lacked.
+            # The integration may be deleted by now, or hold the scope.
             if integration is None or scope in integration.scopes:
                 continue
             told_somebody = announce(
@@ -90,7 +90,7 @@ def publish_refused_often(engine: StorageEngine, refused: Iterable[RefusedScope]
 
 
 def _watched(connection: Connection) -> Iterator[list[Integration]]:
-    """The integrations of accounts that have somebody to tell, by pages."""
+    """Yield the integrations of accounts with a subscribed webhook, by pages."""
     endpoints = webhooks.all_endpoints(connection, kind="service")
     own = {endpoint.account_id for endpoint in endpoints}
     agencies = {endpoint.account_id for endpoint in endpoints if endpoint.sub_accounts}
@@ -104,7 +104,7 @@ def _watched(connection: Connection) -> Iterator[list[Integration]]:
 def _untold(
     connection: Connection, found: list[Integration], now: datetime
 ) -> Iterator[tuple[Integration, Event, datetime]]:
-    """Which of these integrations are due or overdue, since when, and nobody was told."""
+    """Yield the integrations that are due or overdue and not published yet, with the due instant."""
     told = announced.told_occurrences(connection, [integration.id for integration in found])
     for integration, state in zip(found, token_states.step(connection, found, now), strict=True):
         for event, due in _due_events(integration, state, now):

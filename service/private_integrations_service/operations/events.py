@@ -1,4 +1,4 @@
-"""Tell webhook endpoints what happened, in the transaction in which it happens."""
+"""Publish events to webhooks, in the transaction of the change."""
 
 import json
 from collections.abc import Iterable
@@ -16,10 +16,10 @@ from ..tokens.lifecycle import Token
 def announce(
     write: Write, event: Event, *, account: str, integration: Integration | None = None, **data: object
 ) -> bool:
-    """Store an event for every service endpoint that is subscribed to it; whether there is one.
+    """Store a message for every webhook that is subscribed to an event; return whether there is one.
 
-    `data` is JSON: names, numbers and fingerprints, never a token. Agency endpoints with `sub_accounts` get the
-    events of the agency's sub-accounts too.
+    `data` is JSON: names, numbers and fingerprints, never a token. An agency's webhooks with `sub_accounts` get the
+    events of its sub-accounts, too.
     """
     endpoints = subscribed(write.connection, account, "service", event)
     if not endpoints:
@@ -40,7 +40,7 @@ def announce(
 
 
 def tell_delivered(write: Write, integration: Integration, changed: Iterable[Token], *, actor: Actor) -> None:
-    """Tell of the token among these that was used or acknowledged just now, and until when older ones work."""
+    """Publish the token among these that was delivered just now, with the deadlines of older ones."""
     changed = list(changed)
     for token in changed:
         if token.delivered_at == write.now and token.superseded_by is None:
@@ -61,14 +61,14 @@ def tell_delivered(write: Write, integration: Integration, changed: Iterable[Tok
 
 
 def tell_retired(write: Write, integration: Integration, changed: Iterable[Token], *, actor: Actor) -> None:
-    """Tell of the tokens among these that were ended; of those whose time ran out, a job tells (`noticing`)."""
+    """Publish the tokens among these that were ended; a job publishes those whose overlap is over (`detection.py`)."""
     for token in changed:
         if token.end_reason is not None and token.end_reason != EndReason.OVERLAP_ENDED:
             tell_end(write, integration, token, because=token.end_reason, actor=actor)
 
 
 def tell_end(write: Write, integration: Integration, token: Token, *, because: EndReason, actor: Actor) -> None:
-    """Tell that a token opens nothing any more."""
+    """Publish the end of a token."""
     announce(
         write,
         Event.TOKEN_RETIRED,

@@ -20,7 +20,7 @@ from .person_changes import Change
 
 @dataclass(frozen=True)
 class Made:
-    """The key that a request leads to, and whether it is new."""
+    """Hold the key of a request, and whether it is new."""
 
     key: Key
     created: bool
@@ -28,7 +28,7 @@ class Made:
 
 @writes
 def make(write: Write, name: str, request: KeyRequest, *, actor: Actor) -> Made | Refused:
-    """Make a key known by its digest, or answer the repetition of that; a name is given to one live key at a time."""
+    """Register a key by its digest, or answer the repeated request; only one live key has a name at a time."""
     digest = bytes.fromhex(request.digest)
     known = stored.key_with_digest(write.connection, digest)
     if known is not None:
@@ -64,13 +64,13 @@ def make(write: Write, name: str, request: KeyRequest, *, actor: Actor) -> Made 
 
 @reads
 def listed(connection: Connection) -> list[Key]:
-    """Every key that was ever made, the oldest first."""
+    """Return every key that was ever made, the oldest first."""
     return [_shown(key) for key in stored.all_keys(connection)]
 
 
 @ends_access
 def revoke(write: Write, key_id: str, *, actor: Actor) -> Key | Refused:
-    """End a key; the last admin's can't be, or nobody could make another one."""
+    """End a key; refuse to end the last admin's key, because no other key can make a new one."""
     every = stored.all_keys(write.connection)
     key = next((key for key in every if key.id == key_id), None)
     if key is None:

@@ -80,7 +80,7 @@ ENDS: Mapping[Change, frozenset[Held]] = MappingProxyType(
         Change.ENABLED: _ALL_BUT_THE_PASSWORD,
         Change.LINK_MADE: frozenset({Held.LINKS}),
         Change.PASSWORD_CHOSEN: _ALL_BUT_THE_PASSWORD,
-        # The person's other browsers stay remembered: this only spares them the throttle that strangers meet.
+        # The person's other browsers stay remembered: this only spares them the throttle for unknown browsers.
         Change.PASSWORD_CHANGED: _SESSIONS | {Held.LINKS, Held.LINKS_MADE},
         # The provider vouches for this person, but not for the one who chose the password by an invitation's link.
         Change.IDENTITY_LINKED: _ALL_BUT_THE_PASSWORD | {Held.PASSWORD},

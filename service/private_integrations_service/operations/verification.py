@@ -1,4 +1,4 @@
-"""Ask the upstream whether it takes a credential; of its answer only the status is looked at."""
+"""Ask the upstream whether it accepts a credential; only the status of its response is read."""
 
 import ssl
 from datetime import datetime
@@ -13,9 +13,9 @@ _REFUSALS = (401, 403)
 
 
 def verify(upstream: str, account: Account, credential: str, now: datetime, limits: Limits = _LIMITS) -> Verification:
-    """What the upstream says to one request that changes nothing: about the location itself, or an agency's locations.
+    """Return the upstream's answer to one read request: the location itself, or an agency's locations.
 
-    Within 10 seconds in all. No redirect is followed, and proxies of the environment are not used.
+    It takes at most 10 seconds, follows no redirect, and ignores proxies of the environment.
     """
     try:
         # The system's trust, as the gateway has it; requests would bring its own.

@@ -1,4 +1,4 @@
-"""Webhooks as people and deployments manage them: make, edit, delete, give another secret, test, list and replay."""
+"""Create, edit, delete, test, list and replay webhooks, and change their secrets."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -41,10 +41,10 @@ from .operation import reads, writes
 from .webhook_secrets import has_secret, is_readable, seal
 
 MOST = 20
-"""So many webhooks an account may have."""
+"""Limit an account to so many webhooks."""
 
 EVENTS: Mapping[Kind, Sequence[str]] = MappingProxyType({"service": tuple(Event), "data": tuple(DATA_EVENTS)})
-"""What webhooks of each kind may be subscribed to."""
+"""List the events for each kind of webhook."""
 
 _EDITABLE = ("url", "description", "sub_accounts", "events", "disabled_at")
 
@@ -55,7 +55,7 @@ NO_SEALING_KEYS = Refused(
 
 @dataclass(frozen=True)
 class Made:
-    """The webhook that a request leads to, and whether it is new."""
+    """Hold the webhook of a request, and whether it is new."""
 
     endpoint: Endpoint
     created: bool
@@ -65,7 +65,7 @@ class Made:
 def make(
     write: Write, request: WebhookRequest, sealer: Sealer | None, allowed: Destinations, *, actor: Actor
 ) -> Made | Refused:
-    """Make a webhook, or answer the repetition of that, which is known by its secret."""
+    """Create a webhook, or answer a repeated request, which is recognized by its secret."""
     if sealer is None:
         return NO_SEALING_KEYS
     account = accounts.account_by_id(write.connection, request.account)
@@ -108,7 +108,7 @@ def make(
 def edit(
     write: Write, endpoint_id: str, change: WebhookEdit, allowed: Destinations, *, actor: Actor
 ) -> Endpoint | Refused:
-    """Change what is given; whoever enables a webhook, or gives it another URL, gives it a new chance too."""
+    """Change the given values; enabling a webhook, or another URL, also clears its failures."""
     old = find.step(write.connection, endpoint_id, actor)
     if isinstance(old, Refused):
         return old
@@ -135,7 +135,7 @@ def edit(
 
 @writes
 def delete(write: Write, endpoint_id: str, *, actor: Actor) -> bool | Refused:
-    """Delete a webhook with all that is still to be sent to it."""
+    """Delete a webhook with its waiting messages."""
     endpoint = find.step(write.connection, endpoint_id, actor)
     if isinstance(endpoint, Refused):
         return endpoint
@@ -173,7 +173,7 @@ def rotate_secret(
 
 @writes
 def ping(write: Write, endpoint_id: str, *, actor: Actor) -> str | Refused:
-    """Send an event that only tests the webhook; answers the message's id."""
+    """Send an event that only tests the webhook; return the message's id."""
     endpoint = _find_service(write.connection, endpoint_id, actor)
     if isinstance(endpoint, Refused):
         return endpoint
@@ -188,7 +188,7 @@ def ping(write: Write, endpoint_id: str, *, actor: Actor) -> str | Refused:
 
 @writes
 def replay(write: Write, endpoint_id: str, request: ReplayRequest, *, actor: Actor) -> int | Refused:
-    """Send messages again, under the ids that they have; answers how many."""
+    """Send messages again, under the ids that they have; return how many."""
     endpoint = find.step(write.connection, endpoint_id, actor)
     if isinstance(endpoint, Refused):
         return endpoint
@@ -203,14 +203,14 @@ def replay(write: Write, endpoint_id: str, request: ReplayRequest, *, actor: Act
 
 @reads
 def find(connection: Connection, endpoint_id: str, actor: Actor) -> Endpoint | Refused:
-    """The webhook with this id; one in an account that the actor doesn't reach is not there for them."""
+    """Return the webhook with this id; the actor can't find one in an account that it doesn't reach."""
     found = stored.endpoint_by_id(connection, endpoint_id, actor.accounts)
     return found or Refused(Problem.WEBHOOK_UNKNOWN, f"there is no webhook {endpoint_id}")
 
 
 @reads
 def listed(connection: Connection, sealer: Sealer | None, *, account: str | None = None, actor: Actor) -> list[Webhook]:
-    """The webhooks of the accounts that the actor reaches, or of one of them."""
+    """Return the webhooks of the accounts that the actor reaches, or of one of them."""
     reached = actor.accounts if account is None else [account] if actor.reaches(account) else []
     found = stored.all_endpoints(connection, reached)
     waiting = outbox.count_waiting(connection, [endpoint.id for endpoint in found])
@@ -219,7 +219,7 @@ def listed(connection: Connection, sealer: Sealer | None, *, account: str | None
 
 @reads
 def shown(connection: Connection, endpoint: Endpoint, sealer: Sealer | None) -> Webhook:
-    """A webhook as it is answered; never its secret."""
+    """Return a webhook for the API; never its secret."""
     return _shown(endpoint, sealer, outbox.count_waiting(connection, [endpoint.id])[endpoint.id])
 
 
@@ -285,7 +285,7 @@ def _refuse_edit(
         goal = _goal(new.url, allowed)
         if isinstance(goal, Refused):
             return goal
-    # Also one that hears of sub-accounts already: to send it elsewhere is to hear of them.
+    # Also for one with sub-accounts already: a new URL receives their events.
     if any(getattr(new, name) != getattr(old, name) for name in ("url", "sub_accounts", "events", "disabled_at")):
         refused = _refuse_hearing(connection, new, actor)
         if refused is not None:
@@ -294,7 +294,7 @@ def _refuse_edit(
 
 
 def _refuse_hearing(connection: Connection, endpoint: Endpoint, actor: Actor) -> Refused | None:
-    """Why the actor may not decide who learns what this webhook is told of."""
+    """Refuse an actor that doesn't reach all accounts whose events this webhook receives."""
     if not endpoint.sub_accounts:
         return None
     account = accounts.account_by_id(connection, endpoint.account_id)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from ..authorizer.replies import Refusal, Reply
+from ..authorizer.replies import PlatformError, Reply
 from ..operations.data_events import tell
 from ..storage.engine import Write
 from ..tokens.format import new_id
@@ -47,7 +47,7 @@ class Kind:
             ("DELETE", one): self.delete,
         }
 
-    def list(self, request: Request) -> Reply | Refusal:
+    def list(self, request: Request) -> Reply | PlatformError:
         """Answer with all items of the contact, newest first."""
         contact_id = request.parameter("contactId")
         with request.read() as connection:
@@ -56,11 +56,11 @@ class Kind:
             items = stored.list_items(connection, self.table, request.account_id, contact_id)
         return Reply(200, {self._plural: [self.shown(item) for item in items]})
 
-    def create(self, request: Request) -> Reply | Refusal:
+    def create(self, request: Request) -> Reply | PlatformError:
         """Give the contact a new item: 201."""
         contact_id = request.parameter("contactId")
         given = request.body_fields(self.checks)
-        if isinstance(given, Refusal):
+        if isinstance(given, PlatformError):
             return given
         with request.write() as write:
             if contact_by_id(write.connection, request.account_id, contact_id) is None:
@@ -70,7 +70,7 @@ class Kind:
             self._tell(write, f"{self.noun}Create", item)
         return self._reply(201, item)
 
-    def read(self, request: Request) -> Reply | Refusal:
+    def read(self, request: Request) -> Reply | PlatformError:
         """Answer with one item."""
         contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
         with request.read() as connection:
@@ -79,11 +79,11 @@ class Kind:
             item = stored.item_by_id(connection, self.table, request.account_id, contact_id, item_id)
         return not_found(self.noun, item_id) if item is None else self._reply(200, item)
 
-    def update(self, request: Request) -> Reply | Refusal:
+    def update(self, request: Request) -> Reply | PlatformError:
         """Replace the given fields; null removes a field that isn't required."""
         contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
         given = request.body_fields(self.checks)
-        if isinstance(given, Refusal):
+        if isinstance(given, PlatformError):
             return given
         with request.write() as write:
             if contact_by_id(write.connection, request.account_id, contact_id) is None:
@@ -99,7 +99,7 @@ class Kind:
                 self._tell(write, event, item)
         return self._reply(200, item)
 
-    def delete(self, request: Request) -> Reply | Refusal:
+    def delete(self, request: Request) -> Reply | PlatformError:
         """Remove an item; the body is ignored."""
         contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
         with request.write() as write:

@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Literal
 from urllib.parse import urlencode
 
-from ..authorizer.replies import Refusal
-from ..storage.columns import from_milliseconds, to_milliseconds
+from ..authorizer.replies import PlatformError
+from ..instants import from_milliseconds, to_milliseconds
 from .bodies import invalid, one_of
 from .instants import LAST_MILLISECOND
 from .queries import last, number_faults, query_text, whole_number
@@ -44,7 +44,7 @@ class Found:
     behind: int
 
 
-def read_page(query: Mapping[str, Sequence[str]], faults: Sequence[str]) -> Page | Refusal:
+def read_page(query: Mapping[str, Sequence[str]], faults: Sequence[str]) -> Page | PlatformError:
     """Read the query of `GET /contacts/`; `faults` are those found before.
 
     `startAfter` (epoch milliseconds) and `startAfterId` name the last contact of the page before;

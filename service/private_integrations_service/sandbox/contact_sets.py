@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from ..authorizer.replies import Refusal, Reply
+from ..authorizer.replies import PlatformError, Reply
 from ..storage.engine import Write
 from . import contact_changes
 from .answers import not_found
@@ -55,38 +55,38 @@ def change_contact(write: Write, contact: Contact, name: str, given: Sequence[st
     return Changed(before, after)
 
 
-def add_tags(request: Request) -> Reply | Refusal:
+def add_tags(request: Request) -> Reply | PlatformError:
     """Answer `POST /contacts/{contactId}/tags`: 201 with all tags that the contact has now."""
     changed = _change(request, "tags", added)
-    return changed if isinstance(changed, Refusal) else Reply(201, {"tags": changed.after})
+    return changed if isinstance(changed, PlatformError) else Reply(201, {"tags": changed.after})
 
 
-def remove_tags(request: Request) -> Reply | Refusal:
+def remove_tags(request: Request) -> Reply | PlatformError:
     """Answer `DELETE /contacts/{contactId}/tags`, whose body names the tags, with the remaining tags."""
     changed = _change(request, "tags", removed)
-    return changed if isinstance(changed, Refusal) else Reply(200, {"tags": changed.after})
+    return changed if isinstance(changed, PlatformError) else Reply(200, {"tags": changed.after})
 
 
-def add_followers(request: Request) -> Reply | Refusal:
+def add_followers(request: Request) -> Reply | PlatformError:
     """Answer `POST /contacts/{contactId}/followers`: 201 with all followers and the new ones."""
     changed = _change(request, "followers", added)
-    if isinstance(changed, Refusal):
+    if isinstance(changed, PlatformError):
         return changed
     return Reply(201, {"followers": changed.after, "followersAdded": changed.added})
 
 
-def remove_followers(request: Request) -> Reply | Refusal:
+def remove_followers(request: Request) -> Reply | PlatformError:
     """Answer `DELETE /contacts/{contactId}/followers` with the remaining followers and the removed ones."""
     changed = _change(request, "followers", removed)
-    if isinstance(changed, Refusal):
+    if isinstance(changed, PlatformError):
         return changed
     return Reply(200, {"followers": changed.after, "followersRemoved": changed.removed})
 
 
-def _change(request: Request, name: str, change: Change) -> Changed | Refusal:
+def _change(request: Request, name: str, change: Change) -> Changed | PlatformError:
     contact_id = request.parameter("contactId")
-    given: dict[str, Any] | Refusal = request.body_fields()
-    if isinstance(given, Refusal):
+    given: dict[str, Any] | PlatformError = request.body_fields()
+    if isinstance(given, PlatformError):
         return given
     with request.write() as write:
         contact = contact_by_id(write.connection, request.account_id, contact_id)

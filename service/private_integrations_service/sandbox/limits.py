@@ -11,9 +11,9 @@ from typing import Literal
 
 from private_integrations.contract import Reason
 
-from ..authorizer.replies import Refusal
+from ..authorizer.replies import PlatformError
+from ..instants import to_milliseconds
 from ..settings import Settings
-from ..storage.columns import to_milliseconds
 
 _MILLISECOND = timedelta(milliseconds=1)
 _DAY = timedelta(days=1) // _MILLISECOND
@@ -55,11 +55,11 @@ class Spent:
     exhausted: Literal["burst", "daily"] | None
 
     @property
-    def refusal(self) -> Refusal | None:
+    def refusal(self) -> PlatformError | None:
         """Return the platform's answer to one request too many."""
         if self.exhausted is None:
             return None
-        return Refusal(429, Reason(f"rate-limit-{self.exhausted}"), "Too Many Requests")
+        return PlatformError(429, Reason(f"rate-limit-{self.exhausted}"), "Too Many Requests")
 
     def headers(self, limits: Limits) -> Iterator[tuple[bytes, bytes]]:
         """Return the documented headers of every answer."""

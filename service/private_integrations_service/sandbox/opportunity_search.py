@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from urllib.parse import urlencode
 
-from ..authorizer.replies import Refusal
-from ..storage.columns import to_milliseconds
+from ..authorizer.replies import PlatformError
+from ..instants import to_milliseconds
 from .bodies import invalid, one_of, searched
 from .contact_list import read_cursor
 from .instants import point_of
@@ -70,7 +70,7 @@ class Search:
         return 0 if self.after is not None else (self.page - 1) * self.limit
 
 
-def read_search(request: Request) -> Search | Refusal:
+def read_search(request: Request) -> Search | PlatformError:
     """Read the query of `GET /opportunities/search`; its location must be one that the token reaches."""
     query = request.query
 

@@ -2,13 +2,13 @@
 
 from types import MappingProxyType
 
-from ..authorizer.replies import Refusal, Reply
+from ..authorizer.replies import PlatformError, Reply
 from .bodies import invalid
 from .requests import Request
 from .storage.pipelines import Pipeline, list_pipelines
 
 
-def read_pipelines(request: Request) -> Reply | Refusal:
+def read_pipelines(request: Request) -> Reply | PlatformError:
     """Answer `GET /opportunities/pipelines`: all of them, by name."""
     faults = request.query_faults()
     if faults:

@@ -10,9 +10,9 @@ from private_integrations.contract import AccountClass, MembershipRole
 
 from ..access.people import User
 from ..access.permissions import Membership
-from ..authorizer.replies import Refusal, Reply
-from ..storage.accounts import accounts_within
-from ..storage.users import users_in
+from ..authorizer.replies import PlatformError, Reply
+from ..operations.accounts import accounts_within
+from ..operations.users import places_in
 from .answers import not_found
 from .bodies import invalid, one_of
 from .queries import LARGEST_SKIP, flag, last, number_faults, query_text, whole_number
@@ -63,7 +63,7 @@ class Search:
     descending: bool
 
 
-def list_users(request: Request) -> Reply | Refusal:
+def list_users(request: Request) -> Reply | PlatformError:
     """Answer `GET /users/`: all people of the location, by name."""
     faults = request.query_faults()
     if faults:
@@ -75,10 +75,10 @@ def list_users(request: Request) -> Reply | Refusal:
     )
 
 
-def search_users(request: Request) -> Reply | Refusal:
+def search_users(request: Request) -> Reply | PlatformError:
     """Answer `GET /users/search`: the people that the token reaches; `count` is the number of all matches."""
     search = _read_search(request)
-    if isinstance(search, Refusal):
+    if isinstance(search, PlatformError):
         return search
     with request.read() as connection:
         company = _company_of(connection, request.account_id)
@@ -91,7 +91,7 @@ def search_users(request: Request) -> Reply | Refusal:
     return Reply(200, {"users": [_listed(person) for person in page], "count": len(found)})
 
 
-def read_user(request: Request) -> Reply | Refusal:
+def read_user(request: Request) -> Reply | PlatformError:
     """Answer `GET /users/{userId}`, without an envelope."""
     user_id = request.parameter("userId")
     with request.read() as connection:
@@ -102,11 +102,11 @@ def read_user(request: Request) -> Reply | Refusal:
 
 def _people(connection: Connection, account_id: str) -> list[Person]:
     """Find the enabled members of the account and, if it is an agency, of its sub-accounts."""
-    accounts = accounts_within(connection, [account_id])
+    accounts = accounts_within.step(connection, [account_id])
     kinds = {account.id: account.kind for account in accounts}
     places: dict[str, list[Membership]] = {}
     users: dict[str, User] = {}
-    for user, place in users_in(connection, list(kinds)):
+    for user, place in places_in.step(connection, list(kinds)):
         if user.disabled_at is None:
             users[user.id] = user
             places.setdefault(user.id, []).append(place)
@@ -124,11 +124,11 @@ def _person(user: User, places: Sequence[Membership], kinds: Mapping[str, Accoun
 
 def _company_of(connection: Connection, account_id: str) -> str:
     """Return the agency that the account is, or belongs to."""
-    [account] = (found for found in accounts_within(connection, [account_id]) if found.id == account_id)
+    [account] = (found for found in accounts_within.step(connection, [account_id]) if found.id == account_id)
     return account.agency_id or account.id
 
 
-def _read_search(request: Request) -> Search | Refusal:
+def _read_search(request: Request) -> Search | PlatformError:
     query = request.query
     skip = whole_number(last(query, "skip"), 0)
     limit = whole_number(last(query, "limit"), _DEFAULT_LIMIT)

@@ -1,4 +1,4 @@
-"""The page of what an integration's tokens were used for: small charts, each with a table behind it, and advice."""
+"""Show an integration's activity: small charts, each with a table behind it, and advice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _SMALL = (120, 20)
 
 @dataclass(frozen=True)
 class Bar:
-    """A part of the period in which something happened, and where its bar stands in the chart."""
+    """Hold a part of the period with requests, and the place of its bar in the chart."""
 
     start: datetime
     requests: int
@@ -34,7 +34,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Chart:
-    """The parts of a period as bars, and what they say in words."""
+    """Hold the parts of a period as bars, and their summary in words."""
 
     total: int
     bars: tuple[Bar, ...]
@@ -44,7 +44,7 @@ class Chart:
 
     @property
     def is_small(self) -> bool:
-        """Whether it stands in a row of a table."""
+        """Tell whether it is in a row of a table."""
         return (self.width, self.height) == _SMALL
 
 
@@ -74,7 +74,7 @@ def _show(visit: Visit) -> Response | Refused:
 
 
 def chart(report: ActivityReport, numbers: Sequence[int], what: str, size: tuple[int, int] = _LARGE) -> Chart:
-    """The numbers of a report's parts as bars; the highest one is as high as the chart, and no request is invisible."""
+    """Draw the numbers of a report's parts as bars; the highest bar fills the chart, and one request is visible."""
     width, height = size
     part, highest, total = width / len(numbers), max(numbers), sum(numbers)
     bars = []
@@ -82,7 +82,7 @@ def chart(report: ActivityReport, numbers: Sequence[int], what: str, size: tuple
         if requests:
             high = max(height / 20, height * requests / highest)
             start = report.since + place * timedelta(seconds=report.part_seconds)
-            # Narrower than its part: bars that touch would be one.
+            # Narrower than its part, so that bars don't touch.
             bars.append(
                 Bar(
                     start,

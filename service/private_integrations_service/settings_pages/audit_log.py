@@ -1,4 +1,4 @@
-"""The audit log of an account: looked at, filtered, and taken away as lines of JSON."""
+"""Show, filter and export the audit log of an account."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ _CURSOR_DIGITS = 18
 
 @dataclass(frozen=True)
 class _Filter:
-    """What the form of the page says, as it was typed."""
+    """Hold the fields of the page's form, as they were typed."""
 
     who: str
     action: str
@@ -32,7 +32,7 @@ class _Filter:
 
     @property
     def search(self) -> Search:
-        """The rows that are meant; `until` is a day, and included. Raises ValueError for what is no day."""
+        """Return the search; `until` is a day, and included. Raises ValueError for a malformed day."""
         return Search(
             actor=self.who or None,
             action=self.action or None,
@@ -42,7 +42,7 @@ class _Filter:
         )
 
     def address(self, path: str, **more: str) -> str:
-        """The address of a page with this filter."""
+        """Return the address of a page with this filter."""
         given = {name: value for name, value in vars(self).items() if value}
         return f"{path}?{urlencode(given | more)}"
 
@@ -96,7 +96,7 @@ def _day(text: str, later: timedelta = timedelta(0)) -> datetime | None:
 
 
 def _cursor(text: str) -> int | None:
-    """The place in the log that an address names; one that is none is the newest."""
+    """Read a place in the log from an address; a malformed one is the newest."""
     return whole_number(text, _CURSOR_DIGITS)
 
 

@@ -1,4 +1,4 @@
-"""Create New Integration, in three steps with an address each; what was entered travels in the addresses.
+"""Create an integration in three steps with an address each; the input travels in the addresses.
 
 Nothing is stored before the last step, so that going back, reloading or leaving costs nothing. `mark` is made when
 the first step is opened and stays through all of them: it is the owner nonce of the one integration that may come of
@@ -26,7 +26,7 @@ NEW = f"{LIST}/new"
 
 @dataclass(frozen=True)
 class Draft:
-    """What was entered so far."""
+    """Hold the input so far."""
 
     account: str
     name: str
@@ -35,7 +35,7 @@ class Draft:
     mark: str
 
     def address(self, step: str = "") -> str:
-        """The address of a step with all that was entered."""
+        """Return the address of a step with all the input."""
         given = [("account", self.account), ("name", self.name), ("description", self.description)]
         given += [("mark", self.mark), *(("scope", scope) for scope in self.scopes)]
         return f"{NEW}{step}?{urlencode([(name, value) for name, value in given if value])}"
@@ -89,7 +89,7 @@ def _generate(visit: Visit) -> Response | Refused:
 
 
 def _refused(visit: Visit, draft: Draft, account: Account, refused: Refused) -> Response | Refused:
-    """What was entered, with the reason why nothing was made of it."""
+    """Show the input again, with the reason of the refusal."""
     if refused.problem == Problem.OWNER_NONCE_USED:
         return _made_before(visit, draft) or _token_step(
             visit, replace(draft, mark=new_mark()), account, fault=_USED, status=409
@@ -107,7 +107,7 @@ _USED = (
 def _refuse_step(
     visit: Visit, draft: Draft, accounts: Mapping[str, Account], given: Mapping[str, Sequence[str]]
 ) -> Response | None:
-    """The earlier step to which something is missing or wrong, if any."""
+    """Return to an earlier step if its input is missing or wrong."""
     faults = _basic_faults(draft, accounts)
     if faults:
         return _basics_page(visit, draft, accounts, faults, status=422)
@@ -120,7 +120,7 @@ def _refuse_step(
 
 
 def _made_before(visit: Visit, draft: Draft) -> Response | None:
-    """The page for a form that has made its integration already: its token is never shown again."""
+    """Show the page for a form that has made its integration already: its token is never shown again."""
     assert visit.session is not None
     external_id = manual_rotation.own_name(visit.session.user.email, draft.mark)
     found = integrations.declared_as(visit.engine, draft.account, external_id)
@@ -149,7 +149,7 @@ def _scopes_page(
     status: int = 200,
 ) -> Response:
     shown = picker(visit.rules.catalogue, account.kind, given)
-    # What was chosen for an account of the other kind is named, and left out.
+    # Scopes of the other account class are named, and left out.
     kept = replace(draft, scopes=tuple(offer.name for offer in shown.chosen))
     return visit.page("creation_scopes.html", status=status, draft=kept, account=account, picker=shown, fault=fault)
 
@@ -169,7 +169,7 @@ def _accounts(visit: Visit) -> dict[str, Account]:
 
 
 def _draft(given: Mapping[str, Sequence[str]], accounts: Mapping[str, Account]) -> Draft:
-    """What a form or an address says; where there is one account only, that is meant unless another one is named."""
+    """Read the input of a form or an address; the only account is the default."""
 
     def last(name: str) -> str:
         return text((given.get(name) or [""])[-1])

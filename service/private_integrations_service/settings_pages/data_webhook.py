@@ -1,4 +1,4 @@
-"""The data webhook of an integration: where the events of what it may read are sent; its log is with the webhooks."""
+"""Manage the data webhook of an integration; its deliveries are with the account's webhooks."""
 
 from pydantic import ValidationError
 from starlette.responses import Response

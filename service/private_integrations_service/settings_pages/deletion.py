@@ -1,4 +1,4 @@
-"""Delete an integration: the one action that asks for its name to be typed."""
+"""Delete an integration, after the person has typed its name."""
 
 from starlette.responses import Response
 from starlette.routing import Route

@@ -17,14 +17,14 @@ from .visits import Visit, signed_in
 
 @dataclass(frozen=True)
 class ScopeChange:
-    """What an edit of scopes does: scopes that are added, and taken away."""
+    """Hold the effect of an edit of scopes: added and removed ones."""
 
     added: tuple[Offer, ...]
     taken: tuple[Offer, ...]
 
     @property
     def is_empty(self) -> bool:
-        """Whether it changes nothing."""
+        """Tell whether it changes no scope."""
         return not self.added and not self.taken
 
 
@@ -55,7 +55,7 @@ def _save_details(visit: Visit) -> Response | Refused:
 
 
 def _details_refused(visit: Visit, refused: Refused, name: str, description: str) -> Response | Refused:
-    """What was entered beside what somebody else has saved meanwhile; saving again overwrites it knowingly."""
+    """Show the input beside the values that were saved meanwhile; saving again overwrites them knowingly."""
     found = shown(visit)
     if isinstance(found, Refused):
         return found
@@ -163,7 +163,7 @@ def _save_scopes(visit: Visit) -> Response | Refused:
 
 
 def _scopes_refused(visit: Visit, refused: Refused, chosen: Picker) -> Response | Refused:
-    """The review again, from how it is by now; with its version, saving overwrites knowingly."""
+    """Show the review again, with the present values; saving with its version overwrites knowingly."""
     found = shown(visit)
     if isinstance(found, Refused):
         return found
@@ -175,11 +175,11 @@ def _scopes_refused(visit: Visit, refused: Refused, chosen: Picker) -> Response 
 CHANGED_MEANWHILE = (
     "Somebody changed this integration since you opened the page. Below is what your choice does to it as it is now."
 )
-"""What a review says that is shown once more because the integration has another version by now."""
+"""Explain a review that is shown again because the integration has another version by now."""
 
 
 def save(visit: Visit, found: Shown, change: IntegrationEdit, version: int) -> Integration | Refused:
-    """Change an integration that nobody changed since its page was shown in this version."""
+    """Change an integration that is still in the version of the shown page."""
     return integrations.edit(
         visit.engine, found.integration.id, change, visit.rules, actor=visit.actor, expected_version=version
     )
@@ -194,7 +194,7 @@ def _change(visit: Visit, found: Shown, chosen: Picker) -> ScopeChange:
 
 
 def read_version(value: str) -> int | None:
-    """The version in a form; None if it can't be one."""
+    """Read the version in a form; None if it is malformed."""
     return whole_number(value, 9)
 
 

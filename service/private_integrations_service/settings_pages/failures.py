@@ -1,4 +1,4 @@
-"""Pages for what went wrong outside a page's own doing."""
+"""Show pages for failures outside of a page's own code."""
 
 import math
 from http import HTTPStatus
@@ -23,7 +23,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 async def on_storage_error(request: Request, error: Exception) -> Response:
     """Answer when nothing could be stored or read: nothing was changed."""
-    # A form is sent again from its own page: going back still has what was entered.
+    # A form is sent again from its own page: going back keeps the input.
     again = {"again": f"{request.url.path}?{request.url.query}".rstrip("?")} if request.method == "GET" else {}
     if isinstance(error, StorageFull):
         return _page(request, "refused.html", 507, detail="the disk is full; nothing was changed", **again)

@@ -1,4 +1,4 @@
-"""What becomes of an account's tokens that nobody uses: as the service is set, after a time of its own, or nothing."""
+"""Set an account's rule for inactive tokens: the service's setting, a time of its own, or none."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ def _page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
         return account
     rule = inactivity.rule_of(visit.engine, account.id, visit.settings, actor=visit.actor)
     if isinstance(rule, Refused):
-        # Whoever may be here manages the account's integrations, but for Labs.
+        # People with access here manage the account's integrations, except for Labs.
         return visit.page("inactive_tokens.html", account=account, rule=None)
     service, after = visit.settings.inactive_after, rule.after_seconds
     return visit.page(
@@ -66,7 +66,7 @@ def _set(visit: Visit) -> Response | Refused:
 
 
 def _request(rule: str, after: str) -> InactivityRequest | Refused:
-    """What was entered; the time counts only where it is asked for."""
+    """Read the form; the time counts only for the rule with one."""
     if rule == "service":
         return InactivityRequest(rule="service")
     if rule == "off":
@@ -83,7 +83,7 @@ def _request(rule: str, after: str) -> InactivityRequest | Refused:
 
 
 def _own(rule: Inactivity) -> str:
-    """The account's own time, as it is entered."""
+    """Return the account's own time, as it is entered."""
     if rule.rule != "after" or rule.after_seconds is None:
         return ""
     return format_duration(timedelta(seconds=rule.after_seconds)).removesuffix("d")

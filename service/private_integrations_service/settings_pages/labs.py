@@ -1,4 +1,4 @@
-"""Labs: private integrations of an account switched on or off for people."""
+"""Switch private integrations of an account on or off for people (Labs)."""
 
 from starlette.responses import Response
 from starlette.routing import Route

@@ -1,4 +1,4 @@
-"""A person's own page: where they belong, their password, and where they are signed in."""
+"""Show a person's own page: memberships, password and sessions."""
 
 from starlette.responses import Response
 from starlette.routing import Route

@@ -1,4 +1,4 @@
-"""Roles & Permissions of an account: its people, what each may, and where that comes from."""
+"""Show Roles & Permissions of an account: its people, their permissions, and the source of each permission."""
 
 from typing import Any
 
@@ -98,7 +98,7 @@ def _changed(visit: Visit, edit: MembershipEdit | None) -> Response | Refused:
 
 
 def _handed_over(visit: Visit, made: Invitation | Refused) -> Response | Refused:
-    """The page with the one-time link, which is on no other one."""
+    """Show the page with the one-time link, which is on no other page."""
     if isinstance(made, Refused):
         return _refused(visit, made)
     if made.code is not None:
@@ -109,7 +109,7 @@ def _handed_over(visit: Visit, made: Invitation | Refused) -> Response | Refused
 def _link_with(visit: Visit, made: Invitation) -> str | None:
     if made.code is None:
         return None
-    # Without a public address: where the form was, as the browser says it.
+    # Without a public address: the form's own origin, by the browser.
     base = visit.settings.public_url or visit.request.headers.get("origin", "")
     return f"{base}/settings/welcome/{made.code}"
 
@@ -160,7 +160,7 @@ def _row(place: Place) -> dict[str, Any]:
 
 
 def _chosen(visit: Visit, field: str) -> Any:
-    """What was chosen, checked by the model that it goes into; what the form didn't have stays as it is."""
+    """Read the chosen values, checked by their model; values that the form lacks stay as they are."""
     return visit.field(field) or None
 
 

@@ -1,4 +1,4 @@
-"""Rotate, cancel, say that a new token is stored, end old ones; and the ways of a lost and of a leaked token."""
+"""Rotate, cancel, confirm a stored token and end old ones; with pages for a lost and for a leaked token."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -17,7 +17,7 @@ from .tokens import Handover, token_page
 from .visits import Visit, signed_in
 
 HOLD = timedelta(days=7)
-"""How long a schedule waits after a cancelled rotation, as on the command line."""
+"""Hold a schedule for so long after a cancelled rotation, as the command line does."""
 
 REASONS: Mapping[str, str] = MappingProxyType(
     {
@@ -26,7 +26,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "leaked": "token leaked, rotated on the settings page",
     }
 )
-"""Why a person rotates, by the name that forms carry, as the audit log has it."""
+"""Map the name of a reason in forms to the reason in the audit log."""
 
 _TEMPLATES: Mapping[str, str] = MappingProxyType(
     {"rotated": "rotate.html", "lost": "token_lost.html", "leaked": "token_leaked.html"}
@@ -46,7 +46,7 @@ def _leaked(visit: Visit) -> Response | Refused:
 
 
 def _ask_to_rotate(visit: Visit, because: str, fault: str | None = None, status: int = 200) -> Response | Refused:
-    """The page that rotates for this reason, from how it stands now."""
+    """Show the page that rotates for this reason, with the present state."""
     found = shown(visit)
     if isinstance(found, Refused):
         return found
@@ -94,7 +94,7 @@ def _rotate(visit: Visit) -> Response | Refused:
 
 
 def _not_rotated(visit: Visit, generation: int, mark: str, because: str, refused: Refused) -> Response | Refused:
-    """Say why nothing was issued, from how it stands by now; a form that was sent twice has done its work."""
+    """Explain why no token was issued, with the present state; a form that was sent twice has done its work."""
     found = shown(visit)
     if isinstance(found, Refused):
         return found
@@ -111,7 +111,7 @@ _ROTATED_MEANWHILE = "Somebody rotated this integration since you opened the pag
 
 
 def _of_the_old(found: Shown, now: bool) -> str:
-    """What becomes of the tokens from before, for the page of the new one."""
+    """Describe the future of the older tokens, for the page of the new one."""
     if not found.report.live:
         return ""
     if now:
@@ -148,7 +148,7 @@ def _ask_expire(visit: Visit) -> Response | Refused:
 
 
 def _ask(visit: Visit, template: str, fault: str | None = None, status: int = 200) -> Response | Refused:
-    """A page that says what will happen; where no rotation is open, the integration's own."""
+    """Show a page that announces the effect; without an open rotation, the integration's own page."""
     found = shown(visit)
     if isinstance(found, Refused):
         return found
@@ -215,7 +215,7 @@ def _ask_unless_gone(visit: Visit, template: str, refused: Refused) -> Response 
 
 
 def _generation(value: str) -> int | None:
-    """The number of a generation in a form; None if it can't be one."""
+    """Read the number of a generation in a form; None if it is malformed."""
     number = whole_number(value, 10)
     return number if number is not None and 1 <= number <= LAST_GENERATION else None
 

@@ -1,4 +1,4 @@
-"""Sign in, sign out, the way by the identity provider, and the one-time link by which a person chooses a password."""
+"""Sign in and out, with a password or an identity provider, and redeem the one-time link for a password."""
 
 import base64
 import re
@@ -157,7 +157,7 @@ def _form(visit: Visit, status: int, *, to: str, email: str = "", fault: str | N
 
 
 def _back_to(path: str) -> str:
-    """Where somebody was going: a page of ours, or the list."""
+    """Return the page that a person wanted before signing in, or the list."""
     return path if _PAGE.fullmatch(path) else HOME
 
 

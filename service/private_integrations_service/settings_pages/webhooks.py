@@ -1,4 +1,4 @@
-"""Webhooks of an account: where its events are sent, what was sent, and to send it again."""
+"""Manage the webhooks of an account, show their deliveries, and replay messages."""
 
 import re
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def _create(visit: Visit) -> Response | Refused:
         request = WebhookRequest(
             account=visit.path["account_id"],
             url=visit.field("url"),
-            # Made for the form: sent twice, it is the same webhook.
+            # Made for the form, so that a form that is sent twice makes one webhook.
             secret=visit.field("secret"),
             events=chosen_events(visit),
             description=visit.field("description"),
@@ -164,7 +164,7 @@ def _list_page(visit: Visit, refused: Refused | None = None) -> Response | Refus
 
 
 def _webhook_page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
-    # Enough for every number that the database gives.
+    # Enough digits for every number of the database.
     before = re.fullmatch("[0-9]{1,18}", visit.query.get("before", ""))
     account = _account(visit)
     found = _found(visit)
@@ -191,7 +191,7 @@ def _webhook_page(visit: Visit, refused: Refused | None = None) -> Response | Re
 
 
 def _secret_page(visit: Visit, endpoint: Endpoint, secret: str) -> Response | Refused:
-    """The only page that ever shows this secret."""
+    """Show the only page that ever has this secret."""
     account = _account(visit)
     if isinstance(account, Refused):
         return account
@@ -204,7 +204,7 @@ def _account(visit: Visit) -> Account | Refused:
 
 
 def _found(visit: Visit) -> Endpoint | Refused:
-    """The webhook of the path, which is in the path's account."""
+    """Return the webhook of the path, which is in the path's account."""
     found = webhooks.find(visit.engine, visit.path["webhook_id"], visit.actor)
     if isinstance(found, Endpoint) and found.account_id != visit.path["account_id"]:
         return Refused(Problem.WEBHOOK_UNKNOWN, f"there is no webhook {found.id} in this account")
@@ -212,12 +212,12 @@ def _found(visit: Visit) -> Endpoint | Refused:
 
 
 def chosen_events(visit: Visit) -> list[str] | None:
-    """The events of a form; None for all of them."""
+    """Return the events of a form; None for all of them."""
     return visit.form.get("event", []) if visit.field("which") == "some" else None
 
 
 def _form(visit: Visit) -> dict[str, object]:
-    """What was typed, to be corrected."""
+    """Return the input, to be corrected."""
     return {
         "url": visit.field("url"),
         "description": visit.field("description"),
@@ -227,7 +227,7 @@ def _form(visit: Visit) -> dict[str, object]:
 
 
 def fault_of(error: ValidationError) -> str:
-    """What is wrong with what was entered, as the detail of a refusal."""
+    """Return the fault of an input, as the detail of a refusal."""
     first = error.errors()[0]
     field = str(first["loc"][0]) if first["loc"] else ""
     if field == "events":

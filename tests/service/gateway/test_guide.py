@@ -22,7 +22,7 @@ from forked import running_service
 from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import IntegrationRequest
-from private_integrations_service.authorizer.replies import Refusal
+from private_integrations_service.authorizer.replies import PlatformError
 from private_integrations_service.gateway import refusals
 from throwaway import REPOSITORY, engine_environment, listening_address, make_stack
 
@@ -244,7 +244,7 @@ def test_every_block_of_the_guide_is_a_step():
 
 def test_every_reason_of_the_gateway_is_explained():
     """What fails how: each reason that speaks of the upstream, with its status, is in the guide's table."""
-    known = [each for each in vars(refusals).values() if isinstance(each, Refusal)]
+    known = [each for each in vars(refusals).values() if isinstance(each, PlatformError)]
     known.append(refusals.credential_refused(None))
     rows = {f"| `{each.reason}` | {each.status} |" for each in known if each.reason.startswith("upstream-")}
     assert len(rows) > 5

@@ -27,7 +27,7 @@ from private_integrations.client import Client
 from private_integrations.connection import Connection
 from private_integrations.contract import digest_of
 from private_integrations.contract.audit_chain import Whole, examine
-from private_integrations_service.authorizer.grants import LiveGrants
+from private_integrations_service.operations.live_grants import LiveGrants
 from private_integrations_service.storage.grants import GrantReader
 from private_integrations_service.storage.sqlite.engine import FILE_NAME
 from stored import checked_copy

@@ -18,11 +18,11 @@ from private_integrations.contract import LONGEST_INACTIVITY, InactivityRequest,
 from private_integrations.errors import ConfigurationError
 from private_integrations.rotation import decisions
 from private_integrations_service.access.actors import Actor
+from private_integrations_service.instants import to_milliseconds
 from private_integrations_service.operations import generations
 from private_integrations_service.operations.inactivity import Swept, rule_of, set_rule, sweep
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
-from private_integrations_service.storage.columns import to_milliseconds
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.sqlite.activity import USES_KEPT, Activity, Batch
 from private_integrations_service.tokens.inactivity import (

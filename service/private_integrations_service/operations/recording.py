@@ -10,7 +10,7 @@ from typing import NamedTuple
 from starlette.types import Scope
 
 from ..http.client_address import LONGEST_AGENT, Networks, client_address
-from ..storage.columns import to_milliseconds
+from ..instants import to_milliseconds
 from ..storage.engine import StorageError
 from ..storage.sqlite.activity import CALLERS_KEPT, Activity, Batch, hour_of
 from ..tokens.format import without_secrets
