@@ -14,15 +14,20 @@ from private_integrations_service.jobs.schedule import Job, Jobs
 SOON = timedelta(milliseconds=20)
 
 LEADER = """
+import os
 import sys
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
-from private_integrations_service.jobs import Job, Jobs
+from private_integrations_service.jobs.schedule import Job, Jobs
+from private_integrations_service.server.clock import utc_now
+from private_integrations_service.storage.sqlite.engine import FILE_NAME, SQLiteEngine
 
-say = Job("lead", timedelta(hours=1), lambda now: print(now, flush=True))
-Jobs(Path(sys.argv[1]), [say], lambda: datetime.now(UTC)).start()
+# Without the lock of the data folder, which a forked worker would share.
+engine = SQLiteEngine(Path(sys.argv[1]) / FILE_NAME, os.open(os.devnull, os.O_RDONLY), utc_now)
+say = Job("lead", timedelta(hours=1), lambda: print(engine.now(), flush=True))
+Jobs(engine, [say]).start()
 threading.Event().wait()
 """
 
@@ -33,27 +38,27 @@ def told():
     return queue.Queue()
 
 
-def jobs(folder, clock, *made):
-    """Started jobs of a folder."""
-    started = Jobs(folder, made, clock)
+def jobs(engine, *made):
+    """Started jobs of an engine."""
+    started = Jobs(engine, made)
     started.start()
     return closing(started)
 
 
-def test_a_job_runs_again_and_again_with_the_clocks_instant(tmp_path, clock, told):
-    """It begins at once, and is given the instant of the service's clock."""
-    with jobs(tmp_path, clock, Job("tell", SOON, told.put)):
+def test_a_job_runs_again_and_again_with_the_clocks_instant(database, clock, told):
+    """It begins at once, and asks the engine for the instant of the service's clock."""
+    with jobs(database, Job("tell", SOON, lambda: told.put(database.now()))):
         assert [told.get(timeout=10) for _ in range(3)] == [clock.now] * 3
 
 
-def test_a_job_that_fails_runs_again_and_others_don_t_notice(tmp_path, clock, told, caplog):
+def test_a_job_that_fails_runs_again_and_others_don_t_notice(database, clock, told, caplog):
     """One line says which and what kind of failure, and nothing that the failure quotes."""
 
-    def fail(now):
+    def fail():
         told.put("failed")
         raise ValueError("whsec_" + "secret")
 
-    with jobs(tmp_path, clock, Job("fail", SOON, fail), Job("tell", SOON, told.put)):
+    with jobs(database, Job("fail", SOON, fail), Job("tell", SOON, lambda: told.put(database.now()))):
         seen = [told.get(timeout=10) for _ in range(20)]
     assert seen.count("failed") > 1
     assert seen.count(clock.now) > 1
@@ -61,47 +66,47 @@ def test_a_job_that_fails_runs_again_and_others_don_t_notice(tmp_path, clock, to
     assert "secret" not in caplog.text
 
 
-def test_a_job_is_not_begun_again_while_it_runs(tmp_path, clock, told):
+def test_a_job_is_not_begun_again_while_it_runs(database, clock, told):
     """Slow work is never done twice at once, and nothing is said about it."""
     go_on = threading.Event()
     running = []
 
-    def slow(now):
-        running.append(now)
+    def slow():
+        running.append(1)
         told.put(len(running))
         go_on.wait(10)
         running.pop()
 
-    with jobs(tmp_path, clock, Job("slow", SOON, slow), Job("quick", SOON, lambda now: told.put("quick"))):
+    with jobs(database, Job("slow", SOON, slow), Job("quick", SOON, lambda: told.put("quick"))):
         seen = [told.get(timeout=10) for _ in range(10)]
         go_on.set()
     assert seen.count("quick") == 9
 
 
-def test_one_at_a_time_and_the_next_when_it_leaves(tmp_path, clock, told):
+def test_one_at_a_time_and_the_next_when_it_leaves(database, clock, told):
     """Two of a folder: only one runs its jobs until it is closed, then the other does."""
-    with jobs(tmp_path, clock, Job("first", SOON, lambda now: told.put(1))) as first:
+    with jobs(database, Job("first", SOON, lambda: told.put(1))) as first:
         told.get(timeout=10)
-        with jobs(tmp_path, clock, Job("second", SOON, lambda now: told.put(2))):
+        with jobs(database, Job("second", SOON, lambda: told.put(2))):
             assert {told.get(timeout=10) for _ in range(5)} == {1}
             first.close()
             while told.get(timeout=10) != 2:
                 """What the first one had said before."""
 
 
-def test_a_killed_leader_is_followed(tmp_path, clock, told):
+def test_a_killed_leader_is_followed(database, clock, told):
     """No lock, mark or file that the dead one leaves keeps the next one from leading."""
-    with subprocess.Popen([sys.executable, "-c", LEADER, tmp_path], stdout=subprocess.PIPE) as leader:
+    with subprocess.Popen([sys.executable, "-c", LEADER, database.folder], stdout=subprocess.PIPE) as leader:
         leader.stdout.readline()
-        with jobs(tmp_path, clock, Job("follow", SOON, told.put)):
+        with jobs(database, Job("follow", SOON, lambda: told.put(database.now()))):
             assert told.empty()
             leader.kill()
             assert told.get(timeout=10) == clock.now
 
 
-def test_a_folder_that_can_t_be_used_is_said(tmp_path, clock, caplog):
+def test_a_folder_that_can_t_be_used_is_said(database, caplog):
     """Requests are answered all the same."""
-    (tmp_path / "jobs.lock").mkdir()
-    with jobs(tmp_path, clock, Job("never", SOON, lambda now: None)):
+    (database.folder / "jobs.lock").mkdir()
+    with jobs(database, Job("never", SOON, lambda: None)):
         """Closing waits for the thread."""
-    assert caplog.messages == [f"jobs don't run: {tmp_path / 'jobs.lock'} can't be used: Is a directory"]
+    assert caplog.messages == [f"jobs don't run: {database.folder / 'jobs.lock'} can't be used: Is a directory"]
