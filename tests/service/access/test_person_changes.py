@@ -165,8 +165,8 @@ class Left:
                 for guest in self.sessions
             ]
             held = {
-                Held.LINKS: person_changes.recipient_of.step(connection, self.link, self.house.clock()),
-                Held.LINKS_MADE: person_changes.recipient_of.step(connection, self.link_made, self.house.clock()),
+                Held.LINKS: person_changes.recipient_of(connection, self.link, self.house.clock()),
+                Held.LINKS_MADE: person_changes.recipient_of(connection, self.link_made, self.house.clock()),
                 Held.PASSWORD: password,
                 Held.BROWSERS: browsers or None,
             }

@@ -290,7 +290,7 @@ def test_a_tail_that_was_cut_off_is_told_by_a_noted_head(log, accounts):
     assert examine(lines(log), [(accounts.location, noted)]) == Fault(
         None, f"row 3 of account {accounts.location} was noted, but the log ends with row 2"
     )
-    write(log, lambda: log.high_water, accounts.location, "instead")
+    write(log, lambda: log.now(), accounts.location, "instead")
     assert examine(lines(log), [(accounts.location, noted)]).reason.endswith("the log was written anew")
 
 

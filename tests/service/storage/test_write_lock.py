@@ -108,7 +108,7 @@ def test_a_burst_of_changes_leaves_threads_to_readers(database, desk, clock):
                 time.sleep(0.001)
             with pytest.raises(StorageBusy, match=f"{WAITING} changes are waiting already"):
                 desk.edit(integration, "contacts.write")
-            ended = pool.submit(database.ending, clock(), lambda write: write.now)
+            ended = pool.submit(database.end_access, lambda write: write.now)
             assert not ended.done()
         assert ended.result() == clock()
         assert [waited.result() for waited in waiting] == [None] * (WAITING - 1)
@@ -119,7 +119,7 @@ def test_what_yields_goes_last_and_takes_no_place(database, clock):
     order: list[str] = []
 
     def store(name: str, **how: bool) -> None:
-        with database.write():
+        with database.write(**how):
             order.append(name)
 
     with ThreadPoolExecutor(2 * WAITING) as pool:
@@ -142,7 +142,7 @@ def test_one_that_yields_does_not_wait_for_ever(impatient, database, clock):
         pytest.raises(StorageBusy),
         ThreadPoolExecutor(1) as pool,
     ):
-        pool.submit(lambda: database.write().__enter__()).result(10)
+        pool.submit(lambda: database.write(yielding=True).__enter__()).result(10)
 
 
 def until(true: Callable[[], bool]) -> None:
