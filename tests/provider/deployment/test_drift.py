@@ -103,7 +103,7 @@ def test_a_rule_that_is_none_any_more_is_no_persons_change():
         (
             {"rotation": RotationPolicy(every_seconds=86_400, overlap_seconds=0, enabled=False)},
             [edit("rotation", actor="first use")],
-            "rotation: first use changed it to every 1d, overlap 0s, early window 1h, paused at 2026-11-21T09:30Z",
+            "rotation: first use changed it to every 1d, overlap 0s, paused at 2026-11-21T09:30Z",
         ),
     ],
 )
