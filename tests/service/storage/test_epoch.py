@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from private_integrations_service.authorizer.recording import Recorder
 from sqlalchemy import delete, update
 
 from decision_columns import Watch
@@ -35,6 +34,7 @@ from private_integrations_service.authorizer import Allowed, Authorizer, DataReq
 from private_integrations_service.management_api import management_api
 from private_integrations_service.operations import installation
 from private_integrations_service.operations.operation import Writing
+from private_integrations_service.operations.recording import Recorder
 from private_integrations_service.operations.upstreams import Credentials
 from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.sealing import SealBroken, Sealer
