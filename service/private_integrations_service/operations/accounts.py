@@ -11,7 +11,7 @@ from ..access.actors import Actor
 from ..storage import accounts as stored
 from ..storage import audit
 from ..storage.engine import Write
-from .data_events import tell
+from .data_events import publish
 from .operation import reads, writes
 
 PrepareLocation = Callable[[Connection, str], None]
@@ -78,7 +78,7 @@ def put(
     audit.record_account(
         write, account_id, actor=actor, action=AuditAction.ADD_ACCOUNT, **wanted.model_dump(exclude={"id"})
     )
-    _tell_agency(write, "LocationCreate", wanted)
+    _publish_to_agency(write, "LocationCreate", wanted)
     return Known(wanted, created=True)
 
 
@@ -88,13 +88,13 @@ def _rename(write: Write, present: Account, wanted: Account, *, actor: Actor) ->
     if present.name != wanted.name:
         stored.rename_account(write.connection, present.id, wanted.name)
         audit.record_account(write, present.id, actor=actor, action=AuditAction.RENAME_ACCOUNT, name=wanted.name)
-        _tell_agency(write, "LocationUpdate", wanted)
+        _publish_to_agency(write, "LocationUpdate", wanted)
     return Known(wanted, created=False)
 
 
-def _tell_agency(write: Write, event: str, account: Account) -> None:
+def _publish_to_agency(write: Write, event: str, account: Account) -> None:
     if account.agency_id is not None:
-        tell(write, event, account.agency_id, {"id": account.id, "name": account.name})
+        publish(write, event, account.agency_id, {"id": account.id, "name": account.name})
 
 
 def _described(account: Account) -> str:

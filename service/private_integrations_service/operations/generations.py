@@ -36,7 +36,7 @@ from ..tokens.lifecycle import (
     plan_issue,
 )
 from ..tokens.policy_defaults import in_force
-from .events import announce, tell_delivered, tell_retired
+from .events import publish, publish_delivered, publish_retired
 from .integrations import find, listed, refuse_owner
 from .operation import ends_access, reads, writes
 
@@ -143,9 +143,9 @@ def _issue(
         changed=sorted(token.generation for token in plan.tokens),
     )
     # A request for the next generation shows that the one before was stored.
-    tell_delivered(write, integration, plan.tokens, actor=actor)
-    tell_retired(write, integration, plan.tokens, actor=actor)
-    announce(
+    publish_delivered(write, integration, plan.tokens, actor=actor)
+    publish_retired(write, integration, plan.tokens, actor=actor)
+    publish(
         write,
         Event.ROTATION_ROTATED,
         account=integration.account,
@@ -172,7 +172,7 @@ def deliver(write: Write, digest: bytes) -> None:
         return
     change = plan_first_use(_tokens(write, integration), found[1], write.now)
     _apply(write, integration, change, actor=_CONSUMER, action=AuditAction.DELIVER)
-    tell_delivered(write, integration, change.tokens, actor=_CONSUMER)
+    publish_delivered(write, integration, change.tokens, actor=_CONSUMER)
 
 
 @writes
@@ -186,7 +186,7 @@ def acknowledge(
     change = plan_acknowledgement(_tokens(write, integration), generation, token_fingerprint, write.now)
     if isinstance(change, Refused):
         return change
-    tell_delivered(write, integration, change.tokens, actor=actor)
+    publish_delivered(write, integration, change.tokens, actor=actor)
     return _apply(write, integration, change, actor=actor, action=AuditAction.ACKNOWLEDGE)
 
 
@@ -199,7 +199,7 @@ def expire(write: Write, integration_id: str, generations: Sequence[int], *, act
     change = plan_expiry(_tokens(write, integration), integration.last_generation, generations, write.now)
     if isinstance(change, Refused):
         return change
-    tell_retired(write, integration, change.tokens, actor=actor)
+    publish_retired(write, integration, change.tokens, actor=actor)
     return _apply(write, integration, change, actor=actor, action=AuditAction.EXPIRE)
 
 
@@ -218,7 +218,7 @@ def cancel(
         # A late repetition changes nothing, not even the end of the hold.
         integration = integration.model_copy(update={"held_until": write.now + hold})
         integrations.hold(write.connection, integration_id, write.now + hold)
-        announce(
+        publish(
             write,
             Event.ROTATION_CANCELLED,
             account=integration.account,

@@ -178,14 +178,14 @@ def choose_password(write: Write, user: User, code: str, hashed: str, *, address
     if link is not None and link.made_by != user.id:
         stored.set_password_maker(write.connection, user.id, link.made_by)
     end(write, user.id, Change.PASSWORD_CHOSEN)
-    tell(write, user.id, PersonEventKind.PASSWORD_CHOSEN, address=address, agent=agent)
+    note_event(write, user.id, PersonEventKind.PASSWORD_CHOSEN, address=address, agent=agent)
 
 
 def change_password(write: Write, user: User, hashed: str, *, address: str, agent: str) -> None:
     """Store the hash of a new password of a person who knows the present one."""
     stored.set_password(write.connection, user.id, hashed)
     end(write, user.id, Change.PASSWORD_CHANGED)
-    tell(write, user.id, PersonEventKind.PASSWORD_CHANGED, address=address, agent=agent)
+    note_event(write, user.id, PersonEventKind.PASSWORD_CHANGED, address=address, agent=agent)
 
 
 def rehash_password(write: Write, user: User, hashed: str) -> None:
@@ -198,7 +198,7 @@ def link_identity(write: Write, user: User, issuer: str, subject: str, *, addres
     stored.add_identity(write.connection, issuer, subject, user.id, write.now)
     ended = end(write, user.id, Change.IDENTITY_LINKED)
     detail = {"password": ended.password, "sessions": ended.sessions}
-    tell(write, user.id, PersonEventKind.IDENTITY_LINKED, address=address, agent=agent, detail=detail)
+    note_event(write, user.id, PersonEventKind.IDENTITY_LINKED, address=address, agent=agent, detail=detail)
     return ended
 
 
@@ -220,7 +220,7 @@ def make_link(write: Write, user: User, *, actor: Actor) -> Link:
         places=_places(write.connection, user.id),
         made_by=actor.id,
     )
-    tell(
+    note_event(
         write,
         user.id,
         PersonEventKind.LINK_MADE,
@@ -289,7 +289,7 @@ def end(write: Write, holder_id: str, change: Change, *, kept_session: bytes | N
     return Ended(links, sessions, browsers, password)
 
 
-def tell(
+def note_event(
     write: Write,
     user_id: str,
     kind: PersonEventKind,

@@ -412,7 +412,7 @@ def _signed_in(write: Write, user: User, browser: Browser, ended: Ended | None =
     stored.add_session(write.connection, session)
     known = _remembered(write, user, browser)
     is_new = known != browser.known
-    person_changes.tell(
+    person_changes.note_event(
         write,
         user.id,
         PersonEventKind.SIGNED_IN_NEW_BROWSER if is_new else PersonEventKind.SIGNED_IN,

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Table
 
 from ..authorizer.replies import PlatformError, Reply
-from ..operations.data_events import tell
+from ..operations.data_events import publish
 from ..storage.engine import Write
 from ..tokens.format import new_id
 from .answers import SUCCEEDED, not_found
@@ -67,7 +67,7 @@ class Kind:
                 return not_found("Contact", contact_id)
             item = Item(new_id(), request.account_id, contact_id, _without_nulls(self.normal(given)), write.now)
             stored.add_item(write.connection, self.table, item)
-            self._tell(write, f"{self.noun}Create", item)
+            self._publish(write, f"{self.noun}Create", item)
         return self._reply(201, item)
 
     def read(self, request: Request) -> Reply | PlatformError:
@@ -96,7 +96,7 @@ class Kind:
             stored.save_item(write.connection, self.table, item)
             event = self.changed(before, item)
             if event is not None:
-                self._tell(write, event, item)
+                self._publish(write, event, item)
         return self._reply(200, item)
 
     def delete(self, request: Request) -> Reply | PlatformError:
@@ -109,11 +109,11 @@ class Kind:
             if item is None:
                 return not_found(self.noun, item_id)
             stored.remove_item(write.connection, self.table, request.account_id, contact_id, item_id)
-            self._tell(write, f"{self.noun}Delete", item)
+            self._publish(write, f"{self.noun}Delete", item)
         return Reply(200, SUCCEEDED)
 
-    def _tell(self, write: Write, event: str, item: Item) -> None:
-        tell(write, event, item.account_id, self.shown(item))
+    def _publish(self, write: Write, event: str, item: Item) -> None:
+        publish(write, event, item.account_id, self.shown(item))
 
     @property
     def _plural(self) -> str:

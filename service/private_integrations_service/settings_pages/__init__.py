@@ -38,8 +38,8 @@ from . import (
 )
 from .assets import is_asset
 from .failures import on_error, on_http_error, on_storage_error, too_many_visitors
+from .page_requests import SIGN_IN, Parts
 from .rendering import templates
-from .visits import SIGN_IN, Parts
 
 __all__ = ["PAGES", "PREFIX", "SIGN_IN", "is_asset", "settings_pages", "too_many_visitors"]
 

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..storage.engine import StorageBusy, StorageFull
+from .page_requests import Parts
 from .rendering import html
-from .visits import Parts
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
