@@ -8,7 +8,13 @@ from pathlib import Path
 from forked import running_service
 from private_integrations.client import Client
 from private_integrations.connection import Connection
-from private_integrations.contract import AccountRequest, IntegrationRequest, UpstreamRequest, new_sealing_key
+from private_integrations.contract import (
+    AccountClass,
+    AccountRequest,
+    IntegrationRequest,
+    UpstreamRequest,
+    new_sealing_key,
+)
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.tokens.format import new_id
 from throwaway import Service
@@ -42,7 +48,7 @@ def token_of(service: Service, *scopes: str) -> str:
 def all_scopes(catalogue: Catalogue) -> list[str]:
     """The scopes of all operations that clients call here, as far as a sub-account may hold them."""
     named = {endpoint.scope for endpoint in catalogue.endpoints if endpoint.path.startswith(COVERED)}
-    return sorted(scope for scope in named if scope and catalogue.refuse_scope(scope, "sub_account") is None)
+    return sorted(scope for scope in named if scope and catalogue.refuse_scope(scope, AccountClass.SUB_ACCOUNT) is None)
 
 
 @contextmanager
