@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, text, update
 
 from decision_columns import Watch
 from private_integrations.contract import (
@@ -31,10 +31,10 @@ from private_integrations.contract import (
 from private_integrations_service import operations
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.authorizer import Allowed, Authorizer, DataRequest
-from private_integrations_service.authorizer.recording import Recorder
 from private_integrations_service.management_api import management_api
 from private_integrations_service.operations import installation
 from private_integrations_service.operations.operation import Writing
+from private_integrations_service.operations.recording import Recorder
 from private_integrations_service.operations.upstreams import Credentials
 from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.sealing import SealBroken, Sealer
@@ -428,6 +428,7 @@ def test_the_columns_are_those_of_the_statements(decision_columns):
         update(tables.accounts).values(agency_id=None, kind="agency"),
         update(tables.upstream_credentials).values(sealed=b""),
         delete(tables.upstream_credentials),
+        text("REPLACE INTO upstream_credentials SELECT * FROM upstream_credentials"),
     ],
     ids=str,
 )
