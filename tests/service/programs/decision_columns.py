@@ -55,6 +55,9 @@ class Watch:
         # No transaction of the engine's, which would store the present instant.
         with closing(sqlite.connect(str(engine.file), isolation_level=None)) as connection:
             _add_triggers(connection, columns)
+        with closing(engine._writer.raw_connection()) as writer:
+            # Otherwise a REPLACE deletes rows without the triggers.
+            writer.driver_connection.execute("PRAGMA recursive_triggers=ON")
         event.listen(engine._writer, "commit", self._look)
 
     def _look(self, connection: Connection) -> None:

@@ -172,8 +172,8 @@ def test_now_follows_the_clock_and_never_runs_backwards(engine, clock):
 
 
 def test_now_never_runs_backwards_between_threads(engine, clock):
-    """No thread is told an instant before one that any thread was told, though the clock jumps."""
-    told: list[datetime] = []
+    """No thread gets an instant before one that another thread got earlier, though the clock jumps."""
+    given: list[datetime] = []
     one_after_the_other = threading.Lock()
 
     def ask(thread: int) -> list[datetime]:
@@ -182,18 +182,18 @@ def test_now_never_runs_backwards_between_threads(engine, clock):
             clock.now = NOON + timedelta(seconds=(turn * 37 + thread * 11) % 101)
             own.append(engine.now())
             with one_after_the_other:
-                told.append(engine.now())
+                given.append(engine.now())
         return own
 
     with ThreadPoolExecutor(4) as pool:
         for own in pool.map(ask, range(4)):
             assert own == sorted(own)
-    assert told == sorted(told)
-    assert told[-1] > NOON
+    assert given == sorted(given)
+    assert given[-1] > NOON
 
 
 def test_a_write_has_the_latest_instant(engine, clock):
-    """The instant of a transaction is never before one that was told, nor before that of an earlier transaction."""
+    """The instant of a transaction is never before one that `now` gave, nor before that of an earlier transaction."""
     instants: list[datetime] = []
     for hours in (1, -3, 1, 5, -20):
         clock.move(hours=hours)
@@ -432,7 +432,7 @@ def seen(under_test, tmp_path_factory) -> list[dict]:
 
 
 def test_processes_share_clock_and_epoch(seen):
-    """The instants of transactions follow their order, and none is before one that its process was told."""
+    """The instants of transactions follow their order, and none is before one that its process got earlier."""
     *workers, parent, _ = seen
     assert sorted(worker["order"] for worker in workers) == list(range(30))
     in_order = [worker["instants"][1] for worker in sorted(workers, key=lambda worker: worker["order"])]

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, text, update
 
 from decision_columns import Watch
 from private_integrations.contract import (
@@ -428,6 +428,7 @@ def test_the_columns_are_those_of_the_statements(decision_columns):
         update(tables.accounts).values(agency_id=None, kind="agency"),
         update(tables.upstream_credentials).values(sealed=b""),
         delete(tables.upstream_credentials),
+        text("REPLACE INTO upstream_credentials SELECT * FROM upstream_credentials"),
     ],
     ids=str,
 )
