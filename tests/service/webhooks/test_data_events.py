@@ -11,7 +11,7 @@ from sqlalchemy import select
 from private_integrations.contract import AccountRequest
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.operations import accounts as account_operations
-from private_integrations_service.operations.data_events import DATA_EVENTS, app_id, tell, version_id
+from private_integrations_service.operations.data_events import DATA_EVENTS, app_id, publish, version_id
 from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import webhooks as stored_webhooks
@@ -283,7 +283,7 @@ def test_an_event_is_stored_with_the_change_or_not_at_all(database, clock, accou
 
     def change_that_fails():
         with database.write() as write:
-            tell(write, "ContactCreate", accounts.location, {"id": "c"})
+            publish(write, "ContactCreate", accounts.location, {"id": "c"})
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
