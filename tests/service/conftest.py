@@ -30,7 +30,7 @@ from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.operations import generations, integrations, upstreams
 from private_integrations_service.operations.integrations import Declared, Rules
 from private_integrations_service.sandbox import Sandbox
-from private_integrations_service.sandbox.limits import Limits, RateLimits
+from private_integrations_service.sandbox.limits import AccountLimits, RateLimits
 from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.sealing import Sealer
 from private_integrations_service.settings import Settings
@@ -287,7 +287,7 @@ def desk(database: StorageEngine, clock: Clock, catalogue: Catalogue, accounts: 
 @pytest.fixture
 def limits() -> RateLimits:
     """Rate limits that no test meets by accident."""
-    return RateLimits(Limits(per_interval=10**6, per_day=10**6))
+    return RateLimits(AccountLimits(per_interval=10**6, per_day=10**6))
 
 
 @pytest.fixture

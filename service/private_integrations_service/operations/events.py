@@ -10,7 +10,7 @@ from ..storage.engine import Write
 from ..storage.outbox import add_delivery
 from ..storage.webhooks import subscribed
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Token
+from ..tokens.lifecycle import StoredToken
 
 
 def publish(
@@ -39,7 +39,7 @@ def publish(
     return True
 
 
-def publish_delivered(write: Write, integration: Integration, changed: Iterable[Token], *, actor: Actor) -> None:
+def publish_delivered(write: Write, integration: Integration, changed: Iterable[StoredToken], *, actor: Actor) -> None:
     """Publish the token among these that was delivered just now, with the deadlines of older ones."""
     changed = list(changed)
     for token in changed:
@@ -60,14 +60,16 @@ def publish_delivered(write: Write, integration: Integration, changed: Iterable[
             )
 
 
-def publish_retired(write: Write, integration: Integration, changed: Iterable[Token], *, actor: Actor) -> None:
+def publish_retired(write: Write, integration: Integration, changed: Iterable[StoredToken], *, actor: Actor) -> None:
     """Publish the tokens among these that were ended; a job publishes those whose overlap is over (`detection.py`)."""
     for token in changed:
         if token.end_reason is not None and token.end_reason != EndReason.OVERLAP_ENDED:
             publish_end(write, integration, token, because=token.end_reason, actor=actor)
 
 
-def publish_end(write: Write, integration: Integration, token: Token, *, because: EndReason, actor: Actor) -> None:
+def publish_end(
+    write: Write, integration: Integration, token: StoredToken, *, because: EndReason, actor: Actor
+) -> None:
     """Publish the end of a token."""
     publish(
         write,

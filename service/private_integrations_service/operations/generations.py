@@ -27,8 +27,8 @@ from ..storage.engine import StorageEngine, Write
 from ..tokens.format import new_token, presented_token
 from ..tokens.inactivity import announced
 from ..tokens.lifecycle import (
-    Change,
-    Token,
+    StoredToken,
+    TokenChanges,
     plan_acknowledgement,
     plan_cancellation,
     plan_expiry,
@@ -264,7 +264,7 @@ def introspect(
     return Introspection(active=False)
 
 
-def _known(connection: Connection, token: str, actor: Actor) -> tuple[Integration | None, Token | None]:
+def _known(connection: Connection, token: str, actor: Actor) -> tuple[Integration | None, StoredToken | None]:
     """Return the integration and the stored token of a given one, as far as the actor reaches."""
     digest = presented_token(token.encode(errors="replace"))
     found = digest and stored.integration_of_digest(connection, digest)
@@ -275,7 +275,9 @@ def _known(connection: Connection, token: str, actor: Actor) -> tuple[Integratio
     return integration, next((token for token in tokens if token.id == found[1]), None)
 
 
-def _apply(write: Write, integration: Integration, change: Change, *, actor: Actor, action: AuditAction) -> TokenState:
+def _apply(
+    write: Write, integration: Integration, change: TokenChanges, *, actor: Actor, action: AuditAction
+) -> TokenState:
     stored.save_tokens(write, change.tokens)
     if change.tokens:
         touched = sorted(token.generation for token in change.tokens)
@@ -283,12 +285,12 @@ def _apply(write: Write, integration: Integration, change: Change, *, actor: Act
     return _state(integration, _tokens(write, integration), write.now)
 
 
-def _tokens(write: Write, integration: Integration) -> list[Token]:
+def _tokens(write: Write, integration: Integration) -> list[StoredToken]:
     return stored.tokens_of(write.connection, [integration.id])[integration.id]
 
 
 def _state(
-    integration: Integration, tokens: Sequence[Token], now: datetime, last_used: Mapping[int, datetime] = _UNASKED
+    integration: Integration, tokens: Sequence[StoredToken], now: datetime, last_used: Mapping[int, datetime] = _UNASKED
 ) -> TokenState:
     return TokenState(
         integration_id=integration.id,
@@ -300,7 +302,7 @@ def _state(
     )
 
 
-def _report(token: Token, now: datetime, last_used: datetime | None) -> TokenReport:
+def _report(token: StoredToken, now: datetime, last_used: datetime | None) -> TokenReport:
     live = token.is_live(now)
     return TokenReport(
         generation=token.generation,

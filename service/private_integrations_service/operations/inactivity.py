@@ -36,7 +36,7 @@ from ..tokens.inactivity import (
     single,
     time_in_force,
 )
-from ..tokens.lifecycle import Token
+from ..tokens.lifecycle import StoredToken
 from . import activity as recorded
 from .events import publish
 from .operation import ends_access, reads, writes
@@ -121,7 +121,7 @@ class _Page:
     """Hold some integrations with their tokens, and the accounts' own rules."""
 
     integrations: list[Integration]
-    tokens: Mapping[str, list[Token]]
+    tokens: Mapping[str, list[StoredToken]]
     rules: Mapping[str, int | None]
 
     def token_ids(self, now: datetime) -> list[int]:
@@ -198,7 +198,7 @@ def _store(write: Write, integration: Integration, step: Step) -> None:
         _publish(write, integration, token, Event.TOKEN_EXPIRED_INACTIVE, reason=token.ended_because)
 
 
-def _publish(write: Write, integration: Integration, token: Token, event: Event, **about: object) -> None:
+def _publish(write: Write, integration: Integration, token: StoredToken, event: Event, **about: object) -> None:
     publish(
         write,
         event,

@@ -33,7 +33,7 @@ from ..storage import tokens as stored_tokens
 from ..storage.engine import Write
 from ..storage.published_events import published_until
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Token, plan_overlap
+from ..tokens.lifecycle import StoredToken, plan_overlap
 from ..tokens.policy_defaults import POLICY_DEFAULTS, in_force
 from . import data_events
 from .events import publish, publish_end
@@ -211,7 +211,7 @@ def _impossible(rotation: RotationPolicy | None) -> str | None:
 
 
 @reads
-def moved_deadlines(connection: Connection, old: Integration, new: Integration, now: datetime) -> Sequence[Token]:
+def moved_deadlines(connection: Connection, old: Integration, new: Integration, now: datetime) -> Sequence[StoredToken]:
     """Return the tokens that get another overlap or deadline by an edited policy, as they are to be stored.
 
     A running overlap follows an edited one; ending the schedule, or a shorter default, ends no token earlier.

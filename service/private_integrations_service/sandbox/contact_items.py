@@ -12,7 +12,7 @@ from ..storage.engine import Write
 from ..tokens.format import new_id
 from .answers import SUCCEEDED, not_found
 from .bodies import Check
-from .requests import Handler, Request
+from .requests import Handler, SandboxRequest
 from .storage import contact_items as stored
 from .storage.contact_items import Item
 from .storage.contacts import contact_by_id
@@ -47,7 +47,7 @@ class Kind:
             ("DELETE", one): self.delete,
         }
 
-    def list(self, request: Request) -> Reply | PlatformError:
+    def list(self, request: SandboxRequest) -> Reply | PlatformError:
         """Answer with all items of the contact, newest first."""
         contact_id = request.parameter("contactId")
         with request.read() as connection:
@@ -56,7 +56,7 @@ class Kind:
             items = stored.list_items(connection, self.table, request.account_id, contact_id)
         return Reply(200, {self._plural: [self.shown(item) for item in items]})
 
-    def create(self, request: Request) -> Reply | PlatformError:
+    def create(self, request: SandboxRequest) -> Reply | PlatformError:
         """Give the contact a new item: 201."""
         contact_id = request.parameter("contactId")
         given = request.body_fields(self.checks)
@@ -70,7 +70,7 @@ class Kind:
             self._publish(write, f"{self.noun}Create", item)
         return self._reply(201, item)
 
-    def read(self, request: Request) -> Reply | PlatformError:
+    def read(self, request: SandboxRequest) -> Reply | PlatformError:
         """Answer with one item."""
         contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
         with request.read() as connection:
@@ -79,7 +79,7 @@ class Kind:
             item = stored.item_by_id(connection, self.table, request.account_id, contact_id, item_id)
         return not_found(self.noun, item_id) if item is None else self._reply(200, item)
 
-    def update(self, request: Request) -> Reply | PlatformError:
+    def update(self, request: SandboxRequest) -> Reply | PlatformError:
         """Replace the given fields; null removes a field that isn't required."""
         contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
         given = request.body_fields(self.checks)
@@ -99,7 +99,7 @@ class Kind:
                 self._publish(write, event, item)
         return self._reply(200, item)
 
-    def delete(self, request: Request) -> Reply | PlatformError:
+    def delete(self, request: SandboxRequest) -> Reply | PlatformError:
         """Remove an item; the body is ignored."""
         contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
         with request.write() as write:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from private_integrations.contract import ActivityReport, Period, Refused
 
 from ..operations import accounts, activity, integrations
-from .page_requests import Visit, signed_in
+from .page_requests import PageRequest, signed_in
 
 PERIODS = {"day": "24 hours", "week": "7 days", "month": "30 days"}
 
@@ -48,7 +48,7 @@ class Chart:
         return (self.width, self.height) == _SMALL
 
 
-def _show(asking: Visit) -> Response | Refused:
+def _show(asking: PageRequest) -> Response | Refused:
     period = _period(asking.query.get("period"))
     integration_id = asking.path["integration_id"]
     integration = integrations.find(asking.engine, integration_id, asking.actor)

@@ -9,10 +9,10 @@ from starlette.routing import Route
 
 from private_integrations.contract import Refused
 
-from ..access.audit_search import Search
+from ..access.audit_search import AuditSearch
 from ..operations import accounts, audit
 from .fields import whole_number
-from .page_requests import Visit, signed_in
+from .page_requests import PageRequest, signed_in
 from .rendering import HEADERS
 
 _KINDS = ("person", "key", "deployment")
@@ -31,9 +31,9 @@ class _Filter:
     until: str
 
     @property
-    def search(self) -> Search:
+    def search(self) -> AuditSearch:
         """Return the search; `until` is a day, and included. Raises ValueError for a malformed day."""
-        return Search(
+        return AuditSearch(
             actor=self.who or None,
             action=self.action or None,
             integration=self.integration or None,
@@ -47,9 +47,9 @@ class _Filter:
         return f"{path}?{urlencode(given | more)}"
 
 
-def _show(asking: Visit) -> Response | Refused:
+def _show(asking: PageRequest) -> Response | Refused:
     chosen = _Filter(*(asking.query.get(name, "").strip()[:200] for name in _Filter.__dataclass_fields__))
-    account_id, fault, search = asking.path["account_id"], None, Search()
+    account_id, fault, search = asking.path["account_id"], None, AuditSearch()
     try:
         search = chosen.search
     except (ValueError, OverflowError):
@@ -76,7 +76,7 @@ def _show(asking: Visit) -> Response | Refused:
     )
 
 
-def _export(asking: Visit) -> Response | Refused:
+def _export(asking: PageRequest) -> Response | Refused:
     account_id = asking.path["account_id"]
     lines = audit.whole_log(asking.engine, account_id, actor=asking.actor)
     if isinstance(lines, Refused):

@@ -17,7 +17,7 @@ from private_integrations.contract import Account, IntegrationRequest, Problem, 
 from ..operations import accounts, integrations, manual_rotation
 from .fields import faults_in, is_mark, new_mark, query_of, text
 from .integrations import LIST
-from .page_requests import Visit, signed_in
+from .page_requests import PageRequest, signed_in
 from .scope_choice import picker
 from .tokens import Handover, token_page
 
@@ -41,12 +41,12 @@ class Draft:
         return f"{NEW}{step}?{urlencode([(name, value) for name, value in given if value])}"
 
 
-def _basics(asking: Visit) -> Response:
+def _basics(asking: PageRequest) -> Response:
     accounts = _accounts(asking)
     return _basics_page(asking, _draft(query_of(asking.request), accounts), accounts, {})
 
 
-def _scopes(asking: Visit) -> Response:
+def _scopes(asking: PageRequest) -> Response:
     given, accounts = query_of(asking.request), _accounts(asking)
     draft = _draft(given, accounts)
     faults = _basic_faults(draft, accounts)
@@ -55,7 +55,7 @@ def _scopes(asking: Visit) -> Response:
     return _scopes_page(asking, draft, accounts[draft.account], given)
 
 
-def _token(asking: Visit) -> Response:
+def _token(asking: PageRequest) -> Response:
     given, accounts = query_of(asking.request), _accounts(asking)
     draft = _draft(given, accounts)
     refusal = _refuse_step(asking, draft, accounts, given)
@@ -67,7 +67,7 @@ def _token(asking: Visit) -> Response:
     return _token_step(asking, draft, accounts[draft.account])
 
 
-def _generate(asking: Visit) -> Response | Refused:
+def _generate(asking: PageRequest) -> Response | Refused:
     accounts = _accounts(asking)
     draft = _draft(asking.form, accounts)
     refusal = _refuse_step(asking, draft, accounts, asking.form)
@@ -88,7 +88,7 @@ def _generate(asking: Visit) -> Response | Refused:
     return token_page(asking, Handover(made.integration, account, made.issued, "created", ""))
 
 
-def _refused(asking: Visit, draft: Draft, account: Account, refused: Refused) -> Response | Refused:
+def _refused(asking: PageRequest, draft: Draft, account: Account, refused: Refused) -> Response | Refused:
     """Show the input again, with the reason of the refusal."""
     if refused.problem == Problem.OWNER_NONCE_USED:
         return _made_before(asking, draft) or _token_step(
@@ -105,7 +105,7 @@ _USED = (
 
 
 def _refuse_step(
-    asking: Visit, draft: Draft, accounts: Mapping[str, Account], given: Mapping[str, Sequence[str]]
+    asking: PageRequest, draft: Draft, accounts: Mapping[str, Account], given: Mapping[str, Sequence[str]]
 ) -> Response | None:
     """Return to an earlier step if its input is missing or wrong."""
     faults = _basic_faults(draft, accounts)
@@ -119,7 +119,7 @@ def _refuse_step(
     return None if fault is None else _scopes_page(asking, draft, account, given, fault=fault, status=422)
 
 
-def _made_before(asking: Visit, draft: Draft) -> Response | None:
+def _made_before(asking: PageRequest, draft: Draft) -> Response | None:
     """Show the page for a form that has made its integration already: its token is never shown again."""
     assert asking.session is not None
     external_id = manual_rotation.own_name(asking.session.user.email, draft.mark)
@@ -128,7 +128,7 @@ def _made_before(asking: Visit, draft: Draft) -> Response | None:
 
 
 def _basics_page(
-    asking: Visit, draft: Draft, accounts: Mapping[str, Account], faults: Mapping[str, str], status: int = 200
+    asking: PageRequest, draft: Draft, accounts: Mapping[str, Account], faults: Mapping[str, str], status: int = 200
 ) -> Response:
     return asking.page(
         "creation_basics.html",
@@ -141,7 +141,7 @@ def _basics_page(
 
 
 def _scopes_page(
-    asking: Visit,
+    asking: PageRequest,
     draft: Draft,
     account: Account,
     given: Mapping[str, Sequence[str]],
@@ -154,7 +154,9 @@ def _scopes_page(
     return asking.page("creation_scopes.html", status=status, draft=kept, account=account, picker=shown, fault=fault)
 
 
-def _token_step(asking: Visit, draft: Draft, account: Account, fault: str | None = None, status: int = 200) -> Response:
+def _token_step(
+    asking: PageRequest, draft: Draft, account: Account, fault: str | None = None, status: int = 200
+) -> Response:
     shown = picker(asking.rules.catalogue, account.kind, {"scope": draft.scopes})
     return asking.page("creation_token.html", status=status, draft=draft, account=account, picker=shown, fault=fault)
 
@@ -164,7 +166,7 @@ def _basic_faults(draft: Draft, accounts: Mapping[str, Account]) -> dict[str, st
     return faults if draft.account in accounts else faults | {"account": "Choose one of the accounts."}
 
 
-def _accounts(asking: Visit) -> dict[str, Account]:
+def _accounts(asking: PageRequest) -> dict[str, Account]:
     return {account.id: account for account in accounts.listed(asking.engine, actor=asking.actor)}
 
 

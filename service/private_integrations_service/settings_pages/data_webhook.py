@@ -8,19 +8,19 @@ from private_integrations.contract import DataWebhookRequest, Problem, Refused
 
 from ..operations import data_webhooks, webhooks
 from ..operations.data_events import DATA_EVENTS
-from ..webhooks.endpoints import Endpoint
+from ..webhooks.endpoints import WebhookEndpoint
 from .integration import ONE, shown
-from .page_requests import Visit, signed_in
+from .page_requests import PageRequest, signed_in
 from .webhooks import chosen_events, fault_of
 
 _PAGE = f"{ONE}/data-webhook"
 
 
-def _show(asking: Visit) -> Response | Refused:
+def _show(asking: PageRequest) -> Response | Refused:
     return _page(asking)
 
 
-def _page(asking: Visit, refused: Refused | None = None) -> Response | Refused:
+def _page(asking: PageRequest, refused: Refused | None = None) -> Response | Refused:
     found = shown(asking)
     if isinstance(found, Refused):
         return found
@@ -29,7 +29,7 @@ def _page(asking: Visit, refused: Refused | None = None) -> Response | Refused:
     if isinstance(described, Refused):
         return described
     endpoint = webhooks.find(asking.engine, described.webhook or "", asking.actor)
-    state = webhooks.shown(asking.engine, endpoint, settings.sealer) if isinstance(endpoint, Endpoint) else None
+    state = webhooks.shown(asking.engine, endpoint, settings.sealer) if isinstance(endpoint, WebhookEndpoint) else None
     sealer = data_webhooks.sealer_of(settings)
     return asking.page(
         "data_webhook.html",
@@ -49,7 +49,7 @@ def _page(asking: Visit, refused: Refused | None = None) -> Response | Refused:
     )
 
 
-def _make(asking: Visit) -> Response | Refused:
+def _make(asking: PageRequest) -> Response | Refused:
     found = shown(asking)
     if isinstance(found, Refused):
         return found

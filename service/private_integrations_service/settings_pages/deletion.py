@@ -8,15 +8,15 @@ from private_integrations.contract import Refused
 from ..operations import integrations
 from .integration import ONE, Shown, callers_lately, shown
 from .integrations import LIST
-from .page_requests import Visit, signed_in
+from .page_requests import PageRequest, signed_in
 
 
-def _ask(asking: Visit) -> Response | Refused:
+def _ask(asking: PageRequest) -> Response | Refused:
     found = shown(asking)
     return found if isinstance(found, Refused) else _page(asking, found)
 
 
-def _delete(asking: Visit) -> Response | Refused:
+def _delete(asking: PageRequest) -> Response | Refused:
     found = shown(asking)
     if isinstance(found, Refused):
         return found
@@ -28,7 +28,7 @@ def _delete(asking: Visit) -> Response | Refused:
     return deleted if isinstance(deleted, Refused) else asking.to(LIST, notice="deleted")
 
 
-def _page(asking: Visit, found: Shown, typed: str = "", fault: str | None = None, status: int = 200) -> Response:
+def _page(asking: PageRequest, found: Shown, typed: str = "", fault: str | None = None, status: int = 200) -> Response:
     return asking.page(
         "delete.html",
         status=status,

@@ -10,7 +10,7 @@ from private_integrations.contract import Integration, IntegrationEdit, Problem,
 from ..operations import integrations
 from .fields import faults_in, query_of, text, whole_number
 from .integration import ONE, Shown, scopes_of, shown
-from .page_requests import Visit, signed_in
+from .page_requests import PageRequest, signed_in
 from .pulumi import details_line, scopes_line
 from .scope_choice import Offer, Picker, picker
 
@@ -28,7 +28,7 @@ class ScopeChange:
         return not self.added and not self.taken
 
 
-def _details(asking: Visit) -> Response | Refused:
+def _details(asking: PageRequest) -> Response | Refused:
     found = shown(asking)
     if isinstance(found, Refused):
         return found
@@ -36,7 +36,7 @@ def _details(asking: Visit) -> Response | Refused:
     return _details_page(asking, found, present.name, present.description, present.version)
 
 
-def _save_details(asking: Visit) -> Response | Refused:
+def _save_details(asking: PageRequest) -> Response | Refused:
     found = shown(asking)
     if isinstance(found, Refused):
         return found
@@ -54,7 +54,7 @@ def _save_details(asking: Visit) -> Response | Refused:
     return asking.to(found.address, notice="edited")
 
 
-def _details_refused(asking: Visit, refused: Refused, name: str, description: str) -> Response | Refused:
+def _details_refused(asking: PageRequest, refused: Refused, name: str, description: str) -> Response | Refused:
     """Show the input beside the values that were saved meanwhile; saving again overwrites them knowingly."""
     found = shown(asking)
     if isinstance(found, Refused):
@@ -74,7 +74,7 @@ def _details_refused(asking: Visit, refused: Refused, name: str, description: st
 
 
 def _details_page(
-    asking: Visit,
+    asking: PageRequest,
     found: Shown,
     name: str,
     description: str,
@@ -98,7 +98,7 @@ def _details_page(
     )
 
 
-def _scopes(asking: Visit) -> Response | Refused:
+def _scopes(asking: PageRequest) -> Response | Refused:
     found = shown(asking)
     if isinstance(found, Refused):
         return found
@@ -109,14 +109,14 @@ def _scopes(asking: Visit) -> Response | Refused:
 
 
 def _scopes_page(
-    asking: Visit, found: Shown, chosen: Picker, version: str, fault: str | None = None, status: int = 200
+    asking: PageRequest, found: Shown, chosen: Picker, version: str, fault: str | None = None, status: int = 200
 ) -> Response:
     return asking.page(
         "scopes.html", status=status, shown=found, account=found.account, picker=chosen, version=version, fault=fault
     )
 
 
-def _review(asking: Visit) -> Response | Refused:
+def _review(asking: PageRequest) -> Response | Refused:
     found = shown(asking)
     if isinstance(found, Refused):
         return found
@@ -130,7 +130,7 @@ def _review(asking: Visit) -> Response | Refused:
 
 
 def _review_page(
-    asking: Visit, found: Shown, chosen: Picker, version: str, fault: str | None = None, status: int = 200
+    asking: PageRequest, found: Shown, chosen: Picker, version: str, fault: str | None = None, status: int = 200
 ) -> Response:
     return asking.page(
         "scopes_review.html",
@@ -146,7 +146,7 @@ def _review_page(
     )
 
 
-def _save_scopes(asking: Visit) -> Response | Refused:
+def _save_scopes(asking: PageRequest) -> Response | Refused:
     found = shown(asking)
     if isinstance(found, Refused):
         return found
@@ -162,7 +162,7 @@ def _save_scopes(asking: Visit) -> Response | Refused:
     return asking.to(found.address, notice="scopes-edited")
 
 
-def _scopes_refused(asking: Visit, refused: Refused, chosen: Picker) -> Response | Refused:
+def _scopes_refused(asking: PageRequest, refused: Refused, chosen: Picker) -> Response | Refused:
     """Show the review again, with the present values; saving with its version overwrites knowingly."""
     found = shown(asking)
     if isinstance(found, Refused):
@@ -178,14 +178,14 @@ CHANGED_MEANWHILE = (
 """Explain a review that is shown again because the integration has another version by now."""
 
 
-def save(asking: Visit, found: Shown, change: IntegrationEdit, version: int) -> Integration | Refused:
+def save(asking: PageRequest, found: Shown, change: IntegrationEdit, version: int) -> Integration | Refused:
     """Change an integration that is still in the version of the shown page."""
     return integrations.edit(
         asking.engine, found.integration.id, change, asking.rules, actor=asking.actor, expected_version=version
     )
 
 
-def _change(asking: Visit, found: Shown, chosen: Picker) -> ScopeChange:
+def _change(asking: PageRequest, found: Shown, chosen: Picker) -> ScopeChange:
     present = scopes_of(asking, found)
     return ScopeChange(
         added=tuple(offer for offer in chosen.chosen if offer.name not in found.integration.scopes),

@@ -13,17 +13,17 @@ from ..operations import inactivity
 from ..tokens.inactivity import LONGEST_NOTICE, WARNINGS
 from .fields import duration_text
 from .integration import in_days
-from .page_requests import Visit, for_administrators
+from .page_requests import PageRequest, for_administrators
 
 _PAGE = "/settings/accounts/{account_id}/labs/inactive-tokens"
 _LONGEST_FIELD = 100
 
 
-def _show(asking: Visit) -> Response | Refused:
+def _show(asking: PageRequest) -> Response | Refused:
     return _page(asking)
 
 
-def _page(asking: Visit, refused: Refused | None = None) -> Response | Refused:
+def _page(asking: PageRequest, refused: Refused | None = None) -> Response | Refused:
     assert asking.person is not None
     account = asking.person.account(asking.path["account_id"])
     if isinstance(account, Refused):
@@ -49,7 +49,7 @@ def _page(asking: Visit, refused: Refused | None = None) -> Response | Refused:
     )
 
 
-def _set(asking: Visit) -> Response | Refused:
+def _set(asking: PageRequest) -> Response | Refused:
     assert asking.person is not None
     account = asking.person.account(asking.path["account_id"])
     if isinstance(account, Refused):

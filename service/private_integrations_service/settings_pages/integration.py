@@ -15,7 +15,7 @@ from ..operations import accounts, activity, audit
 from ..operations.status import report_of
 from ..tokens.policy_defaults import in_force
 from .integrations import LIST, last_used, needs_attention, uses
-from .page_requests import Visit, signed_in
+from .page_requests import PageRequest, signed_in
 from .scope_choice import Picker, picker
 
 ONE = LIST + "/{integration_id}"
@@ -143,7 +143,7 @@ class Shown:
         return None if self.report.live else next(iter(self.tokens), None)
 
 
-def shown(asking: Visit) -> Shown | Refused:
+def shown(asking: PageRequest) -> Shown | Refused:
     """Return the integration of the address, if the person manages its account."""
     report = report_of(asking.engine, asking.path["integration_id"], asking.now, asking.actor, uses(asking))
     if isinstance(report, Refused):
@@ -152,12 +152,12 @@ def shown(asking: Visit) -> Shown | Refused:
     return account if isinstance(account, Refused) else Shown(report, account)
 
 
-def callers_lately(asking: Visit, found: Shown) -> list[CallerActivity] | None:
+def callers_lately(asking: PageRequest, found: Shown) -> list[CallerActivity] | None:
     """Return the callers of the tokens in the last day, the latest first; None if these can't be read at the moment."""
     return activity.callers_if_readable(asking.activity, found.integration.id, asking.now - _LATELY)
 
 
-def scopes_of(asking: Visit, found: Shown, scopes: Sequence[str] | None = None) -> Picker:
+def scopes_of(asking: PageRequest, found: Shown, scopes: Sequence[str] | None = None) -> Picker:
     """Return the scopes of an integration, or the given ones, with the endpoints that they open in its account."""
     names = found.integration.scopes if scopes is None else scopes
     return picker(asking.rules.catalogue, found.account.kind, {"scope": names})
@@ -172,7 +172,7 @@ def in_days(duration: timedelta) -> str:
     return format_duration(duration)
 
 
-def _show(asking: Visit) -> Response | Refused:
+def _show(asking: PageRequest) -> Response | Refused:
     found = shown(asking)
     if isinstance(found, Refused):
         return found

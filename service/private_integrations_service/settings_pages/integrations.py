@@ -17,7 +17,7 @@ from ..operations import activity
 from ..operations.accounts import listed
 from ..operations.generations import LastUsed
 from ..operations.status import reports
-from .page_requests import Visit, signed_in
+from .page_requests import PageRequest, signed_in
 from .paging import PAGE, page_of
 from .scope_choice import can_write
 
@@ -121,7 +121,7 @@ def last_used(report: IntegrationStatus) -> datetime | None:
     return report.last_used_at or max(taken_up, default=None)
 
 
-def uses(asking: Visit) -> LastUsed:
+def uses(asking: PageRequest) -> LastUsed:
     """Return the last uses of tokens, as far as they are recorded."""
     return partial(activity.last_used_if_readable, asking.activity)
 
@@ -147,7 +147,7 @@ def totals(rows: Iterable[Row]) -> list[Total]:
     return sorted(found, key=lambda total: (-total.attention, total.account.name.lower(), total.account.id))
 
 
-def _list(asking: Visit) -> Response | Refused:
+def _list(asking: PageRequest) -> Response | Refused:
     accounts = {account.id: account for account in listed(asking.engine, actor=asking.actor)}
     found = reports(asking.engine, asking.now, asking.actor, last_used=uses(asking))
     filters = _filters(asking.query)

@@ -7,12 +7,12 @@ from private_integrations.contract import Refused
 
 from ..access import permissions
 from ..operations import integrations, users
-from .page_requests import Visit, for_administrators
+from .page_requests import PageRequest, for_administrators
 
 _PAGE = "/settings/accounts/{account_id}/labs"
 
 
-def _show(asking: Visit) -> Response | Refused:
+def _show(asking: PageRequest) -> Response | Refused:
     assert asking.person is not None
     account = asking.person.account(asking.path["account_id"])
     if isinstance(account, Refused):
@@ -27,7 +27,7 @@ def _show(asking: Visit) -> Response | Refused:
     )
 
 
-def _switch(asking: Visit) -> Response | Refused:
+def _switch(asking: PageRequest) -> Response | Refused:
     assert asking.person is not None
     account_id, on = asking.path["account_id"], asking.field("private_integrations") == "on"
     switched = users.switch_labs(asking.engine, account_id, on=on, actor=asking.actor, editor=asking.person.user)

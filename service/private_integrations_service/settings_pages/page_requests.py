@@ -54,7 +54,7 @@ _UNREADABLE = "this form can't be read; nothing was changed"
 
 
 @dataclass(frozen=True)
-class Parts:
+class PageDependencies:
     """Hold the dependencies of the pages; `provider` is None without an identity provider."""
 
     engine: StorageEngine
@@ -67,10 +67,10 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Visit:
+class PageRequest:
     """Hold a page request, and build its response; before signing in, `session`, `person` and `actor` are blank."""
 
-    parts: Parts
+    parts: PageDependencies
     request: Request
     now: datetime
     form: Mapping[str, list[str]]
@@ -165,7 +165,7 @@ class Visit:
         return when_to_repeat(response, refused)
 
 
-Handler = Callable[[Visit], Response | Refused]
+Handler = Callable[[PageRequest], Response | Refused]
 _Endpoint = Callable[[Request], Any]
 
 
@@ -176,7 +176,7 @@ def signed_in(handler: Handler) -> _Endpoint:
     person who has not signed in signs in first, and then comes back.
     """
 
-    def handle(asking: Visit) -> Response | Refused:
+    def handle(asking: PageRequest) -> Response | Refused:
         assert asking.person is not None
         account_id = asking.path.get("account_id")
         admission = asking.person.admission(account_id)
@@ -190,7 +190,7 @@ def signed_in(handler: Handler) -> _Endpoint:
 def for_administrators(handler: Handler) -> _Endpoint:
     """Make a handler for admins of the people of the account in the path, also with Labs off."""
 
-    def handle(asking: Visit) -> Response | Refused:
+    def handle(asking: PageRequest) -> Response | Refused:
         assert asking.person is not None
         account_id = asking.path["account_id"]
         if asking.person.may_decide_in(account_id):
@@ -204,7 +204,7 @@ def for_administrators(handler: Handler) -> _Endpoint:
 def personal(handler: Handler) -> _Endpoint:
     """Make a handler for signed-in people, about themselves."""
 
-    def handle(asking: Visit) -> Response | Refused:
+    def handle(asking: PageRequest) -> Response | Refused:
         if asking.session is None:
             if asking.request.method not in _READING:
                 return asking.to(SIGN_IN, notice="session-over")
@@ -252,14 +252,14 @@ def anybody(handler: Handler) -> _Endpoint:
     return endpoint
 
 
-def start_session(asking: Visit, response: Response, made: sign_in.SignedIn) -> Response:
+def start_session(asking: PageRequest, response: Response, made: sign_in.SignedIn) -> Response:
     """Hand the secrets of a new session to the browser."""
     browsers.keep(response, asking.request, "session", made.secret, asking.settings.public_url)
     browsers.keep(response, asking.request, "known", made.known, asking.settings.public_url)
     return response
 
 
-def end_session(asking: Visit, response: Response) -> Response:
+def end_session(asking: PageRequest, response: Response) -> Response:
     """Take the secret of the session away from the browser."""
     browsers.drop(response, asking.request, "session", asking.settings.public_url)
     return response
@@ -272,7 +272,7 @@ def when_to_repeat(response: Response, refused: Refused) -> Response:
     return response
 
 
-def _page_of_no(asking: Visit, person: Person, admission: str, account_id: str | None) -> Response:
+def _page_of_no(asking: PageRequest, person: Person, admission: str, account_id: str | None) -> Response:
     """Explain why a person may not see a page of their own accounts, and who can change this; hide other accounts."""
     asking.note_refused(admission)
     if admission == "not-there":
@@ -291,8 +291,8 @@ def _page_of_no(asking: Visit, person: Person, admission: str, account_id: str |
     )
 
 
-def _visit(request: Request, form: Mapping[str, list[str]]) -> Visit:
-    parts: Parts = request.app.state.parts
+def _visit(request: Request, form: Mapping[str, list[str]]) -> PageRequest:
+    parts: PageDependencies = request.app.state.parts
     now = parts.engine.now()
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
     agent = client_agent(request.scope)
@@ -306,7 +306,7 @@ def _visit(request: Request, form: Mapping[str, list[str]]) -> Visit:
             # A page that only reads is shown even if the storage is full.
             with suppress(StorageError):
                 sign_in.note_use(parts.engine, session, now)
-    return Visit(parts, request, now, form, session, person, actor)
+    return PageRequest(parts, request, now, form, session, person, actor)
 
 
 def _read_form(body: bytes) -> dict[str, list[str]] | None:

@@ -7,17 +7,17 @@ from private_integrations.contract import Problem, Refused
 
 from ..access.security_log import SecurityEvent
 from ..operations import sign_in
-from .page_requests import SIGN_IN, Visit, end_session, personal, start_session, when_to_repeat
+from .page_requests import SIGN_IN, PageRequest, end_session, personal, start_session, when_to_repeat
 from .sign_in import BY_PROVIDER, ME, note_refused_sign_in
 
 _SHOWN_EVENTS = 20
 
 
-def _show(asking: Visit) -> Response:
+def _show(asking: PageRequest) -> Response:
     return _page(asking, 200)
 
 
-def _change_password(asking: Visit) -> Response | Refused:
+def _change_password(asking: PageRequest) -> Response | Refused:
     assert asking.session is not None
     if not asking.settings.password_sign_in:
         return Refused(Problem.SIGN_IN_REFUSED, BY_PROVIDER)
@@ -33,7 +33,7 @@ def _change_password(asking: Visit) -> Response | Refused:
     return start_session(asking, asking.to(ME, notice="password-changed"), made)
 
 
-def _end_session(asking: Visit) -> Response:
+def _end_session(asking: PageRequest) -> Response:
     assert asking.session is not None
     sign_in.end_session(asking.engine, asking.session.user, asking.path["session_id"], actor=asking.actor)
     asking.note(SecurityEvent.SESSIONS_ENDED, user=asking.session.user.id, which="one")
@@ -42,27 +42,27 @@ def _end_session(asking: Visit) -> Response:
     return asking.to(ME, notice="session-ended")
 
 
-def _sign_out_everywhere(asking: Visit) -> Response:
+def _sign_out_everywhere(asking: PageRequest) -> Response:
     assert asking.session is not None
     sign_in.sign_out_everywhere(asking.engine, asking.session.user, actor=asking.actor)
     asking.note(SecurityEvent.SESSIONS_ENDED, user=asking.session.user.id, which="all")
     return end_session(asking, asking.to(SIGN_IN, notice="signed-out-everywhere"))
 
 
-def _end_others(asking: Visit) -> Response:
+def _end_others(asking: PageRequest) -> Response:
     assert asking.session is not None
     sign_in.end_other_sessions(asking.engine, asking.session, _up_to(asking), actor=asking.actor)
     asking.note(SecurityEvent.SESSIONS_ENDED, user=asking.session.user.id, which="others")
     return asking.to(ME, notice="other-sessions-ended")
 
 
-def _confirm(asking: Visit) -> Response:
+def _confirm(asking: PageRequest) -> Response:
     assert asking.session is not None
     sign_in.confirm_events(asking.engine, asking.session.user, _up_to(asking))
     return asking.to(ME)
 
 
-def _page(asking: Visit, status: int, *, fault: str | None = None) -> Response:
+def _page(asking: PageRequest, status: int, *, fault: str | None = None) -> Response:
     assert asking.session is not None
     assert asking.person is not None
     sessions = sign_in.live_sessions(asking.engine, asking.session.user, asking.now)
@@ -83,7 +83,7 @@ def _page(asking: Visit, status: int, *, fault: str | None = None) -> Response:
     )
 
 
-def _up_to(asking: Visit) -> int:
+def _up_to(asking: PageRequest) -> int:
     """Return the last event that the page showed; the person hasn't seen later ones yet."""
     text = asking.field("up_to")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else 0

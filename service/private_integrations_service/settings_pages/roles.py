@@ -21,8 +21,8 @@ from ..access import permissions
 from ..access.people import User
 from ..access.security_log import SecurityEvent, who
 from ..operations import users
-from ..operations.users import Place
-from .page_requests import Visit, for_administrators
+from ..operations.users import AccountMember
+from .page_requests import PageRequest, for_administrators
 from .paging import page_of
 from .sign_in import HOME
 
@@ -33,11 +33,11 @@ _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
-def _show(asking: Visit) -> Response | Refused:
+def _show(asking: PageRequest) -> Response | Refused:
     return _page(asking, 200)
 
 
-def _invite(asking: Visit) -> Response | Refused:
+def _invite(asking: PageRequest) -> Response | Refused:
     try:
         email, name = _EMAIL.validate_python(asking.field("email")), asking.field("name")
         name = _NAME.validate_python(name) if name else email
@@ -57,7 +57,7 @@ def _invite(asking: Visit) -> Response | Refused:
     return _handed_over(asking, made)
 
 
-def _change(asking: Visit) -> Response | Refused:
+def _change(asking: PageRequest) -> Response | Refused:
     try:
         edit = MembershipEdit(
             role=_chosen(asking, "role"), own=_chosen(asking, "own"), sub_accounts=_chosen(asking, "sub_accounts")
@@ -67,11 +67,11 @@ def _change(asking: Visit) -> Response | Refused:
     return _changed(asking, edit)
 
 
-def _remove(asking: Visit) -> Response | Refused:
+def _remove(asking: PageRequest) -> Response | Refused:
     return _changed(asking, None)
 
 
-def _link(asking: Visit) -> Response | Refused:
+def _link(asking: PageRequest) -> Response | Refused:
     made = users.link_for(
         asking.engine,
         asking.path["account_id"],
@@ -83,7 +83,7 @@ def _link(asking: Visit) -> Response | Refused:
     return _handed_over(asking, made)
 
 
-def _changed(asking: Visit, edit: MembershipEdit | None) -> Response | Refused:
+def _changed(asking: PageRequest, edit: MembershipEdit | None) -> Response | Refused:
     changed = users.change_place(
         asking.engine,
         asking.path["account_id"],
@@ -102,7 +102,7 @@ def _changed(asking: Visit, edit: MembershipEdit | None) -> Response | Refused:
     return asking.to(_address(asking), notice=f"roles-changed{ended}")
 
 
-def _handed_over(asking: Visit, made: Invitation | Refused) -> Response | Refused:
+def _handed_over(asking: PageRequest, made: Invitation | Refused) -> Response | Refused:
     """Show the page with the one-time link, which is on no other page."""
     if isinstance(made, Refused):
         return _refused(asking, made)
@@ -111,7 +111,7 @@ def _handed_over(asking: Visit, made: Invitation | Refused) -> Response | Refuse
     return asking.page("invited.html", made=made, link=_link_with(asking, made), back=_address(asking))
 
 
-def _link_with(asking: Visit, made: Invitation) -> str | None:
+def _link_with(asking: PageRequest, made: Invitation) -> str | None:
     if made.code is None:
         return None
     # Without a public address: the form's own origin, by the browser.
@@ -119,7 +119,7 @@ def _link_with(asking: Visit, made: Invitation) -> str | None:
     return f"{base}/settings/welcome/{made.code}"
 
 
-def _refused(asking: Visit, refused: Refused) -> Response | Refused:
+def _refused(asking: PageRequest, refused: Refused) -> Response | Refused:
     if refused.problem in (Problem.ACCOUNT_UNKNOWN, Problem.USER_UNKNOWN):
         return refused
     if refused.problem.status == 403:
@@ -127,7 +127,7 @@ def _refused(asking: Visit, refused: Refused) -> Response | Refused:
     return _page(asking, refused.problem.status, fault=refused.detail)
 
 
-def _page(asking: Visit, status: int, *, fault: str | None = None) -> Response | Refused:
+def _page(asking: PageRequest, status: int, *, fault: str | None = None) -> Response | Refused:
     assert asking.person is not None
     account = asking.person.account(asking.path["account_id"])
     if isinstance(account, Refused):
@@ -151,7 +151,7 @@ def _page(asking: Visit, status: int, *, fault: str | None = None) -> Response |
     )
 
 
-def _row(place: Place) -> dict[str, Any]:
+def _row(place: AccountMember) -> dict[str, Any]:
     member = place.membership
     return {
         "user": place.user,
@@ -164,17 +164,17 @@ def _row(place: Place) -> dict[str, Any]:
     }
 
 
-def _chosen(asking: Visit, field: str) -> Any:
+def _chosen(asking: PageRequest, field: str) -> Any:
     """Read the chosen values, checked by their model; values that the form lacks stay as they are."""
     return asking.field(field) or None
 
 
-def _editor(asking: Visit) -> User:
+def _editor(asking: PageRequest) -> User:
     assert asking.person is not None
     return asking.person.user
 
 
-def _address(asking: Visit) -> str:
+def _address(asking: PageRequest) -> str:
     return _PAGE.replace("{account_id}", asking.path["account_id"])
 
 

@@ -12,7 +12,7 @@ from private_integrations.contract import LAST_GENERATION, Problem, Refused
 from ..operations import generations, manual_rotation
 from .fields import is_mark, new_mark, whole_number
 from .integration import ONE, Shown, callers_lately, in_days, shown
-from .page_requests import Visit, signed_in
+from .page_requests import PageRequest, signed_in
 from .pulumi import rotation_line
 from .tokens import Handover, token_page
 
@@ -33,19 +33,21 @@ _TEMPLATES: Mapping[str, str] = MappingProxyType(
 )
 
 
-def _choose(asking: Visit) -> Response | Refused:
+def _choose(asking: PageRequest) -> Response | Refused:
     return _ask_to_rotate(asking, "rotated")
 
 
-def _lost(asking: Visit) -> Response | Refused:
+def _lost(asking: PageRequest) -> Response | Refused:
     return _ask_to_rotate(asking, "lost")
 
 
-def _leaked(asking: Visit) -> Response | Refused:
+def _leaked(asking: PageRequest) -> Response | Refused:
     return _ask_to_rotate(asking, "leaked")
 
 
-def _ask_to_rotate(asking: Visit, because: str, fault: str | None = None, status: int = 200) -> Response | Refused:
+def _ask_to_rotate(
+    asking: PageRequest, because: str, fault: str | None = None, status: int = 200
+) -> Response | Refused:
     """Show the page that rotates for this reason, with the present state."""
     found = shown(asking)
     if isinstance(found, Refused):
@@ -67,7 +69,7 @@ def _ask_to_rotate(asking: Visit, because: str, fault: str | None = None, status
     )
 
 
-def _rotate(asking: Visit) -> Response | Refused:
+def _rotate(asking: PageRequest) -> Response | Refused:
     found = shown(asking)
     if isinstance(found, Refused):
         return found
@@ -93,7 +95,7 @@ def _rotate(asking: Visit) -> Response | Refused:
     return token_page(asking, Handover(found.integration, found.account, issued, because, _of_the_old(found, now)))
 
 
-def _not_rotated(asking: Visit, generation: int, mark: str, because: str, refused: Refused) -> Response | Refused:
+def _not_rotated(asking: PageRequest, generation: int, mark: str, because: str, refused: Refused) -> Response | Refused:
     """Explain why no token was issued, with the present state; a form that was sent twice has done its work."""
     found = shown(asking)
     if isinstance(found, Refused):
@@ -121,7 +123,7 @@ def _of_the_old(found: Shown, now: bool) -> str:
     return f"The old token works on until {in_days(found.overlap)} after the first use of this one."
 
 
-def _rotated(asking: Visit) -> Response | Refused:
+def _rotated(asking: PageRequest) -> Response | Refused:
     found = shown(asking)
     if isinstance(found, Refused):
         return found
@@ -135,19 +137,19 @@ def _rotated(asking: Visit) -> Response | Refused:
     )
 
 
-def _ask_stored(asking: Visit) -> Response | Refused:
+def _ask_stored(asking: PageRequest) -> Response | Refused:
     return _ask(asking, "stored.html")
 
 
-def _ask_cancel(asking: Visit) -> Response | Refused:
+def _ask_cancel(asking: PageRequest) -> Response | Refused:
     return _ask(asking, "cancel.html")
 
 
-def _ask_expire(asking: Visit) -> Response | Refused:
+def _ask_expire(asking: PageRequest) -> Response | Refused:
     return _ask(asking, "expire.html")
 
 
-def _ask(asking: Visit, template: str, fault: str | None = None, status: int = 200) -> Response | Refused:
+def _ask(asking: PageRequest, template: str, fault: str | None = None, status: int = 200) -> Response | Refused:
     """Show a page that announces the effect; without an open rotation, the integration's own page."""
     found = shown(asking)
     if isinstance(found, Refused):
@@ -169,7 +171,7 @@ def _ask(asking: Visit, template: str, fault: str | None = None, status: int = 2
     )
 
 
-def _stored(asking: Visit) -> Response | Refused:
+def _stored(asking: PageRequest) -> Response | Refused:
     generation, fingerprint = _generation(asking.field("generation")), asking.field("fingerprint")
     if generation is None:
         return _ask(asking, "stored.html", fault=_UNREADABLE, status=422)
@@ -181,7 +183,7 @@ def _stored(asking: Visit) -> Response | Refused:
     return asking.to(f"{ONE.format(integration_id=integration_id)}/rotated?because={because}")
 
 
-def _cancel(asking: Visit) -> Response | Refused:
+def _cancel(asking: PageRequest) -> Response | Refused:
     generation = _generation(asking.field("generation"))
     if generation is None:
         return _ask(asking, "cancel.html", fault=_UNREADABLE, status=422)
@@ -192,7 +194,7 @@ def _cancel(asking: Visit) -> Response | Refused:
     return asking.to(ONE.format(integration_id=integration_id), notice="cancelled")
 
 
-def _expire(asking: Visit) -> Response | Refused:
+def _expire(asking: PageRequest) -> Response | Refused:
     wanted = [_generation(value) for value in asking.form.get("generation", [])]
     ending = [generation for generation in wanted if generation is not None]
     if not ending or len(ending) < len(wanted) or len(ending) > _MOST:
@@ -208,7 +210,7 @@ _MOST = 100
 _UNREADABLE = "This form can't be read; nothing was done. Open the page again."
 
 
-def _ask_unless_gone(asking: Visit, template: str, refused: Refused) -> Response | Refused:
+def _ask_unless_gone(asking: PageRequest, template: str, refused: Refused) -> Response | Refused:
     if refused.problem == Problem.INTEGRATION_UNKNOWN:
         return refused
     return _ask(asking, template, fault=f"Nothing was done: {refused.detail}.", status=refused.problem.status)

@@ -15,12 +15,12 @@ from private_integrations.rotation.schedules import read_schedule, zone_names
 from private_integrations.rotation.status import IntegrationStatus
 
 from ..operations import integrations
-from ..tokens.lifecycle import Token
+from ..tokens.lifecycle import StoredToken
 from ..tokens.policy_defaults import POLICY_DEFAULTS, in_force
 from .editing import CHANGED_MEANWHILE, read_version, save
 from .fields import duration_text, query_of
 from .integration import ONE, Shown, in_days, shown
-from .page_requests import Visit, signed_in
+from .page_requests import PageRequest, signed_in
 from .pulumi import declared, policy_line
 
 _PAGE = f"{ONE}/schedule"
@@ -106,7 +106,7 @@ class Effect:
     """Hold the effect of saving a policy: the integration, and the tokens with another overlap or deadline."""
 
     after: Shown
-    moved: tuple[Token, ...]
+    moved: tuple[StoredToken, ...]
 
     @property
     def ends(self) -> list[tuple[TokenReport, datetime]]:
@@ -131,7 +131,7 @@ class Effect:
         return due is not None and due - report.policy.early_window <= report.now
 
 
-def _form(asking: Visit) -> Response | Refused:
+def _form(asking: PageRequest) -> Response | Refused:
     found = shown(asking)
     if isinstance(found, Refused):
         return found
@@ -141,7 +141,9 @@ def _form(asking: Visit) -> Response | Refused:
     return _form_page(asking, found, Entered.of(found.integration.rotation), str(found.integration.version))
 
 
-def _form_page(asking: Visit, found: Shown, entered: Entered, version: str, refused: Refused | None = None) -> Response:
+def _form_page(
+    asking: PageRequest, found: Shown, entered: Entered, version: str, refused: Refused | None = None
+) -> Response:
     return asking.page(
         "schedule.html",
         status=200 if refused is None else 422,
@@ -158,7 +160,7 @@ def _form_page(asking: Visit, found: Shown, entered: Entered, version: str, refu
     )
 
 
-def _review(asking: Visit) -> Response | Refused:
+def _review(asking: PageRequest) -> Response | Refused:
     found = shown(asking)
     if isinstance(found, Refused):
         return found
@@ -166,7 +168,9 @@ def _review(asking: Visit) -> Response | Refused:
     return _checked(asking, found, Entered.read(given), "".join(given.get("version", ())[-1:]))
 
 
-def _checked(asking: Visit, found: Shown, entered: Entered, version: str, refused: Refused | None = None) -> Response:
+def _checked(
+    asking: PageRequest, found: Shown, entered: Entered, version: str, refused: Refused | None = None
+) -> Response:
     """Return the effect of a policy on the present integration, or the form again with its faults."""
     wanted = _wanted(asking, found, entered)
     if isinstance(wanted, Refused):
@@ -186,7 +190,7 @@ def _checked(asking: Visit, found: Shown, entered: Entered, version: str, refuse
     )
 
 
-def _save(asking: Visit) -> Response | Refused:
+def _save(asking: PageRequest) -> Response | Refused:
     found = shown(asking)
     if isinstance(found, Refused):
         return found
@@ -204,7 +208,7 @@ def _save(asking: Visit) -> Response | Refused:
     return asking.to(found.address, notice="schedule-edited")
 
 
-def _wanted(asking: Visit, found: Shown, entered: Entered) -> RotationPolicy | Refused | None:
+def _wanted(asking: PageRequest, found: Shown, entered: Entered) -> RotationPolicy | Refused | None:
     """Return the policy to store: the integration's own, if the form has the same in other words."""
     policy = entered.policy()
     if isinstance(policy, Refused):
@@ -215,7 +219,7 @@ def _wanted(asking: Visit, found: Shown, entered: Entered) -> RotationPolicy | R
     return asking.rules.refuse(found.account.kind, found.integration.scopes, wanted) or wanted
 
 
-def _effect(asking: Visit, found: Shown, wanted: RotationPolicy | None) -> Effect:
+def _effect(asking: PageRequest, found: Shown, wanted: RotationPolicy | None) -> Effect:
     old, tokens = found.integration, found.report.token_state
     new = old.model_copy(update={"rotation": wanted})
     moved = integrations.moved_deadlines(asking.engine, old, new, asking.now)

@@ -11,9 +11,9 @@ from private_integrations.contract import Problem, Refused
 
 from ..access.security_log import SecurityEvent
 from ..operations import sign_in
-from ..operations.identity_provider import Attempt
+from ..operations.identity_provider import SignInAttempt
 from . import browsers
-from .page_requests import SIGN_IN, Visit, anybody, end_session, personal, start_session, when_to_repeat
+from .page_requests import SIGN_IN, PageRequest, anybody, end_session, personal, start_session, when_to_repeat
 from .rendering import HEADERS
 
 HOME = "/settings/private-integrations"
@@ -25,11 +25,11 @@ BY_PROVIDER = "here people sign in by the identity provider"
 _PAGE = re.compile(r"/settings/[!-\[\]-~]*")
 
 
-def _ask(asking: Visit) -> Response:
+def _ask(asking: PageRequest) -> Response:
     return _form(asking, 200, to=_back_to(asking.query.get("to", "")))
 
 
-def _sign_in(asking: Visit) -> Response | Refused:
+def _sign_in(asking: PageRequest) -> Response | Refused:
     if not asking.settings.password_sign_in:
         return Refused(Problem.SIGN_IN_REFUSED, BY_PROVIDER)
     email, to = asking.field("email"), _back_to(asking.field("to"))
@@ -43,16 +43,16 @@ def _sign_in(asking: Visit) -> Response | Refused:
     return start_session(asking, asking.to(to), made)
 
 
-def _sign_out(asking: Visit) -> Response:
+def _sign_out(asking: PageRequest) -> Response:
     assert asking.session is not None
     sign_in.sign_out(asking.engine, asking.session)
     return end_session(asking, asking.to(SIGN_IN, notice="signed-out"))
 
 
-def _to_provider(asking: Visit) -> Response | Refused:
+def _to_provider(asking: PageRequest) -> Response | Refused:
     if asking.parts.provider is None:
         return asking.page("not_found.html", status=404)
-    attempt, to = Attempt(secrets.token_urlsafe(32)), _back_to(asking.query.get("to", ""))
+    attempt, to = SignInAttempt(secrets.token_urlsafe(32)), _back_to(asking.query.get("to", ""))
     address = asking.parts.provider.address(attempt, asking.now)
     if isinstance(address, Refused):
         return address
@@ -62,14 +62,14 @@ def _to_provider(asking: Visit) -> Response | Refused:
     return response
 
 
-def _from_provider(asking: Visit) -> Response | Refused:
+def _from_provider(asking: PageRequest) -> Response | Refused:
     if asking.parts.provider is None:
         return asking.page("not_found.html", status=404)
     kept = browsers.kept(asking.request, "provider", asking.settings.public_url) or ""
     secret, _, encoded = kept.partition(".")
     if not secret:
         return _begin_again(asking, "this browser has no sign-in under way, or it took too long; begin again", 400)
-    claims = asking.parts.provider.claims(Attempt(secret), asking.query, asking.now)
+    claims = asking.parts.provider.claims(SignInAttempt(secret), asking.query, asking.now)
     if not isinstance(claims, Refused):
         made = sign_in.sign_in_by_provider(asking.engine, claims, asking.browser, asking.now)
         if not isinstance(made, Refused):
@@ -86,7 +86,7 @@ def _from_provider(asking: Visit) -> Response | Refused:
     )
 
 
-def _greet(asking: Visit) -> Response | Refused:
+def _greet(asking: PageRequest) -> Response | Refused:
     recipient = sign_in.recipient_of(asking.engine, asking.path["code"], asking.now)
     if isinstance(recipient, Refused):
         asking.note(SecurityEvent.LINK_UNKNOWN)
@@ -94,7 +94,7 @@ def _greet(asking: Visit) -> Response | Refused:
     return asking.page("welcome.html", email=recipient.email, fault=None)
 
 
-def _welcome(asking: Visit) -> Response | Refused:
+def _welcome(asking: PageRequest) -> Response | Refused:
     if not asking.settings.password_sign_in:
         return Refused(Problem.SIGN_IN_REFUSED, BY_PROVIDER)
     password, code = asking.secret_field("password"), asking.path["code"]
@@ -112,7 +112,7 @@ def _welcome(asking: Visit) -> Response | Refused:
     return asking.page("welcome.html", status=422, email=email, fault=made.detail)
 
 
-def note_refused_sign_in(asking: Visit, refused: Refused, *, method: str, user: str | None = None) -> None:
+def note_refused_sign_in(asking: PageRequest, refused: Refused, *, method: str, user: str | None = None) -> None:
     """Write to the security log why a sign-in wasn't taken."""
     if refused.problem == Problem.SIGN_IN_THROTTLED:
         asking.note(SecurityEvent.SIGN_IN_THROTTLED, user=user, method=method)
@@ -122,7 +122,7 @@ def note_refused_sign_in(asking: Visit, refused: Refused, *, method: str, user: 
         asking.note(SecurityEvent.SIGN_IN_FAILED, user=user, method=method, problem=refused.problem)
 
 
-def _note_sign_in(asking: Visit, made: sign_in.SignedIn, method: str) -> None:
+def _note_sign_in(asking: PageRequest, made: sign_in.SignedIn, method: str) -> None:
     user = made.session.user.id
     if made.ended is not None:
         removed, ended = int(made.ended.password), made.ended.sessions
@@ -131,19 +131,19 @@ def _note_sign_in(asking: Visit, made: sign_in.SignedIn, method: str) -> None:
     asking.note(event, user=user, method=method)
 
 
-def _user_id(asking: Visit, email: str) -> str | None:
+def _user_id(asking: PageRequest, email: str) -> str | None:
     """Find the user that a try was for; the text that was typed may be a password, and is never written."""
     user = sign_in.user_with(asking.engine, email)
     return None if user is None else user.id
 
 
-def _begin_again(asking: Visit, fault: str, status: int) -> Response:
+def _begin_again(asking: PageRequest, fault: str, status: int) -> Response:
     response = _form(asking, status, to=HOME, fault=fault)
     browsers.drop(response, asking.request, "provider", asking.settings.public_url)
     return response
 
 
-def _form(asking: Visit, status: int, *, to: str, email: str = "", fault: str | None = None) -> Response:
+def _form(asking: PageRequest, status: int, *, to: str, email: str = "", fault: str | None = None) -> Response:
     return asking.page(
         "sign_in.html",
         status=status,

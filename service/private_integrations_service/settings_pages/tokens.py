@@ -9,7 +9,7 @@ from starlette.responses import Response
 from private_integrations.contract import Account, Integration, IssuedToken
 
 from .first_request import VARIABLE, first_request
-from .page_requests import Visit
+from .page_requests import PageRequest
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Handover:
     of_the_old: str
 
 
-def token_page(asking: Visit, handover: Handover) -> Response:
+def token_page(asking: PageRequest, handover: Handover) -> Response:
     """Return the only page that ever shows this token."""
     integration, account = handover.integration, handover.account
     address = asking.settings.public_url or own_address(asking.request)

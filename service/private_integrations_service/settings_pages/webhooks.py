@@ -21,8 +21,8 @@ from private_integrations.contract import (
 )
 
 from ..operations import accounts, webhooks
-from ..webhooks.endpoints import Endpoint
-from .page_requests import Visit, signed_in
+from ..webhooks.endpoints import WebhookEndpoint
+from .page_requests import PageRequest, signed_in
 
 _PAGE = "/settings/accounts/{account_id}/webhooks"
 _ONE = _PAGE + "/{webhook_id}"
@@ -30,11 +30,11 @@ _DELIVERIES = 50
 _SECONDS = {"0": 0, "1d": 86_400, "7d": 7 * 86_400}
 
 
-def _list(asking: Visit) -> Response | Refused:
+def _list(asking: PageRequest) -> Response | Refused:
     return _list_page(asking)
 
 
-def _create(asking: Visit) -> Response | Refused:
+def _create(asking: PageRequest) -> Response | Refused:
     settings = asking.rules.settings
     try:
         request = WebhookRequest(
@@ -54,11 +54,11 @@ def _create(asking: Visit) -> Response | Refused:
     return _secret_page(asking, made.endpoint, request.secret)
 
 
-def _show(asking: Visit) -> Response | Refused:
+def _show(asking: PageRequest) -> Response | Refused:
     return _webhook_page(asking)
 
 
-def _edit(asking: Visit) -> Response | Refused:
+def _edit(asking: PageRequest) -> Response | Refused:
     try:
         change = WebhookEdit(
             url=asking.field("url"),
@@ -71,15 +71,15 @@ def _edit(asking: Visit) -> Response | Refused:
     return _changed(asking, change, "webhook-saved")
 
 
-def _enable(asking: Visit) -> Response | Refused:
+def _enable(asking: PageRequest) -> Response | Refused:
     return _changed(asking, WebhookEdit(enabled=True), "webhook-enabled")
 
 
-def _disable(asking: Visit) -> Response | Refused:
+def _disable(asking: PageRequest) -> Response | Refused:
     return _changed(asking, WebhookEdit(enabled=False), "webhook-disabled")
 
 
-def _changed(asking: Visit, change: WebhookEdit, notice: str) -> Response | Refused:
+def _changed(asking: PageRequest, change: WebhookEdit, notice: str) -> Response | Refused:
     found = _found(asking)
     if isinstance(found, Refused):
         return found
@@ -89,7 +89,7 @@ def _changed(asking: Visit, change: WebhookEdit, notice: str) -> Response | Refu
     return asking.to(_address(asking, _ONE), notice=notice)
 
 
-def _rotate_secret(asking: Visit) -> Response | Refused:
+def _rotate_secret(asking: PageRequest) -> Response | Refused:
     seconds = _SECONDS.get(asking.field("overlap"), _SECONDS["1d"])
     try:
         request = WebhookSecretRequest(secret=asking.field("secret"), overlap_seconds=seconds)
@@ -105,14 +105,14 @@ def _rotate_secret(asking: Visit) -> Response | Refused:
     return _secret_page(asking, rotated, request.secret)
 
 
-def _ping(asking: Visit) -> Response | Refused:
-    def ping(endpoint: Endpoint) -> object:
+def _ping(asking: PageRequest) -> Response | Refused:
+    def ping(endpoint: WebhookEndpoint) -> object:
         return webhooks.ping(asking.engine, endpoint.id, actor=asking.actor)
 
     return _done(asking, ping, "webhook-pinged")
 
 
-def _replay(asking: Visit) -> Response | Refused:
+def _replay(asking: PageRequest) -> Response | Refused:
     try:
         days = int(asking.field("days") or 0)
         since = asking.now - timedelta(days=days) if 0 < days <= 366 else None
@@ -121,20 +121,22 @@ def _replay(asking: Visit) -> Response | Refused:
     except ValueError:
         return _webhook_page(asking, Refused(Problem.INVALID_REQUEST, "say which messages to send again"))
 
-    def replay(endpoint: Endpoint) -> object:
+    def replay(endpoint: WebhookEndpoint) -> object:
         return webhooks.replay(asking.engine, endpoint.id, request, actor=asking.actor)
 
     return _done(asking, replay, "webhook-replayed")
 
 
-def _delete(asking: Visit) -> Response | Refused:
-    def delete(endpoint: Endpoint) -> object:
+def _delete(asking: PageRequest) -> Response | Refused:
+    def delete(endpoint: WebhookEndpoint) -> object:
         return webhooks.delete(asking.engine, endpoint.id, actor=asking.actor)
 
     return _done(asking, delete, "webhook-deleted", to=_PAGE)
 
 
-def _done(asking: Visit, operation: Callable[[Endpoint], object], notice: str, *, to: str = _ONE) -> Response | Refused:
+def _done(
+    asking: PageRequest, operation: Callable[[WebhookEndpoint], object], notice: str, *, to: str = _ONE
+) -> Response | Refused:
     found = _found(asking)
     if isinstance(found, Refused):
         return found
@@ -144,7 +146,7 @@ def _done(asking: Visit, operation: Callable[[Endpoint], object], notice: str, *
     return asking.to(_address(asking, to), notice=notice)
 
 
-def _list_page(asking: Visit, refused: Refused | None = None) -> Response | Refused:
+def _list_page(asking: PageRequest, refused: Refused | None = None) -> Response | Refused:
     sealer = asking.rules.settings.sealer
     account = _account(asking)
     if isinstance(account, Refused):
@@ -163,7 +165,7 @@ def _list_page(asking: Visit, refused: Refused | None = None) -> Response | Refu
     )
 
 
-def _webhook_page(asking: Visit, refused: Refused | None = None) -> Response | Refused:
+def _webhook_page(asking: PageRequest, refused: Refused | None = None) -> Response | Refused:
     # Enough digits for every number of the database.
     before = re.fullmatch("[0-9]{1,18}", asking.query.get("before", ""))
     account = _account(asking)
@@ -190,7 +192,7 @@ def _webhook_page(asking: Visit, refused: Refused | None = None) -> Response | R
     )
 
 
-def _secret_page(asking: Visit, endpoint: Endpoint, secret: str) -> Response | Refused:
+def _secret_page(asking: PageRequest, endpoint: WebhookEndpoint, secret: str) -> Response | Refused:
     """Show the only page that ever has this secret."""
     account = _account(asking)
     if isinstance(account, Refused):
@@ -199,24 +201,24 @@ def _secret_page(asking: Visit, endpoint: Endpoint, secret: str) -> Response | R
     return asking.page("webhook_secret.html", account=account, webhook=shown, secret=secret)
 
 
-def _account(asking: Visit) -> Account | Refused:
+def _account(asking: PageRequest) -> Account | Refused:
     return accounts.found(asking.engine, asking.path["account_id"], actor=asking.actor)
 
 
-def _found(asking: Visit) -> Endpoint | Refused:
+def _found(asking: PageRequest) -> WebhookEndpoint | Refused:
     """Return the webhook of the path, which is in the path's account."""
     found = webhooks.find(asking.engine, asking.path["webhook_id"], asking.actor)
-    if isinstance(found, Endpoint) and found.account_id != asking.path["account_id"]:
+    if isinstance(found, WebhookEndpoint) and found.account_id != asking.path["account_id"]:
         return Refused(Problem.WEBHOOK_UNKNOWN, f"there is no webhook {found.id} in this account")
     return found
 
 
-def chosen_events(asking: Visit) -> list[str] | None:
+def chosen_events(asking: PageRequest) -> list[str] | None:
     """Return the events of a form; None for all of them."""
     return asking.form.get("event", []) if asking.field("which") == "some" else None
 
 
-def _form(asking: Visit) -> dict[str, object]:
+def _form(asking: PageRequest) -> dict[str, object]:
     """Return the input, to be corrected."""
     return {
         "url": asking.field("url"),
@@ -235,7 +237,7 @@ def fault_of(error: ValidationError) -> str:
     return f"{field}: {fault_reason(first)}" if field else fault_reason(first)
 
 
-def _address(asking: Visit, path: str) -> str:
+def _address(asking: PageRequest, path: str) -> str:
     return path.format(**asking.path)
 
 
