@@ -15,7 +15,7 @@ import pulumi.automation as auto
 import pysqlite3.dbapi2 as sqlite  # never Python's own: it may lose what the service committed
 
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import IntegrationEdit
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -65,7 +65,7 @@ def running_service(
         try:
             url = listening_address(process)
             key = (data_dir / "admin.key").read_text().strip()
-            accounts = Client(Connection(url, key)).accounts()
+            accounts = Client(ServiceConnection(url, key)).accounts()
             first = next((account.id for account in accounts if account.kind.belongs_to_agency), "")
             yield Service(url, key, first, data_dir, process)
         finally:
@@ -98,7 +98,7 @@ def age(service: Service, integration_id: str, by: timedelta) -> None:
             database.execute(f"UPDATE tokens SET {column} = {column} - ? WHERE integration_id = ?", shift)  # noqa: S608
         database.execute("UPDATE integrations SET held_until = held_until - ? WHERE id = ?", shift)
     # An edit of nothing: the service forgets the deadlines that it remembers between requests.
-    Client(Connection(service.url, service.key)).edit(integration_id, IntegrationEdit())
+    Client(ServiceConnection(service.url, service.key)).edit(integration_id, IntegrationEdit())
 
 
 def engine_root() -> Path:

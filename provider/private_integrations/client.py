@@ -17,7 +17,7 @@ import requests
 from pydantic import BaseModel, ValidationError
 from requests.adapters import HTTPAdapter
 
-from .connection import Connection, is_this_machine
+from .connection import ServiceConnection, is_this_machine
 from .contract import (
     API,
     AUDIT_CURSOR,
@@ -134,7 +134,7 @@ class Client:
     """
 
     def __init__(
-        self, connection: Connection, deployment_of: str | None = None, outage: "Outage | None" = None
+        self, connection: ServiceConnection, deployment_of: str | None = None, outage: "Outage | None" = None
     ) -> None:
         """Prepare to ask; nothing is sent yet.
 
@@ -611,7 +611,7 @@ def _within(seconds: float, send: Callable[[], requests.Response]) -> requests.R
     return answer
 
 
-def _session(connection: Connection, deployment_of: str | None) -> requests.Session:
+def _session(connection: ServiceConnection, deployment_of: str | None) -> requests.Session:
     session = requests.Session()
     adapter = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL, pool_block=True)
     session.mount("https://", adapter)

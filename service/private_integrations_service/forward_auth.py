@@ -54,7 +54,7 @@ HEADER_NOT_ALLOWED = PlatformError(
 )
 
 
-class Check(NamedTuple):
+class GatewayOptions(NamedTuple):
     """The request that a gateway asks about, and the gateway's parameters.
 
     `accounts` are those that the gateway serves, None for all. A gateway shows no bodies: with `refusing_bodies`,
@@ -98,7 +98,7 @@ class ForwardAuth:
             unknown = cannot(scope["method"], raw_path.decode("utf-8", "backslashreplace"))
             await send_reply(send, (await self._refuse(scope, unknown)).refusal)
 
-    async def _decide(self, scope: Scope, check: Check | PlatformError) -> Decision:
+    async def _decide(self, scope: Scope, check: GatewayOptions | PlatformError) -> Decision:
         if isinstance(check, PlatformError):
             return await self._refuse(scope, check)
         # The gateway would pass these on as if they were the service's own.
@@ -124,7 +124,7 @@ class ForwardAuth:
         return await self._authorizer.refuse_unknown(refusal, address_of(scope, self._trusted))
 
 
-def _check_in_headers(scope: Scope, method_name: bytes, target_name: bytes) -> Check | PlatformError:
+def _check_in_headers(scope: Scope, method_name: bytes, target_name: bytes) -> GatewayOptions | PlatformError:
     """Read a check from two headers, each sent once; its query has the gateway's parameters."""
     methods = [value for name, value in scope["headers"] if name == method_name]
     targets = [value for name, value in scope["headers"] if name == target_name]
@@ -137,7 +137,7 @@ def _check_in_headers(scope: Scope, method_name: bytes, target_name: bytes) -> C
     return _check(methods[0].decode("latin-1"), targets[0], accounts, refusing_bodies="bodies" in parameters)
 
 
-def _check_in_path(scope: Scope, raw_path: bytes, *, refusing_bodies: bool) -> Check | PlatformError:
+def _check_in_path(scope: Scope, raw_path: bytes, *, refusing_bodies: bool) -> GatewayOptions | PlatformError:
     """Read a check that repeats the request's method, path and query below a prefix."""
     query: bytes = scope["query_string"]
     target = raw_path + b"?" + query if query else raw_path
@@ -146,11 +146,11 @@ def _check_in_path(scope: Scope, raw_path: bytes, *, refusing_bodies: bool) -> C
 
 def _check(
     method: str, target: bytes, accounts: frozenset[str] | None, *, refusing_bodies: bool
-) -> Check | PlatformError:
+) -> GatewayOptions | PlatformError:
     parts = _TARGET.fullmatch(target)
     if parts is None:
         return TARGET_MALFORMED
-    return Check(method, parts[1], parts[2] or b"", accounts, refusing_bodies)
+    return GatewayOptions(method, parts[1], parts[2] or b"", accounts, refusing_bodies)
 
 
 async def _send(send: Send, decision: Decision) -> None:

@@ -52,7 +52,7 @@ def test_the_next_preview_says_what_a_person_changed(stack, client):
     assert preview.changes == {"PrivateIntegration crm": "update"}
     assert (
         f'+ changed_elsewhere: "scopes: key/admin added contacts.write at {since}; '
-        f'rotation: key/admin changed it to every 90d, overlap 1d, early window 1h at {since}"'
+        f'rotation: key/admin changed it to every 90d, overlap 1d at {since}"'
     ) in preview.text
     assert stack.up().changes == {"PrivateIntegration crm": "update"}
     put_back = client.integration(integration_id)

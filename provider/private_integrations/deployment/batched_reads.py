@@ -8,7 +8,7 @@ from functools import cache
 from typing import Generic, TypeVar
 
 from ..client import Client, Outage
-from ..connection import Connection
+from ..connection import ServiceConnection
 from ..contract import (
     AuditAction,
     AuditEntry,
@@ -209,7 +209,7 @@ class _Once(Generic[Value]):
 _one_at_a_time = threading.Lock()
 
 
-def deployment_for(connection: Connection, project: str) -> Deployment:
+def deployment_for(connection: ServiceConnection, project: str) -> Deployment:
     """Return the one deployment of this process, of this project, for a service and key.
 
     The engine runs one process per command with one provider object per resource type: they share
@@ -222,7 +222,7 @@ def deployment_for(connection: Connection, project: str) -> Deployment:
 
 
 @cache
-def _deployment(connection: Connection, project: str) -> Deployment:
+def _deployment(connection: ServiceConnection, project: str) -> Deployment:
     return Deployment(Client(connection, deployment_of=project, outage=Outage()))
 
 

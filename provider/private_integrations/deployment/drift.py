@@ -1,9 +1,11 @@
 """Compare an integration with its declaration and say in words what others changed. This module asks nothing."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
-from ..contract import AuditEntry, Integration, instant_text
+from ..contract import AuditEntry, Integration, RotationPolicy, instant_text
 from ..rotation.policy import EffectivePolicy, effective_policy
 from .declaration import Defaults, Properties, is_unknown
 from .plan import declared_policy
@@ -74,8 +76,19 @@ def _change(field: str, state: Properties, live: Integration) -> str:
         parts = (("added", now - before), ("removed", before - now))
         return " and ".join(f"{verb} {', '.join(sorted(some))}" for verb, some in parts if some)
     if field == "rotation":
-        return f"changed it to {EffectivePolicy.reported(live).in_words}" if live.rotation else "removed it"
+        return f"changed it to {_chosen(live.rotation, live)}" if live.rotation else "removed it"
     return f"changed it to {_quoted(getattr(live, field))}"
+
+
+def _chosen(declared: RotationPolicy, live: Integration) -> str:
+    """Describe the policy that a person chose, without an early window that the service filled in.
+
+    The engine cuts a value off after 150 characters, and the instant stands at the end.
+    """
+    policy = EffectivePolicy.reported(live)
+    if declared.early_window_seconds is None:
+        policy = replace(policy, early_window=timedelta(0))
+    return policy.in_words
 
 
 def _quoted(text: str) -> str:

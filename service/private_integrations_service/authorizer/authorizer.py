@@ -18,7 +18,7 @@ from ..storage.engine import StorageEngine, StorageError
 from ..tokens.grant import Grant
 from . import decisions
 from .decisions import Presented
-from .named_accounts import MOST_NAMED, Named, named_in_request, names_only
+from .named_accounts import MOST_NAMED, NamedAccount, named_in_request, names_only
 from .replies import PlatformError
 from .storage_errors import refuse_storage
 
@@ -139,7 +139,9 @@ class Authorizer:
         await self.unknown.admit(address)
         return Denied(refusal)
 
-    async def refuse_accounts(self, endpoint: Endpoint, grant: Grant, named: Collection[Named]) -> PlatformError | None:
+    async def refuse_accounts(
+        self, endpoint: Endpoint, grant: Grant, named: Collection[NamedAccount]
+    ) -> PlatformError | None:
         """Return the refusal of a request that names an account that its token doesn't reach, None if there is none."""
         try:
             return await self._refuse_accounts(endpoint, grant, named)
@@ -186,7 +188,7 @@ class Authorizer:
         return refusal or decisions.refuse_scope(endpoint, grant) or match
 
     async def _refuse_accounts(
-        self, endpoint: Endpoint, grant: Grant, named: Collection[Named]
+        self, endpoint: Endpoint, grant: Grant, named: Collection[NamedAccount]
     ) -> PlatformError | None:
         agencies: Mapping[str, str | None] = {}
         asked = decisions.accounts_to_look_up(grant, named)

@@ -11,7 +11,7 @@ from ..catalogue.account_fields import HEADERS, Names
 from ..catalogue.endpoints import Endpoint
 from ..tokens.format import presented_token
 from ..tokens.grant import Grant
-from .named_accounts import MOST_NAMED, Named
+from .named_accounts import MOST_NAMED, NamedAccount
 from .replies import PlatformError
 
 VERSIONS = frozenset({"v3", "2023-02-21", "2021-07-28", "2021-04-15", "legacy"})
@@ -150,7 +150,7 @@ def refuse_scope(endpoint: Endpoint, grant: Grant) -> PlatformError | None:
     return None
 
 
-def accounts_to_look_up(grant: Grant, named: Iterable[Named]) -> set[str]:
+def accounts_to_look_up(grant: Grant, named: Iterable[NamedAccount]) -> set[str]:
     """Return the locations of which the agency must be looked up: those that a request with an agency's token names."""
     if not grant.account_kind.has_sub_accounts:
         return set()
@@ -158,7 +158,7 @@ def accounts_to_look_up(grant: Grant, named: Iterable[Named]) -> set[str]:
 
 
 def refuse_accounts(
-    endpoint: Endpoint, grant: Grant, named: Collection[Named], agencies: Mapping[str, str | None]
+    endpoint: Endpoint, grant: Grant, named: Collection[NamedAccount], agencies: Mapping[str, str | None]
 ) -> PlatformError | None:
     """Return why the token doesn't reach every account that a request names.
 
@@ -179,7 +179,7 @@ def refuse_accounts(
     return None
 
 
-def _reaches(grant: Grant, named: Named, agencies: Mapping[str, str | None]) -> bool:
+def _reaches(grant: Grant, named: NamedAccount, agencies: Mapping[str, str | None]) -> bool:
     """Return whether an account is the token's own, its agency, or a location of the token's agency."""
     if named.kind is Names.OTHER:
         return False

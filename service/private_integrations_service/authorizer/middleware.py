@@ -10,7 +10,7 @@ from private_integrations.contract import Reason, rfc3339
 
 from ..http.client_address import Networks
 from ..http.client_connections import Clients
-from ..http.fair_shares import Owner, Short
+from ..http.fair_shares import ShareHolder, Short
 from ..operations.recording import address_of
 from .authorizer import Authorizer, DataRequest, Denied
 from .replies import ACCOUNT_SHARE_USED, TOKEN_SHARE_USED, PlatformError, send_reply
@@ -65,7 +65,7 @@ class AuthorizerMiddleware:
             await send_reply(send, decision.refusal)
             return
         scope[ALLOWED] = decision
-        owner = Owner(decision.grant.account_id, decision.grant.token_id)
+        owner = ShareHolder(decision.grant.account_id, decision.grant.token_id)
         short = self._clients.begin(scope, owner)
         if short is not None:
             await send_reply(send, OF_SHARE[short])

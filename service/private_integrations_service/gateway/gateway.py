@@ -7,19 +7,19 @@ from types import MappingProxyType
 from starlette.types import Receive, Scope, Send
 
 from ..authorizer import ALLOWED, Allowed, Authorizer
-from ..authorizer.named_accounts import Named
+from ..authorizer.named_accounts import NamedAccount
 from ..authorizer.replies import PlatformError, send_reply
-from ..http.fair_shares import Owner, Shares, Short
+from ..http.fair_shares import ShareHolder, Shares, Short
 from ..http.request_body import Unread, read_body
 from . import refusals
 from .bodies import FormWatch, read_accounts
-from .connections import Connection
+from .connections import UpstreamConnection
 from .credentials import Credential, CredentialSource
 from .exchange import Exchange
 from .limits import GatewayLimits
 from .pool import Pool
 from .requests import Body, Forwarded, forwarded_request, literals_beside, request_head
-from .responses import SAID_LIMIT, Head, answered_headers, refused_credential
+from .responses import SAID_LIMIT, ResponseHead, answered_headers, refused_credential
 from .upstream import Upstream
 
 _WHOLE = frozenset({Body.JSON, Body.FORM, Body.UNMARKED})
@@ -44,7 +44,7 @@ class _Prepared:
     head: bytes = field(repr=False)
     body: bytes | None = field(repr=False)
     credential: Credential
-    owner: Owner
+    owner: ShareHolder
     begun: float
 
 
@@ -53,7 +53,7 @@ class _BodyMemory:
 
     __slots__ = ("_held", "_owner", "_shares", "short")
 
-    def __init__(self, shares: Shares, owner: Owner) -> None:
+    def __init__(self, shares: Shares, owner: ShareHolder) -> None:
         self._shares = shares
         self._owner = owner
         self._held = 0
@@ -110,7 +110,7 @@ class Gateway:
         credential = await self._credentials.credential(allowed.grant.account_id)
         if isinstance(credential, PlatformError):
             return credential
-        owner = Owner(allowed.grant.account_id, allowed.grant.token_id)
+        owner = ShareHolder(allowed.grant.account_id, allowed.grant.token_id)
         memory = _BodyMemory(self._memory, owner)
         try:
             body = await self._checked_body(request, allowed, receive, memory)
@@ -217,7 +217,7 @@ class Gateway:
             return refusals.OF_SHARE[memory.short]
         return _UNREAD[read] if isinstance(read, Unread) else read
 
-    async def _refuse_accounts(self, allowed: Allowed, named: set[Named]) -> PlatformError | None:
+    async def _refuse_accounts(self, allowed: Allowed, named: set[NamedAccount]) -> PlatformError | None:
         return await self._authorizer.refuse_accounts(allowed.match.endpoint, allowed.grant, named)
 
     async def _upload(self, exchange: Exchange, request: Forwarded, allowed: Allowed) -> None:
@@ -260,7 +260,9 @@ class Gateway:
             return refusals.FRAMING_UNKNOWN
         return None
 
-    async def _pass_on(self, exchange: Exchange, prepared: _Prepared, head: Head, send: Send) -> PlatformError | None:
+    async def _pass_on(
+        self, exchange: Exchange, prepared: _Prepared, head: ResponseHead, send: Send
+    ) -> PlatformError | None:
         """Pass on the answer; if it stays incomplete, the server closes the consumer's connection."""
         connection = exchange.connection
         if head.status == 401:
@@ -301,7 +303,7 @@ def _watch(request: Forwarded) -> FormWatch | None:
     return FormWatch(request.media.parameters[b"boundary"])
 
 
-async def _said(connection: Connection) -> bytes | PlatformError | None:
+async def _said(connection: UpstreamConnection) -> bytes | PlatformError | None:
     """Read the body of a short answer; return None if it is long, or why it is incomplete."""
     said = b""
     while data := await connection.read():

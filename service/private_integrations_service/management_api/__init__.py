@@ -39,7 +39,7 @@ from . import (
     users,
     webhooks,
 )
-from .callers import Parts, on_problem
+from .callers import ApiDependencies, on_problem
 from .storage_errors import on_storage_error
 
 __all__ = ["DOCUMENT", "REPORT", "document", "management_api"]
@@ -98,7 +98,7 @@ def management_api(
         },
     )
     api.state.reports = RateLimiter(leaked.PER_SECOND, leaked.BURST)
-    api.state.parts = Parts(
+    api.state.parts = ApiDependencies(
         engine, Rules(catalogue, settings), recorded, recorder, security or unwritten(), prepare_location
     )
     for part in (

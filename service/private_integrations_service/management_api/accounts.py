@@ -7,11 +7,11 @@ from fastapi import APIRouter, Depends, Response
 from private_integrations.contract import Account, AccountId, AccountList, AccountRequest, Inactivity, InactivityRequest
 
 from ..operations import accounts, inactivity
-from .callers import Asking, Caller, administrator, unless_refused
+from .callers import Asking, RequestContext, administrator, unless_refused
 
 router = APIRouter()
 
-Administering = Annotated[Caller, Depends(administrator("accounts and their upstream credentials"))]
+Administering = Annotated[RequestContext, Depends(administrator("accounts and their upstream credentials"))]
 
 
 @router.get("/accounts")

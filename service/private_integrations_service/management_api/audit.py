@@ -8,7 +8,7 @@ from pydantic import AwareDatetime
 
 from private_integrations.contract import AUDIT_CURSOR, AccountId, AuditPage, Identifier
 
-from ..access.audit_search import Search
+from ..access.audit_search import AuditSearch
 from ..access.principals import refuse_administration
 from ..http.problems import ProblemError
 from ..operations import audit
@@ -29,17 +29,17 @@ _JSON_LINES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _reached(asking: Asking, account: AccountId | None = None, own: bool = False) -> Search:
+def _reached(asking: Asking, account: AccountId | None = None, own: bool = False) -> AuditSearch:
     """Select an account's rows, with `own` those of no account, otherwise all that the key reaches."""
     refused = refuse_administration(asking.principal, "the service's own audit log")
     if own and account is None:
         if refused is not None:
             raise ProblemError(refused)
-        return Search(accounts=(), own=True)
-    return audit.within(Search(own=refused is None), asking.actor, account)
+        return AuditSearch(accounts=(), own=True)
+    return audit.within(AuditSearch(own=refused is None), asking.actor, account)
 
 
-_Reached = Annotated[Search, Depends(_reached)]
+_Reached = Annotated[AuditSearch, Depends(_reached)]
 
 
 @router.get("/audit")

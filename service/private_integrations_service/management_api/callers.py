@@ -29,7 +29,7 @@ _bearer = HTTPBearer(auto_error=False, description="A management key (pmk-…)")
 
 
 @dataclass(frozen=True)
-class Parts:
+class ApiDependencies:
     """Hold the dependencies of the API."""
 
     engine: StorageEngine
@@ -41,7 +41,7 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Caller:
+class RequestContext:
     """Hold the caller, the instant and the dependencies of a request."""
 
     principal: ManagementPrincipal
@@ -66,10 +66,12 @@ def unless_refused(answer: Value | Refused) -> Value:
     return answer
 
 
-def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
+def _caller(
+    request: Request, presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> RequestContext:
     if len(request.headers.getlist("authorization")) > 1:
         raise ProblemError(Refused(Problem.KEY_REPEATED, "send one Authorization header, with one management key"))
-    parts: Parts = request.app.state.parts
+    parts: ApiDependencies = request.app.state.parts
     now = parts.engine.now()
     key = unless_refused(identify(parts.engine, presented.credentials if presented else None, now))
     # Introspection asks by POST, so that the token is in no URL, but changes nothing.
@@ -79,7 +81,7 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
     refused = None if request.url.path == f"{API}/introspect" else refuse_method(key, request.method)
     if refused is not None:
         raise ProblemError(refused)
-    return Caller(
+    return RequestContext(
         key,
         actor,
         now,
@@ -94,7 +96,7 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
 
 async def on_problem(request: Request, error: ProblemError) -> JSONResponse:
     """Answer a refusal of a route; write unknown keys and missing rights to the security log."""
-    parts: Parts = request.app.state.parts
+    parts: ApiDependencies = request.app.state.parts
     actor: Actor | None = getattr(request.state, "actor", None)
     now = parts.engine.now()
     refused = error.refused
@@ -119,13 +121,13 @@ async def on_problem(request: Request, error: ProblemError) -> JSONResponse:
     return problem_response(refused)
 
 
-Asking = Annotated[Caller, Depends(_caller)]
+Asking = Annotated[RequestContext, Depends(_caller)]
 
 
-def administrator(of: str) -> Callable[[Caller], Caller]:
+def administrator(of: str) -> Callable[[RequestContext], RequestContext]:
     """Make a dependency that lets only an admin's key through; `of` names the objects that it manages."""
 
-    def admitted(asking: Asking) -> Caller:
+    def admitted(asking: Asking) -> RequestContext:
         refused = refuse_administration(asking.principal, of)
         if refused is not None:
             raise ProblemError(refused)

@@ -19,7 +19,7 @@ from private_integrations.contract import (
 )
 
 from ..operations import activity, generations
-from ..operations.recording import Known
+from ..operations.recording import TokenIdentity
 from ..tokens.policy_defaults import POLICY_DEFAULTS
 from .callers import Asking, unless_refused
 from .integrations import PAGE, next_page
@@ -114,7 +114,7 @@ def introspect(
     actor = asking.actor
 
     def note(token_id: int, integration_id: str, generation: int) -> None:
-        known = Known(token_id, integration_id, generation)
+        known = TokenIdentity(token_id, integration_id, generation)
         asking.recorder.record(
             known, scope="", reason="", address=actor.address, agent=actor.agent.encode(), now=asking.now
         )

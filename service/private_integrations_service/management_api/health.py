@@ -11,7 +11,7 @@ from private_integrations.contract import Health, ServiceAlarm, ServiceAlarmKind
 
 from ..operations import health
 from . import metrics
-from .callers import Asking, Caller
+from .callers import Asking, RequestContext
 
 router = APIRouter()
 
@@ -50,7 +50,7 @@ _TOLD: Mapping[ServiceAlarmKind, str] = MappingProxyType(
 )
 
 
-def _service_alarms(asking: Caller) -> list[ServiceAlarm]:
+def _service_alarms(asking: RequestContext) -> list[ServiceAlarm]:
     if asking.actor.accounts is not None:
         return []
     return [

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Depends, Path, Response
 from private_integrations.contract import Identifier, Key, KeyList, KeyRequest, PrincipalReport
 
 from ..operations import accounts, keys
-from .callers import Asking, Caller, administrator, unless_refused
+from .callers import Asking, RequestContext, administrator, unless_refused
 
 router = APIRouter()
 
-Administering = Annotated[Caller, Depends(administrator("keys"))]
+Administering = Annotated[RequestContext, Depends(administrator("keys"))]
 _KeyName = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._@-]+$")]
 
 

@@ -14,7 +14,7 @@ from ..http.client_address import client_address, client_agent
 from ..http.problems import MEDIA_TYPE, ProblemError
 from ..http.rate_limiter import RateLimiter
 from ..operations import leaks
-from .callers import Parts
+from .callers import ApiDependencies
 
 router = APIRouter()
 
@@ -24,7 +24,7 @@ PER_SECOND = 8
 BURST = 24
 
 
-async def _within_budget(request: Request) -> Parts:
+async def _within_budget(request: Request) -> ApiDependencies:
     """Return the dependencies of a request within the rate limit; on the event loop, so a refusal takes no thread."""
     reports: RateLimiter = request.app.state.reports
     now = asyncio.get_running_loop().time()
@@ -34,7 +34,7 @@ async def _within_budget(request: Request) -> Parts:
         detail = f"too many leak reports at the moment; send this one again in {seconds} s"
         raise ProblemError(Refused(Problem.REPORTS_TOO_MANY, detail, {"retry_after_seconds": seconds}))
     reports.take(now)
-    parts: Parts = request.app.state.parts
+    parts: ApiDependencies = request.app.state.parts
     return parts
 
 
@@ -42,7 +42,9 @@ async def _within_budget(request: Request) -> Parts:
     "/leaked",
     responses={429: {"model": ProblemDocument, "description": "Too many reports", "content": {MEDIA_TYPE: {}}}},
 )
-def report_leaked(request: Request, body: LeakReport, parts: Annotated[Parts, Depends(_within_budget)]) -> LeakReceipt:
+def report_leaked(
+    request: Request, body: LeakReport, parts: Annotated[ApiDependencies, Depends(_within_budget)]
+) -> LeakReceipt:
     """End leaked tokens: none of them opens anything once this is answered with 200.
 
     It needs no key, because the holder of a token could use it as well. Unknown tokens are no error (RFC 7009, 2.2).

@@ -19,7 +19,7 @@ from ..operations.verification import verify
 from ..operations.webhooks import NO_SEALING_KEYS
 from ..sealing import Sealer
 from .accounts import Administering
-from .callers import Asking, Caller, unless_refused
+from .callers import Asking, RequestContext, unless_refused
 
 router = APIRouter()
 
@@ -73,14 +73,14 @@ def verify_upstream(account_id: AccountId, asking: Administering, response: Resp
     return unless_refused(upstreams.note_verification(asking.engine, opened, verification, sealer, actor=asking.actor))
 
 
-def _sealer(asking: Caller) -> Sealer:
+def _sealer(asking: RequestContext) -> Sealer:
     sealer = asking.rules.settings.sealer
     if sealer is None:
         raise ProblemError(NO_SEALING_KEYS)
     return sealer
 
 
-def _upstream(asking: Caller) -> str:
+def _upstream(asking: RequestContext) -> str:
     upstream = asking.rules.settings.upstream
     if upstream is None:
         raise ProblemError(

@@ -16,16 +16,16 @@ from private_integrations.contract import (
 
 from ..access.security_log import SecurityEvent, who
 from ..operations import users
-from .callers import Caller, administrator, unless_refused
+from .callers import RequestContext, administrator, unless_refused
 
-Administering = Annotated[Caller, Depends(administrator("users"))]
+Administering = Annotated[RequestContext, Depends(administrator("users"))]
 
 
 def _not_kept(response: Response) -> None:
     response.headers["Cache-Control"] = "no-store"
 
 
-def _noted(asking: Caller, made: Invitation) -> Invitation:
+def _noted(asking: RequestContext, made: Invitation) -> Invitation:
     if made.code is not None:
         asking.note(SecurityEvent.LINK_MADE, user=made.user_id, by=who(asking.actor))
     return made

@@ -11,7 +11,7 @@ from ..access.actors import Actor
 from ..storage import accounts as stored
 from ..storage import audit
 from ..storage.engine import Write
-from .data_events import tell
+from .data_events import publish
 from .operation import reads, writes
 
 PrepareLocation = Callable[[Connection, str], None]
@@ -19,7 +19,7 @@ PrepareLocation = Callable[[Connection, str], None]
 
 
 @dataclass(frozen=True)
-class Known:
+class RegisteredAccount:
     """Hold the account of a request, and whether it is new."""
 
     account: Account
@@ -62,7 +62,7 @@ def agencies_of(connection: Connection, account_ids: Collection[str]) -> dict[st
 @writes
 def put(
     write: Write, account_id: str, request: AccountRequest, prepare_location: PrepareLocation, *, actor: Actor
-) -> Known | Refused:
+) -> RegisteredAccount | Refused:
     """Register an account, or change its name; its class and agency never change, because tokens depend on them."""
     wanted = Account(id=account_id, **request.model_dump())
     present = stored.account_by_id(write.connection, account_id)
@@ -78,23 +78,23 @@ def put(
     audit.record_account(
         write, account_id, actor=actor, action=AuditAction.ADD_ACCOUNT, **wanted.model_dump(exclude={"id"})
     )
-    _tell_agency(write, "LocationCreate", wanted)
-    return Known(wanted, created=True)
+    _publish_to_agency(write, "LocationCreate", wanted)
+    return RegisteredAccount(wanted, created=True)
 
 
-def _rename(write: Write, present: Account, wanted: Account, *, actor: Actor) -> Known | Refused:
+def _rename(write: Write, present: Account, wanted: Account, *, actor: Actor) -> RegisteredAccount | Refused:
     if (present.kind, present.agency_id) != (wanted.kind, wanted.agency_id):
         return Refused(Problem.ACCOUNT_FIXED, f"{_described(present)}, and that never changes")
     if present.name != wanted.name:
         stored.rename_account(write.connection, present.id, wanted.name)
         audit.record_account(write, present.id, actor=actor, action=AuditAction.RENAME_ACCOUNT, name=wanted.name)
-        _tell_agency(write, "LocationUpdate", wanted)
-    return Known(wanted, created=False)
+        _publish_to_agency(write, "LocationUpdate", wanted)
+    return RegisteredAccount(wanted, created=False)
 
 
-def _tell_agency(write: Write, event: str, account: Account) -> None:
+def _publish_to_agency(write: Write, event: str, account: Account) -> None:
     if account.agency_id is not None:
-        tell(write, event, account.agency_id, {"id": account.id, "name": account.name})
+        publish(write, event, account.agency_id, {"id": account.id, "name": account.name})
 
 
 def _described(account: Account) -> str:

@@ -29,7 +29,7 @@ from ..access.actors import Actor
 from ..storage import audit
 from ..storage.engine import StorageEngine, StorageError
 from ..storage.sqlite import activity as stored
-from ..storage.sqlite.activity import DEAD, HOURS_KEPT, Caller, Counted, LastUse
+from ..storage.sqlite.activity import DEAD, HOURS_KEPT, LastUse, RecordedCaller, RequestCount
 from ..storage.sqlite.activity import Activity as Activity
 from ..tokens import advice
 from .generations import token_states
@@ -175,7 +175,7 @@ class _Tally:
         """Return a tally of the same period without any request."""
         return _Tally(self._since, self._width, len(self.requests))
 
-    def add(self, row: Counted) -> None:
+    def add(self, row: RequestCount) -> None:
         """Count a row."""
         # Before the clock was set back, it has counted in a part that is the future now.
         part = min((row.start - self._since) // self._width, len(self.requests) - 1)
@@ -219,7 +219,7 @@ def _by_generation(state: TokenState, tallies: dict[int, _Tally], uses: Sequence
     return found
 
 
-def _refusals(counted: Sequence[Counted], uses: Sequence[LastUse]) -> list[RefusalActivity]:
+def _refusals(counted: Sequence[RequestCount], uses: Sequence[LastUse]) -> list[RefusalActivity]:
     """Return the period's refusals, the most frequent first."""
     numbers: dict[tuple[str, str], int] = {}
     for row in counted:
@@ -257,7 +257,7 @@ def _last_by_scope(uses: Iterable[LastUse]) -> dict[str, datetime]:
     return last
 
 
-def _previous_in_use(state: TokenState, callers: Sequence[tuple[int, Caller]]) -> list[Hint]:
+def _previous_in_use(state: TokenState, callers: Sequence[tuple[int, RecordedCaller]]) -> list[Hint]:
     """Return superseded tokens that still work, and their callers since another one was in use."""
     present = state.in_role("current")
     found = []
@@ -275,7 +275,7 @@ def _previous_in_use(state: TokenState, callers: Sequence[tuple[int, Caller]]) -
     return found
 
 
-def _ended_in_use(state: TokenState, callers: Sequence[tuple[int, Caller]]) -> list[Hint]:
+def _ended_in_use(state: TokenState, callers: Sequence[tuple[int, RecordedCaller]]) -> list[Hint]:
     """Return ended tokens that are still sent, and their callers."""
     found = []
     for secret in _by_number(state):
@@ -293,7 +293,9 @@ def _by_number(state: TokenState) -> list[TokenReport]:
     return [secret for secret in secrets if secret is not None]
 
 
-def _using(secret: TokenReport, since: datetime, callers: Sequence[tuple[int, Caller]]) -> list[advice.Presence]:
+def _using(
+    secret: TokenReport, since: datetime, callers: Sequence[tuple[int, RecordedCaller]]
+) -> list[advice.Presence]:
     return [
         advice.Presence(caller.address, caller.agent, caller.last_at)
         for generation, caller in callers
@@ -301,7 +303,7 @@ def _using(secret: TokenReport, since: datetime, callers: Sequence[tuple[int, Ca
     ]
 
 
-def _missing(integration: Integration, counted: Sequence[Counted]) -> list[Hint]:
+def _missing(integration: Integration, counted: Sequence[RequestCount]) -> list[Hint]:
     """Return missing scopes for which requests were refused, and that are still not granted."""
     numbers: dict[str, int] = {}
     for row in counted:
@@ -335,7 +337,7 @@ def _change(integration: Integration, scopes: Sequence[str]) -> list[str]:
     return advice.change_of_scopes(integration.id, before, after, in_code=in_pulumi(integration))
 
 
-def _caller(generation: int, caller: Caller) -> CallerActivity:
+def _caller(generation: int, caller: RecordedCaller) -> CallerActivity:
     return CallerActivity(
         generation=generation,
         address=caller.address,

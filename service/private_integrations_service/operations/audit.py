@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 
 from private_integrations.contract import AuditEntry, AuditPage, Problem, Refused
-from private_integrations.contract.audit_chain import Head, canonical
+from private_integrations.contract.audit_chain import ChainHead, canonical
 
 from ..access.actors import Actor
-from ..access.audit_search import Search
+from ..access.audit_search import AuditSearch
 from ..storage import audit as stored
 from ..storage.accounts import account_by_id
 from ..storage.engine import StorageEngine
@@ -30,7 +30,7 @@ class Exported:
     cursor: int
 
 
-def within(search: Search, actor: Actor, account: str | None = None) -> Search:
+def within(search: AuditSearch, actor: Actor, account: str | None = None) -> AuditSearch:
     """Restrict a search to the accounts that the actor reaches, or to one of them, without the service's own rows."""
     if account is not None:
         return replace(search, accounts=[account] if actor.reaches(account) else [], own=False)
@@ -38,21 +38,21 @@ def within(search: Search, actor: Actor, account: str | None = None) -> Search:
 
 
 @reads
-def listed(connection: Connection, search: Search, *, before: int | None = None, limit: int = PAGE) -> AuditPage:
+def listed(connection: Connection, search: AuditSearch, *, before: int | None = None, limit: int = PAGE) -> AuditPage:
     """Return the newest rows, the last one first; with `before`, the cursor of a page, the next older ones."""
     found = stored.latest(connection, search, before=before, limit=limit)
     return AuditPage(entries=[row.entry for row in found], cursor=str(found[-1].id) if len(found) == limit else None)
 
 
 @reads
-def exported(connection: Connection, search: Search, *, after: int = 0) -> Exported:
+def exported(connection: Connection, search: AuditSearch, *, after: int = 0) -> Exported:
     """Return the rows behind a cursor, as they are hashed."""
     found = stored.following(connection, search, after=after, limit=EXPORTED)
     return Exported([canonical(row.written) for row in found], found[-1].id if found else after)
 
 
 @reads
-def head(connection: Connection, account_id: str) -> Head:
+def head(connection: Connection, account_id: str) -> ChainHead:
     """Return the place and the hash of the newest row of an account's log."""
     return stored.head(connection, account_id)
 
@@ -62,7 +62,7 @@ def whole_log(engine: StorageEngine, account: str, *, actor: Actor) -> Iterator[
     with engine.read() as connection:
         if account_by_id(connection, account) is None or not actor.reaches(account):
             return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account}")
-    return _lines(engine, within(Search(), actor, account))
+    return _lines(engine, within(AuditSearch(), actor, account))
 
 
 @reads
@@ -73,10 +73,10 @@ def of_integration(
     integration = find.step(connection, integration_id, actor)
     if isinstance(integration, Refused):
         return integration
-    return listed.step(connection, within(Search(integration=integration_id), actor), limit=limit).entries
+    return listed.step(connection, within(AuditSearch(integration=integration_id), actor), limit=limit).entries
 
 
-def _lines(engine: StorageEngine, search: Search) -> Iterator[str]:
+def _lines(engine: StorageEngine, search: AuditSearch) -> Iterator[str]:
     cursor = 0
     while True:
         page = exported(engine, search, after=cursor)

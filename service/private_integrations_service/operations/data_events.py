@@ -48,7 +48,7 @@ DATA_EVENTS: Mapping[str, DataEvent] = MappingProxyType(
 """List the events that this service sends: `webhook_events` of the catalogue, as far as the sandbox has their data."""
 
 
-def tell(write: Write, event: str, account_id: str, entity: Mapping[str, object]) -> None:
+def publish(write: Write, event: str, account_id: str, entity: Mapping[str, object]) -> None:
     """Publish an event of this account to each of its integrations with a data webhook and the scope at this moment.
 
     `entity` is the changed object as the API shows it, with its `id`.

@@ -16,7 +16,7 @@ from ..storage.engine import Write
 from ..storage.signing_key import read_key
 from ..tokens.format import new_id
 from ..webhooks.destinations import Destination, Destinations, destination
-from ..webhooks.endpoints import Endpoint
+from ..webhooks.endpoints import WebhookEndpoint
 from . import integrations, signing
 from .data_events import DATA_EVENTS, app_id, events_for, version_id
 from .operation import reads, writes
@@ -28,7 +28,7 @@ _OF_THE_PLATFORM = Refused(
 
 
 @dataclass(frozen=True)
-class Put:
+class MadeDataWebhook:
     """Hold the data webhook of a request, and whether it is new."""
 
     webhook: DataWebhook
@@ -38,7 +38,7 @@ class Put:
 @writes
 def put(
     write: Write, integration_id: str, request: DataWebhookRequest, settings: Settings, *, actor: Actor
-) -> Put | Refused:
+) -> MadeDataWebhook | Refused:
     """Create or change an integration's data webhook; the service's first one creates the signing key of all.
 
     A new URL starts without the failures of the former one.
@@ -73,13 +73,13 @@ def put(
             host=goal.host,
             events=request.events,
         )
-    return Put(describe(write.connection, integration), created=present is None)
+    return MadeDataWebhook(describe(write.connection, integration), created=present is None)
 
 
 @writes
 def put_unseen(
     write: Write, integration_id: str, request: DataWebhookRequest, settings: Settings, *, actor: Actor
-) -> Put | Refused:
+) -> MadeDataWebhook | Refused:
     """Make an integration's data webhook; refuse to replace another one that was made meanwhile.
 
     A repetition changes nothing.
@@ -90,7 +90,7 @@ def put_unseen(
     if present.url is None:
         return put.step(write, integration_id, request, settings, actor=actor)
     if present.url == request.url:
-        return Put(present, created=False)
+        return MadeDataWebhook(present, created=False)
     return Refused(Problem.VERSION_OLD, "somebody gave it a data webhook meanwhile, which is shown below")
 
 
@@ -135,16 +135,16 @@ def _goal(request: DataWebhookRequest, allowed: Destinations) -> Destination | R
     return goal if isinstance(goal, Destination) else Refused(Problem.WEBHOOK_URL_NOT_ALLOWED, goal)
 
 
-def _endpoint_of(connection: Connection, integration: Integration) -> Endpoint | None:
+def _endpoint_of(connection: Connection, integration: Integration) -> WebhookEndpoint | None:
     found = stored.all_endpoints(connection, [integration.account], kind="data")
     return next((endpoint for endpoint in found if endpoint.integration_id == integration.id), None)
 
 
 def _wanted(
-    write: Write, present: Endpoint | None, integration: Integration, request: DataWebhookRequest, actor: Actor
-) -> Endpoint:
+    write: Write, present: WebhookEndpoint | None, integration: Integration, request: DataWebhookRequest, actor: Actor
+) -> WebhookEndpoint:
     """Return the wanted webhook."""
-    base = present or Endpoint(
+    base = present or WebhookEndpoint(
         id=new_id("whk_"),
         account_id=integration.account,
         kind="data",

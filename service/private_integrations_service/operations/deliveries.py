@@ -10,9 +10,9 @@ from private_integrations.contract import AuditAction
 from ..access.actors import Actor
 from ..storage import audit, outbox, webhooks
 from ..storage.engine import StorageEngine, Write
-from ..storage.outbox import Attempt, Delivery
+from ..storage.outbox import Delivery, DeliveryAttempt
 from ..storage.webhooks import endpoint_by_id, save_endpoint
-from ..webhooks.endpoints import Endpoint
+from ..webhooks.endpoints import WebhookEndpoint
 from ..webhooks.redelivery import Settled, Tried, after
 from .operation import reads, writes
 
@@ -28,12 +28,12 @@ _SERVICE = Actor("service")
 class Due:
     """Hold a due message and its webhook."""
 
-    endpoint: Endpoint
+    endpoint: WebhookEndpoint
     delivery: Delivery
 
 
 @reads
-def endpoints_with_due(connection: Connection, now: datetime) -> list[Endpoint]:
+def endpoints_with_due(connection: Connection, now: datetime) -> list[WebhookEndpoint]:
     """Return the endpoints to which something is to be sent now."""
     return webhooks.endpoints_with_due(connection, now)
 
@@ -60,7 +60,7 @@ def record(write: Write, due: Due, tried: Tried, jitter: float) -> None:
         return
     endpoint = endpoint_by_id(write.connection, delivery.endpoint_id)
     assert endpoint is not None, "the schema has seen to that"
-    attempt = Attempt(write.now, tried.outcome, tried.status, tried.milliseconds)
+    attempt = DeliveryAttempt(write.now, tried.outcome, tried.status, tried.milliseconds)
     outbox.add_attempt(write.connection, delivery.id, attempt)
     attempts = delivery.attempts + 1
     if endpoint.url != due.endpoint.url and tried.outcome != "accepted":
@@ -76,7 +76,7 @@ def record(write: Write, due: Due, tried: Tried, jitter: float) -> None:
         disable(write, endpoint, follows.disable, actor=_SERVICE)
 
 
-def disable(write: Write, endpoint: Endpoint, because: str, *, actor: Actor) -> Endpoint:
+def disable(write: Write, endpoint: WebhookEndpoint, because: str, *, actor: Actor) -> WebhookEndpoint:
     """Disable a webhook; its waiting and later messages are stored as failed, so that you can replay them."""
     disabled = replace(endpoint, disabled_at=write.now, disabled_because=because)
     save_endpoint(write.connection, disabled)
@@ -103,7 +103,7 @@ def forget_old(engine: StorageEngine, kept: timedelta) -> None:
             outbox.forget(write.connection, old)
 
 
-def _with_health(write: Write, endpoint: Endpoint, tried: Tried) -> Endpoint:
+def _with_health(write: Write, endpoint: WebhookEndpoint, tried: Tried) -> WebhookEndpoint:
     failing_since = None if tried.outcome == "accepted" else endpoint.failing_since or write.now
     if failing_since == endpoint.failing_since:
         return endpoint

@@ -10,10 +10,10 @@ from ..storage.engine import Write
 from ..storage.outbox import add_delivery
 from ..storage.webhooks import subscribed
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Token
+from ..tokens.lifecycle import StoredToken
 
 
-def announce(
+def publish(
     write: Write, event: Event, *, account: str, integration: Integration | None = None, **data: object
 ) -> bool:
     """Store a message for every webhook that is subscribed to an event; return whether there is one.
@@ -39,13 +39,13 @@ def announce(
     return True
 
 
-def tell_delivered(write: Write, integration: Integration, changed: Iterable[Token], *, actor: Actor) -> None:
+def publish_delivered(write: Write, integration: Integration, changed: Iterable[StoredToken], *, actor: Actor) -> None:
     """Publish the token among these that was delivered just now, with the deadlines of older ones."""
     changed = list(changed)
     for token in changed:
         if token.delivered_at == write.now and token.superseded_by is None:
             superseded = [other for other in changed if other.superseded_by == token.generation]
-            announce(
+            publish(
                 write,
                 Event.ROTATION_DELIVERED,
                 account=integration.account,
@@ -60,16 +60,18 @@ def tell_delivered(write: Write, integration: Integration, changed: Iterable[Tok
             )
 
 
-def tell_retired(write: Write, integration: Integration, changed: Iterable[Token], *, actor: Actor) -> None:
+def publish_retired(write: Write, integration: Integration, changed: Iterable[StoredToken], *, actor: Actor) -> None:
     """Publish the tokens among these that were ended; a job publishes those whose overlap is over (`detection.py`)."""
     for token in changed:
         if token.end_reason is not None and token.end_reason != EndReason.OVERLAP_ENDED:
-            tell_end(write, integration, token, because=token.end_reason, actor=actor)
+            publish_end(write, integration, token, because=token.end_reason, actor=actor)
 
 
-def tell_end(write: Write, integration: Integration, token: Token, *, because: EndReason, actor: Actor) -> None:
+def publish_end(
+    write: Write, integration: Integration, token: StoredToken, *, because: EndReason, actor: Actor
+) -> None:
     """Publish the end of a token."""
-    announce(
+    publish(
         write,
         Event.TOKEN_RETIRED,
         account=integration.account,

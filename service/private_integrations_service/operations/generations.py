@@ -27,8 +27,8 @@ from ..storage.engine import StorageEngine, Write
 from ..tokens.format import new_token, presented_token
 from ..tokens.inactivity import announced
 from ..tokens.lifecycle import (
-    Change,
-    Token,
+    StoredToken,
+    TokenChanges,
     plan_acknowledgement,
     plan_cancellation,
     plan_expiry,
@@ -36,7 +36,7 @@ from ..tokens.lifecycle import (
     plan_issue,
 )
 from ..tokens.policy_defaults import in_force
-from .events import announce, tell_delivered, tell_retired
+from .events import publish, publish_delivered, publish_retired
 from .integrations import find, listed, refuse_owner
 from .operation import ends_access, reads, writes
 
@@ -143,9 +143,9 @@ def _issue(
         changed=sorted(token.generation for token in plan.tokens),
     )
     # A request for the next generation shows that the one before was stored.
-    tell_delivered(write, integration, plan.tokens, actor=actor)
-    tell_retired(write, integration, plan.tokens, actor=actor)
-    announce(
+    publish_delivered(write, integration, plan.tokens, actor=actor)
+    publish_retired(write, integration, plan.tokens, actor=actor)
+    publish(
         write,
         Event.ROTATION_ROTATED,
         account=integration.account,
@@ -172,7 +172,7 @@ def deliver(write: Write, digest: bytes) -> None:
         return
     change = plan_first_use(_tokens(write, integration), found[1], write.now)
     _apply(write, integration, change, actor=_CONSUMER, action=AuditAction.DELIVER)
-    tell_delivered(write, integration, change.tokens, actor=_CONSUMER)
+    publish_delivered(write, integration, change.tokens, actor=_CONSUMER)
 
 
 @writes
@@ -186,7 +186,7 @@ def acknowledge(
     change = plan_acknowledgement(_tokens(write, integration), generation, token_fingerprint, write.now)
     if isinstance(change, Refused):
         return change
-    tell_delivered(write, integration, change.tokens, actor=actor)
+    publish_delivered(write, integration, change.tokens, actor=actor)
     return _apply(write, integration, change, actor=actor, action=AuditAction.ACKNOWLEDGE)
 
 
@@ -199,7 +199,7 @@ def expire(write: Write, integration_id: str, generations: Sequence[int], *, act
     change = plan_expiry(_tokens(write, integration), integration.last_generation, generations, write.now)
     if isinstance(change, Refused):
         return change
-    tell_retired(write, integration, change.tokens, actor=actor)
+    publish_retired(write, integration, change.tokens, actor=actor)
     return _apply(write, integration, change, actor=actor, action=AuditAction.EXPIRE)
 
 
@@ -218,7 +218,7 @@ def cancel(
         # A late repetition changes nothing, not even the end of the hold.
         integration = integration.model_copy(update={"held_until": write.now + hold})
         integrations.hold(write.connection, integration_id, write.now + hold)
-        announce(
+        publish(
             write,
             Event.ROTATION_CANCELLED,
             account=integration.account,
@@ -264,7 +264,7 @@ def introspect(
     return Introspection(active=False)
 
 
-def _known(connection: Connection, token: str, actor: Actor) -> tuple[Integration | None, Token | None]:
+def _known(connection: Connection, token: str, actor: Actor) -> tuple[Integration | None, StoredToken | None]:
     """Return the integration and the stored token of a given one, as far as the actor reaches."""
     digest = presented_token(token.encode(errors="replace"))
     found = digest and stored.integration_of_digest(connection, digest)
@@ -275,7 +275,9 @@ def _known(connection: Connection, token: str, actor: Actor) -> tuple[Integratio
     return integration, next((token for token in tokens if token.id == found[1]), None)
 
 
-def _apply(write: Write, integration: Integration, change: Change, *, actor: Actor, action: AuditAction) -> TokenState:
+def _apply(
+    write: Write, integration: Integration, change: TokenChanges, *, actor: Actor, action: AuditAction
+) -> TokenState:
     stored.save_tokens(write, change.tokens)
     if change.tokens:
         touched = sorted(token.generation for token in change.tokens)
@@ -283,12 +285,12 @@ def _apply(write: Write, integration: Integration, change: Change, *, actor: Act
     return _state(integration, _tokens(write, integration), write.now)
 
 
-def _tokens(write: Write, integration: Integration) -> list[Token]:
+def _tokens(write: Write, integration: Integration) -> list[StoredToken]:
     return stored.tokens_of(write.connection, [integration.id])[integration.id]
 
 
 def _state(
-    integration: Integration, tokens: Sequence[Token], now: datetime, last_used: Mapping[int, datetime] = _UNASKED
+    integration: Integration, tokens: Sequence[StoredToken], now: datetime, last_used: Mapping[int, datetime] = _UNASKED
 ) -> TokenState:
     return TokenState(
         integration_id=integration.id,
@@ -300,7 +302,7 @@ def _state(
     )
 
 
-def _report(token: Token, now: datetime, last_used: datetime | None) -> TokenReport:
+def _report(token: StoredToken, now: datetime, last_used: datetime | None) -> TokenReport:
     live = token.is_live(now)
     return TokenReport(
         generation=token.generation,

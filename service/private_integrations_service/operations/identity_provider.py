@@ -27,12 +27,12 @@ from joserfc.jwk import KeySet
 
 from private_integrations.contract import Problem, Refused
 
-from ..http.fetching import Fetcher, Limits, Target
+from ..http.fetching import Fetcher, FetchLimits, Target
 from ..settings import IdentityProvider, is_this_machine
 from .sign_in import Claims
 
 # Bytes of each answer.
-_LIMITS = Limits(connect=5, total=10, answer=512 * 1024)
+_LIMITS = FetchLimits(connect=5, total=10, answer=512 * 1024)
 # Seconds for all requests of one step of a sign-in, including the wait for other threads with the same request.
 _SECONDS = 15
 _AT_ONCE = 8
@@ -50,7 +50,7 @@ class _FailedError(Exception):
 
 
 @dataclass(frozen=True)
-class Attempt:
+class SignInAttempt:
     """Describe an open sign-in; its parts, which must match later, derive from a secret that only the browser has."""
 
     secret: str
@@ -100,7 +100,7 @@ class Provider:
         self._places = threading.BoundedSemaphore(_AT_ONCE)
         self._fetcher = Fetcher(_LIMITS)
 
-    def address(self, attempt: Attempt, now: datetime) -> str | Refused:
+    def address(self, attempt: SignInAttempt, now: datetime) -> str | Refused:
         """Return the URL at the provider where a person signs in."""
         try:
             with self._place():
@@ -120,7 +120,7 @@ class Provider:
         }
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
-    def claims(self, attempt: Attempt, answer: Mapping[str, str], now: datetime) -> Claims | Refused:
+    def claims(self, attempt: SignInAttempt, answer: Mapping[str, str], now: datetime) -> Claims | Refused:
         """Return the provider's claims about a person who came back with this answer (the query of the address)."""
         if not hmac.compare_digest(answer.get("state", "").encode(), attempt.state.encode()):
             return Refused(Problem.SIGN_IN_LOST, "this answer belongs to no sign-in of this browser; begin again")
@@ -132,7 +132,7 @@ class Provider:
         except _FailedError as error:
             return _refusal(error)
 
-    def _exchanged(self, attempt: Attempt, answer: Mapping[str, str], now: datetime, by: float) -> Claims:
+    def _exchanged(self, attempt: SignInAttempt, answer: Mapping[str, str], now: datetime, by: float) -> Claims:
         about = self._introduced(now, by).about
         said = answer.get("iss")
         # RFC 9207: an answer of another provider is not for this one's token endpoint.
@@ -150,7 +150,7 @@ class Provider:
         vouched = claims.get("email_verified") is True and isinstance(claims.get("email"), str)
         return Claims(str(about["issuer"]), claims["sub"], claims["email"] if vouched else None)
 
-    def _token_answer(self, about: Mapping[str, Any], attempt: Attempt, code: str, by: float) -> dict[str, Any]:
+    def _token_answer(self, about: Mapping[str, Any], attempt: SignInAttempt, code: str, by: float) -> dict[str, Any]:
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -168,7 +168,7 @@ class Provider:
             headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
         return self._ask("POST", str(about["token_endpoint"]), headers, by, urlencode(form).encode())
 
-    def _verified(self, id_token: str, attempt: Attempt, now: datetime, by: float) -> dict[str, Any]:
+    def _verified(self, id_token: str, attempt: SignInAttempt, now: datetime, by: float) -> dict[str, Any]:
         known = self._introduced(now, by)
         expected = {"issuer": str(known.about["issuer"]), "client_id": self._settings.client_id, "nonce": attempt.nonce}
         try:

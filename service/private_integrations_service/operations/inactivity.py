@@ -36,9 +36,9 @@ from ..tokens.inactivity import (
     single,
     time_in_force,
 )
-from ..tokens.lifecycle import Token
+from ..tokens.lifecycle import StoredToken
 from . import activity as recorded
-from .events import announce
+from .events import publish
 from .operation import ends_access, reads, writes
 
 FRESH = timedelta(minutes=5)
@@ -121,7 +121,7 @@ class _Page:
     """Hold some integrations with their tokens, and the accounts' own rules."""
 
     integrations: list[Integration]
-    tokens: Mapping[str, list[Token]]
+    tokens: Mapping[str, list[StoredToken]]
     rules: Mapping[str, int | None]
 
     def token_ids(self, now: datetime) -> list[int]:
@@ -174,7 +174,7 @@ def _store(write: Write, integration: Integration, step: Step) -> None:
             stored.save_notice(write.connection, token)
     elif isinstance(step, Warn):
         stored.save_notice(write.connection, step.token)
-        _tell(
+        _publish(
             write,
             integration,
             step.token,
@@ -195,11 +195,11 @@ def _store(write: Write, integration: Integration, step: Step) -> None:
             fingerprint=token.fingerprint,
             reason=token.ended_because,
         )
-        _tell(write, integration, token, Event.TOKEN_EXPIRED_INACTIVE, reason=token.ended_because)
+        _publish(write, integration, token, Event.TOKEN_EXPIRED_INACTIVE, reason=token.ended_because)
 
 
-def _tell(write: Write, integration: Integration, token: Token, event: Event, **about: object) -> None:
-    announce(
+def _publish(write: Write, integration: Integration, token: StoredToken, event: Event, **about: object) -> None:
+    publish(
         write,
         event,
         account=integration.account,

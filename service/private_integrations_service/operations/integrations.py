@@ -30,13 +30,13 @@ from ..catalogue.endpoints import Catalogue
 from ..settings import Settings
 from ..storage import accounts, audit, data_endpoints, integrations
 from ..storage import tokens as stored_tokens
-from ..storage.announced import told_until
 from ..storage.engine import Write
+from ..storage.published_events import published_until
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Token, plan_overlap
+from ..tokens.lifecycle import StoredToken, plan_overlap
 from ..tokens.policy_defaults import POLICY_DEFAULTS, in_force
 from . import data_events
-from .events import announce, tell_end
+from .events import publish, publish_end
 from .operation import ends_access, reads, writes
 
 
@@ -149,7 +149,7 @@ def edit(
     data_events.withhold(write, new)
     changed = sorted(field for field in values if getattr(new, field) != getattr(old, field))
     audit.record(write, new, actor=actor, action=AuditAction.EDIT, name=new.name, changed=changed, scopes=new.scopes)
-    _tell(write, new, Event.INTEGRATION_EDITED, actor=actor, changed=changed, scopes=new.scopes)
+    _publish(write, new, Event.INTEGRATION_EDITED, actor=actor, changed=changed, scopes=new.scopes)
     return new
 
 
@@ -211,7 +211,7 @@ def _impossible(rotation: RotationPolicy | None) -> str | None:
 
 
 @reads
-def moved_deadlines(connection: Connection, old: Integration, new: Integration, now: datetime) -> Sequence[Token]:
+def moved_deadlines(connection: Connection, old: Integration, new: Integration, now: datetime) -> Sequence[StoredToken]:
     """Return the tokens that get another overlap or deadline by an edited policy, as they are to be stored.
 
     A running overlap follows an edited one; ending the schedule, or a shorter default, ends no token earlier.
@@ -285,7 +285,7 @@ def _adopt(
     )
     fields = ("external_id", "name", "description", "scopes", "rotation")
     changed = sorted(field for field in fields if getattr(adopted, field) != getattr(target, field))
-    _tell(write, adopted, Event.INTEGRATION_EDITED, actor=actor, changed=changed, scopes=adopted.scopes)
+    _publish(write, adopted, Event.INTEGRATION_EDITED, actor=actor, changed=changed, scopes=adopted.scopes)
     return Declared(adopted, created=False)
 
 
@@ -315,7 +315,7 @@ def _create(write: Write, external_id: str, request: IntegrationRequest, *, acto
         external_id=external_id,
         scopes=integration.scopes,
     )
-    _tell(write, integration, Event.INTEGRATION_CREATED, actor=actor, scopes=integration.scopes)
+    _publish(write, integration, Event.INTEGRATION_CREATED, actor=actor, scopes=integration.scopes)
     return Declared(integration, created=True)
 
 
@@ -324,11 +324,11 @@ def _move_deadlines(write: Write, old: Integration, new: Integration, *, actor: 
     if not moved:
         return
     stored_tokens.save_tokens(write, moved)
-    told = told_until(write.connection, Event.TOKEN_RETIRED)
+    published = published_until(write.connection, Event.TOKEN_RETIRED)
     for token in moved:
         # The job publishes those whose overlap ended since its last run.
-        if token.expires_at is not None and token.expires_at <= told:
-            tell_end(write, new, token, because=EndReason.OVERLAP_ENDED, actor=actor)
+        if token.expires_at is not None and token.expires_at <= published:
+            publish_end(write, new, token, because=EndReason.OVERLAP_ENDED, actor=actor)
 
 
 def _remove(write: Write, integration: Integration, *, actor: Actor, action: AuditAction) -> None:
@@ -338,11 +338,11 @@ def _remove(write: Write, integration: Integration, *, actor: Actor, action: Aud
     audit.record(
         write, integration, actor=actor, action=action, name=integration.name, external_id=integration.external_id
     )
-    _tell(write, integration, Event.INTEGRATION_DELETED, actor=actor)
+    _publish(write, integration, Event.INTEGRATION_DELETED, actor=actor)
 
 
-def _tell(write: Write, integration: Integration, event: Event, *, actor: Actor, **data: object) -> None:
-    announce(write, event, account=integration.account, integration=integration, actor=actor.name, **data)
+def _publish(write: Write, integration: Integration, event: Event, *, actor: Actor, **data: object) -> None:
+    publish(write, event, account=integration.account, integration=integration, actor=actor.name, **data)
 
 
 def _taken(existing: Integration, *, issued: bool) -> Refused:

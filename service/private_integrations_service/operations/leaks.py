@@ -10,7 +10,7 @@ from ..storage import tokens as stored
 from ..storage.engine import StorageEngine, Write
 from ..tokens.format import presented_token, without_secrets
 from ..tokens.lifecycle import plan_leak
-from .events import announce
+from .events import publish
 from .operation import ends_access
 
 
@@ -43,7 +43,7 @@ def end_leaked(write: Write, digests: Sequence[bytes], where: str, actor: Actor)
             ended += 1
             about = {"generation": token.generation, "fingerprint": token.fingerprint, "where": where}
             audit.record(write, integration, actor=actor, action=AuditAction.REPORT_LEAKED, **about)
-            announce(
+            publish(
                 write,
                 Event.TOKEN_LEAKED,
                 account=integration.account,

@@ -22,7 +22,7 @@ from . import person_changes, throttle
 from .operation import ends_access, reads, writes
 from .password_strength import Words
 from .passwords import Passwords, TooManySignInsError, Turn, refuse_password
-from .person_changes import Change, Ended
+from .person_changes import Ended, PersonChange
 
 IDLE = timedelta(hours=12)
 """End a session that was not used for so long."""
@@ -125,7 +125,7 @@ class _Try:
     user: User | None
     known: str | None
     password: str = field(repr=False)
-    counted: tuple[throttle.Counted, ...]
+    counted: tuple[throttle.FailureCount, ...]
 
 
 def _compared(
@@ -269,14 +269,14 @@ def end_session(write: Write, user: User, session_id: str, *, actor: Actor) -> N
 @ends_access
 def sign_out_everywhere(write: Write, user: User, *, actor: Actor) -> None:
     """End all sessions of a user, and the links that they made."""
-    person_changes.end(write, user.id, Change.SIGNED_OUT_EVERYWHERE)
+    person_changes.end(write, user.id, PersonChange.SIGNED_OUT_EVERYWHERE)
     audit.record_service(write, actor=actor, action=AuditAction.END_ALL_SESSIONS)
 
 
 @ends_access
 def end_other_sessions(write: Write, session: Session, up_to: int, *, actor: Actor) -> None:
     """End all sessions of a user but this one, and the links that they made; the events up to this one are no news."""
-    ended = person_changes.end(write, session.user.id, Change.OTHER_SESSIONS_ENDED, kept_session=session.digest)
+    ended = person_changes.end(write, session.user.id, PersonChange.OTHER_SESSIONS_ENDED, kept_session=session.digest)
     audit.record_service(write, actor=actor, action=AuditAction.END_OTHER_SESSIONS, sessions=ended.sessions)
     events.mark_noticed(write.connection, session.user.id, up_to)
 
@@ -331,13 +331,15 @@ def _is_known(connection: Connection, user: User, browser: Browser) -> bool:
     return browser.known is not None and stored.user_id_of_browser(connection, digest_of(browser.known)) == user.id
 
 
-def _counted(connection: Connection, user: User | None, email: str, browser: Browser) -> tuple[throttle.Counted, ...]:
+def _counted(
+    connection: Connection, user: User | None, email: str, browser: Browser
+) -> tuple[throttle.FailureCount, ...]:
     if user is not None and browser.known is not None and _is_known(connection, user, browser):
         return throttle.of_browser(digest_of(browser.known))
     return throttle.of_strangers(email, browser.address)
 
 
-def _counted_now(engine: StorageEngine, counted: tuple[throttle.Counted, ...], now: datetime) -> Refused | None:
+def _counted_now(engine: StorageEngine, counted: tuple[throttle.FailureCount, ...], now: datetime) -> Refused | None:
     """Count a try before it is compared, or say why it is refused: others may have been counted meanwhile."""
     with engine.read() as connection:
         refused = throttle.refuse(connection, counted, now)
@@ -412,7 +414,7 @@ def _signed_in(write: Write, user: User, browser: Browser, ended: Ended | None =
     stored.add_session(write.connection, session)
     known = _remembered(write, user, browser)
     is_new = known != browser.known
-    person_changes.tell(
+    person_changes.note_event(
         write,
         user.id,
         PersonEventKind.SIGNED_IN_NEW_BROWSER if is_new else PersonEventKind.SIGNED_IN,

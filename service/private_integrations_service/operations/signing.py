@@ -19,7 +19,7 @@ from ..storage import audit
 from ..storage import signing_key as stored
 from ..storage.engine import StorageEngine, Write
 from ..storage.signing_key import SigningKey
-from ..webhooks.endpoints import Endpoint
+from ..webhooks.endpoints import WebhookEndpoint
 from .operation import writes
 
 HEADER = "x-ghl-signature"
@@ -68,7 +68,9 @@ class DataSigner:
         self._sealer = sealer
         self._key: Ed25519PrivateKey | None = None
 
-    def __call__(self, endpoint: Endpoint, message_id: str, timestamp: datetime, body: bytes) -> Mapping[str, str]:
+    def __call__(
+        self, endpoint: WebhookEndpoint, message_id: str, timestamp: datetime, body: bytes
+    ) -> Mapping[str, str]:
         """Return the signature's header for this body; raises SealBroken if the key can't be opened."""
         if self._key is None:
             self._key = self._read()

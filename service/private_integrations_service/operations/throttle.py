@@ -37,7 +37,7 @@ class Allowance:
 
 
 @dataclass(frozen=True)
-class Counted:
+class FailureCount:
     """Hold a count that a try belongs to; `forgiven`: a success clears it instead of only taking this try back."""
 
     digest: bytes
@@ -51,21 +51,21 @@ _BROWSER = Allowance(10, timedelta(minutes=5), timedelta(days=1))
 _ADDRESS = Allowance(30, timedelta(minutes=5), timedelta(hours=1))
 
 
-def of_strangers(email: str, address: str) -> tuple[Counted, ...]:
+def of_strangers(email: str, address: str) -> tuple[FailureCount, ...]:
     """Return the counts of a try from an unknown browser: the account, which may not exist, and the network address."""
     return (
-        Counted(_named("account", email.lower()), _ACCOUNT, forgiven=True),
+        FailureCount(_named("account", email.lower()), _ACCOUNT, forgiven=True),
         # Otherwise a user could try other accounts for ever, with a success of their own in between.
-        Counted(_named("address", _network(address)), _ADDRESS, forgiven=False),
+        FailureCount(_named("address", _network(address)), _ADDRESS, forgiven=False),
     )
 
 
-def of_browser(digest: bytes) -> tuple[Counted, ...]:
+def of_browser(digest: bytes) -> tuple[FailureCount, ...]:
     """Return the count of a try from a browser with which the same person signed in before."""
-    return (Counted(_named("browser", digest.hex()), _BROWSER, forgiven=True),)
+    return (FailureCount(_named("browser", digest.hex()), _BROWSER, forgiven=True),)
 
 
-def refuse(connection: Connection, counted: Sequence[Counted], now: datetime) -> Refused | None:
+def refuse(connection: Connection, counted: Sequence[FailureCount], now: datetime) -> Refused | None:
     """Refuse a try that comes too early, with the seconds to wait, or None."""
     known = stored.failures(connection, [one.digest for one in counted], now)
     opens = [one.allowance.open_again(known[one.digest]) for one in counted if one.digest in known]
@@ -77,7 +77,7 @@ def refuse(connection: Connection, counted: Sequence[Counted], now: datetime) ->
     return Refused(Problem.SIGN_IN_THROTTLED, detail, {"retry_after": seconds})
 
 
-def count(write: Write, counted: Sequence[Counted]) -> None:
+def count(write: Write, counted: Sequence[FailureCount]) -> None:
     """Count a try as failed before it is checked, so that simultaneous tries count as many."""
     stored.purge_failures(write.connection, write.now)
     known = stored.failures(write.connection, [one.digest for one in counted], write.now)
@@ -86,7 +86,7 @@ def count(write: Write, counted: Sequence[Counted]) -> None:
         _save(write, one, before + 1)
 
 
-def forgive(write: Write, counted: Sequence[Counted]) -> None:
+def forgive(write: Write, counted: Sequence[FailureCount]) -> None:
     """Record the success of a counted try: clear the counts that it clears, and take this try back from the others."""
     known = stored.failures(write.connection, [one.digest for one in counted], write.now)
     for one in counted:
@@ -98,7 +98,7 @@ def forgive(write: Write, counted: Sequence[Counted]) -> None:
             _save(write, one, known[one.digest].count - 1)
 
 
-def _save(write: Write, one: Counted, failures: int) -> None:
+def _save(write: Write, one: FailureCount, failures: int) -> None:
     stored.save_failures(
         write.connection, one.digest, Failures(failures, write.now), write.now + one.allowance.remembered
     )

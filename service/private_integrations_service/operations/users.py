@@ -61,7 +61,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Changed:
+class MembershipChange:
     """Hold a person whose membership an admin changed; tells whether this ended their links, or their password."""
 
     user: User
@@ -70,7 +70,7 @@ class Changed:
 
 
 @dataclass(frozen=True)
-class Place:
+class AccountMember:
     """Hold a person's membership in an account, or in the agency above it."""
 
     user: User
@@ -216,11 +216,11 @@ def places_in(connection: Connection, account_ids: Collection[str]) -> list[tupl
 
 
 @reads
-def people_of(connection: Connection, account: Account) -> list[Place]:
+def people_of(connection: Connection, account: Account) -> list[AccountMember]:
     """Return the people of an account: its own members, then those of its agency who manage it from there."""
-    own = [Place(user, place, inherited=False) for user, place in stored.users_in(connection, [account.id])]
+    own = [AccountMember(user, place, inherited=False) for user, place in stored.users_in(connection, [account.id])]
     above = stored.users_in(connection, [account.agency_id] if account.agency_id else [])
-    return own + [Place(user, place, inherited=True) for user, place in above if place.manages_sub_accounts]
+    return own + [AccountMember(user, place, inherited=True) for user, place in above if place.manages_sub_accounts]
 
 
 @reads
@@ -291,7 +291,7 @@ def invite_into(
 @ends_access
 def change_place(
     write: Write, account_id: str, user_id: str, edit: MembershipEdit | None, *, actor: Actor, editor: User
-) -> Changed | Refused:
+) -> MembershipChange | Refused:
     """Change a person's role and permissions in an account, or with None remove their membership."""
     account, user = _visible(write.connection, account_id, editor), stored.user_by_id(write.connection, user_id)
     before = None if user is None else place_in(write.connection, user, account_id)
@@ -308,7 +308,7 @@ def change_place(
         return Refused(Problem.ACCOUNT_WITHOUT_ADMIN, detail)
     if after is None:
         _remove(write, user, account_id, actor)
-        return Changed(user)
+        return MembershipChange(user)
     return _save(write, user, after, actor)
 
 
@@ -405,10 +405,10 @@ def _find(connection: Connection, email: str, actor: Actor | None = None) -> Use
     return user
 
 
-def _save(write: Write, user: User, after: Membership, actor: Actor) -> Changed:
+def _save(write: Write, user: User, after: Membership, actor: Actor) -> MembershipChange:
     saved = person_changes.save_place(write, user, after)
     if saved is None:
-        return Changed(user)
+        return MembershipChange(user)
     audit.record_account(
         write,
         after.account_id,
@@ -421,7 +421,7 @@ def _save(write: Write, user: User, after: Membership, actor: Actor) -> Changed:
         sub_accounts=permissions.source(after.sub_accounts),
         **({"password": "ended"} if saved.password_ended else {}),
     )
-    return Changed(user, saved.links_ended, saved.password_ended)
+    return MembershipChange(user, saved.links_ended, saved.password_ended)
 
 
 def _remove(write: Write, user: User, account_id: str, actor: Actor) -> None:

@@ -5,14 +5,16 @@ from datetime import datetime
 
 from private_integrations.contract import Account, Outcome, Verification
 
-from ..http.fetching import Fetcher, Limits, Target
+from ..http.fetching import Fetcher, FetchLimits, Target
 
-_LIMITS = Limits(connect=5, total=10)
+_LIMITS = FetchLimits(connect=5, total=10)
 _VERSION = "2021-07-28"
 _REFUSALS = (401, 403)
 
 
-def verify(upstream: str, account: Account, credential: str, now: datetime, limits: Limits = _LIMITS) -> Verification:
+def verify(
+    upstream: str, account: Account, credential: str, now: datetime, limits: FetchLimits = _LIMITS
+) -> Verification:
     """Return the upstream's answer to one read request: the location itself, or an agency's locations.
 
     It takes at most 10 seconds, follows no redirect, and ignores proxies of the environment.

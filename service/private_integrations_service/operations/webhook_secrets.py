@@ -11,7 +11,7 @@ from ..sealing import SealBroken, Sealer, key_of
 from ..storage import audit
 from ..storage.engine import Write
 from ..storage.webhooks import all_endpoints, save_endpoint
-from ..webhooks.endpoints import Endpoint
+from ..webhooks.endpoints import WebhookEndpoint
 from .operation import writes
 
 
@@ -20,7 +20,7 @@ def seal(secret: str, sealer: Sealer, endpoint_id: str, account_id: str) -> byte
     return sealer.seal(secret, purpose=_purpose(endpoint_id), account=account_id)
 
 
-def secrets_of(endpoint: Endpoint, sealer: Sealer, now: datetime) -> list[str]:
+def secrets_of(endpoint: WebhookEndpoint, sealer: Sealer, now: datetime) -> list[str]:
     """Return the secrets that sign for a webhook at `now`, the present one first; raises SealBroken."""
     sealed = [endpoint.sealed]
     if endpoint.former_until is not None and now < endpoint.former_until:
@@ -28,7 +28,7 @@ def secrets_of(endpoint: Endpoint, sealer: Sealer, now: datetime) -> list[str]:
     return [_open(value, sealer, endpoint) for value in sealed if value is not None]
 
 
-def has_secret(endpoint: Endpoint, secret: str, sealer: Sealer) -> bool:
+def has_secret(endpoint: WebhookEndpoint, secret: str, sealer: Sealer) -> bool:
     """Tell whether this is the webhook's present secret; False if that can't be opened."""
     if endpoint.sealed is None:
         return False
@@ -38,7 +38,7 @@ def has_secret(endpoint: Endpoint, secret: str, sealer: Sealer) -> bool:
         return False
 
 
-def is_readable(endpoint: Endpoint, sealer: Sealer | None) -> bool:
+def is_readable(endpoint: WebhookEndpoint, sealer: Sealer | None) -> bool:
     """Tell whether the webhook's present secret can be opened, if it has one."""
     if endpoint.sealed is None:
         return True
@@ -80,7 +80,7 @@ def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
     return Resealed(sealed_with=sealer.first_key, resealed=len(resealed), unchanged=unchanged, unreadable=unreadable)
 
 
-def _open(sealed: bytes, sealer: Sealer, endpoint: Endpoint) -> str:
+def _open(sealed: bytes, sealer: Sealer, endpoint: WebhookEndpoint) -> str:
     return sealer.open(sealed, purpose=_purpose(endpoint.id), account=endpoint.account_id)
 
 

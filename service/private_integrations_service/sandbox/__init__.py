@@ -45,7 +45,7 @@ from . import (
 )
 from .bodies import BODY_LIMIT, TOO_LARGE, TOO_SLOW
 from .limits import RateLimits
-from .requests import Handler, Request
+from .requests import Handler, SandboxRequest
 
 _HANDLERS: Mapping[tuple[str, str], Handler] = MappingProxyType(
     {
@@ -101,18 +101,18 @@ class Sandbox:
             return _not_implemented(endpoint)
         body = await read_body(receive, BODY_LIMIT)
         if isinstance(body, bytes):
-            return await to_thread.run_sync(_answer, handler, Request(self._engine, allowed, scope, body))
+            return await to_thread.run_sync(_answer, handler, SandboxRequest(self._engine, allowed, scope, body))
         return _UNREAD.get(body)
 
 
-def _answer(handler: Handler, request: Request) -> Reply | PlatformError:
+def _answer(handler: Handler, request: SandboxRequest) -> Reply | PlatformError:
     try:
         return _refuse_accounts(request) or handler(request)
     except StorageError as error:
         return refuse_storage(error)
 
 
-def _refuse_accounts(request: Request) -> PlatformError | None:
+def _refuse_accounts(request: SandboxRequest) -> PlatformError | None:
     """Refuse a body that names an account that the token doesn't reach, if the operation's body may name one.
 
     Validation refuses all else in the platform's words: values that are no text, and fields that the operation lacks.

@@ -12,7 +12,7 @@ from .answers import SUCCEEDED, not_found
 from .bodies import Check, at_most, invalid, one_of, text, texts
 from .contact_fields import normal_tags
 from .contact_sets import Change, added, change_contact, removed
-from .requests import Request
+from .requests import SandboxRequest
 from .storage.businesses import business_by_id
 from .storage.contacts import contact_by_id
 
@@ -22,7 +22,7 @@ _BUSINESS_CHECKS: Mapping[str, Check] = MappingProxyType({"ids": at_most(50, tex
 _CHANGES: Mapping[str, Change] = MappingProxyType({"add": added, "remove": removed})
 
 
-def update_tags(request: Request) -> Reply | PlatformError:
+def update_tags(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /contacts/bulk/tags/update/{type}`: 201 with the result for each contact."""
     given = request.body_fields(_TAG_CHECKS)
     if isinstance(given, PlatformError):
@@ -42,7 +42,7 @@ def update_tags(request: Request) -> Reply | PlatformError:
     return Reply(201, {**SUCCEEDED, "errorCount": errors, "responses": responses})
 
 
-def change_business(request: Request) -> Reply | PlatformError:
+def change_business(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /contacts/bulk/business`: move all contacts to the business (null: to none), or none of them."""
     given = request.body_fields(_BUSINESS_CHECKS, optional=("businessId",))
     if isinstance(given, PlatformError):

@@ -14,11 +14,11 @@ from .bodies import Check, required_text
 from .contact_fields import shown_in_list
 from .contact_list import LARGEST_LIMIT, read_cursor
 from .queries import read_slice
-from .requests import Request
+from .requests import SandboxRequest
 from .storage import businesses as stored
 from .storage import contacts
 from .storage.businesses import Business
-from .storage.contacts import Selection
+from .storage.contacts import ContactFilter
 
 _LIMIT = 100
 _CONTACTS_LIMIT = 25
@@ -26,7 +26,7 @@ _CONTACTS_LIMIT = 25
 _CHECKS: Mapping[str, Check] = MappingProxyType({"name": required_text})
 
 
-def list_businesses(request: Request) -> Reply | PlatformError:
+def list_businesses(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /businesses/`: newest first."""
     part = read_slice(request.query, request.query_faults(), limit=_LIMIT, largest=_LIMIT)
     if isinstance(part, PlatformError):
@@ -36,7 +36,7 @@ def list_businesses(request: Request) -> Reply | PlatformError:
     return Reply(200, {"businesses": [_shown(business) for business in found]})
 
 
-def create_business(request: Request) -> Reply | PlatformError:
+def create_business(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /businesses/`: 201."""
     given = request.body_fields()
     if isinstance(given, PlatformError):
@@ -49,7 +49,7 @@ def create_business(request: Request) -> Reply | PlatformError:
     return _written(201, business)
 
 
-def read_business(request: Request) -> Reply | PlatformError:
+def read_business(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /businesses/{businessId}`."""
     business_id = request.parameter("businessId")
     with request.read() as connection:
@@ -57,7 +57,7 @@ def read_business(request: Request) -> Reply | PlatformError:
     return not_found("Business", business_id) if business is None else Reply(200, {"business": _shown(business)})
 
 
-def update_business(request: Request) -> Reply | PlatformError:
+def update_business(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /businesses/{businessId}`: given fields replace stored ones, null removes all but the name."""
     business_id = request.parameter("businessId")
     given = request.body_fields(_CHECKS)
@@ -74,7 +74,7 @@ def update_business(request: Request) -> Reply | PlatformError:
     return _written(200, business)
 
 
-def delete_business(request: Request) -> Reply | PlatformError:
+def delete_business(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE /businesses/{businessId}`: its contacts stay, without a business."""
     business_id = request.parameter("businessId")
     with request.write() as write:
@@ -83,7 +83,7 @@ def delete_business(request: Request) -> Reply | PlatformError:
     return Reply(200, {"success": True}) if removed else not_found("Business", business_id)
 
 
-def list_contacts(request: Request) -> Reply | PlatformError:
+def list_contacts(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /contacts/business/{businessId}`: newest first; `count` is the number of all matches."""
     business_id = request.parameter("businessId")
     after = read_cursor(request.query)
@@ -92,7 +92,7 @@ def list_contacts(request: Request) -> Reply | PlatformError:
     if isinstance(part, PlatformError):
         return part
     assert not isinstance(after, str), "such a fault was refused"
-    selection = Selection(request.account_id, part.text, business_id)
+    selection = ContactFilter(request.account_id, part.text, business_id)
     with request.read() as connection:
         if stored.business_by_id(connection, request.account_id, business_id) is None:
             return not_found("Business", business_id)

@@ -15,23 +15,23 @@ from ..tokens.format import new_id
 from . import contact_changes
 from .answers import SUCCEEDED, not_found
 from .contact_fields import CHECKS, merged, normal_email, normal_phone, shown_alone, shown_in_list
-from .contact_list import SORTING, Found, meta, read_page
-from .requests import Request
+from .contact_list import SORTING, ContactPage, meta, read_page
+from .requests import SandboxRequest
 from .storage import contacts as stored
-from .storage.contacts import Contact, Selection
+from .storage.contacts import Contact, ContactFilter
 
 # Fields of a request that a contact doesn't keep. An account allows no duplicates, so the second one changes nothing.
 _NOT_KEPT = ("locationId", "createNewIfDuplicateAllowed")
 
 
-def list_contacts(request: Request) -> Reply | PlatformError:
+def list_contacts(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /contacts/`: newest first unless `sortBy` and `order` are given, with the next page in `meta`."""
     page = read_page(request.query, request.query_faults(also=SORTING))
     if isinstance(page, PlatformError):
         return page
-    selection = Selection(request.account_id, page.query)
+    selection = ContactFilter(request.account_id, page.query)
     with request.read() as connection:
-        found = Found(
+        found = ContactPage(
             contacts=stored.list_contacts(
                 connection, selection, after=page.after, order=page.order, limit=page.limit + 1
             ),
@@ -49,7 +49,7 @@ def list_contacts(request: Request) -> Reply | PlatformError:
     )
 
 
-def create_contact(request: Request) -> Reply | PlatformError:
+def create_contact(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /contacts/`: 201 with the contact, or a refusal that names its duplicate."""
     given = request.body_fields(CHECKS)
     if isinstance(given, PlatformError):
@@ -63,7 +63,7 @@ def create_contact(request: Request) -> Reply | PlatformError:
     return Reply(201, {"contact": shown_alone(contact, request.generation)})
 
 
-def upsert_contact(request: Request) -> Reply | PlatformError:
+def upsert_contact(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /contacts/upsert`: update the contact with this e-mail, or else this phone, or create one.
 
     As on the platform, an update leaves out a phone that another contact has.
@@ -86,7 +86,7 @@ def upsert_contact(request: Request) -> Reply | PlatformError:
     )
 
 
-def read_contact(request: Request) -> Reply | PlatformError:
+def read_contact(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /contacts/{contactId}`."""
     contact_id = request.parameter("contactId")
     with request.read() as connection:
@@ -98,7 +98,7 @@ def read_contact(request: Request) -> Reply | PlatformError:
     )
 
 
-def update_contact(request: Request) -> Reply | PlatformError:
+def update_contact(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /contacts/{contactId}`: given fields replace stored ones, `tags` as a whole."""
     contact_id = request.parameter("contactId")
     given = request.body_fields(CHECKS)
@@ -116,7 +116,7 @@ def update_contact(request: Request) -> Reply | PlatformError:
     return Reply(200, {**SUCCEEDED, "contact": shown_alone(contact, request.generation)})
 
 
-def delete_contact(request: Request) -> Reply | PlatformError:
+def delete_contact(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE /contacts/{contactId}`; the body is ignored."""
     contact_id = request.parameter("contactId")
     with request.write() as write:

@@ -13,14 +13,14 @@ from .answers import CUSTOM_FIELD_TAKEN, SUCCEEDED, not_found
 from .bodies import Check, invalid, one_of, required_text, text, texts
 from .keys import key_of, named
 from .queries import last
-from .requests import Request
+from .requests import SandboxRequest
 from .storage import custom_fields as stored
 from .storage.custom_fields import CustomField
 
 _MODELS = ("contact", "opportunity", "all")
 
 
-def list_custom_fields(request: Request) -> Reply | PlatformError:
+def list_custom_fields(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /locations/{locationId}/customFields`: those of `model`, or all."""
     model = last(request.query, "model") or "all"
     faults = [*request.query_faults(), *one_of("model", model, _MODELS)]
@@ -31,7 +31,7 @@ def list_custom_fields(request: Request) -> Reply | PlatformError:
     return Reply(200, {"customFields": [_shown(field) for field in found]})
 
 
-def create_custom_field(request: Request) -> Reply | PlatformError:
+def create_custom_field(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /locations/{locationId}/customFields`: 201, with a key made of model and name."""
     given = request.body_fields(_CHECKS, also=_CREATE_CHECKS)
     if isinstance(given, PlatformError):
@@ -48,7 +48,7 @@ def create_custom_field(request: Request) -> Reply | PlatformError:
     return Reply(201, {"customField": _shown(field)})
 
 
-def read_custom_field(request: Request) -> Reply | PlatformError:
+def read_custom_field(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /locations/{locationId}/customFields/{id}`, which also takes the field's key."""
     field_id = request.parameter("id")
     with request.read() as connection:
@@ -58,7 +58,7 @@ def read_custom_field(request: Request) -> Reply | PlatformError:
     return not_found("Custom field", field_id) if field is None else Reply(200, {"customField": _shown(field)})
 
 
-def update_custom_field(request: Request) -> Reply | PlatformError:
+def update_custom_field(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /locations/{locationId}/customFields/{id}`; contacts and forms use key and model, so they stay."""
     field_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
@@ -75,7 +75,7 @@ def update_custom_field(request: Request) -> Reply | PlatformError:
     return Reply(200, {"customField": _shown(field)})
 
 
-def delete_custom_field(request: Request) -> Reply | PlatformError:
+def delete_custom_field(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE /locations/{locationId}/customFields/{id}`; contacts keep their values."""
     field_id = request.parameter("id")
     with request.write() as write:

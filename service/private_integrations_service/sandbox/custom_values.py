@@ -11,21 +11,21 @@ from ..tokens.format import new_id
 from .answers import SUCCEEDED, not_found
 from .bodies import Check, text
 from .keys import key_of, named
-from .requests import Request
+from .requests import SandboxRequest
 from .storage import custom_values as stored
 from .storage.custom_values import CustomValue
 
 _CHECKS: Mapping[str, Check] = MappingProxyType({"name": named, "value": text})
 
 
-def list_custom_values(request: Request) -> Reply | PlatformError:
+def list_custom_values(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /locations/{locationId}/customValues`: all of them, by name."""
     with request.read() as connection:
         values = stored.list_custom_values(connection, request.account_id)
     return Reply(200, {"customValues": [_shown(value) for value in values]})
 
 
-def create_custom_value(request: Request) -> Reply | PlatformError:
+def create_custom_value(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /locations/{locationId}/customValues`: 201, with a key made of the name."""
     given = request.body_fields(_CHECKS)
     if isinstance(given, PlatformError):
@@ -39,7 +39,7 @@ def create_custom_value(request: Request) -> Reply | PlatformError:
     return Reply(201, {"customValue": _shown(value)})
 
 
-def read_custom_value(request: Request) -> Reply | PlatformError:
+def read_custom_value(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /locations/{locationId}/customValues/{id}`."""
     value_id = request.parameter("id")
     with request.read() as connection:
@@ -47,7 +47,7 @@ def read_custom_value(request: Request) -> Reply | PlatformError:
     return not_found("Custom value", value_id) if value is None else Reply(200, {"customValue": _shown(value)})
 
 
-def update_custom_value(request: Request) -> Reply | PlatformError:
+def update_custom_value(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /locations/{locationId}/customValues/{id}`; templates use the key, so a new name leaves it."""
     value_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
@@ -62,7 +62,7 @@ def update_custom_value(request: Request) -> Reply | PlatformError:
     return Reply(200, {"customValue": _shown(value)})
 
 
-def delete_custom_value(request: Request) -> Reply | PlatformError:
+def delete_custom_value(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE /locations/{locationId}/customValues/{id}`."""
     value_id = request.parameter("id")
     with request.write() as write:

@@ -8,19 +8,19 @@ from private_integrations.contract import Reason
 from ..authorizer.replies import PlatformError, Reply
 from ..tokens.format import new_id
 from .answers import SUCCEEDED, not_found
-from .requests import Request
+from .requests import SandboxRequest
 from .storage import location_tags as stored
 from .storage.location_tags import Tag
 
 
-def list_tags(request: Request) -> Reply | PlatformError:
+def list_tags(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /locations/{locationId}/tags`: all of them, by name."""
     with request.read() as connection:
         tags = stored.list_tags(connection, request.account_id)
     return Reply(200, {"tags": [_shown(tag) for tag in tags]})
 
 
-def create_tag(request: Request) -> Reply | PlatformError:
+def create_tag(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /locations/{locationId}/tags`; the platform's spec says 200 here."""
     given = request.body_fields()
     if isinstance(given, PlatformError):
@@ -33,7 +33,7 @@ def create_tag(request: Request) -> Reply | PlatformError:
     return Reply(200, {"tag": _shown(tag)})
 
 
-def read_tag(request: Request) -> Reply | PlatformError:
+def read_tag(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /locations/{locationId}/tags/{tagId}`."""
     tag_id = request.parameter("tagId")
     with request.read() as connection:
@@ -41,7 +41,7 @@ def read_tag(request: Request) -> Reply | PlatformError:
     return not_found("Tag", tag_id) if tag is None else Reply(200, {"tag": _shown(tag)})
 
 
-def update_tag(request: Request) -> Reply | PlatformError:
+def update_tag(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /locations/{locationId}/tags/{tagId}`; contacts keep the name that they were tagged with."""
     tag_id = request.parameter("tagId")
     given = request.body_fields()
@@ -58,7 +58,7 @@ def update_tag(request: Request) -> Reply | PlatformError:
     return Reply(200, {"tag": _shown(tag)})
 
 
-def delete_tag(request: Request) -> Reply | PlatformError:
+def delete_tag(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE /locations/{locationId}/tags/{tagId}`; contacts keep it."""
     tag_id = request.parameter("tagId")
     with request.write() as write:

@@ -10,7 +10,7 @@ from ..operations.accounts import account_by_id
 from .answers import not_found
 from .bodies import invalid, one_of
 from .queries import LARGEST_SKIP, last, number_faults, whole_number
-from .requests import Request
+from .requests import SandboxRequest
 from .storage.locations import LocationSearch, find_locations
 
 _DEFAULT_LIMIT = 10
@@ -32,7 +32,7 @@ _SETTINGS = (
 )
 
 
-def read_location(request: Request) -> Reply | PlatformError:
+def read_location(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /locations/{locationId}`; the authorizer has checked that the token reaches it."""
     location_id = request.parameter("locationId")
     location = account_by_id(request.engine, location_id)
@@ -41,7 +41,7 @@ def read_location(request: Request) -> Reply | PlatformError:
     return Reply(200, {"location": _shown(location)})
 
 
-def search_locations(request: Request) -> Reply | PlatformError:
+def search_locations(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /locations/search`: the locations that the token reaches, by name."""
     search = _read_search(request.account_id, request.query, request.query_faults())
     if isinstance(search, PlatformError):

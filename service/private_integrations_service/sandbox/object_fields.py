@@ -19,7 +19,7 @@ from ..tokens.format import new_id
 from .answers import CUSTOM_FIELD_TAKEN, SUCCEEDED, not_found
 from .bodies import Check, invalid
 from .keys import key_of, named
-from .requests import Request
+from .requests import SandboxRequest
 from .storage import object_fields as stored
 from .storage.object_fields import ObjectField
 
@@ -27,7 +27,7 @@ _OBJECT_KEY = re.compile(r"business|custom_objects?\.[a-z0-9_]+")
 _FIELD_NAME = re.compile(r"[a-z0-9_]+")
 
 
-def list_object_fields(request: Request) -> Reply | PlatformError:
+def list_object_fields(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /custom-fields/object-key/{objectKey}`: the object's fields and folders."""
     faults = request.query_faults()
     if faults:
@@ -43,7 +43,7 @@ def list_object_fields(request: Request) -> Reply | PlatformError:
     )
 
 
-def create_field(request: Request) -> Reply | PlatformError:
+def create_field(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /custom-fields/`: 201; the folder must be one of the same object."""
     given = request.body_fields(_CHECKS)
     if isinstance(given, PlatformError):
@@ -59,7 +59,7 @@ def create_field(request: Request) -> Reply | PlatformError:
         return _added(write, request, object_key, key, folder_id, _kept({}, given))
 
 
-def read_field(request: Request) -> Reply | PlatformError:
+def read_field(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /custom-fields/{id}`."""
     field_id = request.parameter("id")
     with request.read() as connection:
@@ -67,7 +67,7 @@ def read_field(request: Request) -> Reply | PlatformError:
     return not_found("Custom field", field_id) if field is None else Reply(200, {"field": _shown(field)})
 
 
-def update_field(request: Request) -> Reply | PlatformError:
+def update_field(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /custom-fields/{id}`: given values replace stored ones, options as a whole."""
     field_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
@@ -82,7 +82,7 @@ def update_field(request: Request) -> Reply | PlatformError:
     return Reply(200, {"field": _shown(field)})
 
 
-def delete_field(request: Request) -> Reply | PlatformError:
+def delete_field(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE /custom-fields/{id}`."""
     field_id = request.parameter("id")
     with request.write() as write:
@@ -90,7 +90,7 @@ def delete_field(request: Request) -> Reply | PlatformError:
         return not_found("Custom field", field_id) if field is None else _removed(write, field)
 
 
-def create_folder(request: Request) -> Reply | PlatformError:
+def create_folder(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /custom-fields/folder`: 201 with the folder, without an envelope."""
     given = request.body_fields(_CHECKS)
     if isinstance(given, PlatformError):
@@ -102,7 +102,7 @@ def create_folder(request: Request) -> Reply | PlatformError:
         return _added(write, request, object_key, key, None, _kept({}, given))
 
 
-def update_folder(request: Request) -> Reply | PlatformError:
+def update_folder(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /custom-fields/folder/{id}`: another name; the key stays."""
     folder_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
@@ -117,7 +117,7 @@ def update_folder(request: Request) -> Reply | PlatformError:
     return Reply(200, _shown_folder(folder))
 
 
-def delete_folder(request: Request) -> Reply | PlatformError:
+def delete_folder(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE /custom-fields/folder/{id}`: only of one that holds no fields."""
     faults = request.query_faults()
     if faults:
@@ -149,7 +149,7 @@ def _kept(stored_fields: Mapping[str, Any], given: Mapping[str, Any]) -> dict[st
 
 
 def _added(
-    write: Write, request: Request, object_key: str, key: str, folder_id: str | None, fields: Mapping[str, Any]
+    write: Write, request: SandboxRequest, object_key: str, key: str, folder_id: str | None, fields: Mapping[str, Any]
 ) -> Reply | PlatformError:
     if stored.object_field_by_key(write.connection, request.account_id, key) is not None:
         return CUSTOM_FIELD_TAKEN

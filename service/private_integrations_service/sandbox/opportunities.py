@@ -15,11 +15,11 @@ from .answers import SUCCEEDED, not_found
 from .contact_fields import custom_fields
 from .notes import NOTES
 from .opportunity_search import meta, read_search
-from .requests import Request
+from .requests import SandboxRequest
 from .storage import opportunities as stored
 from .storage.contact_items import list_items
 from .storage.contacts import contact_by_id
-from .storage.opportunities import Found, Opportunity
+from .storage.opportunities import Opportunity, OpportunityWithContact
 from .storage.pipelines import Pipeline, pipeline_by_id
 from .storage.tables import notes, tasks
 from .tasks import TASKS
@@ -31,7 +31,7 @@ _KEPT = frozenset({"name"})
 _UNKNOWN_TO_V2 = ("forecastExpectedCloseDate", "forecastProbability")
 
 
-def create_opportunity(request: Request) -> Reply | PlatformError:
+def create_opportunity(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /opportunities/`: 201; without a stage it begins in the pipeline's first."""
     given = request.body_fields(_CHECKS)
     if isinstance(given, PlatformError):
@@ -59,10 +59,10 @@ def create_opportunity(request: Request) -> Reply | PlatformError:
             status_changed_at=write.now,
         )
         stored.add_opportunity(write.connection, opportunity)
-    return _reply(request, Found(opportunity, contact.fields), 201)
+    return _reply(request, OpportunityWithContact(opportunity, contact.fields), 201)
 
 
-def read_opportunity(request: Request) -> Reply | PlatformError:
+def read_opportunity(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /opportunities/{id}`."""
     opportunity_id = request.parameter("id")
     with request.read() as connection:
@@ -70,7 +70,7 @@ def read_opportunity(request: Request) -> Reply | PlatformError:
     return _not_found(opportunity_id) if found is None else _reply(request, found)
 
 
-def update_opportunity(request: Request) -> Reply | PlatformError:
+def update_opportunity(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /opportunities/{id}`: the given fields replace the stored ones; the contact stays."""
     opportunity_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
@@ -95,7 +95,7 @@ def update_opportunity(request: Request) -> Reply | PlatformError:
     return _reply(request, replace(found, opportunity=changed))
 
 
-def update_status(request: Request) -> Reply | PlatformError:
+def update_status(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /opportunities/{id}/status`."""
     opportunity_id = request.parameter("id")
     given = request.body_fields()
@@ -111,7 +111,7 @@ def update_status(request: Request) -> Reply | PlatformError:
     return _succeeded(request)
 
 
-def delete_opportunity(request: Request) -> Reply | PlatformError:
+def delete_opportunity(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE /opportunities/{id}`; the body is ignored."""
     opportunity_id = request.parameter("id")
     with request.write() as write:
@@ -119,7 +119,7 @@ def delete_opportunity(request: Request) -> Reply | PlatformError:
     return _succeeded(request) if removed else _not_found(opportunity_id)
 
 
-def search_opportunities(request: Request) -> Reply | PlatformError:
+def search_opportunities(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /opportunities/search`: newest first, with the way to the next page in `meta`."""
     search = read_search(request)
     if isinstance(search, PlatformError):
@@ -177,15 +177,15 @@ def _not_found(opportunity_id: str) -> PlatformError:
     return not_found("Opportunity", opportunity_id)
 
 
-def _reply(request: Request, found: Found, status: int = 200) -> Reply:
+def _reply(request: SandboxRequest, found: OpportunityWithContact, status: int = 200) -> Reply:
     return Reply(status, {"opportunity": _shown(request, found)})
 
 
-def _succeeded(request: Request) -> Reply:
+def _succeeded(request: SandboxRequest) -> Reply:
     return Reply(200, SUCCEEDED if request.generation == "v2" else {**SUCCEEDED, "success": True})
 
 
-def _shown(request: Request, found: Found) -> dict[str, object]:
+def _shown(request: SandboxRequest, found: OpportunityWithContact) -> dict[str, object]:
     opportunity, contact = found.opportunity, found.contact
     fields = dict(opportunity.fields)
     if request.generation == "v2":
@@ -217,7 +217,7 @@ def _shown(request: Request, found: Found) -> dict[str, object]:
     }
 
 
-def _of_contact(connection: Connection, found: Found, details: frozenset[str]) -> dict[str, object]:
+def _of_contact(connection: Connection, found: OpportunityWithContact, details: frozenset[str]) -> dict[str, object]:
     """Return the details of the contact that the search asks for; the sandbox has no appointments."""
     of = found.opportunity.account_id, found.opportunity.contact_id
     shown: dict[str, object] = {}

@@ -25,7 +25,7 @@ _NO_CHECKS: Mapping[str, Check] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Request:
+class SandboxRequest:
     """Hold the decision on a request, and the request itself."""
 
     engine: StorageEngine
@@ -132,5 +132,5 @@ class Request:
         return faults
 
 
-Handler = Callable[[Request], Reply | PlatformError]
+Handler = Callable[[SandboxRequest], Reply | PlatformError]
 """Answer a request, in a worker thread, so that it may wait for the database."""

@@ -39,7 +39,7 @@ from ..operations.recording import Flusher, Recorder
 from ..operations.signing import DataSigner
 from ..operations.upstreams import Credentials
 from ..sandbox import Sandbox
-from ..sandbox.limits import Limits, RateLimits
+from ..sandbox.limits import AccountLimits, RateLimits
 from ..sandbox.storage.furniture import furnish
 from ..settings import Settings
 from ..settings_pages import PREFIX as PAGES
@@ -106,7 +106,7 @@ class Application:
         self._closing.callback(self._authorizer.close)
         self._gateway: Gateway | None = None
         if settings.upstream is None:
-            limits = RateLimits(Limits.of(settings))
+            limits = RateLimits(AccountLimits.of(settings))
             self._data_api = AuthorizerMiddleware(
                 Sandbox(engine, limits), self._authorizer, settings.trusted_proxies, self.clients
             )

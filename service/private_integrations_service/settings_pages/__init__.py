@@ -38,8 +38,8 @@ from . import (
 )
 from .assets import is_asset
 from .failures import on_error, on_http_error, on_storage_error, too_many_visitors
+from .page_requests import SIGN_IN, PageDependencies
 from .rendering import templates
-from .visits import SIGN_IN, Parts
 
 __all__ = ["PAGES", "PREFIX", "SIGN_IN", "is_asset", "settings_pages", "too_many_visitors"]
 
@@ -87,7 +87,7 @@ def settings_pages(
         exception_handlers={HTTPException: on_http_error, StorageError: on_storage_error, Exception: on_error},
     )
     pages.router.redirect_slashes = False
-    pages.state.parts = Parts(
+    pages.state.parts = PageDependencies(
         engine,
         Rules(catalogue, settings),
         templates(),

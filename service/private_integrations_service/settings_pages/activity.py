@@ -11,7 +11,7 @@ from starlette.routing import Route
 from private_integrations.contract import ActivityReport, Period, Refused
 
 from ..operations import accounts, activity, integrations
-from .visits import Visit, signed_in
+from .page_requests import PageRequest, signed_in
 
 PERIODS = {"day": "24 hours", "week": "7 days", "month": "30 days"}
 
@@ -48,17 +48,17 @@ class Chart:
         return (self.width, self.height) == _SMALL
 
 
-def _show(visit: Visit) -> Response | Refused:
-    period = _period(visit.query.get("period"))
-    integration_id = visit.path["integration_id"]
-    integration = integrations.find(visit.engine, integration_id, visit.actor)
+def _show(asking: PageRequest) -> Response | Refused:
+    period = _period(asking.query.get("period"))
+    integration_id = asking.path["integration_id"]
+    integration = integrations.find(asking.engine, integration_id, asking.actor)
     if isinstance(integration, Refused):
         return integration
-    report = activity.report(visit.engine, visit.activity, integration_id, period, actor=visit.actor)
+    report = activity.report(asking.engine, asking.activity, integration_id, period, actor=asking.actor)
     if isinstance(report, Refused):
         return report
-    account = accounts.found(visit.engine, integration.account, actor=visit.actor)
-    return visit.page(
+    account = accounts.found(asking.engine, integration.account, actor=asking.actor)
+    return asking.page(
         "activity.html",
         account=account,
         integration=integration,
@@ -69,7 +69,7 @@ def _show(visit: Visit) -> Response | Refused:
         by_scope=[(row, chart(report, row.requests, "let through", _SMALL)) for row in report.scopes],
         by_generation=[(row, chart(report, row.requests, "let through", _SMALL)) for row in report.generations],
         unused={found.scope for found in report.unused},
-        is_behind=activity.is_behind(visit.activity, visit.now),
+        is_behind=activity.is_behind(asking.activity, asking.now),
     )
 
 

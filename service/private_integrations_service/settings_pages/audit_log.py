@@ -9,11 +9,11 @@ from starlette.routing import Route
 
 from private_integrations.contract import Refused
 
-from ..access.audit_search import Search
+from ..access.audit_search import AuditSearch
 from ..operations import accounts, audit
 from .fields import whole_number
+from .page_requests import PageRequest, signed_in
 from .rendering import HEADERS
-from .visits import Visit, signed_in
 
 _KINDS = ("person", "key", "deployment")
 # Fewer than the largest number that the database knows has.
@@ -31,9 +31,9 @@ class _Filter:
     until: str
 
     @property
-    def search(self) -> Search:
+    def search(self) -> AuditSearch:
         """Return the search; `until` is a day, and included. Raises ValueError for a malformed day."""
-        return Search(
+        return AuditSearch(
             actor=self.who or None,
             action=self.action or None,
             integration=self.integration or None,
@@ -47,22 +47,22 @@ class _Filter:
         return f"{path}?{urlencode(given | more)}"
 
 
-def _show(visit: Visit) -> Response | Refused:
-    chosen = _Filter(*(visit.query.get(name, "").strip()[:200] for name in _Filter.__dataclass_fields__))
-    account_id, fault, search = visit.path["account_id"], None, Search()
+def _show(asking: PageRequest) -> Response | Refused:
+    chosen = _Filter(*(asking.query.get(name, "").strip()[:200] for name in _Filter.__dataclass_fields__))
+    account_id, fault, search = asking.path["account_id"], None, AuditSearch()
     try:
         search = chosen.search
     except (ValueError, OverflowError):
         fault = "a day is written like 2026-11-21"
-    account = accounts.found(visit.engine, account_id, actor=visit.actor)
+    account = accounts.found(asking.engine, account_id, actor=asking.actor)
     if isinstance(account, Refused):
         return account
-    within = audit.within(search, visit.actor, account_id)
-    page = audit.listed(visit.engine, within, before=_cursor(visit.query.get("cursor", "")))
-    last = audit.head(visit.engine, account_id)
+    within = audit.within(search, asking.actor, account_id)
+    page = audit.listed(asking.engine, within, before=_cursor(asking.query.get("cursor", "")))
+    last = audit.head(asking.engine, account_id)
     path = _path(account_id)
     older = page.cursor and chosen.address(path, cursor=page.cursor)
-    return visit.page(
+    return asking.page(
         "audit_log.html",
         status=200 if fault is None else 422,
         account=account,
@@ -76,9 +76,9 @@ def _show(visit: Visit) -> Response | Refused:
     )
 
 
-def _export(visit: Visit) -> Response | Refused:
-    account_id = visit.path["account_id"]
-    lines = audit.whole_log(visit.engine, account_id, actor=visit.actor)
+def _export(asking: PageRequest) -> Response | Refused:
+    account_id = asking.path["account_id"]
+    lines = audit.whole_log(asking.engine, account_id, actor=asking.actor)
     if isinstance(lines, Refused):
         return lines
     attached = {"Content-Disposition": f'attachment; filename="audit-{account_id}.jsonl"'}

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..storage.engine import StorageBusy, StorageFull
+from .page_requests import PageDependencies
 from .rendering import html
-from .visits import Parts
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
@@ -44,7 +44,7 @@ async def on_error(request: Request, _: Exception) -> Response:
 def too_many_visitors(pages: Starlette, seconds: float) -> Response:
     """Make the answer to visitors when there are too many of them; it is sent again and again."""
     detail = f"too many visitors at the moment; nothing was done; open this page again in {seconds:g} seconds"
-    parts: Parts = pages.state.parts
+    parts: PageDependencies = pages.state.parts
     common = {"now": parts.engine.now(), "user": None, "form_key": "", "notice": None, "menu": None}
     response = html(parts.templates, "refused.html", 429, detail=detail, **common)
     response.headers["Retry-After"] = str(math.ceil(seconds))
@@ -52,6 +52,6 @@ def too_many_visitors(pages: Starlette, seconds: float) -> Response:
 
 
 def _page(request: Request, template: str, status: int, **values: object) -> Response:
-    parts: Parts = request.app.state.parts
+    parts: PageDependencies = request.app.state.parts
     common = {"now": parts.engine.now(), "user": None, "form_key": "", "notice": None, "menu": None}
     return html(parts.templates, template, status, **common, **values)

@@ -15,8 +15,8 @@ from ..operations import accounts, activity, audit
 from ..operations.status import report_of
 from ..tokens.policy_defaults import in_force
 from .integrations import LIST, last_used, needs_attention, uses
+from .page_requests import PageRequest, signed_in
 from .scope_choice import Picker, picker
-from .visits import Visit, signed_in
 
 ONE = LIST + "/{integration_id}"
 
@@ -143,24 +143,24 @@ class Shown:
         return None if self.report.live else next(iter(self.tokens), None)
 
 
-def shown(visit: Visit) -> Shown | Refused:
+def shown(asking: PageRequest) -> Shown | Refused:
     """Return the integration of the address, if the person manages its account."""
-    report = report_of(visit.engine, visit.path["integration_id"], visit.now, visit.actor, uses(visit))
+    report = report_of(asking.engine, asking.path["integration_id"], asking.now, asking.actor, uses(asking))
     if isinstance(report, Refused):
         return report
-    account = accounts.found(visit.engine, report.integration.account, actor=visit.actor)
+    account = accounts.found(asking.engine, report.integration.account, actor=asking.actor)
     return account if isinstance(account, Refused) else Shown(report, account)
 
 
-def callers_lately(visit: Visit, found: Shown) -> list[CallerActivity] | None:
+def callers_lately(asking: PageRequest, found: Shown) -> list[CallerActivity] | None:
     """Return the callers of the tokens in the last day, the latest first; None if these can't be read at the moment."""
-    return activity.callers_if_readable(visit.activity, found.integration.id, visit.now - _LATELY)
+    return activity.callers_if_readable(asking.activity, found.integration.id, asking.now - _LATELY)
 
 
-def scopes_of(visit: Visit, found: Shown, scopes: Sequence[str] | None = None) -> Picker:
+def scopes_of(asking: PageRequest, found: Shown, scopes: Sequence[str] | None = None) -> Picker:
     """Return the scopes of an integration, or the given ones, with the endpoints that they open in its account."""
     names = found.integration.scopes if scopes is None else scopes
-    return picker(visit.rules.catalogue, found.account.kind, {"scope": names})
+    return picker(asking.rules.catalogue, found.account.kind, {"scope": names})
 
 
 def in_days(duration: timedelta) -> str:
@@ -172,18 +172,18 @@ def in_days(duration: timedelta) -> str:
     return format_duration(duration)
 
 
-def _show(visit: Visit) -> Response | Refused:
-    found = shown(visit)
+def _show(asking: PageRequest) -> Response | Refused:
+    found = shown(asking)
     if isinstance(found, Refused):
         return found
-    changes = audit.of_integration(visit.engine, found.integration.id, actor=visit.actor, limit=_CHANGES)
+    changes = audit.of_integration(asking.engine, found.integration.id, actor=asking.actor, limit=_CHANGES)
     if isinstance(changes, Refused):
         return changes
-    return visit.page(
+    return asking.page(
         "integration.html",
         shown=found,
         account=found.account,
-        picker=scopes_of(visit, found),
+        picker=scopes_of(asking, found),
         changes=changes,
         in_days=in_days,
     )

@@ -17,9 +17,9 @@ from ..operations import activity
 from ..operations.accounts import listed
 from ..operations.generations import LastUsed
 from ..operations.status import reports
+from .page_requests import PageRequest, signed_in
 from .paging import PAGE, page_of
 from .scope_choice import can_write
-from .visits import Visit, signed_in
 
 LIST = "/settings/private-integrations"
 
@@ -121,9 +121,9 @@ def last_used(report: IntegrationStatus) -> datetime | None:
     return report.last_used_at or max(taken_up, default=None)
 
 
-def uses(visit: Visit) -> LastUsed:
+def uses(asking: PageRequest) -> LastUsed:
     """Return the last uses of tokens, as far as they are recorded."""
-    return partial(activity.last_used_if_readable, visit.activity)
+    return partial(activity.last_used_if_readable, asking.activity)
 
 
 def needs_attention(report: IntegrationStatus) -> bool:
@@ -147,16 +147,16 @@ def totals(rows: Iterable[Row]) -> list[Total]:
     return sorted(found, key=lambda total: (-total.attention, total.account.name.lower(), total.account.id))
 
 
-def _list(visit: Visit) -> Response | Refused:
-    accounts = {account.id: account for account in listed(visit.engine, actor=visit.actor)}
-    found = reports(visit.engine, visit.now, visit.actor, last_used=uses(visit))
-    filters = _filters(visit.query)
+def _list(asking: PageRequest) -> Response | Refused:
+    accounts = {account.id: account for account in listed(asking.engine, actor=asking.actor)}
+    found = reports(asking.engine, asking.now, asking.actor, last_used=uses(asking))
+    filters = _filters(asking.query)
     if filters.account and filters.account not in accounts:
         return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {filters.account}")
     rows = [Row(report, accounts[report.integration.account]) for report in sorted(found, key=urgency)]
     kept = [row for row in rows if filters.keep(row)]
-    page, pages = page_of(visit.query.get("page", ""), len(kept))
-    return visit.page(
+    page, pages = page_of(asking.query.get("page", ""), len(kept))
+    return asking.page(
         "integrations.html",
         account=accounts.get(filters.account),
         accounts=accounts,

@@ -15,13 +15,13 @@ from private_integrations.rotation.schedules import read_schedule, zone_names
 from private_integrations.rotation.status import IntegrationStatus
 
 from ..operations import integrations
-from ..tokens.lifecycle import Token
+from ..tokens.lifecycle import StoredToken
 from ..tokens.policy_defaults import POLICY_DEFAULTS, in_force
 from .editing import CHANGED_MEANWHILE, read_version, save
 from .fields import duration_text, query_of
 from .integration import ONE, Shown, in_days, shown
+from .page_requests import PageRequest, signed_in
 from .pulumi import declared, policy_line
-from .visits import Visit, signed_in
 
 _PAGE = f"{ONE}/schedule"
 _TICKS = 3
@@ -106,7 +106,7 @@ class Effect:
     """Hold the effect of saving a policy: the integration, and the tokens with another overlap or deadline."""
 
     after: Shown
-    moved: tuple[Token, ...]
+    moved: tuple[StoredToken, ...]
 
     @property
     def ends(self) -> list[tuple[TokenReport, datetime]]:
@@ -131,25 +131,27 @@ class Effect:
         return due is not None and due - report.policy.early_window <= report.now
 
 
-def _form(visit: Visit) -> Response | Refused:
-    found = shown(visit)
+def _form(asking: PageRequest) -> Response | Refused:
+    found = shown(asking)
     if isinstance(found, Refused):
         return found
-    given = query_of(visit.request)
+    given = query_of(asking.request)
     if "version" in given:
-        return _form_page(visit, found, Entered.read(given), given["version"][-1])
-    return _form_page(visit, found, Entered.of(found.integration.rotation), str(found.integration.version))
+        return _form_page(asking, found, Entered.read(given), given["version"][-1])
+    return _form_page(asking, found, Entered.of(found.integration.rotation), str(found.integration.version))
 
 
-def _form_page(visit: Visit, found: Shown, entered: Entered, version: str, refused: Refused | None = None) -> Response:
-    return visit.page(
+def _form_page(
+    asking: PageRequest, found: Shown, entered: Entered, version: str, refused: Refused | None = None
+) -> Response:
+    return asking.page(
         "schedule.html",
         status=200 if refused is None else 422,
         shown=found,
         account=found.account,
         entered=entered,
         version=version,
-        ticks=entered.ticks(visit.now),
+        ticks=entered.ticks(asking.now),
         zones=zone_names(),
         in_days=in_days,
         usual=in_force(None),
@@ -158,53 +160,55 @@ def _form_page(visit: Visit, found: Shown, entered: Entered, version: str, refus
     )
 
 
-def _review(visit: Visit) -> Response | Refused:
-    found = shown(visit)
+def _review(asking: PageRequest) -> Response | Refused:
+    found = shown(asking)
     if isinstance(found, Refused):
         return found
-    given = query_of(visit.request)
-    return _checked(visit, found, Entered.read(given), "".join(given.get("version", ())[-1:]))
+    given = query_of(asking.request)
+    return _checked(asking, found, Entered.read(given), "".join(given.get("version", ())[-1:]))
 
 
-def _checked(visit: Visit, found: Shown, entered: Entered, version: str, refused: Refused | None = None) -> Response:
+def _checked(
+    asking: PageRequest, found: Shown, entered: Entered, version: str, refused: Refused | None = None
+) -> Response:
     """Return the effect of a policy on the present integration, or the form again with its faults."""
-    wanted = _wanted(visit, found, entered)
+    wanted = _wanted(asking, found, entered)
     if isinstance(wanted, Refused):
-        return _form_page(visit, found, entered, version, wanted)
+        return _form_page(asking, found, entered, version, wanted)
     changed_meanwhile = version != str(found.integration.version)
-    return visit.page(
+    return asking.page(
         "schedule_review.html",
         status=200 if refused is None else refused.problem.status,
         shown=found,
         account=found.account,
         entered=entered,
-        effect=None if wanted == found.integration.rotation else _effect(visit, found, wanted),
-        ticks=entered.ticks(visit.now),
+        effect=None if wanted == found.integration.rotation else _effect(asking, found, wanted),
+        ticks=entered.ticks(asking.now),
         line=policy_line(wanted),
         in_days=in_days,
         fault=CHANGED_MEANWHILE if changed_meanwhile else refused and refused.detail,
     )
 
 
-def _save(visit: Visit) -> Response | Refused:
-    found = shown(visit)
+def _save(asking: PageRequest) -> Response | Refused:
+    found = shown(asking)
     if isinstance(found, Refused):
         return found
-    entered, version = Entered.read(visit.form), read_version(visit.field("version"))
+    entered, version = Entered.read(asking.form), read_version(asking.field("version"))
     if version is None:
         unreadable = Refused(Problem.INVALID_REQUEST, _UNREADABLE)
-        return _form_page(visit, found, entered, str(found.integration.version), unreadable)
-    wanted = _wanted(visit, found, entered)
+        return _form_page(asking, found, entered, str(found.integration.version), unreadable)
+    wanted = _wanted(asking, found, entered)
     if isinstance(wanted, Refused):
-        return _form_page(visit, found, entered, str(version), wanted)
-    edited = save(visit, found, IntegrationEdit(rotation=wanted), version)
+        return _form_page(asking, found, entered, str(version), wanted)
+    edited = save(asking, found, IntegrationEdit(rotation=wanted), version)
     if isinstance(edited, Refused):
-        by_now = shown(visit)
-        return by_now if isinstance(by_now, Refused) else _checked(visit, by_now, entered, str(version), edited)
-    return visit.to(found.address, notice="schedule-edited")
+        by_now = shown(asking)
+        return by_now if isinstance(by_now, Refused) else _checked(asking, by_now, entered, str(version), edited)
+    return asking.to(found.address, notice="schedule-edited")
 
 
-def _wanted(visit: Visit, found: Shown, entered: Entered) -> RotationPolicy | Refused | None:
+def _wanted(asking: PageRequest, found: Shown, entered: Entered) -> RotationPolicy | Refused | None:
     """Return the policy to store: the integration's own, if the form has the same in other words."""
     policy = entered.policy()
     if isinstance(policy, Refused):
@@ -212,14 +216,14 @@ def _wanted(visit: Visit, found: Shown, entered: Entered) -> RotationPolicy | Re
     if in_force(policy) == found.report.policy:
         return found.integration.rotation
     wanted = None if in_force(policy) == in_force(None) else policy
-    return visit.rules.refuse(found.account.kind, found.integration.scopes, wanted) or wanted
+    return asking.rules.refuse(found.account.kind, found.integration.scopes, wanted) or wanted
 
 
-def _effect(visit: Visit, found: Shown, wanted: RotationPolicy | None) -> Effect:
+def _effect(asking: PageRequest, found: Shown, wanted: RotationPolicy | None) -> Effect:
     old, tokens = found.integration, found.report.token_state
     new = old.model_copy(update={"rotation": wanted})
-    moved = integrations.moved_deadlines(visit.engine, old, new, visit.now)
-    return Effect(Shown(IntegrationStatus(new, tokens, visit.now, in_force(wanted)), found.account), tuple(moved))
+    moved = integrations.moved_deadlines(asking.engine, old, new, asking.now)
+    return Effect(Shown(IntegrationStatus(new, tokens, asking.now, in_force(wanted)), found.account), tuple(moved))
 
 
 def _faults(refused: Refused) -> dict[str, str]:

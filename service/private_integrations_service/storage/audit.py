@@ -22,10 +22,10 @@ from sqlalchemy import (
 )
 
 from private_integrations.contract import DEPLOYMENT_AGENT, AuditAction, AuditEntry, Integration, rfc3339
-from private_integrations.contract.audit_chain import BEGINNING, DAMAGED, Head, canonical, hash_of
+from private_integrations.contract.audit_chain import BEGINNING, DAMAGED, ChainHead, canonical, hash_of
 
 from ..access.actors import Actor
-from ..access.audit_search import Search
+from ..access.audit_search import AuditSearch
 from ..instants import from_milliseconds
 from ..tokens.format import scrubbed
 from .engine import Write
@@ -48,7 +48,7 @@ def record_account(write: Write, account_id: str, *, actor: Actor, action: Audit
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredAuditRow:
     """Hold a row as it is stored, even if it was tampered with; `id` is its place in the whole log."""
 
     id: int
@@ -60,22 +60,24 @@ class Found:
         return AuditEntry.model_validate(self.written)
 
 
-def latest(connection: Connection, search: Search, *, before: int | None = None, limit: int) -> list[Found]:
+def latest(
+    connection: Connection, search: AuditSearch, *, before: int | None = None, limit: int
+) -> list[StoredAuditRow]:
     """Return the newest rows, the last one first; with `before`, those that were written before that place."""
     behind = () if before is None else (audit.c.id < before,)
     return _read(connection, search, *behind, limit=limit, newest_first=True)
 
 
-def following(connection: Connection, search: Search, *, after: int, limit: int) -> list[Found]:
+def following(connection: Connection, search: AuditSearch, *, after: int, limit: int) -> list[StoredAuditRow]:
     """Return the rows behind a place in the log, in the order in which they were written."""
     return _read(connection, search, audit.c.id > after, limit=limit, newest_first=False)
 
 
-def head(connection: Connection, account_id: str | None) -> Head:
+def head(connection: Connection, account_id: str | None) -> ChainHead:
     """Return the last row of a chain; None selects the service's own chain."""
     last = select(audit.c.sequence, audit.c.hash).where(audit.c.account_id.is_not_distinct_from(account_id))
     row = connection.execute(last.order_by(audit.c.sequence.desc()).limit(1)).one_or_none()
-    return Head(0, BEGINNING) if row is None else Head(row.sequence, row.hash)
+    return ChainHead(0, BEGINNING) if row is None else ChainHead(row.sequence, row.hash)
 
 
 def scopes_over_time(connection: Connection, integration_id: str) -> list[tuple[datetime, list[str]]]:
@@ -130,8 +132,8 @@ _STORED = (
 
 
 def _read(
-    connection: Connection, search: Search, *places: ColumnElement[bool], limit: int, newest_first: bool
-) -> list[Found]:
+    connection: Connection, search: AuditSearch, *places: ColumnElement[bool], limit: int, newest_first: bool
+) -> list[StoredAuditRow]:
     """Return the rows that a search finds, and every damaged one in its reach, whose values may no longer match."""
     order = audit.c.id.desc() if newest_first else audit.c.id
     queries = [query.where(*places).order_by(order).limit(limit) for query in (_searched(search), _damaged(search))]
@@ -139,7 +141,7 @@ def _read(
     return [_found(found[place]) for place in sorted(found, reverse=newest_first)[:limit]]
 
 
-def _searched(search: Search) -> Select[Any]:
+def _searched(search: AuditSearch) -> Select[Any]:
     reached = [audit.c.account_id.is_(None)] if search.own else []
     if search.accounts is None:
         reached.append(audit.c.account_id.is_not(None))
@@ -162,7 +164,7 @@ def _searched(search: Search) -> Select[Any]:
     return query
 
 
-def _damaged(search: Search) -> Select[Any]:
+def _damaged(search: AuditSearch) -> Select[Any]:
     """Return the damaged rows of the accounts that a search reaches, compared byte by byte."""
     reached = [audit.c.account_id.is_(None)] if search.own else []
     if search.accounts is None:
@@ -173,7 +175,7 @@ def _damaged(search: Search) -> Select[Any]:
     return select(*_STORED).where(text(AUDIT_IS_DAMAGED), or_(false(), *reached))
 
 
-def _found(row: Row[Any]) -> Found:
+def _found(row: Row[Any]) -> StoredAuditRow:
     damaged = _damage(row)
     texts = {name: _text(getattr(row, name)) for name in AUDIT_TEXTS}
     detail = _detail(texts["detail"] or "")
@@ -192,7 +194,7 @@ def _found(row: Row[Any]) -> Found:
         "sequence": row.sequence or 0,
         "hash": texts["hash"] or "",
     }
-    return Found(row.id, {**written, DAMAGED: damaged} if damaged else written)
+    return StoredAuditRow(row.id, {**written, DAMAGED: damaged} if damaged else written)
 
 
 def _damage(row: Row[Any]) -> dict[str, str]:

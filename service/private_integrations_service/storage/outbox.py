@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
-from ..webhooks.endpoints import Endpoint
+from ..webhooks.endpoints import WebhookEndpoint
 from .engine import Write
 from .tables import webhook_attempts, webhook_deliveries
 
@@ -39,7 +39,7 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class DeliveryAttempt:
     """Hold one attempt: the instant, the outcome (a stable word), the response's status if any, and the duration."""
 
     at: datetime
@@ -50,7 +50,7 @@ class Attempt:
 
 def add_delivery(
     write: Write,
-    endpoint: Endpoint,
+    endpoint: WebhookEndpoint,
     message_id: str,
     event: str,
     body: bytes,
@@ -113,12 +113,12 @@ def deliveries_of(
     return [_delivery(row) for row in rows]
 
 
-def attempts_of(connection: Connection, delivery_ids: Sequence[int]) -> dict[int, list[Attempt]]:
+def attempts_of(connection: Connection, delivery_ids: Sequence[int]) -> dict[int, list[DeliveryAttempt]]:
     """Return the attempts of each of these deliveries, the first one first."""
-    found: dict[int, list[Attempt]] = {delivery_id: [] for delivery_id in delivery_ids}
+    found: dict[int, list[DeliveryAttempt]] = {delivery_id: [] for delivery_id in delivery_ids}
     query = select(webhook_attempts).where(webhook_attempts.c.delivery_id.in_(delivery_ids))
     for row in connection.execute(query.order_by(webhook_attempts.c.id)):
-        found[row.delivery_id].append(Attempt(row.at, row.outcome, row.status, row.milliseconds))
+        found[row.delivery_id].append(DeliveryAttempt(row.at, row.outcome, row.status, row.milliseconds))
     return found
 
 
@@ -132,7 +132,7 @@ def count_waiting(connection: Connection, endpoint_ids: Sequence[str]) -> dict[s
     return dict.fromkeys(endpoint_ids, 0) | {row[0]: row[1] for row in connection.execute(query)}
 
 
-def add_attempt(connection: Connection, delivery_id: int, attempt: Attempt) -> None:
+def add_attempt(connection: Connection, delivery_id: int, attempt: DeliveryAttempt) -> None:
     """Store an attempt."""
     connection.execute(insert(webhook_attempts).values(delivery_id=delivery_id, **asdict(attempt)))
 

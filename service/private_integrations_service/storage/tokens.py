@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, up
 from private_integrations.contract import EndReason, GenerationRequest, fingerprint
 
 from ..tokens.format import HASH_VERSION
-from ..tokens.lifecycle import Notice, Token
+from ..tokens.lifecycle import Notice, StoredToken
 from .engine import Write
 from .tables import integrations, tokens
 
@@ -17,7 +17,7 @@ from .tables import integrations, tokens
 _RECENT = 5
 
 
-def tokens_of(connection: Connection, integration_ids: Sequence[str]) -> dict[str, list[Token]]:
+def tokens_of(connection: Connection, integration_ids: Sequence[str]) -> dict[str, list[StoredToken]]:
     """Return the tokens of each integration by generation: those not recorded as ended, and the latest ended ones."""
     recent = tokens.c.generation > integrations.c.last_generation - _RECENT
     query = (
@@ -27,13 +27,13 @@ def tokens_of(connection: Connection, integration_ids: Sequence[str]) -> dict[st
         .where(or_(tokens.c.ended_at.is_(None), recent))
         .order_by(tokens.c.generation, tokens.c.id)
     )
-    found: dict[str, list[Token]] = {integration_id: [] for integration_id in integration_ids}
+    found: dict[str, list[StoredToken]] = {integration_id: [] for integration_id in integration_ids}
     for row in connection.execute(query, {"ids": list(integration_ids)}):
         found[row.integration_id].append(_token(row))
     return found
 
 
-def run_out(connection: Connection, after: datetime, until: datetime) -> list[tuple[str, Token]]:
+def run_out(connection: Connection, after: datetime, until: datetime) -> list[tuple[str, StoredToken]]:
     """Return the tokens whose overlap ended after `after` and by `until`.
 
     Each comes with the id of its integration. Tokens of deleted integrations, and tokens that ended otherwise before,
@@ -55,7 +55,7 @@ def was_ever_issued(connection: Connection, integration_id: str) -> bool:
     return connection.execute(query).scalar_one() > 0
 
 
-def save_tokens(write: Write, changed: Iterable[Token]) -> None:
+def save_tokens(write: Write, changed: Iterable[StoredToken]) -> None:
     """Store changed tokens in the order given; it moves the epoch."""
     for token in changed:
         write.move_epoch()
@@ -75,7 +75,7 @@ def save_tokens(write: Write, changed: Iterable[Token]) -> None:
         )
 
 
-def save_notice(connection: Connection, token: Token) -> None:
+def save_notice(connection: Connection, token: StoredToken) -> None:
     """Store the announced end of a token, or that there is none."""
     notice = token.notice
     connection.execute(
@@ -152,8 +152,8 @@ def tokens_of_digests(connection: Connection, digests: Sequence[bytes]) -> list[
     return [(row.integration_id, row.id) for row in rows]
 
 
-def _token(row: Row[Any]) -> Token:
-    return Token(
+def _token(row: Row[Any]) -> StoredToken:
+    return StoredToken(
         id=row.id,
         generation=row.generation,
         role=row.role,

@@ -7,16 +7,16 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
-from ..webhooks.endpoints import Endpoint, Kind
+from ..webhooks.endpoints import Kind, WebhookEndpoint
 from .tables import accounts, webhook_deliveries, webhook_endpoints
 
 
-def add_endpoint(connection: Connection, endpoint: Endpoint) -> None:
+def add_endpoint(connection: Connection, endpoint: WebhookEndpoint) -> None:
     """Store a new webhook."""
     connection.execute(insert(webhook_endpoints).values(**asdict(endpoint)))
 
 
-def save_endpoint(connection: Connection, endpoint: Endpoint) -> None:
+def save_endpoint(connection: Connection, endpoint: WebhookEndpoint) -> None:
     """Store a webhook as it is now."""
     connection.execute(
         update(webhook_endpoints).where(webhook_endpoints.c.id == endpoint.id).values(**asdict(endpoint))
@@ -30,7 +30,7 @@ def remove_endpoint(connection: Connection, endpoint_id: str) -> None:
 
 def endpoint_by_id(
     connection: Connection, endpoint_id: str, accounts: Collection[str] | None = None
-) -> Endpoint | None:
+) -> WebhookEndpoint | None:
     """Return the webhook with this id, within these accounts if any are given."""
     query = select(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id)
     if accounts is not None:
@@ -41,7 +41,7 @@ def endpoint_by_id(
 
 def all_endpoints(
     connection: Connection, accounts: Collection[str] | None = None, *, kind: Kind | None = None
-) -> list[Endpoint]:
+) -> list[WebhookEndpoint]:
     """Return every webhook, the oldest first; only those in these accounts, and of this kind, if given."""
     query = select(webhook_endpoints)
     if accounts is not None:
@@ -52,7 +52,7 @@ def all_endpoints(
     return [_endpoint(row) for row in rows]
 
 
-def subscribed(connection: Connection, account_id: str, kind: Kind, event: str) -> list[Endpoint]:
+def subscribed(connection: Connection, account_id: str, kind: Kind, event: str) -> list[WebhookEndpoint]:
     """Return the webhooks of this kind that receive an event of this account, its agency's and disabled ones too."""
     of_agency = select(accounts.c.agency_id).where(accounts.c.id == account_id).scalar_subquery()
     query = select(webhook_endpoints).where(
@@ -66,7 +66,7 @@ def subscribed(connection: Connection, account_id: str, kind: Kind, event: str) 
     return [endpoint for endpoint in found if endpoint.wants(event)]
 
 
-def endpoints_with_due(connection: Connection, now: datetime) -> list[Endpoint]:
+def endpoints_with_due(connection: Connection, now: datetime) -> list[WebhookEndpoint]:
     """Return the enabled webhooks with a due delivery, those that have waited longest first."""
     due = (
         select(webhook_deliveries.c.endpoint_id, func.min(webhook_deliveries.c.next_attempt_at).label("since"))
@@ -78,7 +78,7 @@ def endpoints_with_due(connection: Connection, now: datetime) -> list[Endpoint]:
     return [_endpoint(row) for row in connection.execute(query.order_by(due.c.since, webhook_endpoints.c.id))]
 
 
-def _endpoint(row: Row[Any]) -> Endpoint:
+def _endpoint(row: Row[Any]) -> WebhookEndpoint:
     columns = dict(row._mapping)
     events = columns.pop("events")
-    return Endpoint(**columns, events=None if events is None else tuple(events))
+    return WebhookEndpoint(**columns, events=None if events is None else tuple(events))

@@ -20,7 +20,7 @@ from requests.adapters import HTTPAdapter
 
 from forked import running_service
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import IntegrationRequest
 from private_integrations_service.authorizer.replies import PlatformError
 from private_integrations_service.gateway import refusals
@@ -166,7 +166,7 @@ class Machine:
 def platform(tmp_path):
     """The platform with the location that the team uses."""
     with running_service(tmp_path / "platform") as started:
-        yield Platform(started.url, started.account, Client(Connection(started.url, started.key)))
+        yield Platform(started.url, started.account, Client(ServiceConnection(started.url, started.key)))
 
 
 @pytest.fixture

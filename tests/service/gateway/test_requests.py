@@ -12,7 +12,7 @@ from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.gateway import Upstream, refusals
 from private_integrations_service.gateway.requests import Body, forwarded_request, literals_beside, request_head
 from private_integrations_service.gateway.responses import (
-    Head,
+    ResponseHead,
     answered_headers,
     is_well_framed,
     refused_credential,
@@ -431,7 +431,7 @@ def test_idempotent_methods():
 
 def test_the_answer_keeps_its_headers():
     """Rate limits and repeated cookies pass; what belongs to the connection, and what only we say, does not."""
-    head = Head(
+    head = ResponseHead(
         200,
         [
             (b"content-length", b"2"),
@@ -459,14 +459,14 @@ def test_the_answer_keeps_its_headers():
 
 def test_a_204_has_no_length():
     """An answer that can't have a body doesn't say how long it is (RFC 9110 §8.6), whatever the upstream does."""
-    head = Head(204, [(b"content-length", b"0"), (b"x-other", b"1")])
+    head = ResponseHead(204, [(b"content-length", b"0"), (b"x-other", b"1")])
     assert answered_headers(head, UPSTREAM, CREDENTIAL) == [(b"x-other", b"1")]
 
 
 @given(values, values, st.sampled_from([CREDENTIAL, CREDENTIAL.replace("-", "%2D"), CREDENTIAL.replace("1", "%31")]))
 def test_a_header_with_the_credential_is_dropped(before, after, secret):
     """Plain or percent-encoded, wherever it stands in the value."""
-    head = Head(302, [(b"location", before + secret.encode() + after), (b"x-other", b"1")])
+    head = ResponseHead(302, [(b"location", before + secret.encode() + after), (b"x-other", b"1")])
     assert answered_headers(head, UPSTREAM, CREDENTIAL) == [(b"x-other", b"1")]
 
 
@@ -488,7 +488,7 @@ def test_a_header_with_the_credential_is_dropped(before, after, secret):
 )
 def test_redirects_into_the_upstream_lead_through_the_gateway(location, passed):
     """A consumer would follow one to the upstream itself with its own token; others are passed as they are."""
-    head = Head(302, [(b"location", location)])
+    head = ResponseHead(302, [(b"location", location)])
     assert answered_headers(head, UPSTREAM, CREDENTIAL) == [(b"location", passed)]
 
 

@@ -134,7 +134,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Caller:
+class RecordedCaller:
     """Hold a caller of a token: the address of its requests, and the program that they named, if any."""
 
     address: str
@@ -262,7 +262,7 @@ def last_uses(connection: Connection, token_ids: Collection[Token]) -> dict[Toke
 
 
 @dataclass(frozen=True)
-class Counted:
+class RequestCount:
     """Count requests with the tokens of one generation, by `scope` and `reason`, either of which may be empty."""
 
     generation: int
@@ -282,13 +282,13 @@ class LastUse:
     at: datetime
 
 
-def counted(connection: Connection, integration_id: str, since: datetime, bucket: timedelta) -> list[Counted]:
+def counted(connection: Connection, integration_id: str, since: datetime, bucket: timedelta) -> list[RequestCount]:
     """Count the integration's requests since the hour of an instant, in buckets that divide a day in UTC."""
     width = bucket // timedelta(milliseconds=1)
     begin = hour_of(to_milliseconds(since))
     rows = connection.exec_driver_sql(_COUNTED, (width, integration_id, begin))
     return [
-        Counted(generation, from_milliseconds(start), scope, reason, requests)
+        RequestCount(generation, from_milliseconds(start), scope, reason, requests)
         for generation, start, scope, reason, requests in rows
     ]
 
@@ -299,11 +299,11 @@ def uses_of(connection: Connection, integration_id: str) -> list[LastUse]:
     return [LastUse(generation, scope, reason, from_milliseconds(at)) for generation, scope, reason, at in rows]
 
 
-def callers_of(connection: Connection, integration_id: str, since: datetime) -> list[tuple[int, Caller]]:
+def callers_of(connection: Connection, integration_id: str, since: datetime) -> list[tuple[int, RecordedCaller]]:
     """Return the callers of the integration's tokens since then, by generation, the latest first."""
     rows = connection.exec_driver_sql(_CALLERS_OF, (integration_id, to_milliseconds(since)))
     return [
-        (generation, Caller(address, agent, requests, from_milliseconds(first), from_milliseconds(last)))
+        (generation, RecordedCaller(address, agent, requests, from_milliseconds(first), from_milliseconds(last)))
         for generation, address, agent, requests, first, last in rows
     ]
 

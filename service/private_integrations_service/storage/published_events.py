@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from .tables import announced, announced_until
 
 
-def told_occurrences(connection: Connection, integration_ids: Sequence[str]) -> dict[tuple[str, str], datetime]:
+def published_occurrences(connection: Connection, integration_ids: Sequence[str]) -> dict[tuple[str, str], datetime]:
     """Return the last published occurrence by integration and event."""
     rows = connection.execute(select(announced).where(announced.c.integration_id.in_(integration_ids)))
     return {(row.integration_id, row.event): row.occurrence for row in rows}
@@ -21,7 +21,7 @@ def note_occurrence(connection: Connection, integration_id: str, event: str, occ
     connection.execute(insert(announced).values(integration_id=integration_id, event=event, occurrence=occurrence))
 
 
-def told_until(connection: Connection, event: str) -> datetime:
+def published_until(connection: Connection, event: str) -> datetime:
     """Return the instant up to which all events of this kind were published."""
     query = select(announced_until.c.until).where(announced_until.c.event == event)
     until: datetime = connection.execute(query).scalar_one()

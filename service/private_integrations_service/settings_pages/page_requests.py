@@ -54,7 +54,7 @@ _UNREADABLE = "this form can't be read; nothing was changed"
 
 
 @dataclass(frozen=True)
-class Parts:
+class PageDependencies:
     """Hold the dependencies of the pages; `provider` is None without an identity provider."""
 
     engine: StorageEngine
@@ -67,10 +67,10 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Visit:
+class PageRequest:
     """Hold a page request, and build its response; before signing in, `session`, `person` and `actor` are blank."""
 
-    parts: Parts
+    parts: PageDependencies
     request: Request
     now: datetime
     form: Mapping[str, list[str]]
@@ -165,7 +165,7 @@ class Visit:
         return when_to_repeat(response, refused)
 
 
-Handler = Callable[[Visit], Response | Refused]
+Handler = Callable[[PageRequest], Response | Refused]
 _Endpoint = Callable[[Request], Any]
 
 
@@ -176,13 +176,13 @@ def signed_in(handler: Handler) -> _Endpoint:
     person who has not signed in signs in first, and then comes back.
     """
 
-    def handle(visit: Visit) -> Response | Refused:
-        assert visit.person is not None
-        account_id = visit.path.get("account_id")
-        admission = visit.person.admission(account_id)
+    def handle(asking: PageRequest) -> Response | Refused:
+        assert asking.person is not None
+        account_id = asking.path.get("account_id")
+        admission = asking.person.admission(account_id)
         if admission == "admitted":
-            return handler(visit)
-        return _page_of_no(visit, visit.person, admission, account_id)
+            return handler(asking)
+        return _page_of_no(asking, asking.person, admission, account_id)
 
     return personal(handle)
 
@@ -190,13 +190,13 @@ def signed_in(handler: Handler) -> _Endpoint:
 def for_administrators(handler: Handler) -> _Endpoint:
     """Make a handler for admins of the people of the account in the path, also with Labs off."""
 
-    def handle(visit: Visit) -> Response | Refused:
-        assert visit.person is not None
-        account_id = visit.path["account_id"]
-        if visit.person.may_decide_in(account_id):
-            return handler(visit)
-        admission = visit.person.admission(account_id)
-        return _page_of_no(visit, visit.person, admission, account_id)
+    def handle(asking: PageRequest) -> Response | Refused:
+        assert asking.person is not None
+        account_id = asking.path["account_id"]
+        if asking.person.may_decide_in(account_id):
+            return handler(asking)
+        admission = asking.person.admission(account_id)
+        return _page_of_no(asking, asking.person, admission, account_id)
 
     return personal(handle)
 
@@ -204,21 +204,23 @@ def for_administrators(handler: Handler) -> _Endpoint:
 def personal(handler: Handler) -> _Endpoint:
     """Make a handler for signed-in people, about themselves."""
 
-    def handle(visit: Visit) -> Response | Refused:
-        if visit.session is None:
-            if visit.request.method not in _READING:
-                return visit.to(SIGN_IN, notice="session-over")
-            path, query = visit.request.scope["path"], visit.request.scope["query_string"].decode("latin-1")
-            return visit.to(f"{SIGN_IN}?to={quote(path + (f'?{query}' if query else ''), safe='')}")
-        sent = visit.field("form_key")
-        if visit.request.method not in _READING and not hmac.compare_digest(
-            sent.encode(), visit.session.form_key.encode()
+    def handle(asking: PageRequest) -> Response | Refused:
+        if asking.session is None:
+            if asking.request.method not in _READING:
+                return asking.to(SIGN_IN, notice="session-over")
+            path, query = asking.request.scope["path"], asking.request.scope["query_string"].decode("latin-1")
+            return asking.to(f"{SIGN_IN}?to={quote(path + (f'?{query}' if query else ''), safe='')}")
+        sent = asking.field("form_key")
+        if asking.request.method not in _READING and not hmac.compare_digest(
+            sent.encode(), asking.session.form_key.encode()
         ):
-            visit.note(
-                SecurityEvent.FORM_REFUSED, user=visit.session.user.id, path=path_of(visit.request.url.path, visit.path)
+            asking.note(
+                SecurityEvent.FORM_REFUSED,
+                user=asking.session.user.id,
+                path=path_of(asking.request.url.path, asking.path),
             )
-            return visit.page("refused.html", status=403, detail=_OLD_FORM)
-        return handler(visit)
+            return asking.page("refused.html", status=403, detail=_OLD_FORM)
+        return handler(asking)
 
     return anybody(handle)
 
@@ -231,33 +233,35 @@ def anybody(handler: Handler) -> _Endpoint:
 
     def answer(request: Request, body: bytes) -> Response:
         form = _read_form(body)
-        visit = _visit(request, form or {})
+        asking = _visit(request, form or {})
         if request.method not in _READING:
-            why_not = browsers.refuse_form(request, visit.settings.public_url)
+            why_not = browsers.refuse_form(request, asking.settings.public_url)
             if why_not is not None:
-                path = path_of(request.url.path, visit.path)
-                visit.note(
-                    SecurityEvent.FORM_REFUSED, user=None if visit.session is None else visit.session.user.id, path=path
+                path = path_of(request.url.path, asking.path)
+                asking.note(
+                    SecurityEvent.FORM_REFUSED,
+                    user=None if asking.session is None else asking.session.user.id,
+                    path=path,
                 )
-                return visit.page("refused.html", status=403, detail=why_not)
+                return asking.page("refused.html", status=403, detail=why_not)
             if form is None:
-                return visit.page("refused.html", status=400, detail=_UNREADABLE)
-        answered = handler(visit)
-        return visit.refusal(answered) if isinstance(answered, Refused) else answered
+                return asking.page("refused.html", status=400, detail=_UNREADABLE)
+        answered = handler(asking)
+        return asking.refusal(answered) if isinstance(answered, Refused) else answered
 
     return endpoint
 
 
-def start_session(visit: Visit, response: Response, made: sign_in.SignedIn) -> Response:
+def start_session(asking: PageRequest, response: Response, made: sign_in.SignedIn) -> Response:
     """Hand the secrets of a new session to the browser."""
-    browsers.keep(response, visit.request, "session", made.secret, visit.settings.public_url)
-    browsers.keep(response, visit.request, "known", made.known, visit.settings.public_url)
+    browsers.keep(response, asking.request, "session", made.secret, asking.settings.public_url)
+    browsers.keep(response, asking.request, "known", made.known, asking.settings.public_url)
     return response
 
 
-def end_session(visit: Visit, response: Response) -> Response:
+def end_session(asking: PageRequest, response: Response) -> Response:
     """Take the secret of the session away from the browser."""
-    browsers.drop(response, visit.request, "session", visit.settings.public_url)
+    browsers.drop(response, asking.request, "session", asking.settings.public_url)
     return response
 
 
@@ -268,16 +272,16 @@ def when_to_repeat(response: Response, refused: Refused) -> Response:
     return response
 
 
-def _page_of_no(visit: Visit, person: Person, admission: str, account_id: str | None) -> Response:
+def _page_of_no(asking: PageRequest, person: Person, admission: str, account_id: str | None) -> Response:
     """Explain why a person may not see a page of their own accounts, and who can change this; hide other accounts."""
-    visit.note_refused(admission)
+    asking.note_refused(admission)
     if admission == "not-there":
-        return visit.page("not_found.html", status=404)
+        return asking.page("not_found.html", status=404)
     own = {place.account_id for place in person.memberships}
     asked = own if account_id is None else {account_id}
     meant = [account for account in person.accounts if account.id in asked]
-    deciding = users.administrators_of(visit.engine, meant)
-    return visit.page(
+    deciding = users.administrators_of(asking.engine, meant)
+    return asking.page(
         "not_allowed.html",
         status=403,
         accounts=meant,
@@ -287,8 +291,8 @@ def _page_of_no(visit: Visit, person: Person, admission: str, account_id: str | 
     )
 
 
-def _visit(request: Request, form: Mapping[str, list[str]]) -> Visit:
-    parts: Parts = request.app.state.parts
+def _visit(request: Request, form: Mapping[str, list[str]]) -> PageRequest:
+    parts: PageDependencies = request.app.state.parts
     now = parts.engine.now()
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
     agent = client_agent(request.scope)
@@ -302,7 +306,7 @@ def _visit(request: Request, form: Mapping[str, list[str]]) -> Visit:
             # A page that only reads is shown even if the storage is full.
             with suppress(StorageError):
                 sign_in.note_use(parts.engine, session, now)
-    return Visit(parts, request, now, form, session, person, actor)
+    return PageRequest(parts, request, now, form, session, person, actor)
 
 
 def _read_form(body: bytes) -> dict[str, list[str]] | None:
