@@ -17,13 +17,6 @@ from pathlib import Path
 CODE = ("provider", "service", "tools", "bench", "scripts")
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/glossary.md", "docs/how-it-works.md")
 NOT_YET_CLEAN: tuple[str, ...] = (
-    "provider/private_integrations/cli",
-    "provider/private_integrations/contract",
-    "provider/private_integrations/deployment",
-    "provider/private_integrations/provider.py",
-    "provider/private_integrations/resource.py",
-    "provider/private_integrations/rotation",
-    "provider/private_integrations/unusable.py",
     "service/private_integrations_service/authorizer",
     "service/private_integrations_service/forward_auth.py",
     "service/private_integrations_service/gateway",

@@ -1,15 +1,15 @@
-"""What an integration's tokens are used for."""
+"""Report how an integration's tokens are used."""
 
 from typing import Literal
 
 from .values import Answer, Instant
 
 Period = Literal["day", "week", "month"]
-"""What an activity is asked for: 24 hours, 168 hours, or 30 days in UTC; the last one is the current one."""
+"""The length of a report: 24 hours, 168 hours, or 30 days in UTC; the last one is the current one."""
 
 
 class ScopeActivity(Answer):
-    """What was asked of a scope: `requests` let through by the period's parts, and how many were refused.
+    """Count the requests for a scope: `requests` let through by the period's parts, and how many were refused.
 
     `granted`: the integration holds it. `last_used_at` is the last request let through, also before the period.
     """
@@ -22,10 +22,10 @@ class ScopeActivity(Answer):
 
 
 class GenerationActivity(Answer):
-    """What was asked with the token of a generation: `requests` let through by the period's parts, and refusals.
+    """Count the requests with the token of a generation: `requests` let through by the period's parts, and refusals.
 
     `role` is `ended` too where the token is no more among those that are shown. `last_used_at` is its last
-    authenticated use while it was live, whatever was answered.
+    authenticated use while it was live, with any answer.
     """
 
     generation: int
@@ -46,7 +46,7 @@ class RefusalActivity(Answer):
 
 
 class CallerActivity(Answer):
-    """Who used the token of a generation: an address and the program that it named; empty where unknown.
+    """Name a user of the token of a generation: an address and the program that it named; empty where unknown.
 
     Counted since `first_at`, not since the period's beginning.
     """
@@ -68,7 +68,7 @@ class UnusedScope(Answer):
 
 
 class Hint(Answer):
-    """What the activity asks somebody to do, in a sentence; `change` is what to do it with, line by line, if known.
+    """Advise a change, in a sentence; `change` is how to make it, line by line, if known.
 
     `scopes-unused`, `scope-missing`: the line of the Pulumi program as it is (`-`) and as it should be (`+`), or a
     command. `previous-in-use`: a superseded token that still works. `ended-in-use`: one that does not.
@@ -80,7 +80,7 @@ class Hint(Answer):
 
 
 class ActivityReport(Answer):
-    """What an integration's tokens were used for in a period, in equal parts of it, and what that says.
+    """Report how an integration's tokens were used in a period, in equal parts of it, with advice.
 
     `recorded_until` is None while nothing is recorded; `observed_since` is since when there is no gap.
     """
