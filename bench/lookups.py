@@ -30,16 +30,16 @@ def memory(folder: Path) -> None:
     """Measure the megabytes of 100,000 cached tokens: as objects, and as the process grows."""
     data = folder / "cached"
     stock(data, CACHED)
-    with closing(open_database(data)) as database, closing(GrantReader(database)) as reader:
+    with closing(open_database(data, utc_now)) as database, closing(GrantReader(database)) as reader:
         resident = psutil.Process()
         before = resident.memory_info().rss
-        kept = filled(LiveGrants(reader, database.revision, CACHED))
+        kept = filled(LiveGrants(reader, database.epoch, CACHED))
         grown = resident.memory_info().rss - before
         assert len(kept) == CACHED
         del kept
         gc.collect()
         tracemalloc.start()
-        kept = filled(LiveGrants(reader, database.revision, CACHED))
+        kept = filled(LiveGrants(reader, database.epoch, CACHED))
         objects, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert len(kept) == CACHED

@@ -46,7 +46,7 @@ def token(number: int) -> str:
 def stock(folder: Path, count: int) -> None:
     """Make a data folder with an account and so many integrations, each with one token in use."""
     now = utc_now()
-    with closing(open_database(folder)) as database, database.write() as write:
+    with closing(open_database(folder, utc_now)) as database, database.write() as write:
         for account in (
             Account(id=AGENCY, name="Bench agency", kind=AccountClass.AGENCY),
             Account(id=ACCOUNT, name="Bench", kind=AccountClass.SUB_ACCOUNT, agency_id=AGENCY),

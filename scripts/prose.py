@@ -9,24 +9,12 @@ import io
 import re
 import sys
 import tokenize
-from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 
 CODE = ("provider", "service", "tools", "bench", "scripts")
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/glossary.md", "docs/how-it-works.md")
-NOT_YET_CLEAN: tuple[str, ...] = (
-    "provider/private_integrations/cli",
-    "provider/private_integrations/contract",
-    "provider/private_integrations/deployment",
-    "provider/private_integrations/provider.py",
-    "provider/private_integrations/resource.py",
-    "provider/private_integrations/rotation",
-    "provider/private_integrations/unusable.py",
-)
-"""The folders and files whose text is still to be rewritten; take one out as soon as it is clean."""
-
 RULES = {
     "name the person or the program": r"\b(nobody|somebody|anybody|whoever|whatever)\b",
     "begin with a subject or a verb": r"(?:^|(?<=[.:!?]\s))(What|Who|Whether|Which|Whose)\b(?![^.]*\?)",
@@ -116,21 +104,11 @@ def _counts(root: Path) -> Iterator[str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Report each fault as `file:line: rule`, and the number of faults that still wait in each unclean package."""
+    """Report each fault as `file:line: rule`."""
     if arguments[:1] == ["--counts"]:
         print("\n".join(_counts(Path(arguments[1] if arguments[1:] else "."))))
         return
-    waiting: Counter[str] = Counter()
-    refused = []
-    for path, text in texts(Path()):
-        unclean = next((each for each in NOT_YET_CLEAN if path == each or path.startswith(f"{each}/")), None)
-        for line, fault in faults(text):
-            if unclean is None or "--all" in arguments:
-                refused.append(f"{path}:{line}: {fault}")
-            else:
-                waiting[unclean] += 1
-    for package, count in sorted(waiting.items()):
-        print(f"{package}: {count} to rewrite")
+    refused = [f"{path}:{line}: {fault}" for path, text in texts(Path()) for line, fault in faults(text)]
     if refused:
         sys.exit("\n".join(refused))
 

@@ -89,7 +89,7 @@ def main() -> None:
     arguments.add_argument("--cached-grants", type=int, default=100_000)
     options = arguments.parse_args()
     catalogue = Catalogue.load()
-    with closing(open_database(options.data_dir)) as database:
+    with closing(open_database(options.data_dir, utc_now)) as database:
         # The cost of a request includes its record.
         recorder = Recorder()
         authorizer = Authorizer(database, catalogue, options.cached_grants, recorder)

@@ -93,7 +93,7 @@ def _clean_errors(method: Callable[P, R]) -> Callable[P, R]:
 
 
 class _Provider(ResourceProvider):
-    """What both resources share: configuration, and a serialized form that is the class path alone."""
+    """Share between both resources: configuration, and a serialized form that is the class path alone."""
 
     serialize_as_secret_always = False
 
@@ -101,7 +101,7 @@ class _Provider(ResourceProvider):
     _default_account: str | None
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
-        """Keep whatever `configure` attached out of the state."""
+        """Keep the parts that `configure` attached out of the state."""
         return (type(self), ())
 
     @_clean_errors
@@ -375,7 +375,7 @@ class TokenProvider(_Provider):
         if refusal is not None or known is None:
             return CheckFailure("", refusal or "")
         if is_unknown(checked.get("rotation")):
-            # Whether a trigger changes is known only in the `up`: the preview must not promise either way.
+            # Only the `up` knows if a trigger changes: the preview must not promise either way.
             return {"generation": _unknown(), "rotation_reason": "the rotation policy is not known yet"}
         plan = planned_generation(olds, checked, known)
         refusal = self._refuse_issue(olds, {**checked, **plan}, known)

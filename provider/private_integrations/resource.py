@@ -88,13 +88,13 @@ class PrivateIntegration(Resource, module="private_integrations", name="PrivateI
     """A private integration: a name, a description and scopes in one account, with a token of its own.
 
     Editing name, description or scopes happens in place and never touches the token. The token is
-    rotated as `rotation` says; whatever consumes `token` follows in the same `up`.
+    rotated as `rotation` says; each resource that consumes `token` follows in the same `up`.
     """
 
     name: Output[str]
     """The name people see."""
     description: Output[str | None]
-    """What it is for."""
+    """The purpose of it."""
     scopes: Output[list[str]]
     """The scopes its tokens hold, sorted."""
     account: Output[str]

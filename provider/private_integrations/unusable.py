@@ -1,4 +1,4 @@
-"""Values that can't be used: an error that can be told with or without the value."""
+"""Say that a value can't be used, with or without quoting it."""
 
 
 class Unusable(ValueError):

@@ -17,7 +17,7 @@ def lint(folder: Path, readme: str, module: str = "") -> str:
     (folder / "tools").mkdir()
     (folder / "tools" / "module.py").write_text(module)
     script = REPOSITORY / "scripts" / "prose.py"
-    done = subprocess.run([sys.executable, script, "--all"], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, script], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == bool(done.stderr)
     return done.stderr.strip()
 

@@ -32,7 +32,7 @@ def activity(
 ) -> None:
     """Show what an integration's tokens were used for: by scope, by generation and by whom, and what was refused.
 
-    What should be looked at stands at the end: unused scopes, missing scopes, old tokens in use.
+    Points to look at stand at the end: unused scopes, missing scopes, old tokens in use.
     """
     report = connect().activity(integration_id, period.value)
     if as_json:

@@ -32,7 +32,7 @@ def due(
 ) -> None:
     """Show what the next deployment would rotate, and why. Ends with 1 if something is due, with 0 if nothing is.
 
-    The reason is the one that the preview shows. What only a program knows, such as a changed trigger, is not in it.
+    The reason is the one that the preview shows. Facts of the program alone, such as a changed trigger, are not in it.
     """
     account = account or (None if under else find_account())
     decided = [(report, report.decision) for report in reports_in(connect(), account, under and under.strip("/"))]

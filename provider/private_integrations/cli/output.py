@@ -82,7 +82,7 @@ def _write(text: str) -> None:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
     except OSError as error:
-        # What is left in the buffer would fail again, and loudly, when the interpreter ends.
+        # The rest of the buffer would fail again, and loudly, when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         reader_gone = isinstance(error, BrokenPipeError)
         raise OutputLostError(error.strerror or "unknown error", reader_gone=reader_gone) from error

@@ -39,7 +39,7 @@ EarlyWindow = Annotated[
 
 @dataclass(frozen=True)
 class Given:
-    """What a command was given about rotation; None for each option that was left out."""
+    """Hold a command's options about rotation; None for each option that was left out."""
 
     every: str | None = None
     schedule: str | None = None

@@ -58,7 +58,7 @@ def verify(
         raise usage("a token is read from stdin; as an argument, others on this machine could see it")
     token = secret_from_stdin("token", "private-integrations verify < file")
     client = connect()
-    # What has not the shape of a token is sent nowhere: it may be another secret.
+    # A text without the shape of a token is sent nowhere: it may be another secret.
     found = client.introspect(token) if TOKEN_PATTERN.fullmatch(token) else Introspection(active=False)
     if as_json:
         print_json(found.model_dump(mode="json", exclude_none=True))

@@ -87,7 +87,7 @@ def link(email: EmailArgument, as_json: AsJson = False) -> None:
 
 @app.command()
 def disable(email: EmailArgument, as_json: AsJson = False) -> None:
-    """Let a person in no more: their sessions and links end at once. What they made stays."""
+    """Let a person in no more: their sessions and links end at once. Their integrations stay."""
     _show(connect().disable_user(email), as_json=as_json)
 
 

@@ -49,7 +49,7 @@ def _events(values: list[str] | None) -> list[str] | None:
 
 
 def complete_event(incomplete: str) -> list[str]:
-    """The events that begin like this."""
+    """Return the events that begin like this."""
     return [event for event in Event if event.startswith(incomplete)]
 
 

@@ -1,7 +1,7 @@
 """Describe the classes of accounts: everything that differs by class is a fact of its member here.
 
-Code asks for the fact (`account.kind.has_sub_accounts`) and never compares names. What the platform opens to each
-class is data: the service's catalogue.
+Code asks for the fact (`account.kind.has_sub_accounts`) and never compares names. The service's
+catalogue has the operations that the platform opens to each class.
 """
 
 from typing import Self
@@ -19,7 +19,7 @@ class AccountClass(Named):
     many: str
     """Accounts of it in a sentence."""
     platform_name: str
-    """What the platform calls it, also where it publishes which tokens an operation accepts."""
+    """The platform's name of it, also where it publishes which tokens an operation accepts."""
     id_parameter: str
     """The parameter or field by which the platform's API names such an account."""
     belongs_to_agency: bool

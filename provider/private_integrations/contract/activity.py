@@ -1,11 +1,11 @@
-"""What an integration's tokens are used for."""
+"""Report how an integration's tokens are used."""
 
 from typing import Literal
 
 from .values import Instant, ResponseModel
 
 Period = Literal["day", "week", "month"]
-"""What an activity is asked for: 24 hours, 168 hours, or 30 days in UTC; the last one is the current one."""
+"""The length of a report: 24 hours, 168 hours, or 30 days in UTC; the last one is the current one."""
 
 
 class ScopeActivity(ResponseModel):
@@ -25,7 +25,7 @@ class GenerationActivity(ResponseModel):
     """What was asked with the token of a generation: `requests` let through by the period's parts, and refusals.
 
     `role` is `ended` too where the token is no more among those that are shown. `last_used_at` is its last
-    authenticated use while it was live, whatever was answered.
+    authenticated use while it was live, with any answer.
     """
 
     generation: int

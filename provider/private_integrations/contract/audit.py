@@ -6,7 +6,7 @@ from typing import Any
 from .values import ResponseModel
 
 DEPLOYMENT_AGENT = "private-integrations-deployment/"
-"""What the agent of a deployment begins with: it says who asks to people, and opens nothing."""
+"""The beginning of a deployment's agent: it tells people who asks, and opens nothing."""
 
 AUDIT_CURSOR = "Audit-Cursor"
 """The header of an exported part of the audit log that asks for the rows behind it."""

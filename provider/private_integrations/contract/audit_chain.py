@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 BEGINNING = "0" * 64
-"""What stands for the hash of the row before the first."""
+"""The hash that the first row has of its predecessor."""
 
 DAMAGED = "damaged"
 """The field of an exported row that names the columns whose values have another type than the written one."""
@@ -60,7 +60,7 @@ def canonical(row: Mapping[str, Any]) -> str:
 
 
 def hash_of(row: Mapping[str, Any]) -> str:
-    """Return the hash of a row, whatever it says of its hash itself."""
+    """Return the hash of a row's content; its own field `hash` doesn't count."""
     content = {key: value for key, value in row.items() if key != "hash"}
     # Half a character is in no row that was stored, but may be in a file that is said to be a log.
     return hashlib.sha256(canonical(content).encode(errors="surrogatepass")).hexdigest()

@@ -142,7 +142,7 @@ class EndReason(Named):
 
 
 LOST_WITHOUT_ROTATION = frozenset({EndReason.LEAKED, EndReason.INACTIVE})
-"""The reasons that the service itself ends a token for, so that people are told the reason."""
+"""The reasons that the service itself ends a token for, so that people see the reason."""
 
 
 class Described(Named):

@@ -28,7 +28,7 @@ class UpstreamRequest(RequestModel):
 
 
 Outcome = Literal["accepted", "refused", "unexpected", "timed-out", "untrusted", "unreachable"]
-"""What came of asking the upstream with a credential: a 2xx; a 401 or 403; another status; no answer in time; a
+"""The upstream's reaction to a credential: a 2xx; a 401 or 403; another status; no answer in time; a
 certificate that is not trusted; no connection."""
 
 
@@ -41,7 +41,7 @@ class Verification(ResponseModel):
 
     @property
     def in_words(self) -> str:
-        """What came out, in one line."""
+        """Return the outcome, in one line."""
         return {
             "accepted": f"the upstream accepts it ({self.status})",
             "refused": f"the upstream refuses it ({self.status}): it ended there, or may not read its own location",

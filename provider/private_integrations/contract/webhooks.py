@@ -10,7 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 from .values import Description, Identifier, Instant, RequestModel, ResponseModel, each_once
 
 PING = "ping"
-"""The event that tests an endpoint; it is sent to one, whatever it is subscribed to."""
+"""The event that tests an endpoint; it is sent to one, with any subscription."""
 
 WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of Standard Webhooks, no secret
 
@@ -116,9 +116,9 @@ class DataWebhookRequest(RequestModel):
 class DataWebhook(ResponseModel):
     """What there is to know of an integration's data webhook; `webhook`, its id, and `url` are null without one.
 
-    `events` are those that it is told of now: its scopes count, and what it asked for. Each names the integration as
-    `appId`, and is signed with the service's Ed25519 key: `public_key` is SPKI in base64, null as long as nobody has a
-    data webhook.
+    `events` are those that it receives now: its scopes count, and what it asked for. Each names the integration as
+    `appId`, and is signed with the service's Ed25519 key: `public_key` is SPKI in base64, null until the first data
+    webhook is made.
     """
 
     integration: str

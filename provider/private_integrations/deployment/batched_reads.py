@@ -116,7 +116,7 @@ class Deployment:
             self.refuse_key(integration_id, account, to="delete")
 
     def edits_of(self, integration_id: str) -> Sequence[AuditEntry]:
-        """The latest edits of an integration, the last one first; none if the service keeps no such log."""
+        """Return the latest edits of an integration, the last one first; none if the service keeps no such log."""
         return self._audited(integration_id, AuditAction.EDIT)
 
     def adoption_of(self, integration_id: str) -> AuditEntry | None:
@@ -181,7 +181,7 @@ class _Batch(Generic[Value]):
         stack = stack_of(external_id)
         with self._lock:
             if key not in self._values and stack not in self._stacks:
-                # What this process made itself is younger than any answer.
+                # This process's own changes are younger than any answer.
                 self._values = dict(self.fetch(stack)) | self._values
                 self._stacks.add(stack)
             return self._values.get(key)

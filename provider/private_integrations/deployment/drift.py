@@ -11,7 +11,7 @@ from .declaration import Defaults, Properties, is_unknown
 from .plan import declared_policy
 
 EDITABLE = ("name", "description", "scopes", "rotation")
-"""What can be changed in place."""
+"""The fields that can be changed in place."""
 
 _LONGEST_QUOTE = 60
 

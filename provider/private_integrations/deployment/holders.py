@@ -1,4 +1,4 @@
-"""Which resource of this run has which integration, so that no two ever own one."""
+"""Record which resource of this run has which integration, so that no two ever own one."""
 
 import threading
 from dataclasses import dataclass, field

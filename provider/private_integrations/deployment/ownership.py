@@ -49,7 +49,7 @@ def refuse_new(deployment: Deployment, declared: Properties, resource: str, opti
     present = deployment.owned(place[1], place[0])
     if "adopt" in declared:
         if options.get("delete_before_replace") and present is not None and present.id == declared["adopt"]:
-            # A replacement of an adopted one, as far as can be told: it would be deleted before it is adopted again.
+            # A replacement of an adopted one, it seems: it would be deleted before it is adopted again.
             return f"{_fact(present)}: delete_before_replace would delete what adopt names; leave out one of the two"
         return _refuse_adoption(deployment, declared["adopt"], place, present, resource)
     replaced = deployment.holders.has_taken(place, resource)

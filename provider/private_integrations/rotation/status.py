@@ -92,7 +92,7 @@ class IntegrationStatus:
 
     @property
     def ended_because(self) -> str | None:
-        """Why the last token ended, if nobody used it or it leaked, and none works since."""
+        """Return why the last token ended, if it was inactive or leaked, and none works since."""
         last = None if self.live else self.token_state.of_generation(self.token_state.last_generation)
         return last.ended_because if last is not None and last.end_reason in LOST_WITHOUT_ROTATION else None
 
@@ -112,7 +112,7 @@ class IntegrationStatus:
 
 @dataclass(frozen=True)
 class Owner:
-    """Who declares an integration; `name` is `project/stack` of Pulumi, or the person's email address."""
+    """Name an integration's owner; `name` is `project/stack` of Pulumi, or the person's email address."""
 
     kind: Literal["pulumi", "person", "command line", "other"]
     name: str

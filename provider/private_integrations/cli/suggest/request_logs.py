@@ -1,8 +1,8 @@
-"""Requests as access logs record them, read line by line and in little memory, whatever the log's size.
+"""Requests as access logs record them, read line by line and in little memory, also from a large log.
 
 A line is of the common or combined format, or any with the request in quotes (Envoy's text, load balancers); a JSON
-object with the keys that nginx, Envoy, Caddy or Traefik are usually told to write; or has method and target side by
-side, as Squid's and those of a list by hand.
+object with the keys that nginx, Envoy, Caddy or Traefik are usually configured to write; or has method and
+target side by side, as Squid's and those of a list that you wrote yourself.
 """
 
 import json

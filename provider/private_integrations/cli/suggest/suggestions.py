@@ -15,7 +15,7 @@ _PLATFORM_HOSTS = frozenset({"services.leadconnectorhq.com", "rest.gohighlevel.c
 
 _REFUSED = (401, 403)
 
-# What is not in the catalogue is shown by its shape: words, and nothing that may be an id, a name or a secret.
+# A path outside the catalogue is shown by its shape: words, and nothing that may be an id, a name or a secret.
 _WORD = re.compile("[a-z][a-z_-]{0,23}|v[0-9]")
 _HIDDEN = "…"
 # Shapes beyond this many are counted as one, so that a log of random paths takes no memory.
@@ -36,7 +36,7 @@ class Need:
 
 @dataclass
 class Tally:
-    """What a log has shown so far.
+    """Count the requests that a log has shown so far.
 
     `refused` were answered 401 or 403 and need nothing then; `elsewhere` went to other hosts or paths; `unreadable`
     are lines without a request.
@@ -121,7 +121,7 @@ class Suggestion:
 
 
 def suggest(catalogue: Catalogue, tally: Tally) -> Suggestion:
-    """Return the proposals. What both kinds may request is the sub-account's, unless only an agency is needed."""
+    """Return the proposals; requests open to both kinds are the sub-account's, unless only an agency is needed."""
     needs = [Need(endpoint, old, number) for (endpoint, old), number in tally.used.items()]
     needs.sort(key=lambda need: (need.endpoint.scope or "", need.endpoint.path, need.endpoint.method, need.old))
     kinds = [_kinds(catalogue, need.endpoint) for need in needs]
@@ -142,6 +142,6 @@ def suggest(catalogue: Catalogue, tally: Tally) -> Suggestion:
 
 
 def _kinds(catalogue: Catalogue, endpoint: Endpoint) -> list[AccountClass]:
-    """The kinds of accounts whose integrations may hold its scope and make the request."""
+    """Return the kinds of accounts whose integrations may hold its scope and make the request."""
     scope = endpoint.scope
     return [] if scope is None else [k for k in sorted(endpoint.account_kinds) if not catalogue.refuse_scope(scope, k)]
