@@ -306,22 +306,28 @@ def test_a_change_that_ends_access_waits_longer_than_others(under_test, engine):
 @pytest.mark.parametrize("yielding", [False, True])
 def test_too_many_changes_that_wait_are_refused_at_once(engine, yielding):
     """The first of a crowd wait and are stored, the others are StorageBusy at once; one that ends access waits."""
+    refused_after: list[float] = []
 
-    def one_of_the_crowd(number: int) -> str:
-        with engine.write(yielding=yielding) as write:
-            add(write, f"crowd {number}")
-            return f"crowd {number}"
+    def one_of_the_crowd(number: int) -> str | None:
+        began = time.monotonic()
+        try:
+            with engine.write(yielding=yielding) as write:
+                add(write, f"crowd {number}")
+                return f"crowd {number}"
+        except StorageBusy:
+            refused_after.append(time.monotonic() - began)
+            return None
 
     with ThreadPoolExecutor(CROWD + 1) as pool:
         with writing_elsewhere(engine):
             crowd = [pool.submit(one_of_the_crowd, number) for number in range(CROWD)]
-            until(lambda: any(one.done() for one in crowd))
+            until(lambda: bool(refused_after))
             ending = pool.submit(engine.end_access, lambda write: add(write, "ended"))
-            refused = [one for one in crowd if one.done()]
         ending.result(20)
-        names = {one.result() for one in crowd if one.exception(20) is None}
-    assert all(isinstance(one.exception(), StorageBusy) for one in refused)
-    assert 0 < len(names) < CROWD
+        names = {one.result(20) for one in crowd} - {None}
+    # Less than any change waits: on a busy machine not each refusal comes in time, but the quickest does.
+    assert min(refused_after) < 1
+    assert len(names) == CROWD - len(refused_after) > 0
     assert stored(engine, "ended", *(f"crowd {number}" for number in range(CROWD))) == {"ended", *names}
 
 
