@@ -16,8 +16,8 @@ import psutil
 from stock import stock, token
 
 from private_integrations.contract import digest_of
-from private_integrations_service.authorizer.grants import LiveGrants
 from private_integrations_service.catalogue.endpoints import Catalogue, Endpoint
+from private_integrations_service.operations.live_grants import LiveGrants
 from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.grants import GrantReader
 from private_integrations_service.storage.sqlite.engine import open_database

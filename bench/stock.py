@@ -8,10 +8,10 @@ from pathlib import Path
 import pysqlite3.dbapi2 as sqlite  # never Python's own: it may lose what the service committed
 
 from private_integrations.contract import Account, AccountClass, digest_of
+from private_integrations_service.instants import to_milliseconds
 from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.accounts import add_account
-from private_integrations_service.storage.columns import to_milliseconds
 from private_integrations_service.storage.sqlite.engine import FILE_NAME, open_database
 from private_integrations_service.tokens.format import HASH_VERSION
 

@@ -12,7 +12,7 @@ from hypothesis import settings
 from canary import leaks, secrets_in
 from forked import running_service
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import KeyRequest, digest_of, new_management_key
 from throwaway import Service
 
@@ -98,5 +98,5 @@ def viewer_key(service: Service) -> str:
     """A management key that may only read."""
     key = new_management_key()
     request = KeyRequest(role="viewer", digest=digest_of(key).hex())
-    Client(Connection(service.url, service.key)).make_key("reader", request)
+    Client(ServiceConnection(service.url, service.key)).make_key("reader", request)
     return key

@@ -12,7 +12,7 @@ import pulumi.automation as auto
 import requests
 
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from throwaway import REPOSITORY, Service, engine_environment, make_stack, running_service
 
 PROJECT = "quickstart"
@@ -25,7 +25,7 @@ class Story:
     def __init__(self, stack: auto.Stack, service: Service) -> None:
         self.stack = stack
         self.service = service
-        self.management = Client(Connection(service.url, service.key))
+        self.management = Client(ServiceConnection(service.url, service.key))
 
     def tell(self) -> None:
         """Run all steps, from the first `up` to the last refusal."""

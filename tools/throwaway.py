@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from threading import Timer
 
@@ -14,7 +15,7 @@ import pulumi.automation as auto
 import pysqlite3.dbapi2 as sqlite  # never Python's own: it may lose what the service committed
 
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import IntegrationEdit
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -64,7 +65,7 @@ def running_service(
         try:
             url = listening_address(process)
             key = (data_dir / "admin.key").read_text().strip()
-            accounts = Client(Connection(url, key)).accounts()
+            accounts = Client(ServiceConnection(url, key)).accounts()
             first = next((account.id for account in accounts if account.kind.belongs_to_agency), "")
             yield Service(url, key, first, data_dir, process)
         finally:
@@ -97,7 +98,7 @@ def age(service: Service, integration_id: str, by: timedelta) -> None:
             database.execute(f"UPDATE tokens SET {column} = {column} - ? WHERE integration_id = ?", shift)  # noqa: S608
         database.execute("UPDATE integrations SET held_until = held_until - ? WHERE id = ?", shift)
     # An edit of nothing: the service forgets the deadlines that it remembers between requests.
-    Client(Connection(service.url, service.key)).edit(integration_id, IntegrationEdit())
+    Client(ServiceConnection(service.url, service.key)).edit(integration_id, IntegrationEdit())
 
 
 def engine_root() -> Path:
@@ -124,6 +125,12 @@ def engine_environment(folder: Path, settings: Mapping[str, str]) -> dict[str, s
     }
 
 
+@cache
+def _pulumi(root: Path) -> auto.PulumiCommand:
+    """Ask the engine for its version once, in place of once for each stack."""
+    return auto.PulumiCommand(root=str(root))
+
+
 def make_stack(folder: Path, project: str, program: Callable[[], None], environment: Mapping[str, str]) -> auto.Stack:
     """Make or find the stack `dev` of an inline program in `folder`; `environment` is the engine's."""
     return auto.create_or_select_stack(
@@ -132,7 +139,7 @@ def make_stack(folder: Path, project: str, program: Callable[[], None], environm
         program,
         opts=auto.LocalWorkspaceOptions(
             work_dir=str(folder / "work"),
-            pulumi_command=auto.PulumiCommand(root=str(engine_root())),
+            pulumi_command=_pulumi(engine_root()),
             env_vars=dict(environment),
             secrets_provider="passphrase",
         ),

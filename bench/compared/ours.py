@@ -17,10 +17,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from private_integrations.contract import AccountClass
 from private_integrations_service.authorizer import ALLOWED, Allowed, Authorizer, AuthorizerMiddleware
-from private_integrations_service.authorizer.recording import Flusher, Recorder
 from private_integrations_service.catalogue.endpoints import Catalogue
+from private_integrations_service.operations.recording import Flusher, Recorder
 from private_integrations_service.sandbox import Sandbox
-from private_integrations_service.sandbox.limits import Limits, RateLimits
+from private_integrations_service.sandbox.limits import AccountLimits, RateLimits
 from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.sqlite.activity import Activity
 from private_integrations_service.storage.sqlite.engine import SQLiteEngine, open_database
@@ -64,7 +64,7 @@ def contender(
 ) -> ASGIApp:
     behind: ASGIApp = trivial
     if endpoint == "sandbox":
-        unlimited = Limits(per_interval=10**9, interval=10_000, per_day=10**9)
+        unlimited = AccountLimits(per_interval=10**9, interval=10_000, per_day=10**9)
         behind = Sandbox(database, RateLimits(unlimited))
     if not is_open:
         app: ASGIApp = AuthorizerMiddleware(behind, authorizer)

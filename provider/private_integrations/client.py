@@ -17,7 +17,7 @@ import requests
 from pydantic import BaseModel, ValidationError
 from requests.adapters import HTTPAdapter
 
-from .connection import Connection, is_this_machine
+from .connection import ServiceConnection, is_this_machine
 from .contract import (
     API,
     AUDIT_CURSOR,
@@ -52,7 +52,7 @@ from .contract import (
     Period,
     Pinged,
     PolicyDefaults,
-    Principal,
+    PrincipalReport,
     Problem,
     ProblemDocument,
     Replayed,
@@ -134,7 +134,7 @@ class Client:
     """
 
     def __init__(
-        self, connection: Connection, deployment_of: str | None = None, outage: "Outage | None" = None
+        self, connection: ServiceConnection, deployment_of: str | None = None, outage: "Outage | None" = None
     ) -> None:
         """Prepare to ask; nothing is sent yet.
 
@@ -321,9 +321,9 @@ class Client:
         """Return every management key; the key in use must be an admin's."""
         return self._ask("GET", "/keys", KeyList)
 
-    def whoami(self) -> Principal:
+    def whoami(self) -> PrincipalReport:
         """Ask which key this is, what its role allows, and which accounts it reaches."""
-        return self._ask("GET", "/whoami", Principal)
+        return self._ask("GET", "/whoami", PrincipalReport)
 
     def rules(self) -> ServiceRules:
         """Ask what the service accepts: its limits, and which accounts may hold which scopes."""
@@ -611,7 +611,7 @@ def _within(seconds: float, send: Callable[[], requests.Response]) -> requests.R
     return answer
 
 
-def _session(connection: Connection, deployment_of: str | None) -> requests.Session:
+def _session(connection: ServiceConnection, deployment_of: str | None) -> requests.Session:
     session = requests.Session()
     adapter = HTTPAdapter(pool_connections=1, pool_maxsize=_POOL, pool_block=True)
     session.mount("https://", adapter)

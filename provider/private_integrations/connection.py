@@ -34,7 +34,7 @@ _URL = re.compile(
 
 
 @dataclass(frozen=True)
-class Connection:
+class ServiceConnection:
     """A service's address and a management key for it; the key is empty for commands that need none.
 
     `key_from` and `url_from` say where they were found: `refresh` and `destroy` see a stack's old configuration.
@@ -56,7 +56,7 @@ def _no_stack(_: str) -> None:
     return None
 
 
-def find_connection(environment: Mapping[str, str] = os.environ, stack: StackConfig = _no_stack) -> Connection:
+def find_connection(environment: Mapping[str, str] = os.environ, stack: StackConfig = _no_stack) -> ServiceConnection:
     """Find the URL and the key to use; the environment wins over the stack's configuration.
 
     Raises:
@@ -75,12 +75,12 @@ def find_connection(environment: Mapping[str, str] = os.environ, stack: StackCon
         _refuse_other_host(bound, address)
     else:
         _refuse_mixture(address, url.source, found.source)
-    return Connection(address, key, found.source, url.source)
+    return ServiceConnection(address, key, found.source, url.source)
 
 
-def find_service(environment: Mapping[str, str] = os.environ) -> Connection:
+def find_service(environment: Mapping[str, str] = os.environ) -> ServiceConnection:
     """Find the service for commands that need no key; raises ConfigurationError as `find_connection` does."""
-    return Connection(_checked(_find(URL_VARIABLE, _URL_SETTING, environment, _no_stack)))
+    return ServiceConnection(_checked(_find(URL_VARIABLE, _URL_SETTING, environment, _no_stack)))
 
 
 def find_account(environment: Mapping[str, str] = os.environ, stack: StackConfig = _no_stack) -> str | None:

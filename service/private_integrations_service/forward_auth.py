@@ -15,13 +15,13 @@ from starlette.types import Receive, Scope, Send
 
 from private_integrations.contract import API, Reason, rfc3339
 
-from .authorizer import Allowed, Authorizer, DataRequest, Decision, Refused
+from .authorizer import Allowed, Authorizer, DataRequest, Decision, Denied
 from .authorizer.decisions import cannot
 from .authorizer.named_accounts import read_query
-from .authorizer.recording import address_of
-from .authorizer.replies import Refusal, Reply, send_reply
+from .authorizer.replies import PlatformError, Reply, send_reply
 from .http.client_address import Networks
 from .http.client_connections import Clients
+from .operations.recording import address_of
 
 AUTHORIZE = f"{API}/authorize/".encode()
 """The beginning of the raw path of every check."""
@@ -47,12 +47,14 @@ _LONGEST_REFUSAL = 2048
 _NOT_CACHED = (b"cache-control", b"no-store")
 _UNCHECKED = (b"x-pit-unchecked", b"body")
 
-CHECK_MALFORMED = Refusal(400, Reason.CHECK_MALFORMED, "The gateway does not say which request it asks about")
-TARGET_MALFORMED = Refusal(400, Reason.TARGET_MALFORMED, "The request target is malformed")
-HEADER_NOT_ALLOWED = Refusal(400, Reason.HEADER_NOT_ALLOWED, "Headers that begin with X-PIT- are the gateway's own")
+CHECK_MALFORMED = PlatformError(400, Reason.CHECK_MALFORMED, "The gateway does not say which request it asks about")
+TARGET_MALFORMED = PlatformError(400, Reason.TARGET_MALFORMED, "The request target is malformed")
+HEADER_NOT_ALLOWED = PlatformError(
+    400, Reason.HEADER_NOT_ALLOWED, "Headers that begin with X-PIT- are the gateway's own"
+)
 
 
-class Check(NamedTuple):
+class GatewayOptions(NamedTuple):
     """The request that a gateway asks about, and the gateway's parameters.
 
     `accounts` are those that the gateway serves, None for all. A gateway shows no bodies: with `refusing_bodies`,
@@ -96,8 +98,8 @@ class ForwardAuth:
             unknown = cannot(scope["method"], raw_path.decode("utf-8", "backslashreplace"))
             await send_reply(send, (await self._refuse(scope, unknown)).refusal)
 
-    async def _decide(self, scope: Scope, check: Check | Refusal) -> Decision:
-        if isinstance(check, Refusal):
+    async def _decide(self, scope: Scope, check: GatewayOptions | PlatformError) -> Decision:
+        if isinstance(check, PlatformError):
             return await self._refuse(scope, check)
         # The gateway would pass these on as if they were the service's own.
         if any(name.startswith(_OWN_PREFIX) and name not in IDENTITY for name, _ in scope["headers"]):
@@ -118,11 +120,11 @@ class ForwardAuth:
             self._clients.note(scope)
         return decision
 
-    async def _refuse(self, scope: Scope, refusal: Refusal) -> Refused:
+    async def _refuse(self, scope: Scope, refusal: PlatformError) -> Denied:
         return await self._authorizer.refuse_unknown(refusal, address_of(scope, self._trusted))
 
 
-def _check_in_headers(scope: Scope, method_name: bytes, target_name: bytes) -> Check | Refusal:
+def _check_in_headers(scope: Scope, method_name: bytes, target_name: bytes) -> GatewayOptions | PlatformError:
     """Read a check from two headers, each sent once; its query has the gateway's parameters."""
     methods = [value for name, value in scope["headers"] if name == method_name]
     targets = [value for name, value in scope["headers"] if name == target_name]
@@ -135,18 +137,20 @@ def _check_in_headers(scope: Scope, method_name: bytes, target_name: bytes) -> C
     return _check(methods[0].decode("latin-1"), targets[0], accounts, refusing_bodies="bodies" in parameters)
 
 
-def _check_in_path(scope: Scope, raw_path: bytes, *, refusing_bodies: bool) -> Check | Refusal:
+def _check_in_path(scope: Scope, raw_path: bytes, *, refusing_bodies: bool) -> GatewayOptions | PlatformError:
     """Read a check that repeats the request's method, path and query below a prefix."""
     query: bytes = scope["query_string"]
     target = raw_path + b"?" + query if query else raw_path
     return _check(scope["method"], target, None, refusing_bodies=refusing_bodies)
 
 
-def _check(method: str, target: bytes, accounts: frozenset[str] | None, *, refusing_bodies: bool) -> Check | Refusal:
+def _check(
+    method: str, target: bytes, accounts: frozenset[str] | None, *, refusing_bodies: bool
+) -> GatewayOptions | PlatformError:
     parts = _TARGET.fullmatch(target)
     if parts is None:
         return TARGET_MALFORMED
-    return Check(method, parts[1], parts[2] or b"", accounts, refusing_bodies)
+    return GatewayOptions(method, parts[1], parts[2] or b"", accounts, refusing_bodies)
 
 
 async def _send(send: Send, decision: Decision) -> None:
@@ -161,7 +165,7 @@ async def _send(send: Send, decision: Decision) -> None:
 async def _send_to_nginx(send: Send, decision: Decision) -> None:
     """Answer 200, 401 or 403, all that `auth_request` understands, with the actual refusal in headers.
 
-    nginx drops the body of a check, so `X-PIT-Refusal` has it, unless it is too long for a header.
+    nginx drops the body of a check, so `X-PIT-PlatformError` has it, unless it is too long for a header.
     """
     if isinstance(decision, Allowed):
         await _send_identity(send, decision)

@@ -13,7 +13,7 @@ from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 
 from holding_proxy import HoldingProxy
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import IntegrationRequest
 from throwaway import Service, engine_environment, make_stack
 
@@ -150,7 +150,7 @@ def stack(tmp_path: Path, environment: dict[str, str]) -> EngineStack:
 @pytest.fixture
 def client(service: Service) -> Client:
     """The service's management API."""
-    return Client(Connection(service.url, service.key))
+    return Client(ServiceConnection(service.url, service.key))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 import private_integrations as pi
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from throwaway import UNLIMITED, listening_address
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -57,7 +57,7 @@ def environment(tmp_path):
     """A stack of a service that is started by the test."""
     with service_with(7, tmp_path / "data") as url:
         key = (tmp_path / "data" / "admin.key").read_text().strip()
-        accounts = Client(Connection(url, key)).accounts()
+        accounts = Client(ServiceConnection(url, key)).accounts()
     account = next(account.id for account in accounts if account.kind == "sub_account")
     return {
         "PRIVATE_INTEGRATIONS_URL": url,
@@ -69,7 +69,7 @@ def environment(tmp_path):
 def test_a_changed_default_plans_no_update(stack, tmp_path, environment):
     """It is in force at once; previews say so and plan nothing, and a refresh brings the outputs up to date."""
     url, data_dir = environment["PRIVATE_INTEGRATIONS_URL"], tmp_path / "data"
-    port, client = int(url.rsplit(":", 1)[1]), Client(Connection(url, environment["PRIVATE_INTEGRATIONS_KEY"]))
+    port, client = int(url.rsplit(":", 1)[1]), Client(ServiceConnection(url, environment["PRIVATE_INTEGRATIONS_KEY"]))
     stack.program = quarterly
     with service_with(7, data_dir, port):
         stack.up()

@@ -3,7 +3,7 @@
 import pytest
 
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import UserRequest
 from visitors import PASSWORD
 
@@ -21,7 +21,7 @@ def test_a_one_time_link_leads_in_and_the_password_too(service, place, new_scree
     """A new person chooses a password, signs out, is refused with a wrong one, and signs in."""
     email = f"grace.{place.account}@example.com"
     request = UserRequest(memberships=[{"account": place.account, "role": "admin"}])
-    code = Client(Connection(service.url, service.key)).invite_user(email, request).code
+    code = Client(ServiceConnection(service.url, service.key)).invite_user(email, request).code
 
     screen = new_screen()
     assert screen.open(f"/settings/welcome/{code}") == 200

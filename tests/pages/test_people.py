@@ -1,7 +1,7 @@
 """Roles & Permissions, Labs, the audit log and one's own page, in a real browser."""
 
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import UserRequest
 from visitors import PASSWORD, new_account, new_visitor
 from walking import LIST, create, go
@@ -34,7 +34,7 @@ def test_a_permission_is_given_and_taken(service, place, screen, new_screen):
 
 def test_a_hundred_people(service, place, screen):
     """They are shown page by page, and no page is heavy."""
-    client = Client(Connection(service.url, service.key))
+    client = Client(ServiceConnection(service.url, service.key))
     for number in range(60):
         request = UserRequest(name="<" * 100, memberships=[{"account": place.account, "role": "user"}])
         client.invite_user(f"{number}.{place.account}@example.com", request)
@@ -156,7 +156,7 @@ def test_a_password_that_is_easy_to_guess_is_refused_at_its_field(service, place
     """With the reason and what to take in its place; the next one is taken."""
     email = f"grace.{place.account}@example.com"
     request = UserRequest(memberships=[{"account": place.account, "role": "admin"}])
-    code = Client(Connection(service.url, service.key)).invite_user(email, request).code
+    code = Client(ServiceConnection(service.url, service.key)).invite_user(email, request).code
     screen = new_screen()
     screen.open(f"/settings/welcome/{code}")
     for password, why in (("Welcome2026!", "what others use, too"), ("Aurora-Dental-26", "your address, your name")):
@@ -171,7 +171,7 @@ def test_a_password_that_is_easy_to_guess_is_refused_at_its_field(service, place
 
 def test_a_password_of_another_admins_link_is_not_trusted_elsewhere(service, place, screen, new_screen):
     """The page says why a place is refused, and that a password ended with a new role."""
-    client = Client(Connection(service.url, service.key))
+    client = Client(ServiceConnection(service.url, service.key))
     sister, email = new_account(service.url, service.key, agency=place.agency), f"bob.{place.account}@example.com"
     zoe = new_screen(new_visitor(service.url, service.key, sister))
     second = f"second.{place.account}@example.com"

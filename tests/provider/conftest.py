@@ -30,7 +30,7 @@ import throwaway
 from forked import running_service
 from private_integrations.cli import run
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 
 COMMAND = [sys.executable, "-m", "private_integrations.cli"]
 
@@ -179,7 +179,7 @@ def use(service: Any) -> Callable[[Any], None]:
 @pytest.fixture
 def age(service: Any) -> Iterator[Callable[[str, timedelta], None]]:
     """Make an integration's tokens that much older; it is deleted at the end, alarms and all."""
-    client, aged = Client(Connection(service.url, service.key)), set()
+    client, aged = Client(ServiceConnection(service.url, service.key)), set()
 
     def earlier(integration_id: str, by: timedelta) -> None:
         aged.add(integration_id)

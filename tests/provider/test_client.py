@@ -15,7 +15,7 @@ import responses
 from private_integrations import client as client_module
 from private_integrations import errors
 from private_integrations.client import Client, Outage
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import PROBLEM_PREFIX, IntegrationEdit
 
 URL = "https://integrations.example.com"
@@ -27,7 +27,7 @@ KEY = "pmk-" + "0" * 64
 def client(monkeypatch):
     """A client that doesn't wait between its tries."""
     monkeypatch.setattr(client_module, "_PAUSES", (0.0, 0.0, 0.0))
-    return Client(Connection(URL, KEY))
+    return Client(ServiceConnection(URL, KEY))
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def _ask_in_threads(client, count):
 )
 def test_one_series_of_tries_for_all_requests_of_a_command(impatient, listener, why, at_most):
     """When the tries of one request are used up the rest fails at once, with the same error and no connection."""
-    client = Client(Connection(listener.url, KEY), outage=Outage())
+    client = Client(ServiceConnection(listener.url, KEY), outage=Outage())
     failures = _ask_in_threads(client, 20)
     assert failures == [f"{listener.url} does not answer ({why}); is the service running?"] * 20
     assert 2 <= listener.connections <= at_most
@@ -261,7 +261,7 @@ def test_one_series_of_tries_for_all_requests_of_a_command(impatient, listener, 
 @pytest.mark.parametrize("listener", ["hangs up"], indirect=True)
 def test_a_service_that_goes_away_in_the_middle_costs_one_series_too(impatient, listener, service):
     """After answers, each thread may meet the outage with one try; only one of them tries again."""
-    client = Client(Connection(service.url, service.key), outage=Outage())
+    client = Client(ServiceConnection(service.url, service.key), outage=Outage())
     client.accounts()
     client.url = listener.url
     assert len(set(_ask_in_threads(client, 20))) == 1
@@ -271,7 +271,7 @@ def test_a_service_that_goes_away_in_the_middle_costs_one_series_too(impatient, 
 @pytest.mark.parametrize("listener", ["hangs up"], indirect=True)
 def test_a_client_that_lives_on_recovers(impatient, listener, service):
     """Without a shared outage, as in the command line, every request has tries of its own."""
-    client = Client(Connection(listener.url, service.key))
+    client = Client(ServiceConnection(listener.url, service.key))
     assert len(set(_ask_in_threads(client, 2))) == 1
     client.url = service.url
     assert client.accounts()
@@ -280,7 +280,7 @@ def test_a_client_that_lives_on_recovers(impatient, listener, service):
 def test_a_key_that_is_refused_is_not_tried_for_every_resource(wire):
     """After one refusal of the key, the client sends no other request in the same command."""
     wire.get(ONE, **problem("key-ended", 401))
-    client = Client(Connection(URL, KEY), outage=Outage())
+    client = Client(ServiceConnection(URL, KEY), outage=Outage())
     for _ in range(20):
         with pytest.raises(errors.NotAuthorized, match="what is wrong") as caught:
             client.integration("int_7")
@@ -292,10 +292,10 @@ def test_a_refused_key_of_the_stack_may_be_the_last_ups(wire):
     """`refresh` and `destroy` see the configuration of the last `up`, so the error names the way to the present one."""
     wire.get(ONE, **problem("key-ended", 401))
     with pytest.raises(errors.NotAuthorized) as ours:
-        Client(Connection(URL, KEY)).integration("int_7")
+        Client(ServiceConnection(URL, KEY)).integration("int_7")
     assert str(ours.value) == "what is wrong"
     with pytest.raises(errors.NotAuthorized) as theirs:
-        Client(Connection(URL, KEY, "stack", "stack")).integration("int_7")
+        Client(ServiceConnection(URL, KEY, "stack", "stack")).integration("int_7")
     assert str(theirs.value) == (
         "what is wrong; it is from the stack's configuration (private-integrations:adminKey), of which refresh and "
         "destroy use the copy of the last up: after replacing the key, run them with --run-program"
@@ -309,16 +309,16 @@ def test_no_proxy_gets_what_goes_to_this_machine(impatient, listener, service, m
     monkeypatch.setenv(variable, listener.url)
     port = service.url.rsplit(":", 1)[1]
     for host in ("127.0.0.1", "localhost", "LOCALHOST"):
-        assert Client(Connection(f"http://{host}:{port}", service.key)).accounts()
+        assert Client(ServiceConnection(f"http://{host}:{port}", service.key)).accounts()
     assert listener.connections == 0
 
 
 def test_https_goes_through_the_proxy_of_the_environment(monkeypatch):
     """There the proxy sees the host and nothing more; NO_PROXY is honoured."""
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.com:3128")
-    assert Client(Connection(URL, KEY))._session.proxies["https"] == "http://proxy.example.com:3128"
+    assert Client(ServiceConnection(URL, KEY))._session.proxies["https"] == "http://proxy.example.com:3128"
     monkeypatch.setenv("NO_PROXY", "integrations.example.com")
-    assert not Client(Connection(URL, KEY))._session.proxies
+    assert not Client(ServiceConnection(URL, KEY))._session.proxies
 
 
 def test_the_tree_of_errors():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from private_integrations.connection import Connection, find_account, find_connection, find_service
+from private_integrations.connection import ServiceConnection, find_account, find_connection, find_service
 from private_integrations.errors import ConfigurationError
 
 URL = "https://integrations.example.com"
@@ -21,7 +21,7 @@ def _refusal(**changes: str) -> str:
 
 def test_the_environment_is_enough():
     """URL and key come from the environment; a slash at the end is no part of the address."""
-    assert find_connection(_environment(PRIVATE_INTEGRATIONS_URL=URL + "/")) == Connection(URL, KEY)
+    assert find_connection(_environment(PRIVATE_INTEGRATIONS_URL=URL + "/")) == ServiceConnection(URL, KEY)
 
 
 def _stack(url: str, key: str):
@@ -31,8 +31,8 @@ def _stack(url: str, key: str):
 def test_the_environment_wins_over_the_stack():
     """A replaced key in the environment is used, whatever an old stack configuration says."""
     old = _stack("https://old.example.com", "pmk-old@old.example.com")
-    assert find_connection(_environment(), old) == Connection(URL, KEY)
-    assert find_connection({}, old) == Connection("https://old.example.com", "pmk-old", "stack", "stack")
+    assert find_connection(_environment(), old) == ServiceConnection(URL, KEY)
+    assert find_connection({}, old) == ServiceConnection("https://old.example.com", "pmk-old", "stack", "stack")
 
 
 LOOPBACK = "http://127.0.0.1:8750"
@@ -63,7 +63,7 @@ def test_a_key_of_the_stack_names_its_host():
     with pytest.raises(ConfigurationError, match=r"is for another host than evil\.example\.com") as refused:
         find_connection({}, _stack("https://evil.example.com", f"{KEY}@integrations.example.com"))
     assert KEY not in str(refused.value)
-    assert find_connection({}, _stack(LOOPBACK, KEY)) == Connection(LOOPBACK, KEY, "stack", "stack")
+    assert find_connection({}, _stack(LOOPBACK, KEY)) == ServiceConnection(LOOPBACK, KEY, "stack", "stack")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_password_in_the_url_is_refused_and_not_shown():
 
 def test_the_key_is_not_in_the_representation():
     """A connection that ends up in a log doesn't take the key there."""
-    assert KEY not in repr(Connection(URL, KEY))
+    assert KEY not in repr(ServiceConnection(URL, KEY))
 
 
 def test_the_default_account():

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,21 +13,31 @@ import pytest
 
 import data_api as served
 from certificates import make_certificates
+from decision_columns import ColumnName, columns_of_decisions
+from engines import ENGINES, EngineUnderTest
 from management import Management
-from private_integrations.contract import Account, GenerationRequest, Integration, IntegrationEdit, IntegrationRequest
+from private_integrations.contract import (
+    Account,
+    GenerationRequest,
+    Integration,
+    IntegrationEdit,
+    IntegrationRequest,
+    new_sealing_key,
+)
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.catalogue.endpoints import Catalogue
-from private_integrations_service.operations import generations, integrations
+from private_integrations_service.operations import generations, integrations, upstreams
 from private_integrations_service.operations.integrations import Declared, Rules
 from private_integrations_service.sandbox import Sandbox
-from private_integrations_service.sandbox.limits import Limits, RateLimits
+from private_integrations_service.sandbox.limits import AccountLimits, RateLimits
 from private_integrations_service.sandbox.storage.furniture import furnish
+from private_integrations_service.sealing import Sealer
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage.accounts import add_account
+from private_integrations_service.storage.engine import StorageEngine
 from private_integrations_service.storage.integrations import integration_by_id
-from private_integrations_service.storage.sqlite.engine import SQLiteEngine, open_database
-from private_integrations_service.tokens.format import new_id
+from private_integrations_service.tokens.format import new_id, presented_token
 from receivers import Receiver, receiving
 from throwaway import Service
 from visitors import Visitor, new_account, new_visitor
@@ -64,7 +74,7 @@ class Accounts:
 class Desk:
     """What people do through the management API, by the same operations."""
 
-    database: SQLiteEngine
+    database: StorageEngine
     clock: Clock
     rules: Rules
     account: str
@@ -213,12 +223,18 @@ def accounts() -> Accounts:
     return Accounts()
 
 
+@pytest.fixture(scope="session", params=list(ENGINES))
+def under_test(request: pytest.FixtureRequest) -> EngineUnderTest:
+    """The storage engine that the tests run on: all of them run on each."""
+    return ENGINES[request.param]
+
+
 @pytest.fixture(scope="session")
-def fresh_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fresh_folder(under_test: EngineUnderTest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with a new database: copied for each test, since migrating takes longer than most tests."""
     folder = tmp_path_factory.mktemp("fresh") / "data"
     accounts = Accounts()
-    database = open_database(folder, Clock())
+    database = under_test.open(folder, Clock())
     with database.write() as write:
         for agency in (accounts.agency, accounts.other_agency):
             add_account(write.connection, Account(id=agency, name="Agency", kind="agency"), NOON)
@@ -235,15 +251,35 @@ def fresh_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def database(tmp_path: Path, fresh_folder: Path, clock: Clock) -> Iterator[SQLiteEngine]:
-    """A new database in a file, with the accounts."""
-    opened = open_database(Path(shutil.copytree(fresh_folder, tmp_path / "data")), clock)
+def database(under_test: EngineUnderTest, tmp_path: Path, fresh_folder: Path, clock: Clock) -> Iterator[StorageEngine]:
+    """A new database with the accounts."""
+    opened = under_test.open(under_test.copy(fresh_folder, tmp_path / "data"), clock)
     yield opened
     opened.close()
 
 
+@pytest.fixture(scope="session")
+def decision_columns(
+    under_test: EngineUnderTest,
+    fresh_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    catalogue: Catalogue,
+    accounts: Accounts,
+) -> set[ColumnName]:
+    """The columns that the authorizer's and the gateway's statements read."""
+    clock, folder = Clock(), tmp_path_factory.mktemp("columns") / "data"
+    with closing(under_test.open(under_test.copy(fresh_folder, folder), clock)) as database:
+        desk = Desk(database, clock, Rules(catalogue, Settings()), accounts.location)
+        integration = desk.integration("contacts.readonly")
+        ended = presented_token(desk.token(integration).encode())
+        desk.expire(integration, 1)
+        upstreams.put(database, accounts.location, "secret", Sealer([new_sealing_key()]), actor=Actor("test"))
+        assert ended is not None
+        return columns_of_decisions(database, ended, accounts.location)
+
+
 @pytest.fixture
-def desk(database: SQLiteEngine, clock: Clock, catalogue: Catalogue, accounts: Accounts) -> Desk:
+def desk(database: StorageEngine, clock: Clock, catalogue: Catalogue, accounts: Accounts) -> Desk:
     """The management operations over the database, for the first location unless said otherwise."""
     return Desk(database, clock, Rules(catalogue, Settings()), accounts.location)
 
@@ -251,12 +287,12 @@ def desk(database: SQLiteEngine, clock: Clock, catalogue: Catalogue, accounts: A
 @pytest.fixture
 def limits() -> RateLimits:
     """Rate limits that no test meets by accident."""
-    return RateLimits(Limits(per_interval=10**6, per_day=10**6))
+    return RateLimits(AccountLimits(per_interval=10**6, per_day=10**6))
 
 
 @pytest.fixture
 def middleware(
-    database: SQLiteEngine, clock: Clock, catalogue: Catalogue, limits: RateLimits
+    database: StorageEngine, clock: Clock, catalogue: Catalogue, limits: RateLimits
 ) -> Iterator[AuthorizerMiddleware]:
     """The authorizer's middleware in front of the sandbox."""
     made = AuthorizerMiddleware(Sandbox(database, limits), Authorizer(database, catalogue, 1000))

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import private_integrations.client
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from throwaway import REPOSITORY, UNLIMITED, listening_address
 from trials.proxy import FaultyProxy
 from trials.weakened_service import OFFSET
@@ -54,7 +54,7 @@ class MovedService:
         self.url = listening_address(self._process)
         if not self.key:
             self.key = (self.folder / "data" / "admin.key").read_text().strip()
-            accounts = Client(Connection(self.url, self.key)).accounts()
+            accounts = Client(ServiceConnection(self.url, self.key)).accounts()
             self.account = next(account.id for account in accounts if account.kind.belongs_to_agency)
 
     def kill(self) -> None:

@@ -12,7 +12,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.deployment.batched_reads import Deployment
 from private_integrations.errors import ConfigurationError
 from private_integrations.provider import IntegrationProvider, TokenProvider
@@ -83,7 +83,7 @@ class Stack:
 class Processes:
     """Connect every process to the service, and record its requests in the ledger."""
 
-    connection: Connection
+    connection: ServiceConnection
     account: str
     ledger: Ledger
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 import requests
 
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import API
 from private_integrations.errors import PrivateIntegrationError
 from trials.lane import Lane
@@ -53,7 +53,7 @@ class Trial:
         self._proxy = where.proxy
         self._proxy.behave(Faults.at_loss(self._random.uniform(*losses)), seed)
         self._ledger = Ledger()
-        connection = Connection(where.proxy.url, where.service.key)
+        connection = ServiceConnection(where.proxy.url, where.service.key)
         self._processes = Processes(connection, where.service.account, self._ledger)
         self._seed = seed
         self._project = f"faults-{seed}"

@@ -25,7 +25,7 @@ from private_integrations_service.server import serve
 from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage import integrations as stored_integrations
 from private_integrations_service.tokens import lifecycle
-from private_integrations_service.tokens.lifecycle import Issue, Token
+from private_integrations_service.tokens.lifecycle import Issue, StoredToken
 
 OFFSET = struct.Struct("d")
 
@@ -56,7 +56,9 @@ def without_run() -> None:
     """Let another process repeat the request of this one."""
     decide = lifecycle._repeat
 
-    def weakened(pending: Token | None, last: int, generation: int, request: GenerationRequest, now: datetime) -> Any:
+    def weakened(
+        pending: StoredToken | None, last: int, generation: int, request: GenerationRequest, now: datetime
+    ) -> Any:
         if pending is not None:
             request = request.model_copy(update={"run": pending.run})
         return decide(pending, last, generation, request, now)
@@ -69,7 +71,7 @@ def without_issuer() -> None:
     decide = lifecycle.plan_issue
 
     def weakened(
-        tokens: Sequence[Token], last: int, generation: int, request: GenerationRequest, now: datetime, limit: int
+        tokens: Sequence[StoredToken], last: int, generation: int, request: GenerationRequest, now: datetime, limit: int
     ) -> Issue | Refused:
         for token in tokens:
             if token.role == "pending" and token.is_live(now):
@@ -84,7 +86,7 @@ def without_delivery() -> None:
     decide = lifecycle.plan_issue
 
     def weakened(
-        tokens: Sequence[Token], last: int, generation: int, request: GenerationRequest, now: datetime, limit: int
+        tokens: Sequence[StoredToken], last: int, generation: int, request: GenerationRequest, now: datetime, limit: int
     ) -> Issue | Refused:
         plan = decide(tokens, last, generation, request, now, limit)
         if isinstance(plan, Refused):

@@ -14,7 +14,7 @@ import typer
 from ..client import Client
 from ..connection import find_account
 from ..contract import AuditEntry, instant_text, rfc3339
-from ..contract.audit_chain import Fault, Head, Whole, examine
+from ..contract.audit_chain import ChainHead, Fault, Whole, examine
 from .failures import ANSWER_IS_NO, note, usage
 from .options import AccountId, AsJson, connect, optional_identifier, refuse_secret
 from .output import Row, print_json, print_json_lines, print_rows, print_table
@@ -184,19 +184,19 @@ def _log(file: Path | None, account: str | None, own: bool) -> Iterator[tuple[It
             yield opened, account
 
 
-def _noted(text: str, only: str | None) -> tuple[str | None, Head]:
+def _noted(text: str, only: str | None) -> tuple[str | None, ChainHead]:
     *whose, sequence, row_hash = text.split(":")
     if not whose and only is None:
         raise usage(f"say whose log the head {sequence}:… is of: write it as ACCOUNT:SEQUENCE:HASH", "--head")
     account = whose[0] if whose else only
-    return account or None, Head(int(sequence), row_hash)
+    return account or None, ChainHead(int(sequence), row_hash)
 
 
-def _spelled(account: str | None, last: Head) -> str:
+def _spelled(account: str | None, last: ChainHead) -> str:
     return f"{account or ''}:{last}"
 
 
-def _by_account(told: Whole) -> list[tuple[str | None, Head]]:
+def _by_account(told: Whole) -> list[tuple[str | None, ChainHead]]:
     return sorted(told.heads.items(), key=lambda item: item[0] or "")
 
 

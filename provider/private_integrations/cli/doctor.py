@@ -9,7 +9,7 @@ import typer
 
 from ..client import Client
 from ..connection import ACCOUNT_VARIABLE, find_account
-from ..contract import Principal, Role, instant_text
+from ..contract import PrincipalReport, Role, instant_text
 from ..errors import ConfigurationError, NotAuthorized, PrivateIntegrationError
 from ..rotation.acceptance import refuse_issue
 from ..rotation.status import IntegrationStatus
@@ -25,7 +25,7 @@ Result = Literal["ok", "warning", "failed"]
 
 
 @dataclass(frozen=True)
-class Check:
+class RequirementCheck:
     """One requirement of a deployment, and the result of its check."""
 
     check: str
@@ -54,23 +54,23 @@ def doctor(
         raise typer.Exit(ANSWER_IS_NO)
 
 
-def _checks(account: str | None, under: str | None) -> Iterator[Check]:
+def _checks(account: str | None, under: str | None) -> Iterator[RequirementCheck]:
     """Make one check after the other; a failure that makes the rest meaningless is the last."""
     try:
         client = connect()
     except ConfigurationError as error:
-        yield Check("settings", "failed", str(error))
+        yield RequirementCheck("settings", "failed", str(error))
         return
     try:
         principal = client.whoami()
     except NotAuthorized as error:
-        yield Check("service", "ok", f"{client.url} answers")
-        yield Check("key", "failed", str(error))
+        yield RequirementCheck("service", "ok", f"{client.url} answers")
+        yield RequirementCheck("key", "failed", str(error))
         return
     except PrivateIntegrationError as error:
-        yield Check("service", "failed", str(error))
+        yield RequirementCheck("service", "failed", str(error))
         return
-    yield Check("service", "ok", f"{client.url} answers")
+    yield RequirementCheck("service", "ok", f"{client.url} answers")
     yield _key(principal)
     yield _role(principal)
     yield _account(principal, account)
@@ -78,42 +78,44 @@ def _checks(account: str | None, under: str | None) -> Iterator[Check]:
         yield from _stack(client, under)
 
 
-def _key(principal: Principal) -> Check:
+def _key(principal: PrincipalReport) -> RequirementCheck:
     known = f"{principal.name} ({principal.id})"
     if principal.expires_at is None:
-        return Check("key", "ok", f"{known}, no end is set")
+        return RequirementCheck("key", "ok", f"{known}, no end is set")
     soon = principal.expires_at - principal.now < _ENDS_SOON
-    return Check("key", "warning" if soon else "ok", f"{known}, works until {instant_text(principal.expires_at)}")
+    return RequirementCheck(
+        "key", "warning" if soon else "ok", f"{known}, works until {instant_text(principal.expires_at)}"
+    )
 
 
-def _role(principal: Principal) -> Check:
+def _role(principal: PrincipalReport) -> RequirementCheck:
     if principal.role.may_write:
-        return Check("role", "ok", f"{principal.role}: may preview, deploy and destroy")
+        return RequirementCheck("role", "ok", f"{principal.role}: may preview, deploy and destroy")
     if principal.role == Role.VIEWER:
-        return Check("role", "warning", "viewer: may preview; `pulumi up` and `pulumi destroy` are refused")
-    return Check("role", "failed", f"{principal.role}: may not even preview; use a deployer's key")
+        return RequirementCheck("role", "warning", "viewer: may preview; `pulumi up` and `pulumi destroy` are refused")
+    return RequirementCheck("role", "failed", f"{principal.role}: may not even preview; use a deployer's key")
 
 
-def _account(principal: Principal, account: str | None) -> Check:
+def _account(principal: PrincipalReport, account: str | None) -> RequirementCheck:
     if account is None:
         advice = f"none is set: give account= in the program, or set {ACCOUNT_VARIABLE}"
-        return Check("account", "warning", advice)
+        return RequirementCheck("account", "warning", advice)
     found = next((one for one in principal.accounts if one.id == account), None)
     if found is None:
         reached = ", ".join(one.id for one in principal.accounts[:_NAMES_SHOWN]) or "none"
         more = ", …" if len(principal.accounts) > _NAMES_SHOWN else ""
-        return Check(
+        return RequirementCheck(
             "account", "failed", f"there is no account {account} that this key reaches; it reaches {reached}{more}"
         )
     holds = f"{found.kind.platform_name} scopes"
-    return Check("account", "ok", f"{found.id} ({found.name}), {found.kind.noun}: its tokens hold {holds}")
+    return RequirementCheck("account", "ok", f"{found.id} ({found.name}), {found.kind.noun}: its tokens hold {holds}")
 
 
-def _stack(client: Client, under: str) -> Iterator[Check]:
+def _stack(client: Client, under: str) -> Iterator[RequirementCheck]:
     """Check which names are taken below a stack, and whether each of its tokens can be rotated."""
     found = reports_in(client, None, under)
     if not found:
-        yield Check("names", "ok", f"all names below {under} are free")
+        yield RequirementCheck("names", "ok", f"all names below {under} are free")
         return
     names = ", ".join(
         f"{one.integration.external_id.removeprefix(f'{under}/')} ({one.integration.id})"
@@ -121,13 +123,13 @@ def _stack(client: Client, under: str) -> Iterator[Check]:
     )
     more = f" and {len(found) - _NAMES_SHOWN} more" if len(found) > _NAMES_SHOWN else ""
     advice = "a stack without their state is refused these names: see docs/lost-state.md"
-    yield Check("names", "warning", f"taken below {under}: {names}{more}; {advice}")
+    yield RequirementCheck("names", "warning", f"taken below {under}: {names}{more}; {advice}")
     limit = client.rules().superseded_tokens
     refused = [(one, refusal) for one in found if (refusal := _refuse_rotation(one, limit)) is not None]
     for one, refusal in refused[:_NAMES_SHOWN]:
-        yield Check("tokens", "warning", f"the next rotation of {one.integration.id} is refused: {refusal}")
+        yield RequirementCheck("tokens", "warning", f"the next rotation of {one.integration.id} is refused: {refusal}")
     if not refused:
-        yield Check("tokens", "ok", f"each of the {len(found)} integrations has room for another token")
+        yield RequirementCheck("tokens", "ok", f"each of the {len(found)} integrations has room for another token")
 
 
 def _refuse_rotation(one: IntegrationStatus, limit: int) -> str | None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from .account_classes import AccountClass
-from .values import AccountId, Answer, Name, Request
+from .values import AccountId, Name, RequestModel, ResponseModel
 
 SHORTEST_INACTIVITY = 2 * 86_400
 """Seconds. A shorter time would leave no day to warn of the end."""
@@ -13,7 +13,7 @@ LONGEST_INACTIVITY = 366 * 86_400
 """Seconds. Last uses are not kept for longer."""
 
 
-class Account(Answer):
+class Account(ResponseModel):
     """An account that integrations live in."""
 
     id: str
@@ -22,7 +22,7 @@ class Account(Answer):
     agency_id: str | None = None
 
 
-class AccountList(Answer):
+class AccountList(ResponseModel):
     """All accounts that the key may see."""
 
     accounts: list[Account]
@@ -32,7 +32,7 @@ InactivityRule = Literal["service", "off", "after"]
 """When the service ends inactive tokens: as it is set for all accounts, never, or after a time of the account's own."""
 
 
-class InactivityRequest(Request):
+class InactivityRequest(RequestModel):
     """Set when an account's inactive tokens are ended; `after_seconds` belongs to the rule `after`."""
 
     rule: InactivityRule
@@ -45,7 +45,7 @@ class InactivityRequest(Request):
         return self
 
 
-class Inactivity(Answer):
+class Inactivity(ResponseModel):
     """Report the account's rule, and after how long an inactive token is ended by it; None for never."""
 
     account: str
@@ -53,7 +53,7 @@ class Inactivity(Answer):
     after_seconds: int | None
 
 
-class AccountRequest(Request):
+class AccountRequest(RequestModel):
     """Make an account known under the id that it has on the platform, or change its name.
 
     A sub-account belongs to an agency, which is known here already.

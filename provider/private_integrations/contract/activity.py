@@ -2,14 +2,14 @@
 
 from typing import Literal
 
-from .values import Answer, Instant
+from .values import Instant, ResponseModel
 
 Period = Literal["day", "week", "month"]
 """The length of a report: 24 hours, 168 hours, or 30 days in UTC; the last one is the current one."""
 
 
-class ScopeActivity(Answer):
-    """Count the requests for a scope: `requests` let through by the period's parts, and how many were refused.
+class ScopeActivity(ResponseModel):
+    """What was asked of a scope: `requests` let through by the period's parts, and how many were refused.
 
     `granted`: the integration holds it. `last_used_at` is the last request let through, also before the period.
     """
@@ -21,8 +21,8 @@ class ScopeActivity(Answer):
     last_used_at: Instant | None = None
 
 
-class GenerationActivity(Answer):
-    """Count the requests with the token of a generation: `requests` let through by the period's parts, and refusals.
+class GenerationActivity(ResponseModel):
+    """What was asked with the token of a generation: `requests` let through by the period's parts, and refusals.
 
     `role` is `ended` too where the token is no more among those that are shown. `last_used_at` is its last
     authenticated use while it was live, with any answer.
@@ -35,7 +35,7 @@ class GenerationActivity(Answer):
     last_used_at: Instant | None = None
 
 
-class RefusalActivity(Answer):
+class RefusalActivity(ResponseModel):
     """Requests refused for one reason, and what helps; `scope` is the one that was needed, empty if none is known."""
 
     reason: str
@@ -45,8 +45,8 @@ class RefusalActivity(Answer):
     remedy: str
 
 
-class CallerActivity(Answer):
-    """Name a user of the token of a generation: an address and the program that it named; empty where unknown.
+class CallerActivity(ResponseModel):
+    """Who used the token of a generation: an address and the program that it named; empty where unknown.
 
     Counted since `first_at`, not since the period's beginning.
     """
@@ -59,7 +59,7 @@ class CallerActivity(Answer):
     last_at: Instant
 
 
-class UnusedScope(Answer):
+class UnusedScope(ResponseModel):
     """A scope that was granted and not used in 90 days, all of them observed; `observed_since` is since when."""
 
     scope: str
@@ -67,8 +67,8 @@ class UnusedScope(Answer):
     observed_since: Instant
 
 
-class Hint(Answer):
-    """Advise a change, in a sentence; `change` is how to make it, line by line, if known.
+class Hint(ResponseModel):
+    """What the activity asks somebody to do, in a sentence; `change` is what to do it with, line by line, if known.
 
     `scopes-unused`, `scope-missing`: the line of the Pulumi program as it is (`-`) and as it should be (`+`), or a
     command. `previous-in-use`: a superseded token that still works. `ended-in-use`: one that does not.
@@ -79,8 +79,8 @@ class Hint(Answer):
     change: list[str] = []
 
 
-class ActivityReport(Answer):
-    """Report how an integration's tokens were used in a period, in equal parts of it, with advice.
+class ActivityReport(ResponseModel):
+    """What an integration's tokens were used for in a period, in equal parts of it, and what that says.
 
     `recorded_until` is None while nothing is recorded; `observed_since` is since when there is no gap.
     """

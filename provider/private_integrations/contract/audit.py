@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from .values import Answer
+from .values import ResponseModel
 
 DEPLOYMENT_AGENT = "private-integrations-deployment/"
 """The beginning of a deployment's agent: it tells people who asks, and opens nothing."""
@@ -12,7 +12,7 @@ AUDIT_CURSOR = "Audit-Cursor"
 """The header of an exported part of the audit log that asks for the rows behind it."""
 
 
-class AuditEntry(Answer):
+class AuditEntry(ResponseModel):
     """A row of the audit log: who did what, when, from where, chained to the row before (see `audit_chain`).
 
     `account` is None for what belongs to no account, such as management keys and users. `at` is RFC 3339 in UTC, unless
@@ -69,7 +69,7 @@ def _plain(value: Any) -> str:
     return "-" if value is None else " ".join(str(value).split())
 
 
-class AuditPage(Answer):
+class AuditPage(ResponseModel):
     """Rows of the audit log, the newest first; `cursor` asks for older ones and is empty where there are none."""
 
     entries: list[AuditEntry]

@@ -28,7 +28,7 @@ _HASH = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
-class Head:
+class ChainHead:
     """A row that a chain was seen to reach, such as the last one: noted elsewhere, it tells what was cut off."""
 
     sequence: int
@@ -51,7 +51,7 @@ class Fault:
 class Whole:
     """A log in which nothing is wrong: the last row of each chain, by account; None is the service's own."""
 
-    heads: Mapping[str | None, Head]
+    heads: Mapping[str | None, ChainHead]
 
 
 def canonical(row: Mapping[str, Any]) -> str:
@@ -66,25 +66,25 @@ def hash_of(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(content).encode(errors="surrogatepass")).hexdigest()
 
 
-def examine(lines: Iterable[str | bytes], noted: Iterable[tuple[str | None, Head]] = ()) -> Whole | Fault:
+def examine(lines: Iterable[str | bytes], noted: Iterable[tuple[str | None, ChainHead]] = ()) -> Whole | Fault:
     """Examine a log from its first row on; `noted` are rows that a chain was seen to reach."""
     missing: dict[tuple[str | None, int], set[str]] = defaultdict(set)
     for account, head in noted:
         missing[account, head.sequence].add(head.hash)
-    heads: dict[str | None, Head] = {}
+    heads: dict[str | None, ChainHead] = {}
     for number, line in enumerate(lines, start=1):
         row = _read(line)
         if row is None:
             return Fault(number, "is no row of an audit log")
         account = row["account"]
-        reason = _why_not_next(row, heads.get(account, Head(0, BEGINNING)))
+        reason = _why_not_next(row, heads.get(account, ChainHead(0, BEGINNING)))
         if reason is not None:
             return Fault(number, reason)
-        head = heads[account] = Head(row["sequence"], row["hash"])
+        head = heads[account] = ChainHead(row["sequence"], row["hash"])
         if missing.pop((account, head.sequence), {head.hash}) != {head.hash}:
             return Fault(number, f"{_named(row)} is not the one that was noted: the log was written anew")
     for account, sequence in missing:
-        there = heads.get(account, Head(0, BEGINNING)).sequence
+        there = heads.get(account, ChainHead(0, BEGINNING)).sequence
         return Fault(None, f"row {sequence} of {_chain(account)} was noted, but the log ends with row {there}")
     return Whole(heads)
 
@@ -120,7 +120,7 @@ def _is_hash(value: object) -> bool:
     return isinstance(value, str) and _HASH.fullmatch(value) is not None
 
 
-def _why_not_next(row: dict[str, Any], before: Head) -> str | None:
+def _why_not_next(row: dict[str, Any], before: ChainHead) -> str | None:
     if DAMAGED in row:
         return f"{_named(row)} was changed: {_damage(row[DAMAGED])}"
     if hash_of(row) != row["hash"]:

@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from .values import Answer, Instant
+from .values import Instant, ResponseModel
 
 
-class AlarmReport(Answer):
+class AlarmReport(ResponseModel):
     """Something that a person should look at; the alarm itself never ends a token."""
 
     integration_id: str
@@ -21,7 +21,7 @@ ServiceAlarmKind = Literal["sign-ins-refused", "keys-unknown"]
 """Name the alarms of the service itself: it refused many sign-ins, or many management keys."""
 
 
-class ServiceAlarm(Answer):
+class ServiceAlarm(ResponseModel):
     """Something that a person should look at in the service's security log."""
 
     kind: ServiceAlarmKind
@@ -29,7 +29,7 @@ class ServiceAlarm(Answer):
     detail: str
 
 
-class Health(Answer):
+class Health(ResponseModel):
     """Report `ok`, or `attention` and the alarms of rotations and of the service itself.
 
     The service's own are for keys that reach every account.

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field, model_validator
 
-from .values import Answer, Description, Identifier, Instant, Name, Request, Scopes, Seconds, one_line
+from .values import Description, Identifier, Instant, Name, RequestModel, ResponseModel, Scopes, Seconds, one_line
 
 
-class RotationPolicy(Request):
+class RotationPolicy(RequestModel):
     """Say when the token is to be rotated, as declared; the service only warns, a deployment rotates.
 
     `schedule` is a five-field cron expression in the IANA zone `timezone`, UTC where that is left out; with it there
@@ -31,7 +31,7 @@ class RotationPolicy(Request):
         return self
 
 
-class IntegrationRequest(Request):
+class IntegrationRequest(RequestModel):
     """Create an integration, replace the remains of an interrupted creation, or adopt one.
 
     `owner_nonce` marks the owner: a random value made for one creation. `replaces` names an
@@ -50,7 +50,7 @@ class IntegrationRequest(Request):
     adopts_from: Identifier | None = None
 
 
-class IntegrationEdit(Request):
+class IntegrationEdit(RequestModel):
     """Change what is given, leave the rest; `rotation: null` ends the schedule."""
 
     name: Name | None = None
@@ -59,7 +59,7 @@ class IntegrationEdit(Request):
     rotation: RotationPolicy | None = None
 
 
-class Integration(Answer):
+class Integration(ResponseModel):
     """Describe an integration as the service knows it; never a secret, never a digest.
 
     `rotation` is what was declared. `effective_rotation` is what holds: the same with the service's defaults in place
@@ -82,14 +82,14 @@ class Integration(Answer):
     updated_at: Instant
 
 
-class IntegrationList(Answer):
+class IntegrationList(ResponseModel):
     """A page of integrations; `cursor` asks for the next one and is empty on the last."""
 
     integrations: list[Integration]
     cursor: str | None = None
 
 
-class Deletion(Answer):
+class Deletion(ResponseModel):
     """Report whether something was deleted: not if it was gone, or the owner nonce is not the present owner's."""
 
     deleted: bool

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from .accounts import Account
 from .roles import Role
-from .values import Answer, Identifier, Instant, Request, each_once
+from .values import Identifier, Instant, RequestModel, ResponseModel, each_once
 
 KEY_PREFIX = "pmk-"
 """Management keys have another prefix than tokens, so that neither is ever taken for the other."""
@@ -27,7 +27,7 @@ def new_sealing_key() -> str:
     return SEALING_KEY_PREFIX + secrets.token_hex(32)
 
 
-class KeyRequest(Request):
+class KeyRequest(RequestModel):
     """Make a management key known: the caller keeps the key itself and sends its SHA-256 digest.
 
     A `deployer` works in the `accounts` named and in no other; a `viewer` only reads and an `introspector` only
@@ -48,7 +48,7 @@ class KeyRequest(Request):
         return self
 
 
-class Key(Answer):
+class Key(ResponseModel):
     """A management key without its value; `accounts` is empty where it is bound to none."""
 
     id: str
@@ -60,14 +60,14 @@ class Key(Answer):
     revoked_at: Instant | None
 
 
-class KeyList(Answer):
+class KeyList(ResponseModel):
     """Every key that was ever made, the ended ones too, and the service's clock, which says whether they live."""
 
     now: Instant
     keys: list[Key]
 
 
-class Principal(Answer):
+class PrincipalReport(ResponseModel):
     """Describe the caller of the management API: its key, and the accounts that the key reaches, with their class.
 
     `bound` tells whether the key reaches only these accounts, or every account that there is and will be. `now` is the

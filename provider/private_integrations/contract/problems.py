@@ -5,12 +5,12 @@ from typing import Any
 from pydantic import ConfigDict
 
 from .outcomes import Problem
-from .values import Answer
+from .values import ResponseModel
 
 PROBLEM_PREFIX = "urn:private-integrations:problem:"
 
 
-class ProblemDocument(Answer):
+class ProblemDocument(ResponseModel):
     """RFC 9457 problem details; `type` is stable, everything beyond `detail` belongs to the type."""
 
     model_config = ConfigDict(extra="allow", defer_build=True)

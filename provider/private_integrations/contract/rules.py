@@ -1,9 +1,9 @@
 """Describe the limits and scopes that the service accepts, so that a preview refuses what the `up` would refuse."""
 
-from .values import Answer
+from .values import ResponseModel
 
 
-class ScopeRule(Answer):
+class ScopeRule(ResponseModel):
     """Name the kinds of accounts that may hold a scope, none for all; no integration may hold an `oauth_only` one."""
 
     name: str
@@ -11,7 +11,7 @@ class ScopeRule(Answer):
     oauth_only: bool = False
 
 
-class PolicyDefaults(Answer):
+class PolicyDefaults(ResponseModel):
     """Report the values that the service puts in place of the parts that a rotation policy leaves out.
 
     The overlap is `overlap_seconds`, but at most the period divided by `overlap_divisor`. The early window is
@@ -24,7 +24,7 @@ class PolicyDefaults(Answer):
     early_window_divisor: int
 
 
-class ServiceRules(Answer):
+class ServiceRules(ResponseModel):
     """Report the limits and the policy defaults in force, and the scopes that the service knows.
 
     `minimum_period_seconds` is the shortest period of a rotation, `superseded_tokens` how many superseded tokens of an

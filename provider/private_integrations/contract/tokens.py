@@ -9,12 +9,12 @@ from .outcomes import EndReason
 from .rules import PolicyDefaults
 from .values import (
     LAST_GENERATION,
-    Answer,
     ExternalId,
     Generation,
     Identifier,
     Instant,
-    Request,
+    RequestModel,
+    ResponseModel,
     Seconds,
     lines,
 )
@@ -26,7 +26,7 @@ TOKEN_PATTERN = re.compile(r"pit-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """The shape of a token: `pit-` and 16 random bytes as 8-4-4-4-12 lower-case hex digits."""
 
 
-class TokenReport(Answer):
+class TokenReport(ResponseModel):
     """Report a token of an integration, without its value.
 
     `pending` works already but was not used yet; `current` is in use; `previous` was superseded and
@@ -49,7 +49,7 @@ class TokenReport(Answer):
     """Its last authenticated use while it was live. Only where it was asked for; else, and if no use is known, None."""
 
 
-class InactiveToken(Answer):
+class InactiveToken(ResponseModel):
     """Announce the end of the only token that works: it was not used since `since`, and ends at `ends_at` if unused."""
 
     generation: int
@@ -57,7 +57,7 @@ class InactiveToken(Answer):
     ends_at: Instant
 
 
-class TokenState(Answer):
+class TokenState(ResponseModel):
     """Report an integration's tokens: the live ones and the latest ended ones.
 
     After a cancelled rotation the schedule is not due before `held_until`. `inactive` is there once the end of an
@@ -92,7 +92,7 @@ class TokenState(Answer):
         return max(found, key=lambda token: (token.role != "ended", token.issued_at), default=None)
 
 
-class TokenStates(Answer):
+class TokenStates(ResponseModel):
     """List the tokens asked for, with the service's clock and policy defaults, the only ones that decide."""
 
     now: Instant
@@ -101,7 +101,7 @@ class TokenStates(Answer):
     cursor: str | None = None
 
 
-class GenerationRequest(Request):
+class GenerationRequest(RequestModel):
     """Make a generation exist.
 
     `issuer` says who asks, `run` which process, `attempt` counts within the run (an answer may be
@@ -120,7 +120,7 @@ class GenerationRequest(Request):
     reason: Annotated[str, Field(max_length=500), AfterValidator(lines)] = ""
 
 
-class IssuedToken(Answer):
+class IssuedToken(ResponseModel):
     """The only answer that carries a token, and it is given once."""
 
     token: str
@@ -129,19 +129,19 @@ class IssuedToken(Answer):
     issued_at: Instant
 
 
-class Acknowledgement(Request):
+class Acknowledgement(RequestModel):
     """The token with this fingerprint is safely stored."""
 
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
 
 
-class Expiry(Request):
+class Expiry(RequestModel):
     """The generations to end at once."""
 
     generations: Annotated[list[Generation], Field(min_length=1, max_length=100)]
 
 
-class LeakReport(Request):
+class LeakReport(RequestModel):
     """Report tokens that were found where none should be, and where; to hold a token is enough to report it.
 
     A text that isn't shaped like a token is no error.
@@ -153,15 +153,15 @@ class LeakReport(Request):
     where: Annotated[str, Field(max_length=1000)] = ""
 
 
-class LeakReceipt(Answer):
+class LeakReceipt(ResponseModel):
     """None of the tokens that were reported opens anything now; `ended` of them did until then."""
 
     received: int
     ended: int
 
 
-class Introspection(Answer):
-    """Describe what a token opens (RFC 7662); anything that isn't live is `{"active": false}` and nothing more.
+class Introspection(ResponseModel):
+    """What a token opens (RFC 7662); anything that isn't live is `{"active": false}` and nothing more.
 
     `client_id` is the integration, `sub` the account, instants are whole seconds since 1970 in UTC. An answer
     may be used again until `cache_until`, at most a second later: revoking holds at once only for those who ask.

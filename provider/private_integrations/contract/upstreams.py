@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from .values import Answer, Instant, Request
+from .values import Instant, RequestModel, ResponseModel
 
 
 def _bearer_value(value: str) -> str:
@@ -17,7 +17,7 @@ def _bearer_value(value: str) -> str:
 Credential = Annotated[str, Field(min_length=1, max_length=4096, repr=False), AfterValidator(_bearer_value)]
 
 
-class UpstreamRequest(Request):
+class UpstreamRequest(RequestModel):
     """The credential that requests for an account are sent to the upstream with.
 
     With `verify` the upstream is asked first, and only what it accepts is stored.
@@ -32,7 +32,7 @@ Outcome = Literal["accepted", "refused", "unexpected", "timed-out", "untrusted",
 certificate that is not trusted; no connection."""
 
 
-class Verification(Answer):
+class Verification(ResponseModel):
     """When the upstream was asked with a credential and what came of it; `status` is that of its answer, if any."""
 
     at: Instant
@@ -52,8 +52,8 @@ class Verification(Answer):
         }[self.outcome]
 
 
-class UpstreamCredential(Answer):
-    """Describe an account's upstream credential; never the credential itself.
+class UpstreamCredential(ResponseModel):
+    """What is known of an account's upstream credential; never the credential.
 
     `sealed_with` is the id of the key that it is sealed with; not `readable`: that key isn't at hand, or what is
     stored was tampered with. `verification` is the last one.
@@ -67,13 +67,13 @@ class UpstreamCredential(Answer):
     verification: Verification | None = None
 
 
-class UpstreamCredentialList(Answer):
+class UpstreamCredentialList(ResponseModel):
     """The upstream credentials of the accounts that the key reaches."""
 
     upstreams: list[UpstreamCredential]
 
 
-class Resealed(Answer):
+class Resealed(ResponseModel):
     """How many credentials were sealed anew with the first key, how many were already, and which can't be opened."""
 
     sealed_with: str

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from .roles import MembershipRole
-from .values import AccountId, Answer, Instant, Name, Request, one_line
+from .values import AccountId, Instant, Name, RequestModel, ResponseModel, one_line
 
 Email = Annotated[
     str,
@@ -14,21 +14,21 @@ Email = Annotated[
 ]
 
 
-class MembershipRequest(Request):
+class MembershipRequest(RequestModel):
     """A person's place in an account: an admin manages its private integrations unless that is taken away."""
 
     account: AccountId
     role: MembershipRole = MembershipRole.ADMIN
 
 
-class UserRequest(Request):
+class UserRequest(RequestModel):
     """A person who uses the settings pages, and where they belong."""
 
     name: Name | None = None
     memberships: Annotated[list[MembershipRequest], Field(min_length=1, max_length=1000)]
 
 
-class Invitation(Answer):
+class Invitation(ResponseModel):
     """A one-time code to choose a password with; it is in this answer only. None where people sign in otherwise."""
 
     user_id: str
@@ -41,7 +41,7 @@ PermissionSource = Literal["default", "given", "taken"]
 """Where a permission comes from: from the role, or given to this person, or taken from them."""
 
 
-class MembershipEdit(Request):
+class MembershipEdit(RequestModel):
     """A person's place in an account: what isn't given stays as it is; a new place is a user's unless said otherwise.
 
     `own` is the permission to manage the account's private integrations, `sub_accounts`, of agencies, that to manage
@@ -53,7 +53,7 @@ class MembershipEdit(Request):
     sub_accounts: PermissionSource | None = None
 
 
-class UserPlace(Answer):
+class UserPlace(ResponseModel):
     """Where a person belongs, as what, and where their permissions there come from."""
 
     account: str
@@ -62,7 +62,7 @@ class UserPlace(Answer):
     sub_accounts: PermissionSource
 
 
-class UserReport(Answer):
+class UserReport(ResponseModel):
     """A person who uses the settings pages; never a password, a session or a code."""
 
     id: str
@@ -74,7 +74,7 @@ class UserReport(Answer):
     memberships: list[UserPlace]
 
 
-class UserList(Answer):
+class UserList(ResponseModel):
     """Every person, the disabled ones too."""
 
     users: list[UserReport]

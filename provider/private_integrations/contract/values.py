@@ -94,13 +94,13 @@ Generation = Annotated[int, Field(ge=1, le=LAST_GENERATION)]
 Seconds = Annotated[int, Field(ge=0, le=100 * 366 * 86_400)]
 
 
-class Request(BaseModel):
+class RequestModel(BaseModel):
     """The body of a request to the service: unknown fields are a mistake."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Answer(BaseModel):
+class ResponseModel(BaseModel):
     """The body of an answer of the service: unknown fields are from a newer service."""
 
     # Built when first used: a provider's process starts with every engine command and reads two or three of them.

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, Field, model_validator
 
-from .values import Answer, Description, Identifier, Instant, Request, each_once
+from .values import Description, Identifier, Instant, RequestModel, ResponseModel, each_once
 
 PING = "ping"
 """The event that tests an endpoint; it is sent to one, with any subscription."""
@@ -41,7 +41,7 @@ WebhookEvents = Annotated[
 ]
 
 
-class WebhookRequest(Request):
+class WebhookRequest(RequestModel):
     """Have an account's events sent to a URL, signed with `secret`, which the caller makes and keeps.
 
     `events` null means all of them, those of later releases too. With `sub_accounts`, what happens in an agency's
@@ -56,7 +56,7 @@ class WebhookRequest(Request):
     sub_accounts: bool = False
 
 
-class WebhookEdit(Request):
+class WebhookEdit(RequestModel):
     """Change what is given, leave the rest; `events: null` means all of them. `enabled` ends or resumes sending."""
 
     url: WebhookUrl | None = None
@@ -66,14 +66,14 @@ class WebhookEdit(Request):
     enabled: bool | None = None
 
 
-class WebhookSecretRequest(Request):
+class WebhookSecretRequest(RequestModel):
     """Sign with this secret from now on, and for the overlap with the one before it too."""
 
     secret: WebhookSecret
     overlap_seconds: Annotated[int, Field(ge=0, le=30 * 86_400)] = 86_400
 
 
-class Webhook(Answer):
+class Webhook(ResponseModel):
     """Where events are sent; never its secret.
 
     `disabled_because` says why nothing is sent, null if it is; `failing_since` is the first failed attempt since the
@@ -99,13 +99,13 @@ class Webhook(Answer):
     waiting: int
 
 
-class WebhookList(Answer):
+class WebhookList(ResponseModel):
     """Webhooks, the oldest first."""
 
     webhooks: list[Webhook]
 
 
-class DataWebhookRequest(Request):
+class DataWebhookRequest(RequestModel):
     """Have the events of the data that an integration may read sent to a URL; `events` null means all of them."""
 
     url: WebhookUrl
@@ -113,8 +113,8 @@ class DataWebhookRequest(Request):
     description: Description = ""
 
 
-class DataWebhook(Answer):
-    """Describe an integration's data webhook; `webhook`, its id, and `url` are null without one.
+class DataWebhook(ResponseModel):
+    """What there is to know of an integration's data webhook; `webhook`, its id, and `url` are null without one.
 
     `events` are those that it receives now: its scopes count, and what it asked for. Each names the integration as
     `appId`, and is signed with the service's Ed25519 key: `public_key` is SPKI in base64, null until the first data
@@ -130,7 +130,7 @@ class DataWebhook(Answer):
     public_key: str | None
 
 
-class WebhookAttempt(Answer):
+class WebhookAttempt(ResponseModel):
     """One try to send a message: what came of it, as a stable word, and the status of the answer if there was one."""
 
     at: Instant
@@ -155,7 +155,7 @@ class WebhookAttempt(Answer):
         }.get(self.outcome, self.outcome)
 
 
-class WebhookDelivery(Answer):
+class WebhookDelivery(ResponseModel):
     """A message for a webhook: `waiting` for its next attempt, `delivered`, or `failed` and to be replayed."""
 
     message_id: str
@@ -167,14 +167,14 @@ class WebhookDelivery(Answer):
     attempts: list[WebhookAttempt]
 
 
-class WebhookDeliveryList(Answer):
+class WebhookDeliveryList(ResponseModel):
     """A page of messages, the newest first; `cursor` asks for the next page and is empty on the last."""
 
     deliveries: list[WebhookDelivery]
     cursor: str | None = None
 
 
-class ReplayRequest(Request):
+class ReplayRequest(RequestModel):
     """Send these messages again, under their ids, or all that failed since an instant."""
 
     messages: Annotated[list[Identifier], Field(max_length=1000)] = []
@@ -187,13 +187,13 @@ class ReplayRequest(Request):
         return self
 
 
-class Replayed(Answer):
+class Replayed(ResponseModel):
     """How many messages are sent again."""
 
     replayed: int
 
 
-class Pinged(Answer):
+class Pinged(ResponseModel):
     """The message that was sent to test a webhook."""
 
     message_id: str

@@ -8,13 +8,13 @@ from functools import cache
 from typing import Generic, TypeVar
 
 from ..client import Client, Outage
-from ..connection import Connection
+from ..connection import ServiceConnection
 from ..contract import (
     AuditAction,
     AuditEntry,
     Integration,
     PolicyDefaults,
-    Principal,
+    PrincipalReport,
     Problem,
     ServiceRules,
     TokenState,
@@ -66,7 +66,7 @@ class Deployment:
         found = self._integrations.find(_owner_key(external_id, account), external_id)
         return None if found is None or self.holders.deleted(found.id) else found
 
-    def principal(self) -> Principal:
+    def principal(self) -> PrincipalReport:
         """Return the key of this deployment; asked for once."""
         return self._principal.get()
 
@@ -209,7 +209,7 @@ class _Once(Generic[Value]):
 _one_at_a_time = threading.Lock()
 
 
-def deployment_for(connection: Connection, project: str) -> Deployment:
+def deployment_for(connection: ServiceConnection, project: str) -> Deployment:
     """Return the one deployment of this process, of this project, for a service and key.
 
     The engine runs one process per command with one provider object per resource type: they share
@@ -222,7 +222,7 @@ def deployment_for(connection: Connection, project: str) -> Deployment:
 
 
 @cache
-def _deployment(connection: Connection, project: str) -> Deployment:
+def _deployment(connection: ServiceConnection, project: str) -> Deployment:
     return Deployment(Client(connection, deployment_of=project, outage=Outage()))
 
 

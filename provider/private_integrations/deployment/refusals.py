@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from ..contract import Account, Integration, PolicyDefaults, Principal, Problem, ServiceRules
+from ..contract import Account, Integration, PolicyDefaults, PrincipalReport, Problem, ServiceRules
 from ..rotation.acceptance import refuse_issue, refuse_period, refuse_scope
 from ..rotation.policy import EffectivePolicy
 from .batched_reads import KnownTokens
@@ -14,7 +14,7 @@ from .plan import ADOPTED, policy_in_force
 _NAMED_ACCOUNTS = 5
 
 
-def refuse_account(declared: Properties, principal: Principal) -> str | None:
+def refuse_account(declared: Properties, principal: PrincipalReport) -> str | None:
     """Say why the key can do nothing in the declared account, or None; names the accounts that it reaches."""
     if is_unknown(declared["account"]) or _account(declared, principal) is not None:
         return None
@@ -25,7 +25,7 @@ def refuse_account(declared: Properties, principal: Principal) -> str | None:
 
 
 def refuse_values(
-    declared: Properties, live: Integration | None, principal: Principal, rules: ServiceRules
+    declared: Properties, live: Integration | None, principal: PrincipalReport, rules: ServiceRules
 ) -> str | None:
     """Say why the service would not take these scopes or this policy, or None; `live` is the present integration."""
     account = _account(declared, principal)
@@ -73,7 +73,7 @@ def _overlap(props: Properties, defaults: PolicyDefaults) -> timedelta | None:
         return None
 
 
-def _account(declared: Properties, principal: Principal) -> Account | None:
+def _account(declared: Properties, principal: PrincipalReport) -> Account | None:
     return next((account for account in principal.accounts if account.id == declared["account"]), None)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True)
-class Search:
+class AuditSearch:
     """Choose rows of the audit log: those of `accounts` (None: of every one), and with `own` also those of no account.
 
     `actor` is whole or a beginning (`person`, `key/ci`), or `deployment`; `since` is included, `until` is not.

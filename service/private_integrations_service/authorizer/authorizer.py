@@ -12,15 +12,14 @@ from ..catalogue.endpoints import Catalogue, Endpoint, Match
 from ..http.rate_limiter import UnknownClients
 from ..operations.accounts import agencies_of
 from ..operations.generations import deliver
+from ..operations.live_grants import LiveGrants
+from ..operations.recording import Recorder
 from ..storage.engine import StorageEngine, StorageError
-from ..storage.grants import GrantReader
 from ..tokens.grant import Grant
 from . import decisions
 from .decisions import Presented
-from .grants import LiveGrants
-from .named_accounts import MOST_NAMED, Named, named_in_request, names_only
-from .recording import Recorder
-from .replies import Refusal
+from .named_accounts import MOST_NAMED, NamedAccount, named_in_request, names_only
+from .replies import PlatformError
 from .storage_errors import refuse_storage
 
 # Far more than mistakes cause, and a few per cent of what a processor answers.
@@ -47,10 +46,10 @@ class Allowed(NamedTuple):
         return self.grant.expires_at
 
 
-class Refused(NamedTuple):
+class Denied(NamedTuple):
     """The decision that a request may not pass, and until when its token works if a newer one superseded it."""
 
-    refusal: Refusal
+    refusal: PlatformError
     token_expires_at: datetime | None = None
 
     @property
@@ -59,7 +58,7 @@ class Refused(NamedTuple):
         return self.refusal.reason
 
 
-Decision = Allowed | Refused
+Decision = Allowed | Denied
 
 
 class DataRequest(NamedTuple):
@@ -104,8 +103,7 @@ class Authorizer:
     ) -> None:
         self._engine = engine
         self.catalogue = catalogue
-        self._reader = GrantReader(engine)
-        self._grants = LiveGrants(self._reader, engine.epoch, cached_grants)
+        self._grants = LiveGrants.over(engine, cached_grants)
         self.unknown = UnknownClients(UNKNOWN_PER_SECOND, UNKNOWN_BURST)
         """Limits the rejections of requests without a token that is, or once was, valid."""
         self._deliveries: dict[bytes, asyncio.Future[None]] = {}
@@ -116,7 +114,7 @@ class Authorizer:
         """Decide on a request, and record the decision if its token exists."""
         grant, scope, agent = None, "", b""
         presented = decisions.read_headers(request.headers)
-        if isinstance(presented, Refusal):
+        if isinstance(presented, PlatformError):
             decision: Decision = await self.refuse_unknown(presented, request.address)
         else:
             agent = presented.agent
@@ -131,17 +129,19 @@ class Authorizer:
                 else:
                     scope, decision = await self._decide_known(grant, now, presented, request)
             except StorageError as error:
-                grant, decision = None, Refused(refuse_storage(error))
+                grant, decision = None, Denied(refuse_storage(error))
         if grant is not None:
             self._record(grant, scope=scope, reason=decision.reason, address=request.address, agent=agent, now=now)
         return decision
 
-    async def refuse_unknown(self, refusal: Refusal, address: str) -> Refused:
+    async def refuse_unknown(self, refusal: PlatformError, address: str) -> Denied:
         """Refuse a request without a known token, as late as the rate limit of its address says."""
         await self.unknown.admit(address)
-        return Refused(refusal)
+        return Denied(refusal)
 
-    async def refuse_accounts(self, endpoint: Endpoint, grant: Grant, named: Collection[Named]) -> Refusal | None:
+    async def refuse_accounts(
+        self, endpoint: Endpoint, grant: Grant, named: Collection[NamedAccount]
+    ) -> PlatformError | None:
         """Return the refusal of a request that names an account that its token doesn't reach, None if there is none."""
         try:
             return await self._refuse_accounts(endpoint, grant, named)
@@ -150,7 +150,7 @@ class Authorizer:
 
     def close(self) -> None:
         """Close the connection; from then on every request is answered 503."""
-        self._reader.close()
+        self._grants.close()
 
     async def _decide_known(
         self, grant: Grant, now: datetime, presented: Presented, request: DataRequest
@@ -159,10 +159,10 @@ class Authorizer:
         dead = decisions.refuse_grant(grant, now)
         if dead is not None:
             await self._remember_expiry(grant, now)
-            return "", Refused(dead)
+            return "", Denied(dead)
         match = self._match(request, presented.version, grant)
-        if isinstance(match, Refusal):
-            return str(match.about.get("requiredScope", "")), Refused(match, grant.expires_at)
+        if isinstance(match, PlatformError):
+            return str(match.about.get("requiredScope", "")), Denied(match, grant.expires_at)
         endpoint = match.endpoint
         scope = endpoint.scope or ""
         refusal = None
@@ -170,12 +170,12 @@ class Authorizer:
             named = named_in_request(match, request.query_string, presented.accounts)
             refusal = await self._refuse_accounts(endpoint, grant, named) if named else None
         if refusal is None and request.serving is not None and grant.account_id not in request.serving:
-            return scope, Refused(decisions.ACCOUNT_NOT_SERVED)
+            return scope, Denied(decisions.ACCOUNT_NOT_SERVED)
         if refusal is None and request.refusing_unseen and endpoint.body_names_account:
             refusal = decisions.BODY_UNCHECKED
-        return scope, Allowed(grant, match, now) if refusal is None else Refused(refusal, grant.expires_at)
+        return scope, Allowed(grant, match, now) if refusal is None else Denied(refusal, grant.expires_at)
 
-    def _match(self, request: DataRequest, version: str | None, grant: Grant) -> Match | Refusal:
+    def _match(self, request: DataRequest, version: str | None, grant: Grant) -> Match | PlatformError:
         """Return the endpoint that the token opens by this route; the accounts that the request names come later."""
         path = request.raw_path.decode("utf-8", "backslashreplace")
         match = self.catalogue.match(request.method, path)
@@ -187,7 +187,9 @@ class Authorizer:
             refusal = decisions.refuse_removed(endpoint, version, path)
         return refusal or decisions.refuse_scope(endpoint, grant) or match
 
-    async def _refuse_accounts(self, endpoint: Endpoint, grant: Grant, named: Collection[Named]) -> Refusal | None:
+    async def _refuse_accounts(
+        self, endpoint: Endpoint, grant: Grant, named: Collection[NamedAccount]
+    ) -> PlatformError | None:
         agencies: Mapping[str, str | None] = {}
         asked = decisions.accounts_to_look_up(grant, named)
         if asked and len(named) <= MOST_NAMED:

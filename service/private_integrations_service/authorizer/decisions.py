@@ -11,8 +11,8 @@ from ..catalogue.account_fields import HEADERS, Names
 from ..catalogue.endpoints import Endpoint
 from ..tokens.format import presented_token
 from ..tokens.grant import Grant
-from .named_accounts import MOST_NAMED, Named
-from .replies import Refusal
+from .named_accounts import MOST_NAMED, NamedAccount
+from .replies import PlatformError
 
 VERSIONS = frozenset({"v3", "2023-02-21", "2021-07-28", "2021-04-15", "legacy"})
 """The published values of the `Version` header (the vendor's API versioning page, 2026-06-11)."""
@@ -29,24 +29,24 @@ _NO_SUCH_SCOPE = "The token is not authorized for this scope."
 _REALM = 'Bearer realm="private-integrations"'
 _INVALID_TOKEN = 'Bearer error="invalid_token"'  # noqa: S105 - a header
 
-TOKEN_MISSING = Refusal(401, Reason.TOKEN_MISSING, _NO_SUCH_TOKEN, challenge=_REALM)
-TOKEN_REPEATED = Refusal(
+TOKEN_MISSING = PlatformError(401, Reason.TOKEN_MISSING, _NO_SUCH_TOKEN, challenge=_REALM)
+TOKEN_REPEATED = PlatformError(
     400,
     Reason.TOKEN_REPEATED,
     "More than one Authorization header was sent",
     challenge='Bearer error="invalid_request"',
 )
-TOKEN_MALFORMED = Refusal(401, Reason.TOKEN_MALFORMED, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-TOKEN_UNKNOWN = Refusal(401, Reason.TOKEN_UNKNOWN, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-TOKEN_EXPIRED = Refusal(401, Reason.TOKEN_EXPIRED, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-TOKEN_REVOKED = Refusal(401, Reason.TOKEN_REVOKED, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-TOKEN_INACTIVE = Refusal(401, Reason.TOKEN_INACTIVE, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-TOKEN_LEAKED = Refusal(401, Reason.TOKEN_LEAKED, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
-ACCOUNTS_TOO_MANY = Refusal(400, Reason.ACCOUNTS_TOO_MANY, f"A request names at most {MOST_NAMED} accounts")
-BODY_UNCHECKED = Refusal(
+TOKEN_MALFORMED = PlatformError(401, Reason.TOKEN_MALFORMED, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_UNKNOWN = PlatformError(401, Reason.TOKEN_UNKNOWN, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_EXPIRED = PlatformError(401, Reason.TOKEN_EXPIRED, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_REVOKED = PlatformError(401, Reason.TOKEN_REVOKED, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_INACTIVE = PlatformError(401, Reason.TOKEN_INACTIVE, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+TOKEN_LEAKED = PlatformError(401, Reason.TOKEN_LEAKED, _NO_SUCH_TOKEN, challenge=_INVALID_TOKEN)
+ACCOUNTS_TOO_MANY = PlatformError(400, Reason.ACCOUNTS_TOO_MANY, f"A request names at most {MOST_NAMED} accounts")
+BODY_UNCHECKED = PlatformError(
     403, Reason.BODY_UNCHECKED, "The body of this operation may name an account, and the gateway does not show it"
 )
-ACCOUNT_NOT_SERVED = Refusal(403, Reason.ACCOUNT_NOT_SERVED, "The token does not have access to this location.")
+ACCOUNT_NOT_SERVED = PlatformError(403, Reason.ACCOUNT_NOT_SERVED, "The token does not have access to this location.")
 
 
 class Presented(NamedTuple):
@@ -58,7 +58,7 @@ class Presented(NamedTuple):
     accounts: Sequence[tuple[bytes, bytes]]
 
 
-def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Presented | Refusal:
+def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Presented | PlatformError:
     """Read ASGI headers (lower-case names), which must contain exactly one `Authorization`."""
     authorization = version = None
     agent = b""
@@ -83,7 +83,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Presented | Refusal:
     return Presented(digest, None if version is None else version.decode("latin-1").strip(" \t"), agent, accounts or ())
 
 
-def refuse_grant(grant: Grant | None, now: datetime) -> Refusal | None:
+def refuse_grant(grant: Grant | None, now: datetime) -> PlatformError | None:
     """Return why the token is not valid at `now`; the reason is specific for tokens that exist."""
     if grant is None:
         return TOKEN_UNKNOWN
@@ -97,12 +97,12 @@ def refuse_grant(grant: Grant | None, now: datetime) -> Refusal | None:
     return TOKEN_INACTIVE if grant.ended == EndReason.INACTIVE else TOKEN_REVOKED
 
 
-def cannot(method: str, path: str, reason: Reason = Reason.NOT_FOUND) -> Refusal:
+def cannot(method: str, path: str, reason: Reason = Reason.NOT_FOUND) -> PlatformError:
     """Return the refusal of an unknown route; method and path are as sent."""
-    return Refusal(404, reason, f"Cannot {method} {path}")
+    return PlatformError(404, reason, f"Cannot {method} {path}")
 
 
-def refuse_version(endpoint: Endpoint, version: str | None, path: str) -> Refusal | None:
+def refuse_version(endpoint: Endpoint, version: str | None, path: str) -> PlatformError | None:
     """Return why this `Version` is refused; every established path accepts every published one."""
     if not version:
         return _version_refusal(Reason.VERSION_MISSING, "version header was not found.")
@@ -110,35 +110,37 @@ def refuse_version(endpoint: Endpoint, version: str | None, path: str) -> Refusa
         if _VERSION_SHAPE.fullmatch(version):
             return _version_refusal(Reason.VERSION_UNKNOWN, "version header is invalid")
         text = f"Invalid API version segment '{version[:_LONGEST_SHOWN]}' at position 0"
-        return Refusal(400, Reason.VERSION_MALFORMED, text)
+        return PlatformError(400, Reason.VERSION_MALFORMED, text)
     if endpoint.v3_only and version != "v3":
         return cannot(endpoint.method, path, Reason.VERSION_TOO_OLD)
     return None
 
 
-def refuse_removed(endpoint: Endpoint, version: str | None, path: str) -> Refusal | None:
+def refuse_removed(endpoint: Endpoint, version: str | None, path: str) -> PlatformError | None:
     """Refuse an endpoint that generation v3 dropped to a client of v3."""
     if not endpoint.removed_in_v3 or version != "v3":
         return None
     text = (
         f"Endpoint {endpoint.method} {path} not available in API version v3. This endpoint was removed in version v3."
     )
-    return Refusal(400, Reason.VERSION_TOO_NEW, f"{text} Please use a version before v3.", {"error": "Bad Request"})
+    return PlatformError(
+        400, Reason.VERSION_TOO_NEW, f"{text} Please use a version before v3.", {"error": "Bad Request"}
+    )
 
 
-def refuse_scope(endpoint: Endpoint, grant: Grant) -> Refusal | None:
+def refuse_scope(endpoint: Endpoint, grant: Grant) -> PlatformError | None:
     """Return why the token's account class or scopes don't open the endpoint."""
     if grant.account_kind not in endpoint.account_kinds:
         challenge = 'Bearer error="insufficient_scope"'
         if not endpoint.account_kinds:
-            return Refusal(401, Reason.ENDPOINT_CLOSED, _NO_SUCH_SCOPE, challenge=challenge)
+            return PlatformError(401, Reason.ENDPOINT_CLOSED, _NO_SUCH_SCOPE, challenge=challenge)
         mismatch = endpoint.path == "/users/" and grant.account_kind.has_sub_accounts
         text = "Token's user type mismatch!" if mismatch else _NO_SUCH_SCOPE
         # There are two classes: an endpoint that refuses one accepts only the other.
         about = {"requiredClass": next(iter(endpoint.account_kinds))}
-        return Refusal(401, Reason.CLASS_NOT_ALLOWED, text, about, challenge=challenge)
+        return PlatformError(401, Reason.CLASS_NOT_ALLOWED, text, about, challenge=challenge)
     if endpoint.scope not in grant.scopes:
-        return Refusal(
+        return PlatformError(
             401,
             Reason.SCOPE_MISSING,
             _NO_SUCH_SCOPE,
@@ -148,7 +150,7 @@ def refuse_scope(endpoint: Endpoint, grant: Grant) -> Refusal | None:
     return None
 
 
-def accounts_to_look_up(grant: Grant, named: Iterable[Named]) -> set[str]:
+def accounts_to_look_up(grant: Grant, named: Iterable[NamedAccount]) -> set[str]:
     """Return the locations of which the agency must be looked up: those that a request with an agency's token names."""
     if not grant.account_kind.has_sub_accounts:
         return set()
@@ -156,8 +158,8 @@ def accounts_to_look_up(grant: Grant, named: Iterable[Named]) -> set[str]:
 
 
 def refuse_accounts(
-    endpoint: Endpoint, grant: Grant, named: Collection[Named], agencies: Mapping[str, str | None]
-) -> Refusal | None:
+    endpoint: Endpoint, grant: Grant, named: Collection[NamedAccount], agencies: Mapping[str, str | None]
+) -> PlatformError | None:
     """Return why the token doesn't reach every account that a request names.
 
     `agencies` has the agency of each known location among `accounts_to_look_up`.
@@ -171,13 +173,13 @@ def refuse_accounts(
             if endpoint.path.startswith(_LOCATION_401):
                 text = "This location is not accessible from this token!"
                 challenge = 'Bearer error="insufficient_scope"'
-                return Refusal(401, Reason.LOCATION_NOT_ALLOWED, text, about, challenge=challenge)
+                return PlatformError(401, Reason.LOCATION_NOT_ALLOWED, text, about, challenge=challenge)
             text = "The token does not have access to this location."
-            return Refusal(403, Reason.LOCATION_NOT_ALLOWED, text, about)
+            return PlatformError(403, Reason.LOCATION_NOT_ALLOWED, text, about)
     return None
 
 
-def _reaches(grant: Grant, named: Named, agencies: Mapping[str, str | None]) -> bool:
+def _reaches(grant: Grant, named: NamedAccount, agencies: Mapping[str, str | None]) -> bool:
     """Return whether an account is the token's own, its agency, or a location of the token's agency."""
     if named.kind is Names.OTHER:
         return False
@@ -188,5 +190,5 @@ def _reaches(grant: Grant, named: Named, agencies: Mapping[str, str | None]) -> 
     return named.kind is Names.COMPANY and named.value == grant.agency_id
 
 
-def _version_refusal(reason: Reason, text: str) -> Refusal:
-    return Refusal(401, reason, text, {"error": "Error"}, challenge=_REALM, traced=True, status_key="status")
+def _version_refusal(reason: Reason, text: str) -> PlatformError:
+    return PlatformError(401, reason, text, {"error": "Error"}, challenge=_REALM, traced=True, status_key="status")

@@ -10,18 +10,18 @@ from private_integrations.contract import Reason, rfc3339
 
 from ..http.client_address import Networks
 from ..http.client_connections import Clients
-from ..http.fair_shares import Owner, Short
-from .authorizer import Authorizer, DataRequest, Refused
-from .recording import address_of
-from .replies import ACCOUNT_SHARE_USED, TOKEN_SHARE_USED, Refusal, send_reply
+from ..http.fair_shares import ShareHolder, Short
+from ..operations.recording import address_of
+from .authorizer import Authorizer, DataRequest, Denied
+from .replies import ACCOUNT_SHARE_USED, TOKEN_SHARE_USED, PlatformError, send_reply
 
 ALLOWED = "private_integrations"
 """The key of the decision (`Allowed`) in the ASGI scope of the application behind."""
 
 # Without a server the number of connections is unknown.
 _CONNECTIONS = 1000
-_BUSY = Refusal(503, Reason.SERVICE_BUSY, "Too many requests at once")
-OF_SHARE: Mapping[Short, Refusal] = MappingProxyType(
+_BUSY = PlatformError(503, Reason.SERVICE_BUSY, "Too many requests at once")
+OF_SHARE: Mapping[Short, PlatformError] = MappingProxyType(
     {Short.TOKEN: TOKEN_SHARE_USED, Short.ACCOUNT: ACCOUNT_SHARE_USED, Short.ALL: _BUSY}
 )
 
@@ -61,11 +61,11 @@ class AuthorizerMiddleware:
         )
         if decision.token_expires_at is not None:
             send = _with_expiry(send, decision.token_expires_at)
-        if isinstance(decision, Refused):
+        if isinstance(decision, Denied):
             await send_reply(send, decision.refusal)
             return
         scope[ALLOWED] = decision
-        owner = Owner(decision.grant.account_id, decision.grant.token_id)
+        owner = ShareHolder(decision.grant.account_id, decision.grant.token_id)
         short = self._clients.begin(scope, owner)
         if short is not None:
             await send_reply(send, OF_SHARE[short])

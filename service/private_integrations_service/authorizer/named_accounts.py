@@ -14,7 +14,7 @@ MOST_NAMED = 1000
 _LONGEST_SHOWN = 100
 
 
-class Named(NamedTuple):
+class NamedAccount(NamedTuple):
     """An account that a request names: the kind of account, the value, and the field's name as it was sent.
 
     A value that is no text (a number, an object) is of the kind OTHER.
@@ -33,9 +33,9 @@ def names_only(match: Match, account_id: str) -> bool:
     return True
 
 
-def named_in_request(match: Match, query_string: bytes, headers: Iterable[tuple[bytes, bytes]]) -> set[Named]:
+def named_in_request(match: Match, query_string: bytes, headers: Iterable[tuple[bytes, bytes]]) -> set[NamedAccount]:
     """Read the accounts that the path, the query and these account headers name."""
-    named = {Named(kind, match.params[name], name) for name, kind in match.endpoint.account_parameters}
+    named = {NamedAccount(kind, match.params[name], name) for name, kind in match.endpoint.account_parameters}
     if query_string:
         named |= named_in_form(query_string)
     if headers:
@@ -43,7 +43,7 @@ def named_in_request(match: Match, query_string: bytes, headers: Iterable[tuple[
     return named
 
 
-def named_in_form(text: bytes) -> set[Named]:
+def named_in_form(text: bytes) -> set[NamedAccount]:
     """Read the accounts that a query or a urlencoded body names, for all usual separators of fields."""
     fields = read_fields(text)
     # Some servers split at semicolons too.
@@ -52,7 +52,7 @@ def named_in_form(text: bytes) -> set[Named]:
     return named_among(fields)
 
 
-def named_in_json(text: str) -> set[Named]:
+def named_in_json(text: str) -> set[NamedAccount]:
     """Read the accounts that a JSON text names at any depth; a key that is there twice counts twice.
 
     Raises:
@@ -60,7 +60,7 @@ def named_in_json(text: str) -> set[Named]:
         RecursionError: It is nested too deeply.
 
     """
-    named: set[Named] = set()
+    named: set[NamedAccount] = set()
 
     def read_object(fields: list[tuple[str, object]]) -> object:
         named.update(named_among(fields))
@@ -71,7 +71,7 @@ def named_in_json(text: str) -> set[Named]:
     return named
 
 
-def named_among(fields: Iterable[tuple[str, object]]) -> set[Named]:
+def named_among(fields: Iterable[tuple[str, object]]) -> set[NamedAccount]:
     """Read the accounts that the fields of one object name; an `altType` applies to every `altId` among them."""
     found = [(kind, name, value) for name, value in fields if (kind := kind_of(name)) is not None]
     if not found:
@@ -82,11 +82,13 @@ def named_among(fields: Iterable[tuple[str, object]]) -> set[Named]:
     for kind, name, value in found:
         shown = name[:_LONGEST_SHOWN]
         if kind is Names.OTHER:
-            named.add(Named(kind, "", shown))
+            named.add(NamedAccount(kind, "", shown))
         elif kind is not Names.TYPE:
             meant = Names.EITHER_AS_LOCATION if kind is Names.EITHER and as_location else kind
             for each in _values(value):
-                named.add(Named(meant, each, shown) if isinstance(each, str) else Named(Names.OTHER, "", shown))
+                named.add(
+                    NamedAccount(meant, each, shown) if isinstance(each, str) else NamedAccount(Names.OTHER, "", shown)
+                )
     return named
 
 

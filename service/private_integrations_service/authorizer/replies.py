@@ -22,7 +22,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class PlatformError:
     """A refusal in the platform's words.
 
     Args:
@@ -62,14 +62,14 @@ class Refusal:
         return Reply(self.status, body, tuple(headers))
 
 
-UNAVAILABLE = Refusal(503, Reason.STORAGE_UNAVAILABLE, "Service Unavailable")
+UNAVAILABLE = PlatformError(503, Reason.STORAGE_UNAVAILABLE, "Service Unavailable")
 """The database does not answer: no request is allowed, and nothing was changed."""
 
-BUSY = Refusal(503, Reason.STORAGE_BUSY, "Service Unavailable")
+BUSY = PlatformError(503, Reason.STORAGE_BUSY, "Service Unavailable")
 """Too many writers wait for the write lock: nothing was changed, and a client should try again."""
 
-TOKEN_SHARE_USED = Refusal(429, Reason.TOKEN_SHARE_USED, "Too Many Requests")
-ACCOUNT_SHARE_USED = Refusal(429, Reason.ACCOUNT_SHARE_USED, "Too Many Requests")
+TOKEN_SHARE_USED = PlatformError(429, Reason.TOKEN_SHARE_USED, "Too Many Requests")
+ACCOUNT_SHARE_USED = PlatformError(429, Reason.ACCOUNT_SHARE_USED, "Too Many Requests")
 """The token, or all tokens of the account together, hold as much as their share allows (fair_shares.py)."""
 
 
@@ -78,9 +78,9 @@ def new_trace_id() -> str:
     return str(uuid4())
 
 
-async def send_reply(send: Send, reply: Reply | Refusal) -> None:
+async def send_reply(send: Send, reply: Reply | PlatformError) -> None:
     """Send an answer."""
-    if isinstance(reply, Refusal):
+    if isinstance(reply, PlatformError):
         reply = reply.reply()
     # ASCII, so that the answer can name a client's key with a lone surrogate.
     body = json.dumps(reply.body, separators=(",", ":"), allow_nan=False).encode()

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
-from ..authorizer.named_accounts import MOST_NAMED, Named, named_among, named_in_form, named_in_json, read_fields
-from ..authorizer.replies import Refusal
+from ..authorizer.named_accounts import MOST_NAMED, NamedAccount, named_among, named_in_form, named_in_json, read_fields
+from ..authorizer.replies import PlatformError
 from ..catalogue.account_fields import Names, kind_of
 from . import refusals
 from .media_types import UTF_8, parse_media_type
@@ -37,11 +37,11 @@ _PLAIN_ENCODINGS = frozenset({b"7bit", b"8bit", b"binary"})
 class Read(NamedTuple):
     """The accounts that a whole body names, and whether it is JSON."""
 
-    named: set[Named]
+    named: set[NamedAccount]
     is_json: bool
 
 
-def read_accounts(body: bytes, kind: Body) -> Read | Refusal:
+def read_accounts(body: bytes, kind: Body) -> Read | PlatformError:
     """Read the accounts that a whole body names; refuse a body that doesn't match its type.
 
     A body without a type is read as JSON and as a form, since a server may read it as either.
@@ -59,7 +59,7 @@ def read_accounts(body: bytes, kind: Body) -> Read | Refusal:
     return Read(named, is_json=True) if kind is Body.JSON else _read_form(body, named, is_json=True)
 
 
-def _read_form(body: bytes, named: set[Named], *, is_json: bool) -> Read | Refusal:
+def _read_form(body: bytes, named: set[NamedAccount], *, is_json: bool) -> Read | PlatformError:
     if body.count(b"&") + body.count(b";") >= _MOST_FIELDS:
         return refusals.BODY_MALFORMED
     if any(_has_other_charset(name, value.encode()) for name, value in read_fields(body)):
@@ -95,12 +95,12 @@ class FormWatch:
         self._parts = 0
         self._fields: list[tuple[str, str]] = []
         self._reported_at = (0, False)
-        self._reported: set[Named] = set()
-        self._refusal: Refusal | None = None
+        self._reported: set[NamedAccount] = set()
+        self._refusal: PlatformError | None = None
         self._ended = False
         self._clear()
 
-    def feed(self, data: bytes, *, last: bool) -> set[Named] | Refusal:
+    def feed(self, data: bytes, *, last: bool) -> set[NamedAccount] | PlatformError:
         """Read a part of the body before it is sent; return the accounts that it is the first to name, or a refusal.
 
         An `altId` is returned with the closing boundary, because the `altType` with its meaning may come after it.

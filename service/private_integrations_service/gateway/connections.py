@@ -7,11 +7,11 @@ from typing import cast
 
 import httptools
 
-from ..authorizer.replies import Refusal
+from ..authorizer.replies import PlatformError
 from . import refusals
 from .limits import GatewayLimits
-from .responses import Head, has_body, is_well_framed
-from .states import Event, State, next_state
+from .responses import ResponseHead, has_body, is_well_framed
+from .states import ConnectionEvent, State, next_state
 
 # Bytes of a body that are kept for a slow consumer; while there are more, the connection is not read.
 _HIGH_WATER = 256 * 1024
@@ -21,7 +21,13 @@ _LINE = 32
 
 # Not looked up for each byte that arrives: in Python 3.11 a member of an enum costs more than a transition.
 _HEAD, _COMPLETE, _SPENT, _FAILED = State.HEAD, State.COMPLETE, State.SPENT, State.FAILED
-_BEGIN, _BYTES, _FRAMED, _END, _REST = Event.BEGIN, Event.BYTES, Event.FRAMED, Event.END, Event.REST
+_BEGIN, _BYTES, _FRAMED, _END, _REST = (
+    ConnectionEvent.BEGIN,
+    ConnectionEvent.BYTES,
+    ConnectionEvent.FRAMED,
+    ConnectionEvent.END,
+    ConnectionEvent.REST,
+)
 _IDLE = (State.NEW, State.KEPT)
 _IN_BODY = (State.BODY, State.LAST_BODY, State.OPEN_BODY)
 _ANSWERED = (_COMPLETE, _SPENT)
@@ -29,14 +35,14 @@ _ENDED = (_SPENT, _FAILED)
 _UNANSWERED = {State.AWAITING: refusals.CLOSED_UNANSWERED, State.AWAITING_KEPT: refusals.STALE}
 
 
-class Connection(asyncio.Protocol):
+class UpstreamConnection(asyncio.Protocol):
     """A transport to the upstream, and the exchange that runs over it, if any.
 
     Bytes that arrive while no exchange runs, or after its answer, end the connection: they must not become the answer
     to the next request. The connection calls `on_lost` once, when it is closed.
     """
 
-    def __init__(self, limits: GatewayLimits, on_lost: Callable[["Connection"], None]) -> None:
+    def __init__(self, limits: GatewayLimits, on_lost: Callable[["UpstreamConnection"], None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._limits = limits
         self._on_lost = on_lost
@@ -57,7 +63,7 @@ class Connection(asyncio.Protocol):
         self._move(_BEGIN)
         self._parser = httptools.HttpResponseParser(self)
         self._method = method
-        self._head: Head | None = None
+        self._head: ResponseHead | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_bytes = self._unfinished = 0
         self._chunks: deque[bytes] = deque()
@@ -86,7 +92,7 @@ class Connection(asyncio.Protocol):
         """Note that the request is complete: without that the connection is not kept."""
         self._request_sent = True
 
-    async def head(self) -> Head | Refusal:
+    async def head(self) -> ResponseHead | PlatformError:
         """Wait for the answer's status and headers; return them, or why there are none."""
         while self._state is not _FAILED:
             if self._head is not None:
@@ -94,7 +100,7 @@ class Connection(asyncio.Protocol):
             await self._next_arrival()
         return self._failure
 
-    async def read(self) -> bytes | Refusal:
+    async def read(self) -> bytes | PlatformError:
         """Wait for more of the body; return it, `b""` at its end, or why it is incomplete."""
         while not self._chunks:
             if self._state is _FAILED:
@@ -128,9 +134,9 @@ class Connection(asyncio.Protocol):
         """Return whether another request may be sent: this one and its answer are complete, and nothing came after."""
         return self._state is _COMPLETE and self._request_sent and not self._chunks
 
-    def fail(self, refusal: Refusal) -> None:
+    def fail(self, refusal: PlatformError) -> None:
         """End the exchange, unless its answer is complete, and close the connection."""
-        self._fail(Event.FAIL, refusal)
+        self._fail(ConnectionEvent.FAIL, refusal)
         self.close()
         self._wake()
 
@@ -172,7 +178,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """End an answer that ends with the connection."""
-        self._move(Event.EOF)
+        self._move(ConnectionEvent.EOF)
 
     def connection_lost(self, error: Exception | None) -> None:
         """End an exchange that is not complete."""
@@ -198,7 +204,7 @@ class Connection(asyncio.Protocol):
         """Notice an answer that was not asked for."""
         self._count(0)
         if self._state is not _HEAD:
-            self._move(Event.SURPLUS)
+            self._move(ConnectionEvent.SURPLUS)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; a trailer is dropped."""
@@ -217,7 +223,7 @@ class Connection(asyncio.Protocol):
         if not is_well_framed(headers):
             self._break()
             return
-        self._head = Head(status, headers)
+        self._head = ResponseHead(status, headers)
         self._move(self._framing(self._head, keeps_alive=self._parser.should_keep_alive()))
 
     def on_body(self, data: bytes) -> None:
@@ -227,7 +233,7 @@ class Connection(asyncio.Protocol):
             self._break()
             return
         if self._state not in _IN_BODY:
-            self._move(Event.SURPLUS)
+            self._move(ConnectionEvent.SURPLUS)
             return
         self._chunks.append(data)
         before = self._buffered
@@ -239,13 +245,13 @@ class Connection(asyncio.Protocol):
         """End the answer, or skip an interim one."""
         self._move(_END)
 
-    def _framing(self, head: Head, *, keeps_alive: bool) -> Event:
+    def _framing(self, head: ResponseHead, *, keeps_alive: bool) -> ConnectionEvent:
         if not has_body(self._method, head.status):
-            return Event.EMPTY if keeps_alive else Event.EMPTY_LAST
+            return ConnectionEvent.EMPTY if keeps_alive else ConnectionEvent.EMPTY_LAST
         names = [name for name, _ in head.headers]
         if b"content-length" not in names and b"transfer-encoding" not in names:
-            return Event.UNFRAMED
-        return _FRAMED if keeps_alive else Event.FRAMED_LAST
+            return ConnectionEvent.UNFRAMED
+        return _FRAMED if keeps_alive else ConnectionEvent.FRAMED_LAST
 
     def _count(self, size: int) -> None:
         self._head_bytes += size + _LINE
@@ -254,20 +260,20 @@ class Connection(asyncio.Protocol):
 
     def _break(self) -> None:
         """End the exchange: the bytes are no answer. After an answer they only end the connection."""
-        self._fail(Event.BREAK, refusals.BROKEN)
+        self._fail(ConnectionEvent.BREAK, refusals.BROKEN)
         self.close()
 
     def _lose(self) -> None:
-        self._fail(Event.LOST, _UNANSWERED.get(self._state, refusals.BROKEN))
+        self._fail(ConnectionEvent.LOST, _UNANSWERED.get(self._state, refusals.BROKEN))
 
-    def _fail(self, event: Event, refusal: Refusal) -> None:
+    def _fail(self, event: ConnectionEvent, refusal: PlatformError) -> None:
         """Go to the next state; the refusal counts if the exchange fails by this event."""
         before = self._state
         self._move(event)
         if self._state is _FAILED and before is not _FAILED:
             self._failure = refusal
 
-    def _move(self, event: Event) -> None:
+    def _move(self, event: ConnectionEvent) -> None:
         self._state = next_state(self._state, event)
 
     def _next_arrival(self) -> asyncio.Future[None]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..authorizer.replies import Refusal
+from ..authorizer.replies import PlatformError
 from ..authorizer.storage_errors import refuse_storage
 from ..sealing import SealBroken
 from ..storage.engine import StorageError
@@ -26,7 +26,7 @@ class CredentialSource(Protocol):
     it should keep credentials in memory, as the gateway asks once for each request.
     """
 
-    async def credential(self, account_id: str) -> Credential | Refusal:
+    async def credential(self, account_id: str) -> Credential | PlatformError:
         """Return the account's credential, valid now, or why there is none."""
 
     def rejected(self, account_id: str, credential: Credential) -> None:
@@ -45,7 +45,7 @@ class PastedCredentials:
     def __init__(self, open_credential: Callable[[str], str | None]) -> None:
         self._open = open_credential
 
-    async def credential(self, account_id: str) -> Credential | Refusal:
+    async def credential(self, account_id: str) -> Credential | PlatformError:
         """Return the account's credential, or why there is none."""
         try:
             value = self._open(account_id)

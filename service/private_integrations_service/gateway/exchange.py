@@ -5,7 +5,7 @@ import asyncio
 from starlette.types import Message, Receive, Send
 
 from . import refusals
-from .connections import Connection
+from .connections import UpstreamConnection
 from .limits import GatewayLimits
 
 
@@ -34,7 +34,7 @@ class Exchange:
         "listens",
     )
 
-    def __init__(self, connection: Connection, receive: Receive, limits: GatewayLimits, begun: float) -> None:
+    def __init__(self, connection: UpstreamConnection, receive: Receive, limits: GatewayLimits, begun: float) -> None:
         self.connection = connection
         self._begun = begun
         # In the present window: seconds of waiting for the consumer, and bytes that it sent or took meanwhile.

@@ -7,19 +7,19 @@ from types import MappingProxyType
 from starlette.types import Receive, Scope, Send
 
 from ..authorizer import ALLOWED, Allowed, Authorizer
-from ..authorizer.named_accounts import Named
-from ..authorizer.replies import Refusal, send_reply
-from ..http.fair_shares import Owner, Shares, Short
+from ..authorizer.named_accounts import NamedAccount
+from ..authorizer.replies import PlatformError, send_reply
+from ..http.fair_shares import ShareHolder, Shares, Short
 from ..http.request_body import Unread, read_body
 from . import refusals
 from .bodies import FormWatch, read_accounts
-from .connections import Connection
+from .connections import UpstreamConnection
 from .credentials import Credential, CredentialSource
 from .exchange import Exchange
 from .limits import GatewayLimits
 from .pool import Pool
 from .requests import Body, Forwarded, forwarded_request, literals_beside, request_head
-from .responses import SAID_LIMIT, Head, answered_headers, refused_credential
+from .responses import SAID_LIMIT, ResponseHead, answered_headers, refused_credential
 from .upstream import Upstream
 
 _WHOLE = frozenset({Body.JSON, Body.FORM, Body.UNMARKED})
@@ -44,7 +44,7 @@ class _Prepared:
     head: bytes = field(repr=False)
     body: bytes | None = field(repr=False)
     credential: Credential
-    owner: Owner
+    owner: ShareHolder
     begun: float
 
 
@@ -53,7 +53,7 @@ class _BodyMemory:
 
     __slots__ = ("_held", "_owner", "_shares", "short")
 
-    def __init__(self, shares: Shares, owner: Owner) -> None:
+    def __init__(self, shares: Shares, owner: ShareHolder) -> None:
         self._shares = shares
         self._owner = owner
         self._held = 0
@@ -100,25 +100,25 @@ class Gateway:
         """Close all connections, also of running exchanges."""
         self._pool.close()
 
-    async def _forward(self, scope: Scope, receive: Receive, send: Send) -> Refusal | None:
+    async def _forward(self, scope: Scope, receive: Receive, send: Send) -> PlatformError | None:
         """Forward a request; return why there is no answer, None once an answer has begun."""
         allowed: Allowed = scope[ALLOWED]
         begun = asyncio.get_running_loop().time()
         request = self._request(scope, allowed)
-        if isinstance(request, Refusal):
+        if isinstance(request, PlatformError):
             return request
         credential = await self._credentials.credential(allowed.grant.account_id)
-        if isinstance(credential, Refusal):
+        if isinstance(credential, PlatformError):
             return credential
-        owner = Owner(allowed.grant.account_id, allowed.grant.token_id)
+        owner = ShareHolder(allowed.grant.account_id, allowed.grant.token_id)
         memory = _BodyMemory(self._memory, owner)
         try:
             body = await self._checked_body(request, allowed, receive, memory)
-            if isinstance(body, Refusal):
+            if isinstance(body, PlatformError):
                 return body
             length = request.length if body is None else len(body)
             head = request_head(request, self._upstream, credential.value, length)
-            if isinstance(head, Refusal):
+            if isinstance(head, PlatformError):
                 return head
             prepared = _Prepared(allowed, request, head, body, credential, owner, begun)
             refusal = await self._exchange(prepared, receive, send, fresh=False)
@@ -128,10 +128,12 @@ class Gateway:
         finally:
             memory.release()
 
-    async def _exchange(self, prepared: _Prepared, receive: Receive, send: Send, *, fresh: bool) -> Refusal | None:
+    async def _exchange(
+        self, prepared: _Prepared, receive: Receive, send: Send, *, fresh: bool
+    ) -> PlatformError | None:
         """Send the request over a connection of the pool, and pass on the answer."""
         connection = await self._pool.take(prepared.owner, fresh=fresh)
-        if isinstance(connection, Refusal):
+        if isinstance(connection, PlatformError):
             return connection
         exchange = Exchange(connection, receive, self._limits, prepared.begun)
         self._pool.watch(exchange)
@@ -146,7 +148,7 @@ class Gateway:
                 connection.sent()
                 exchange.listens = True
             answer = await connection.head()
-            if isinstance(answer, Refusal):
+            if isinstance(answer, PlatformError):
                 return answer
             return await self._pass_on(exchange, prepared, answer, send)
         finally:
@@ -156,7 +158,7 @@ class Gateway:
             exchange.end()
             self._pool.give_back(connection, prepared.owner)
 
-    def _request(self, scope: Scope, allowed: Allowed) -> Forwarded | Refusal:
+    def _request(self, scope: Scope, allowed: Allowed) -> Forwarded | PlatformError:
         match = allowed.match
         for name, words in self._beside[match.endpoint.path]:
             if match.params[name].lower() in words:
@@ -168,7 +170,7 @@ class Gateway:
 
     async def _checked_body(
         self, request: Forwarded, allowed: Allowed, receive: Receive, memory: _BodyMemory
-    ) -> bytes | Refusal | None:
+    ) -> bytes | PlatformError | None:
         """Return the body to send with the head, if all accounts in it are allowed; None: it is streamed."""
         if request.body is Body.NONE:
             return b""
@@ -179,10 +181,10 @@ class Gateway:
                 return await self._buffered(request, allowed, receive, memory)
             return None
         whole = await self._read(request, receive, self._limits.checked_body, memory)
-        if isinstance(whole, Refusal):
+        if isinstance(whole, PlatformError):
             return whole
         read = read_accounts(whole, request.body)
-        if isinstance(read, Refusal):
+        if isinstance(read, PlatformError):
             return read
         unread = request.is_other_text and not read.is_json and whole.strip()
         if unread and not allowed.match.endpoint.names_no_account:
@@ -193,19 +195,21 @@ class Gateway:
 
     async def _buffered(
         self, request: Forwarded, allowed: Allowed, receive: Receive, memory: _BodyMemory
-    ) -> bytes | Refusal:
+    ) -> bytes | PlatformError:
         """Read a short body whole instead of streaming it, so that no upstream connection waits for a slow one."""
         read = await self._read(request, receive, self._limits.buffered_body, memory)
-        if isinstance(read, Refusal):
+        if isinstance(read, PlatformError):
             return read
         watch = _watch(request)
         if watch is None:
             return read
         named = watch.feed(read, last=True)
-        refusal = named if isinstance(named, Refusal) else await self._refuse_accounts(allowed, named)
+        refusal = named if isinstance(named, PlatformError) else await self._refuse_accounts(allowed, named)
         return refusal or read
 
-    async def _read(self, request: Forwarded, receive: Receive, limit: int, memory: _BodyMemory) -> bytes | Refusal:
+    async def _read(
+        self, request: Forwarded, receive: Receive, limit: int, memory: _BodyMemory
+    ) -> bytes | PlatformError:
         if (request.length or 0) > limit:
             return refusals.BODY_TOO_LARGE
         read = await read_body(receive, limit, self._limits.pace, memory.keep)
@@ -213,7 +217,7 @@ class Gateway:
             return refusals.OF_SHARE[memory.short]
         return _UNREAD[read] if isinstance(read, Unread) else read
 
-    async def _refuse_accounts(self, allowed: Allowed, named: set[Named]) -> Refusal | None:
+    async def _refuse_accounts(self, allowed: Allowed, named: set[NamedAccount]) -> PlatformError | None:
         return await self._authorizer.refuse_accounts(allowed.match.endpoint, allowed.grant, named)
 
     async def _upload(self, exchange: Exchange, request: Forwarded, allowed: Allowed) -> None:
@@ -233,7 +237,7 @@ class Gateway:
             refusal = self._refuse_size(request, passed, more=more)
             if refusal is None and watch is not None:
                 named = watch.feed(data, last=not more)
-                refusal = named if isinstance(named, Refusal) else await self._refuse_accounts(allowed, named)
+                refusal = named if isinstance(named, PlatformError) else await self._refuse_accounts(allowed, named)
             if refusal is not None:
                 connection.fail(refusal)
                 return
@@ -248,7 +252,7 @@ class Gateway:
         connection.sent()
         exchange.listens = True
 
-    def _refuse_size(self, request: Forwarded, passed: int, *, more: bool) -> Refusal | None:
+    def _refuse_size(self, request: Forwarded, passed: int, *, more: bool) -> PlatformError | None:
         if passed > self._limits.streamed_body:
             return refusals.BODY_TOO_LARGE
         # The server counts too, but it is the gateway that promised this length to the upstream.
@@ -256,12 +260,14 @@ class Gateway:
             return refusals.FRAMING_UNKNOWN
         return None
 
-    async def _pass_on(self, exchange: Exchange, prepared: _Prepared, head: Head, send: Send) -> Refusal | None:
+    async def _pass_on(
+        self, exchange: Exchange, prepared: _Prepared, head: ResponseHead, send: Send
+    ) -> PlatformError | None:
         """Pass on the answer; if it stays incomplete, the server closes the consumer's connection."""
         connection = exchange.connection
         if head.status == 401:
             said = await _said(connection)
-            if isinstance(said, Refusal):
+            if isinstance(said, PlatformError):
                 return said
             self._credentials.rejected(prepared.allowed.grant.account_id, prepared.credential)
             return refused_credential(said, prepared.credential.value)
@@ -283,7 +289,7 @@ class Gateway:
                 part = data[offset : offset + _LONGEST_PART]
                 await exchange.send(send, {"type": "http.response.body", "body": part, "more_body": True})
             more = await connection.read()
-            if isinstance(more, Refusal):
+            if isinstance(more, PlatformError):
                 return None
             data = more
         await exchange.send(send, {"type": "http.response.body", "body": data})
@@ -297,11 +303,11 @@ def _watch(request: Forwarded) -> FormWatch | None:
     return FormWatch(request.media.parameters[b"boundary"])
 
 
-async def _said(connection: Connection) -> bytes | Refusal | None:
+async def _said(connection: UpstreamConnection) -> bytes | PlatformError | None:
     """Read the body of a short answer; return None if it is long, or why it is incomplete."""
     said = b""
     while data := await connection.read():
-        if isinstance(data, Refusal):
+        if isinstance(data, PlatformError):
             return data
         said += data
         if len(said) > SAID_LIMIT:

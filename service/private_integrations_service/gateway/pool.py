@@ -4,10 +4,10 @@ import asyncio
 import ssl
 from typing import Protocol
 
-from ..authorizer.replies import Refusal
-from ..http.fair_shares import Line, Owner, Shares
+from ..authorizer.replies import PlatformError
+from ..http.fair_shares import Line, ShareHolder, Shares
 from . import refusals
-from .connections import Connection
+from .connections import UpstreamConnection
 from .limits import GatewayLimits
 from .upstream import Upstream
 
@@ -27,15 +27,15 @@ class Pool:
         self._limits = limits
         # The system's trust store; the certificate must be the host's.
         self._tls = ssl.create_default_context() if upstream.secure else None
-        self._idle: list[Connection] = []
+        self._idle: list[UpstreamConnection] = []
         self._shares = Shares(limits.connections)
         self._line: Line[asyncio.Future[None]] = Line()
-        self._open: set[Connection] = set()
+        self._open: set[UpstreamConnection] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
         self._running: set[Ticking] = set()
 
-    async def take(self, owner: Owner, *, fresh: bool) -> Connection | Refusal:
+    async def take(self, owner: ShareHolder, *, fresh: bool) -> UpstreamConnection | PlatformError:
         """Take a connection: an idle one, unless it must be `fresh`, else a new one; or return a refusal."""
         if self._closed:
             return refusals.CLOSING
@@ -51,7 +51,7 @@ class Pool:
         except BaseException:
             self._give_back_share(owner)
             raise
-        if isinstance(connection, Refusal):
+        if isinstance(connection, PlatformError):
             self._give_back_share(owner)
         return connection
 
@@ -65,7 +65,7 @@ class Pool:
         """Stop checking the deadlines of an exchange."""
         self._running.discard(exchange)
 
-    def give_back(self, connection: Connection, owner: Owner) -> None:
+    def give_back(self, connection: UpstreamConnection, owner: ShareHolder) -> None:
         """Give back a connection, which is kept if another request may be sent over it."""
         if connection.reusable and not self._closed:
             connection.rest()
@@ -82,7 +82,7 @@ class Pool:
         for connection in list(self._open):
             connection.close()
 
-    async def _wait_for_share(self, owner: Owner) -> Refusal | None:
+    async def _wait_for_share(self, owner: ShareHolder) -> PlatformError | None:
         """Wait until the owner's share has room for one more connection, and hold it."""
         room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._line.join(owner, room)
@@ -101,12 +101,12 @@ class Pool:
             self._line.leave(owner, room)
         return None
 
-    async def _connect(self) -> Connection | Refusal:
+    async def _connect(self) -> UpstreamConnection | PlatformError:
         """Open a connection."""
         try:
             async with asyncio.timeout(self._limits.connect):
                 _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(self._limits, self._lost),
+                    lambda: UpstreamConnection(self._limits, self._lost),
                     self._upstream.host,
                     self._upstream.port,
                     ssl=self._tls,
@@ -120,16 +120,16 @@ class Pool:
             connection.close()
         return connection
 
-    def _lost(self, connection: Connection) -> None:
+    def _lost(self, connection: UpstreamConnection) -> None:
         self._open.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
 
-    def _discard(self, connection: Connection) -> None:
+    def _discard(self, connection: UpstreamConnection) -> None:
         self._open.discard(connection)
         connection.close()
 
-    def _give_back_share(self, owner: Owner) -> None:
+    def _give_back_share(self, owner: ShareHolder) -> None:
         self._shares.give_back(owner)
         while (room := self._line.next(self._shares)) is not None:
             room.set_result(None)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
-from ..authorizer.replies import Refusal
+from ..authorizer.replies import PlatformError
 from ..catalogue.account_fields import HEADERS
 from ..catalogue.endpoints import Endpoint
 from . import refusals
@@ -114,7 +114,7 @@ class Forwarded(NamedTuple):
 
 def forwarded_request(
     endpoint: Endpoint, raw_path: bytes, query_string: bytes, headers: Iterable[tuple[bytes, bytes]], *, framed: bool
-) -> Forwarded | Refusal:
+) -> Forwarded | PlatformError:
     """Return the request to send for an allowed one, or why it can't be sent.
 
     Args:
@@ -147,7 +147,7 @@ def forwarded_request(
     if named and (named := named - _DECIDED_ON - {b"keep-alive", b"close"}):
         kept = [header for header in kept if header[0] not in named]
     framing = _framing(single.get(b"content-length"), single.get(b"transfer-encoding"), framed)
-    if isinstance(framing, Refusal):
+    if isinstance(framing, PlatformError):
         return framing
     has_body, length = framing
     target = raw_path + b"?" + query_string if query_string else raw_path
@@ -158,13 +158,13 @@ def forwarded_request(
     if said is not None and (media := parse_media_type(said)) is None:
         return refusals.CONTENT_TYPE_MALFORMED
     body = _body(endpoint, media, single.get(b"content-encoding", b"identity"))
-    if isinstance(body, Refusal):
+    if isinstance(body, PlatformError):
         return body
     kind, content_type = body
     return Forwarded(endpoint.method, target, kept, kind, length, media, content_type)
 
 
-def request_head(request: Forwarded, upstream: Upstream, credential: str, length: int | None) -> bytes | Refusal:
+def request_head(request: Forwarded, upstream: Upstream, credential: str, length: int | None) -> bytes | PlatformError:
     """Return the head to send, with the account's credential; `length` is the body's, None for a chunked one."""
     lines = [
         b"%s %s%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\nVia: 1.1 private-integrations"
@@ -206,7 +206,7 @@ def literals_beside(endpoints: Iterable[Endpoint]) -> dict[str, tuple[tuple[str,
     return beside
 
 
-def _framing(length: bytes | None, coding: bytes | None, framed: bool) -> tuple[bool, int | None] | Refusal:
+def _framing(length: bytes | None, coding: bytes | None, framed: bool) -> tuple[bool, int | None] | PlatformError:
     """Return whether there is a body, and its length, None if that is unknown."""
     if coding is not None:
         if length is not None or coding.strip().lower() != b"chunked":
@@ -219,7 +219,7 @@ def _framing(length: bytes | None, coding: bytes | None, framed: bool) -> tuple[
     return int(length) > 0, int(length)
 
 
-def _body(endpoint: Endpoint, media: MediaType | None, encoding: bytes) -> tuple[Body, bytes | None] | Refusal:
+def _body(endpoint: Endpoint, media: MediaType | None, encoding: bytes) -> tuple[Body, bytes | None] | PlatformError:
     """Return how the body is checked, and its `Content-Type`, written anew from the parts that were understood.
 
     A body that can't be checked is refused, unless it can name no account at this endpoint.

@@ -5,7 +5,7 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from ..authorizer.replies import Refusal
+from ..authorizer.replies import PlatformError
 from ..tokens.format import without_secrets
 from . import refusals
 from .requests import Headers
@@ -36,7 +36,7 @@ _LINKS = frozenset({b"location", b"content-location"})
 _ABSOLUTE = re.compile(rb"(?:https?:)?//([^/?#]*)", re.IGNORECASE)
 
 
-class Head(NamedTuple):
+class ResponseHead(NamedTuple):
     """The status and headers of an answer; names are in lower case."""
 
     status: int
@@ -58,7 +58,7 @@ def is_well_framed(headers: Headers) -> bool:
     return lengths == 0 and codings == [b"chunked"]
 
 
-def answered_headers(head: Head, upstream: Upstream, credential: str) -> Headers:
+def answered_headers(head: ResponseHead, upstream: Upstream, credential: str) -> Headers:
     """Return the headers to pass on; a header with the credential in its value is dropped."""
     secret = credential.encode()
     # All values at once: most answers have neither, so that no value needs a check of its own.
@@ -83,7 +83,7 @@ def answered_headers(head: Head, upstream: Upstream, credential: str) -> Headers
     return [header for header in kept if header[0] not in named] if named else kept
 
 
-def refused_credential(body: bytes | None, credential: str) -> Refusal:
+def refused_credential(body: bytes | None, credential: str) -> PlatformError:
     """Return the answer to a 401 of the upstream, with its message; `body` is None if it was too long."""
     said = None
     try:

@@ -32,7 +32,7 @@ class State(IntEnum):
     """The exchange has failed, and the connection is being closed."""
 
 
-class Event(IntEnum):
+class ConnectionEvent(IntEnum):
     """Something that happens to a connection."""
 
     BEGIN = 0
@@ -69,56 +69,69 @@ class ImpossibleTransition(RuntimeError):
     """A connection can't have this event in its state; this is a bug of the gateway or of its HTTP parser."""
 
 
-def _all_to(target: State) -> Mapping[Event, State]:
+def _all_to(target: State) -> Mapping[ConnectionEvent, State]:
     """Return the events that may come late, after an exchange was decided on."""
-    late = (Event.BYTES, Event.END, Event.SURPLUS, Event.BREAK, Event.FAIL, Event.EOF, Event.LOST)
+    late = (
+        ConnectionEvent.BYTES,
+        ConnectionEvent.END,
+        ConnectionEvent.SURPLUS,
+        ConnectionEvent.BREAK,
+        ConnectionEvent.FAIL,
+        ConnectionEvent.EOF,
+        ConnectionEvent.LOST,
+    )
     return dict.fromkeys(late, target)
 
 
-_IDLE_EVENTS = (Event.BYTES, Event.EOF, Event.LOST)
+_IDLE_EVENTS = (ConnectionEvent.BYTES, ConnectionEvent.EOF, ConnectionEvent.LOST)
 
 
-def _body(state: State, at_end: State, at_eof: State) -> Mapping[Event, State]:
+def _body(state: State, at_end: State, at_eof: State) -> Mapping[ConnectionEvent, State]:
     return {
-        Event.BYTES: state,
-        Event.END: at_end,
-        Event.BREAK: State.FAILED,
-        Event.FAIL: State.FAILED,
-        Event.EOF: at_eof,
-        Event.LOST: State.FAILED,
+        ConnectionEvent.BYTES: state,
+        ConnectionEvent.END: at_end,
+        ConnectionEvent.BREAK: State.FAILED,
+        ConnectionEvent.FAIL: State.FAILED,
+        ConnectionEvent.EOF: at_eof,
+        ConnectionEvent.LOST: State.FAILED,
     }
 
 
-def _awaiting(state: State) -> Mapping[Event, State]:
-    return {Event.BYTES: State.HEAD, Event.FAIL: State.FAILED, Event.EOF: state, Event.LOST: State.FAILED}
+def _awaiting(state: State) -> Mapping[ConnectionEvent, State]:
+    return {
+        ConnectionEvent.BYTES: State.HEAD,
+        ConnectionEvent.FAIL: State.FAILED,
+        ConnectionEvent.EOF: state,
+        ConnectionEvent.LOST: State.FAILED,
+    }
 
 
-_TRANSITIONS: Mapping[State, Mapping[Event, State]] = {
-    State.NEW: {Event.BEGIN: State.AWAITING, **dict.fromkeys(_IDLE_EVENTS, State.NEW)},
-    State.KEPT: {Event.BEGIN: State.AWAITING_KEPT, **dict.fromkeys(_IDLE_EVENTS, State.KEPT)},
+_TRANSITIONS: Mapping[State, Mapping[ConnectionEvent, State]] = {
+    State.NEW: {ConnectionEvent.BEGIN: State.AWAITING, **dict.fromkeys(_IDLE_EVENTS, State.NEW)},
+    State.KEPT: {ConnectionEvent.BEGIN: State.AWAITING_KEPT, **dict.fromkeys(_IDLE_EVENTS, State.KEPT)},
     State.AWAITING: _awaiting(State.AWAITING),
     State.AWAITING_KEPT: _awaiting(State.AWAITING_KEPT),
     State.HEAD: {
         **_body(State.HEAD, at_end=State.HEAD, at_eof=State.HEAD),
-        Event.EMPTY: State.COMPLETE,
-        Event.EMPTY_LAST: State.SPENT,
-        Event.FRAMED: State.BODY,
-        Event.FRAMED_LAST: State.LAST_BODY,
-        Event.UNFRAMED: State.OPEN_BODY,
+        ConnectionEvent.EMPTY: State.COMPLETE,
+        ConnectionEvent.EMPTY_LAST: State.SPENT,
+        ConnectionEvent.FRAMED: State.BODY,
+        ConnectionEvent.FRAMED_LAST: State.LAST_BODY,
+        ConnectionEvent.UNFRAMED: State.OPEN_BODY,
     },
     State.BODY: _body(State.BODY, at_end=State.COMPLETE, at_eof=State.BODY),
     State.LAST_BODY: _body(State.LAST_BODY, at_end=State.SPENT, at_eof=State.LAST_BODY),
     State.OPEN_BODY: _body(State.OPEN_BODY, at_end=State.SPENT, at_eof=State.SPENT),
     # An answer without a body is complete before the parser says so.
-    State.COMPLETE: {**_all_to(State.SPENT), Event.END: State.COMPLETE, Event.REST: State.KEPT},
+    State.COMPLETE: {**_all_to(State.SPENT), ConnectionEvent.END: State.COMPLETE, ConnectionEvent.REST: State.KEPT},
     State.SPENT: _all_to(State.SPENT),
     State.FAILED: _all_to(State.FAILED),
 }
 # By index, which costs a fifth of what a dictionary with pairs as keys does.
-_NEXT = [[_TRANSITIONS[state].get(event) for event in Event] for state in State]
+_NEXT = [[_TRANSITIONS[state].get(event) for event in ConnectionEvent] for state in State]
 
 
-def next_state(state: State, event: Event) -> State:
+def next_state(state: State, event: ConnectionEvent) -> State:
     """Return the state after an event; raises ImpossibleTransition."""
     after = _NEXT[state][event]
     if after is None:

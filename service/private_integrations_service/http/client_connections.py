@@ -19,7 +19,7 @@ from ipaddress import ip_address
 from starlette.types import Scope
 
 from .client_address import Networks
-from .fair_shares import Owner, Shares, Short
+from .fair_shares import ShareHolder, Shares, Short
 
 Peer = tuple[str, str]
 """The address and port of a client; Granian's ASGI scope has both as text."""
@@ -47,7 +47,7 @@ class Clients:
         """The peers that ever sent such a request."""
         self._shares = Shares(capacity)
 
-    def begin(self, scope: Scope, owner: Owner) -> Short | None:
+    def begin(self, scope: Scope, owner: ShareHolder) -> Short | None:
         """Note that a request of a known client is being answered, or return which share of the capacity is used up."""
         short = self._shares.take(owner)
         if short is None:
@@ -56,7 +56,7 @@ class Clients:
             self.known.add(peer)
         return short
 
-    def end(self, scope: Scope, owner: Owner) -> None:
+    def end(self, scope: Scope, owner: ShareHolder) -> None:
         """Note that it was answered."""
         self.busy.discard(_peer(scope))
         self._shares.give_back(owner)

@@ -18,7 +18,7 @@ class Short(Enum):
     ALL = "all"
 
 
-class Owner(NamedTuple):
+class ShareHolder(NamedTuple):
     """The account, and its token or other credential, that holds units."""
 
     account: str
@@ -35,7 +35,7 @@ class Shares:
         self._accounts: dict[str, int] = {}
         self._tokens: dict[int | bytes, int] = {}
 
-    def take(self, owner: Owner, units: int = 1) -> Short | None:
+    def take(self, owner: ShareHolder, units: int = 1) -> Short | None:
         """Hold more units for the owner, or hold none and return the share that is too small."""
         account, token = owner
         of_account = self._accounts.get(account, 0)
@@ -53,7 +53,7 @@ class Shares:
         self._tokens[token] = of_token + units
         return None
 
-    def give_back(self, owner: Owner, units: int = 1) -> None:
+    def give_back(self, owner: ShareHolder, units: int = 1) -> None:
         """Hold fewer units for the owner."""
         self.used -= units
         _lower(self._accounts, owner.account, units)
@@ -86,13 +86,13 @@ class Line(Generic[_Waiting]):
     """A queue of waiters for a unit: accounts alternate, and so do the tokens of an account; used by one thread."""
 
     def __init__(self) -> None:
-        self._accounts: dict[str, dict[Owner, deque[_Waiting]]] = {}
+        self._accounts: dict[str, dict[ShareHolder, deque[_Waiting]]] = {}
 
-    def join(self, owner: Owner, waiter: _Waiting) -> None:
+    def join(self, owner: ShareHolder, waiter: _Waiting) -> None:
         """Enter the line behind the other waiters of the same token."""
         self._accounts.setdefault(owner.account, {}).setdefault(owner, deque()).append(waiter)
 
-    def leave(self, owner: Owner, waiter: _Waiting) -> None:
+    def leave(self, owner: ShareHolder, waiter: _Waiting) -> None:
         """Leave the line, if the waiter still stands in it."""
         waiters = self._accounts.get(owner.account, {}).get(owner)
         if waiters is not None and waiter in waiters:
@@ -114,7 +114,7 @@ class Line(Generic[_Waiting]):
                     break
         return None
 
-    def _is_awaited(self, owner: Owner) -> bool:
+    def _is_awaited(self, owner: ShareHolder) -> bool:
         """Return whether any waiter of a token still waits; remove those in front that gave up."""
         waiters = self._accounts[owner.account][owner]
         while waiters and waiters[0].done():
@@ -122,7 +122,7 @@ class Line(Generic[_Waiting]):
         self._drop_empty(owner)
         return bool(waiters)
 
-    def _let_out(self, owner: Owner) -> _Waiting:
+    def _let_out(self, owner: ShareHolder) -> _Waiting:
         """Remove and return the first waiter of a token; move the token and its account to the end of the line."""
         tokens = self._accounts.pop(owner.account)
         waiters = tokens.pop(owner)
@@ -132,7 +132,7 @@ class Line(Generic[_Waiting]):
         self._drop_empty(owner)
         return waiter
 
-    def _drop_empty(self, owner: Owner) -> None:
+    def _drop_empty(self, owner: ShareHolder) -> None:
         tokens = self._accounts[owner.account]
         if not tokens[owner]:
             del tokens[owner]

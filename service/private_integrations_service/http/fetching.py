@@ -28,7 +28,7 @@ _LOOKUPS = 16
 
 
 @dataclass(frozen=True)
-class Limits:
+class FetchLimits:
     """The limits of one exchange, in seconds and bytes."""
 
     connect: float = 5
@@ -69,7 +69,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Answer:
+class FetchedResponse:
     """Hold an answer: `headers` by lower-case name, the last of each; `body` only if the caller asked for it."""
 
     status: int
@@ -95,8 +95,8 @@ class Fetcher:
     The system's authorities verify certificates, or those in the file that SSL_CERT_FILE names.
     """
 
-    def __init__(self, limits: Limits | None = None, resolver: Resolve | None = None) -> None:
-        self._limits = limits or Limits()
+    def __init__(self, limits: FetchLimits | None = None, resolver: Resolve | None = None) -> None:
+        self._limits = limits or FetchLimits()
         self._resolve = resolver or resolve
         self._tls = ssl.create_default_context()
         self._tls.set_alpn_protocols(["http/1.1"])
@@ -115,7 +115,7 @@ class Fetcher:
         by: float | None = None,
         wants_body: bool = True,
         refuse: Callable[[Sequence[str]], str | None] = lambda _: None,
-    ) -> Answer:
+    ) -> FetchedResponse:
         """Send a request, and return the answer.
 
         Args:
@@ -187,7 +187,9 @@ class Fetcher:
             raise answer
         return answer
 
-    def _exchange(self, target: Target, found: Sequence[str], request: bytes, by: float, wants_body: bool) -> Answer:
+    def _exchange(
+        self, target: Target, found: Sequence[str], request: bytes, by: float, wants_body: bool
+    ) -> FetchedResponse:
         connected_by = min(by, time.monotonic() + self._limits.connect)
         with self._connected(found, target.port, connected_by) as plain:
             plain.settimeout(_remaining(connected_by))
@@ -231,7 +233,7 @@ class Fetcher:
                 with self._lock:
                     self._open.discard(handle)
 
-    def _answer(self, connection: socket.socket, by: float, wants_body: bool) -> Answer:
+    def _answer(self, connection: socket.socket, by: float, wants_body: bool) -> FetchedResponse:
         answer = _Arriving(wants_body)
         read = 0
         try:
@@ -253,7 +255,7 @@ class Fetcher:
             raise ConnectionError("the connection ended before the answer")
         if answer.status is None or (wants_body and not answer.ended):
             raise UnreadableError("the answer is cut off, or larger than the limit")
-        return Answer(answer.status, answer.headers, bytes(answer.body))
+        return FetchedResponse(answer.status, answer.headers, bytes(answer.body))
 
 
 class _Arriving:

@@ -15,11 +15,11 @@ from ..http.fetching import Interrupted
 from ..operations.deliveries import Due, endpoints_with_due, next_due, record
 from ..sealing import SealBroken
 from ..storage.engine import StorageEngine, StorageError
-from ..webhooks.endpoints import Endpoint, Kind
+from ..webhooks.endpoints import Kind, WebhookEndpoint
 from ..webhooks.posting import Poster
 from ..webhooks.redelivery import Tried
 
-Signer = Callable[[Endpoint, str, datetime, bytes], Mapping[str, str]]
+Signer = Callable[[WebhookEndpoint, str, datetime, bytes], Mapping[str, str]]
 """Return the headers that prove a message's origin, for a webhook, message id, instant and body; raises SealBroken."""
 
 PROMPT = 24
@@ -72,7 +72,7 @@ class Sender:
         for pool in self._pools:
             pool.shutdown(wait=True)
 
-    def _begin(self, endpoint: Endpoint, *, reluctant: bool) -> None:
+    def _begin(self, endpoint: WebhookEndpoint, *, reluctant: bool) -> None:
         """Serve a webhook in a thread, if there is room for it and it isn't being served."""
         with self._lock:
             if self._end.is_set() or endpoint.id in self._served or endpoint.kind not in self._signers:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from ..operations.webhook_secrets import secrets_of
 from ..sealing import SealBroken, Sealer
-from ..webhooks.endpoints import Endpoint
+from ..webhooks.endpoints import WebhookEndpoint
 
 
 class StandardSigner:
@@ -17,7 +17,9 @@ class StandardSigner:
     def __init__(self, sealer: Sealer | None) -> None:
         self._sealer = sealer
 
-    def __call__(self, endpoint: Endpoint, message_id: str, timestamp: datetime, body: bytes) -> Mapping[str, str]:
+    def __call__(
+        self, endpoint: WebhookEndpoint, message_id: str, timestamp: datetime, body: bytes
+    ) -> Mapping[str, str]:
         """Return the headers `webhook-id`, `webhook-timestamp` and `webhook-signature`; raises SealBroken."""
         if self._sealer is None:
             raise SealBroken("the service runs without sealing keys")

@@ -1,4 +1,9 @@
-"""The management API: routes by noun, each a caller, one transaction and a wire model."""
+"""Serve the management API, which the provider and the command line call.
+
+A module per noun has its routes. A route authenticates the caller, calls one operation and returns a wire model of
+`contract`; a refusal becomes a problem document. For example: `GET /private-integrations/v1/integrations/{id}` calls
+`read_integration`.
+"""
 
 from functools import cache
 
@@ -11,15 +16,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from private_integrations.contract import API, ProblemDocument
 
 from ..access.security_log import SecurityLog, unwritten
-from ..authorizer.recording import Recorder
 from ..catalogue.endpoints import Catalogue
 from ..http import problems
 from ..http.rate_limiter import RateLimiter
 from ..operations.accounts import PrepareLocation
+from ..operations.activity import Activity
 from ..operations.integrations import Rules
+from ..operations.recording import Recorder
 from ..settings import Settings
 from ..storage.engine import StorageEngine, StorageError
-from ..storage.sqlite.activity import Activity
 from . import (
     accounts,
     activity,
@@ -34,15 +39,15 @@ from . import (
     users,
     webhooks,
 )
-from .callers import Parts, on_problem
+from .callers import ApiDependencies, on_problem
 from .storage_errors import on_storage_error
 
 __all__ = ["DOCUMENT", "REPORT", "document", "management_api"]
 
 DOCUMENT = f"{API}/openapi.json"
-"""The path of the API's description."""
+"""Serve the API's description (OpenAPI) at this path."""
 REPORT = f"{API}/leaked"
-"""The path that needs no key, and has a limit of its own."""
+"""Take reports of leaked tokens at this path, which needs no key and has a rate limit of its own."""
 
 _PROBLEMS: dict[int | str, str] = {
     400: "The request or its body can't be read, or it has two keys",
@@ -69,7 +74,7 @@ def management_api(
     prepare_location: PrepareLocation,
     security: SecurityLog | None = None,
 ) -> FastAPI:
-    """The management API over this database.
+    """Build the management API over this storage engine.
 
     The `recorder` notes questions about live tokens, and the `security` log notes refusals.
     """
@@ -93,7 +98,7 @@ def management_api(
         },
     )
     api.state.reports = RateLimiter(leaked.PER_SECOND, leaked.BURST)
-    api.state.parts = Parts(
+    api.state.parts = ApiDependencies(
         engine, Rules(catalogue, settings), recorded, recorder, security or unwritten(), prepare_location
     )
     for part in (

@@ -1,4 +1,4 @@
-"""The route of what an integration's tokens were used for."""
+"""Serve the route of an integration's activity."""
 
 from fastapi import APIRouter
 
@@ -12,5 +12,5 @@ router = APIRouter()
 
 @router.get("/integrations/{integration_id}/activity")
 def read_activity(integration_id: str, asking: Asking, period: Period = "week") -> ActivityReport:
-    """What its tokens were used for, by whom, what was refused, and what that says; never a secret."""
+    """Report the requests with its tokens, their callers, refusals, and advice; never a secret."""
     return unless_refused(activity.report(asking.engine, asking.activity, integration_id, period, actor=asking.actor))

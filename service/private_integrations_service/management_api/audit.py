@@ -1,4 +1,4 @@
-"""Routes of the audit log."""
+"""Serve the routes of the audit log."""
 
 from dataclasses import replace
 from typing import Annotated, Any
@@ -8,10 +8,10 @@ from pydantic import AwareDatetime
 
 from private_integrations.contract import AUDIT_CURSOR, AccountId, AuditPage, Identifier
 
-from ..access.audit_search import Search
+from ..access.audit_search import AuditSearch
+from ..access.principals import refuse_administration
 from ..http.problems import ProblemError
 from ..operations import audit
-from ..operations.authentication import refuse_administration
 from .callers import Asking
 
 router = APIRouter()
@@ -29,17 +29,17 @@ _JSON_LINES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _reached(asking: Asking, account: AccountId | None = None, own: bool = False) -> Search:
-    """An account's rows, with `own` those of no account, else all that the key may see."""
-    refused = refuse_administration(asking.key, "the service's own audit log")
+def _reached(asking: Asking, account: AccountId | None = None, own: bool = False) -> AuditSearch:
+    """Select an account's rows, with `own` those of no account, otherwise all that the key reaches."""
+    refused = refuse_administration(asking.principal, "the service's own audit log")
     if own and account is None:
         if refused is not None:
             raise ProblemError(refused)
-        return Search(accounts=(), own=True)
-    return audit.within(Search(own=refused is None), asking.actor, account)
+        return AuditSearch(accounts=(), own=True)
+    return audit.within(AuditSearch(own=refused is None), asking.actor, account)
 
 
-_Reached = Annotated[Search, Depends(_reached)]
+_Reached = Annotated[AuditSearch, Depends(_reached)]
 
 
 @router.get("/audit")
@@ -53,14 +53,14 @@ def list_audit(
     until: AwareDatetime | None = None,
     cursor: _Place = None,
 ) -> AuditPage:
-    """Rows of the audit log, the newest first; `actor` is whole or a beginning of one, or `deployment`."""
+    """List rows of the audit log, the newest first; `actor` is an actor, the beginning of one, or `deployment`."""
     search = replace(reached, integration=integration, actor=actor, action=action, since=since, until=until)
     return audit.listed(asking.engine, search, before=cursor)
 
 
 @router.get("/audit/export", response_class=Response, responses=_JSON_LINES)
 def export_audit(asking: Asking, reached: _Reached, cursor: _Place = None) -> Response:
-    """Rows of the audit log as lines of JSON, the oldest first, each with its hash; none where there are no more."""
+    """Export rows of the audit log as lines of JSON, the oldest first, each with its hash; empty at the end."""
     page = audit.exported(asking.engine, reached, after=cursor or 0)
     body = "".join(f"{line}\n" for line in page.lines)
     return Response(body, media_type=_LINES, headers={AUDIT_CURSOR: str(page.cursor)})

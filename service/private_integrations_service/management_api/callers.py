@@ -1,4 +1,4 @@
-"""Who asks, by which key, and what their request works with."""
+"""Authenticate the caller of a route, and hold the context of its request."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from private_integrations.contract import API, Problem, Refused
 
 from ..access.actors import Actor
-from ..access.principals import ManagementKey
+from ..access.principals import ManagementPrincipal, refuse_administration, refuse_method
 from ..access.security_log import SecurityEvent, SecurityLog, path_of, who
-from ..authorizer.recording import Recorder
 from ..http.client_address import client_address, client_agent
 from ..http.problems import ProblemError, problem_response
 from ..operations.accounts import PrepareLocation
-from ..operations.authentication import actor_of, identify, refuse_administration, refuse_method
+from ..operations.activity import Activity
+from ..operations.authentication import identify
 from ..operations.integrations import Rules
+from ..operations.recording import Recorder
 from ..storage.engine import StorageEngine
-from ..storage.sqlite.activity import Activity
 
 Value = TypeVar("Value")
 _bearer = HTTPBearer(auto_error=False, description="A management key (pmk-…)")
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What the API was made from."""
+class ApiDependencies:
+    """Hold the dependencies of the API."""
 
     engine: StorageEngine
     rules: Rules
@@ -41,10 +41,10 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Caller:
-    """Who asks and when, and what their request works with."""
+class RequestContext:
+    """Hold the caller, the instant and the dependencies of a request."""
 
-    key: ManagementKey
+    principal: ManagementPrincipal
     actor: Actor
     now: datetime
     engine: StorageEngine
@@ -60,26 +60,28 @@ class Caller:
 
 
 def unless_refused(answer: Value | Refused) -> Value:
-    """The answer of an operation; raises ProblemError if it is a refusal."""
+    """Return the answer of an operation; raises ProblemError if it is a refusal."""
     if isinstance(answer, Refused):
         raise ProblemError(answer)
     return answer
 
 
-def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
+def _caller(
+    request: Request, presented: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> RequestContext:
     if len(request.headers.getlist("authorization")) > 1:
         raise ProblemError(Refused(Problem.KEY_REPEATED, "send one Authorization header, with one management key"))
-    parts: Parts = request.app.state.parts
+    parts: ApiDependencies = request.app.state.parts
     now = parts.engine.now()
     key = unless_refused(identify(parts.engine, presented.credentials if presented else None, now))
     # Introspection asks by POST, so that the token is in no URL, but changes nothing.
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
-    actor = actor_of(key, address, client_agent(request.scope))
+    actor = key.actor(address, client_agent(request.scope))
     request.state.actor = actor
     refused = None if request.url.path == f"{API}/introspect" else refuse_method(key, request.method)
     if refused is not None:
         raise ProblemError(refused)
-    return Caller(
+    return RequestContext(
         key,
         actor,
         now,
@@ -93,8 +95,8 @@ def _caller(request: Request, presented: Annotated[HTTPAuthorizationCredentials 
 
 
 async def on_problem(request: Request, error: ProblemError) -> JSONResponse:
-    """Answer a refusal that a route met; who has no key, or no right, is noted in the security log."""
-    parts: Parts = request.app.state.parts
+    """Answer a refusal of a route; write unknown keys and missing rights to the security log."""
+    parts: ApiDependencies = request.app.state.parts
     actor: Actor | None = getattr(request.state, "actor", None)
     now = parts.engine.now()
     refused = error.refused
@@ -104,7 +106,7 @@ async def on_problem(request: Request, error: ProblemError) -> JSONResponse:
         note(SecurityEvent.KEY_UNKNOWN)
     elif refused.problem == Problem.KEY_ENDED:
         note(SecurityEvent.KEY_ENDED, by=f"key/{refused.about.get('key')}")
-    # Where a key reaches every account, what it doesn't find isn't there.
+    # A key that reaches every account just didn't find the object.
     elif actor is not None and (
         refused.problem.status == 403 or (refused.problem.status == 404 and actor.accounts is not None)
     ):
@@ -119,14 +121,14 @@ async def on_problem(request: Request, error: ProblemError) -> JSONResponse:
     return problem_response(refused)
 
 
-Asking = Annotated[Caller, Depends(_caller)]
+Asking = Annotated[RequestContext, Depends(_caller)]
 
 
-def administrator(of: str) -> Callable[[Caller], Caller]:
-    """A dependency that lets only an admin's key through; `of` are the things that it manages."""
+def administrator(of: str) -> Callable[[RequestContext], RequestContext]:
+    """Make a dependency that lets only an admin's key through; `of` names the objects that it manages."""
 
-    def admitted(asking: Asking) -> Caller:
-        refused = refuse_administration(asking.key, of)
+    def admitted(asking: Asking) -> RequestContext:
+        refused = refuse_administration(asking.principal, of)
         if refused is not None:
             raise ProblemError(refused)
         return asking

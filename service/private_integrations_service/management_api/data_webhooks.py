@@ -1,4 +1,4 @@
-"""Routes of an integration's data webhook; list, test and delete it with the other webhooks, by its id."""
+"""Serve the routes of an integration's data webhook; you list, test and delete it by its id, like other webhooks."""
 
 from fastapi import APIRouter, Response
 
@@ -12,13 +12,13 @@ router = APIRouter()
 
 @router.get("/integrations/{integration_id}/data-webhook")
 def read_data_webhook(integration_id: str, asking: Asking) -> DataWebhook:
-    """What a receiver of an integration's events has to know: the events, the ids in them and the public key."""
+    """Read the facts for a receiver of an integration's events: the events, the ids in them and the public key."""
     return unless_refused(data_webhooks.described(asking.engine, integration_id, actor=asking.actor))
 
 
 @router.put("/integrations/{integration_id}/data-webhook", responses={201: {"model": DataWebhook}})
 def put_data_webhook(integration_id: str, body: DataWebhookRequest, asking: Asking, response: Response) -> DataWebhook:
-    """Have the integration's events sent to a URL (201), or change where and which (200)."""
+    """Have the integration's events sent to a URL (201), or change URL or events (200)."""
     settings = asking.rules.settings
     put = unless_refused(data_webhooks.put(asking.engine, integration_id, body, settings, actor=asking.actor))
     response.status_code = 201 if put.created else 200

@@ -1,4 +1,4 @@
-"""Routes of tokens: their state, their generations, and what one opens."""
+"""Serve the routes of tokens: their states, their generations, and introspection."""
 
 from datetime import timedelta
 from functools import partial
@@ -18,8 +18,8 @@ from private_integrations.contract import (
     TokenStates,
 )
 
-from ..authorizer.recording import Known
 from ..operations import activity, generations
+from ..operations.recording import TokenIdentity
 from ..tokens.policy_defaults import POLICY_DEFAULTS
 from .callers import Asking, unless_refused
 from .integrations import PAGE, next_page
@@ -39,9 +39,9 @@ def read_tokens(
     cursor: str = "",
     last_used: bool = False,
 ) -> TokenStates:
-    """The state of tokens below a path of external ids, or of the integrations named; and the service's clock.
+    """Read token states below a path of external ids, or of the named integrations, and the service's clock.
 
-    With `last_used` also when each was last used, as far as that is recorded and can be read.
+    With `last_used`, they have the last uses, as far as these are recorded and readable.
     """
     uses = partial(activity.last_used_if_readable, asking.activity) if last_used else None
     found, states = generations.states_of(
@@ -65,7 +65,7 @@ def issue_generation(
     asking: Asking,
     response: Response,
 ) -> IssuedToken:
-    """Make a generation exist; the token is in this answer and nowhere else. Without overlap the others are dead."""
+    """Issue a generation; only this answer has the token. Without overlap, the other tokens end."""
     response.headers["Cache-Control"] = "no-store"
     limit = asking.rules.settings.superseded_tokens
     return unless_refused(generations.issue(asking.engine, integration_id, generation, body, limit, actor=asking.actor))
@@ -75,7 +75,7 @@ def issue_generation(
 def acknowledge_generation(
     integration_id: str, generation: _Generation, body: Acknowledgement, asking: Asking
 ) -> TokenState:
-    """Say that the token is safely stored: it becomes the current one, and the old one's overlap begins."""
+    """Confirm that the token is safely stored: it becomes the current one, and the old one's overlap begins."""
     return unless_refused(
         generations.acknowledge(asking.engine, integration_id, generation, body.fingerprint, actor=asking.actor)
     )
@@ -88,14 +88,14 @@ def cancel_rotation(
     asking: Asking,
     hold_seconds: Annotated[int, Query(ge=0, le=_LONGEST_HOLD)] = _HOLD,
 ) -> TokenState:
-    """Cancel a rotation: the token before is the current one again; the rule is not due before the hold ends."""
+    """Cancel a rotation: the token before becomes the current one again; the schedule pauses until the hold ends."""
     hold = timedelta(seconds=hold_seconds)
     return unless_refused(generations.cancel(asking.engine, integration_id, generation, hold, actor=asking.actor))
 
 
 @router.post("/integrations/{integration_id}/expire")
 def expire_generations(integration_id: str, body: Expiry, asking: Asking) -> TokenState:
-    """End the named generations; they are dead when this is answered."""
+    """End the named generations before the response is sent."""
     return unless_refused(generations.expire(asking.engine, integration_id, body.generations, actor=asking.actor))
 
 
@@ -106,15 +106,15 @@ def introspect(
     response: Response,
     token_type_hint: Annotated[str | None, Form()] = None,
 ) -> Introspection:
-    """What a token opens (RFC 7662); asking delivers none. There is one type of token: a hint changes nothing.
+    """Introspect a token (RFC 7662), which does not deliver it. There is one type of token: a hint changes nothing.
 
-    A live one counts as used, or what only a gateway of one's own asks about would be ended as unused.
+    A live one counts as used; otherwise a token that only your own gateway introspects would end as inactive.
     """
     response.headers["Cache-Control"] = "no-store"
     actor = asking.actor
 
     def note(token_id: int, integration_id: str, generation: int) -> None:
-        known = Known(token_id, integration_id, generation)
+        known = TokenIdentity(token_id, integration_id, generation)
         asking.recorder.record(
             known, scope="", reason="", address=actor.address, agent=actor.agent.encode(), now=asking.now
         )

@@ -1,4 +1,4 @@
-"""Routes of what a person or their monitoring should look at."""
+"""Serve the routes for monitoring."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -11,14 +11,14 @@ from private_integrations.contract import Health, ServiceAlarm, ServiceAlarmKind
 
 from ..operations import health
 from . import metrics
-from .callers import Asking, Caller
+from .callers import Asking, RequestContext
 
 router = APIRouter()
 
 
 @router.get("/health")
 def read_health(asking: Asking) -> Health:
-    """List what needs attention: late rotations, new tokens without a use, tokens that are about to end unused.
+    """List what needs attention: overdue rotations, undelivered tokens, inactive tokens.
 
     A key that reaches every account also sees the alarms of the security log.
     """
@@ -30,7 +30,7 @@ def read_health(asking: Asking) -> Health:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 def read_metrics(asking: Asking) -> Response:
-    """The same as numbers, for Prometheus, and how many integrations have which status.
+    """Return the numbers of alarms, and of integrations by status, for Prometheus.
 
     For a key that reaches every account also the counts of the security log.
     """
@@ -50,7 +50,7 @@ _TOLD: Mapping[ServiceAlarmKind, str] = MappingProxyType(
 )
 
 
-def _service_alarms(asking: Caller) -> list[ServiceAlarm]:
+def _service_alarms(asking: RequestContext) -> list[ServiceAlarm]:
     if asking.actor.accounts is not None:
         return []
     return [

@@ -1,4 +1,4 @@
-"""Routes of integrations."""
+"""Serve the routes of integrations."""
 
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ from .callers import Asking, unless_refused
 router = APIRouter()
 
 PAGE = 1000
-"""How many integrations one answer is about at most."""
+"""Limit a response to so many integrations."""
 
 
 @router.put("/integrations/by-external-id/{external_id:path}", responses={201: {"model": Integration}})
@@ -38,7 +38,7 @@ def declare_integration(
 def list_integrations(
     asking: Asking, account: str | None = None, under: str | None = None, cursor: str = ""
 ) -> IntegrationList:
-    """Integrations, by account or below a path of external ids; never a secret."""
+    """List integrations, by account or below a path of external ids; never a secret."""
     found = integrations.listed(
         asking.engine, account=account, under=under, after=cursor, limit=PAGE, actor=asking.actor
     )
@@ -47,7 +47,7 @@ def list_integrations(
 
 @router.get("/integrations/{integration_id}")
 def read_integration(integration_id: str, asking: Asking, response: Response) -> Integration:
-    """One integration."""
+    """Read one integration."""
     integration = unless_refused(integrations.find(asking.engine, integration_id, asking.actor))
     response.headers["ETag"] = f'"{integration.version}"'
     return reported(integration)
@@ -92,5 +92,5 @@ def read_rules(asking: Asking) -> ServiceRules:
 
 
 def next_page(found: list[Any]) -> str | None:
-    """The cursor behind the last of these; None if there can't be more."""
+    """Return the cursor behind the last of these; None if there can't be more."""
     return found[-1].id if len(found) == PAGE else None

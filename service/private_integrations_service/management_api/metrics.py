@@ -1,4 +1,4 @@
-"""The state of the rotations as Prometheus reads it."""
+"""Format statuses, alarms and security events for Prometheus."""
 
 from typing import get_args
 

@@ -1,4 +1,4 @@
-"""Routes of upstream credentials; no answer is kept by anybody on the way."""
+"""Serve the routes of upstream credentials; no proxy on the way may cache a response."""
 
 from fastapi import APIRouter, Response
 
@@ -19,14 +19,14 @@ from ..operations.verification import verify
 from ..operations.webhooks import NO_SEALING_KEYS
 from ..sealing import Sealer
 from .accounts import Administering
-from .callers import Asking, Caller, unless_refused
+from .callers import Asking, RequestContext, unless_refused
 
 router = APIRouter()
 
 
 @router.get("/upstreams")
 def list_upstreams(asking: Asking, response: Response) -> UpstreamCredentialList:
-    """The upstream credentials of the accounts that the key reaches; never a value."""
+    """List the upstream credentials of the accounts that the key reaches; never a value."""
     response.headers["Cache-Control"] = "no-store"
     found = upstreams.listed(asking.engine, asking.rules.settings.sealer, actor=asking.actor)
     return UpstreamCredentialList(upstreams=found)
@@ -58,14 +58,14 @@ def set_upstream(
 
 @router.delete("/upstreams/{account_id}")
 def remove_upstream(account_id: AccountId, asking: Administering, response: Response) -> Deletion:
-    """Forget an account's upstream credential: the next request for the account is forwarded no more."""
+    """Delete an account's upstream credential: the gateway forwards no further request for the account."""
     response.headers["Cache-Control"] = "no-store"
     return Deletion(deleted=unless_refused(upstreams.remove(asking.engine, account_id, actor=asking.actor)))
 
 
 @router.post("/upstreams/{account_id}/verify")
 def verify_upstream(account_id: AccountId, asking: Administering, response: Response) -> UpstreamCredential:
-    """Ask the upstream with the account's credential, and note what it said."""
+    """Verify the account's credential at the upstream, and store the result."""
     response.headers["Cache-Control"] = "no-store"
     sealer, upstream = _sealer(asking), _upstream(asking)
     opened = unless_refused(upstreams.open_credential(asking.engine, account_id, sealer))
@@ -73,14 +73,14 @@ def verify_upstream(account_id: AccountId, asking: Administering, response: Resp
     return unless_refused(upstreams.note_verification(asking.engine, opened, verification, sealer, actor=asking.actor))
 
 
-def _sealer(asking: Caller) -> Sealer:
+def _sealer(asking: RequestContext) -> Sealer:
     sealer = asking.rules.settings.sealer
     if sealer is None:
         raise ProblemError(NO_SEALING_KEYS)
     return sealer
 
 
-def _upstream(asking: Caller) -> str:
+def _upstream(asking: RequestContext) -> str:
     upstream = asking.rules.settings.upstream
     if upstream is None:
         raise ProblemError(

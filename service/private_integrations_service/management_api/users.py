@@ -1,4 +1,4 @@
-"""Routes of the users of the settings pages; no answer is kept by anybody on the way."""
+"""Serve the routes of the users of the settings pages; no proxy on the way may cache a response."""
 
 from typing import Annotated
 
@@ -16,16 +16,16 @@ from private_integrations.contract import (
 
 from ..access.security_log import SecurityEvent, who
 from ..operations import users
-from .callers import Caller, administrator, unless_refused
+from .callers import RequestContext, administrator, unless_refused
 
-Administering = Annotated[Caller, Depends(administrator("users"))]
+Administering = Annotated[RequestContext, Depends(administrator("users"))]
 
 
 def _not_kept(response: Response) -> None:
     response.headers["Cache-Control"] = "no-store"
 
 
-def _noted(asking: Caller, made: Invitation) -> Invitation:
+def _noted(asking: RequestContext, made: Invitation) -> Invitation:
     if made.code is not None:
         asking.note(SecurityEvent.LINK_MADE, user=made.user_id, by=who(asking.actor))
     return made
@@ -36,13 +36,13 @@ router = APIRouter(dependencies=[Depends(_not_kept)])
 
 @router.get("/users")
 def list_users(asking: Administering) -> UserList:
-    """Everybody who uses the settings pages, and where they belong."""
+    """List the users of the settings pages, and their memberships."""
     return UserList(users=users.listed(asking.engine))
 
 
 @router.put("/users/{email}")
 def invite_user(email: Email, body: UserRequest, asking: Administering) -> Invitation:
-    """Make a user; the one-time code in the answer lets them choose a password. One that there is stays as they are."""
+    """Create a user; the one-time code in the response lets them choose a password. An existing user stays as is."""
     links = asking.rules.settings.password_sign_in
     made = unless_refused(users.invite(asking.engine, email, body, actor=asking.actor, links=links))
     return _noted(asking, made)
@@ -50,7 +50,7 @@ def invite_user(email: Email, body: UserRequest, asking: Administering) -> Invit
 
 @router.post("/users/{email}/link")
 def make_sign_in_link(email: Email, asking: Administering) -> Invitation:
-    """Another one-time code, for whoever forgot their password or lost the first one."""
+    """Make another one-time code, for a user who forgot their password or lost the first code."""
     links = asking.rules.settings.password_sign_in
     made = unless_refused(users.link(asking.engine, email, actor=asking.actor, links=links))
     return _noted(asking, made)
@@ -58,19 +58,19 @@ def make_sign_in_link(email: Email, asking: Administering) -> Invitation:
 
 @router.post("/users/{email}/disable")
 def disable_user(email: Email, asking: Administering) -> UserReport:
-    """Let a user in no more; their sessions and one-time codes end now."""
+    """Disable a user; their sessions and one-time codes end now."""
     return unless_refused(users.disable(asking.engine, email, actor=asking.actor))
 
 
 @router.post("/users/{email}/enable")
 def enable_user(email: Email, asking: Administering) -> UserReport:
-    """Let a user in again."""
+    """Enable a user again."""
     return unless_refused(users.enable(asking.engine, email, actor=asking.actor))
 
 
 @router.delete("/users/{email}/identities")
 def forget_identities(email: Email, asking: Administering) -> UserReport:
-    """Forget whom the identity provider means by this user, and end their sessions."""
+    """Delete a user's identities at the identity provider, and end their sessions."""
     report = unless_refused(users.forget_identities(asking.engine, email, actor=asking.actor))
     asking.note(SecurityEvent.IDENTITIES_FORGOTTEN, user=report.id, by=who(asking.actor))
     return report
@@ -78,11 +78,11 @@ def forget_identities(email: Email, asking: Administering) -> UserReport:
 
 @router.put("/users/{email}/memberships/{account_id}")
 def put_membership(email: Email, account_id: AccountId, body: MembershipEdit, asking: Administering) -> UserReport:
-    """Give a user a place in an account, or change role and permissions there; it holds at once."""
+    """Give a user a membership in an account, or change role and permissions there, at once."""
     return unless_refused(users.place(asking.engine, email, account_id, body, actor=asking.actor))
 
 
 @router.delete("/users/{email}/memberships/{account_id}")
 def remove_membership(email: Email, account_id: AccountId, asking: Administering) -> UserReport:
-    """Take a user's place in an account away; it holds at once."""
+    """Remove a user's membership in an account, at once."""
     return unless_refused(users.displace(asking.engine, email, account_id, actor=asking.actor))

@@ -1,4 +1,4 @@
-"""Routes of webhooks: where an account's events are sent, what was sent, and to send it again."""
+"""Serve the routes of webhooks, their deliveries and replays."""
 
 from typing import Annotated, Literal
 
@@ -29,14 +29,14 @@ _Cursor = Annotated[str | None, Query(pattern="^[0-9]{1,18}$")]
 
 @router.get("/webhooks")
 def list_webhooks(asking: Asking, account: str | None = None) -> WebhookList:
-    """The webhooks of the accounts that the key reaches, or of one; never a secret."""
+    """List the webhooks of the accounts that the key reaches, or of one; never a secret."""
     sealer = asking.rules.settings.sealer
     return WebhookList(webhooks=webhooks.listed(asking.engine, sealer, account=account, actor=asking.actor))
 
 
 @router.post("/webhooks", responses={201: {"model": Webhook}})
 def create_webhook(body: WebhookRequest, asking: Asking, response: Response) -> Webhook:
-    """Have an account's events sent to a URL (201), or answer the repetition of this request (200)."""
+    """Have an account's events sent to a URL (201), or answer the repeated request (200)."""
     settings = asking.rules.settings
     made = unless_refused(
         webhooks.make(asking.engine, body, settings.sealer, settings.destinations, actor=asking.actor)
@@ -48,7 +48,7 @@ def create_webhook(body: WebhookRequest, asking: Asking, response: Response) -> 
 
 @router.get("/webhooks/{webhook_id}")
 def read_webhook(webhook_id: str, asking: Asking) -> Webhook:
-    """One webhook; never its secret."""
+    """Read one webhook; never its secret."""
     found = unless_refused(webhooks.find(asking.engine, webhook_id, asking.actor))
     return webhooks.shown(asking.engine, found, asking.rules.settings.sealer)
 
@@ -63,7 +63,7 @@ def edit_webhook(webhook_id: str, body: WebhookEdit, asking: Asking) -> Webhook:
 
 @router.delete("/webhooks/{webhook_id}")
 def delete_webhook(webhook_id: str, asking: Asking) -> Deletion:
-    """Delete a webhook, with all that is still to be sent to it."""
+    """Delete a webhook, with its waiting messages."""
     return Deletion(deleted=unless_refused(webhooks.delete(asking.engine, webhook_id, actor=asking.actor)))
 
 
@@ -77,7 +77,7 @@ def rotate_webhook_secret(webhook_id: str, body: WebhookSecretRequest, asking: A
 
 @router.post("/webhooks/{webhook_id}/ping")
 def ping_webhook(webhook_id: str, asking: Asking) -> Pinged:
-    """Send an event that only tests the webhook; the list of deliveries says what came of it."""
+    """Send an event that only tests the webhook; the list of deliveries shows the result."""
     return Pinged(message_id=unless_refused(webhooks.ping(asking.engine, webhook_id, actor=asking.actor)))
 
 
@@ -88,7 +88,7 @@ def list_deliveries(
     state: Literal["waiting", "delivered", "failed"] | None = None,
     cursor: _Cursor = None,
 ) -> WebhookDeliveryList:
-    """What was sent or is to be, the newest first, with every attempt; never an answer's body."""
+    """List messages, the newest first, with every attempt; never a response's body."""
     before = None if cursor is None else int(cursor)
     page, following = unless_refused(
         webhooks.deliveries(asking.engine, webhook_id, state=state, before=before, limit=_PAGE, actor=asking.actor)
@@ -98,5 +98,5 @@ def list_deliveries(
 
 @router.post("/webhooks/{webhook_id}/replay")
 def replay_webhook(webhook_id: str, body: ReplayRequest, asking: Asking) -> Replayed:
-    """Send messages again under their ids: those named, or all that failed since an instant."""
+    """Replay messages under their ids: those named, or all that failed since an instant."""
     return Replayed(replayed=unless_refused(webhooks.replay(asking.engine, webhook_id, body, actor=asking.actor)))

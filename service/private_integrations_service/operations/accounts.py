@@ -1,4 +1,4 @@
-"""Make the platform's accounts known, under the ids that they have there."""
+"""Register the platform's accounts, under the ids that they have there."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from ..access.actors import Actor
 from ..storage import accounts as stored
 from ..storage import audit
 from ..storage.engine import Write
-from .data_events import tell
+from .data_events import publish
 from .operation import reads, writes
 
 PrepareLocation = Callable[[Connection, str], None]
-"""Store what a new location of the data API begins with, given its id; the sandbox has this function."""
+"""Give a new location its first objects, given its id; the sandbox has this function."""
 
 
 @dataclass(frozen=True)
-class Known:
-    """The account that a request leads to, and whether it is new."""
+class RegisteredAccount:
+    """Hold the account of a request, and whether it is new."""
 
     account: Account
     created: bool
@@ -42,6 +42,18 @@ def found(connection: Connection, account_id: str, *, actor: Actor) -> Account |
 
 
 @reads
+def account_by_id(connection: Connection, account_id: str) -> Account | None:
+    """Return the account with this id, for every caller."""
+    return stored.account_by_id(connection, account_id)
+
+
+@reads
+def accounts_within(connection: Connection, account_ids: Collection[str]) -> list[Account]:
+    """Return these accounts and the sub-accounts of the agencies among them; agencies first, then by name."""
+    return stored.accounts_within(connection, account_ids)
+
+
+@reads
 def agencies_of(connection: Connection, account_ids: Collection[str]) -> dict[str, str | None]:
     """Return the agencies of those of these accounts that are known, by account; an agency has none."""
     return stored.agencies_of(connection, account_ids)
@@ -50,8 +62,8 @@ def agencies_of(connection: Connection, account_ids: Collection[str]) -> dict[st
 @writes
 def put(
     write: Write, account_id: str, request: AccountRequest, prepare_location: PrepareLocation, *, actor: Actor
-) -> Known | Refused:
-    """Make an account known, or change its name; what kind it is and whose never changes: tokens depend on it."""
+) -> RegisteredAccount | Refused:
+    """Register an account, or change its name; its class and agency never change, because tokens depend on them."""
     wanted = Account(id=account_id, **request.model_dump())
     present = stored.account_by_id(write.connection, account_id)
     if present is not None:
@@ -66,23 +78,23 @@ def put(
     audit.record_account(
         write, account_id, actor=actor, action=AuditAction.ADD_ACCOUNT, **wanted.model_dump(exclude={"id"})
     )
-    _tell_agency(write, "LocationCreate", wanted)
-    return Known(wanted, created=True)
+    _publish_to_agency(write, "LocationCreate", wanted)
+    return RegisteredAccount(wanted, created=True)
 
 
-def _rename(write: Write, present: Account, wanted: Account, *, actor: Actor) -> Known | Refused:
+def _rename(write: Write, present: Account, wanted: Account, *, actor: Actor) -> RegisteredAccount | Refused:
     if (present.kind, present.agency_id) != (wanted.kind, wanted.agency_id):
         return Refused(Problem.ACCOUNT_FIXED, f"{_described(present)}, and that never changes")
     if present.name != wanted.name:
         stored.rename_account(write.connection, present.id, wanted.name)
         audit.record_account(write, present.id, actor=actor, action=AuditAction.RENAME_ACCOUNT, name=wanted.name)
-        _tell_agency(write, "LocationUpdate", wanted)
-    return Known(wanted, created=False)
+        _publish_to_agency(write, "LocationUpdate", wanted)
+    return RegisteredAccount(wanted, created=False)
 
 
-def _tell_agency(write: Write, event: str, account: Account) -> None:
+def _publish_to_agency(write: Write, event: str, account: Account) -> None:
     if account.agency_id is not None:
-        tell(write, event, account.agency_id, {"id": account.id, "name": account.name})
+        publish(write, event, account.agency_id, {"id": account.id, "name": account.name})
 
 
 def _described(account: Account) -> str:

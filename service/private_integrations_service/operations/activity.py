@@ -1,4 +1,4 @@
-"""What tokens were used for: when last, how often, by whom, and what that says about them."""
+"""Report the use of tokens: the last use, the number of requests, the callers, and advice that follows from them."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
@@ -29,13 +29,14 @@ from ..access.actors import Actor
 from ..storage import audit
 from ..storage.engine import StorageEngine, StorageError
 from ..storage.sqlite import activity as stored
-from ..storage.sqlite.activity import DEAD, HOURS_KEPT, Activity, Caller, Counted, LastUse
+from ..storage.sqlite.activity import DEAD, HOURS_KEPT, LastUse, RecordedCaller, RequestCount
+from ..storage.sqlite.activity import Activity as Activity
 from ..tokens import advice
 from .generations import token_states
 from .integrations import find
 
 BEHIND = timedelta(minutes=1)
-"""How old the watermark may be before nothing is concluded from what isn't there: far more than it ever is."""
+"""Draw no conclusion from missing uses with an older watermark; it is far younger in a working service."""
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
@@ -44,7 +45,7 @@ _PARTS: dict[Period, tuple[int, timedelta]] = {"day": (24, _HOUR), "week": (168,
 
 @dataclass(frozen=True)
 class RefusedScope:
-    """A scope that an integration lacks, and how many requests were refused for it."""
+    """Hold a scope that an integration lacks, and the number of requests that were refused for it."""
 
     integration_id: str
     scope: str
@@ -52,7 +53,7 @@ class RefusedScope:
 
 
 def last_used(activity: Activity, token_ids: Collection[int]) -> dict[int, datetime]:
-    """When each token (`tokens.id`) was last used while it was live, whatever was answered.
+    """Return the last use of each token (`tokens.id`) while it was live, with any answer.
 
     A token that is missing was not used since `observed_since`. Raises StorageError, like all of this module.
     """
@@ -61,7 +62,7 @@ def last_used(activity: Activity, token_ids: Collection[int]) -> dict[int, datet
 
 
 def last_used_if_readable(activity: Activity, token_ids: Collection[int]) -> dict[int, datetime]:
-    """The same, and nothing where the file can't be read: for lists that say other things too."""
+    """Return the last uses, or an empty mapping if the file can't be read, for lists that have other columns, too."""
     try:
         return last_used(activity, token_ids)
     except StorageError:
@@ -69,28 +70,28 @@ def last_used_if_readable(activity: Activity, token_ids: Collection[int]) -> dic
 
 
 def watermark(activity: Activity, now: datetime) -> datetime | None:
-    """Up to when every use is recorded: the oldest of the live workers' last flushes, and never in the future.
+    """Return the instant up to which every use is recorded: the oldest of the live workers' last flushes.
 
-    None: nothing was recorded since the service has started.
+    It is never in the future; None if the service has recorded nothing since its start.
     """
     flushes = activity.flushes()
     return min(*flushes, now) if flushes else None
 
 
 def is_behind(activity: Activity, now: datetime) -> bool:
-    """Whether uses may be missing, so that nobody must conclude anything from their absence."""
+    """Tell whether uses may be missing, so that no conclusion may be drawn from their absence."""
     recorded = watermark(activity, now)
     return recorded is None or now - recorded > BEHIND
 
 
 def observed_since(activity: Activity) -> datetime | None:
-    """Since when uses are recorded without a gap; before that a token may have been used without a trace."""
+    """Return the instant since which uses are recorded without a gap."""
     with activity.read() as connection:
         return stored.observed_since(connection)
 
 
 def callers_if_readable(activity: Activity, integration_id: str, since: datetime) -> list[CallerActivity] | None:
-    """Who used the integration's tokens since then; None where the file can't be read, for pages that end a token."""
+    """Return the callers that used the integration's tokens since then; None if the file can't be read."""
     try:
         with activity.read() as connection:
             return [_caller(*found) for found in stored.callers_of(connection, integration_id, since)]
@@ -99,7 +100,7 @@ def callers_if_readable(activity: Activity, integration_id: str, since: datetime
 
 
 def refused_scopes(activity: Activity, since: datetime, at_least: int) -> list[RefusedScope]:
-    """The scopes whose lack refused so many requests or more since the hour of this instant."""
+    """Return the missing scopes for which at least so many requests were refused since the hour of this instant."""
     with activity.read() as connection:
         return [RefusedScope(*found) for found in stored.refused_scopes(connection, since, at_least)]
 
@@ -118,7 +119,7 @@ def report(
 def usage_of(
     activity: Activity, connection: Connection, integration: Integration, period: Period, now: datetime
 ) -> ActivityReport:
-    """What the integration's tokens were used for in the period that ends at `now`, and what that says.
+    """Report the use of the integration's tokens in the period that ends at `now`, with advice.
 
     `connection` reads the main database.
     """
@@ -162,7 +163,7 @@ def usage_of(
 
 
 class _Tally:
-    """Requests by the parts of a period."""
+    """Count requests by the parts of a period."""
 
     def __init__(self, since: datetime, width: timedelta, parts: int) -> None:
         self._since = since
@@ -171,18 +172,18 @@ class _Tally:
         self.refused = [0] * parts
 
     def empty(self) -> "_Tally":
-        """One for the same period without any request."""
+        """Return a tally of the same period without any request."""
         return _Tally(self._since, self._width, len(self.requests))
 
-    def add(self, row: Counted) -> None:
+    def add(self, row: RequestCount) -> None:
         """Count a row."""
-        # A clock that was set back has counted in what is the future now.
+        # Before the clock was set back, it has counted in a part that is the future now.
         part = min((row.start - self._since) // self._width, len(self.requests) - 1)
         (self.refused if row.reason else self.requests)[part] += row.requests
 
 
 def _by_scope(integration: Integration, tallies: dict[str, _Tally], uses: Sequence[LastUse]) -> list[ScopeActivity]:
-    """The granted scopes, then those that were asked for and are not granted."""
+    """Return the granted scopes, then those that were needed and are not granted."""
     last = _last_by_scope(uses)
     asked = tallies.keys() - {"", *integration.scopes}
     return [
@@ -198,7 +199,7 @@ def _by_scope(integration: Integration, tallies: dict[str, _Tally], uses: Sequen
 
 
 def _by_generation(state: TokenState, tallies: dict[int, _Tally], uses: Sequence[LastUse]) -> list[GenerationActivity]:
-    """The generations that are shown or were used in the period, the newest first."""
+    """Return the generations that are shown or were used in the period, the newest first."""
     last: dict[int, datetime] = {}
     for use in uses:
         if not use.reason.startswith(DEAD):
@@ -218,8 +219,8 @@ def _by_generation(state: TokenState, tallies: dict[int, _Tally], uses: Sequence
     return found
 
 
-def _refusals(counted: Sequence[Counted], uses: Sequence[LastUse]) -> list[RefusalActivity]:
-    """The period's refusals, the most frequent first."""
+def _refusals(counted: Sequence[RequestCount], uses: Sequence[LastUse]) -> list[RefusalActivity]:
+    """Return the period's refusals, the most frequent first."""
     numbers: dict[tuple[str, str], int] = {}
     for row in counted:
         if row.reason:
@@ -248,7 +249,7 @@ def _unused(
 
 
 def _last_by_scope(uses: Iterable[LastUse]) -> dict[str, datetime]:
-    """When a request that needed the scope was last let through."""
+    """Return the last allowed request for each scope."""
     last: dict[str, datetime] = {}
     for use in uses:
         if not use.reason:
@@ -256,8 +257,8 @@ def _last_by_scope(uses: Iterable[LastUse]) -> dict[str, datetime]:
     return last
 
 
-def _previous_in_use(state: TokenState, callers: Sequence[tuple[int, Caller]]) -> list[Hint]:
-    """Superseded tokens that work on, and who has used them since another one was in use."""
+def _previous_in_use(state: TokenState, callers: Sequence[tuple[int, RecordedCaller]]) -> list[Hint]:
+    """Return superseded tokens that still work, and their callers since another one was in use."""
     present = state.in_role("current")
     found = []
     for secret in _by_number(state):
@@ -274,8 +275,8 @@ def _previous_in_use(state: TokenState, callers: Sequence[tuple[int, Caller]]) -
     return found
 
 
-def _ended_in_use(state: TokenState, callers: Sequence[tuple[int, Caller]]) -> list[Hint]:
-    """Tokens that open nothing any more, and who sends them all the same."""
+def _ended_in_use(state: TokenState, callers: Sequence[tuple[int, RecordedCaller]]) -> list[Hint]:
+    """Return ended tokens that are still sent, and their callers."""
     found = []
     for secret in _by_number(state):
         using = [] if secret.ended_at is None else _using(secret, secret.ended_at, callers)
@@ -287,12 +288,14 @@ def _ended_in_use(state: TokenState, callers: Sequence[tuple[int, Caller]]) -> l
 
 
 def _by_number(state: TokenState) -> list[TokenReport]:
-    """One secret of each generation: an earlier try, whose answer was lost, has no users of its own."""
+    """Return one token of each generation: an earlier try, whose answer was lost, has no callers of its own."""
     secrets = (state.of_generation(generation) for generation in sorted({each.generation for each in state.tokens}))
     return [secret for secret in secrets if secret is not None]
 
 
-def _using(secret: TokenReport, since: datetime, callers: Sequence[tuple[int, Caller]]) -> list[advice.Presence]:
+def _using(
+    secret: TokenReport, since: datetime, callers: Sequence[tuple[int, RecordedCaller]]
+) -> list[advice.Presence]:
     return [
         advice.Presence(caller.address, caller.agent, caller.last_at)
         for generation, caller in callers
@@ -300,8 +303,8 @@ def _using(secret: TokenReport, since: datetime, callers: Sequence[tuple[int, Ca
     ]
 
 
-def _missing(integration: Integration, counted: Sequence[Counted]) -> list[Hint]:
-    """Scopes for whose lack requests were refused, and that are not granted by now."""
+def _missing(integration: Integration, counted: Sequence[RequestCount]) -> list[Hint]:
+    """Return missing scopes for which requests were refused, and that are still not granted."""
     numbers: dict[str, int] = {}
     for row in counted:
         if row.reason == Reason.SCOPE_MISSING and row.scope not in integration.scopes:
@@ -315,7 +318,7 @@ def _missing(integration: Integration, counted: Sequence[Counted]) -> list[Hint]
 
 
 def _to_drop(integration: Integration, unused: Sequence[UnusedScope]) -> list[Hint]:
-    """One hint for all unused scopes, since they are dropped by one edit."""
+    """Return one hint for all unused scopes, since one edit drops them."""
     if not unused:
         return []
     dropped = {found.scope for found in unused}
@@ -334,7 +337,7 @@ def _change(integration: Integration, scopes: Sequence[str]) -> list[str]:
     return advice.change_of_scopes(integration.id, before, after, in_code=in_pulumi(integration))
 
 
-def _caller(generation: int, caller: Caller) -> CallerActivity:
+def _caller(generation: int, caller: RecordedCaller) -> CallerActivity:
     return CallerActivity(
         generation=generation,
         address=caller.address,

@@ -1,23 +1,19 @@
-"""Who may call the management API: the key behind a request, and what its role allows."""
+"""Authenticate a caller of the management API by its key."""
 
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from private_integrations.contract import KEY_PREFIX, Problem, Refused, Role, digest_of
-from private_integrations.rotation.acceptance import refuse_writing
+from private_integrations.contract import KEY_PREFIX, Problem, Refused, digest_of
 
-from ..access.actors import Actor
 from ..access.principals import ManagementKey
 from ..storage.keys import key_with_digest
 from .operation import reads
 
-_READING = frozenset({"GET", "HEAD"})
-
 
 @reads
 def identify(connection: Connection, presented: str | None, now: datetime) -> ManagementKey | Refused:
-    """The live key that was presented, or why there is none; no part of what was sent is repeated."""
+    """Return the live key of a request, or a refusal, which repeats no part of the request."""
     if not presented:
         return Refused(Problem.KEY_MISSING, "send a management key: Authorization: Bearer pmk-…")
     if not presented.startswith(KEY_PREFIX):
@@ -28,25 +24,3 @@ def identify(connection: Connection, presented: str | None, now: datetime) -> Ma
     if not key.is_live(now):
         return Refused(Problem.KEY_ENDED, f"management key {key.name} has expired or was revoked", {"key": key.id})
     return key
-
-
-def actor_of(key: ManagementKey, address: str, agent: str) -> Actor:
-    """The key as operations know it; names may be given again once a key has ended, ids never."""
-    return Actor(f"key/{key.name}/{key.id}", key.accounts, address, agent)
-
-
-def refuse_method(key: ManagementKey, method: str) -> Refused | None:
-    """Why the key's role forbids this method, or None: a viewer only reads, an introspector does not even that."""
-    refusal = refuse_writing(key.role, key.name)
-    if refusal is None or (key.role == Role.VIEWER and method in _READING):
-        return None
-    return Refused(Problem.KEY_NOT_ALLOWED, refusal)
-
-
-def refuse_administration(key: ManagementKey, of: str) -> Refused | None:
-    """Why this key may not manage these things, such as `keys`, or None: only an admin's may."""
-    if key.role == Role.ADMIN:
-        return None
-    return Refused(
-        Problem.KEY_NOT_ALLOWED, f"management key {key.name} is a {key.role}'s; only an admin's manages {of}"
-    )

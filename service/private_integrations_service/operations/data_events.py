@@ -1,7 +1,7 @@
-"""Events of an account's data, told to the integrations that may read it, in the platform's own envelope.
+"""Publish events of an account's data to the integrations that may read it, in the platform's own envelope.
 
-An integration's data endpoint is sent an event if the integration holds the event's scope when it happens; what
-waits or could be replayed is forgotten when the scope is taken away.
+An integration's data webhook receives an event if the integration holds the event's scope when it happens. When the
+scope is removed, the waiting messages and those for a replay are deleted.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from ..storage.outbox import add_delivery
 
 @dataclass(frozen=True)
 class DataEvent:
-    """What an integration needs to be told: a scope; with `of_agency` the event belongs to an agency."""
+    """Describe an event: the scope that an integration needs for it, and whether it belongs to an agency."""
 
     scope: str
     of_agency: bool = False
@@ -45,13 +45,13 @@ DATA_EVENTS: Mapping[str, DataEvent] = MappingProxyType(
         "TaskDelete": DataEvent("contacts.readonly"),
     }
 )
-"""The events that this service sends: `webhook_events` of the catalogue as far as the sandbox has what they tell of."""
+"""List the events that this service sends: `webhook_events` of the catalogue, as far as the sandbox has their data."""
 
 
-def tell(write: Write, event: str, account_id: str, entity: Mapping[str, object]) -> None:
-    """Store an event of this account for each of its integrations that listens and holds the scope at this moment.
+def publish(write: Write, event: str, account_id: str, entity: Mapping[str, object]) -> None:
+    """Publish an event of this account to each of its integrations with a data webhook and the scope at this moment.
 
-    `entity` is what it happened to, as the API shows it, with its `id`.
+    `entity` is the changed object as the API shows it, with its `id`.
     """
     if not has_data_endpoint(write.connection, account_id):
         return
@@ -63,7 +63,7 @@ def tell(write: Write, event: str, account_id: str, entity: Mapping[str, object]
 
 
 def events_for(integration: Integration, account_kind: AccountClass) -> list[str]:
-    """The events that an integration with these scopes, of an account of this kind, can be told of; sorted."""
+    """Return the events that an integration with these scopes, in this class of account, can receive; sorted."""
     of_agency = account_kind.has_sub_accounts
     return sorted(
         name
@@ -73,13 +73,13 @@ def events_for(integration: Integration, account_kind: AccountClass) -> list[str
 
 
 def withhold(write: Write, integration: Integration) -> None:
-    """Forget what was stored for the integration and needs a scope that it holds no longer."""
+    """Delete the integration's messages that need a scope that it holds no longer."""
     withheld = [name for name, event in DATA_EVENTS.items() if event.scope not in integration.scopes]
     remove_deliveries(write.connection, integration.id, withheld)
 
 
 def app_id(integration_id: str) -> str:
-    """The integration as its events name it: 24 hexadecimal digits, always the same.
+    """Return the integration's id in its events: 24 hexadecimal digits, always the same.
 
     The platform's own client takes an event only if its `appId` is the client id that it was configured with.
     """
@@ -87,7 +87,7 @@ def app_id(integration_id: str) -> str:
 
 
 def version_id(integration_id: str) -> str:
-    """The `versionId` of the integration's events: 24 hexadecimal digits, always the same."""
+    """Return the `versionId` of the integration's events: 24 hexadecimal digits, always the same."""
     return _object_id("version", integration_id)
 
 
@@ -98,7 +98,7 @@ def _object_id(of: str, integration_id: str) -> str:
 def _envelope(
     write: Write, event: str, integration: Integration, entity: Mapping[str, object], webhook_id: str
 ) -> bytes:
-    """The event as it is sent: flat, its keys in the platform's order, compact (docs/platform.md).
+    """Return the event's body: flat, its keys in the platform's order, compact (docs/platform.md).
 
     The envelope's own keys win: a contact's `type`, such as "lead", has no place in it.
     """

@@ -1,4 +1,4 @@
-"""The data webhook of an integration: where the events of what it may read are sent. It has one at most."""
+"""Manage the data webhook of an integration, which receives the events of the data that it may read."""
 
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ from ..storage.engine import Write
 from ..storage.signing_key import read_key
 from ..tokens.format import new_id
 from ..webhooks.destinations import Destination, Destinations, destination
-from ..webhooks.endpoints import Endpoint
+from ..webhooks.endpoints import WebhookEndpoint
 from . import integrations, signing
 from .data_events import DATA_EVENTS, app_id, events_for, version_id
 from .operation import reads, writes
@@ -28,8 +28,8 @@ _OF_THE_PLATFORM = Refused(
 
 
 @dataclass(frozen=True)
-class Put:
-    """The data webhook that a request leads to, and whether it is new."""
+class MadeDataWebhook:
+    """Hold the data webhook of a request, and whether it is new."""
 
     webhook: DataWebhook
     created: bool
@@ -38,10 +38,10 @@ class Put:
 @writes
 def put(
     write: Write, integration_id: str, request: DataWebhookRequest, settings: Settings, *, actor: Actor
-) -> Put | Refused:
-    """Make an integration's data webhook, or change it; its first one makes the key that all are signed with.
+) -> MadeDataWebhook | Refused:
+    """Create or change an integration's data webhook; the service's first one creates the signing key of all.
 
-    Another URL is given a new chance: what failed at the former one is none of its business.
+    A new URL starts without the failures of the former one.
     """
     integration = integrations.find.step(write.connection, integration_id, actor)
     if isinstance(integration, Refused):
@@ -73,13 +73,13 @@ def put(
             host=goal.host,
             events=request.events,
         )
-    return Put(describe(write.connection, integration), created=present is None)
+    return MadeDataWebhook(describe(write.connection, integration), created=present is None)
 
 
 @writes
 def put_unseen(
     write: Write, integration_id: str, request: DataWebhookRequest, settings: Settings, *, actor: Actor
-) -> Put | Refused:
+) -> MadeDataWebhook | Refused:
     """Make an integration's data webhook; refuse to replace another one that was made meanwhile.
 
     A repetition changes nothing.
@@ -90,12 +90,12 @@ def put_unseen(
     if present.url is None:
         return put.step(write, integration_id, request, settings, actor=actor)
     if present.url == request.url:
-        return Put(present, created=False)
+        return MadeDataWebhook(present, created=False)
     return Refused(Problem.VERSION_OLD, "somebody gave it a data webhook meanwhile, which is shown below")
 
 
 def sealer_of(settings: Settings) -> Sealer | Refused:
-    """What data webhooks are made with, or why no integration of a service that is set like this can have one."""
+    """Return the sealer for data webhooks, or a refusal if the service's settings allow no data webhook."""
     if settings.upstream is not None:
         return _OF_THE_PLATFORM
     return settings.sealer or NO_SEALING_KEYS
@@ -109,7 +109,7 @@ def described(connection: Connection, integration_id: str, *, actor: Actor) -> D
 
 
 def describe(connection: Connection, integration: Integration) -> DataWebhook:
-    """What there is to know of an integration's data webhook, also before it has one."""
+    """Describe an integration's data webhook, also before it has one."""
     account, key = account_by_id(connection, integration.account), read_key(connection)
     assert account is not None, "the schema has seen to that"
     endpoint = _endpoint_of(connection, integration)
@@ -135,16 +135,16 @@ def _goal(request: DataWebhookRequest, allowed: Destinations) -> Destination | R
     return goal if isinstance(goal, Destination) else Refused(Problem.WEBHOOK_URL_NOT_ALLOWED, goal)
 
 
-def _endpoint_of(connection: Connection, integration: Integration) -> Endpoint | None:
+def _endpoint_of(connection: Connection, integration: Integration) -> WebhookEndpoint | None:
     found = stored.all_endpoints(connection, [integration.account], kind="data")
     return next((endpoint for endpoint in found if endpoint.integration_id == integration.id), None)
 
 
 def _wanted(
-    write: Write, present: Endpoint | None, integration: Integration, request: DataWebhookRequest, actor: Actor
-) -> Endpoint:
-    """The endpoint as it is to be."""
-    base = present or Endpoint(
+    write: Write, present: WebhookEndpoint | None, integration: Integration, request: DataWebhookRequest, actor: Actor
+) -> WebhookEndpoint:
+    """Return the wanted webhook."""
+    base = present or WebhookEndpoint(
         id=new_id("whk_"),
         account_id=integration.account,
         kind="data",

@@ -1,4 +1,4 @@
-"""What becomes of a webhook's delivery: the next one to send, what came of an attempt, and for how long it is kept."""
+"""Find a webhook's next message, record attempts, and delete old deliveries."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,14 +10,14 @@ from private_integrations.contract import AuditAction
 from ..access.actors import Actor
 from ..storage import audit, outbox, webhooks
 from ..storage.engine import StorageEngine, Write
-from ..storage.outbox import Attempt, Delivery
+from ..storage.outbox import Delivery, DeliveryAttempt
 from ..storage.webhooks import endpoint_by_id, save_endpoint
-from ..webhooks.endpoints import Endpoint
+from ..webhooks.endpoints import WebhookEndpoint
 from ..webhooks.redelivery import Settled, Tried, after
 from .operation import reads, writes
 
 MOST_KEPT = 10_000
-"""So many settled deliveries of an endpoint are kept at most."""
+"""Keep at most so many settled deliveries of a webhook."""
 
 _AT_ONCE = 500
 
@@ -26,21 +26,21 @@ _SERVICE = Actor("service")
 
 @dataclass(frozen=True)
 class Due:
-    """A message that is to be sent, and where."""
+    """Hold a due message and its webhook."""
 
-    endpoint: Endpoint
+    endpoint: WebhookEndpoint
     delivery: Delivery
 
 
 @reads
-def endpoints_with_due(connection: Connection, now: datetime) -> list[Endpoint]:
+def endpoints_with_due(connection: Connection, now: datetime) -> list[WebhookEndpoint]:
     """Return the endpoints to which something is to be sent now."""
     return webhooks.endpoints_with_due(connection, now)
 
 
 @reads
 def next_due(connection: Connection, endpoint_id: str, now: datetime) -> Due | None:
-    """What is to be sent to an endpoint now, if there is anything and the endpoint isn't disabled."""
+    """Return the message that is due at a webhook now; None without one or if the webhook is disabled."""
     endpoint = endpoint_by_id(connection, endpoint_id)
     if endpoint is None or endpoint.disabled_at is not None:
         return None
@@ -50,17 +50,17 @@ def next_due(connection: Connection, endpoint_id: str, now: datetime) -> Due | N
 
 @writes
 def record(write: Write, due: Due, tried: Tried, jitter: float) -> None:
-    """Note what came of an attempt and what follows; `jitter` is a random number from 0 to 1.
+    """Record an attempt and decide what follows; `jitter` is a random number from 0 to 1.
 
-    Nothing is noted if the endpoint was deleted meanwhile; if it has another URL by now, what failed at the former one
-    is none of its business, and goes there next.
+    If the webhook was deleted meanwhile, record nothing. If it has another URL by now, the failure at the former one
+    does not count, and the message goes to the new URL next.
     """
     delivery = outbox.delivery_by_id(write.connection, due.delivery.id)
     if delivery is None:
         return
     endpoint = endpoint_by_id(write.connection, delivery.endpoint_id)
     assert endpoint is not None, "the schema has seen to that"
-    attempt = Attempt(write.now, tried.outcome, tried.status, tried.milliseconds)
+    attempt = DeliveryAttempt(write.now, tried.outcome, tried.status, tried.milliseconds)
     outbox.add_attempt(write.connection, delivery.id, attempt)
     attempts = delivery.attempts + 1
     if endpoint.url != due.endpoint.url and tried.outcome != "accepted":
@@ -76,8 +76,8 @@ def record(write: Write, due: Due, tried: Tried, jitter: float) -> None:
         disable(write, endpoint, follows.disable, actor=_SERVICE)
 
 
-def disable(write: Write, endpoint: Endpoint, because: str, *, actor: Actor) -> Endpoint:
-    """Send nothing to an endpoint any more; what waits for it, and what comes, is kept as failed, to be replayed."""
+def disable(write: Write, endpoint: WebhookEndpoint, because: str, *, actor: Actor) -> WebhookEndpoint:
+    """Disable a webhook; its waiting and later messages are stored as failed, so that you can replay them."""
     disabled = replace(endpoint, disabled_at=write.now, disabled_because=because)
     save_endpoint(write.connection, disabled)
     outbox.fail_waiting(write.connection, endpoint.id, write.now)
@@ -93,7 +93,7 @@ def disable(write: Write, endpoint: Endpoint, because: str, *, actor: Actor) -> 
 
 
 def forget_old(engine: StorageEngine, kept: timedelta) -> None:
-    """Forget the deliveries that were settled longer ago than they are `kept`, and more than `MOST_KEPT` of them."""
+    """Delete deliveries that were settled longer ago than `kept`, and all but the latest `MOST_KEPT` of a webhook."""
     while True:
         with engine.read() as connection:
             old = outbox.forgettable(connection, engine.now() - kept, MOST_KEPT, _AT_ONCE)
@@ -103,7 +103,7 @@ def forget_old(engine: StorageEngine, kept: timedelta) -> None:
             outbox.forget(write.connection, old)
 
 
-def _with_health(write: Write, endpoint: Endpoint, tried: Tried) -> Endpoint:
+def _with_health(write: Write, endpoint: WebhookEndpoint, tried: Tried) -> WebhookEndpoint:
     failing_since = None if tried.outcome == "accepted" else endpoint.failing_since or write.now
     if failing_since == endpoint.failing_since:
         return endpoint

@@ -1,7 +1,7 @@
-"""What nobody does but time: rotations that have become due or overdue, and tokens whose overlap has ended.
+"""Detect rotations that became due or overdue, and overlaps that ended, and publish events.
 
-A job looks at how things stand and tells the webhooks of each occurrence once, in one transaction with the note that it
-was told. Something that is due while nobody is subscribed is told to the first who subscribes.
+A job publishes each occurrence once, in one transaction with the record that it was published. If a rotation becomes
+due while no webhook is subscribed, the first webhook that subscribes receives the event.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,12 +13,12 @@ from private_integrations.contract import EndReason, Event, Integration, TokenSt
 from private_integrations.rotation.decisions import due_since, status
 
 from ..access.actors import Actor
-from ..storage import announced, integrations, tokens, webhooks
+from ..storage import integrations, published_events, tokens, webhooks
 from ..storage.accounts import list_accounts
 from ..storage.engine import StorageEngine, Write
 from ..tokens.policy_defaults import in_force
 from .activity import RefusedScope
-from .events import announce, tell_end
+from .events import publish, publish_end
 from .generations import token_states
 
 _SERVICE = Actor("service")
@@ -27,7 +27,7 @@ _RETIRED = Event.TOKEN_RETIRED
 _REFUSED = Event.SCOPE_REFUSED_OFTEN
 
 OFTEN = 20
-"""So many refused requests in a day are told of."""
+"""Publish an event for so many refused requests in a day."""
 
 
 def publish_due(engine: StorageEngine) -> None:
@@ -36,29 +36,29 @@ def publish_due(engine: StorageEngine) -> None:
     with engine.read() as connection:
         now = engine.now()
         for page in _watched(connection):
-            for integration, event, _ in _untold(connection, page, now):
+            for integration, event, _ in _unpublished(connection, page, now):
                 if webhooks.subscribed(connection, integration.account, "service", event):
                     found.append(integration.id)
     for start in range(0, len(found), _PAGE):
         with engine.write() as write:
-            # Anew: what was found may have been rotated meanwhile.
+            # Read again, because these may have been rotated meanwhile.
             chosen = integrations.list_integrations(write.connection, ids=found[start : start + _PAGE], limit=_PAGE)
-            for integration, event, due in _untold(write.connection, chosen, write.now):
-                _tell(write, integration, event, due)
+            for integration, event, due in _unpublished(write.connection, chosen, write.now):
+                _publish(write, integration, event, due)
 
 
 def publish_ended_overlaps(engine: StorageEngine) -> None:
     """Publish an event for each token whose overlap has ended since the last time."""
     with engine.read() as connection:
-        if not tokens.run_out(connection, announced.told_until(connection, _RETIRED), engine.now()):
+        if not tokens.run_out(connection, published_events.published_until(connection, _RETIRED), engine.now()):
             return
     with engine.write() as write:
-        since = announced.told_until(write.connection, _RETIRED)
+        since = published_events.published_until(write.connection, _RETIRED)
         for integration_id, token in tokens.run_out(write.connection, since, write.now):
             integration = integrations.integration_by_id(write.connection, integration_id)
             assert integration is not None, "it is not deleted"
-            tell_end(write, integration, token, because=EndReason.OVERLAP_ENDED, actor=_SERVICE)
-        announced.note_until(write.connection, _RETIRED, write.now)
+            publish_end(write, integration, token, because=EndReason.OVERLAP_ENDED, actor=_SERVICE)
+        published_events.note_until(write.connection, _RETIRED, write.now)
 
 
 def publish_refused_often(engine: StorageEngine, refused: Iterable[RefusedScope]) -> None:
@@ -66,17 +66,17 @@ def publish_refused_often(engine: StorageEngine, refused: Iterable[RefusedScope]
     today = engine.now().replace(hour=0, minute=0, second=0, microsecond=0)
     found = [(one.integration_id, one.scope, f"{_REFUSED} {one.scope}", one.requests) for one in refused]
     with engine.read() as connection:
-        told = announced.told_occurrences(connection, [integration_id for integration_id, *_ in found])
-    fresh = [one for one in found if told.get((one[0], one[2])) != today]
+        published = published_events.published_occurrences(connection, [integration_id for integration_id, *_ in found])
+    fresh = [one for one in found if published.get((one[0], one[2])) != today]
     if not fresh:
         return
     with engine.write() as write:
         for integration_id, scope, name, count in fresh:
             integration = integrations.integration_by_id(write.connection, integration_id)
-            # It may be deleted by now, or have got what it lacked.
+            # The integration may be deleted by now, or hold the scope.
             if integration is None or scope in integration.scopes:
                 continue
-            told_somebody = announce(
+            is_published = publish(
                 write,
                 _REFUSED,
                 account=integration.account,
@@ -85,12 +85,12 @@ def publish_refused_often(engine: StorageEngine, refused: Iterable[RefusedScope]
                 scope=scope,
                 requests=count,
             )
-            if told_somebody:
-                announced.note_occurrence(write.connection, integration_id, name, today)
+            if is_published:
+                published_events.note_occurrence(write.connection, integration_id, name, today)
 
 
 def _watched(connection: Connection) -> Iterator[list[Integration]]:
-    """The integrations of accounts that have somebody to tell, by pages."""
+    """Yield the integrations of accounts with a subscribed webhook, by pages."""
     endpoints = webhooks.all_endpoints(connection, kind="service")
     own = {endpoint.account_id for endpoint in endpoints}
     agencies = {endpoint.account_id for endpoint in endpoints if endpoint.sub_accounts}
@@ -101,14 +101,14 @@ def _watched(connection: Connection) -> Iterator[list[Integration]]:
         after = page[-1].id
 
 
-def _untold(
+def _unpublished(
     connection: Connection, found: list[Integration], now: datetime
 ) -> Iterator[tuple[Integration, Event, datetime]]:
-    """Which of these integrations are due or overdue, since when, and nobody was told."""
-    told = announced.told_occurrences(connection, [integration.id for integration in found])
+    """Yield the integrations that are due or overdue and not published yet, with the due instant."""
+    published = published_events.published_occurrences(connection, [integration.id for integration in found])
     for integration, state in zip(found, token_states.step(connection, found, now), strict=True):
         for event, due in _due_events(integration, state, now):
-            if told.get((integration.id, event)) != due:
+            if published.get((integration.id, event)) != due:
                 yield integration, event, due
 
 
@@ -121,9 +121,9 @@ def _due_events(integration: Integration, state: TokenState, now: datetime) -> I
             yield Event.ROTATION_OVERDUE, due
 
 
-def _tell(write: Write, integration: Integration, event: Event, due: datetime) -> None:
+def _publish(write: Write, integration: Integration, event: Event, due: datetime) -> None:
     rule = in_force(integration.rotation).rule
-    told = announce(
+    published = publish(
         write,
         event,
         account=integration.account,
@@ -132,5 +132,5 @@ def _tell(write: Write, integration: Integration, event: Event, due: datetime) -
         due_at=rfc3339(due),
         rule=rule,
     )
-    if told:
-        announced.note_occurrence(write.connection, integration.id, event, due)
+    if published:
+        published_events.note_occurrence(write.connection, integration.id, event, due)

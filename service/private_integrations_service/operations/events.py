@@ -1,4 +1,4 @@
-"""Tell webhook endpoints what happened, in the transaction in which it happens."""
+"""Publish events to webhooks, in the transaction of the change."""
 
 import json
 from collections.abc import Iterable
@@ -10,16 +10,16 @@ from ..storage.engine import Write
 from ..storage.outbox import add_delivery
 from ..storage.webhooks import subscribed
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Token
+from ..tokens.lifecycle import StoredToken
 
 
-def announce(
+def publish(
     write: Write, event: Event, *, account: str, integration: Integration | None = None, **data: object
 ) -> bool:
-    """Store an event for every service endpoint that is subscribed to it; whether there is one.
+    """Store a message for every webhook that is subscribed to an event; return whether there is one.
 
-    `data` is JSON: names, numbers and fingerprints, never a token. Agency endpoints with `sub_accounts` get the
-    events of the agency's sub-accounts too.
+    `data` is JSON: names, numbers and fingerprints, never a token. An agency's webhooks with `sub_accounts` get the
+    events of its sub-accounts, too.
     """
     endpoints = subscribed(write.connection, account, "service", event)
     if not endpoints:
@@ -39,13 +39,13 @@ def announce(
     return True
 
 
-def tell_delivered(write: Write, integration: Integration, changed: Iterable[Token], *, actor: Actor) -> None:
-    """Tell of the token among these that was used or acknowledged just now, and until when older ones work."""
+def publish_delivered(write: Write, integration: Integration, changed: Iterable[StoredToken], *, actor: Actor) -> None:
+    """Publish the token among these that was delivered just now, with the deadlines of older ones."""
     changed = list(changed)
     for token in changed:
         if token.delivered_at == write.now and token.superseded_by is None:
             superseded = [other for other in changed if other.superseded_by == token.generation]
-            announce(
+            publish(
                 write,
                 Event.ROTATION_DELIVERED,
                 account=integration.account,
@@ -60,16 +60,18 @@ def tell_delivered(write: Write, integration: Integration, changed: Iterable[Tok
             )
 
 
-def tell_retired(write: Write, integration: Integration, changed: Iterable[Token], *, actor: Actor) -> None:
-    """Tell of the tokens among these that were ended; of those whose time ran out, a job tells (`noticing`)."""
+def publish_retired(write: Write, integration: Integration, changed: Iterable[StoredToken], *, actor: Actor) -> None:
+    """Publish the tokens among these that were ended; a job publishes those whose overlap is over (`detection.py`)."""
     for token in changed:
         if token.end_reason is not None and token.end_reason != EndReason.OVERLAP_ENDED:
-            tell_end(write, integration, token, because=token.end_reason, actor=actor)
+            publish_end(write, integration, token, because=token.end_reason, actor=actor)
 
 
-def tell_end(write: Write, integration: Integration, token: Token, *, because: EndReason, actor: Actor) -> None:
-    """Tell that a token opens nothing any more."""
-    announce(
+def publish_end(
+    write: Write, integration: Integration, token: StoredToken, *, because: EndReason, actor: Actor
+) -> None:
+    """Publish the end of a token."""
+    publish(
         write,
         Event.TOKEN_RETIRED,
         account=integration.account,

@@ -27,8 +27,8 @@ from ..storage.engine import StorageEngine, Write
 from ..tokens.format import new_token, presented_token
 from ..tokens.inactivity import announced
 from ..tokens.lifecycle import (
-    Change,
-    Token,
+    StoredToken,
+    TokenChanges,
     plan_acknowledgement,
     plan_cancellation,
     plan_expiry,
@@ -36,15 +36,15 @@ from ..tokens.lifecycle import (
     plan_issue,
 )
 from ..tokens.policy_defaults import in_force
-from .events import announce, tell_delivered, tell_retired
+from .events import publish, publish_delivered, publish_retired
 from .integrations import find, listed, refuse_owner
 from .operation import ends_access, reads, writes
 
 LastUsed = Callable[[Collection[int]], Mapping[int, datetime]]
-"""Answers when the tokens with these ids were last used; those of which no use is known are missing."""
+"""Return the last uses of the tokens with these ids; tokens without a known use are missing."""
 
 NoteUse = Callable[[int, str, int], None]
-"""Is told of a live token that somebody asks about: its id, its integration's, and its generation."""
+"""Receive each introspected live token: its id, its integration's id, and its generation."""
 
 _CONSUMER = Actor("first use")
 _UNASKED: Mapping[int, datetime] = MappingProxyType({})
@@ -54,7 +54,7 @@ _UNASKED: Mapping[int, datetime] = MappingProxyType({})
 def token_states(
     connection: Connection, found: Sequence[Integration], now: datetime, last_used: LastUsed | None = None
 ) -> list[TokenState]:
-    """The state of the tokens of these integrations at `now`, in the same order; with their last uses if asked for."""
+    """Return the token states of these integrations at `now`, in the same order; with last uses on request."""
     tokens = stored.tokens_of(connection, [integration.id for integration in found])
     used = last_used([token.id for of in tokens.values() for token in of]) if last_used else {}
     return [_state(integration, tokens[integration.id], now, used) for integration in found]
@@ -142,10 +142,10 @@ def _issue(
         reason=request.reason,
         changed=sorted(token.generation for token in plan.tokens),
     )
-    # Asking for the next one says that the one before was stored.
-    tell_delivered(write, integration, plan.tokens, actor=actor)
-    tell_retired(write, integration, plan.tokens, actor=actor)
-    announce(
+    # A request for the next generation shows that the one before was stored.
+    publish_delivered(write, integration, plan.tokens, actor=actor)
+    publish_retired(write, integration, plan.tokens, actor=actor)
+    publish(
         write,
         Event.ROTATION_ROTATED,
         account=integration.account,
@@ -165,41 +165,41 @@ issue_ending_others = ends_access(_issue)
 
 @writes
 def deliver(write: Write, digest: bytes) -> None:
-    """Note the first authenticated use of a token: a pending one becomes the current one."""
+    """Record the first authenticated use of a token: a pending one becomes the current one."""
     found = stored.integration_of_digest(write.connection, digest)
     integration = found and integrations.integration_by_id(write.connection, found[0])
     if found is None or integration is None:
         return
     change = plan_first_use(_tokens(write, integration), found[1], write.now)
     _apply(write, integration, change, actor=_CONSUMER, action=AuditAction.DELIVER)
-    tell_delivered(write, integration, change.tokens, actor=_CONSUMER)
+    publish_delivered(write, integration, change.tokens, actor=_CONSUMER)
 
 
 @writes
 def acknowledge(
     write: Write, integration_id: str, generation: int, token_fingerprint: str, *, actor: Actor
 ) -> TokenState | Refused:
-    """Note that somebody has stored the token safely, which counts like a first use."""
+    """Record that the caller has stored the token, which counts like a first use."""
     integration = find.step(write.connection, integration_id, actor)
     if isinstance(integration, Refused):
         return integration
     change = plan_acknowledgement(_tokens(write, integration), generation, token_fingerprint, write.now)
     if isinstance(change, Refused):
         return change
-    tell_delivered(write, integration, change.tokens, actor=actor)
+    publish_delivered(write, integration, change.tokens, actor=actor)
     return _apply(write, integration, change, actor=actor, action=AuditAction.ACKNOWLEDGE)
 
 
 @ends_access
 def expire(write: Write, integration_id: str, generations: Sequence[int], *, actor: Actor) -> TokenState | Refused:
-    """End the named generations; once this is committed they open nothing."""
+    """End the named generations; after the commit they open nothing."""
     integration = find.step(write.connection, integration_id, actor)
     if isinstance(integration, Refused):
         return integration
     change = plan_expiry(_tokens(write, integration), integration.last_generation, generations, write.now)
     if isinstance(change, Refused):
         return change
-    tell_retired(write, integration, change.tokens, actor=actor)
+    publish_retired(write, integration, change.tokens, actor=actor)
     return _apply(write, integration, change, actor=actor, action=AuditAction.EXPIRE)
 
 
@@ -207,7 +207,7 @@ def expire(write: Write, integration_id: str, generations: Sequence[int], *, act
 def cancel(
     write: Write, integration_id: str, generation: int, hold: timedelta, *, actor: Actor
 ) -> TokenState | Refused:
-    """Go back to the token before this generation; its rule is not due before the hold ends."""
+    """Cancel a rotation: go back to the token before this generation, and hold the schedule."""
     integration = find.step(write.connection, integration_id, actor)
     if isinstance(integration, Refused):
         return integration
@@ -215,10 +215,10 @@ def cancel(
     if isinstance(change, Refused):
         return change
     if change.tokens:
-        # A late repetition changes nothing, not even how long the schedule is held.
+        # A late repetition changes nothing, not even the end of the hold.
         integration = integration.model_copy(update={"held_until": write.now + hold})
         integrations.hold(write.connection, integration_id, write.now + hold)
-        announce(
+        publish(
             write,
             Event.ROTATION_CANCELLED,
             account=integration.account,
@@ -233,9 +233,9 @@ def cancel(
 def introspect(
     engine: StorageEngine, token: str, now: datetime, *, actor: Actor, note: NoteUse | None = None
 ) -> Introspection:
-    """What a token opens at `now`; one that isn't live, or isn't known to the actor, is only "not active".
+    """Introspect a token at `now`; one that has ended, or that the actor doesn't reach, is just "not active".
 
-    That a deadline has passed is stored before it is said: what was dead once is dead for every later question.
+    A passed deadline is stored before the answer, so that a token that was not active once never becomes active again.
     """
     with engine.read() as connection:
         integration, secret = _known(connection, token, actor)
@@ -248,7 +248,7 @@ def introspect(
             active=True,
             client_id=integration.id,
             sub=integration.account,
-            token_type="Bearer",  # noqa: S106 - RFC 7662's name of a kind
+            token_type="Bearer",  # noqa: S106 - a token type of RFC 7662
             iat=int(secret.issued_at.timestamp()),
             cache_until=soon if expires is None else min(soon, expires),
             integration_id=integration.id,
@@ -264,8 +264,8 @@ def introspect(
     return Introspection(active=False)
 
 
-def _known(connection: Connection, token: str, actor: Actor) -> tuple[Integration | None, Token | None]:
-    """The integration and the stored token behind a presented one, as far as the actor reaches."""
+def _known(connection: Connection, token: str, actor: Actor) -> tuple[Integration | None, StoredToken | None]:
+    """Return the integration and the stored token of a given one, as far as the actor reaches."""
     digest = presented_token(token.encode(errors="replace"))
     found = digest and stored.integration_of_digest(connection, digest)
     integration = found and integrations.integration_by_id(connection, found[0], actor.accounts)
@@ -275,7 +275,9 @@ def _known(connection: Connection, token: str, actor: Actor) -> tuple[Integratio
     return integration, next((token for token in tokens if token.id == found[1]), None)
 
 
-def _apply(write: Write, integration: Integration, change: Change, *, actor: Actor, action: AuditAction) -> TokenState:
+def _apply(
+    write: Write, integration: Integration, change: TokenChanges, *, actor: Actor, action: AuditAction
+) -> TokenState:
     stored.save_tokens(write, change.tokens)
     if change.tokens:
         touched = sorted(token.generation for token in change.tokens)
@@ -283,12 +285,12 @@ def _apply(write: Write, integration: Integration, change: Change, *, actor: Act
     return _state(integration, _tokens(write, integration), write.now)
 
 
-def _tokens(write: Write, integration: Integration) -> list[Token]:
+def _tokens(write: Write, integration: Integration) -> list[StoredToken]:
     return stored.tokens_of(write.connection, [integration.id])[integration.id]
 
 
 def _state(
-    integration: Integration, tokens: Sequence[Token], now: datetime, last_used: Mapping[int, datetime] = _UNASKED
+    integration: Integration, tokens: Sequence[StoredToken], now: datetime, last_used: Mapping[int, datetime] = _UNASKED
 ) -> TokenState:
     return TokenState(
         integration_id=integration.id,
@@ -300,7 +302,7 @@ def _state(
     )
 
 
-def _report(token: Token, now: datetime, last_used: datetime | None) -> TokenReport:
+def _report(token: StoredToken, now: datetime, last_used: datetime | None) -> TokenReport:
     live = token.is_live(now)
     return TokenReport(
         generation=token.generation,

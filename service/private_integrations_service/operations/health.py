@@ -1,4 +1,4 @@
-"""How it stands with all rotations that an actor reaches: what a person should look at, and how many stand how."""
+"""Report the alarms and count the statuses of all integrations that an actor reaches."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _PAGE = 500
 
 @dataclass(frozen=True)
 class Examined:
-    """Every alarm, and the number of integrations by status."""
+    """Hold every alarm, and the number of integrations by status."""
 
     alarms: list[AlarmReport] = field(default_factory=list)
     by_status: Counter[Status] = field(default_factory=Counter)
@@ -43,7 +43,7 @@ def read_clock(connection: Connection) -> datetime:
 
 @reads
 def examine(connection: Connection, now: datetime, actor: Actor) -> Examined:
-    """Look at every integration as it stands at `now`, with the functions that a preview decides with."""
+    """Report on every integration at `now`, with the functions that a preview uses."""
     examined = Examined()
     for integration, tokens in _every(connection, now, actor):
         policy = in_force(integration.rotation)

@@ -1,7 +1,7 @@
-"""Ask an identity provider who somebody is: OpenID Connect, authorization code flow with PKCE.
+"""Sign a person in with an identity provider: OpenID Connect, authorization code flow with PKCE.
 
-What comes from its servers is bounded in time and size, no redirect is followed, and nothing of it is repeated to
-anybody. An ID token counts if its signature, issuer, audience, times and nonce are right, with an algorithm of public
+The provider's answers are bounded in time and size, no redirect is followed, and no part of them is shown. An ID
+token counts if its signature, issuer, audience, times and nonce are right, with an algorithm of public
 keys (OpenID Connect Core 1.0, 3.1.3.7).
 """
 
@@ -27,17 +27,17 @@ from joserfc.jwk import KeySet
 
 from private_integrations.contract import Problem, Refused
 
-from ..http.fetching import Fetcher, Limits, Target
+from ..http.fetching import Fetcher, FetchLimits, Target
 from ..settings import IdentityProvider, is_this_machine
 from .sign_in import Claims
 
-# Of each answer.
-_LIMITS = Limits(connect=5, total=10, answer=512 * 1024)
-# Of all that one step of a sign-in asks, waiting for others who ask the same included.
+# Bytes of each answer.
+_LIMITS = FetchLimits(connect=5, total=10, answer=512 * 1024)
+# Seconds for all requests of one step of a sign-in, including the wait for other threads with the same request.
 _SECONDS = 15
 _AT_ONCE = 8
 _KEPT = timedelta(hours=1)
-# An ID token may name a key that is newer than what we know; anybody can make one up.
+# An ID token may name a newer key than the known ones, and an attacker can invent one.
 _ASKED_AGAIN = timedelta(minutes=1)
 _CLOCKS_DIFFER = 60
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
@@ -46,33 +46,33 @@ _log = logging.getLogger(__name__)
 
 
 class _FailedError(Exception):
-    """The provider could not be asked, or what it said can't be trusted; the message is for the operator's log."""
+    """Report that the provider did not answer, or gave an invalid answer; the message is for the operator's log."""
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """One sign-in under way: all that must fit together later follows from a secret that only the browser holds."""
+class SignInAttempt:
+    """Describe an open sign-in; its parts, which must match later, derive from a secret that only the browser has."""
 
     secret: str
 
     @property
     def state(self) -> str:
-        """What the provider's answer must repeat."""
+        """Return the value that the provider's answer must repeat."""
         return self._derived("state")
 
     @property
     def nonce(self) -> str:
-        """What the ID token must repeat."""
+        """Return the value that the ID token must repeat."""
         return self._derived("nonce")
 
     @property
     def verifier(self) -> str:
-        """What the code can be exchanged with (PKCE, RFC 7636)."""
+        """Return the proof for the exchange of the code (PKCE, RFC 7636)."""
         return self._derived("verifier")
 
     @property
     def challenge(self) -> str:
-        """What the provider is told of the verifier beforehand."""
+        """Return the hash of the verifier, which the provider gets beforehand."""
         return _base64url(hashlib.sha256(self.verifier.encode()).digest())
 
     def _derived(self, name: str) -> str:
@@ -81,7 +81,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class _Known:
-    """What the provider says of itself, and its keys."""
+    """Hold the provider's description of itself, and its keys."""
 
     about: Mapping[str, Any]
     keys: KeySet
@@ -89,7 +89,7 @@ class _Known:
 
 
 class Provider:
-    """The provider of the settings, as far as it has introduced itself."""
+    """Talk to the provider of the settings, and cache its description and keys."""
 
     def __init__(self, settings: IdentityProvider, back: str) -> None:
         """`back` is the URL that the provider sends people back to."""
@@ -100,8 +100,8 @@ class Provider:
         self._places = threading.BoundedSemaphore(_AT_ONCE)
         self._fetcher = Fetcher(_LIMITS)
 
-    def address(self, attempt: Attempt, now: datetime) -> str | Refused:
-        """Where at the provider a person signs in."""
+    def address(self, attempt: SignInAttempt, now: datetime) -> str | Refused:
+        """Return the URL at the provider where a person signs in."""
         try:
             with self._place():
                 by = time.monotonic() + _SECONDS
@@ -120,8 +120,8 @@ class Provider:
         }
         return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
-    def claims(self, attempt: Attempt, answer: Mapping[str, str], now: datetime) -> Claims | Refused:
-        """Who the provider says that somebody is who came back with this answer (the query of the address)."""
+    def claims(self, attempt: SignInAttempt, answer: Mapping[str, str], now: datetime) -> Claims | Refused:
+        """Return the provider's claims about a person who came back with this answer (the query of the address)."""
         if not hmac.compare_digest(answer.get("state", "").encode(), attempt.state.encode()):
             return Refused(Problem.SIGN_IN_LOST, "this answer belongs to no sign-in of this browser; begin again")
         if "error" in answer or "code" not in answer:
@@ -132,7 +132,7 @@ class Provider:
         except _FailedError as error:
             return _refusal(error)
 
-    def _exchanged(self, attempt: Attempt, answer: Mapping[str, str], now: datetime, by: float) -> Claims:
+    def _exchanged(self, attempt: SignInAttempt, answer: Mapping[str, str], now: datetime, by: float) -> Claims:
         about = self._introduced(now, by).about
         said = answer.get("iss")
         # RFC 9207: an answer of another provider is not for this one's token endpoint.
@@ -150,7 +150,7 @@ class Provider:
         vouched = claims.get("email_verified") is True and isinstance(claims.get("email"), str)
         return Claims(str(about["issuer"]), claims["sub"], claims["email"] if vouched else None)
 
-    def _token_answer(self, about: Mapping[str, Any], attempt: Attempt, code: str, by: float) -> dict[str, Any]:
+    def _token_answer(self, about: Mapping[str, Any], attempt: SignInAttempt, code: str, by: float) -> dict[str, Any]:
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -168,7 +168,7 @@ class Provider:
             headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
         return self._ask("POST", str(about["token_endpoint"]), headers, by, urlencode(form).encode())
 
-    def _verified(self, id_token: str, attempt: Attempt, now: datetime, by: float) -> dict[str, Any]:
+    def _verified(self, id_token: str, attempt: SignInAttempt, now: datetime, by: float) -> dict[str, Any]:
         known = self._introduced(now, by)
         expected = {"issuer": str(known.about["issuer"]), "client_id": self._settings.client_id, "nonce": attempt.nonce}
         try:
@@ -183,7 +183,7 @@ class Provider:
             raise _FailedError(f"its ID token is not good: {error}") from None
 
     def _more(self, about: Mapping[str, Any], tokens: Mapping[str, Any], subject: str, by: float) -> dict[str, Any]:
-        """The address from the provider's userinfo endpoint, if there is one."""
+        """Ask the provider's userinfo endpoint for the email address, if there is one."""
         endpoint, token = about.get("userinfo_endpoint"), tokens.get("access_token")
         if endpoint is None or not isinstance(token, str) or not token.isascii() or not token.isprintable():
             return {}
@@ -242,7 +242,7 @@ class Provider:
 
     @contextmanager
     def _place(self) -> Iterator[None]:
-        """One of the places for those who wait for the provider: a slow one must not take every thread."""
+        """Limit the threads that wait for the provider, so that a slow one can't take them all."""
         if not self._places.acquire(timeout=1):
             raise _FailedError("too many people wait for it")
         try:
@@ -254,7 +254,7 @@ class Provider:
 def verified_claims(
     id_token: str, keys: KeySet, *, issuer: str, client_id: str, nonce: str, now: datetime
 ) -> dict[str, Any]:
-    """The claims of an ID token that is for us, for this sign-in, and of this moment; raises JoseError."""
+    """Return the claims of an ID token for this service, this sign-in and this moment; raises JoseError."""
     claims: dict[str, Any] = _decoded(id_token, keys)
     rules = jwt.JWTClaimsRegistry(
         now=int(now.timestamp()),
@@ -278,7 +278,7 @@ def _decoded(id_token: str, keys: KeySet) -> dict[str, Any]:
     try:
         return jwt.decode(id_token, keys, algorithms=_ALGORITHMS).claims
     except (ValueError, TypeError, KeyError, AttributeError):
-        # The library means well-formed input; what it raises for other is no error of its own.
+        # The library expects well-formed input; for other input it raises errors of Python.
         raise JoseError("it can't be read") from None
 
 

@@ -1,4 +1,4 @@
-"""End tokens that nobody uses, and say so beforehand; the rules are in tokens/inactivity.py."""
+"""End inactive tokens, and warn beforehand; the rules are in tokens/inactivity.py."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,13 +36,13 @@ from ..tokens.inactivity import (
     single,
     time_in_force,
 )
-from ..tokens.lifecycle import Token
+from ..tokens.lifecycle import StoredToken
 from . import activity as recorded
-from .events import announce
+from .events import publish
 from .operation import ends_access, reads, writes
 
 FRESH = timedelta(minutes=5)
-"""How old the latest complete record of uses may be: with an older one nothing is concluded from what isn't in it."""
+"""Draw no conclusion from missing uses if the latest complete record of uses is older than this."""
 
 _SERVICE = Actor("service")
 _PAGE = 500
@@ -50,7 +50,7 @@ _PAGE = 500
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep did, by integration id; `is_behind`: nothing, because uses are not recorded completely."""
+    """Hold the result of a sweep, by integration id; `is_behind`: it did nothing, because uses may be missing."""
 
     warned: tuple[str, ...] = ()
     ended: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Swept:
 
 
 def sweep(engine: StorageEngine, activity: Activity, settings: Settings) -> Swept:
-    """Look at the tokens of every integration: warn of those that nobody uses, end those whose announced end has come.
+    """Warn of the inactive tokens of all integrations, and end those whose announced end has come.
 
     Raises StorageError: what was done holds, and the next sweep goes on.
     """
@@ -102,9 +102,9 @@ def rule_of(connection: Connection, account_id: str, settings: Settings, *, acto
 def set_rule(
     write: Write, account_id: str, request: InactivityRequest, settings: Settings, *, actor: Actor
 ) -> Inactivity | Refused:
-    """Say when an account's tokens that nobody uses are ended.
+    """Set an account's rule for inactive tokens.
 
-    A shorter time is never sudden: its end of a token is announced first, like any other.
+    A shorter time never ends a token at once: the service warns first, as always.
     """
     if accounts.account_by_id(write.connection, account_id) is None or not actor.reaches(account_id):
         return _unknown(account_id)
@@ -118,18 +118,18 @@ def set_rule(
 
 @dataclass(frozen=True)
 class _Page:
-    """Some integrations with their tokens, and the accounts' own rules."""
+    """Hold some integrations with their tokens, and the accounts' own rules."""
 
     integrations: list[Integration]
-    tokens: Mapping[str, list[Token]]
+    tokens: Mapping[str, list[StoredToken]]
     rules: Mapping[str, int | None]
 
     def token_ids(self, now: datetime) -> list[int]:
-        """The tokens whose use matters."""
+        """Return the ids of the tokens whose use matters."""
         return [token.id for tokens in self.tokens.values() if (token := single(tokens, now)) is not None]
 
     def steps(self, use: TokenUse, service: timedelta | None, now: datetime) -> dict[str, Step]:
-        """What would be done, by integration id."""
+        """Return the planned steps, by integration id."""
         return {
             integration.id: plan_inactivity(
                 self.tokens[integration.id], time_in_force(self.rules[integration.account], service), use, now
@@ -174,7 +174,7 @@ def _store(write: Write, integration: Integration, step: Step) -> None:
             stored.save_notice(write.connection, token)
     elif isinstance(step, Warn):
         stored.save_notice(write.connection, step.token)
-        _tell(
+        _publish(
             write,
             integration,
             step.token,
@@ -195,11 +195,11 @@ def _store(write: Write, integration: Integration, step: Step) -> None:
             fingerprint=token.fingerprint,
             reason=token.ended_because,
         )
-        _tell(write, integration, token, Event.TOKEN_EXPIRED_INACTIVE, reason=token.ended_because)
+        _publish(write, integration, token, Event.TOKEN_EXPIRED_INACTIVE, reason=token.ended_because)
 
 
-def _tell(write: Write, integration: Integration, token: Token, event: Event, **about: object) -> None:
-    announce(
+def _publish(write: Write, integration: Integration, token: StoredToken, event: Event, **about: object) -> None:
+    publish(
         write,
         event,
         account=integration.account,

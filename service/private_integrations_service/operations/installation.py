@@ -1,4 +1,4 @@
-"""The first start: the first management key, and for the sandbox an agency and a demo account."""
+"""Fill a new database: the first management key, and for the sandbox an agency and a demo account."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from .operation import reads, writes
 
 @dataclass(frozen=True)
 class Installed:
-    """What the first start made."""
+    """Hold the demo account and the key of a first start."""
 
     demo_account: str | None
 

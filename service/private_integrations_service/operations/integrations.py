@@ -30,19 +30,19 @@ from ..catalogue.endpoints import Catalogue
 from ..settings import Settings
 from ..storage import accounts, audit, data_endpoints, integrations
 from ..storage import tokens as stored_tokens
-from ..storage.announced import told_until
 from ..storage.engine import Write
+from ..storage.published_events import published_until
 from ..tokens.format import new_id
-from ..tokens.lifecycle import Token, plan_overlap
+from ..tokens.lifecycle import StoredToken, plan_overlap
 from ..tokens.policy_defaults import POLICY_DEFAULTS, in_force
 from . import data_events
-from .events import announce, tell_end
+from .events import publish, publish_end
 from .operation import ends_access, reads, writes
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What an integration may be: the scopes that exist and the limits in force."""
+    """Check an integration against the existing scopes and the limits in force."""
 
     catalogue: Catalogue
     settings: Settings
@@ -50,7 +50,7 @@ class Rules:
     def refuse(
         self, account_kind: AccountClass, scopes: Sequence[str], rotation: RotationPolicy | None
     ) -> Refused | None:
-        """Why an integration like this can't be, or None."""
+        """Refuse an integration with these values, or None."""
         for scope in scopes:
             refusal = self.catalogue.refuse_scope(scope, account_kind)
             if refusal is not None:
@@ -62,7 +62,7 @@ class Rules:
         return None if refusal is None else Refused(Problem.ROTATION_NOT_ALLOWED, refusal)
 
     def on_the_wire(self) -> ServiceRules:
-        """Return the rules as the API tells them, for those who decide by the same functions before they ask."""
+        """Return the rules for the API, so that a client can decide by the same functions before its request."""
         return ServiceRules(
             minimum_period_seconds=int(self.settings.minimum_period.total_seconds()),
             superseded_tokens=self.settings.superseded_tokens,
@@ -76,7 +76,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Declared:
-    """The integration that a declaration leads to, and whether it is new."""
+    """Hold the integration of a declaration, and whether it is new."""
 
     integration: Integration
     created: bool
@@ -118,9 +118,9 @@ def edit(
     owner_nonce: str | None = None,
     expected_version: int | None = None,
 ) -> Integration | Refused:
-    """Change name, description, scopes or rotation policy; the tokens stay what they are.
+    """Change name, description, scopes or rotation policy; the tokens stay as they are.
 
-    With `owner_nonce`, only for its present owner; with `expected_version`, only if nobody changed it since, so that a
+    With `owner_nonce`, only for its present owner; with `expected_version`, only if it is unchanged since, so that a
     late duplicate of an edit does not undo a newer one.
     """
     old = find.step(write.connection, integration_id, actor)
@@ -149,7 +149,7 @@ def edit(
     data_events.withhold(write, new)
     changed = sorted(field for field in values if getattr(new, field) != getattr(old, field))
     audit.record(write, new, actor=actor, action=AuditAction.EDIT, name=new.name, changed=changed, scopes=new.scopes)
-    _tell(write, new, Event.INTEGRATION_EDITED, actor=actor, changed=changed, scopes=new.scopes)
+    _publish(write, new, Event.INTEGRATION_EDITED, actor=actor, changed=changed, scopes=new.scopes)
     return new
 
 
@@ -194,7 +194,7 @@ def declared_as(connection: Connection, account_id: str, external_id: str) -> In
 
 @reads
 def find(connection: Connection, integration_id: str, actor: Actor) -> Integration | Refused:
-    """The integration with this id; one in an account that the actor doesn't reach is not there for them."""
+    """Return the integration with this id; the actor can't find one in an account that it doesn't reach."""
     found = integrations.integration_by_id(connection, integration_id, actor.accounts)
     return found or Refused(Problem.INTEGRATION_UNKNOWN, f"there is no integration {integration_id}")
 
@@ -211,10 +211,10 @@ def _impossible(rotation: RotationPolicy | None) -> str | None:
 
 
 @reads
-def moved_deadlines(connection: Connection, old: Integration, new: Integration, now: datetime) -> Sequence[Token]:
-    """The tokens to which an edited policy gives another overlap or deadline, as they are to be stored.
+def moved_deadlines(connection: Connection, old: Integration, new: Integration, now: datetime) -> Sequence[StoredToken]:
+    """Return the tokens that get another overlap or deadline by an edited policy, as they are to be stored.
 
-    A running overlap follows an edited one; ending the schedule, or a shorter default, cuts nobody off.
+    A running overlap follows an edited one; ending the schedule, or a shorter default, ends no token earlier.
     """
     before, after = in_force(old.rotation), in_force(new.rotation)
     same_rule = (before.every, before.schedule) == (after.every, after.schedule)
@@ -225,7 +225,7 @@ def moved_deadlines(connection: Connection, old: Integration, new: Integration, 
 
 
 def refuse_owner(integration: Integration, owner: str | None) -> Refused | None:
-    """Why somebody who acts as the owner of this external id may not, or None."""
+    """Refuse a caller that acts as the owner of this external id without being its owner, or None."""
     return None if owner is None or owner == integration.external_id else _taken_over(integration)
 
 
@@ -285,7 +285,7 @@ def _adopt(
     )
     fields = ("external_id", "name", "description", "scopes", "rotation")
     changed = sorted(field for field in fields if getattr(adopted, field) != getattr(target, field))
-    _tell(write, adopted, Event.INTEGRATION_EDITED, actor=actor, changed=changed, scopes=adopted.scopes)
+    _publish(write, adopted, Event.INTEGRATION_EDITED, actor=actor, changed=changed, scopes=adopted.scopes)
     return Declared(adopted, created=False)
 
 
@@ -315,7 +315,7 @@ def _create(write: Write, external_id: str, request: IntegrationRequest, *, acto
         external_id=external_id,
         scopes=integration.scopes,
     )
-    _tell(write, integration, Event.INTEGRATION_CREATED, actor=actor, scopes=integration.scopes)
+    _publish(write, integration, Event.INTEGRATION_CREATED, actor=actor, scopes=integration.scopes)
     return Declared(integration, created=True)
 
 
@@ -324,11 +324,11 @@ def _move_deadlines(write: Write, old: Integration, new: Integration, *, actor: 
     if not moved:
         return
     stored_tokens.save_tokens(write, moved)
-    told = told_until(write.connection, Event.TOKEN_RETIRED)
+    published = published_until(write.connection, Event.TOKEN_RETIRED)
     for token in moved:
-        # Whose time ran out since the job last looked, it tells of by itself.
-        if token.expires_at is not None and token.expires_at <= told:
-            tell_end(write, new, token, because=EndReason.OVERLAP_ENDED, actor=actor)
+        # The job publishes those whose overlap ended since its last run.
+        if token.expires_at is not None and token.expires_at <= published:
+            publish_end(write, new, token, because=EndReason.OVERLAP_ENDED, actor=actor)
 
 
 def _remove(write: Write, integration: Integration, *, actor: Actor, action: AuditAction) -> None:
@@ -338,11 +338,11 @@ def _remove(write: Write, integration: Integration, *, actor: Actor, action: Aud
     audit.record(
         write, integration, actor=actor, action=action, name=integration.name, external_id=integration.external_id
     )
-    _tell(write, integration, Event.INTEGRATION_DELETED, actor=actor)
+    _publish(write, integration, Event.INTEGRATION_DELETED, actor=actor)
 
 
-def _tell(write: Write, integration: Integration, event: Event, *, actor: Actor, **data: object) -> None:
-    announce(write, event, account=integration.account, integration=integration, actor=actor.name, **data)
+def _publish(write: Write, integration: Integration, event: Event, *, actor: Actor, **data: object) -> None:
+    publish(write, event, account=integration.account, integration=integration, actor=actor.name, **data)
 
 
 def _taken(existing: Integration, *, issued: bool) -> Refused:

@@ -15,25 +15,25 @@ from ..storage.engine import Write
 from ..tokens.format import new_id
 from . import person_changes
 from .operation import ends_access, reads, writes
-from .person_changes import Change
+from .person_changes import PersonChange
 
 
 @dataclass(frozen=True)
-class Made:
-    """The key that a request leads to, and whether it is new."""
+class MadeKey:
+    """Hold the key of a request, and whether it is new."""
 
     key: Key
     created: bool
 
 
 @writes
-def make(write: Write, name: str, request: KeyRequest, *, actor: Actor) -> Made | Refused:
-    """Make a key known by its digest, or answer the repetition of that; a name is given to one live key at a time."""
+def make(write: Write, name: str, request: KeyRequest, *, actor: Actor) -> MadeKey | Refused:
+    """Register a key by its digest, or answer the repeated request; only one live key has a name at a time."""
     digest = bytes.fromhex(request.digest)
     known = stored.key_with_digest(write.connection, digest)
     if known is not None:
         repeated = known.name == name and known.role == request.role and known.is_live(write.now)
-        return Made(_shown(known), created=False) if repeated else _used_before()
+        return MadeKey(_shown(known), created=False) if repeated else _used_before()
     if any(key.name == name and key.is_live(write.now) for key in stored.all_keys(write.connection)):
         return Refused(Problem.KEY_NAME_TAKEN, f"there is a key {name} already; revoke it first or take another name")
     for account in request.accounts:
@@ -59,18 +59,18 @@ def make(write: Write, name: str, request: KeyRequest, *, actor: Actor) -> Made 
         role=key.role,
         accounts=request.accounts,
     )
-    return Made(_shown(key), created=True)
+    return MadeKey(_shown(key), created=True)
 
 
 @reads
 def listed(connection: Connection) -> list[Key]:
-    """Every key that was ever made, the oldest first."""
+    """Return every key that was ever made, the oldest first."""
     return [_shown(key) for key in stored.all_keys(connection)]
 
 
 @ends_access
 def revoke(write: Write, key_id: str, *, actor: Actor) -> Key | Refused:
-    """End a key; the last admin's can't be, or nobody could make another one."""
+    """End a key; refuse to end the last admin's key, because no other key can make a new one."""
     every = stored.all_keys(write.connection)
     key = next((key for key in every if key.id == key_id), None)
     if key is None:
@@ -79,7 +79,7 @@ def revoke(write: Write, key_id: str, *, actor: Actor) -> Key | Refused:
         if not any(other.role == Role.ADMIN and other.is_live(write.now) for other in every if other is not key):
             return Refused(Problem.KEY_LAST_ADMIN, f"{key.name} is the last admin key; make another one first")
         stored.mark_revoked(write.connection, key_id, write.now)
-        person_changes.end(write, key_id, Change.KEY_REVOKED)
+        person_changes.end(write, key_id, PersonChange.KEY_REVOKED)
         audit.record_service(write, actor=actor, action=AuditAction.REVOKE_KEY, key=key.id, name=key.name)
         key = replace(key, revoked_at=write.now)
     return _shown(key)

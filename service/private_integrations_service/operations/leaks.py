@@ -1,4 +1,4 @@
-"""End tokens that somebody found where none should be; holding one is all that it takes to report it."""
+"""End leaked tokens; anyone who holds a token may report it."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from ..storage import tokens as stored
 from ..storage.engine import StorageEngine, Write
 from ..tokens.format import presented_token, without_secrets
 from ..tokens.lifecycle import plan_leak
-from .events import announce
+from .events import publish
 from .operation import ends_access
 
 
 def report(engine: StorageEngine, found: LeakReport, *, actor: Actor) -> LeakReceipt:
-    """End those of the reported tokens that work, and tell their owners; of all others nothing is written or said.
+    """End the live ones of the reported tokens, and publish this to their owners; ignore all others.
 
     Raises StorageError, and then the tokens may work on. A report of tokens that are unknown or dead does not take the
     write lock.
@@ -43,7 +43,7 @@ def end_leaked(write: Write, digests: Sequence[bytes], where: str, actor: Actor)
             ended += 1
             about = {"generation": token.generation, "fingerprint": token.fingerprint, "where": where}
             audit.record(write, integration, actor=actor, action=AuditAction.REPORT_LEAKED, **about)
-            announce(
+            publish(
                 write,
                 Event.TOKEN_LEAKED,
                 account=integration.account,
@@ -55,6 +55,6 @@ def end_leaked(write: Write, digests: Sequence[bytes], where: str, actor: Actor)
 
 
 def _shown(where: str) -> str:
-    """What a stranger says of the place, on one line, without control characters and without the token itself."""
+    """Return the reporter's text about the place, on one line, without control characters and without tokens."""
     printable = "".join(character if character.isprintable() else " " for character in without_secrets(where))
     return " ".join(printable.split())

@@ -1,4 +1,4 @@
-"""What a person does who has no deployment: create an integration together with its first token, and rotate one."""
+"""Create an integration together with its first token, and rotate one, for a person without a deployment."""
 
 import re
 from dataclasses import dataclass, field
@@ -25,14 +25,14 @@ _OTHERS = re.compile(r"[^A-Za-z0-9._@+-]")
 
 @dataclass(frozen=True)
 class Created:
-    """A new integration and its first token, which is in this value and nowhere else."""
+    """Hold a new integration and its first token, which is in this value and nowhere else."""
 
     integration: Integration
     issued: IssuedToken = field(repr=False)
 
 
 def own_name(email: str, action: str) -> str:
-    """What a person's integrations and rotations are called by: as external id, and as issuer; one for each action."""
+    """Return the external id, or issuer, of a person's action; each action has its own."""
     return f"person/{_OTHERS.sub('-', email)}/{action}"
 
 
@@ -65,9 +65,9 @@ def rotate(
     rules: Rules,
     actor: Actor,
 ) -> IssuedToken | Refused:
-    """Issue the generation that the person saw as the next one; a new token that nobody has used gives way to it.
+    """Issue the generation that the person saw as the next one; it replaces a new token that was never used.
 
-    `action` is the mark of this one action: its repetition is refused, like a generation that somebody else took.
+    `action` is the mark of this one action: a repeated request is refused, as is a generation that is taken already.
     """
     request = _request(email, action, overlap, reason)
     limit = rules.settings.superseded_tokens

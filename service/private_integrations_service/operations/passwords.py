@@ -1,4 +1,4 @@
-"""Passwords: which are good enough, and their hashes, of which only a few are made at a time."""
+"""Check the strength of passwords, and make their hashes, only a few at a time."""
 
 import threading
 import unicodedata
@@ -40,10 +40,10 @@ def refuse_password(password: str, words: Words) -> Refused | None:
 
 
 class Passwords:
-    """Hashes of argon2id: by RFC 9106's second recommended choice, 64 MiB, 3 passes and 4 lanes, unless said otherwise.
+    """Make argon2id hashes, by default with RFC 9106's second recommended choice: 64 MiB, 3 passes and 4 lanes.
 
     At most `at_once` are computed at a time, so that sign-ins hold a bounded amount of memory and leave processor
-    cores to requests; others wait their turn, and those who waited too long are told. Never within a transaction.
+    cores to requests; others wait, and those who waited too long get an error. Never within a transaction.
 
     One more is computed for people who are known: by a browser that they signed in with before, by a session, or by a
     one-time link. Each of them has at most one place there, so that no one of them keeps out the others.
@@ -60,7 +60,7 @@ class Passwords:
         waiting: int = 20,
         patience: float = 5,
     ) -> None:
-        """`waiting`: how many may wait, each holding a thread; `patience`: how many seconds each."""
+        """Let `waiting` threads wait, `patience` seconds each."""
         self._hasher = PasswordHasher.from_parameters(parameters)
         self._unknown = _Lane(at_once, waiting, patience)
         self._known = _Lane(1, waiting, patience)
@@ -72,7 +72,7 @@ class Passwords:
 
     @contextmanager
     def turn(self, known_user: str | None = None) -> Iterator["Turn"]:
-        """Wait for a turn to compare and to hash; raises TooManySignInsError.
+        """Wait until this thread may compare and hash; raises TooManySignInsError.
 
         `known_user` is the id of a person who is known to be asking.
         """
@@ -88,7 +88,7 @@ class Passwords:
                 self._known_people.discard(known_user)
 
     def is_outdated(self, known: str) -> bool:
-        """Whether a hash was made with other parameters than are used today."""
+        """Tell whether a hash was made with other parameters than today's."""
         return self._hasher.check_needs_rehash(known)
 
     def _reserve(self, known_user: str) -> bool:
@@ -120,7 +120,7 @@ class Turn:
 
 
 class _Lane:
-    """Turns of which `at_once` are held at a time while `waiting` wait, each `patience` seconds at most."""
+    """Let `at_once` threads hash at a time while `waiting` wait, each `patience` seconds at most."""
 
     def __init__(self, at_once: int, waiting: int, patience: float) -> None:
         self._turns = threading.BoundedSemaphore(at_once)
@@ -129,7 +129,7 @@ class _Lane:
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Hold a turn for the block; raises TooManySignInsError."""
+        """Hold the right to hash for the block; raises TooManySignInsError."""
         if not self._places.acquire(blocking=False):
             raise TooManySignInsError
         try:
@@ -144,7 +144,7 @@ class _Lane:
 
 
 def _one_spelling(password: str) -> str:
-    """The same letters, whichever way a keyboard composes them (NIST SP 800-63B, 5.1.1.2)."""
+    """Return one spelling for letters that keyboards compose in different ways (NIST SP 800-63B, 5.1.1.2)."""
     return unicodedata.normalize("NFKC", password)
 
 

@@ -31,7 +31,7 @@ LINK_LIFETIME = timedelta(days=3)
 """How long a one-time link is good, if nothing ends it before."""
 
 
-class Change(StrEnum):
+class PersonChange(StrEnum):
     """List the changes of a person's rights and of the ways in which they sign in."""
 
     PLACE_ADDED = "place added"
@@ -66,29 +66,29 @@ class Held(StrEnum):
 _SESSIONS = frozenset({Held.PRESENT_SESSION, Held.OTHER_SESSIONS})
 _ALL_BUT_THE_PASSWORD = _SESSIONS | {Held.LINKS, Held.LINKS_MADE, Held.BROWSERS}
 
-ENDS: Mapping[Change, frozenset[Held]] = MappingProxyType(
+ENDS: Mapping[PersonChange, frozenset[Held]] = MappingProxyType(
     {
         # A link was made by an admin for the places of that moment: it must not open another one.
-        Change.PLACE_ADDED: frozenset({Held.LINKS}),
-        Change.PLACE_WIDENED: frozenset({Held.LINKS}),
+        PersonChange.PLACE_ADDED: frozenset({Held.LINKS}),
+        PersonChange.PLACE_WIDENED: frozenset({Held.LINKS}),
         # The maker of the link with which the password was chosen may know it, and doesn't have this right.
-        Change.RIGHTS_NOT_VOUCHED_FOR: _ALL_BUT_THE_PASSWORD | {Held.PASSWORD},
+        PersonChange.RIGHTS_NOT_VOUCHED_FOR: _ALL_BUT_THE_PASSWORD | {Held.PASSWORD},
         # The person made links for others with rights that they no longer have.
-        Change.PLACE_NARROWED: frozenset({Held.LINKS, Held.LINKS_MADE}),
-        Change.PLACE_REMOVED: frozenset({Held.LINKS, Held.LINKS_MADE}),
-        Change.DISABLED: _ALL_BUT_THE_PASSWORD,
-        Change.ENABLED: _ALL_BUT_THE_PASSWORD,
-        Change.LINK_MADE: frozenset({Held.LINKS}),
-        Change.PASSWORD_CHOSEN: _ALL_BUT_THE_PASSWORD,
-        # The person's other browsers stay remembered: this only spares them the throttle that strangers meet.
-        Change.PASSWORD_CHANGED: _SESSIONS | {Held.LINKS, Held.LINKS_MADE},
+        PersonChange.PLACE_NARROWED: frozenset({Held.LINKS, Held.LINKS_MADE}),
+        PersonChange.PLACE_REMOVED: frozenset({Held.LINKS, Held.LINKS_MADE}),
+        PersonChange.DISABLED: _ALL_BUT_THE_PASSWORD,
+        PersonChange.ENABLED: _ALL_BUT_THE_PASSWORD,
+        PersonChange.LINK_MADE: frozenset({Held.LINKS}),
+        PersonChange.PASSWORD_CHOSEN: _ALL_BUT_THE_PASSWORD,
+        # The person's other browsers stay remembered: this only spares them the throttle for unknown browsers.
+        PersonChange.PASSWORD_CHANGED: _SESSIONS | {Held.LINKS, Held.LINKS_MADE},
         # The provider vouches for this person, but not for the one who chose the password by an invitation's link.
-        Change.IDENTITY_LINKED: _ALL_BUT_THE_PASSWORD | {Held.PASSWORD},
-        Change.IDENTITIES_FORGOTTEN: _ALL_BUT_THE_PASSWORD,
+        PersonChange.IDENTITY_LINKED: _ALL_BUT_THE_PASSWORD | {Held.PASSWORD},
+        PersonChange.IDENTITIES_FORGOTTEN: _ALL_BUT_THE_PASSWORD,
         # A stolen session may have made links.
-        Change.SIGNED_OUT_EVERYWHERE: _SESSIONS | {Held.LINKS, Held.LINKS_MADE},
-        Change.OTHER_SESSIONS_ENDED: frozenset({Held.LINKS, Held.LINKS_MADE, Held.OTHER_SESSIONS}),
-        Change.KEY_REVOKED: frozenset({Held.LINKS_MADE}),
+        PersonChange.SIGNED_OUT_EVERYWHERE: _SESSIONS | {Held.LINKS, Held.LINKS_MADE},
+        PersonChange.OTHER_SESSIONS_ENDED: frozenset({Held.LINKS, Held.LINKS_MADE, Held.OTHER_SESSIONS}),
+        PersonChange.KEY_REVOKED: frozenset({Held.LINKS_MADE}),
     }
 )
 """Map each change to the credentials that it ends. All others stay valid."""
@@ -132,9 +132,9 @@ def save_place(write: Write, user: User, after: Membership) -> Saved | None:
         return None
     stored.save_membership(write.connection, user.id, after)
     links = sum(end(write, user.id, change).links for change in changes)
-    is_more = Change.PLACE_ADDED in changes or Change.PLACE_WIDENED in changes
+    is_more = PersonChange.PLACE_ADDED in changes or PersonChange.PLACE_WIDENED in changes
     if is_more and not is_vouched_for(write.connection, user, after.account_id):
-        return Saved(links > 0, end(write, user.id, Change.RIGHTS_NOT_VOUCHED_FOR).password)
+        return Saved(links > 0, end(write, user.id, PersonChange.RIGHTS_NOT_VOUCHED_FOR).password)
     return Saved(links > 0, password_ended=False)
 
 
@@ -143,31 +143,31 @@ def remove_place(write: Write, user: User, account_id: str) -> bool:
     if place_in(write.connection, user, account_id) is None:
         return False
     stored.remove_membership(write.connection, user.id, account_id)
-    end(write, user.id, Change.PLACE_REMOVED)
+    end(write, user.id, PersonChange.PLACE_REMOVED)
     return True
 
 
-def changes_of_place(before: Membership | None, after: Membership) -> list[Change]:
+def changes_of_place(before: Membership | None, after: Membership) -> list[PersonChange]:
     """List the changes that a new place in the same account means; it can give and take rights at once."""
     if before is None:
-        return [Change.PLACE_ADDED]
+        return [PersonChange.PLACE_ADDED]
     had, has = _rights(before), _rights(after)
     return [
-        *([Change.PLACE_WIDENED] if has - had else []),
-        *([Change.PLACE_NARROWED] if had - has else []),
+        *([PersonChange.PLACE_WIDENED] if has - had else []),
+        *([PersonChange.PLACE_NARROWED] if had - has else []),
     ]
 
 
 def disable(write: Write, user: User) -> None:
     """Let a person in no more."""
     stored.set_disabled(write.connection, user.id, write.now)
-    end(write, user.id, Change.DISABLED)
+    end(write, user.id, PersonChange.DISABLED)
 
 
 def enable(write: Write, user: User) -> None:
     """Let a person in again, with the password and the places that they had."""
     stored.set_disabled(write.connection, user.id, None)
-    end(write, user.id, Change.ENABLED)
+    end(write, user.id, PersonChange.ENABLED)
 
 
 def choose_password(write: Write, user: User, code: str, hashed: str, *, address: str, agent: str) -> None:
@@ -177,15 +177,15 @@ def choose_password(write: Write, user: User, code: str, hashed: str, *, address
     # A link that an admin made for themselves doesn't change who vouches for the password.
     if link is not None and link.made_by != user.id:
         stored.set_password_maker(write.connection, user.id, link.made_by)
-    end(write, user.id, Change.PASSWORD_CHOSEN)
-    tell(write, user.id, PersonEventKind.PASSWORD_CHOSEN, address=address, agent=agent)
+    end(write, user.id, PersonChange.PASSWORD_CHOSEN)
+    note_event(write, user.id, PersonEventKind.PASSWORD_CHOSEN, address=address, agent=agent)
 
 
 def change_password(write: Write, user: User, hashed: str, *, address: str, agent: str) -> None:
     """Store the hash of a new password of a person who knows the present one."""
     stored.set_password(write.connection, user.id, hashed)
-    end(write, user.id, Change.PASSWORD_CHANGED)
-    tell(write, user.id, PersonEventKind.PASSWORD_CHANGED, address=address, agent=agent)
+    end(write, user.id, PersonChange.PASSWORD_CHANGED)
+    note_event(write, user.id, PersonEventKind.PASSWORD_CHANGED, address=address, agent=agent)
 
 
 def rehash_password(write: Write, user: User, hashed: str) -> None:
@@ -196,21 +196,21 @@ def rehash_password(write: Write, user: User, hashed: str) -> None:
 def link_identity(write: Write, user: User, issuer: str, subject: str, *, address: str, agent: str) -> Ended:
     """Link a provider's subject to a person, and tell them what was ended by it."""
     stored.add_identity(write.connection, issuer, subject, user.id, write.now)
-    ended = end(write, user.id, Change.IDENTITY_LINKED)
+    ended = end(write, user.id, PersonChange.IDENTITY_LINKED)
     detail = {"password": ended.password, "sessions": ended.sessions}
-    tell(write, user.id, PersonEventKind.IDENTITY_LINKED, address=address, agent=agent, detail=detail)
+    note_event(write, user.id, PersonEventKind.IDENTITY_LINKED, address=address, agent=agent, detail=detail)
     return ended
 
 
 def forget_identities(write: Write, user: User) -> None:
     """Forget whom a provider means by this person."""
     stored.remove_identities(write.connection, user.id)
-    end(write, user.id, Change.IDENTITIES_FORGOTTEN)
+    end(write, user.id, PersonChange.IDENTITIES_FORGOTTEN)
 
 
 def make_link(write: Write, user: User, *, actor: Actor) -> Link:
     """Make a one-time code for a person, bound to the places that they have now and to who makes it."""
-    end(write, user.id, Change.LINK_MADE)
+    end(write, user.id, PersonChange.LINK_MADE)
     code, expires_at = secrets.token_urlsafe(32), write.now + LINK_LIFETIME
     signing_in.add_code(
         write.connection,
@@ -220,7 +220,7 @@ def make_link(write: Write, user: User, *, actor: Actor) -> Link:
         places=_places(write.connection, user.id),
         made_by=actor.id,
     )
-    tell(
+    note_event(
         write,
         user.id,
         PersonEventKind.LINK_MADE,
@@ -271,7 +271,7 @@ def is_vouched_for(connection: Connection, user: User, account_id: str) -> bool:
     return maker.disabled_at is None and account is not None and permissions.administers(held, account)
 
 
-def end(write: Write, holder_id: str, change: Change, *, kept_session: bytes | None = None) -> Ended:
+def end(write: Write, holder_id: str, change: PersonChange, *, kept_session: bytes | None = None) -> Ended:
     """End what ENDS says of this change to a person, or to a management key.
 
     `kept_session` is the digest of the present session, for changes that spare it.
@@ -289,7 +289,7 @@ def end(write: Write, holder_id: str, change: Change, *, kept_session: bytes | N
     return Ended(links, sessions, browsers, password)
 
 
-def tell(
+def note_event(
     write: Write,
     user_id: str,
     kind: PersonEventKind,

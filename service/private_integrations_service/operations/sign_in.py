@@ -1,4 +1,4 @@
-"""Sign in and out: passwords, one-time links, a provider's word, sessions."""
+"""Sign people in and out, by passwords, sign-in links or an identity provider, and manage their sessions."""
 
 import secrets
 from collections.abc import Sequence
@@ -22,16 +22,16 @@ from . import person_changes, throttle
 from .operation import ends_access, reads, writes
 from .password_strength import Words
 from .passwords import Passwords, TooManySignInsError, Turn, refuse_password
-from .person_changes import Change, Ended
+from .person_changes import Ended, PersonChange
 
 IDLE = timedelta(hours=12)
-"""A session ends when it was not used for so long."""
+"""End a session that was not used for so long."""
 LONGEST = timedelta(days=7)
-"""And when it is so old, however much it is used."""
+"""End a session that is so old, even if it is in use."""
 SEEN_EVERY = timedelta(minutes=5)
-"""That it is used is stored once in so long."""
+"""Store the use of a session once in so long."""
 BROWSER = timedelta(days=180)
-"""How long a browser is remembered in which nobody signs in."""
+"""Remember a browser without a sign-in for so long."""
 
 _MOST_NAMES = 50
 """The number of accounts whose names a password may not contain, which bounds the time of its examination."""
@@ -43,7 +43,7 @@ _CODE_UNKNOWN = Refused(Problem.CODE_UNKNOWN, "this link was used or has expired
 
 @dataclass(frozen=True)
 class Browser:
-    """Where a person signs in from: the secrets of their session and of former sign-ins, if it holds any."""
+    """Describe the browser of a sign-in, with the secrets of its session and of former sign-ins, if it holds any."""
 
     address: str
     agent: str
@@ -53,7 +53,7 @@ class Browser:
 
 @dataclass(frozen=True)
 class SignedIn:
-    """A new session; the secrets are handed to the browser and kept nowhere.
+    """Hold a new session; the browser gets the secrets, and the service stores only digests.
 
     `ended` is what ended because the person's identity at a provider was linked by this sign-in; None if it wasn't.
     """
@@ -67,7 +67,7 @@ class SignedIn:
 
 @dataclass(frozen=True)
 class Claims:
-    """What a provider says of somebody, once it is verified that it says so; `email` only if it vouches for it."""
+    """Hold a provider's verified claims about a person; `email` only if the provider has verified it."""
 
     issuer: str
     subject: str
@@ -76,19 +76,19 @@ class Claims:
 
 @reads
 def session_of(connection: Connection, secret: str, now: datetime) -> Session | None:
-    """The live session that a browser shows, or None."""
+    """Return the live session of a browser, or None."""
     session = stored.session_with_digest(connection, digest_of(secret))
     return None if session is None or not is_live(session, now) else session
 
 
 def is_live(session: Session, now: datetime) -> bool:
-    """Whether a session was used lately and is not too old."""
+    """Tell whether a session was used lately and is not too old."""
     return now < session.seen_at + IDLE and now < session.created_at + LONGEST
 
 
 @reads
 def live_sessions(connection: Connection, user: User, now: datetime) -> list[Session]:
-    """A user's sessions, the one used last first."""
+    """Return a user's sessions, the one used last first."""
     return [session for session in stored.sessions_of(connection, user.id) if is_live(session, now)]
 
 
@@ -102,7 +102,7 @@ def note_use(engine: StorageEngine, session: Session, now: datetime) -> None:
 def sign_in(
     engine: StorageEngine, passwords: Passwords, email: str, password: str, browser: Browser, now: datetime
 ) -> SignedIn | Refused:
-    """A session for whoever knows the password; which of the two is wrong is neither said nor shown by the time."""
+    """Start a session for a right password; neither answer nor time shows whether address or password is wrong."""
     with engine.read() as connection:
         user = people.user_by_email(connection, email)
         counted = _counted(connection, user, email, browser)
@@ -120,18 +120,18 @@ def sign_in(
 
 @dataclass(frozen=True)
 class _Try:
-    """A password for a user, who may not exist, with the hash that they had, and the counts of the try."""
+    """Hold a try with a password: the user, who may not exist, their hash at that moment, and the counts of the try."""
 
     user: User | None
     known: str | None
     password: str = field(repr=False)
-    counted: tuple[throttle.Counted, ...]
+    counted: tuple[throttle.FailureCount, ...]
 
 
 def _compared(
     engine: StorageEngine, passwords: Passwords, turn: Turn, made: _Try, browser: Browser, now: datetime
 ) -> SignedIn | Refused:
-    """Count a try, look at it, and sign in if it is good; in the turn of a password, so that a flood writes little."""
+    """Count a try, check it, and sign in if it is right; within the limit on hashing, so that a flood writes little."""
     refused = _counted_now(engine, made.counted, now)
     if refused is not None:
         return refused
@@ -159,14 +159,14 @@ def user_with(connection: Connection, email: str) -> User | None:
 
 @reads
 def recipient_of(connection: Connection, code: str, now: datetime) -> User | Refused:
-    """Whom a one-time code lets choose a password."""
+    """Return the person that a one-time code lets choose a password."""
     return person_changes.recipient_of(connection, code, now) or _CODE_UNKNOWN
 
 
 def welcome(
     engine: StorageEngine, passwords: Passwords, code: str, password: str, browser: Browser, now: datetime
 ) -> SignedIn | Refused:
-    """Use up a one-time code: from now on the password is the user's, and they are signed in, here only."""
+    """Use up a one-time code: store the user's password, end all sessions, and sign in this browser."""
     with engine.read() as connection:
         user = recipient_of.step(connection, code, now)
         if isinstance(user, Refused):
@@ -197,7 +197,7 @@ def change_password(
     browser: Browser,
     now: datetime,
 ) -> SignedIn | Refused:
-    """Another password for whoever knows the present one; every session ends, and this browser gets a new one."""
+    """Change the password of a user who knows the present one; end every session, and give this browser a new one."""
     counted = throttle.of_browser(session.digest)
     with engine.read() as connection:
         refused = throttle.refuse(connection, counted, now)
@@ -220,7 +220,7 @@ def change_password(
         return _BUSY
     with engine.write() as write:
         throttle.forgive(write, counted)
-        # Nobody gets a new session for one that was ended while this was hashed, such as by being disabled.
+        # If the session was ended while this was hashed, for example by disabling the user, there is no new one.
         lives = stored.session_with_digest(write.connection, session.digest) is not None
         if not lives or people.password_of(write.connection, session.user.id) != known:
             return Refused(Problem.SIGN_IN_REFUSED, "you were signed out or the password was changed meanwhile")
@@ -229,14 +229,14 @@ def change_password(
 
 
 def sign_in_by_provider(engine: StorageEngine, claims: Claims, browser: Browser, now: datetime) -> SignedIn | Refused:
-    """A session for whom a provider vouches for: a user who was invited, known from then on by the subject.
+    """Start a session for an invited user that a provider has authenticated; from then on its subject identifies them.
 
-    An address that is somebody else's at the provider one day opens nothing: the user's subject is another one.
+    If the provider gives the address to another person one day, that person can't sign in: the subject differs.
     """
     with engine.read() as connection:
         known = people.user_of_identity(connection, claims.issuer, claims.subject)
         invited = known or _invited(connection, claims)
-    # Other people have identities at the provider too; only a person who may sign in causes a change.
+    # The provider knows other people, too; only a person who may sign in causes a change.
     if isinstance(invited, Refused):
         return invited
     with engine.write(yielding=True) as write:
@@ -269,14 +269,14 @@ def end_session(write: Write, user: User, session_id: str, *, actor: Actor) -> N
 @ends_access
 def sign_out_everywhere(write: Write, user: User, *, actor: Actor) -> None:
     """End all sessions of a user, and the links that they made."""
-    person_changes.end(write, user.id, Change.SIGNED_OUT_EVERYWHERE)
+    person_changes.end(write, user.id, PersonChange.SIGNED_OUT_EVERYWHERE)
     audit.record_service(write, actor=actor, action=AuditAction.END_ALL_SESSIONS)
 
 
 @ends_access
 def end_other_sessions(write: Write, session: Session, up_to: int, *, actor: Actor) -> None:
     """End all sessions of a user but this one, and the links that they made; the events up to this one are no news."""
-    ended = person_changes.end(write, session.user.id, Change.OTHER_SESSIONS_ENDED, kept_session=session.digest)
+    ended = person_changes.end(write, session.user.id, PersonChange.OTHER_SESSIONS_ENDED, kept_session=session.digest)
     audit.record_service(write, actor=actor, action=AuditAction.END_OTHER_SESSIONS, sessions=ended.sessions)
     events.mark_noticed(write.connection, session.user.id, up_to)
 
@@ -315,7 +315,7 @@ def confirm_events(write: Write, user: User, up_to: int) -> None:
 
 
 def actor_of(user: User, browser: Browser) -> Actor:
-    """A user who signs in: nothing is reached yet."""
+    """Return a user who signs in as an actor, which reaches no account yet."""
     return Actor(f"person/{user.email}/{user.id}", frozenset(), browser.address, browser.agent)
 
 
@@ -331,13 +331,15 @@ def _is_known(connection: Connection, user: User, browser: Browser) -> bool:
     return browser.known is not None and stored.user_id_of_browser(connection, digest_of(browser.known)) == user.id
 
 
-def _counted(connection: Connection, user: User | None, email: str, browser: Browser) -> tuple[throttle.Counted, ...]:
+def _counted(
+    connection: Connection, user: User | None, email: str, browser: Browser
+) -> tuple[throttle.FailureCount, ...]:
     if user is not None and browser.known is not None and _is_known(connection, user, browser):
         return throttle.of_browser(digest_of(browser.known))
     return throttle.of_strangers(email, browser.address)
 
 
-def _counted_now(engine: StorageEngine, counted: tuple[throttle.Counted, ...], now: datetime) -> Refused | None:
+def _counted_now(engine: StorageEngine, counted: tuple[throttle.FailureCount, ...], now: datetime) -> Refused | None:
     """Count a try before it is compared, or say why it is refused: others may have been counted meanwhile."""
     with engine.read() as connection:
         refused = throttle.refuse(connection, counted, now)
@@ -412,7 +414,7 @@ def _signed_in(write: Write, user: User, browser: Browser, ended: Ended | None =
     stored.add_session(write.connection, session)
     known = _remembered(write, user, browser)
     is_new = known != browser.known
-    person_changes.tell(
+    person_changes.note_event(
         write,
         user.id,
         PersonEventKind.SIGNED_IN_NEW_BROWSER if is_new else PersonEventKind.SIGNED_IN,
@@ -425,7 +427,7 @@ def _signed_in(write: Write, user: User, browser: Browser, ended: Ended | None =
 
 
 def _remembered(write: Write, user: User, browser: Browser) -> str:
-    """The secret by which this browser is known to be the user's from now on."""
+    """Make the secret by which this browser is known as the user's from now on."""
     if browser.known is not None:
         digest = digest_of(browser.known)
         if stored.user_id_of_browser(write.connection, digest) == user.id:

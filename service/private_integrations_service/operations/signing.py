@@ -1,4 +1,4 @@
-"""Signatures of data webhooks as the platform makes them: Ed25519 over the body as it is sent, in standard base64.
+"""Sign data webhooks as the platform does: Ed25519 over the body as it is sent, in standard base64.
 
 The header is `X-GHL-Signature`; the legacy `X-WH-Signature` (RSA) is not sent. Verifiers take the public key from their
 configuration: it is the service's own, never the platform's (docs/platform.md).
@@ -19,7 +19,7 @@ from ..storage import audit
 from ..storage import signing_key as stored
 from ..storage.engine import StorageEngine, Write
 from ..storage.signing_key import SigningKey
-from ..webhooks.endpoints import Endpoint
+from ..webhooks.endpoints import WebhookEndpoint
 from .operation import writes
 
 HEADER = "x-ghl-signature"
@@ -30,7 +30,7 @@ _ACCOUNT = ""
 
 
 def ensure_key(write: Write, sealer: Sealer) -> SigningKey:
-    """The service's signing key; made when it is asked for the first time."""
+    """Return the service's signing key; the first call makes it."""
     present = stored.read_key(write.connection)
     if present is not None:
         return present
@@ -44,7 +44,7 @@ def ensure_key(write: Write, sealer: Sealer) -> SigningKey:
 
 @writes
 def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
-    """Seal the signing key with the first sealing key; if it can't be opened it stays, and is named."""
+    """Seal the signing key with the first sealing key; if it can't be opened, keep it and report it."""
     present, resealed, unreadable = stored.read_key(write.connection), 0, []
     if present is not None and key_of(present.sealed) != sealer.first_key:
         try:
@@ -61,15 +61,17 @@ def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
 
 
 class DataSigner:
-    """Signs the bodies of data webhooks; reads the key when it signs first."""
+    """Sign the bodies of data webhooks; the first signature reads the key."""
 
     def __init__(self, engine: StorageEngine, sealer: Sealer | None) -> None:
         self._engine = engine
         self._sealer = sealer
         self._key: Ed25519PrivateKey | None = None
 
-    def __call__(self, endpoint: Endpoint, message_id: str, timestamp: datetime, body: bytes) -> Mapping[str, str]:
-        """The signature's header for this body; raises SealBroken where the key can't be opened."""
+    def __call__(
+        self, endpoint: WebhookEndpoint, message_id: str, timestamp: datetime, body: bytes
+    ) -> Mapping[str, str]:
+        """Return the signature's header for this body; raises SealBroken if the key can't be opened."""
         if self._key is None:
             self._key = self._read()
         return {HEADER: base64.b64encode(self._key.sign(body)).decode()}

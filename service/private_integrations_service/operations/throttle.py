@@ -1,7 +1,7 @@
-"""How often somebody may try to sign in: a few times at will, then ever more slowly, never not at all for long.
+"""Limit failed sign-ins: a few tries are free, then each waits longer, up to a bounded time.
 
-Counted in the database, so for all workers and over a restart. A browser that the person signed in with before has a
-count of its own: strangers who try an address from elsewhere keep nobody out who is known.
+The counts are in the database, so they hold for all workers and over a restart. A browser that the person signed in
+with before has a count of its own, so an attacker elsewhere can't keep a known browser out.
 """
 
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ from ..storage.sessions import Failures
 
 @dataclass(frozen=True)
 class Allowance:
-    """So many failures are free; each further one doubles the wait, from a second to the longest."""
+    """Allow so many failures; each further one doubles the wait, from a second to the longest."""
 
     free: int
     longest: timedelta
     remembered: timedelta
-    """When, after the last failure, all is forgotten."""
+    """The time after the last failure until the count is deleted."""
 
     def open_again(self, known: Failures) -> datetime:
-        """From when on another try is taken."""
+        """Return the instant from which another try is allowed."""
         if known.count < self.free:
             return known.last_at
         # Beyond 2**20 seconds every wait is the longest.
@@ -37,8 +37,8 @@ class Allowance:
 
 
 @dataclass(frozen=True)
-class Counted:
-    """What a try is counted for; `forgiven` says whether success clears it or only takes this try back."""
+class FailureCount:
+    """Hold a count that a try belongs to; `forgiven`: a success clears it instead of only taking this try back."""
 
     digest: bytes
     allowance: Allowance
@@ -47,26 +47,26 @@ class Counted:
 
 _ACCOUNT = Allowance(5, timedelta(minutes=15), timedelta(days=1))
 _BROWSER = Allowance(10, timedelta(minutes=5), timedelta(days=1))
-# Of many people behind one router, and of one who tries many accounts.
+# For the many people behind one router, and for an attacker who tries many accounts.
 _ADDRESS = Allowance(30, timedelta(minutes=5), timedelta(hours=1))
 
 
-def of_strangers(email: str, address: str) -> tuple[Counted, ...]:
-    """What a try from an unknown browser is counted for: the account, which may not exist, and the network address."""
+def of_strangers(email: str, address: str) -> tuple[FailureCount, ...]:
+    """Return the counts of a try from an unknown browser: the account, which may not exist, and the network address."""
     return (
-        Counted(_named("account", email.lower()), _ACCOUNT, forgiven=True),
-        # Whoever has an account could else try others for ever, with a success of their own in between.
-        Counted(_named("address", _network(address)), _ADDRESS, forgiven=False),
+        FailureCount(_named("account", email.lower()), _ACCOUNT, forgiven=True),
+        # Otherwise a user could try other accounts for ever, with a success of their own in between.
+        FailureCount(_named("address", _network(address)), _ADDRESS, forgiven=False),
     )
 
 
-def of_browser(digest: bytes) -> tuple[Counted, ...]:
-    """What a try from a browser is counted for with which that very person signed in before."""
-    return (Counted(_named("browser", digest.hex()), _BROWSER, forgiven=True),)
+def of_browser(digest: bytes) -> tuple[FailureCount, ...]:
+    """Return the count of a try from a browser with which the same person signed in before."""
+    return (FailureCount(_named("browser", digest.hex()), _BROWSER, forgiven=True),)
 
 
-def refuse(connection: Connection, counted: Sequence[Counted], now: datetime) -> Refused | None:
-    """Why a try isn't taken now, with the seconds until it is, or None."""
+def refuse(connection: Connection, counted: Sequence[FailureCount], now: datetime) -> Refused | None:
+    """Refuse a try that comes too early, with the seconds to wait, or None."""
     known = stored.failures(connection, [one.digest for one in counted], now)
     opens = [one.allowance.open_again(known[one.digest]) for one in counted if one.digest in known]
     wait = max(opens, default=now) - now
@@ -77,8 +77,8 @@ def refuse(connection: Connection, counted: Sequence[Counted], now: datetime) ->
     return Refused(Problem.SIGN_IN_THROTTLED, detail, {"retry_after": seconds})
 
 
-def count(write: Write, counted: Sequence[Counted]) -> None:
-    """Count a try as failed, before it is looked at: many at once are not one."""
+def count(write: Write, counted: Sequence[FailureCount]) -> None:
+    """Count a try as failed before it is checked, so that simultaneous tries count as many."""
     stored.purge_failures(write.connection, write.now)
     known = stored.failures(write.connection, [one.digest for one in counted], write.now)
     for one in counted:
@@ -86,8 +86,8 @@ def count(write: Write, counted: Sequence[Counted]) -> None:
         _save(write, one, before + 1)
 
 
-def forgive(write: Write, counted: Sequence[Counted]) -> None:
-    """Note the success of a counted try: clear the counts that it clears, and take this try back from the others."""
+def forgive(write: Write, counted: Sequence[FailureCount]) -> None:
+    """Record the success of a counted try: clear the counts that it clears, and take this try back from the others."""
     known = stored.failures(write.connection, [one.digest for one in counted], write.now)
     for one in counted:
         if one.digest not in known:
@@ -98,14 +98,14 @@ def forgive(write: Write, counted: Sequence[Counted]) -> None:
             _save(write, one, known[one.digest].count - 1)
 
 
-def _save(write: Write, one: Counted, failures: int) -> None:
+def _save(write: Write, one: FailureCount, failures: int) -> None:
     stored.save_failures(
         write.connection, one.digest, Failures(failures, write.now), write.now + one.allowance.remembered
     )
 
 
 def _network(address: str) -> str:
-    """The address, of IPv6 the first half: a household has as many of the rest as it likes."""
+    """Return the address, of IPv6 the first half, since a household has all addresses of the second."""
     try:
         parsed = ip_address(address)
     except ValueError:

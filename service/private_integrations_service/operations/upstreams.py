@@ -1,4 +1,4 @@
-"""The credentials that requests are forwarded with: set, list, remove, verify, seal anew, and open for the gateway."""
+"""Set, list, remove, verify, reseal and open the upstream credentials of accounts."""
 
 from dataclasses import dataclass, field, replace
 
@@ -33,13 +33,13 @@ _MOST_KEPT = 10_000
 
 @reads
 def listed(connection: Connection, sealer: Sealer | None, *, actor: Actor) -> list[UpstreamCredential]:
-    """The credentials of the accounts that the actor reaches; never a value."""
+    """List the credentials of the accounts that the actor reaches; never a value."""
     return [_shown(found, sealer) for found in stored.all_credentials(connection, actor.accounts)]
 
 
 @reads
 def refuse_credential(connection: Connection, account_id: str, credential: str) -> Account | Refused:
-    """The account that a credential is for, or why it can't be its: this service's own secrets open nothing else."""
+    """Return the account of a credential, or refuse it, for example because it is one of this service's own secrets."""
     account = accounts.account_by_id(connection, account_id)
     if account is None:
         return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
@@ -52,7 +52,7 @@ def refuse_credential(connection: Connection, account_id: str, credential: str) 
 
 
 def not_accepted(verification: Verification) -> Refused:
-    """The refusal of a credential that was to be verified first."""
+    """Refuse a credential that failed its verification."""
     about: dict[str, object] = {"outcome": verification.outcome, "upstream_status": verification.status}
     return Refused(Problem.CREDENTIAL_NOT_ACCEPTED, f"{verification.in_words}; nothing was changed", about)
 
@@ -82,7 +82,7 @@ def put(
 
 @ends_access
 def remove(write: Write, account_id: str, *, actor: Actor) -> bool | Refused:
-    """Forget an account's credential; whether there was one."""
+    """Delete an account's credential; return whether there was one."""
     if accounts.account_by_id(write.connection, account_id) is None:
         return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
     removed = stored.remove_credential(write, account_id)
@@ -93,7 +93,7 @@ def remove(write: Write, account_id: str, *, actor: Actor) -> bool | Refused:
 
 @writes
 def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
-    """Seal every credential with the first key; those that can't be opened stay as they are, and are named."""
+    """Seal every credential with the first key; keep those that can't be opened, and report them."""
     unchanged, unreadable, resealed = 0, [], []
     for found in stored.all_credentials(write.connection):
         try:
@@ -120,7 +120,7 @@ def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
 
 @dataclass(frozen=True)
 class Opened:
-    """An account's credential in clear, as it is stored at present."""
+    """Hold an account's present credential in clear."""
 
     account: Account
     stored: StoredCredential
@@ -129,7 +129,7 @@ class Opened:
 
 @reads
 def open_credential(connection: Connection, account_id: str, sealer: Sealer) -> Opened | Refused:
-    """An account's credential, to ask the upstream with."""
+    """Open an account's credential for a request to the upstream."""
     account = accounts.account_by_id(connection, account_id)
     if account is None:
         return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {account_id}")
@@ -148,7 +148,7 @@ def open_credential(connection: Connection, account_id: str, sealer: Sealer) -> 
 def note_verification(
     write: Write, opened: Opened, verification: Verification, sealer: Sealer, *, actor: Actor
 ) -> UpstreamCredential | Refused:
-    """Store what the upstream said to a credential, unless another one was set meanwhile."""
+    """Store the result of a verification, unless another credential was set meanwhile."""
     if not stored.put_verification(write.connection, opened.stored, verification):
         account_id = opened.account.id
         return Refused(Problem.CREDENTIAL_REPLACED, f"the upstream credential of {account_id} was changed meanwhile")
@@ -164,9 +164,9 @@ def note_verification(
 
 
 class Credentials:
-    """Opened credentials, kept between requests for exactly as long as nothing has changed; used by one thread.
+    """Cache opened credentials while the epoch stays the same; used by one thread.
 
-    So a credential that was set or removed holds from the next request on.
+    So a change of a credential takes effect with the next request.
     """
 
     def __init__(self, engine: StorageEngine, sealer: Sealer) -> None:
@@ -175,7 +175,7 @@ class Credentials:
         self._kept: Remembered[str, str] = Remembered(engine.epoch, _MOST_KEPT)
 
     def of(self, account_id: str) -> str | None:
-        """The account's credential, None if there is none; raises SealBroken, and the driver's errors."""
+        """Return the account's credential, None if there is none; raises SealBroken, and the driver's errors."""
         kept = self._kept.get(account_id)
         if kept is not None:
             return kept
@@ -187,7 +187,7 @@ class Credentials:
         return credential
 
     def close(self) -> None:
-        """Close the connection and forget what was opened."""
+        """Close the connection and clear the cache."""
         self._kept.clear()
         self._reader.close()
 

@@ -1,4 +1,4 @@
-"""Users of the settings pages: who they are, where they belong, and what they may there."""
+"""Manage the users of the settings pages, their memberships and their permissions."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ from .sign_in import session_of
 
 @dataclass(frozen=True)
 class Person:
-    """A user as the pages know them: their places, and the accounts that those have to do with."""
+    """Hold a user with their memberships, and the accounts of these memberships."""
 
     user: User
     memberships: tuple[Membership, ...]
@@ -43,26 +43,26 @@ class Person:
     switched_off: frozenset[str]
 
     def actor(self, address: str, agent: str) -> Actor:
-        """As operations know them: reaching the accounts whose integrations they manage, and no other."""
+        """Return the person as an actor, which reaches the accounts whose integrations they manage."""
         reached = permissions.managed_accounts(self.memberships, self.accounts, self.switched_off)
         return Actor(f"person/{self.user.email}/{self.user.id}", reached, address, agent)
 
     def admission(self, account_id: str | None = None) -> Admission:
-        """What pages about an account, or about all that they manage, are to them."""
+        """Decide on pages about an account, or about all that they manage."""
         return permissions.admission(self.memberships, self.accounts, self.switched_off, account_id)
 
     def may_decide_in(self, account_id: str) -> bool:
-        """Whether they decide anything about the people of an account."""
+        """Tell whether they can change any permission of the people of an account."""
         return any(a.id == account_id and permissions.grantable(self.memberships, a) for a in self.accounts)
 
     def account(self, account_id: str) -> Account | Refused:
-        """An account that they have a place in, or above."""
+        """Return an account that they belong to, directly or as an admin of its agency."""
         return next((a for a in self.accounts if a.id == account_id), _no_account(account_id))
 
 
 @dataclass(frozen=True)
-class Changed:
-    """A person whose place an admin changed; whether links for them, or their password, ended by it."""
+class MembershipChange:
+    """Hold a person whose membership an admin changed; tells whether this ended their links, or their password."""
 
     user: User
     links_ended: bool = False
@@ -70,8 +70,8 @@ class Changed:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Somebody's place in an account, or in the agency above it."""
+class AccountMember:
+    """Hold a person's membership in an account, or in the agency above it."""
 
     user: User
     membership: Membership
@@ -79,7 +79,7 @@ class Place:
 
 
 def person_of(connection: Connection, user: User) -> Person:
-    """What the pages must know of a user."""
+    """Return the person that the pages need of a user."""
     held = tuple(stored.memberships_of(connection, user.id))
     reached = tuple(accounts.accounts_within(connection, [place.account_id for place in held]))
     return Person(user, held, reached, stored.switched_off(connection))
@@ -94,9 +94,9 @@ def signed_in_by(connection: Connection, secret: str, now: datetime) -> tuple[Se
 
 @writes
 def invite(write: Write, email: str, request: UserRequest, *, actor: Actor, links: bool = True) -> Invitation | Refused:
-    """Make a user, with a one-time code to choose a password with unless `links` are of no use.
+    """Create a user, with a one-time code for choosing a password unless `links` is false.
 
-    Repeated before the code was used, it gives another one. Nothing else is changed of a user that there is.
+    A repeated request returns another code if the first was not used. Nothing else changes for an existing user.
     """
     wanted = {place.account: place.role for place in request.memberships}
     for account in wanted:
@@ -120,9 +120,9 @@ def invite(write: Write, email: str, request: UserRequest, *, actor: Actor, link
 
 @writes
 def link(write: Write, email: str, *, actor: Actor, links: bool = True) -> Invitation | Refused:
-    """Another one-time code for a user, who chooses a new password with it; until then nothing changes for them.
+    """Make another one-time code for a user, who chooses a new password with it; until then nothing changes for them.
 
-    Without `links`, where nobody signs in with a password, there is none.
+    Without `links`, because people sign in without passwords, there is none.
     """
     user = _find(write.connection, email, actor)
     return user if isinstance(user, Refused) else _link(write, user, actor=actor, links=links)
@@ -130,7 +130,7 @@ def link(write: Write, email: str, *, actor: Actor, links: bool = True) -> Invit
 
 @ends_access
 def disable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
-    """Let a user in no more: their sessions and one-time codes end now, and come back by nothing."""
+    """Disable a user: their sessions and one-time codes end now, for good."""
     user = _find(write.connection, email, actor)
     if isinstance(user, Refused):
         return user
@@ -142,7 +142,7 @@ def disable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
 
 @writes
 def enable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
-    """Let a user in again, with the password and the places that they had."""
+    """Enable a user again, with the password and the memberships that they had."""
     user = _find(write.connection, email, actor)
     if isinstance(user, Refused):
         return user
@@ -154,7 +154,7 @@ def enable(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
 
 @ends_access
 def forget_identities(write: Write, email: str, *, actor: Actor) -> UserReport | Refused:
-    """Forget whom a provider means by this user: the next one there whose verified address it is, is taken for them."""
+    """Delete a user's identities at providers: the next sign-in with their verified address links a new one."""
     user = _find(write.connection, email, actor)
     if isinstance(user, Refused):
         return user
@@ -165,13 +165,13 @@ def forget_identities(write: Write, email: str, *, actor: Actor) -> UserReport |
 
 @reads
 def listed(connection: Connection) -> list[UserReport]:
-    """Every user, by address, the disabled ones too."""
+    """Return every user, by address, the disabled ones too."""
     return [_report(connection, user) for user in stored.all_users(connection)]
 
 
 @ends_access
 def place(write: Write, email: str, account_id: str, edit: MembershipEdit, *, actor: Actor) -> UserReport | Refused:
-    """Give a user a place in an account, or change it: what isn't given stays as it is."""
+    """Give a user a membership in an account, or change the given values of it."""
     user, account = _find(write.connection, email), accounts.account_by_id(write.connection, account_id)
     if isinstance(user, Refused):
         return user
@@ -185,7 +185,7 @@ def place(write: Write, email: str, account_id: str, edit: MembershipEdit, *, ac
 
 @ends_access
 def displace(write: Write, email: str, account_id: str, *, actor: Actor) -> UserReport | Refused:
-    """Take a user's place in an account away; without one there is nothing to do."""
+    """Remove a user's membership in an account; without one, do nothing."""
     user = _find(write.connection, email)
     if isinstance(user, Refused):
         return user
@@ -196,7 +196,7 @@ def displace(write: Write, email: str, account_id: str, *, actor: Actor) -> User
 
 
 def changed(before: Membership | None, account_id: str, edit: MembershipEdit) -> Membership:
-    """A place as an edit leaves it."""
+    """Return a membership after an edit."""
     kept = before or Membership(account_id, edit.role or MembershipRole.USER)
     return Membership(
         account_id,
@@ -206,20 +206,26 @@ def changed(before: Membership | None, account_id: str, edit: MembershipEdit) ->
     )
 
 
-# What an admin does in the pages, where their own permissions say what they may.
+# Changes by an admin in the pages, limited by their own permissions.
 
 
 @reads
-def people_of(connection: Connection, account: Account) -> list[Place]:
-    """Everybody who has to do with an account: its own people, then those of its agency who manage it from there."""
-    own = [Place(user, place, inherited=False) for user, place in stored.users_in(connection, [account.id])]
+def places_in(connection: Connection, account_ids: Collection[str]) -> list[tuple[User, Membership]]:
+    """Return the members of these accounts, each with a place in one of them."""
+    return stored.users_in(connection, account_ids)
+
+
+@reads
+def people_of(connection: Connection, account: Account) -> list[AccountMember]:
+    """Return the people of an account: its own members, then those of its agency who manage it from there."""
+    own = [AccountMember(user, place, inherited=False) for user, place in stored.users_in(connection, [account.id])]
     above = stored.users_in(connection, [account.agency_id] if account.agency_id else [])
-    return own + [Place(user, place, inherited=True) for user, place in above if place.manages_sub_accounts]
+    return own + [AccountMember(user, place, inherited=True) for user, place in above if place.manages_sub_accounts]
 
 
 @reads
 def administrators_of(connection: Connection, wanted: Collection[Account]) -> list[User]:
-    """Who decides about the people of any of these accounts, by address."""
+    """Return the people who manage the members of any of these accounts, by address."""
     found: dict[str, User] = {}
     for account in wanted:
         for one in people_of.step(connection, account):
@@ -240,10 +246,11 @@ def invite_into(
     editor: User,
     links: bool = True,
 ) -> Invitation | Refused:
-    """Invite somebody into an account that the editor administers.
+    """Invite a person into an account that the editor administers.
 
-    A person who has places elsewhere gets one here too, but no code: it would let the inviter be them there. If an
-    admin from elsewhere could know their password, the place is refused, for that admin would get it.
+    A member of other accounts gets a membership here, too, but no code: with it, the inviter could sign in as them
+    there. If an admin of another account could know their password, the invitation is refused: that admin would get
+    in here as well.
     """
     account = _administered(write.connection, account_id, editor)
     if isinstance(account, Refused):
@@ -284,8 +291,8 @@ def invite_into(
 @ends_access
 def change_place(
     write: Write, account_id: str, user_id: str, edit: MembershipEdit | None, *, actor: Actor, editor: User
-) -> Changed | Refused:
-    """Change somebody's role and permissions in an account, or with None take their place away, as a person there."""
+) -> MembershipChange | Refused:
+    """Change a person's role and permissions in an account, or with None remove their membership."""
     account, user = _visible(write.connection, account_id, editor), stored.user_by_id(write.connection, user_id)
     before = None if user is None else place_in(write.connection, user, account_id)
     if isinstance(account, Refused):
@@ -301,7 +308,7 @@ def change_place(
         return Refused(Problem.ACCOUNT_WITHOUT_ADMIN, detail)
     if after is None:
         _remove(write, user, account_id, actor)
-        return Changed(user)
+        return MembershipChange(user)
     return _save(write, user, after, actor)
 
 
@@ -309,7 +316,7 @@ def change_place(
 def link_for(
     write: Write, account_id: str, user_id: str, *, actor: Actor, editor: User, links: bool = True
 ) -> Invitation | Refused:
-    """A one-time code for somebody who belongs nowhere but to accounts that the editor administers."""
+    """Make a one-time code for a person who belongs only to accounts that the editor administers."""
     account, user = _administered(write.connection, account_id, editor), stored.user_by_id(write.connection, user_id)
     if isinstance(account, Refused):
         return account
@@ -339,7 +346,7 @@ def switch_labs(write: Write, account_id: str, *, on: bool, actor: Actor, editor
 
 
 def _keeps_an_administrator(connection: Connection, account: Account, user: User, after: Membership | None) -> bool:
-    """Whether somebody decides about the account once this user's place is another one."""
+    """Tell whether the account still has an admin after this change of a user's membership."""
     if after is not None and permissions.administers([after], account):
         return True
     return any(
@@ -350,7 +357,7 @@ def _keeps_an_administrator(connection: Connection, account: Account, user: User
 
 
 def _visible(connection: Connection, account_id: str, editor: User) -> Account | Refused:
-    """An account in which the editor may change something."""
+    """Return an account in which the editor has rights to change."""
     person = person_of(connection, editor)
     account = person.account(account_id)
     if isinstance(account, Refused) or permissions.grantable(person.memberships, account):
@@ -398,10 +405,10 @@ def _find(connection: Connection, email: str, actor: Actor | None = None) -> Use
     return user
 
 
-def _save(write: Write, user: User, after: Membership, actor: Actor) -> Changed:
+def _save(write: Write, user: User, after: Membership, actor: Actor) -> MembershipChange:
     saved = person_changes.save_place(write, user, after)
     if saved is None:
-        return Changed(user)
+        return MembershipChange(user)
     audit.record_account(
         write,
         after.account_id,
@@ -414,7 +421,7 @@ def _save(write: Write, user: User, after: Membership, actor: Actor) -> Changed:
         sub_accounts=permissions.source(after.sub_accounts),
         **({"password": "ended"} if saved.password_ended else {}),
     )
-    return Changed(user, saved.links_ended, saved.password_ended)
+    return MembershipChange(user, saved.links_ended, saved.password_ended)
 
 
 def _remove(write: Write, user: User, account_id: str, actor: Actor) -> None:

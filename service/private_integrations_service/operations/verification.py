@@ -1,21 +1,23 @@
-"""Ask the upstream whether it takes a credential; of its answer only the status is looked at."""
+"""Ask the upstream whether it accepts a credential; only the status of its response is read."""
 
 import ssl
 from datetime import datetime
 
 from private_integrations.contract import Account, Outcome, Verification
 
-from ..http.fetching import Fetcher, Limits, Target
+from ..http.fetching import Fetcher, FetchLimits, Target
 
-_LIMITS = Limits(connect=5, total=10)
+_LIMITS = FetchLimits(connect=5, total=10)
 _VERSION = "2021-07-28"
 _REFUSALS = (401, 403)
 
 
-def verify(upstream: str, account: Account, credential: str, now: datetime, limits: Limits = _LIMITS) -> Verification:
-    """What the upstream says to one request that changes nothing: about the location itself, or an agency's locations.
+def verify(
+    upstream: str, account: Account, credential: str, now: datetime, limits: FetchLimits = _LIMITS
+) -> Verification:
+    """Return the upstream's answer to one read request: the location itself, or an agency's locations.
 
-    Within 10 seconds in all. No redirect is followed, and proxies of the environment are not used.
+    It takes at most 10 seconds, follows no redirect, and ignores proxies of the environment.
     """
     try:
         # The system's trust, as the gateway has it; requests would bring its own.

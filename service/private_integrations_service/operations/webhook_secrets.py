@@ -1,4 +1,4 @@
-"""The secrets that webhooks are signed with: sealed for one webhook each, opened to sign, sealed anew."""
+"""Seal, open and reseal the signing secrets of webhooks, each for its own webhook."""
 
 import hmac
 from dataclasses import replace
@@ -11,25 +11,25 @@ from ..sealing import SealBroken, Sealer, key_of
 from ..storage import audit
 from ..storage.engine import Write
 from ..storage.webhooks import all_endpoints, save_endpoint
-from ..webhooks.endpoints import Endpoint
+from ..webhooks.endpoints import WebhookEndpoint
 from .operation import writes
 
 
 def seal(secret: str, sealer: Sealer, endpoint_id: str, account_id: str) -> bytes:
-    """A secret as it is stored for this webhook."""
+    """Return the sealed form of a secret for this webhook."""
     return sealer.seal(secret, purpose=_purpose(endpoint_id), account=account_id)
 
 
-def secrets_of(endpoint: Endpoint, sealer: Sealer, now: datetime) -> list[str]:
-    """The secrets that sign for a webhook at `now`, the present one first; raises SealBroken."""
+def secrets_of(endpoint: WebhookEndpoint, sealer: Sealer, now: datetime) -> list[str]:
+    """Return the secrets that sign for a webhook at `now`, the present one first; raises SealBroken."""
     sealed = [endpoint.sealed]
     if endpoint.former_until is not None and now < endpoint.former_until:
         sealed.append(endpoint.former_sealed)
     return [_open(value, sealer, endpoint) for value in sealed if value is not None]
 
 
-def has_secret(endpoint: Endpoint, secret: str, sealer: Sealer) -> bool:
-    """Whether this is the webhook's present secret; not, if that can't be opened."""
+def has_secret(endpoint: WebhookEndpoint, secret: str, sealer: Sealer) -> bool:
+    """Tell whether this is the webhook's present secret; False if that can't be opened."""
     if endpoint.sealed is None:
         return False
     try:
@@ -38,8 +38,8 @@ def has_secret(endpoint: Endpoint, secret: str, sealer: Sealer) -> bool:
         return False
 
 
-def is_readable(endpoint: Endpoint, sealer: Sealer | None) -> bool:
-    """Whether the webhook's present secret can be opened, if it has one."""
+def is_readable(endpoint: WebhookEndpoint, sealer: Sealer | None) -> bool:
+    """Tell whether the webhook's present secret can be opened, if it has one."""
     if endpoint.sealed is None:
         return True
     if sealer is None:
@@ -53,7 +53,7 @@ def is_readable(endpoint: Endpoint, sealer: Sealer | None) -> bool:
 
 @writes
 def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
-    """Seal every secret with the first key; webhooks whose secrets can't be opened stay as they are, and are named."""
+    """Seal every secret with the first key; keep the webhooks whose secrets can't be opened, and report them."""
     unchanged, unreadable, resealed = 0, [], []
     for endpoint in all_endpoints(write.connection, kind="service"):
         held = [value for value in (endpoint.sealed, endpoint.former_sealed) if value is not None]
@@ -80,10 +80,10 @@ def reseal(write: Write, sealer: Sealer, *, actor: Actor) -> Resealed:
     return Resealed(sealed_with=sealer.first_key, resealed=len(resealed), unchanged=unchanged, unreadable=unreadable)
 
 
-def _open(sealed: bytes, sealer: Sealer, endpoint: Endpoint) -> str:
+def _open(sealed: bytes, sealer: Sealer, endpoint: WebhookEndpoint) -> str:
     return sealer.open(sealed, purpose=_purpose(endpoint.id), account=endpoint.account_id)
 
 
 def _purpose(endpoint_id: str) -> str:
-    """By webhook: whoever writes to the database can't have one sign with another one's secret."""
+    """Return the purpose of a webhook's seal: an attacker with the database can't swap the secrets of two webhooks."""
     return f"webhook-secret/{endpoint_id}"

@@ -1,4 +1,4 @@
-"""Webhooks as people and deployments manage them: make, edit, delete, give another secret, test, list and replay."""
+"""Create, edit, delete, test, list and replay webhooks, and change their secrets."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -34,17 +34,17 @@ from ..storage.engine import Write
 from ..storage.outbox import Delivery, State
 from ..tokens.format import new_id
 from ..webhooks.destinations import Destination, Destinations, destination
-from ..webhooks.endpoints import Endpoint, Kind
+from ..webhooks.endpoints import Kind, WebhookEndpoint
 from .data_events import DATA_EVENTS
 from .deliveries import disable
 from .operation import reads, writes
 from .webhook_secrets import has_secret, is_readable, seal
 
 MOST = 20
-"""So many webhooks an account may have."""
+"""Limit an account to so many webhooks."""
 
 EVENTS: Mapping[Kind, Sequence[str]] = MappingProxyType({"service": tuple(Event), "data": tuple(DATA_EVENTS)})
-"""What webhooks of each kind may be subscribed to."""
+"""List the events for each kind of webhook."""
 
 _EDITABLE = ("url", "description", "sub_accounts", "events", "disabled_at")
 
@@ -54,18 +54,18 @@ NO_SEALING_KEYS = Refused(
 
 
 @dataclass(frozen=True)
-class Made:
-    """The webhook that a request leads to, and whether it is new."""
+class MadeWebhook:
+    """Hold the webhook of a request, and whether it is new."""
 
-    endpoint: Endpoint
+    endpoint: WebhookEndpoint
     created: bool
 
 
 @writes
 def make(
     write: Write, request: WebhookRequest, sealer: Sealer | None, allowed: Destinations, *, actor: Actor
-) -> Made | Refused:
-    """Make a webhook, or answer the repetition of that, which is known by its secret."""
+) -> MadeWebhook | Refused:
+    """Create a webhook, or answer a repeated request, which is recognized by its secret."""
     if sealer is None:
         return NO_SEALING_KEYS
     account = accounts.account_by_id(write.connection, request.account)
@@ -83,11 +83,11 @@ def make(
     repeated = next((found for found in present if has_secret(found, request.secret, sealer)), None)
     if repeated is not None:
         same = (repeated.url, repeated.sub_accounts) == (request.url, request.sub_accounts)
-        return Made(repeated, created=False) if same else _secret_used()
+        return MadeWebhook(repeated, created=False) if same else _secret_used()
     if len(present) >= MOST:
         return Refused(Problem.WEBHOOK_LIMIT, f"account {account.id} has {MOST} webhooks already; delete one first")
     endpoint_id = new_id("whk_")
-    endpoint = Endpoint(
+    endpoint = WebhookEndpoint(
         id=endpoint_id,
         account_id=account.id,
         kind="service",
@@ -101,14 +101,14 @@ def make(
     )
     stored.add_endpoint(write.connection, endpoint)
     _record(write, endpoint, actor, AuditAction.CREATE_WEBHOOK, host=goal.host, events=request.events)
-    return Made(endpoint, created=True)
+    return MadeWebhook(endpoint, created=True)
 
 
 @writes
 def edit(
     write: Write, endpoint_id: str, change: WebhookEdit, allowed: Destinations, *, actor: Actor
-) -> Endpoint | Refused:
-    """Change what is given; whoever enables a webhook, or gives it another URL, gives it a new chance too."""
+) -> WebhookEndpoint | Refused:
+    """Change the given values; enabling a webhook, or another URL, also clears its failures."""
     old = find.step(write.connection, endpoint_id, actor)
     if isinstance(old, Refused):
         return old
@@ -135,7 +135,7 @@ def edit(
 
 @writes
 def delete(write: Write, endpoint_id: str, *, actor: Actor) -> bool | Refused:
-    """Delete a webhook with all that is still to be sent to it."""
+    """Delete a webhook with its waiting messages."""
     endpoint = find.step(write.connection, endpoint_id, actor)
     if isinstance(endpoint, Refused):
         return endpoint
@@ -147,7 +147,7 @@ def delete(write: Write, endpoint_id: str, *, actor: Actor) -> bool | Refused:
 @writes
 def rotate_secret(
     write: Write, endpoint_id: str, request: WebhookSecretRequest, sealer: Sealer | None, *, actor: Actor
-) -> Endpoint | Refused:
+) -> WebhookEndpoint | Refused:
     """Sign with another secret, and for the overlap with the present one beside it; a former one before that ends."""
     old = _find_service(write.connection, endpoint_id, actor)
     if isinstance(old, Refused):
@@ -173,7 +173,7 @@ def rotate_secret(
 
 @writes
 def ping(write: Write, endpoint_id: str, *, actor: Actor) -> str | Refused:
-    """Send an event that only tests the webhook; answers the message's id."""
+    """Send an event that only tests the webhook; return the message's id."""
     endpoint = _find_service(write.connection, endpoint_id, actor)
     if isinstance(endpoint, Refused):
         return endpoint
@@ -188,7 +188,7 @@ def ping(write: Write, endpoint_id: str, *, actor: Actor) -> str | Refused:
 
 @writes
 def replay(write: Write, endpoint_id: str, request: ReplayRequest, *, actor: Actor) -> int | Refused:
-    """Send messages again, under the ids that they have; answers how many."""
+    """Send messages again, under the ids that they have; return how many."""
     endpoint = find.step(write.connection, endpoint_id, actor)
     if isinstance(endpoint, Refused):
         return endpoint
@@ -202,15 +202,15 @@ def replay(write: Write, endpoint_id: str, request: ReplayRequest, *, actor: Act
 
 
 @reads
-def find(connection: Connection, endpoint_id: str, actor: Actor) -> Endpoint | Refused:
-    """The webhook with this id; one in an account that the actor doesn't reach is not there for them."""
+def find(connection: Connection, endpoint_id: str, actor: Actor) -> WebhookEndpoint | Refused:
+    """Return the webhook with this id; the actor can't find one in an account that it doesn't reach."""
     found = stored.endpoint_by_id(connection, endpoint_id, actor.accounts)
     return found or Refused(Problem.WEBHOOK_UNKNOWN, f"there is no webhook {endpoint_id}")
 
 
 @reads
 def listed(connection: Connection, sealer: Sealer | None, *, account: str | None = None, actor: Actor) -> list[Webhook]:
-    """The webhooks of the accounts that the actor reaches, or of one of them."""
+    """Return the webhooks of the accounts that the actor reaches, or of one of them."""
     reached = actor.accounts if account is None else [account] if actor.reaches(account) else []
     found = stored.all_endpoints(connection, reached)
     waiting = outbox.count_waiting(connection, [endpoint.id for endpoint in found])
@@ -218,8 +218,8 @@ def listed(connection: Connection, sealer: Sealer | None, *, account: str | None
 
 
 @reads
-def shown(connection: Connection, endpoint: Endpoint, sealer: Sealer | None) -> Webhook:
-    """A webhook as it is answered; never its secret."""
+def shown(connection: Connection, endpoint: WebhookEndpoint, sealer: Sealer | None) -> Webhook:
+    """Return a webhook for the API; never its secret."""
     return _shown(endpoint, sealer, outbox.count_waiting(connection, [endpoint.id])[endpoint.id])
 
 
@@ -246,9 +246,9 @@ def deliveries(
     return answered, page[-1].id if len(found) > limit else None
 
 
-def _find_service(connection: Connection, endpoint_id: str, actor: Actor) -> Endpoint | Refused:
+def _find_service(connection: Connection, endpoint_id: str, actor: Actor) -> WebhookEndpoint | Refused:
     found = find.step(connection, endpoint_id, actor)
-    if isinstance(found, Endpoint) and found.kind != "service":
+    if isinstance(found, WebhookEndpoint) and found.kind != "service":
         return Refused(
             Problem.WEBHOOK_NOT_SERVICE, f"{endpoint_id} is a webhook of data, which has no secret of its own"
         )
@@ -279,13 +279,13 @@ def _refuse_sub_accounts(connection: Connection, account: Account, actor: Actor)
 
 
 def _refuse_edit(
-    connection: Connection, old: Endpoint, new: Endpoint, allowed: Destinations, actor: Actor
+    connection: Connection, old: WebhookEndpoint, new: WebhookEndpoint, allowed: Destinations, actor: Actor
 ) -> Refused | None:
     if new.url != old.url:
         goal = _goal(new.url, allowed)
         if isinstance(goal, Refused):
             return goal
-    # Also one that hears of sub-accounts already: to send it elsewhere is to hear of them.
+    # Also for one with sub-accounts already: a new URL receives their events.
     if any(getattr(new, name) != getattr(old, name) for name in ("url", "sub_accounts", "events", "disabled_at")):
         refused = _refuse_hearing(connection, new, actor)
         if refused is not None:
@@ -293,8 +293,8 @@ def _refuse_edit(
     return None if new.events == old.events else _refuse_events(new.kind, new.events)
 
 
-def _refuse_hearing(connection: Connection, endpoint: Endpoint, actor: Actor) -> Refused | None:
-    """Why the actor may not decide who learns what this webhook is told of."""
+def _refuse_hearing(connection: Connection, endpoint: WebhookEndpoint, actor: Actor) -> Refused | None:
+    """Refuse an actor that doesn't reach all accounts whose events this webhook receives."""
     if not endpoint.sub_accounts:
         return None
     account = accounts.account_by_id(connection, endpoint.account_id)
@@ -302,7 +302,7 @@ def _refuse_hearing(connection: Connection, endpoint: Endpoint, actor: Actor) ->
     return _refuse_sub_accounts(connection, account, actor)
 
 
-def _edited(old: Endpoint, change: WebhookEdit) -> Endpoint:
+def _edited(old: WebhookEndpoint, change: WebhookEdit) -> WebhookEndpoint:
     new = replace(
         old,
         url=old.url if change.url is None else change.url,
@@ -318,7 +318,7 @@ def _edited(old: Endpoint, change: WebhookEdit) -> Endpoint:
     return new
 
 
-def _disabled(endpoint: Endpoint) -> Refused:
+def _disabled(endpoint: WebhookEndpoint) -> Refused:
     return Refused(Problem.WEBHOOK_DISABLED, f"{endpoint.id} is disabled: {endpoint.disabled_because}; enable it first")
 
 
@@ -326,7 +326,7 @@ def _secret_used() -> Refused:
     return Refused(Problem.WEBHOOK_SECRET_USED, "this secret is or was a webhook's of this account; make a new one")
 
 
-def _shown(endpoint: Endpoint, sealer: Sealer | None, waiting: int) -> Webhook:
+def _shown(endpoint: WebhookEndpoint, sealer: Sealer | None, waiting: int) -> Webhook:
     return Webhook(
         id=endpoint.id,
         account=endpoint.account_id,
@@ -359,5 +359,5 @@ def _delivery(delivery: Delivery, attempts: list[WebhookAttempt]) -> WebhookDeli
     )
 
 
-def _record(write: Write, endpoint: Endpoint, actor: Actor, action: AuditAction, **detail: object) -> None:
+def _record(write: Write, endpoint: WebhookEndpoint, actor: Actor, action: AuditAction, **detail: object) -> None:
     audit.record_account(write, endpoint.account_id, actor=actor, action=action, webhook=endpoint.id, **detail)

@@ -17,7 +17,7 @@ from private_integrations.contract import Reason
 from ..authorizer import ALLOWED, Allowed
 from ..authorizer.decisions import accounts_to_look_up, refuse_accounts
 from ..authorizer.named_accounts import MOST_NAMED, named_in_json
-from ..authorizer.replies import Refusal, Reply, send_reply
+from ..authorizer.replies import PlatformError, Reply, send_reply
 from ..authorizer.storage_errors import refuse_storage
 from ..catalogue.account_fields import Names
 from ..catalogue.endpoints import Endpoint
@@ -45,7 +45,7 @@ from . import (
 )
 from .bodies import BODY_LIMIT, TOO_LARGE, TOO_SLOW
 from .limits import RateLimits
-from .requests import Handler, Request
+from .requests import Handler, SandboxRequest
 
 _HANDLERS: Mapping[tuple[str, str], Handler] = MappingProxyType(
     {
@@ -69,7 +69,7 @@ _HANDLERS: Mapping[tuple[str, str], Handler] = MappingProxyType(
     }
 )
 
-_TOO_DEEP = Refusal(400, Reason.BODY_MALFORMED, "Unexpected token in JSON", {"error": "Bad Request"})
+_TOO_DEEP = PlatformError(400, Reason.BODY_MALFORMED, "Unexpected token in JSON", {"error": "Bad Request"})
 _UNREAD = MappingProxyType({Unread.TOO_LARGE: TOO_LARGE, Unread.TOO_SLOW: TOO_SLOW})
 
 
@@ -89,11 +89,11 @@ class Sandbox:
         spent = self._limits.spend(allowed.grant.account_id, allowed.now)
         answer = spent.refusal or await self._answer(allowed, scope, receive)
         if answer is not None:
-            reply = answer.reply() if isinstance(answer, Refusal) else answer
+            reply = answer.reply() if isinstance(answer, PlatformError) else answer
             headers = (*reply.headers, *spent.headers(self._limits.limits))
             await send_reply(send, replace(reply, headers=headers))
 
-    async def _answer(self, allowed: Allowed, scope: Scope, receive: Receive) -> Reply | Refusal | None:
+    async def _answer(self, allowed: Allowed, scope: Scope, receive: Receive) -> Reply | PlatformError | None:
         """Return the reply to an allowed request; None if the client is gone."""
         endpoint = allowed.match.endpoint
         handler = _HANDLERS.get((endpoint.method, endpoint.path))
@@ -101,18 +101,18 @@ class Sandbox:
             return _not_implemented(endpoint)
         body = await read_body(receive, BODY_LIMIT)
         if isinstance(body, bytes):
-            return await to_thread.run_sync(_answer, handler, Request(self._engine, allowed, scope, body))
+            return await to_thread.run_sync(_answer, handler, SandboxRequest(self._engine, allowed, scope, body))
         return _UNREAD.get(body)
 
 
-def _answer(handler: Handler, request: Request) -> Reply | Refusal:
+def _answer(handler: Handler, request: SandboxRequest) -> Reply | PlatformError:
     try:
         return _refuse_accounts(request) or handler(request)
     except StorageError as error:
         return refuse_storage(error)
 
 
-def _refuse_accounts(request: Request) -> Refusal | None:
+def _refuse_accounts(request: SandboxRequest) -> PlatformError | None:
     """Refuse a body that names an account that the token doesn't reach, if the operation's body may name one.
 
     Validation refuses all else in the platform's words: values that are no text, and fields that the operation lacks.
@@ -134,5 +134,5 @@ def _refuse_accounts(request: Request) -> Refusal | None:
     return refuse_accounts(endpoint, grant, named, agencies_of(request.engine, asked))
 
 
-def _not_implemented(endpoint: Endpoint) -> Refusal:
-    return Refusal(501, Reason.NOT_IMPLEMENTED, f"The sandbox has no {endpoint.method} {endpoint.path}")
+def _not_implemented(endpoint: Endpoint) -> PlatformError:
+    return PlatformError(501, Reason.NOT_IMPLEMENTED, f"The sandbox has no {endpoint.method} {endpoint.path}")

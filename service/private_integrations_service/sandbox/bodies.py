@@ -8,7 +8,7 @@ from typing import Any
 
 from private_integrations.contract import Reason
 
-from ..authorizer.replies import Refusal
+from ..authorizer.replies import PlatformError
 from .instants import instant_of
 
 BODY_LIMIT = 100 * 1024
@@ -21,12 +21,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 Check = Callable[[str, object], list[str]]
 """Return the faults of a value, given the field's name and the value, in the platform's words."""
 
-TOO_LARGE = Refusal(413, Reason.BODY_TOO_LARGE, "request entity too large", {"error": "Payload Too Large"})
-TOO_SLOW = Refusal(408, Reason.BODY_TOO_SLOW, "request timeout", {"error": "Request Timeout"})
-_NO_OBJECT = Refusal(400, Reason.BODY_MALFORMED, "The body must be a JSON object", {"error": "Bad Request"})
+TOO_LARGE = PlatformError(413, Reason.BODY_TOO_LARGE, "request entity too large", {"error": "Payload Too Large"})
+TOO_SLOW = PlatformError(408, Reason.BODY_TOO_SLOW, "request timeout", {"error": "Request Timeout"})
+_NO_OBJECT = PlatformError(400, Reason.BODY_MALFORMED, "The body must be a JSON object", {"error": "Bad Request"})
 
 
-def read_fields(body: bytes) -> dict[str, Any] | Refusal:
+def read_fields(body: bytes) -> dict[str, Any] | PlatformError:
     """Read the fields of a JSON object; an empty body has none, as with the platform's parser."""
     if not body.strip():
         return {}
@@ -35,13 +35,13 @@ def read_fields(body: bytes) -> dict[str, Any] | Refusal:
         value = json.loads(body.decode(), parse_int=_integer, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         place = f" at position {error.pos}" if isinstance(error, json.JSONDecodeError) else ""
-        return Refusal(400, Reason.BODY_MALFORMED, f"Unexpected token in JSON{place}", {"error": "Bad Request"})
+        return PlatformError(400, Reason.BODY_MALFORMED, f"Unexpected token in JSON{place}", {"error": "Bad Request"})
     return value if isinstance(value, dict) else _NO_OBJECT
 
 
 def refuse_fields(
     fields: Mapping[str, object], checks: Mapping[str, Check], required: Collection[str] = ()
-) -> Refusal | None:
+) -> PlatformError | None:
     """Refuse fields with faults, all in one answer; null counts as a missing field, unless it is required."""
     texts = [f"property {name} should not exist" for name in fields if name not in checks]
     for name, check in checks.items():
@@ -51,9 +51,9 @@ def refuse_fields(
     return invalid(texts) if texts else None
 
 
-def invalid(texts: Collection[str]) -> Refusal:
+def invalid(texts: Collection[str]) -> PlatformError:
     """Return the platform's answer to invalid values."""
-    return Refusal(422, Reason.INVALID_REQUEST, tuple(texts), {"error": "Unprocessable Entity"})
+    return PlatformError(422, Reason.INVALID_REQUEST, tuple(texts), {"error": "Unprocessable Entity"})
 
 
 def text(name: str, value: object) -> list[str]:

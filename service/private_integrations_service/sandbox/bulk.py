@@ -5,14 +5,14 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from ..authorizer.replies import Refusal, Reply
+from ..authorizer.replies import PlatformError, Reply
 from ..storage.engine import Write
 from . import contact_changes
 from .answers import SUCCEEDED, not_found
 from .bodies import Check, at_most, invalid, one_of, text, texts
 from .contact_fields import normal_tags
 from .contact_sets import Change, added, change_contact, removed
-from .requests import Request
+from .requests import SandboxRequest
 from .storage.businesses import business_by_id
 from .storage.contacts import contact_by_id
 
@@ -22,10 +22,10 @@ _BUSINESS_CHECKS: Mapping[str, Check] = MappingProxyType({"ids": at_most(50, tex
 _CHANGES: Mapping[str, Change] = MappingProxyType({"add": added, "remove": removed})
 
 
-def update_tags(request: Request) -> Reply | Refusal:
+def update_tags(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /contacts/bulk/tags/update/{type}`: 201 with the result for each contact."""
     given = request.body_fields(_TAG_CHECKS)
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     change, all_tags = _CHANGES.get(request.parameter("type")), given.get("removeAllTags") is True
     if change is None:
@@ -42,10 +42,10 @@ def update_tags(request: Request) -> Reply | Refusal:
     return Reply(201, {**SUCCEEDED, "errorCount": errors, "responses": responses})
 
 
-def change_business(request: Request) -> Reply | Refusal:
+def change_business(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /contacts/bulk/business`: move all contacts to the business (null: to none), or none of them."""
     given = request.body_fields(_BUSINESS_CHECKS, optional=("businessId",))
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     if "businessId" not in given:
         return invalid(["businessId must be a string"])
@@ -54,7 +54,7 @@ def change_business(request: Request) -> Reply | Refusal:
     return refusal or Reply(200, {"success": True, "ids": given["ids"]})
 
 
-def _moved(write: Write, account_id: str, contact_ids: list[str], business_id: str | None) -> Refusal | None:
+def _moved(write: Write, account_id: str, contact_ids: list[str], business_id: str | None) -> PlatformError | None:
     """Change the business of all these contacts; if one of them or the business is missing, change none."""
     if business_id is not None and business_by_id(write.connection, account_id, business_id) is None:
         return not_found("Business", business_id)

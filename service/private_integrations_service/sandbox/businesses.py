@@ -7,18 +7,18 @@ from typing import Any
 
 from private_integrations.contract import rfc3339
 
-from ..authorizer.replies import Refusal, Reply
+from ..authorizer.replies import PlatformError, Reply
 from ..tokens.format import new_object_id
 from .answers import not_found
 from .bodies import Check, required_text
 from .contact_fields import shown_in_list
 from .contact_list import LARGEST_LIMIT, read_cursor
 from .queries import read_slice
-from .requests import Request
+from .requests import SandboxRequest
 from .storage import businesses as stored
 from .storage import contacts
 from .storage.businesses import Business
-from .storage.contacts import Selection
+from .storage.contacts import ContactFilter
 
 _LIMIT = 100
 _CONTACTS_LIMIT = 25
@@ -26,20 +26,20 @@ _CONTACTS_LIMIT = 25
 _CHECKS: Mapping[str, Check] = MappingProxyType({"name": required_text})
 
 
-def list_businesses(request: Request) -> Reply | Refusal:
+def list_businesses(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /businesses/`: newest first."""
     part = read_slice(request.query, request.query_faults(), limit=_LIMIT, largest=_LIMIT)
-    if isinstance(part, Refusal):
+    if isinstance(part, PlatformError):
         return part
     with request.read() as connection:
         found = stored.list_businesses(connection, request.account_id, skip=part.skip, limit=part.limit)
     return Reply(200, {"businesses": [_shown(business) for business in found]})
 
 
-def create_business(request: Request) -> Reply | Refusal:
+def create_business(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /businesses/`: 201."""
     given = request.body_fields()
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     del given["locationId"]
     with request.write() as write:
@@ -49,7 +49,7 @@ def create_business(request: Request) -> Reply | Refusal:
     return _written(201, business)
 
 
-def read_business(request: Request) -> Reply | Refusal:
+def read_business(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /businesses/{businessId}`."""
     business_id = request.parameter("businessId")
     with request.read() as connection:
@@ -57,11 +57,11 @@ def read_business(request: Request) -> Reply | Refusal:
     return not_found("Business", business_id) if business is None else Reply(200, {"business": _shown(business)})
 
 
-def update_business(request: Request) -> Reply | Refusal:
+def update_business(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /businesses/{businessId}`: given fields replace stored ones, null removes all but the name."""
     business_id = request.parameter("businessId")
     given = request.body_fields(_CHECKS)
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     with request.write() as write:
         old = stored.business_by_id(write.connection, request.account_id, business_id)
@@ -74,7 +74,7 @@ def update_business(request: Request) -> Reply | Refusal:
     return _written(200, business)
 
 
-def delete_business(request: Request) -> Reply | Refusal:
+def delete_business(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE /businesses/{businessId}`: its contacts stay, without a business."""
     business_id = request.parameter("businessId")
     with request.write() as write:
@@ -83,16 +83,16 @@ def delete_business(request: Request) -> Reply | Refusal:
     return Reply(200, {"success": True}) if removed else not_found("Business", business_id)
 
 
-def list_contacts(request: Request) -> Reply | Refusal:
+def list_contacts(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /contacts/business/{businessId}`: newest first; `count` is the number of all matches."""
     business_id = request.parameter("businessId")
     after = read_cursor(request.query)
     faults = [*request.query_faults(), *([after] if isinstance(after, str) else [])]
     part = read_slice(request.query, faults, limit=_CONTACTS_LIMIT, largest=LARGEST_LIMIT)
-    if isinstance(part, Refusal):
+    if isinstance(part, PlatformError):
         return part
     assert not isinstance(after, str), "such a fault was refused"
-    selection = Selection(request.account_id, part.text, business_id)
+    selection = ContactFilter(request.account_id, part.text, business_id)
     with request.read() as connection:
         if stored.business_by_id(connection, request.account_id, business_id) is None:
             return not_found("Business", business_id)

@@ -7,7 +7,7 @@ from typing import Any
 from .bodies import one_of, searched, text
 from .contact_fields import normal_email, normal_phone
 from .instants import point_of
-from .storage.contact_search import CUSTOM_FIELD, Condition, Group, Order, Range
+from .storage.contact_search import CUSTOM_FIELD, Condition, Group, Range, SortField
 
 LONGEST_TEXT = 75
 """Limit the characters of a text to search for (the vendor's page on the Search Contacts API)."""
@@ -89,12 +89,12 @@ def group_of(items: Sequence[Mapping[str, Any]], either: bool = False) -> Group:
     return Group(tuple(parts), either)
 
 
-def orders_of(items: Sequence[Mapping[str, str]]) -> tuple[Order, ...]:
+def orders_of(items: Sequence[Mapping[str, str]]) -> tuple[SortField, ...]:
     """Translate a checked order; a repeated field changes nothing."""
     fields: dict[str, str] = {}
     for item in items:
         fields.setdefault(item["field"], item["direction"])
-    return tuple(Order(field, direction == "desc") for field, direction in fields.items())
+    return tuple(SortField(field, direction == "desc") for field, direction in fields.items())
 
 
 def _count(items: Sequence[Mapping[str, Any]]) -> int:

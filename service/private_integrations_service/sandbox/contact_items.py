@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy import Table
 
-from ..authorizer.replies import Refusal, Reply
-from ..operations.data_events import tell
+from ..authorizer.replies import PlatformError, Reply
+from ..operations.data_events import publish
 from ..storage.engine import Write
 from ..tokens.format import new_id
 from .answers import SUCCEEDED, not_found
 from .bodies import Check
-from .requests import Handler, Request
+from .requests import Handler, SandboxRequest
 from .storage import contact_items as stored
 from .storage.contact_items import Item
 from .storage.contacts import contact_by_id
@@ -47,7 +47,7 @@ class Kind:
             ("DELETE", one): self.delete,
         }
 
-    def list(self, request: Request) -> Reply | Refusal:
+    def list(self, request: SandboxRequest) -> Reply | PlatformError:
         """Answer with all items of the contact, newest first."""
         contact_id = request.parameter("contactId")
         with request.read() as connection:
@@ -56,21 +56,21 @@ class Kind:
             items = stored.list_items(connection, self.table, request.account_id, contact_id)
         return Reply(200, {self._plural: [self.shown(item) for item in items]})
 
-    def create(self, request: Request) -> Reply | Refusal:
+    def create(self, request: SandboxRequest) -> Reply | PlatformError:
         """Give the contact a new item: 201."""
         contact_id = request.parameter("contactId")
         given = request.body_fields(self.checks)
-        if isinstance(given, Refusal):
+        if isinstance(given, PlatformError):
             return given
         with request.write() as write:
             if contact_by_id(write.connection, request.account_id, contact_id) is None:
                 return not_found("Contact", contact_id)
             item = Item(new_id(), request.account_id, contact_id, _without_nulls(self.normal(given)), write.now)
             stored.add_item(write.connection, self.table, item)
-            self._tell(write, f"{self.noun}Create", item)
+            self._publish(write, f"{self.noun}Create", item)
         return self._reply(201, item)
 
-    def read(self, request: Request) -> Reply | Refusal:
+    def read(self, request: SandboxRequest) -> Reply | PlatformError:
         """Answer with one item."""
         contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
         with request.read() as connection:
@@ -79,11 +79,11 @@ class Kind:
             item = stored.item_by_id(connection, self.table, request.account_id, contact_id, item_id)
         return not_found(self.noun, item_id) if item is None else self._reply(200, item)
 
-    def update(self, request: Request) -> Reply | Refusal:
+    def update(self, request: SandboxRequest) -> Reply | PlatformError:
         """Replace the given fields; null removes a field that isn't required."""
         contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
         given = request.body_fields(self.checks)
-        if isinstance(given, Refusal):
+        if isinstance(given, PlatformError):
             return given
         with request.write() as write:
             if contact_by_id(write.connection, request.account_id, contact_id) is None:
@@ -96,10 +96,10 @@ class Kind:
             stored.save_item(write.connection, self.table, item)
             event = self.changed(before, item)
             if event is not None:
-                self._tell(write, event, item)
+                self._publish(write, event, item)
         return self._reply(200, item)
 
-    def delete(self, request: Request) -> Reply | Refusal:
+    def delete(self, request: SandboxRequest) -> Reply | PlatformError:
         """Remove an item; the body is ignored."""
         contact_id, item_id = request.parameter("contactId"), request.parameter(self.parameter)
         with request.write() as write:
@@ -109,11 +109,11 @@ class Kind:
             if item is None:
                 return not_found(self.noun, item_id)
             stored.remove_item(write.connection, self.table, request.account_id, contact_id, item_id)
-            self._tell(write, f"{self.noun}Delete", item)
+            self._publish(write, f"{self.noun}Delete", item)
         return Reply(200, SUCCEEDED)
 
-    def _tell(self, write: Write, event: str, item: Item) -> None:
-        tell(write, event, item.account_id, self.shown(item))
+    def _publish(self, write: Write, event: str, item: Item) -> None:
+        publish(write, event, item.account_id, self.shown(item))
 
     @property
     def _plural(self) -> str:

@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Literal
 from urllib.parse import urlencode
 
-from ..authorizer.replies import Refusal
-from ..storage.columns import from_milliseconds, to_milliseconds
+from ..authorizer.replies import PlatformError
+from ..instants import from_milliseconds, to_milliseconds
 from .bodies import invalid, one_of
 from .instants import LAST_MILLISECOND
 from .queries import last, number_faults, query_text, whole_number
@@ -36,7 +36,7 @@ class Page:
 
 
 @dataclass(frozen=True)
-class Found:
+class ContactPage:
     """Hold the page's contacts and one more if it exists, and count all contacts and those behind the cursor."""
 
     contacts: Sequence[Contact]
@@ -44,7 +44,7 @@ class Found:
     behind: int
 
 
-def read_page(query: Mapping[str, Sequence[str]], faults: Sequence[str]) -> Page | Refusal:
+def read_page(query: Mapping[str, Sequence[str]], faults: Sequence[str]) -> Page | PlatformError:
     """Read the query of `GET /contacts/`; `faults` are those found before.
 
     `startAfter` (epoch milliseconds) and `startAfterId` name the last contact of the page before;
@@ -63,7 +63,7 @@ def read_page(query: Mapping[str, Sequence[str]], faults: Sequence[str]) -> Page
     return Page(limit, after, text, ListOrder(_INSTANTS[by], descending=direction == "desc"), sorting)
 
 
-def meta(page: Page, found: Found, url: str, location_id: str) -> dict[str, object]:
+def meta(page: Page, found: ContactPage, url: str, location_id: str) -> dict[str, object]:
     """Return the place of a page in the list: page numbers, and the cursor and URL of the next page."""
     shown = found.contacts[: page.limit]
     end = shown[-1] if shown else None

@@ -6,16 +6,16 @@ from typing import Any
 
 from private_integrations.contract import Reason
 
-from ..authorizer.replies import Refusal, Reply, new_trace_id
+from ..authorizer.replies import PlatformError, Reply, new_trace_id
 from .bodies import Check, invalid, required_text, searched, text, whole_number
 from .contact_fields import shown_alone, shown_in_list
 from .contact_filters import LONGEST_TEXT, filter_faults, group_of, orders, orders_of, unknown_field
 from .contacts import contact_alike
 from .queries import last
-from .requests import Request
+from .requests import SandboxRequest
 from .shapes import Generation
-from .storage.contact_search import Hit, Search, count_found, search_contacts
-from .storage.contacts import Selection
+from .storage.contact_search import ContactSearch, Hit, count_found, search_contacts
+from .storage.contacts import ContactFilter
 
 _LARGEST_LIMIT = 500
 _LAST_CONTACT = 10_000  # in counted pages; behind it the place of the last contact leads on
@@ -24,10 +24,10 @@ _NUMBERED = frozenset({"dnd", "dateAdded", "dateUpdated"})
 _NEWEST_FIRST = ({"field": "dateAdded", "direction": "desc"},)
 
 
-def search(request: Request) -> Reply | Refusal:
+def search(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /contacts/search`: newest first unless `sort` is given; `total` is the number of all matches."""
     given = request.body_fields(also=_CHECKS, also_required=("locationId", "pageLimit"))
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     refusal = _refuse_filters(given.get("filters") or [])
     if refusal is not None:
@@ -46,7 +46,7 @@ def search(request: Request) -> Reply | Refusal:
     )
 
 
-def find_duplicate(request: Request) -> Reply | Refusal:
+def find_duplicate(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /contacts/search/duplicate`: the contact with this e-mail, or else with this number, or null."""
     query = request.query
     faults = request.query_faults()
@@ -74,21 +74,23 @@ _CHECKS: Mapping[str, Check] = MappingProxyType(
 )
 
 
-def _refuse_filters(given: Sequence[Any]) -> Refusal | None:
+def _refuse_filters(given: Sequence[Any]) -> PlatformError | None:
     """Refuse filters; the platform looks at their fields before it looks at operators and values."""
     unknown = unknown_field(given)
     if unknown is not None:
-        return Refusal(400, Reason.FILTER_UNKNOWN, f"Invalid field {unknown}", {"error": "Bad Request"}, traced=True)
+        return PlatformError(
+            400, Reason.FILTER_UNKNOWN, f"Invalid field {unknown}", {"error": "Bad Request"}, traced=True
+        )
     faults = filter_faults("filters", given)
     return invalid(faults) if faults else None
 
 
-def _asked(account_id: str, given: Mapping[str, Any]) -> Search:
-    selection = Selection(account_id, given.get("query") or "")
-    return Search(selection, group_of(given.get("filters") or []), orders_of(given.get("sort") or _NEWEST_FIRST))
+def _asked(account_id: str, given: Mapping[str, Any]) -> ContactSearch:
+    selection = ContactFilter(account_id, given.get("query") or "")
+    return ContactSearch(selection, group_of(given.get("filters") or []), orders_of(given.get("sort") or _NEWEST_FIRST))
 
 
-def _refuse_place(given: Mapping[str, Any], asked: Search) -> Refusal | None:
+def _refuse_place(given: Mapping[str, Any], asked: ContactSearch) -> PlatformError | None:
     """Refuse a search that begins behind the last counted page, or at a place that this order lacks."""
     page, place = given.get("page") or 1, given.get("searchAfter")
     faults = []
@@ -101,7 +103,7 @@ def _refuse_place(given: Mapping[str, Any], asked: Search) -> Refusal | None:
     return invalid(faults) if faults else None
 
 
-def _place_faults(place: Sequence[object], asked: Search) -> list[str]:
+def _place_faults(place: Sequence[object], asked: ContactSearch) -> list[str]:
     if len(place) != len(asked.orders) + 1:
         return [f"searchAfter must contain {len(asked.orders) + 1} elements"]
     faults = []

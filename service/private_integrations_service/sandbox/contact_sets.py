@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from ..authorizer.replies import Refusal, Reply
+from ..authorizer.replies import PlatformError, Reply
 from ..storage.engine import Write
 from . import contact_changes
 from .answers import not_found
 from .contact_fields import normal_tags
-from .requests import Request
+from .requests import SandboxRequest
 from .storage.contacts import Contact, contact_by_id
 
 Change = Callable[[Sequence[str], Sequence[str]], list[str]]
@@ -18,7 +18,7 @@ Change = Callable[[Sequence[str], Sequence[str]], list[str]]
 
 
 @dataclass(frozen=True)
-class Changed:
+class SetChange:
     """Hold a contact's set before and after a change."""
 
     before: list[str]
@@ -46,47 +46,47 @@ def removed(has: Sequence[str], given: Sequence[str]) -> list[str]:
     return [text for text in has if text not in gone]
 
 
-def change_contact(write: Write, contact: Contact, name: str, given: Sequence[str], change: Change) -> Changed:
+def change_contact(write: Write, contact: Contact, name: str, given: Sequence[str], change: Change) -> SetChange:
     """Store a contact with one of its sets changed."""
     before: list[str] = contact.fields.get(name, [])
     after = change(before, given)
     changed = replace(contact, fields={**contact.fields, name: after}, updated_at=write.now)
     contact_changes.save(write, contact, changed)
-    return Changed(before, after)
+    return SetChange(before, after)
 
 
-def add_tags(request: Request) -> Reply | Refusal:
+def add_tags(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /contacts/{contactId}/tags`: 201 with all tags that the contact has now."""
     changed = _change(request, "tags", added)
-    return changed if isinstance(changed, Refusal) else Reply(201, {"tags": changed.after})
+    return changed if isinstance(changed, PlatformError) else Reply(201, {"tags": changed.after})
 
 
-def remove_tags(request: Request) -> Reply | Refusal:
+def remove_tags(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE /contacts/{contactId}/tags`, whose body names the tags, with the remaining tags."""
     changed = _change(request, "tags", removed)
-    return changed if isinstance(changed, Refusal) else Reply(200, {"tags": changed.after})
+    return changed if isinstance(changed, PlatformError) else Reply(200, {"tags": changed.after})
 
 
-def add_followers(request: Request) -> Reply | Refusal:
+def add_followers(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /contacts/{contactId}/followers`: 201 with all followers and the new ones."""
     changed = _change(request, "followers", added)
-    if isinstance(changed, Refusal):
+    if isinstance(changed, PlatformError):
         return changed
     return Reply(201, {"followers": changed.after, "followersAdded": changed.added})
 
 
-def remove_followers(request: Request) -> Reply | Refusal:
+def remove_followers(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE /contacts/{contactId}/followers` with the remaining followers and the removed ones."""
     changed = _change(request, "followers", removed)
-    if isinstance(changed, Refusal):
+    if isinstance(changed, PlatformError):
         return changed
     return Reply(200, {"followers": changed.after, "followersRemoved": changed.removed})
 
 
-def _change(request: Request, name: str, change: Change) -> Changed | Refusal:
+def _change(request: SandboxRequest, name: str, change: Change) -> SetChange | PlatformError:
     contact_id = request.parameter("contactId")
-    given: dict[str, Any] | Refusal = request.body_fields()
-    if isinstance(given, Refusal):
+    given: dict[str, Any] | PlatformError = request.body_fields()
+    if isinstance(given, PlatformError):
         return given
     with request.write() as write:
         contact = contact_by_id(write.connection, request.account_id, contact_id)

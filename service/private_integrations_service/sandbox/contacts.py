@@ -9,29 +9,29 @@ from sqlalchemy import Connection
 
 from private_integrations.contract import Reason, rfc3339
 
-from ..authorizer.replies import Refusal, Reply, new_trace_id
+from ..authorizer.replies import PlatformError, Reply, new_trace_id
 from ..storage.engine import Write
 from ..tokens.format import new_id
 from . import contact_changes
 from .answers import SUCCEEDED, not_found
 from .contact_fields import CHECKS, merged, normal_email, normal_phone, shown_alone, shown_in_list
-from .contact_list import SORTING, Found, meta, read_page
-from .requests import Request
+from .contact_list import SORTING, ContactPage, meta, read_page
+from .requests import SandboxRequest
 from .storage import contacts as stored
-from .storage.contacts import Contact, Selection
+from .storage.contacts import Contact, ContactFilter
 
 # Fields of a request that a contact doesn't keep. An account allows no duplicates, so the second one changes nothing.
 _NOT_KEPT = ("locationId", "createNewIfDuplicateAllowed")
 
 
-def list_contacts(request: Request) -> Reply | Refusal:
+def list_contacts(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /contacts/`: newest first unless `sortBy` and `order` are given, with the next page in `meta`."""
     page = read_page(request.query, request.query_faults(also=SORTING))
-    if isinstance(page, Refusal):
+    if isinstance(page, PlatformError):
         return page
-    selection = Selection(request.account_id, page.query)
+    selection = ContactFilter(request.account_id, page.query)
     with request.read() as connection:
-        found = Found(
+        found = ContactPage(
             contacts=stored.list_contacts(
                 connection, selection, after=page.after, order=page.order, limit=page.limit + 1
             ),
@@ -49,10 +49,10 @@ def list_contacts(request: Request) -> Reply | Refusal:
     )
 
 
-def create_contact(request: Request) -> Reply | Refusal:
+def create_contact(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /contacts/`: 201 with the contact, or a refusal that names its duplicate."""
     given = request.body_fields(CHECKS)
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     with request.write() as write:
         contact = _new_contact(write, request.account_id, {**given, "createdBy": request.author})
@@ -63,13 +63,13 @@ def create_contact(request: Request) -> Reply | Refusal:
     return Reply(201, {"contact": shown_alone(contact, request.generation)})
 
 
-def upsert_contact(request: Request) -> Reply | Refusal:
+def upsert_contact(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /contacts/upsert`: update the contact with this e-mail, or else this phone, or create one.
 
     As on the platform, an update leaves out a phone that another contact has.
     """
     given = request.body_fields(CHECKS)
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     with request.write() as write:
         found = contact_alike(write.connection, request.account_id, given.get("email"), given.get("phone"))
@@ -86,7 +86,7 @@ def upsert_contact(request: Request) -> Reply | Refusal:
     )
 
 
-def read_contact(request: Request) -> Reply | Refusal:
+def read_contact(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /contacts/{contactId}`."""
     contact_id = request.parameter("contactId")
     with request.read() as connection:
@@ -98,11 +98,11 @@ def read_contact(request: Request) -> Reply | Refusal:
     )
 
 
-def update_contact(request: Request) -> Reply | Refusal:
+def update_contact(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /contacts/{contactId}`: given fields replace stored ones, `tags` as a whole."""
     contact_id = request.parameter("contactId")
     given = request.body_fields(CHECKS)
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     with request.write() as write:
         old = stored.contact_by_id(write.connection, request.account_id, contact_id)
@@ -116,7 +116,7 @@ def update_contact(request: Request) -> Reply | Refusal:
     return Reply(200, {**SUCCEEDED, "contact": shown_alone(contact, request.generation)})
 
 
-def delete_contact(request: Request) -> Reply | Refusal:
+def delete_contact(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE /contacts/{contactId}`; the body is ignored."""
     contact_id = request.parameter("contactId")
     with request.write() as write:
@@ -189,7 +189,7 @@ def _updated(write: Write, contact: Contact, given: dict[str, Any]) -> Contact:
     return _with_fields(replace(contact, updated_at=write.now), given)
 
 
-def _refuse_duplicate(connection: Connection, contact: Contact) -> Refusal | None:
+def _refuse_duplicate(connection: Connection, contact: Contact) -> PlatformError | None:
     """Refuse a contact that is the duplicate of another one of the account."""
     found = contact_alike(connection, contact.account_id, contact.email, contact.phone, other_than=contact.id)
     if found is None:
@@ -197,7 +197,9 @@ def _refuse_duplicate(connection: Connection, contact: Contact) -> Refusal | Non
     meta = {"contactId": found.contact.id, "matchingField": found.field}
     if found.contact.fields.get("name"):
         meta["contactName"] = found.contact.fields["name"]
-    return Refusal(400, Reason.DUPLICATE_CONTACT, "This location does not allow duplicated contacts.", {"meta": meta})
+    return PlatformError(
+        400, Reason.DUPLICATE_CONTACT, "This location does not allow duplicated contacts.", {"meta": meta}
+    )
 
 
 HANDLERS = MappingProxyType(

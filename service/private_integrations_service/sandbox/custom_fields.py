@@ -7,20 +7,20 @@ from typing import Any
 
 from private_integrations.contract import Reason
 
-from ..authorizer.replies import Refusal, Reply
+from ..authorizer.replies import PlatformError, Reply
 from ..tokens.format import new_id
 from .answers import CUSTOM_FIELD_TAKEN, SUCCEEDED, not_found
 from .bodies import Check, invalid, one_of, required_text, text, texts
 from .keys import key_of, named
 from .queries import last
-from .requests import Request
+from .requests import SandboxRequest
 from .storage import custom_fields as stored
 from .storage.custom_fields import CustomField
 
 _MODELS = ("contact", "opportunity", "all")
 
 
-def list_custom_fields(request: Request) -> Reply | Refusal:
+def list_custom_fields(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /locations/{locationId}/customFields`: those of `model`, or all."""
     model = last(request.query, "model") or "all"
     faults = [*request.query_faults(), *one_of("model", model, _MODELS)]
@@ -31,10 +31,10 @@ def list_custom_fields(request: Request) -> Reply | Refusal:
     return Reply(200, {"customFields": [_shown(field) for field in found]})
 
 
-def create_custom_field(request: Request) -> Reply | Refusal:
+def create_custom_field(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /locations/{locationId}/customFields`: 201, with a key made of model and name."""
     given = request.body_fields(_CHECKS, also=_CREATE_CHECKS)
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     if given["dataType"] in _CHOOSING and not (given.get("options") or given.get("picklistOptionsImage")):
         return _NO_OPTIONS
@@ -48,7 +48,7 @@ def create_custom_field(request: Request) -> Reply | Refusal:
     return Reply(201, {"customField": _shown(field)})
 
 
-def read_custom_field(request: Request) -> Reply | Refusal:
+def read_custom_field(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /locations/{locationId}/customFields/{id}`, which also takes the field's key."""
     field_id = request.parameter("id")
     with request.read() as connection:
@@ -58,11 +58,11 @@ def read_custom_field(request: Request) -> Reply | Refusal:
     return not_found("Custom field", field_id) if field is None else Reply(200, {"customField": _shown(field)})
 
 
-def update_custom_field(request: Request) -> Reply | Refusal:
+def update_custom_field(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /locations/{locationId}/customFields/{id}`; contacts and forms use key and model, so they stay."""
     field_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     with request.write() as write:
         old = stored.custom_field_by_id(write.connection, request.account_id, field_id)
@@ -75,7 +75,7 @@ def update_custom_field(request: Request) -> Reply | Refusal:
     return Reply(200, {"customField": _shown(field)})
 
 
-def delete_custom_field(request: Request) -> Reply | Refusal:
+def delete_custom_field(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE /locations/{locationId}/customFields/{id}`; contacts keep their values."""
     field_id = request.parameter("id")
     with request.write() as write:
@@ -94,7 +94,7 @@ _TYPES = (
 )
 # People choose among the options of these; a CHECKBOX is several boxes, of which there must be one.
 _CHOOSING = frozenset({"CHECKBOX", "SINGLE_OPTIONS", "MULTIPLE_OPTIONS", "RADIO"})
-_NO_OPTIONS = Refusal(
+_NO_OPTIONS = PlatformError(
     400,
     Reason.OPTIONS_MISSING,
     "Either options or picklistOptionsImage should exists and should not be empty",

@@ -6,29 +6,29 @@ from types import MappingProxyType
 
 from private_integrations.contract import Reason
 
-from ..authorizer.replies import Refusal, Reply
+from ..authorizer.replies import PlatformError, Reply
 from ..tokens.format import new_id
 from .answers import SUCCEEDED, not_found
 from .bodies import Check, text
 from .keys import key_of, named
-from .requests import Request
+from .requests import SandboxRequest
 from .storage import custom_values as stored
 from .storage.custom_values import CustomValue
 
 _CHECKS: Mapping[str, Check] = MappingProxyType({"name": named, "value": text})
 
 
-def list_custom_values(request: Request) -> Reply | Refusal:
+def list_custom_values(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /locations/{locationId}/customValues`: all of them, by name."""
     with request.read() as connection:
         values = stored.list_custom_values(connection, request.account_id)
     return Reply(200, {"customValues": [_shown(value) for value in values]})
 
 
-def create_custom_value(request: Request) -> Reply | Refusal:
+def create_custom_value(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /locations/{locationId}/customValues`: 201, with a key made of the name."""
     given = request.body_fields(_CHECKS)
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     key = f"{{{{ custom_values.{key_of(given['name'])} }}}}"
     value = CustomValue(new_id(), request.account_id, key, given["name"], given["value"])
@@ -39,7 +39,7 @@ def create_custom_value(request: Request) -> Reply | Refusal:
     return Reply(201, {"customValue": _shown(value)})
 
 
-def read_custom_value(request: Request) -> Reply | Refusal:
+def read_custom_value(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /locations/{locationId}/customValues/{id}`."""
     value_id = request.parameter("id")
     with request.read() as connection:
@@ -47,11 +47,11 @@ def read_custom_value(request: Request) -> Reply | Refusal:
     return not_found("Custom value", value_id) if value is None else Reply(200, {"customValue": _shown(value)})
 
 
-def update_custom_value(request: Request) -> Reply | Refusal:
+def update_custom_value(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /locations/{locationId}/customValues/{id}`; templates use the key, so a new name leaves it."""
     value_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     with request.write() as write:
         old = stored.custom_value_by_id(write.connection, request.account_id, value_id)
@@ -62,7 +62,7 @@ def update_custom_value(request: Request) -> Reply | Refusal:
     return Reply(200, {"customValue": _shown(value)})
 
 
-def delete_custom_value(request: Request) -> Reply | Refusal:
+def delete_custom_value(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE /locations/{locationId}/customValues/{id}`."""
     value_id = request.parameter("id")
     with request.write() as write:
@@ -70,7 +70,7 @@ def delete_custom_value(request: Request) -> Reply | Refusal:
     return Reply(200, SUCCEEDED) if removed else not_found("Custom value", value_id)
 
 
-_TAKEN = Refusal(400, Reason.DUPLICATE_CUSTOM_VALUE, "This location does not allow duplicated custom values.")
+_TAKEN = PlatformError(400, Reason.DUPLICATE_CUSTOM_VALUE, "This location does not allow duplicated custom values.")
 
 
 def _shown(value: CustomValue) -> dict[str, object]:

@@ -2,40 +2,40 @@
 
 from types import MappingProxyType
 
-from ..authorizer.replies import Refusal, Reply
+from ..authorizer.replies import PlatformError, Reply
 from .answers import SUCCEEDED, not_found
 from .bodies import instant
-from .requests import Request
+from .requests import SandboxRequest
 from .storage.contacts import contact_by_id
 
 
-def list_appointments(request: Request) -> Reply | Refusal:
+def list_appointments(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /contacts/{contactId}/appointments`: none."""
     return _refuse_contact(request) or Reply(200, {"events": []})
 
 
-def join_campaign(request: Request) -> Reply | Refusal:
+def join_campaign(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /contacts/{contactId}/campaigns/{campaignId}`: 201; the body has no fields."""
     given = request.body_fields()
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     return _refuse_contact(request) or Reply(201, SUCCEEDED)
 
 
-def leave_campaigns(request: Request) -> Reply | Refusal:
+def leave_campaigns(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE` of one campaign or all of them; the body is ignored."""
     return _refuse_contact(request) or Reply(200, SUCCEEDED)
 
 
-def change_workflow(request: Request) -> Reply | Refusal:
+def change_workflow(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST` and `DELETE /contacts/{contactId}/workflow/{workflowId}`, both with `eventStartTime` or nothing."""
     given = request.body_fields({"eventStartTime": instant})
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     return _refuse_contact(request) or Reply(200, SUCCEEDED)
 
 
-def _refuse_contact(request: Request) -> Refusal | None:
+def _refuse_contact(request: SandboxRequest) -> PlatformError | None:
     contact_id = request.parameter("contactId")
     with request.read() as connection:
         contact = contact_by_id(connection, request.account_id, contact_id)

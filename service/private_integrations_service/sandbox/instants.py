@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from ..storage.columns import from_milliseconds
+from ..instants import from_milliseconds
 
 LAST_MILLISECOND = 253_402_300_799_999
 """Limit milliseconds since the Unix epoch to 9999-12-31, the last day that a datetime holds."""

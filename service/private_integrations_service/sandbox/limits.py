@@ -11,16 +11,16 @@ from typing import Literal
 
 from private_integrations.contract import Reason
 
-from ..authorizer.replies import Refusal
+from ..authorizer.replies import PlatformError
+from ..instants import to_milliseconds
 from ..settings import Settings
-from ..storage.columns import to_milliseconds
 
 _MILLISECOND = timedelta(milliseconds=1)
 _DAY = timedelta(days=1) // _MILLISECOND
 
 
 @dataclass(frozen=True)
-class Limits:
+class AccountLimits:
     """Allow `per_interval` requests in `interval` (milliseconds), and `per_day` on a day in UTC."""
 
     per_interval: int = 100
@@ -28,7 +28,7 @@ class Limits:
     per_day: int = 200_000
 
     @classmethod
-    def of(cls, settings: Settings) -> "Limits":
+    def of(cls, settings: Settings) -> "AccountLimits":
         """Return the limits that the operator set."""
         return cls(settings.rate_limit, settings.rate_interval // _MILLISECOND, settings.daily_rate_limit)
 
@@ -55,13 +55,13 @@ class Spent:
     exhausted: Literal["burst", "daily"] | None
 
     @property
-    def refusal(self) -> Refusal | None:
+    def refusal(self) -> PlatformError | None:
         """Return the platform's answer to one request too many."""
         if self.exhausted is None:
             return None
-        return Refusal(429, Reason(f"rate-limit-{self.exhausted}"), "Too Many Requests")
+        return PlatformError(429, Reason(f"rate-limit-{self.exhausted}"), "Too Many Requests")
 
-    def headers(self, limits: Limits) -> Iterator[tuple[bytes, bytes]]:
+    def headers(self, limits: AccountLimits) -> Iterator[tuple[bytes, bytes]]:
         """Return the documented headers of every answer."""
         yield b"x-ratelimit-limit-daily", b"%d" % limits.per_day
         yield b"x-ratelimit-daily-remaining", b"%d" % self.daily_remaining
@@ -70,7 +70,7 @@ class Spent:
         yield b"x-ratelimit-remaining", b"%d" % self.remaining
 
 
-def spend(limits: Limits, now: datetime, usage: Usage) -> tuple[Usage, Spent]:
+def spend(limits: AccountLimits, now: datetime, usage: Usage) -> tuple[Usage, Spent]:
     """Count a request at `now`, or refuse it, which costs nothing.
 
     A window begins with the first request after the one before is over, a day at midnight in UTC. A clock that is set
@@ -104,7 +104,7 @@ class RateLimits:
 
     """
 
-    def __init__(self, limits: Limits, accounts: int = 10_000) -> None:
+    def __init__(self, limits: AccountLimits, accounts: int = 10_000) -> None:
         self.limits = limits
         self._accounts = accounts
         self._usage: OrderedDict[str, Usage] = OrderedDict()

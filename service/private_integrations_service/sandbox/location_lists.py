@@ -4,15 +4,15 @@ import zoneinfo
 from functools import cache
 from types import MappingProxyType
 
-from ..authorizer.replies import Refusal, Reply
+from ..authorizer.replies import PlatformError, Reply
 from .bodies import invalid
 from .queries import flag, last
-from .requests import Request
+from .requests import SandboxRequest
 from .storage.calendars import Calendar, list_calendars
 from .storage.campaigns import list_campaigns
 
 
-def read_calendars(request: Request) -> Reply | Refusal:
+def read_calendars(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /calendars/`: by name; the sandbox has no groups, so none of them has a calendar."""
     drafts = flag(last(request.query, "showDrafted"), default=True)
     faults = request.query_faults()
@@ -27,7 +27,7 @@ def read_calendars(request: Request) -> Reply | Refusal:
     return Reply(200, {"calendars": [_shown(calendar) for calendar in found]})
 
 
-def read_campaigns(request: Request) -> Reply | Refusal:
+def read_campaigns(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /campaigns/`: by name, only those with the `status` if one is sent."""
     faults = request.query_faults()
     if faults:
@@ -41,7 +41,7 @@ def read_campaigns(request: Request) -> Reply | Refusal:
     return Reply(200, {"campaigns": shown})
 
 
-def read_time_zones(request: Request) -> Reply | Refusal:
+def read_time_zones(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /locations/{locationId}/timezones`; the authorizer has checked that the token reaches it."""
     faults = request.query_faults()
     return invalid(faults) if faults else Reply(200, {"timeZones": _time_zones()})

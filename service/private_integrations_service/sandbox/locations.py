@@ -5,12 +5,12 @@ from types import MappingProxyType
 
 from private_integrations.contract import Account
 
-from ..authorizer.replies import Refusal, Reply
-from ..storage.accounts import account_by_id
+from ..authorizer.replies import PlatformError, Reply
+from ..operations.accounts import account_by_id
 from .answers import not_found
 from .bodies import invalid, one_of
 from .queries import LARGEST_SKIP, last, number_faults, whole_number
-from .requests import Request
+from .requests import SandboxRequest
 from .storage.locations import LocationSearch, find_locations
 
 _DEFAULT_LIMIT = 10
@@ -32,20 +32,19 @@ _SETTINGS = (
 )
 
 
-def read_location(request: Request) -> Reply | Refusal:
+def read_location(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /locations/{locationId}`; the authorizer has checked that the token reaches it."""
     location_id = request.parameter("locationId")
-    with request.read() as connection:
-        location = account_by_id(connection, location_id)
+    location = account_by_id(request.engine, location_id)
     if location is None or not location.kind.belongs_to_agency:
         return not_found("Location", location_id)
     return Reply(200, {"location": _shown(location)})
 
 
-def search_locations(request: Request) -> Reply | Refusal:
+def search_locations(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /locations/search`: the locations that the token reaches, by name."""
     search = _read_search(request.account_id, request.query, request.query_faults())
-    if isinstance(search, Refusal):
+    if isinstance(search, PlatformError):
         return search
     if last(request.query, "email"):
         # The sandbox knows no location's address.
@@ -55,7 +54,9 @@ def search_locations(request: Request) -> Reply | Refusal:
     return Reply(200, {"locations": [{name: shown[name] for name in _FOUND_NAMES} for shown in found]})
 
 
-def _read_search(account_id: str, query: Mapping[str, Sequence[str]], known: Sequence[str]) -> LocationSearch | Refusal:
+def _read_search(
+    account_id: str, query: Mapping[str, Sequence[str]], known: Sequence[str]
+) -> LocationSearch | PlatformError:
     skip = whole_number(last(query, "skip"), 0)
     limit = whole_number(last(query, "limit"), _DEFAULT_LIMIT)
     order = last(query, "order") or "asc"

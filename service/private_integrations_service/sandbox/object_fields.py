@@ -13,13 +13,13 @@ from sqlalchemy import Connection
 
 from private_integrations.contract import Reason, rfc3339
 
-from ..authorizer.replies import Refusal, Reply
+from ..authorizer.replies import PlatformError, Reply
 from ..storage.engine import Write
 from ..tokens.format import new_id
 from .answers import CUSTOM_FIELD_TAKEN, SUCCEEDED, not_found
 from .bodies import Check, invalid
 from .keys import key_of, named
-from .requests import Request
+from .requests import SandboxRequest
 from .storage import object_fields as stored
 from .storage.object_fields import ObjectField
 
@@ -27,7 +27,7 @@ _OBJECT_KEY = re.compile(r"business|custom_objects?\.[a-z0-9_]+")
 _FIELD_NAME = re.compile(r"[a-z0-9_]+")
 
 
-def list_object_fields(request: Request) -> Reply | Refusal:
+def list_object_fields(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /custom-fields/object-key/{objectKey}`: the object's fields and folders."""
     faults = request.query_faults()
     if faults:
@@ -43,10 +43,10 @@ def list_object_fields(request: Request) -> Reply | Refusal:
     )
 
 
-def create_field(request: Request) -> Reply | Refusal:
+def create_field(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /custom-fields/`: 201; the folder must be one of the same object."""
     given = request.body_fields(_CHECKS)
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     folder_id, object_key, key = given["parentId"], given["objectKey"], given["fieldKey"]
     prefix, _, name = key.rpartition(".")
@@ -59,7 +59,7 @@ def create_field(request: Request) -> Reply | Refusal:
         return _added(write, request, object_key, key, folder_id, _kept({}, given))
 
 
-def read_field(request: Request) -> Reply | Refusal:
+def read_field(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /custom-fields/{id}`."""
     field_id = request.parameter("id")
     with request.read() as connection:
@@ -67,11 +67,11 @@ def read_field(request: Request) -> Reply | Refusal:
     return not_found("Custom field", field_id) if field is None else Reply(200, {"field": _shown(field)})
 
 
-def update_field(request: Request) -> Reply | Refusal:
+def update_field(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /custom-fields/{id}`: given values replace stored ones, options as a whole."""
     field_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     with request.write() as write:
         old = _field(write.connection, request.account_id, field_id)
@@ -82,7 +82,7 @@ def update_field(request: Request) -> Reply | Refusal:
     return Reply(200, {"field": _shown(field)})
 
 
-def delete_field(request: Request) -> Reply | Refusal:
+def delete_field(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE /custom-fields/{id}`."""
     field_id = request.parameter("id")
     with request.write() as write:
@@ -90,10 +90,10 @@ def delete_field(request: Request) -> Reply | Refusal:
         return not_found("Custom field", field_id) if field is None else _removed(write, field)
 
 
-def create_folder(request: Request) -> Reply | Refusal:
+def create_folder(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /custom-fields/folder`: 201 with the folder, without an envelope."""
     given = request.body_fields(_CHECKS)
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     object_key = given["objectKey"]
     # One word longer than a field's key: a folder never stands in the way of a field.
@@ -102,11 +102,11 @@ def create_folder(request: Request) -> Reply | Refusal:
         return _added(write, request, object_key, key, None, _kept({}, given))
 
 
-def update_folder(request: Request) -> Reply | Refusal:
+def update_folder(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /custom-fields/folder/{id}`: another name; the key stays."""
     folder_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     with request.write() as write:
         old = _folder(write.connection, request.account_id, folder_id)
@@ -117,7 +117,7 @@ def update_folder(request: Request) -> Reply | Refusal:
     return Reply(200, _shown_folder(folder))
 
 
-def delete_folder(request: Request) -> Reply | Refusal:
+def delete_folder(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE /custom-fields/folder/{id}`: only of one that holds no fields."""
     faults = request.query_faults()
     if faults:
@@ -128,7 +128,7 @@ def delete_folder(request: Request) -> Reply | Refusal:
         if folder is None:
             return not_found("Folder", folder_id)
         if stored.count_held(write.connection, request.account_id, folder_id):
-            return Refusal(400, Reason.FOLDER_NOT_EMPTY, f"Folder with id {folder_id} is not empty")
+            return PlatformError(400, Reason.FOLDER_NOT_EMPTY, f"Folder with id {folder_id} is not empty")
         return _removed(write, folder)
 
 
@@ -149,8 +149,8 @@ def _kept(stored_fields: Mapping[str, Any], given: Mapping[str, Any]) -> dict[st
 
 
 def _added(
-    write: Write, request: Request, object_key: str, key: str, folder_id: str | None, fields: Mapping[str, Any]
-) -> Reply | Refusal:
+    write: Write, request: SandboxRequest, object_key: str, key: str, folder_id: str | None, fields: Mapping[str, Any]
+) -> Reply | PlatformError:
     if stored.object_field_by_key(write.connection, request.account_id, key) is not None:
         return CUSTOM_FIELD_TAKEN
     field = ObjectField(

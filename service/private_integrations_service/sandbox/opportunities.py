@@ -9,17 +9,17 @@ from sqlalchemy import Connection
 
 from private_integrations.contract import rfc3339
 
-from ..authorizer.replies import Refusal, Reply
+from ..authorizer.replies import PlatformError, Reply
 from ..tokens.format import new_id
 from .answers import SUCCEEDED, not_found
 from .contact_fields import custom_fields
 from .notes import NOTES
 from .opportunity_search import meta, read_search
-from .requests import Request
+from .requests import SandboxRequest
 from .storage import opportunities as stored
 from .storage.contact_items import list_items
 from .storage.contacts import contact_by_id
-from .storage.opportunities import Found, Opportunity
+from .storage.opportunities import Opportunity, OpportunityWithContact
 from .storage.pipelines import Pipeline, pipeline_by_id
 from .storage.tables import notes, tasks
 from .tasks import TASKS
@@ -31,15 +31,15 @@ _KEPT = frozenset({"name"})
 _UNKNOWN_TO_V2 = ("forecastExpectedCloseDate", "forecastProbability")
 
 
-def create_opportunity(request: Request) -> Reply | Refusal:
+def create_opportunity(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /opportunities/`: 201; without a stage it begins in the pipeline's first."""
     given = request.body_fields(_CHECKS)
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     contact_id = given["contactId"]
     with request.write() as write:
         place = _place(write.connection, request.account_id, given["pipelineId"], given.get("pipelineStageId"))
-        if isinstance(place, Refusal):
+        if isinstance(place, PlatformError):
             return place
         contact = contact_by_id(write.connection, request.account_id, contact_id)
         if contact is None:
@@ -59,10 +59,10 @@ def create_opportunity(request: Request) -> Reply | Refusal:
             status_changed_at=write.now,
         )
         stored.add_opportunity(write.connection, opportunity)
-    return _reply(request, Found(opportunity, contact.fields), 201)
+    return _reply(request, OpportunityWithContact(opportunity, contact.fields), 201)
 
 
-def read_opportunity(request: Request) -> Reply | Refusal:
+def read_opportunity(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /opportunities/{id}`."""
     opportunity_id = request.parameter("id")
     with request.read() as connection:
@@ -70,11 +70,11 @@ def read_opportunity(request: Request) -> Reply | Refusal:
     return _not_found(opportunity_id) if found is None else _reply(request, found)
 
 
-def update_opportunity(request: Request) -> Reply | Refusal:
+def update_opportunity(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /opportunities/{id}`: the given fields replace the stored ones; the contact stays."""
     opportunity_id = request.parameter("id")
     given = request.body_fields(_CHECKS)
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     with request.write() as write:
         found = stored.opportunity_by_id(write.connection, request.account_id, opportunity_id)
@@ -85,7 +85,7 @@ def update_opportunity(request: Request) -> Reply | Refusal:
         if stage_id is None and pipeline_id == old.pipeline_id:
             stage_id = old.stage_id
         place = _place(write.connection, request.account_id, pipeline_id, stage_id)
-        if isinstance(place, Refusal):
+        if isinstance(place, PlatformError):
             return place
         moved = replace(old, fields=_merged(old.fields, given), pipeline_id=place[0], stage_id=place[1])
         if moved.stage_id != old.stage_id:
@@ -95,11 +95,11 @@ def update_opportunity(request: Request) -> Reply | Refusal:
     return _reply(request, replace(found, opportunity=changed))
 
 
-def update_status(request: Request) -> Reply | Refusal:
+def update_status(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /opportunities/{id}/status`."""
     opportunity_id = request.parameter("id")
     given = request.body_fields()
-    if isinstance(given, Refusal):
+    if isinstance(given, PlatformError):
         return given
     with request.write() as write:
         found = stored.opportunity_by_id(write.connection, request.account_id, opportunity_id)
@@ -111,7 +111,7 @@ def update_status(request: Request) -> Reply | Refusal:
     return _succeeded(request)
 
 
-def delete_opportunity(request: Request) -> Reply | Refusal:
+def delete_opportunity(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `DELETE /opportunities/{id}`; the body is ignored."""
     opportunity_id = request.parameter("id")
     with request.write() as write:
@@ -119,10 +119,10 @@ def delete_opportunity(request: Request) -> Reply | Refusal:
     return _succeeded(request) if removed else _not_found(opportunity_id)
 
 
-def search_opportunities(request: Request) -> Reply | Refusal:
+def search_opportunities(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /opportunities/search`: newest first, with the way to the next page in `meta`."""
     search = read_search(request)
-    if isinstance(search, Refusal):
+    if isinstance(search, PlatformError):
         return search
     chosen, order, after = search.selection, search.order, search.after
     with request.read() as connection:
@@ -141,7 +141,7 @@ def search_opportunities(request: Request) -> Reply | Refusal:
 
 def _place(
     connection: Connection, account_id: str, pipeline_id: str, stage_id: str | None
-) -> tuple[str, str] | Refusal:
+) -> tuple[str, str] | PlatformError:
     """Find pipeline and stage: the first one if none is named."""
     pipeline = pipeline_by_id(connection, account_id, pipeline_id)
     if pipeline is None:
@@ -173,19 +173,19 @@ def _with_status(opportunity: Opportunity, status: str | None) -> Opportunity:
     return replace(opportunity, status=status, status_changed_at=opportunity.updated_at)
 
 
-def _not_found(opportunity_id: str) -> Refusal:
+def _not_found(opportunity_id: str) -> PlatformError:
     return not_found("Opportunity", opportunity_id)
 
 
-def _reply(request: Request, found: Found, status: int = 200) -> Reply:
+def _reply(request: SandboxRequest, found: OpportunityWithContact, status: int = 200) -> Reply:
     return Reply(status, {"opportunity": _shown(request, found)})
 
 
-def _succeeded(request: Request) -> Reply:
+def _succeeded(request: SandboxRequest) -> Reply:
     return Reply(200, SUCCEEDED if request.generation == "v2" else {**SUCCEEDED, "success": True})
 
 
-def _shown(request: Request, found: Found) -> dict[str, object]:
+def _shown(request: SandboxRequest, found: OpportunityWithContact) -> dict[str, object]:
     opportunity, contact = found.opportunity, found.contact
     fields = dict(opportunity.fields)
     if request.generation == "v2":
@@ -217,7 +217,7 @@ def _shown(request: Request, found: Found) -> dict[str, object]:
     }
 
 
-def _of_contact(connection: Connection, found: Found, details: frozenset[str]) -> dict[str, object]:
+def _of_contact(connection: Connection, found: OpportunityWithContact, details: frozenset[str]) -> dict[str, object]:
     """Return the details of the contact that the search asks for; the sandbox has no appointments."""
     of = found.opportunity.account_id, found.opportunity.contact_id
     shown: dict[str, object] = {}

@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from urllib.parse import urlencode
 
-from ..authorizer.replies import Refusal
-from ..storage.columns import to_milliseconds
+from ..authorizer.replies import PlatformError
+from ..instants import to_milliseconds
 from .bodies import invalid, one_of, searched
 from .contact_list import read_cursor
 from .instants import point_of
 from .queries import LARGEST_SKIP, flag, last, number_faults, whole_number
-from .requests import Request
+from .requests import SandboxRequest
 from .storage.contacts import Position
-from .storage.opportunities import Found, Order, Selection
+from .storage.opportunities import OpportunityFilter, OpportunityOrder, OpportunityWithContact
 
 _DEFAULT_LIMIT = 20
 _LARGEST_LIMIT = 100
@@ -37,10 +37,10 @@ _NAMES = MappingProxyType(
 )
 _ORDERS = MappingProxyType(
     {
-        "added_desc": Order(),
-        "added_asc": Order(descending=False),
-        "name_desc": Order(by_name=True),
-        "name_asc": Order(by_name=True, descending=False),
+        "added_desc": OpportunityOrder(),
+        "added_asc": OpportunityOrder(descending=False),
+        "name_desc": OpportunityOrder(by_name=True),
+        "name_asc": OpportunityOrder(by_name=True, descending=False),
     }
 )
 _DETAILS = ("getTasks", "getNotes", "getCalendarEvents")
@@ -50,14 +50,14 @@ _query_text = searched(75)
 
 
 @dataclass(frozen=True)
-class Search:
+class OpportunitySearch:
     """Hold the parameters of a query; `details` ask for more of the contact.
 
     `nothing` says that no opportunity of the sandbox can match. A cursor takes precedence over a page number.
     """
 
-    selection: Selection
-    order: Order
+    selection: OpportunityFilter
+    order: OpportunityOrder
     after: Position | None
     page: int
     limit: int
@@ -70,7 +70,7 @@ class Search:
         return 0 if self.after is not None else (self.page - 1) * self.limit
 
 
-def read_search(request: Request) -> Search | Refusal:
+def read_search(request: SandboxRequest) -> OpportunitySearch | PlatformError:
     """Read the query of `GET /opportunities/search`; its location must be one that the token reaches."""
     query = request.query
 
@@ -92,7 +92,7 @@ def read_search(request: Request) -> Search | Refusal:
         faults += [f"{name} must be a date, such as 12-31-2026"] if value(name) and found is None else []
     if faults or page is None or limit is None or isinstance(after, str):
         return invalid(faults)
-    selection = Selection(
+    selection = OpportunityFilter(
         account_id=request.account_id,
         text=value("q"),
         id=value("id") or None,
@@ -106,11 +106,17 @@ def read_search(request: Request) -> Search | Refusal:
         end=end,
     )
     details = frozenset(name for name in _DETAILS if flag(value(name), default=False))
-    return Search(selection, _ORDERS[order], after, page, limit, details, nothing=bool(value("campaignId")))
+    return OpportunitySearch(selection, _ORDERS[order], after, page, limit, details, nothing=bool(value("campaignId")))
 
 
 def meta(
-    request: Request, search: Search, page: Sequence[Found], *, more: bool, total: int, behind: int
+    request: SandboxRequest,
+    search: OpportunitySearch,
+    page: Sequence[OpportunityWithContact],
+    *,
+    more: bool,
+    total: int,
+    behind: int,
 ) -> dict[str, object]:
     """Say where a page is in the list: pages are counted, and the next one begins behind the last of this one."""
     before = search.skip if search.after is None else total - behind

@@ -2,13 +2,13 @@
 
 from types import MappingProxyType
 
-from ..authorizer.replies import Refusal, Reply
+from ..authorizer.replies import PlatformError, Reply
 from .bodies import invalid
-from .requests import Request
+from .requests import SandboxRequest
 from .storage.pipelines import Pipeline, list_pipelines
 
 
-def read_pipelines(request: Request) -> Reply | Refusal:
+def read_pipelines(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /opportunities/pipelines`: all of them, by name."""
     faults = request.query_faults()
     if faults:
@@ -18,7 +18,7 @@ def read_pipelines(request: Request) -> Reply | Refusal:
     return Reply(200, {"pipelines": [_shown(request, pipeline) for pipeline in found]})
 
 
-def _shown(request: Request, pipeline: Pipeline) -> dict[str, object]:
+def _shown(request: SandboxRequest, pipeline: Pipeline) -> dict[str, object]:
     charts = {"showInFunnel": True, "showInPieChart": True}
     shown: dict[str, object] = {
         "id": pipeline.id,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..authorizer.replies import Refusal
+from ..authorizer.replies import PlatformError
 from .bodies import invalid, searched
 
 query_text = searched(1000)
@@ -26,7 +26,7 @@ class Slice:
 
 def read_slice(
     query: Mapping[str, Sequence[str]], faults: Sequence[str], *, limit: int, largest: int
-) -> Slice | Refusal:
+) -> Slice | PlatformError:
     """Read `limit`, `skip` and `query`; `faults` are those found before, `limit` is the default."""
     skip = whole_number(last(query, "skip"), 0)
     asked = whole_number(last(query, "limit"), limit)

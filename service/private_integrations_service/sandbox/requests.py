@@ -15,7 +15,7 @@ from private_integrations.contract import rfc3339
 
 from ..authorizer import Allowed
 from ..authorizer.named_accounts import read_query
-from ..authorizer.replies import Refusal, Reply
+from ..authorizer.replies import PlatformError, Reply
 from ..storage.engine import StorageEngine, Write
 from .bodies import Check, read_fields, refuse_fields, required_text
 from .shapes import Generation, OperationShapes, operation_shapes
@@ -25,7 +25,7 @@ _NO_CHECKS: Mapping[str, Check] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Request:
+class SandboxRequest:
     """Hold the decision on a request, and the request itself."""
 
     engine: StorageEngine
@@ -97,7 +97,7 @@ class Request:
         also: Mapping[str, Check] = _NO_CHECKS,
         also_required: Collection[str] = (),
         optional: Collection[str] = (),
-    ) -> dict[str, Any] | Refusal:
+    ) -> dict[str, Any] | PlatformError:
         """Read the body's fields, and check them against the operation's shape.
 
         The accounts among them were checked before.
@@ -113,7 +113,7 @@ class Request:
         shape = self.shapes.body
         checks = {**{name: refined.get(name, check) for name, check in shape.checks.items()}, **also}
         given = read_fields(self.body)
-        if isinstance(given, Refusal):
+        if isinstance(given, PlatformError):
             return given
         required = (shape.required - set(optional)) | set(also_required)
         return refuse_fields(given, checks, required) or given
@@ -132,5 +132,5 @@ class Request:
         return faults
 
 
-Handler = Callable[[Request], Reply | Refusal]
+Handler = Callable[[SandboxRequest], Reply | PlatformError]
 """Answer a request, in a worker thread, so that it may wait for the database."""

@@ -6,22 +6,22 @@ from typing import Any
 
 from private_integrations.contract import rfc3339
 
-from ..authorizer.replies import Refusal, Reply, new_trace_id
+from ..authorizer.replies import PlatformError, Reply, new_trace_id
 from .bodies import instant, required_text
 from .contact_items import Kind
 from .instants import instant_of
-from .requests import Request
+from .requests import SandboxRequest
 from .storage.contact_items import Item
 from .storage.tables import tasks
 
 
-def create_task(request: Request) -> Reply | Refusal:
+def create_task(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `POST /contacts/{contactId}/tasks`: 201, with a `traceId` beside the task."""
     answer = TASKS.create(request)
     return replace(answer, body={**answer.body, "traceId": new_trace_id()}) if isinstance(answer, Reply) else answer
 
 
-def complete_task(request: Request) -> Reply | Refusal:
+def complete_task(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `PUT /contacts/{contactId}/tasks/{taskId}/completed`: done, or not done after all."""
     return TASKS.update(request)
 

@@ -10,13 +10,13 @@ from private_integrations.contract import AccountClass, MembershipRole
 
 from ..access.people import User
 from ..access.permissions import Membership
-from ..authorizer.replies import Refusal, Reply
-from ..storage.accounts import accounts_within
-from ..storage.users import users_in
+from ..authorizer.replies import PlatformError, Reply
+from ..operations.accounts import accounts_within
+from ..operations.users import places_in
 from .answers import not_found
 from .bodies import invalid, one_of
 from .queries import LARGEST_SKIP, flag, last, number_faults, query_text, whole_number
-from .requests import Request
+from .requests import SandboxRequest
 
 _DEFAULT_LIMIT = 25
 _LARGEST_LIMIT = 100
@@ -24,7 +24,7 @@ _ORDERS = ("name", "firstName", "lastName", "email", "dateAdded")
 
 
 @dataclass(frozen=True)
-class Person:
+class SandboxUser:
     """Describe a user to a token: are they a member of its agency, are they an admin, and of which locations."""
 
     user: User
@@ -49,7 +49,7 @@ class Person:
 
 
 @dataclass(frozen=True)
-class Search:
+class UserSearch:
     """Hold the parameters of `GET /users/search`; an empty value matches any user."""
 
     skip: int
@@ -63,7 +63,7 @@ class Search:
     descending: bool
 
 
-def list_users(request: Request) -> Reply | Refusal:
+def list_users(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /users/`: all people of the location, by name."""
     faults = request.query_faults()
     if faults:
@@ -75,10 +75,10 @@ def list_users(request: Request) -> Reply | Refusal:
     )
 
 
-def search_users(request: Request) -> Reply | Refusal:
+def search_users(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /users/search`: the people that the token reaches; `count` is the number of all matches."""
     search = _read_search(request)
-    if isinstance(search, Refusal):
+    if isinstance(search, PlatformError):
         return search
     with request.read() as connection:
         company = _company_of(connection, request.account_id)
@@ -91,7 +91,7 @@ def search_users(request: Request) -> Reply | Refusal:
     return Reply(200, {"users": [_listed(person) for person in page], "count": len(found)})
 
 
-def read_user(request: Request) -> Reply | Refusal:
+def read_user(request: SandboxRequest) -> Reply | PlatformError:
     """Answer `GET /users/{userId}`, without an envelope."""
     user_id = request.parameter("userId")
     with request.read() as connection:
@@ -100,21 +100,21 @@ def read_user(request: Request) -> Reply | Refusal:
     return not_found("User", user_id) if found is None else Reply(200, _shown(found))
 
 
-def _people(connection: Connection, account_id: str) -> list[Person]:
+def _people(connection: Connection, account_id: str) -> list[SandboxUser]:
     """Find the enabled members of the account and, if it is an agency, of its sub-accounts."""
-    accounts = accounts_within(connection, [account_id])
+    accounts = accounts_within.step(connection, [account_id])
     kinds = {account.id: account.kind for account in accounts}
     places: dict[str, list[Membership]] = {}
     users: dict[str, User] = {}
-    for user, place in users_in(connection, list(kinds)):
+    for user, place in places_in.step(connection, list(kinds)):
         if user.disabled_at is None:
             users[user.id] = user
             places.setdefault(user.id, []).append(place)
     return [_person(user, places[user.id], kinds) for user in users.values()]
 
 
-def _person(user: User, places: Sequence[Membership], kinds: Mapping[str, AccountClass]) -> Person:
-    return Person(
+def _person(user: User, places: Sequence[Membership], kinds: Mapping[str, AccountClass]) -> SandboxUser:
+    return SandboxUser(
         user=user,
         in_agency=any(kinds[place.account_id].has_sub_accounts for place in places),
         is_admin=any(place.role == MembershipRole.ADMIN for place in places),
@@ -124,11 +124,11 @@ def _person(user: User, places: Sequence[Membership], kinds: Mapping[str, Accoun
 
 def _company_of(connection: Connection, account_id: str) -> str:
     """Return the agency that the account is, or belongs to."""
-    [account] = (found for found in accounts_within(connection, [account_id]) if found.id == account_id)
+    [account] = (found for found in accounts_within.step(connection, [account_id]) if found.id == account_id)
     return account.agency_id or account.id
 
 
-def _read_search(request: Request) -> Search | Refusal:
+def _read_search(request: SandboxRequest) -> UserSearch | PlatformError:
     query = request.query
     skip = whole_number(last(query, "skip"), 0)
     limit = whole_number(last(query, "limit"), _DEFAULT_LIMIT)
@@ -141,7 +141,7 @@ def _read_search(request: Request) -> Search | Refusal:
         faults.append("enabled2waySync must be a boolean value")
     if faults or skip is None or limit is None:
         return invalid(faults)
-    return Search(
+    return UserSearch(
         skip=skip,
         limit=limit,
         text=last(query, "query").lower(),
@@ -159,7 +159,7 @@ def _among(values: Iterable[str]) -> list[str]:
     return [part.strip() for value in values for part in value.split(",") if part.strip()]
 
 
-def _matches(person: Person, search: Search) -> bool:
+def _matches(person: SandboxUser, search: UserSearch) -> bool:
     texts = (person.user.name.lower(), person.user.email)
     return (
         any(search.text in text for text in texts)
@@ -170,7 +170,7 @@ def _matches(person: Person, search: Search) -> bool:
     )
 
 
-def _place(person: Person, order: str) -> tuple[str, str]:
+def _place(person: SandboxUser, order: str) -> tuple[str, str]:
     user = person.user
     first, last_ = _names(user)
     values = {"firstName": first, "lastName": last_, "email": user.email, "dateAdded": user.created_at.isoformat()}
@@ -182,7 +182,7 @@ def _names(user: User) -> tuple[str, str]:
     return first, last_.strip()
 
 
-def _shown(person: Person) -> dict[str, object]:
+def _shown(person: SandboxUser) -> dict[str, object]:
     first, last_ = _names(person.user)
     return {
         "id": person.id,
@@ -196,7 +196,7 @@ def _shown(person: Person) -> dict[str, object]:
     }
 
 
-def _listed(person: Person) -> dict[str, object]:
+def _listed(person: SandboxUser) -> dict[str, object]:
     return {**_shown(person), "deleted": False}
 
 

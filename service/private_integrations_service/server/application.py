@@ -17,8 +17,7 @@ from private_integrations.contract import API, Problem, Reason, Refused
 from ..access.security_log import SecurityLog, sink_of
 from ..authorizer import AuthorizerMiddleware
 from ..authorizer.authorizer import Authorizer
-from ..authorizer.recording import Flusher, Recorder
-from ..authorizer.replies import Refusal, send_reply
+from ..authorizer.replies import PlatformError, send_reply
 from ..catalogue.endpoints import Catalogue
 from ..forward_auth import AUTHORIZE, ForwardAuth
 from ..gateway import Gateway, GatewayLimits, PastedCredentials, Upstream
@@ -36,10 +35,11 @@ from ..operations import deliveries, detection
 from ..operations.activity import refused_scopes
 from ..operations.health import answers
 from ..operations.inactivity import sweep
+from ..operations.recording import Flusher, Recorder
 from ..operations.signing import DataSigner
 from ..operations.upstreams import Credentials
 from ..sandbox import Sandbox
-from ..sandbox.limits import Limits, RateLimits
+from ..sandbox.limits import AccountLimits, RateLimits
 from ..sandbox.storage.furniture import furnish
 from ..settings import Settings
 from ..settings_pages import PREFIX as PAGES
@@ -106,7 +106,7 @@ class Application:
         self._closing.callback(self._authorizer.close)
         self._gateway: Gateway | None = None
         if settings.upstream is None:
-            limits = RateLimits(Limits.of(settings))
+            limits = RateLimits(AccountLimits.of(settings))
             self._data_api = AuthorizerMiddleware(
                 Sandbox(engine, limits), self._authorizer, settings.trusted_proxies, self.clients
             )
@@ -245,7 +245,7 @@ async def _refuse_malformed(scope: Scope, receive: Receive, send: Send, fault: s
         response.raw_headers.append(_CLOSE)
         await response(scope, receive, send)
     else:
-        reply = Refusal(400, Reason.REQUEST_MALFORMED, fault, {"error": "Bad Request"}).reply()
+        reply = PlatformError(400, Reason.REQUEST_MALFORMED, fault, {"error": "Bad Request"}).reply()
         await send_reply(send, replace(reply, headers=(*reply.headers, _CLOSE)))
 
 

@@ -10,12 +10,12 @@ from private_integrations.contract import KEY_PREFIX, digest_of
 
 from ..http.client_address import Networks, client_address
 from ..http.client_connections import Clients
-from ..http.fair_shares import Owner
+from ..http.fair_shares import ShareHolder
 from ..http.rate_limiter import RateLimiter, UnknownClients
 from ..storage.engine import StorageError
 from ..storage.known_credentials import KnownCredentials
 
-OwnerOf = Callable[[Scope], Owner | None]
+OwnerOf = Callable[[Scope], ShareHolder | None]
 """Find the owner of a request's credential, if the service knows it."""
 
 
@@ -106,7 +106,7 @@ class Repeated:
 def owner_by_key(known: KnownCredentials) -> OwnerOf:
     """Find the owner of a request by its management key."""
 
-    def owner_of(scope: Scope) -> Owner | None:
+    def owner_of(scope: Scope) -> ShareHolder | None:
         for name, value in scope["headers"]:
             if name == b"authorization":
                 presented = value.decode("latin-1").partition(" ")[2].strip()
@@ -119,7 +119,7 @@ def owner_by_key(known: KnownCredentials) -> OwnerOf:
 def owner_by_session(known: KnownCredentials) -> OwnerOf:
     """Find the owner of a request by its session, or by the remembered browser that sent it."""
 
-    def owner_of(scope: Scope) -> Owner | None:
+    def owner_of(scope: Scope) -> ShareHolder | None:
         for name, value in scope["headers"]:
             if name == b"cookie" and len(value) <= _LONGEST_COOKIES:
                 secrets = _secrets(value.decode("latin-1"))
@@ -140,10 +140,10 @@ def _secrets(cookies: str) -> Callable[[str], list[str]]:
     return lambda name: [sent[one].value for one in (f"__Host-{name}", name) if one in sent]
 
 
-def _owner(part: str, lookup: Callable[[bytes], bool], secret: str) -> Owner | None:
+def _owner(part: str, lookup: Callable[[bytes], bool], secret: str) -> ShareHolder | None:
     """Find the owner of a secret, None if it is unknown or the database can't be read."""
     digest = digest_of(secret)
     try:
-        return Owner(part, digest) if lookup(digest) else None
+        return ShareHolder(part, digest) if lookup(digest) else None
     except StorageError:
         return None

@@ -1,4 +1,9 @@
-"""The settings pages: what people do in a browser, rendered on the server; they work without JavaScript."""
+"""Serve the settings pages, on which people manage integrations in a browser.
+
+A module per page has its `ROUTES`; `templates/` has the HTML, which works without JavaScript. A handler gets a page
+request, calls one operation and renders a template. For example: `integrations.py` shows the list at
+`/settings/private-integrations`.
+"""
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -6,12 +11,12 @@ from starlette.routing import Mount, Route
 
 from ..access.security_log import SecurityLog, unwritten
 from ..catalogue.endpoints import Catalogue
+from ..operations.activity import Activity
 from ..operations.identity_provider import Provider
 from ..operations.integrations import Rules
 from ..operations.passwords import Passwords
 from ..settings import Settings
 from ..storage.engine import StorageEngine, StorageError
-from ..storage.sqlite.activity import Activity
 from . import (
     activity,
     assets,
@@ -33,13 +38,13 @@ from . import (
 )
 from .assets import is_asset
 from .failures import on_error, on_http_error, on_storage_error, too_many_visitors
+from .page_requests import SIGN_IN, PageDependencies
 from .rendering import templates
-from .visits import SIGN_IN, Parts
 
 __all__ = ["PAGES", "PREFIX", "SIGN_IN", "is_asset", "settings_pages", "too_many_visitors"]
 
 PREFIX = b"/settings"
-"""What the paths of all pages begin with."""
+"""Begin the paths of all pages with this prefix."""
 
 
 PAGES = (
@@ -60,7 +65,7 @@ PAGES = (
     audit_log,
     webhooks,
 )
-"""The modules of pages; each has ROUTES."""
+"""List the modules of pages; each has ROUTES."""
 
 
 def settings_pages(
@@ -82,7 +87,7 @@ def settings_pages(
         exception_handlers={HTTPException: on_http_error, StorageError: on_storage_error, Exception: on_error},
     )
     pages.router.redirect_slashes = False
-    pages.state.parts = Parts(
+    pages.state.parts = PageDependencies(
         engine,
         Rules(catalogue, settings),
         templates(),

@@ -1,4 +1,4 @@
-"""The page of what an integration's tokens were used for: small charts, each with a table behind it, and advice."""
+"""Show an integration's activity: small charts, each with a table behind it, and advice."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from starlette.routing import Route
 from private_integrations.contract import ActivityReport, Period, Refused
 
 from ..operations import accounts, activity, integrations
-from .visits import Visit, signed_in
+from .page_requests import PageRequest, signed_in
 
 PERIODS = {"day": "24 hours", "week": "7 days", "month": "30 days"}
 
@@ -22,7 +22,7 @@ _SMALL = (120, 20)
 
 @dataclass(frozen=True)
 class Bar:
-    """A part of the period in which something happened, and where its bar stands in the chart."""
+    """Hold a part of the period with requests, and the place of its bar in the chart."""
 
     start: datetime
     requests: int
@@ -34,7 +34,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Chart:
-    """The parts of a period as bars, and what they say in words."""
+    """Hold the parts of a period as bars, and their summary in words."""
 
     total: int
     bars: tuple[Bar, ...]
@@ -44,21 +44,21 @@ class Chart:
 
     @property
     def is_small(self) -> bool:
-        """Whether it stands in a row of a table."""
+        """Tell whether it is in a row of a table."""
         return (self.width, self.height) == _SMALL
 
 
-def _show(visit: Visit) -> Response | Refused:
-    period = _period(visit.query.get("period"))
-    integration_id = visit.path["integration_id"]
-    integration = integrations.find(visit.engine, integration_id, visit.actor)
+def _show(asking: PageRequest) -> Response | Refused:
+    period = _period(asking.query.get("period"))
+    integration_id = asking.path["integration_id"]
+    integration = integrations.find(asking.engine, integration_id, asking.actor)
     if isinstance(integration, Refused):
         return integration
-    report = activity.report(visit.engine, visit.activity, integration_id, period, actor=visit.actor)
+    report = activity.report(asking.engine, asking.activity, integration_id, period, actor=asking.actor)
     if isinstance(report, Refused):
         return report
-    account = accounts.found(visit.engine, integration.account, actor=visit.actor)
-    return visit.page(
+    account = accounts.found(asking.engine, integration.account, actor=asking.actor)
+    return asking.page(
         "activity.html",
         account=account,
         integration=integration,
@@ -69,12 +69,12 @@ def _show(visit: Visit) -> Response | Refused:
         by_scope=[(row, chart(report, row.requests, "let through", _SMALL)) for row in report.scopes],
         by_generation=[(row, chart(report, row.requests, "let through", _SMALL)) for row in report.generations],
         unused={found.scope for found in report.unused},
-        is_behind=activity.is_behind(visit.activity, visit.now),
+        is_behind=activity.is_behind(asking.activity, asking.now),
     )
 
 
 def chart(report: ActivityReport, numbers: Sequence[int], what: str, size: tuple[int, int] = _LARGE) -> Chart:
-    """The numbers of a report's parts as bars; the highest one is as high as the chart, and no request is invisible."""
+    """Draw the numbers of a report's parts as bars; the highest bar fills the chart, and one request is visible."""
     width, height = size
     part, highest, total = width / len(numbers), max(numbers), sum(numbers)
     bars = []
@@ -82,7 +82,7 @@ def chart(report: ActivityReport, numbers: Sequence[int], what: str, size: tuple
         if requests:
             high = max(height / 20, height * requests / highest)
             start = report.since + place * timedelta(seconds=report.part_seconds)
-            # Narrower than its part: bars that touch would be one.
+            # Narrower than its part, so that bars don't touch.
             bars.append(
                 Bar(
                     start,

@@ -1,4 +1,4 @@
-"""The audit log of an account: looked at, filtered, and taken away as lines of JSON."""
+"""Show, filter and export the audit log of an account."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,11 +9,11 @@ from starlette.routing import Route
 
 from private_integrations.contract import Refused
 
-from ..access.audit_search import Search
+from ..access.audit_search import AuditSearch
 from ..operations import accounts, audit
 from .fields import whole_number
+from .page_requests import PageRequest, signed_in
 from .rendering import HEADERS
-from .visits import Visit, signed_in
 
 _KINDS = ("person", "key", "deployment")
 # Fewer than the largest number that the database knows has.
@@ -22,7 +22,7 @@ _CURSOR_DIGITS = 18
 
 @dataclass(frozen=True)
 class _Filter:
-    """What the form of the page says, as it was typed."""
+    """Hold the fields of the page's form, as they were typed."""
 
     who: str
     action: str
@@ -31,9 +31,9 @@ class _Filter:
     until: str
 
     @property
-    def search(self) -> Search:
-        """The rows that are meant; `until` is a day, and included. Raises ValueError for what is no day."""
-        return Search(
+    def search(self) -> AuditSearch:
+        """Return the search; `until` is a day, and included. Raises ValueError for a malformed day."""
+        return AuditSearch(
             actor=self.who or None,
             action=self.action or None,
             integration=self.integration or None,
@@ -42,27 +42,27 @@ class _Filter:
         )
 
     def address(self, path: str, **more: str) -> str:
-        """The address of a page with this filter."""
+        """Return the address of a page with this filter."""
         given = {name: value for name, value in vars(self).items() if value}
         return f"{path}?{urlencode(given | more)}"
 
 
-def _show(visit: Visit) -> Response | Refused:
-    chosen = _Filter(*(visit.query.get(name, "").strip()[:200] for name in _Filter.__dataclass_fields__))
-    account_id, fault, search = visit.path["account_id"], None, Search()
+def _show(asking: PageRequest) -> Response | Refused:
+    chosen = _Filter(*(asking.query.get(name, "").strip()[:200] for name in _Filter.__dataclass_fields__))
+    account_id, fault, search = asking.path["account_id"], None, AuditSearch()
     try:
         search = chosen.search
     except (ValueError, OverflowError):
         fault = "a day is written like 2026-11-21"
-    account = accounts.found(visit.engine, account_id, actor=visit.actor)
+    account = accounts.found(asking.engine, account_id, actor=asking.actor)
     if isinstance(account, Refused):
         return account
-    within = audit.within(search, visit.actor, account_id)
-    page = audit.listed(visit.engine, within, before=_cursor(visit.query.get("cursor", "")))
-    last = audit.head(visit.engine, account_id)
+    within = audit.within(search, asking.actor, account_id)
+    page = audit.listed(asking.engine, within, before=_cursor(asking.query.get("cursor", "")))
+    last = audit.head(asking.engine, account_id)
     path = _path(account_id)
     older = page.cursor and chosen.address(path, cursor=page.cursor)
-    return visit.page(
+    return asking.page(
         "audit_log.html",
         status=200 if fault is None else 422,
         account=account,
@@ -76,9 +76,9 @@ def _show(visit: Visit) -> Response | Refused:
     )
 
 
-def _export(visit: Visit) -> Response | Refused:
-    account_id = visit.path["account_id"]
-    lines = audit.whole_log(visit.engine, account_id, actor=visit.actor)
+def _export(asking: PageRequest) -> Response | Refused:
+    account_id = asking.path["account_id"]
+    lines = audit.whole_log(asking.engine, account_id, actor=asking.actor)
     if isinstance(lines, Refused):
         return lines
     attached = {"Content-Disposition": f'attachment; filename="audit-{account_id}.jsonl"'}
@@ -96,7 +96,7 @@ def _day(text: str, later: timedelta = timedelta(0)) -> datetime | None:
 
 
 def _cursor(text: str) -> int | None:
-    """The place in the log that an address names; one that is none is the newest."""
+    """Read a place in the log from an address; a malformed one is the newest."""
     return whole_number(text, _CURSOR_DIGITS)
 
 

@@ -50,8 +50,8 @@ def seems_plain(request: Request, public_url: str | None) -> bool:
 
     Behind a proxy there is no other sign before a form is sent, and then the password is on its way already.
     """
-    told = "sec-fetch-site" in request.headers or request.headers.get("x-forwarded-proto") == "https"
-    return public_url is None and not told and not is_this_machine(_name(_host(request)))
+    is_known = "sec-fetch-site" in request.headers or request.headers.get("x-forwarded-proto") == "https"
+    return public_url is None and not is_known and not is_this_machine(_name(_host(request)))
 
 
 def kept(request: Request, what: Kept, public_url: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Create New Integration, in three steps with an address each; what was entered travels in the addresses.
+"""Create an integration in three steps with an address each; the input travels in the addresses.
 
 Nothing is stored before the last step, so that going back, reloading or leaving costs nothing. `mark` is made when
 the first step is opened and stays through all of them: it is the owner nonce of the one integration that may come of
@@ -17,16 +17,16 @@ from private_integrations.contract import Account, IntegrationRequest, Problem, 
 from ..operations import accounts, integrations, manual_rotation
 from .fields import faults_in, is_mark, new_mark, query_of, text
 from .integrations import LIST
+from .page_requests import PageRequest, signed_in
 from .scope_choice import picker
 from .tokens import Handover, token_page
-from .visits import Visit, signed_in
 
 NEW = f"{LIST}/new"
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What was entered so far."""
+    """Hold the input so far."""
 
     account: str
     name: str
@@ -35,45 +35,45 @@ class Draft:
     mark: str
 
     def address(self, step: str = "") -> str:
-        """The address of a step with all that was entered."""
+        """Return the address of a step with all the input."""
         given = [("account", self.account), ("name", self.name), ("description", self.description)]
         given += [("mark", self.mark), *(("scope", scope) for scope in self.scopes)]
         return f"{NEW}{step}?{urlencode([(name, value) for name, value in given if value])}"
 
 
-def _basics(visit: Visit) -> Response:
-    accounts = _accounts(visit)
-    return _basics_page(visit, _draft(query_of(visit.request), accounts), accounts, {})
+def _basics(asking: PageRequest) -> Response:
+    accounts = _accounts(asking)
+    return _basics_page(asking, _draft(query_of(asking.request), accounts), accounts, {})
 
 
-def _scopes(visit: Visit) -> Response:
-    given, accounts = query_of(visit.request), _accounts(visit)
+def _scopes(asking: PageRequest) -> Response:
+    given, accounts = query_of(asking.request), _accounts(asking)
     draft = _draft(given, accounts)
     faults = _basic_faults(draft, accounts)
     if faults:
-        return _basics_page(visit, draft, accounts, faults, status=422)
-    return _scopes_page(visit, draft, accounts[draft.account], given)
+        return _basics_page(asking, draft, accounts, faults, status=422)
+    return _scopes_page(asking, draft, accounts[draft.account], given)
 
 
-def _token(visit: Visit) -> Response:
-    given, accounts = query_of(visit.request), _accounts(visit)
+def _token(asking: PageRequest) -> Response:
+    given, accounts = query_of(asking.request), _accounts(asking)
     draft = _draft(given, accounts)
-    refusal = _refuse_step(visit, draft, accounts, given)
+    refusal = _refuse_step(asking, draft, accounts, given)
     if refusal is not None:
         return refusal
-    made = _made_before(visit, draft)
+    made = _made_before(asking, draft)
     if made is not None:
         return made
-    return _token_step(visit, draft, accounts[draft.account])
+    return _token_step(asking, draft, accounts[draft.account])
 
 
-def _generate(visit: Visit) -> Response | Refused:
-    accounts = _accounts(visit)
-    draft = _draft(visit.form, accounts)
-    refusal = _refuse_step(visit, draft, accounts, visit.form)
+def _generate(asking: PageRequest) -> Response | Refused:
+    accounts = _accounts(asking)
+    draft = _draft(asking.form, accounts)
+    refusal = _refuse_step(asking, draft, accounts, asking.form)
     if refusal is not None:
         return refusal
-    assert visit.session is not None
+    assert asking.session is not None
     request = IntegrationRequest(
         account=draft.account,
         name=draft.name,
@@ -81,22 +81,22 @@ def _generate(visit: Visit) -> Response | Refused:
         scopes=list(draft.scopes),
         owner_nonce=draft.mark,
     )
-    made = manual_rotation.create(visit.engine, visit.session.user.email, request, visit.rules, actor=visit.actor)
+    made = manual_rotation.create(asking.engine, asking.session.user.email, request, asking.rules, actor=asking.actor)
     if isinstance(made, Refused):
-        return _refused(visit, draft, accounts[draft.account], made)
+        return _refused(asking, draft, accounts[draft.account], made)
     account = accounts[draft.account]
-    return token_page(visit, Handover(made.integration, account, made.issued, "created", ""))
+    return token_page(asking, Handover(made.integration, account, made.issued, "created", ""))
 
 
-def _refused(visit: Visit, draft: Draft, account: Account, refused: Refused) -> Response | Refused:
-    """What was entered, with the reason why nothing was made of it."""
+def _refused(asking: PageRequest, draft: Draft, account: Account, refused: Refused) -> Response | Refused:
+    """Show the input again, with the reason of the refusal."""
     if refused.problem == Problem.OWNER_NONCE_USED:
-        return _made_before(visit, draft) or _token_step(
-            visit, replace(draft, mark=new_mark()), account, fault=_USED, status=409
+        return _made_before(asking, draft) or _token_step(
+            asking, replace(draft, mark=new_mark()), account, fault=_USED, status=409
         )
     if refused.problem == Problem.ACCOUNT_UNKNOWN:
         return refused
-    return _token_step(visit, draft, account, fault=refused.detail, status=refused.problem.status)
+    return _token_step(asking, draft, account, fault=refused.detail, status=refused.problem.status)
 
 
 _USED = (
@@ -105,32 +105,32 @@ _USED = (
 
 
 def _refuse_step(
-    visit: Visit, draft: Draft, accounts: Mapping[str, Account], given: Mapping[str, Sequence[str]]
+    asking: PageRequest, draft: Draft, accounts: Mapping[str, Account], given: Mapping[str, Sequence[str]]
 ) -> Response | None:
-    """The earlier step to which something is missing or wrong, if any."""
+    """Return to an earlier step if its input is missing or wrong."""
     faults = _basic_faults(draft, accounts)
     if faults:
-        return _basics_page(visit, draft, accounts, faults, status=422)
+        return _basics_page(asking, draft, accounts, faults, status=422)
     account = accounts[draft.account]
     fault = faults_in(scopes=list(draft.scopes)).get("scopes")
     if fault is None:
-        refused = visit.rules.refuse(account.kind, draft.scopes, None)
+        refused = asking.rules.refuse(account.kind, draft.scopes, None)
         fault = None if refused is None else refused.detail
-    return None if fault is None else _scopes_page(visit, draft, account, given, fault=fault, status=422)
+    return None if fault is None else _scopes_page(asking, draft, account, given, fault=fault, status=422)
 
 
-def _made_before(visit: Visit, draft: Draft) -> Response | None:
-    """The page for a form that has made its integration already: its token is never shown again."""
-    assert visit.session is not None
-    external_id = manual_rotation.own_name(visit.session.user.email, draft.mark)
-    found = integrations.declared_as(visit.engine, draft.account, external_id)
-    return None if found is None else visit.page("creation_done.html", integration=found)
+def _made_before(asking: PageRequest, draft: Draft) -> Response | None:
+    """Show the page for a form that has made its integration already: its token is never shown again."""
+    assert asking.session is not None
+    external_id = manual_rotation.own_name(asking.session.user.email, draft.mark)
+    found = integrations.declared_as(asking.engine, draft.account, external_id)
+    return None if found is None else asking.page("creation_done.html", integration=found)
 
 
 def _basics_page(
-    visit: Visit, draft: Draft, accounts: Mapping[str, Account], faults: Mapping[str, str], status: int = 200
+    asking: PageRequest, draft: Draft, accounts: Mapping[str, Account], faults: Mapping[str, str], status: int = 200
 ) -> Response:
-    return visit.page(
+    return asking.page(
         "creation_basics.html",
         status=status,
         draft=draft,
@@ -141,22 +141,24 @@ def _basics_page(
 
 
 def _scopes_page(
-    visit: Visit,
+    asking: PageRequest,
     draft: Draft,
     account: Account,
     given: Mapping[str, Sequence[str]],
     fault: str | None = None,
     status: int = 200,
 ) -> Response:
-    shown = picker(visit.rules.catalogue, account.kind, given)
-    # What was chosen for an account of the other kind is named, and left out.
+    shown = picker(asking.rules.catalogue, account.kind, given)
+    # Scopes of the other account class are named, and left out.
     kept = replace(draft, scopes=tuple(offer.name for offer in shown.chosen))
-    return visit.page("creation_scopes.html", status=status, draft=kept, account=account, picker=shown, fault=fault)
+    return asking.page("creation_scopes.html", status=status, draft=kept, account=account, picker=shown, fault=fault)
 
 
-def _token_step(visit: Visit, draft: Draft, account: Account, fault: str | None = None, status: int = 200) -> Response:
-    shown = picker(visit.rules.catalogue, account.kind, {"scope": draft.scopes})
-    return visit.page("creation_token.html", status=status, draft=draft, account=account, picker=shown, fault=fault)
+def _token_step(
+    asking: PageRequest, draft: Draft, account: Account, fault: str | None = None, status: int = 200
+) -> Response:
+    shown = picker(asking.rules.catalogue, account.kind, {"scope": draft.scopes})
+    return asking.page("creation_token.html", status=status, draft=draft, account=account, picker=shown, fault=fault)
 
 
 def _basic_faults(draft: Draft, accounts: Mapping[str, Account]) -> dict[str, str]:
@@ -164,12 +166,12 @@ def _basic_faults(draft: Draft, accounts: Mapping[str, Account]) -> dict[str, st
     return faults if draft.account in accounts else faults | {"account": "Choose one of the accounts."}
 
 
-def _accounts(visit: Visit) -> dict[str, Account]:
-    return {account.id: account for account in accounts.listed(visit.engine, actor=visit.actor)}
+def _accounts(asking: PageRequest) -> dict[str, Account]:
+    return {account.id: account for account in accounts.listed(asking.engine, actor=asking.actor)}
 
 
 def _draft(given: Mapping[str, Sequence[str]], accounts: Mapping[str, Account]) -> Draft:
-    """What a form or an address says; where there is one account only, that is meant unless another one is named."""
+    """Read the input of a form or an address; the only account is the default."""
 
     def last(name: str) -> str:
         return text((given.get(name) or [""])[-1])

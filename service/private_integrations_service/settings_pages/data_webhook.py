@@ -1,4 +1,4 @@
-"""The data webhook of an integration: where the events of what it may read are sent; its log is with the webhooks."""
+"""Manage the data webhook of an integration; its deliveries are with the account's webhooks."""
 
 from pydantic import ValidationError
 from starlette.responses import Response
@@ -8,30 +8,30 @@ from private_integrations.contract import DataWebhookRequest, Problem, Refused
 
 from ..operations import data_webhooks, webhooks
 from ..operations.data_events import DATA_EVENTS
-from ..webhooks.endpoints import Endpoint
+from ..webhooks.endpoints import WebhookEndpoint
 from .integration import ONE, shown
-from .visits import Visit, signed_in
+from .page_requests import PageRequest, signed_in
 from .webhooks import chosen_events, fault_of
 
 _PAGE = f"{ONE}/data-webhook"
 
 
-def _show(visit: Visit) -> Response | Refused:
-    return _page(visit)
+def _show(asking: PageRequest) -> Response | Refused:
+    return _page(asking)
 
 
-def _page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
-    found = shown(visit)
+def _page(asking: PageRequest, refused: Refused | None = None) -> Response | Refused:
+    found = shown(asking)
     if isinstance(found, Refused):
         return found
-    settings = visit.rules.settings
-    described = data_webhooks.described(visit.engine, found.integration.id, actor=visit.actor)
+    settings = asking.rules.settings
+    described = data_webhooks.described(asking.engine, found.integration.id, actor=asking.actor)
     if isinstance(described, Refused):
         return described
-    endpoint = webhooks.find(visit.engine, described.webhook or "", visit.actor)
-    state = webhooks.shown(visit.engine, endpoint, settings.sealer) if isinstance(endpoint, Endpoint) else None
+    endpoint = webhooks.find(asking.engine, described.webhook or "", asking.actor)
+    state = webhooks.shown(asking.engine, endpoint, settings.sealer) if isinstance(endpoint, WebhookEndpoint) else None
     sealer = data_webhooks.sealer_of(settings)
-    return visit.page(
+    return asking.page(
         "data_webhook.html",
         status=200 if refused is None else refused.problem.status,
         shown=found,
@@ -41,28 +41,30 @@ def _page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
         scopes=sorted({event.scope for event in DATA_EVENTS.values()}),
         impossible=sealer.detail if isinstance(sealer, Refused) else None,
         entered={
-            "url": visit.field("url"),
-            "description": visit.field("description"),
-            "events": chosen_events(visit),
+            "url": asking.field("url"),
+            "description": asking.field("description"),
+            "events": chosen_events(asking),
         },
         fault=refused and refused.detail,
     )
 
 
-def _make(visit: Visit) -> Response | Refused:
-    found = shown(visit)
+def _make(asking: PageRequest) -> Response | Refused:
+    found = shown(asking)
     if isinstance(found, Refused):
         return found
     try:
         request = DataWebhookRequest(
-            url=visit.field("url"), events=chosen_events(visit), description=visit.field("description")
+            url=asking.field("url"), events=chosen_events(asking), description=asking.field("description")
         )
     except ValidationError as error:
-        return _page(visit, Refused(Problem.INVALID_REQUEST, fault_of(error)))
-    put = data_webhooks.put_unseen(visit.engine, found.integration.id, request, visit.rules.settings, actor=visit.actor)
+        return _page(asking, Refused(Problem.INVALID_REQUEST, fault_of(error)))
+    put = data_webhooks.put_unseen(
+        asking.engine, found.integration.id, request, asking.rules.settings, actor=asking.actor
+    )
     if isinstance(put, Refused):
-        return _page(visit, put)
-    return visit.to(f"{found.address}/data-webhook", notice="data-webhook-made")
+        return _page(asking, put)
+    return asking.to(f"{found.address}/data-webhook", notice="data-webhook-made")
 
 
 ROUTES = [

@@ -1,4 +1,4 @@
-"""Delete an integration: the one action that asks for its name to be typed."""
+"""Delete an integration, after the person has typed its name."""
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -8,33 +8,33 @@ from private_integrations.contract import Refused
 from ..operations import integrations
 from .integration import ONE, Shown, callers_lately, shown
 from .integrations import LIST
-from .visits import Visit, signed_in
+from .page_requests import PageRequest, signed_in
 
 
-def _ask(visit: Visit) -> Response | Refused:
-    found = shown(visit)
-    return found if isinstance(found, Refused) else _page(visit, found)
+def _ask(asking: PageRequest) -> Response | Refused:
+    found = shown(asking)
+    return found if isinstance(found, Refused) else _page(asking, found)
 
 
-def _delete(visit: Visit) -> Response | Refused:
-    found = shown(visit)
+def _delete(asking: PageRequest) -> Response | Refused:
+    found = shown(asking)
     if isinstance(found, Refused):
         return found
-    typed = visit.field("name")
+    typed = asking.field("name")
     if typed != found.integration.name.strip():
-        return _page(visit, found, typed=typed, fault="This is not its name; nothing was deleted.", status=422)
+        return _page(asking, found, typed=typed, fault="This is not its name; nothing was deleted.", status=422)
 
-    deleted = integrations.delete(visit.engine, found.integration.id, None, actor=visit.actor)
-    return deleted if isinstance(deleted, Refused) else visit.to(LIST, notice="deleted")
+    deleted = integrations.delete(asking.engine, found.integration.id, None, actor=asking.actor)
+    return deleted if isinstance(deleted, Refused) else asking.to(LIST, notice="deleted")
 
 
-def _page(visit: Visit, found: Shown, typed: str = "", fault: str | None = None, status: int = 200) -> Response:
-    return visit.page(
+def _page(asking: PageRequest, found: Shown, typed: str = "", fault: str | None = None, status: int = 200) -> Response:
+    return asking.page(
         "delete.html",
         status=status,
         shown=found,
         account=found.account,
-        callers=callers_lately(visit, found),
+        callers=callers_lately(asking, found),
         typed=typed,
         fault=fault,
     )

@@ -1,4 +1,4 @@
-"""Pages for what went wrong outside a page's own doing."""
+"""Show pages for failures outside of a page's own code."""
 
 import math
 from http import HTTPStatus
@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ..storage.engine import StorageBusy, StorageFull
+from .page_requests import PageDependencies
 from .rendering import html
-from .visits import Parts
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:
@@ -23,7 +23,7 @@ async def on_http_error(request: Request, error: Exception) -> Response:
 
 async def on_storage_error(request: Request, error: Exception) -> Response:
     """Answer when nothing could be stored or read: nothing was changed."""
-    # A form is sent again from its own page: going back still has what was entered.
+    # A form is sent again from its own page: going back keeps the input.
     again = {"again": f"{request.url.path}?{request.url.query}".rstrip("?")} if request.method == "GET" else {}
     if isinstance(error, StorageFull):
         return _page(request, "refused.html", 507, detail="the disk is full; nothing was changed", **again)
@@ -44,7 +44,7 @@ async def on_error(request: Request, _: Exception) -> Response:
 def too_many_visitors(pages: Starlette, seconds: float) -> Response:
     """Make the answer to visitors when there are too many of them; it is sent again and again."""
     detail = f"too many visitors at the moment; nothing was done; open this page again in {seconds:g} seconds"
-    parts: Parts = pages.state.parts
+    parts: PageDependencies = pages.state.parts
     common = {"now": parts.engine.now(), "user": None, "form_key": "", "notice": None, "menu": None}
     response = html(parts.templates, "refused.html", 429, detail=detail, **common)
     response.headers["Retry-After"] = str(math.ceil(seconds))
@@ -52,6 +52,6 @@ def too_many_visitors(pages: Starlette, seconds: float) -> Response:
 
 
 def _page(request: Request, template: str, status: int, **values: object) -> Response:
-    parts: Parts = request.app.state.parts
+    parts: PageDependencies = request.app.state.parts
     common = {"now": parts.engine.now(), "user": None, "form_key": "", "notice": None, "menu": None}
     return html(parts.templates, template, status, **common, **values)

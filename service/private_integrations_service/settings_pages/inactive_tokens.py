@@ -1,4 +1,4 @@
-"""What becomes of an account's tokens that nobody uses: as the service is set, after a time of its own, or nothing."""
+"""Set an account's rule for inactive tokens: the service's setting, a time of its own, or none."""
 
 from datetime import timedelta
 
@@ -13,34 +13,34 @@ from ..operations import inactivity
 from ..tokens.inactivity import LONGEST_NOTICE, WARNINGS
 from .fields import duration_text
 from .integration import in_days
-from .visits import Visit, for_administrators
+from .page_requests import PageRequest, for_administrators
 
 _PAGE = "/settings/accounts/{account_id}/labs/inactive-tokens"
 _LONGEST_FIELD = 100
 
 
-def _show(visit: Visit) -> Response | Refused:
-    return _page(visit)
+def _show(asking: PageRequest) -> Response | Refused:
+    return _page(asking)
 
 
-def _page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
-    assert visit.person is not None
-    account = visit.person.account(visit.path["account_id"])
+def _page(asking: PageRequest, refused: Refused | None = None) -> Response | Refused:
+    assert asking.person is not None
+    account = asking.person.account(asking.path["account_id"])
     if isinstance(account, Refused):
         return account
-    rule = inactivity.rule_of(visit.engine, account.id, visit.settings, actor=visit.actor)
+    rule = inactivity.rule_of(asking.engine, account.id, asking.settings, actor=asking.actor)
     if isinstance(rule, Refused):
-        # Whoever may be here manages the account's integrations, but for Labs.
-        return visit.page("inactive_tokens.html", account=account, rule=None)
-    service, after = visit.settings.inactive_after, rule.after_seconds
-    return visit.page(
+        # People with access here manage the account's integrations, except for Labs.
+        return asking.page("inactive_tokens.html", account=account, rule=None)
+    service, after = asking.settings.inactive_after, rule.after_seconds
+    return asking.page(
         "inactive_tokens.html",
         status=200 if refused is None else refused.problem.status,
         account=account,
         rule=rule,
-        administers=permissions.administers(visit.person.memberships, account),
-        chosen=visit.field("rule") or rule.rule,
-        entered=visit.field("after") or _own(rule),
+        administers=permissions.administers(asking.person.memberships, account),
+        chosen=asking.field("rule") or rule.rule,
+        entered=asking.field("after") or _own(rule),
         time=None if after is None else in_days(timedelta(seconds=after)),
         service=None if service is None else in_days(service),
         warnings=WARNINGS,
@@ -49,24 +49,24 @@ def _page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
     )
 
 
-def _set(visit: Visit) -> Response | Refused:
-    assert visit.person is not None
-    account = visit.person.account(visit.path["account_id"])
+def _set(asking: PageRequest) -> Response | Refused:
+    assert asking.person is not None
+    account = asking.person.account(asking.path["account_id"])
     if isinstance(account, Refused):
         return account
-    if not permissions.administers(visit.person.memberships, account):
+    if not permissions.administers(asking.person.memberships, account):
         return Refused(Problem.PERMISSION_NOT_YOURS, "only an admin with every permission of the account does this")
-    request = _request(visit.field("rule"), visit.field("after"))
+    request = _request(asking.field("rule"), asking.field("after"))
     if isinstance(request, Refused):
-        return _page(visit, request)
-    rule = inactivity.set_rule(visit.engine, account.id, request, visit.settings, actor=visit.actor)
+        return _page(asking, request)
+    rule = inactivity.set_rule(asking.engine, account.id, request, asking.settings, actor=asking.actor)
     if isinstance(rule, Refused):
         return rule
-    return visit.to(_PAGE.format(account_id=account.id), notice="inactivity-saved")
+    return asking.to(_PAGE.format(account_id=account.id), notice="inactivity-saved")
 
 
 def _request(rule: str, after: str) -> InactivityRequest | Refused:
-    """What was entered; the time counts only where it is asked for."""
+    """Read the form; the time counts only for the rule with one."""
     if rule == "service":
         return InactivityRequest(rule="service")
     if rule == "off":
@@ -83,7 +83,7 @@ def _request(rule: str, after: str) -> InactivityRequest | Refused:
 
 
 def _own(rule: Inactivity) -> str:
-    """The account's own time, as it is entered."""
+    """Return the account's own time, as it is entered."""
     if rule.rule != "after" or rule.after_seconds is None:
         return ""
     return format_duration(timedelta(seconds=rule.after_seconds)).removesuffix("d")

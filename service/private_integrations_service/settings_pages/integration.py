@@ -1,4 +1,4 @@
-"""One integration: how it stands, its tokens, and the ways to change it."""
+"""Show one integration: its status, its tokens, and the actions on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,103 +15,103 @@ from ..operations import accounts, activity, audit
 from ..operations.status import report_of
 from ..tokens.policy_defaults import in_force
 from .integrations import LIST, last_used, needs_attention, uses
+from .page_requests import PageRequest, signed_in
 from .scope_choice import Picker, picker
-from .visits import Visit, signed_in
 
 ONE = LIST + "/{integration_id}"
 
-# The others are in the account's log.
+# Older rows are in the account's audit log.
 _CHANGES = 5
 
-# Of the callers that a page names before it ends their token.
+# Callers that a page names before it ends their token.
 _LATELY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class OpenRotation:
-    """A rotation that isn't over: the new token waits for its first use, or older ones still work."""
+    """Hold an open rotation: the new token waits for its first use, or older ones still work."""
 
     new: TokenReport
     old: tuple[TokenReport, ...]
 
     @property
     def waiting(self) -> bool:
-        """Whether nobody has used the new token yet."""
+        """Tell whether the new token was not used yet."""
         return self.new.role == "pending"
 
     @property
     def in_use(self) -> TokenReport | None:
-        """The token that is in use while the new one waits; None if the new one is the only one or is in use."""
+        """Return the token in use while the new one waits; None if the new one is the only one or is in use."""
         return next((secret for secret in self.old if secret.role == "current"), None)
 
     @property
     def before(self) -> TokenReport | None:
-        """The token that is in use once the rotation is cancelled; None if there is none to go back to."""
+        """Return the token that cancelling goes back to; None without one."""
         if self.waiting:
             return self.in_use
         return max(self.old, key=lambda secret: secret.generation, default=None)
 
     @property
     def overlap(self) -> timedelta:
-        """How long the old token works on after the new one's first use."""
+        """Return how long the old token works after the new one's first use."""
         return timedelta(seconds=self.new.overlap_seconds)
 
     @property
     def can_be_cancelled(self) -> bool:
-        """Whether there is a token to go back to."""
+        """Tell whether there is a token to go back to."""
         return self.before is not None
 
 
 @dataclass(frozen=True)
 class Shown:
-    """An integration as its pages show it."""
+    """Hold an integration for its pages."""
 
     report: IntegrationStatus
     account: Account
 
     @property
     def integration(self) -> Integration:
-        """The integration."""
+        """Return the integration."""
         return self.report.integration
 
     @property
     def address(self) -> str:
-        """Where its page is."""
+        """Return the address of its page."""
         return f"{LIST}/{self.integration.id}"
 
     @property
     def owner(self) -> Owner:
-        """Who declares it."""
+        """Return its owner."""
         return owner_of(self.integration.external_id)
 
     @property
     def in_pulumi(self) -> bool:
-        """Whether a Pulumi program declares it."""
+        """Tell whether a Pulumi program declares it."""
         return self.owner.kind == "pulumi"
 
     @property
     def managed_by(self) -> str:
-        """The same in a few words."""
+        """Return its owner in a few words."""
         return managed_by(self.integration.external_id)
 
     @property
     def resource(self) -> str:
-        """The logical name that a Pulumi program gives it."""
+        """Return the logical name that a Pulumi program gives it."""
         return self.integration.external_id.split("/", maxsplit=3)[-1]
 
     @property
     def needs_attention(self) -> bool:
-        """Whether a person should look at it."""
+        """Tell whether a person should look at it."""
         return needs_attention(self.report)
 
     @property
     def last_used(self) -> datetime | None:
-        """When one of its tokens was last used."""
+        """Return the last use of its tokens."""
         return last_used(self.report)
 
     @property
     def rotation(self) -> OpenRotation | None:
-        """The rotation that isn't over, if any."""
+        """Return the open rotation, if any."""
         newest = self.report.newest
         if newest is None:
             return None
@@ -120,7 +120,7 @@ class Shown:
 
     @property
     def policy(self) -> str:
-        """When it rotates, in words."""
+        """Return its rotation policy in words."""
         policy = self.report.policy
         if policy.period is None and policy.enabled:
             return "when a person rotates it"
@@ -129,42 +129,42 @@ class Shown:
 
     @property
     def overlap(self) -> timedelta:
-        """How long an old token works on after a rotation: as declared, else a week."""
+        """Return the overlap of a rotation: as declared, otherwise a week."""
         return self.report.policy.overlap or in_force(None).overlap
 
     @property
     def tokens(self) -> list[TokenReport]:
-        """The tokens that are known, the newest first."""
+        """Return the known tokens, the newest first."""
         return sorted(self.report.token_state.tokens, key=lambda s: (s.generation, s.issued_at), reverse=True)
 
     @property
     def ended(self) -> TokenReport | None:
-        """The token that ended last, if none works any more."""
+        """Return the token that ended last, if none works any more."""
         return None if self.report.live else next(iter(self.tokens), None)
 
 
-def shown(visit: Visit) -> Shown | Refused:
-    """The integration that the address means, if the visitor manages its account."""
-    report = report_of(visit.engine, visit.path["integration_id"], visit.now, visit.actor, uses(visit))
+def shown(asking: PageRequest) -> Shown | Refused:
+    """Return the integration of the address, if the person manages its account."""
+    report = report_of(asking.engine, asking.path["integration_id"], asking.now, asking.actor, uses(asking))
     if isinstance(report, Refused):
         return report
-    account = accounts.found(visit.engine, report.integration.account, actor=visit.actor)
+    account = accounts.found(asking.engine, report.integration.account, actor=asking.actor)
     return account if isinstance(account, Refused) else Shown(report, account)
 
 
-def callers_lately(visit: Visit, found: Shown) -> list[CallerActivity] | None:
-    """Who used the tokens in the last day, the latest first; None if that can't be read at the moment."""
-    return activity.callers_if_readable(visit.activity, found.integration.id, visit.now - _LATELY)
+def callers_lately(asking: PageRequest, found: Shown) -> list[CallerActivity] | None:
+    """Return the callers of the tokens in the last day, the latest first; None if these can't be read at the moment."""
+    return activity.callers_if_readable(asking.activity, found.integration.id, asking.now - _LATELY)
 
 
-def scopes_of(visit: Visit, found: Shown, scopes: Sequence[str] | None = None) -> Picker:
-    """The scopes of an integration, or those given, and what they open in its account."""
+def scopes_of(asking: PageRequest, found: Shown, scopes: Sequence[str] | None = None) -> Picker:
+    """Return the scopes of an integration, or the given ones, with the endpoints that they open in its account."""
     names = found.integration.scopes if scopes is None else scopes
-    return picker(visit.rules.catalogue, found.account.kind, {"scope": names})
+    return picker(asking.rules.catalogue, found.account.kind, {"scope": names})
 
 
 def in_days(duration: timedelta) -> str:
-    """A duration for a sentence: `7 days`, `1 hour`; as it is declared where that is no round number."""
+    """Return a duration for a sentence: `7 days`, `1 hour`; as declared if it is no round number."""
     for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
         if duration and not duration % length:
             count = duration // length
@@ -172,18 +172,18 @@ def in_days(duration: timedelta) -> str:
     return format_duration(duration)
 
 
-def _show(visit: Visit) -> Response | Refused:
-    found = shown(visit)
+def _show(asking: PageRequest) -> Response | Refused:
+    found = shown(asking)
     if isinstance(found, Refused):
         return found
-    changes = audit.of_integration(visit.engine, found.integration.id, actor=visit.actor, limit=_CHANGES)
+    changes = audit.of_integration(asking.engine, found.integration.id, actor=asking.actor, limit=_CHANGES)
     if isinstance(changes, Refused):
         return changes
-    return visit.page(
+    return asking.page(
         "integration.html",
         shown=found,
         account=found.account,
-        picker=scopes_of(visit, found),
+        picker=scopes_of(asking, found),
         changes=changes,
         in_days=in_days,
     )

@@ -1,4 +1,4 @@
-"""The list of private integrations: what has access, is it in order, and who sees to it."""
+"""Show the list of private integrations, with status and owner, the most urgent first."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,16 +17,16 @@ from ..operations import activity
 from ..operations.accounts import listed
 from ..operations.generations import LastUsed
 from ..operations.status import reports
+from .page_requests import PageRequest, signed_in
 from .paging import PAGE, page_of
 from .scope_choice import can_write
-from .visits import Visit, signed_in
 
 LIST = "/settings/private-integrations"
 
 UNUSED = timedelta(days=30)
-"""What nobody has used for so long is found by the list's filter."""
+"""Find integrations without a use for so long with the list's filter."""
 
-# A longer description is read on the integration's own page.
+# The integration's own page has the whole description.
 _DESCRIPTION = 100
 
 _RANKS = {"overdue": 0, "due": 1, "pending": 2, "overlapping": 3}
@@ -34,26 +34,26 @@ _RANKS = {"overdue": 0, "due": 1, "pending": 2, "overlapping": 3}
 
 @dataclass(frozen=True)
 class Row:
-    """An integration as the list shows it."""
+    """Hold an integration for the list."""
 
     report: IntegrationStatus
     account: Account
 
     @property
     def description(self) -> str:
-        """The first words of what it is for."""
+        """Return the first words of its description."""
         text = self.report.integration.description
         return text if len(text) <= _DESCRIPTION else text[: _DESCRIPTION - 1] + "…"
 
     @property
     def managed_by(self) -> str:
-        """Who declares it: `Pulumi: project/stack`, a person, the command line."""
+        """Return its owner: `Pulumi: project/stack`, a person, the command line."""
         owner = owner_of(self.report.integration.external_id)
         return f"Pulumi: {owner.name}" if owner.kind == "pulumi" else owner.name or owner.kind
 
     @property
     def writes(self) -> bool:
-        """Whether any of its scopes is for changing things."""
+        """Tell whether one of its scopes opens changes."""
         return any(can_write(scope) for scope in self.report.integration.scopes)
 
     @property
@@ -63,18 +63,18 @@ class Row:
 
     @property
     def is_unused(self) -> bool:
-        """Whether nobody used it in UNUSED, or ever."""
+        """Tell whether it was not used within UNUSED, or ever."""
         return self.last_used is None or self.report.now - self.last_used >= UNUSED
 
     @property
     def needs_attention(self) -> bool:
-        """Whether a person should look at it: an alarm, or no token that works."""
+        """Tell whether a person should look at it: an alarm, or no live token."""
         return needs_attention(self.report)
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What somebody wants to see of the list; empty: all."""
+    """Hold the filters of the list; empty: all."""
 
     account: str = ""
     managed_by: str = ""
@@ -82,7 +82,7 @@ class Filters:
     due: bool = False
 
     def keep(self, row: Row) -> bool:
-        """Whether the row is among it."""
+        """Tell whether a row passes the filters."""
         return (
             self.account in ("", row.account.id)
             and self.managed_by in ("", row.managed_by)
@@ -91,7 +91,7 @@ class Filters:
         )
 
     def address(self, page: int) -> str:
-        """The address of a page of it."""
+        """Return the address of a page of the filtered list."""
         given = {
             "account": self.account,
             "managed_by": self.managed_by,
@@ -105,7 +105,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class Total:
-    """How many integrations an account has, and how many of them a person should look at."""
+    """Count an account's integrations, and those that a person should look at."""
 
     account: Account
     count: int
@@ -113,32 +113,32 @@ class Total:
 
 
 def last_used(report: IntegrationStatus) -> datetime | None:
-    """When one of the integration's tokens was last used; None if nobody ever used one.
+    """Return the last use of the integration's tokens; None without any.
 
-    A token that was taken into use before uses were recorded is known by that.
+    Of a token that was delivered before uses were recorded, the delivery counts.
     """
     taken_up = (s.delivered_at for s in report.token_state.tokens if s.delivered_at is not None)
     return report.last_used_at or max(taken_up, default=None)
 
 
-def uses(visit: Visit) -> LastUsed:
-    """When tokens were last used, as far as that is recorded."""
-    return partial(activity.last_used_if_readable, visit.activity)
+def uses(asking: PageRequest) -> LastUsed:
+    """Return the last uses of tokens, as far as they are recorded."""
+    return partial(activity.last_used_if_readable, asking.activity)
 
 
 def needs_attention(report: IntegrationStatus) -> bool:
-    """Whether a person should look at it: an alarm, or no token that works."""
+    """Tell whether a person should look at it: an alarm, or no live token."""
     return bool(report.alarms) or not report.live
 
 
 def urgency(report: IntegrationStatus) -> tuple[bool, int, str]:
-    """What needs attention first, then by how pressing the status is, then by name."""
+    """Order rows: those that need attention first, then by the urgency of the status, then by name."""
     rank = _RANKS.get(report.status, len(_RANKS))
     return not needs_attention(report), rank, report.integration.name.lower()
 
 
 def totals(rows: Iterable[Row]) -> list[Total]:
-    """The accounts that have integrations, those with something to look at first."""
+    """Count integrations by account, the accounts that need attention first."""
     rows = list(rows)
     counts = Counter(row.account.id for row in rows)
     attention = Counter(row.account.id for row in rows if row.needs_attention)
@@ -147,16 +147,16 @@ def totals(rows: Iterable[Row]) -> list[Total]:
     return sorted(found, key=lambda total: (-total.attention, total.account.name.lower(), total.account.id))
 
 
-def _list(visit: Visit) -> Response | Refused:
-    accounts = {account.id: account for account in listed(visit.engine, actor=visit.actor)}
-    found = reports(visit.engine, visit.now, visit.actor, last_used=uses(visit))
-    filters = _filters(visit.query)
+def _list(asking: PageRequest) -> Response | Refused:
+    accounts = {account.id: account for account in listed(asking.engine, actor=asking.actor)}
+    found = reports(asking.engine, asking.now, asking.actor, last_used=uses(asking))
+    filters = _filters(asking.query)
     if filters.account and filters.account not in accounts:
         return Refused(Problem.ACCOUNT_UNKNOWN, f"there is no account {filters.account}")
     rows = [Row(report, accounts[report.integration.account]) for report in sorted(found, key=urgency)]
     kept = [row for row in rows if filters.keep(row)]
-    page, pages = page_of(visit.query.get("page", ""), len(kept))
-    return visit.page(
+    page, pages = page_of(asking.query.get("page", ""), len(kept))
+    return asking.page(
         "integrations.html",
         account=accounts.get(filters.account),
         accounts=accounts,

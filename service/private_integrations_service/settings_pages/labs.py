@@ -1,4 +1,4 @@
-"""Labs: private integrations of an account switched on or off for people."""
+"""Switch private integrations of an account on or off for people (Labs)."""
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -7,33 +7,33 @@ from private_integrations.contract import Refused
 
 from ..access import permissions
 from ..operations import integrations, users
-from .visits import Visit, for_administrators
+from .page_requests import PageRequest, for_administrators
 
 _PAGE = "/settings/accounts/{account_id}/labs"
 
 
-def _show(visit: Visit) -> Response | Refused:
-    assert visit.person is not None
-    account = visit.person.account(visit.path["account_id"])
+def _show(asking: PageRequest) -> Response | Refused:
+    assert asking.person is not None
+    account = asking.person.account(asking.path["account_id"])
     if isinstance(account, Refused):
         return account
-    living = len(integrations.listed(visit.engine, account=account.id, limit=1000, actor=visit.actor))
-    return visit.page(
+    living = len(integrations.listed(asking.engine, account=account.id, limit=1000, actor=asking.actor))
+    return asking.page(
         "labs.html",
         account=account,
         living=living,
-        switched_on=account.id not in visit.person.switched_off,
-        administers=permissions.administers(visit.person.memberships, account),
+        switched_on=account.id not in asking.person.switched_off,
+        administers=permissions.administers(asking.person.memberships, account),
     )
 
 
-def _switch(visit: Visit) -> Response | Refused:
-    assert visit.person is not None
-    account_id, on = visit.path["account_id"], visit.field("private_integrations") == "on"
-    switched = users.switch_labs(visit.engine, account_id, on=on, actor=visit.actor, editor=visit.person.user)
+def _switch(asking: PageRequest) -> Response | Refused:
+    assert asking.person is not None
+    account_id, on = asking.path["account_id"], asking.field("private_integrations") == "on"
+    switched = users.switch_labs(asking.engine, account_id, on=on, actor=asking.actor, editor=asking.person.user)
     if isinstance(switched, Refused):
         return switched
-    return visit.to(_PAGE.replace("{account_id}", account_id), notice="labs-on" if on else "labs-off")
+    return asking.to(_PAGE.replace("{account_id}", account_id), notice="labs-on" if on else "labs-off")
 
 
 ROUTES = [

@@ -1,4 +1,4 @@
-"""What a person writes into a Pulumi program in place of doing it on a page."""
+"""Write the line of a Pulumi program that does the same as an action on a page."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,22 +9,22 @@ from private_integrations.rotation.durations import format_duration
 
 
 def details_line(name: str, description: str) -> str:
-    """The arguments of a name and a description."""
+    """Return the arguments of a name and a description."""
     return f"name={_text(name)}, description={_text(description)}"
 
 
 def scopes_line(scopes: Iterable[str]) -> str:
-    """The argument of scopes."""
+    """Return the argument of scopes."""
     return f"scopes=[{', '.join(_text(scope) for scope in sorted(scopes))}]"
 
 
 def policy_line(policy: RotationPolicy | None) -> str:
-    """The argument that declares this policy."""
+    """Return the argument that declares this policy."""
     return f"rotation={_rotation(declared(policy), policy)}"
 
 
 def rotation_line(policy: RotationPolicy | None, trigger: str, overlap: timedelta | None = None) -> str:
-    """The argument that rotates once more, for `trigger`; but for the `overlap` given, the policy stays as it is."""
+    """Return the argument that rotates once more, for `trigger`; except for a given `overlap`, the policy stays."""
     said = declared(policy)
     if overlap is not None:
         said["overlap"] = format_duration(overlap)
@@ -33,7 +33,7 @@ def rotation_line(policy: RotationPolicy | None, trigger: str, overlap: timedelt
 
 
 def declared(policy: RotationPolicy | None) -> dict[str, str]:
-    """The parts that the policy declares, as a program writes them, without `enabled`."""
+    """Return the parts that the policy declares, as a program writes them, without `enabled`."""
     if policy is None:
         return {}
     calendar = {"schedule": policy.schedule, "timezone": policy.timezone if policy.timezone != "UTC" else None}

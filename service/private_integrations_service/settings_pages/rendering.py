@@ -1,4 +1,4 @@
-"""Templates and what they can say: instants, numbers of things, and the notice after a change."""
+"""Render templates: instants, numbers, and the notice after a change."""
 
 import re
 from collections.abc import Mapping
@@ -52,7 +52,7 @@ NOTICES: Mapping[str, str] = MappingProxyType(
         "webhook-saved": "Saved.",
     }
 )
-"""What a page says after a change, by the name that the redirect's address carries: never a text from an address."""
+"""Hold the notices after a change; the redirect's address carries only the name of one, never a text."""
 
 HEADERS: Mapping[str, str] = MappingProxyType(
     {
@@ -82,7 +82,7 @@ def _shown(value: object) -> object:
 
 @cache
 def templates() -> Environment:
-    """The templates, in which every value is escaped and a forgotten one is an error; compiled once in a process."""
+    """Return the templates, which escape every value and fail on a missing one; compiled once in a process."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -108,7 +108,7 @@ def templates() -> Environment:
 
 
 def html(environment: Environment, template: str, status: int, **values: object) -> HTMLResponse:
-    """A page."""
+    """Render a page."""
     return HTMLResponse(environment.get_template(template).render(**values), status, headers=dict(HEADERS))
 
 
@@ -120,7 +120,7 @@ def maker_of_link(actor: str) -> str:
 
 
 def relative(instant: datetime, now: datetime) -> str:
-    """How far an instant is away, in one rounded unit: `in 3 days`, `2 hours ago`, `now`."""
+    """Return the distance of an instant in one rounded unit: `in 3 days`, `2 hours ago`, `now`."""
     seconds = (instant - now).total_seconds()
     for unit, length in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if abs(seconds) >= length:
@@ -131,22 +131,22 @@ def relative(instant: datetime, now: datetime) -> str:
 
 
 def calendar(instant: datetime) -> str:
-    """An instant for people who have no script: `20 Nov 2026, 13:05 UTC`."""
+    """Return an instant for browsers without scripts: `20 Nov 2026, 13:05 UTC`."""
     utc = instant.astimezone(UTC)
     return f"{utc.day} {_MONTHS[utc.month - 1]} {utc.year}, {utc:%H:%M} UTC"
 
 
-# Not strftime's, which speaks the server's language.
+# Not strftime's names, which are in the server's language.
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def sentence(detail: str) -> str:
-    """The detail of a refusal as a page says it: with a capital letter and a full stop."""
+    """Return the detail of a refusal as a sentence: with a capital letter and a full stop."""
     return detail and detail[0].upper() + detail[1:] + ("" if detail.endswith((".", "?", "!")) else ".")
 
 
 def with_times(text: str) -> Markup:
-    """A sentence that the command line says too, escaped; its instants are in the reader's zone, as all of a page."""
+    """Return a sentence that the command line shares, escaped, with its instants in the reader's time zone."""
     parts = _INSTANT.split(text)
     return Markup().join(_time(part) if number % 2 else part for number, part in enumerate(parts))
 

@@ -1,4 +1,4 @@
-"""Roles & Permissions of an account: its people, what each may, and where that comes from."""
+"""Show Roles & Permissions of an account: its people, their permissions, and the source of each permission."""
 
 from typing import Any
 
@@ -21,10 +21,10 @@ from ..access import permissions
 from ..access.people import User
 from ..access.security_log import SecurityEvent, who
 from ..operations import users
-from ..operations.users import Place
+from ..operations.users import AccountMember
+from .page_requests import PageRequest, for_administrators
 from .paging import page_of
 from .sign_in import HOME
-from .visits import Visit, for_administrators
 
 _PAGE = "/settings/accounts/{account_id}/roles"
 # Rows of one page: each has forms.
@@ -33,104 +33,109 @@ _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
-def _show(visit: Visit) -> Response | Refused:
-    return _page(visit, 200)
+def _show(asking: PageRequest) -> Response | Refused:
+    return _page(asking, 200)
 
 
-def _invite(visit: Visit) -> Response | Refused:
+def _invite(asking: PageRequest) -> Response | Refused:
     try:
-        email, name = _EMAIL.validate_python(visit.field("email")), visit.field("name")
+        email, name = _EMAIL.validate_python(asking.field("email")), asking.field("name")
         name = _NAME.validate_python(name) if name else email
-        edit = MembershipEdit(role=_chosen(visit, "role"))
+        edit = MembershipEdit(role=_chosen(asking, "role"))
     except ValidationError as error:
-        return _page(visit, 422, fault=f"this invitation is not complete: {fault_reason(error.errors()[0])}")
+        return _page(asking, 422, fault=f"this invitation is not complete: {fault_reason(error.errors()[0])}")
     made = users.invite_into(
-        visit.engine,
-        visit.path["account_id"],
+        asking.engine,
+        asking.path["account_id"],
         email,
         name,
         edit,
-        actor=visit.actor,
-        editor=_editor(visit),
-        links=visit.settings.password_sign_in,
+        actor=asking.actor,
+        editor=_editor(asking),
+        links=asking.settings.password_sign_in,
     )
-    return _handed_over(visit, made)
+    return _handed_over(asking, made)
 
 
-def _change(visit: Visit) -> Response | Refused:
+def _change(asking: PageRequest) -> Response | Refused:
     try:
         edit = MembershipEdit(
-            role=_chosen(visit, "role"), own=_chosen(visit, "own"), sub_accounts=_chosen(visit, "sub_accounts")
+            role=_chosen(asking, "role"), own=_chosen(asking, "own"), sub_accounts=_chosen(asking, "sub_accounts")
         )
     except ValidationError:
-        return _page(visit, 422, fault="this is no role or permission that there is")
-    return _changed(visit, edit)
+        return _page(asking, 422, fault="this is no role or permission that there is")
+    return _changed(asking, edit)
 
 
-def _remove(visit: Visit) -> Response | Refused:
-    return _changed(visit, None)
+def _remove(asking: PageRequest) -> Response | Refused:
+    return _changed(asking, None)
 
 
-def _link(visit: Visit) -> Response | Refused:
+def _link(asking: PageRequest) -> Response | Refused:
     made = users.link_for(
-        visit.engine,
-        visit.path["account_id"],
-        visit.path["user_id"],
-        actor=visit.actor,
-        editor=_editor(visit),
-        links=visit.settings.password_sign_in,
+        asking.engine,
+        asking.path["account_id"],
+        asking.path["user_id"],
+        actor=asking.actor,
+        editor=_editor(asking),
+        links=asking.settings.password_sign_in,
     )
-    return _handed_over(visit, made)
+    return _handed_over(asking, made)
 
 
-def _changed(visit: Visit, edit: MembershipEdit | None) -> Response | Refused:
+def _changed(asking: PageRequest, edit: MembershipEdit | None) -> Response | Refused:
     changed = users.change_place(
-        visit.engine, visit.path["account_id"], visit.path["user_id"], edit, actor=visit.actor, editor=_editor(visit)
+        asking.engine,
+        asking.path["account_id"],
+        asking.path["user_id"],
+        edit,
+        actor=asking.actor,
+        editor=_editor(asking),
     )
     if isinstance(changed, Refused):
-        return _refused(visit, changed)
-    if changed.user.id == _editor(visit).id and edit is None:
-        return visit.to(HOME)
+        return _refused(asking, changed)
+    if changed.user.id == _editor(asking).id and edit is None:
+        return asking.to(HOME)
     if edit is None:
-        return visit.to(_address(visit), notice="person-removed")
+        return asking.to(_address(asking), notice="person-removed")
     ended = "-password-ended" if changed.password_ended else "-link-ended" if changed.links_ended else ""
-    return visit.to(_address(visit), notice=f"roles-changed{ended}")
+    return asking.to(_address(asking), notice=f"roles-changed{ended}")
 
 
-def _handed_over(visit: Visit, made: Invitation | Refused) -> Response | Refused:
-    """The page with the one-time link, which is on no other one."""
+def _handed_over(asking: PageRequest, made: Invitation | Refused) -> Response | Refused:
+    """Show the page with the one-time link, which is on no other page."""
     if isinstance(made, Refused):
-        return _refused(visit, made)
+        return _refused(asking, made)
     if made.code is not None:
-        visit.note(SecurityEvent.LINK_MADE, user=made.user_id, by=who(visit.actor))
-    return visit.page("invited.html", made=made, link=_link_with(visit, made), back=_address(visit))
+        asking.note(SecurityEvent.LINK_MADE, user=made.user_id, by=who(asking.actor))
+    return asking.page("invited.html", made=made, link=_link_with(asking, made), back=_address(asking))
 
 
-def _link_with(visit: Visit, made: Invitation) -> str | None:
+def _link_with(asking: PageRequest, made: Invitation) -> str | None:
     if made.code is None:
         return None
-    # Without a public address: where the form was, as the browser says it.
-    base = visit.settings.public_url or visit.request.headers.get("origin", "")
+    # Without a public address: the form's own origin, by the browser.
+    base = asking.settings.public_url or asking.request.headers.get("origin", "")
     return f"{base}/settings/welcome/{made.code}"
 
 
-def _refused(visit: Visit, refused: Refused) -> Response | Refused:
+def _refused(asking: PageRequest, refused: Refused) -> Response | Refused:
     if refused.problem in (Problem.ACCOUNT_UNKNOWN, Problem.USER_UNKNOWN):
         return refused
     if refused.problem.status == 403:
-        visit.note_refused(refused.problem)
-    return _page(visit, refused.problem.status, fault=refused.detail)
+        asking.note_refused(refused.problem)
+    return _page(asking, refused.problem.status, fault=refused.detail)
 
 
-def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response | Refused:
-    assert visit.person is not None
-    account = visit.person.account(visit.path["account_id"])
+def _page(asking: PageRequest, status: int, *, fault: str | None = None) -> Response | Refused:
+    assert asking.person is not None
+    account = asking.person.account(asking.path["account_id"])
     if isinstance(account, Refused):
         return account
-    places = users.people_of(visit.engine, account)
-    held = visit.person.memberships
-    page, pages = page_of(visit.query.get("page", ""), len(places), _PEOPLE)
-    return visit.page(
+    places = users.people_of(asking.engine, account)
+    held = asking.person.memberships
+    page, pages = page_of(asking.query.get("page", ""), len(places), _PEOPLE)
+    return asking.page(
         "roles.html",
         status=status,
         account=account,
@@ -141,12 +146,12 @@ def _page(visit: Visit, status: int, *, fault: str | None = None) -> Response | 
         pages=pages,
         grantable=permissions.grantable(held, account),
         administers=permissions.administers(held, account),
-        switched_off=account.id in visit.person.switched_off,
+        switched_off=account.id in asking.person.switched_off,
         fault=fault,
     )
 
 
-def _row(place: Place) -> dict[str, Any]:
+def _row(place: AccountMember) -> dict[str, Any]:
     member = place.membership
     return {
         "user": place.user,
@@ -159,18 +164,18 @@ def _row(place: Place) -> dict[str, Any]:
     }
 
 
-def _chosen(visit: Visit, field: str) -> Any:
-    """What was chosen, checked by the model that it goes into; what the form didn't have stays as it is."""
-    return visit.field(field) or None
+def _chosen(asking: PageRequest, field: str) -> Any:
+    """Read the chosen values, checked by their model; values that the form lacks stay as they are."""
+    return asking.field(field) or None
 
 
-def _editor(visit: Visit) -> User:
-    assert visit.person is not None
-    return visit.person.user
+def _editor(asking: PageRequest) -> User:
+    assert asking.person is not None
+    return asking.person.user
 
 
-def _address(visit: Visit) -> str:
-    return _PAGE.replace("{account_id}", visit.path["account_id"])
+def _address(asking: PageRequest) -> str:
+    return _PAGE.replace("{account_id}", asking.path["account_id"])
 
 
 ROUTES = [

@@ -1,4 +1,4 @@
-"""When an integration is to be rotated: its policy, edited; what that does is said before it is saved."""
+"""Edit an integration's rotation policy, with a review of the effect before it is saved."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,13 +15,13 @@ from private_integrations.rotation.schedules import read_schedule, zone_names
 from private_integrations.rotation.status import IntegrationStatus
 
 from ..operations import integrations
-from ..tokens.lifecycle import Token
+from ..tokens.lifecycle import StoredToken
 from ..tokens.policy_defaults import POLICY_DEFAULTS, in_force
 from .editing import CHANGED_MEANWHILE, read_version, save
 from .fields import duration_text, query_of
 from .integration import ONE, Shown, in_days, shown
+from .page_requests import PageRequest, signed_in
 from .pulumi import declared, policy_line
-from .visits import Visit, signed_in
 
 _PAGE = f"{ONE}/schedule"
 _TICKS = 3
@@ -32,7 +32,7 @@ _UNREADABLE = "This form can't be read; look at it again and review it."
 
 @dataclass(frozen=True)
 class Entered:
-    """A policy as a form has it; `rule` says which of `every` and `schedule` counts: `none`, `every` or `calendar`."""
+    """Hold a policy as a form has it; `rule` names the fields that count: `none`, `every` or `calendar`."""
 
     rule: str
     every: str = ""
@@ -44,12 +44,12 @@ class Entered:
 
     @classmethod
     def read(cls, given: Mapping[str, Sequence[str]]) -> Self:
-        """Every field of the form, without space around it."""
+        """Read every field of the form, without space around it."""
         return cls(**{name: "".join(given.get(name, ())[-1:]).strip() for name in cls.__dataclass_fields__})
 
     @classmethod
     def of(cls, policy: RotationPolicy | None) -> Self:
-        """What a form says of a policy."""
+        """Return the form of a policy."""
         if policy is None:
             return cls("none")
         rule = "calendar" if policy.schedule is not None else "every" if policy.every_seconds is not None else "none"
@@ -57,11 +57,11 @@ class Entered:
 
     @property
     def fields(self) -> dict[str, str]:
-        """The fields that say something, as a form or an address carries them."""
+        """Return the fields with a value, as a form or an address carries them."""
         return {name: value for name, value in asdict(self).items() if value}
 
     def policy(self) -> RotationPolicy | Refused:
-        """The policy that is meant, or what is wrong with it."""
+        """Return the policy, or its faults."""
         too_long = next((name for name, value in self.fields.items() if len(value) > _LONGEST_FIELD), None)
         if too_long is not None:
             return Refused(Problem.ROTATION_NOT_ALLOWED, f"{too_long} has more than {_LONGEST_FIELD} characters")
@@ -73,7 +73,7 @@ class Entered:
             return Refused(Problem.ROTATION_NOT_ALLOWED, str(error))
 
     def ticks(self, now: datetime) -> list[datetime]:
-        """The next instants of a rule by the calendar; none if it can't be, or is another one."""
+        """Return the next instants of a calendar rule; none for another or an invalid rule."""
         if self.rule != "calendar":
             return []
         try:
@@ -95,7 +95,7 @@ class Entered:
         return said | {name: value for name, value in margins.items() if value}
 
 
-# What a form says of the other rules is not asked for, and no mistake.
+# The fields of the other rules don't count, and are no mistake.
 _MARGINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"none": ("overlap",), "every": ("overlap", "early_window"), "calendar": ("overlap", "early_window")}
 )
@@ -103,21 +103,21 @@ _MARGINS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Effect:
-    """What saving a policy does: the integration as it will be, and the tokens that get another overlap or end."""
+    """Hold the effect of saving a policy: the integration, and the tokens with another overlap or deadline."""
 
     after: Shown
-    moved: tuple[Token, ...]
+    moved: tuple[StoredToken, ...]
 
     @property
     def ends(self) -> list[tuple[TokenReport, datetime]]:
-        """The old tokens that work, each with the end that it will have."""
+        """Return the old tokens that work, each with its new deadline."""
         moved = {token.fingerprint: token.expires_at for token in self.moved}
         ending = [(secret, secret.expires_at) for secret in self.after.report.live if secret.expires_at]
         return [(secret, moved.get(secret.fingerprint) or end) for secret, end in ending]
 
     @property
     def overlap(self) -> timedelta | None:
-        """How long the token in use will work on after the first use of the new one; None if no new one waits."""
+        """Return the overlap of the token in use after the first use of the new one; None if no new one waits."""
         rotation = self.after.rotation
         if rotation is None or not rotation.waiting:
             return None
@@ -125,31 +125,33 @@ class Effect:
 
     @property
     def due_at_once(self) -> bool:
-        """Whether the new rule asks for a rotation already."""
+        """Tell whether a rotation is due at once under the new rule."""
         report = self.after.report
         due = report.next_rotation_at
         return due is not None and due - report.policy.early_window <= report.now
 
 
-def _form(visit: Visit) -> Response | Refused:
-    found = shown(visit)
+def _form(asking: PageRequest) -> Response | Refused:
+    found = shown(asking)
     if isinstance(found, Refused):
         return found
-    given = query_of(visit.request)
+    given = query_of(asking.request)
     if "version" in given:
-        return _form_page(visit, found, Entered.read(given), given["version"][-1])
-    return _form_page(visit, found, Entered.of(found.integration.rotation), str(found.integration.version))
+        return _form_page(asking, found, Entered.read(given), given["version"][-1])
+    return _form_page(asking, found, Entered.of(found.integration.rotation), str(found.integration.version))
 
 
-def _form_page(visit: Visit, found: Shown, entered: Entered, version: str, refused: Refused | None = None) -> Response:
-    return visit.page(
+def _form_page(
+    asking: PageRequest, found: Shown, entered: Entered, version: str, refused: Refused | None = None
+) -> Response:
+    return asking.page(
         "schedule.html",
         status=200 if refused is None else 422,
         shown=found,
         account=found.account,
         entered=entered,
         version=version,
-        ticks=entered.ticks(visit.now),
+        ticks=entered.ticks(asking.now),
         zones=zone_names(),
         in_days=in_days,
         usual=in_force(None),
@@ -158,72 +160,74 @@ def _form_page(visit: Visit, found: Shown, entered: Entered, version: str, refus
     )
 
 
-def _review(visit: Visit) -> Response | Refused:
-    found = shown(visit)
+def _review(asking: PageRequest) -> Response | Refused:
+    found = shown(asking)
     if isinstance(found, Refused):
         return found
-    given = query_of(visit.request)
-    return _checked(visit, found, Entered.read(given), "".join(given.get("version", ())[-1:]))
+    given = query_of(asking.request)
+    return _checked(asking, found, Entered.read(given), "".join(given.get("version", ())[-1:]))
 
 
-def _checked(visit: Visit, found: Shown, entered: Entered, version: str, refused: Refused | None = None) -> Response:
-    """What a policy does to the integration as it is, or the form again with what is wrong with it."""
-    wanted = _wanted(visit, found, entered)
+def _checked(
+    asking: PageRequest, found: Shown, entered: Entered, version: str, refused: Refused | None = None
+) -> Response:
+    """Return the effect of a policy on the present integration, or the form again with its faults."""
+    wanted = _wanted(asking, found, entered)
     if isinstance(wanted, Refused):
-        return _form_page(visit, found, entered, version, wanted)
+        return _form_page(asking, found, entered, version, wanted)
     changed_meanwhile = version != str(found.integration.version)
-    return visit.page(
+    return asking.page(
         "schedule_review.html",
         status=200 if refused is None else refused.problem.status,
         shown=found,
         account=found.account,
         entered=entered,
-        effect=None if wanted == found.integration.rotation else _effect(visit, found, wanted),
-        ticks=entered.ticks(visit.now),
+        effect=None if wanted == found.integration.rotation else _effect(asking, found, wanted),
+        ticks=entered.ticks(asking.now),
         line=policy_line(wanted),
         in_days=in_days,
         fault=CHANGED_MEANWHILE if changed_meanwhile else refused and refused.detail,
     )
 
 
-def _save(visit: Visit) -> Response | Refused:
-    found = shown(visit)
+def _save(asking: PageRequest) -> Response | Refused:
+    found = shown(asking)
     if isinstance(found, Refused):
         return found
-    entered, version = Entered.read(visit.form), read_version(visit.field("version"))
+    entered, version = Entered.read(asking.form), read_version(asking.field("version"))
     if version is None:
         unreadable = Refused(Problem.INVALID_REQUEST, _UNREADABLE)
-        return _form_page(visit, found, entered, str(found.integration.version), unreadable)
-    wanted = _wanted(visit, found, entered)
+        return _form_page(asking, found, entered, str(found.integration.version), unreadable)
+    wanted = _wanted(asking, found, entered)
     if isinstance(wanted, Refused):
-        return _form_page(visit, found, entered, str(version), wanted)
-    edited = save(visit, found, IntegrationEdit(rotation=wanted), version)
+        return _form_page(asking, found, entered, str(version), wanted)
+    edited = save(asking, found, IntegrationEdit(rotation=wanted), version)
     if isinstance(edited, Refused):
-        by_now = shown(visit)
-        return by_now if isinstance(by_now, Refused) else _checked(visit, by_now, entered, str(version), edited)
-    return visit.to(found.address, notice="schedule-edited")
+        by_now = shown(asking)
+        return by_now if isinstance(by_now, Refused) else _checked(asking, by_now, entered, str(version), edited)
+    return asking.to(found.address, notice="schedule-edited")
 
 
-def _wanted(visit: Visit, found: Shown, entered: Entered) -> RotationPolicy | Refused | None:
-    """The policy to be stored; the one that the integration has, if it is the same in other words."""
+def _wanted(asking: PageRequest, found: Shown, entered: Entered) -> RotationPolicy | Refused | None:
+    """Return the policy to store: the integration's own, if the form has the same in other words."""
     policy = entered.policy()
     if isinstance(policy, Refused):
         return policy
     if in_force(policy) == found.report.policy:
         return found.integration.rotation
     wanted = None if in_force(policy) == in_force(None) else policy
-    return visit.rules.refuse(found.account.kind, found.integration.scopes, wanted) or wanted
+    return asking.rules.refuse(found.account.kind, found.integration.scopes, wanted) or wanted
 
 
-def _effect(visit: Visit, found: Shown, wanted: RotationPolicy | None) -> Effect:
+def _effect(asking: PageRequest, found: Shown, wanted: RotationPolicy | None) -> Effect:
     old, tokens = found.integration, found.report.token_state
     new = old.model_copy(update={"rotation": wanted})
-    moved = integrations.moved_deadlines(visit.engine, old, new, visit.now)
-    return Effect(Shown(IntegrationStatus(new, tokens, visit.now, in_force(wanted)), found.account), tuple(moved))
+    moved = integrations.moved_deadlines(asking.engine, old, new, asking.now)
+    return Effect(Shown(IntegrationStatus(new, tokens, asking.now, in_force(wanted)), found.account), tuple(moved))
 
 
 def _faults(refused: Refused) -> dict[str, str]:
-    """What is wrong, by the field that the sentence begins with; else of the whole."""
+    """Return the faults by the field that the sentence begins with; otherwise of the whole form."""
     field, detail = refused.detail.partition(" ")[0], refused.detail
     if field == "early_window":
         detail = detail.replace("_", " ", 1)

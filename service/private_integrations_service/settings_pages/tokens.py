@@ -9,7 +9,7 @@ from starlette.responses import Response
 from private_integrations.contract import Account, Integration, IssuedToken
 
 from .first_request import VARIABLE, first_request
-from .visits import Visit
+from .page_requests import PageRequest
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class Handover:
     of_the_old: str
 
 
-def token_page(visit: Visit, handover: Handover) -> Response:
+def token_page(asking: PageRequest, handover: Handover) -> Response:
     """Return the only page that ever shows this token."""
     integration, account = handover.integration, handover.account
-    address = visit.settings.public_url or own_address(visit.request)
-    request = first_request(visit.rules.catalogue, account, integration.scopes, address)
-    return visit.page(
+    address = asking.settings.public_url or own_address(asking.request)
+    request = first_request(asking.rules.catalogue, account, integration.scopes, address)
+    return asking.page(
         "token.html",
         handover=handover,
         account=account,

@@ -1,4 +1,4 @@
-"""Webhooks of an account: where its events are sent, what was sent, and to send it again."""
+"""Manage the webhooks of an account, show their deliveries, and replay messages."""
 
 import re
 from collections.abc import Callable
@@ -21,8 +21,8 @@ from private_integrations.contract import (
 )
 
 from ..operations import accounts, webhooks
-from ..webhooks.endpoints import Endpoint
-from .visits import Visit, signed_in
+from ..webhooks.endpoints import WebhookEndpoint
+from .page_requests import PageRequest, signed_in
 
 _PAGE = "/settings/accounts/{account_id}/webhooks"
 _ONE = _PAGE + "/{webhook_id}"
@@ -30,154 +30,156 @@ _DELIVERIES = 50
 _SECONDS = {"0": 0, "1d": 86_400, "7d": 7 * 86_400}
 
 
-def _list(visit: Visit) -> Response | Refused:
-    return _list_page(visit)
+def _list(asking: PageRequest) -> Response | Refused:
+    return _list_page(asking)
 
 
-def _create(visit: Visit) -> Response | Refused:
-    settings = visit.rules.settings
+def _create(asking: PageRequest) -> Response | Refused:
+    settings = asking.rules.settings
     try:
         request = WebhookRequest(
-            account=visit.path["account_id"],
-            url=visit.field("url"),
-            # Made for the form: sent twice, it is the same webhook.
-            secret=visit.field("secret"),
-            events=chosen_events(visit),
-            description=visit.field("description"),
-            sub_accounts=bool(visit.field("sub_accounts")),
+            account=asking.path["account_id"],
+            url=asking.field("url"),
+            # Made for the form, so that a form that is sent twice makes one webhook.
+            secret=asking.field("secret"),
+            events=chosen_events(asking),
+            description=asking.field("description"),
+            sub_accounts=bool(asking.field("sub_accounts")),
         )
     except ValidationError as error:
-        return _list_page(visit, Refused(Problem.INVALID_REQUEST, fault_of(error)))
-    made = webhooks.make(visit.engine, request, settings.sealer, settings.destinations, actor=visit.actor)
+        return _list_page(asking, Refused(Problem.INVALID_REQUEST, fault_of(error)))
+    made = webhooks.make(asking.engine, request, settings.sealer, settings.destinations, actor=asking.actor)
     if isinstance(made, Refused):
-        return made if made.problem == Problem.ACCOUNT_UNKNOWN else _list_page(visit, made)
-    return _secret_page(visit, made.endpoint, request.secret)
+        return made if made.problem == Problem.ACCOUNT_UNKNOWN else _list_page(asking, made)
+    return _secret_page(asking, made.endpoint, request.secret)
 
 
-def _show(visit: Visit) -> Response | Refused:
-    return _webhook_page(visit)
+def _show(asking: PageRequest) -> Response | Refused:
+    return _webhook_page(asking)
 
 
-def _edit(visit: Visit) -> Response | Refused:
+def _edit(asking: PageRequest) -> Response | Refused:
     try:
         change = WebhookEdit(
-            url=visit.field("url"),
-            events=chosen_events(visit),
-            description=visit.field("description"),
-            sub_accounts=bool(visit.field("sub_accounts")),
+            url=asking.field("url"),
+            events=chosen_events(asking),
+            description=asking.field("description"),
+            sub_accounts=bool(asking.field("sub_accounts")),
         )
     except ValidationError as error:
-        return _webhook_page(visit, Refused(Problem.INVALID_REQUEST, fault_of(error)))
-    return _changed(visit, change, "webhook-saved")
+        return _webhook_page(asking, Refused(Problem.INVALID_REQUEST, fault_of(error)))
+    return _changed(asking, change, "webhook-saved")
 
 
-def _enable(visit: Visit) -> Response | Refused:
-    return _changed(visit, WebhookEdit(enabled=True), "webhook-enabled")
+def _enable(asking: PageRequest) -> Response | Refused:
+    return _changed(asking, WebhookEdit(enabled=True), "webhook-enabled")
 
 
-def _disable(visit: Visit) -> Response | Refused:
-    return _changed(visit, WebhookEdit(enabled=False), "webhook-disabled")
+def _disable(asking: PageRequest) -> Response | Refused:
+    return _changed(asking, WebhookEdit(enabled=False), "webhook-disabled")
 
 
-def _changed(visit: Visit, change: WebhookEdit, notice: str) -> Response | Refused:
-    found = _found(visit)
+def _changed(asking: PageRequest, change: WebhookEdit, notice: str) -> Response | Refused:
+    found = _found(asking)
     if isinstance(found, Refused):
         return found
-    edited = webhooks.edit(visit.engine, found.id, change, visit.rules.settings.destinations, actor=visit.actor)
+    edited = webhooks.edit(asking.engine, found.id, change, asking.rules.settings.destinations, actor=asking.actor)
     if isinstance(edited, Refused):
-        return _webhook_page(visit, edited)
-    return visit.to(_address(visit, _ONE), notice=notice)
+        return _webhook_page(asking, edited)
+    return asking.to(_address(asking, _ONE), notice=notice)
 
 
-def _rotate_secret(visit: Visit) -> Response | Refused:
-    seconds = _SECONDS.get(visit.field("overlap"), _SECONDS["1d"])
+def _rotate_secret(asking: PageRequest) -> Response | Refused:
+    seconds = _SECONDS.get(asking.field("overlap"), _SECONDS["1d"])
     try:
-        request = WebhookSecretRequest(secret=visit.field("secret"), overlap_seconds=seconds)
+        request = WebhookSecretRequest(secret=asking.field("secret"), overlap_seconds=seconds)
     except ValidationError as error:
-        return _webhook_page(visit, Refused(Problem.INVALID_REQUEST, fault_of(error)))
-    found = _found(visit)
+        return _webhook_page(asking, Refused(Problem.INVALID_REQUEST, fault_of(error)))
+    found = _found(asking)
     if isinstance(found, Refused):
         return found
-    sealer = visit.rules.settings.sealer
-    rotated = webhooks.rotate_secret(visit.engine, found.id, request, sealer, actor=visit.actor)
+    sealer = asking.rules.settings.sealer
+    rotated = webhooks.rotate_secret(asking.engine, found.id, request, sealer, actor=asking.actor)
     if isinstance(rotated, Refused):
-        return _webhook_page(visit, rotated)
-    return _secret_page(visit, rotated, request.secret)
+        return _webhook_page(asking, rotated)
+    return _secret_page(asking, rotated, request.secret)
 
 
-def _ping(visit: Visit) -> Response | Refused:
-    def ping(endpoint: Endpoint) -> object:
-        return webhooks.ping(visit.engine, endpoint.id, actor=visit.actor)
+def _ping(asking: PageRequest) -> Response | Refused:
+    def ping(endpoint: WebhookEndpoint) -> object:
+        return webhooks.ping(asking.engine, endpoint.id, actor=asking.actor)
 
-    return _done(visit, ping, "webhook-pinged")
+    return _done(asking, ping, "webhook-pinged")
 
 
-def _replay(visit: Visit) -> Response | Refused:
+def _replay(asking: PageRequest) -> Response | Refused:
     try:
-        days = int(visit.field("days") or 0)
-        since = visit.now - timedelta(days=days) if 0 < days <= 366 else None
-        messages = [visit.field("message")] if since is None else []
+        days = int(asking.field("days") or 0)
+        since = asking.now - timedelta(days=days) if 0 < days <= 366 else None
+        messages = [asking.field("message")] if since is None else []
         request = ReplayRequest(messages=messages, failed_since=since)
     except ValueError:
-        return _webhook_page(visit, Refused(Problem.INVALID_REQUEST, "say which messages to send again"))
+        return _webhook_page(asking, Refused(Problem.INVALID_REQUEST, "say which messages to send again"))
 
-    def replay(endpoint: Endpoint) -> object:
-        return webhooks.replay(visit.engine, endpoint.id, request, actor=visit.actor)
+    def replay(endpoint: WebhookEndpoint) -> object:
+        return webhooks.replay(asking.engine, endpoint.id, request, actor=asking.actor)
 
-    return _done(visit, replay, "webhook-replayed")
-
-
-def _delete(visit: Visit) -> Response | Refused:
-    def delete(endpoint: Endpoint) -> object:
-        return webhooks.delete(visit.engine, endpoint.id, actor=visit.actor)
-
-    return _done(visit, delete, "webhook-deleted", to=_PAGE)
+    return _done(asking, replay, "webhook-replayed")
 
 
-def _done(visit: Visit, operation: Callable[[Endpoint], object], notice: str, *, to: str = _ONE) -> Response | Refused:
-    found = _found(visit)
+def _delete(asking: PageRequest) -> Response | Refused:
+    def delete(endpoint: WebhookEndpoint) -> object:
+        return webhooks.delete(asking.engine, endpoint.id, actor=asking.actor)
+
+    return _done(asking, delete, "webhook-deleted", to=_PAGE)
+
+
+def _done(
+    asking: PageRequest, operation: Callable[[WebhookEndpoint], object], notice: str, *, to: str = _ONE
+) -> Response | Refused:
+    found = _found(asking)
     if isinstance(found, Refused):
         return found
     answer = operation(found)
     if isinstance(answer, Refused):
-        return _webhook_page(visit, answer)
-    return visit.to(_address(visit, to), notice=notice)
+        return _webhook_page(asking, answer)
+    return asking.to(_address(asking, to), notice=notice)
 
 
-def _list_page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
-    sealer = visit.rules.settings.sealer
-    account = _account(visit)
+def _list_page(asking: PageRequest, refused: Refused | None = None) -> Response | Refused:
+    sealer = asking.rules.settings.sealer
+    account = _account(asking)
     if isinstance(account, Refused):
         return account
-    found = webhooks.listed(visit.engine, sealer, account=account.id, actor=visit.actor)
-    return visit.page(
+    found = webhooks.listed(asking.engine, sealer, account=account.id, actor=asking.actor)
+    return asking.page(
         "webhooks.html",
         status=200 if refused is None else refused.problem.status,
         account=account,
         webhooks=found,
         can_seal=sealer is not None,
         events=webhooks.EVENTS["service"],
-        form=_form(visit),
-        secret=visit.field("secret") or new_webhook_secret(),
+        form=_form(asking),
+        secret=asking.field("secret") or new_webhook_secret(),
         fault=refused and refused.detail,
     )
 
 
-def _webhook_page(visit: Visit, refused: Refused | None = None) -> Response | Refused:
-    # Enough for every number that the database gives.
-    before = re.fullmatch("[0-9]{1,18}", visit.query.get("before", ""))
-    account = _account(visit)
-    found = _found(visit)
+def _webhook_page(asking: PageRequest, refused: Refused | None = None) -> Response | Refused:
+    # Enough digits for every number of the database.
+    before = re.fullmatch("[0-9]{1,18}", asking.query.get("before", ""))
+    account = _account(asking)
+    found = _found(asking)
     if isinstance(account, Refused) or isinstance(found, Refused):
         return Refused(Problem.WEBHOOK_UNKNOWN, "there is no such webhook")
-    shown = webhooks.shown(visit.engine, found, visit.rules.settings.sealer)
+    shown = webhooks.shown(asking.engine, found, asking.rules.settings.sealer)
     delivered = webhooks.deliveries(
-        visit.engine, found.id, before=int(before[0]) if before else None, limit=_DELIVERIES, actor=visit.actor
+        asking.engine, found.id, before=int(before[0]) if before else None, limit=_DELIVERIES, actor=asking.actor
     )
     if isinstance(delivered, Refused):
         return delivered
     page, following = delivered
-    return visit.page(
+    return asking.page(
         "webhook.html",
         status=200 if refused is None else refused.problem.status,
         account=account,
@@ -190,44 +192,44 @@ def _webhook_page(visit: Visit, refused: Refused | None = None) -> Response | Re
     )
 
 
-def _secret_page(visit: Visit, endpoint: Endpoint, secret: str) -> Response | Refused:
-    """The only page that ever shows this secret."""
-    account = _account(visit)
+def _secret_page(asking: PageRequest, endpoint: WebhookEndpoint, secret: str) -> Response | Refused:
+    """Show the only page that ever has this secret."""
+    account = _account(asking)
     if isinstance(account, Refused):
         return account
-    shown = webhooks.shown(visit.engine, endpoint, visit.rules.settings.sealer)
-    return visit.page("webhook_secret.html", account=account, webhook=shown, secret=secret)
+    shown = webhooks.shown(asking.engine, endpoint, asking.rules.settings.sealer)
+    return asking.page("webhook_secret.html", account=account, webhook=shown, secret=secret)
 
 
-def _account(visit: Visit) -> Account | Refused:
-    return accounts.found(visit.engine, visit.path["account_id"], actor=visit.actor)
+def _account(asking: PageRequest) -> Account | Refused:
+    return accounts.found(asking.engine, asking.path["account_id"], actor=asking.actor)
 
 
-def _found(visit: Visit) -> Endpoint | Refused:
-    """The webhook of the path, which is in the path's account."""
-    found = webhooks.find(visit.engine, visit.path["webhook_id"], visit.actor)
-    if isinstance(found, Endpoint) and found.account_id != visit.path["account_id"]:
+def _found(asking: PageRequest) -> WebhookEndpoint | Refused:
+    """Return the webhook of the path, which is in the path's account."""
+    found = webhooks.find(asking.engine, asking.path["webhook_id"], asking.actor)
+    if isinstance(found, WebhookEndpoint) and found.account_id != asking.path["account_id"]:
         return Refused(Problem.WEBHOOK_UNKNOWN, f"there is no webhook {found.id} in this account")
     return found
 
 
-def chosen_events(visit: Visit) -> list[str] | None:
-    """The events of a form; None for all of them."""
-    return visit.form.get("event", []) if visit.field("which") == "some" else None
+def chosen_events(asking: PageRequest) -> list[str] | None:
+    """Return the events of a form; None for all of them."""
+    return asking.form.get("event", []) if asking.field("which") == "some" else None
 
 
-def _form(visit: Visit) -> dict[str, object]:
-    """What was typed, to be corrected."""
+def _form(asking: PageRequest) -> dict[str, object]:
+    """Return the input, to be corrected."""
     return {
-        "url": visit.field("url"),
-        "description": visit.field("description"),
-        "events": chosen_events(visit),
-        "sub_accounts": bool(visit.field("sub_accounts")),
+        "url": asking.field("url"),
+        "description": asking.field("description"),
+        "events": chosen_events(asking),
+        "sub_accounts": bool(asking.field("sub_accounts")),
     }
 
 
 def fault_of(error: ValidationError) -> str:
-    """What is wrong with what was entered, as the detail of a refusal."""
+    """Return the fault of an input, as the detail of a refusal."""
     first = error.errors()[0]
     field = str(first["loc"][0]) if first["loc"] else ""
     if field == "events":
@@ -235,8 +237,8 @@ def fault_of(error: ValidationError) -> str:
     return f"{field}: {fault_reason(first)}" if field else fault_reason(first)
 
 
-def _address(visit: Visit, path: str) -> str:
-    return path.format(**visit.path)
+def _address(asking: PageRequest, path: str) -> str:
+    return path.format(**asking.path)
 
 
 ROUTES = [

@@ -1,4 +1,4 @@
-"""Accounts as stored."""
+"""Store accounts."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -12,21 +12,21 @@ from .tables import accounts
 
 
 def list_accounts(connection: Connection, among: Collection[str] | None = None) -> list[Account]:
-    """The accounts, agencies first, then by name; only those `among` them if given."""
+    """Return the accounts, agencies first, then by name; only those `among` them if given."""
     query = select(accounts).order_by(accounts.c.kind, accounts.c.name, accounts.c.id)
     rows = connection.execute(query if among is None else query.where(accounts.c.id.in_(among)))
     return [_account(row) for row in rows]
 
 
 def accounts_within(connection: Connection, ids: Collection[str]) -> list[Account]:
-    """These accounts, and the sub-accounts of those of them that are agencies; agencies first, then by name."""
+    """Return these accounts, and the sub-accounts of the agencies among them; agencies first, then by name."""
     query = select(accounts).where(accounts.c.id.in_(ids) | accounts.c.agency_id.in_(ids))
     rows = connection.execute(query.order_by(accounts.c.kind, accounts.c.name, accounts.c.id))
     return [_account(row) for row in rows]
 
 
 def account_by_id(connection: Connection, account_id: str) -> Account | None:
-    """The account with this id."""
+    """Return the account with this id."""
     row = connection.execute(select(accounts).where(accounts.c.id == account_id)).one_or_none()
     return None if row is None else _account(row)
 
@@ -48,13 +48,13 @@ def rename_account(connection: Connection, account_id: str, name: str) -> None:
 
 
 def inactive_after(connection: Connection, account_ids: Collection[str]) -> dict[str, int | None]:
-    """The accounts' own rules: after how many seconds an inactive token is ended, 0: never, None: the service's."""
+    """Return each account's own inactivity period in seconds; 0: never, None: the service's rule."""
     rows = connection.execute(select(accounts.c.id, accounts.c.inactive_after).where(accounts.c.id.in_(account_ids)))
     return {row.id: row.inactive_after for row in rows}
 
 
 def save_inactive_after(connection: Connection, account_id: str, seconds: int | None) -> None:
-    """Store the same of one account."""
+    """Store an account's own rule for inactive tokens."""
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(inactive_after=seconds))
 
 

@@ -1,4 +1,4 @@
-"""The audit log: one row for every committed change, in the same transaction, chained to the row before."""
+"""Store the audit log: one row for every committed change, in the same transaction, chained to the row before."""
 
 import json
 from dataclasses import dataclass, field
@@ -22,64 +22,66 @@ from sqlalchemy import (
 )
 
 from private_integrations.contract import DEPLOYMENT_AGENT, AuditAction, AuditEntry, Integration, rfc3339
-from private_integrations.contract.audit_chain import BEGINNING, DAMAGED, Head, canonical, hash_of
+from private_integrations.contract.audit_chain import BEGINNING, DAMAGED, ChainHead, canonical, hash_of
 
 from ..access.actors import Actor
-from ..access.audit_search import Search
+from ..access.audit_search import AuditSearch
+from ..instants import from_milliseconds
 from ..tokens.format import scrubbed
-from .columns import from_milliseconds
 from .engine import Write
 from .tables import AUDIT_IS_DAMAGED, AUDIT_TEXTS, audit
 
 
 def record(write: Write, integration: Integration, *, actor: Actor, action: AuditAction, **detail: object) -> None:
-    """Write down who did what to which integration; `detail` never holds a token."""
+    """Record an action on an integration; `detail` never holds a token."""
     _add(write, actor, action, detail, account_id=integration.account, integration_id=integration.id)
 
 
 def record_service(write: Write, *, actor: Actor, action: AuditAction, **detail: object) -> None:
-    """Write down who did what to a key, a user or the service, which belong to no account; never with a secret."""
+    """Record an action on a key, a user or the service, which belong to no account; never with a secret."""
     _add(write, actor, action, detail)
 
 
 def record_account(write: Write, account_id: str, *, actor: Actor, action: AuditAction, **detail: object) -> None:
-    """Write down who did what to which account; `detail` never holds a credential or its digest."""
+    """Record an action on an account; `detail` never holds a credential or its digest."""
     _add(write, actor, action, detail, account_id=account_id)
 
 
 @dataclass(frozen=True)
-class Found:
-    """A row as it is stored, whatever became of it; `id` is its place in the whole log."""
+class StoredAuditRow:
+    """Hold a row as it is stored, even if it was tampered with; `id` is its place in the whole log."""
 
     id: int
     written: dict[str, Any] = field(repr=False)
 
     @property
     def entry(self) -> AuditEntry:
-        """The row for people and programs."""
+        """Return the row for people and programs."""
         return AuditEntry.model_validate(self.written)
 
 
-def latest(connection: Connection, search: Search, *, before: int | None = None, limit: int) -> list[Found]:
-    """The newest rows, the last one first; with `before`, those that were written before that place."""
+def latest(
+    connection: Connection, search: AuditSearch, *, before: int | None = None, limit: int
+) -> list[StoredAuditRow]:
+    """Return the newest rows, the last one first; with `before`, those that were written before that place."""
     behind = () if before is None else (audit.c.id < before,)
     return _read(connection, search, *behind, limit=limit, newest_first=True)
 
 
-def following(connection: Connection, search: Search, *, after: int, limit: int) -> list[Found]:
-    """The rows behind a place in the log, in the order in which they were written."""
+def following(connection: Connection, search: AuditSearch, *, after: int, limit: int) -> list[StoredAuditRow]:
+    """Return the rows behind a place in the log, in the order in which they were written."""
     return _read(connection, search, audit.c.id > after, limit=limit, newest_first=False)
 
 
-def head(connection: Connection, account_id: str | None) -> Head:
-    """The last row of a chain; that of the service's own is asked for with None."""
+def head(connection: Connection, account_id: str | None) -> ChainHead:
+    """Return the last row of a chain; None selects the service's own chain."""
     last = select(audit.c.sequence, audit.c.hash).where(audit.c.account_id.is_not_distinct_from(account_id))
     row = connection.execute(last.order_by(audit.c.sequence.desc()).limit(1)).one_or_none()
-    return Head(0, BEGINNING) if row is None else Head(row.sequence, row.hash)
+    return ChainHead(0, BEGINNING) if row is None else ChainHead(row.sequence, row.hash)
 
 
 def scopes_over_time(connection: Connection, integration_id: str) -> list[tuple[datetime, list[str]]]:
-    """Which scopes an integration was given and when, the oldest first."""
+    """Return the scopes that an integration got, with the instants, the oldest first."""
     query = (
         select(audit.c.at, audit.c.detail)
         .where(
@@ -105,7 +107,7 @@ def _add(
         "action": action,
         "actor": actor.name,
         "address": actor.address,
-        # What a caller sends may be anything, and a reason or a name may have been pasted.
+        # A caller may send any text, such as a pasted token as a reason or a name.
         "agent": scrubbed(actor.agent),
         "detail": scrubbed(detail),
         "integration_id": integration_id,
@@ -130,8 +132,8 @@ _STORED = (
 
 
 def _read(
-    connection: Connection, search: Search, *places: ColumnElement[bool], limit: int, newest_first: bool
-) -> list[Found]:
+    connection: Connection, search: AuditSearch, *places: ColumnElement[bool], limit: int, newest_first: bool
+) -> list[StoredAuditRow]:
     """Return the rows that a search finds, and every damaged one in its reach, whose values may no longer match."""
     order = audit.c.id.desc() if newest_first else audit.c.id
     queries = [query.where(*places).order_by(order).limit(limit) for query in (_searched(search), _damaged(search))]
@@ -139,7 +141,7 @@ def _read(
     return [_found(found[place]) for place in sorted(found, reverse=newest_first)[:limit]]
 
 
-def _searched(search: Search) -> Select[Any]:
+def _searched(search: AuditSearch) -> Select[Any]:
     reached = [audit.c.account_id.is_(None)] if search.own else []
     if search.accounts is None:
         reached.append(audit.c.account_id.is_not(None))
@@ -162,7 +164,7 @@ def _searched(search: Search) -> Select[Any]:
     return query
 
 
-def _damaged(search: Search) -> Select[Any]:
+def _damaged(search: AuditSearch) -> Select[Any]:
     """Return the damaged rows of the accounts that a search reaches, compared byte by byte."""
     reached = [audit.c.account_id.is_(None)] if search.own else []
     if search.accounts is None:
@@ -173,7 +175,7 @@ def _damaged(search: Search) -> Select[Any]:
     return select(*_STORED).where(text(AUDIT_IS_DAMAGED), or_(false(), *reached))
 
 
-def _found(row: Row[Any]) -> Found:
+def _found(row: Row[Any]) -> StoredAuditRow:
     damaged = _damage(row)
     texts = {name: _text(getattr(row, name)) for name in AUDIT_TEXTS}
     detail = _detail(texts["detail"] or "")
@@ -192,7 +194,7 @@ def _found(row: Row[Any]) -> Found:
         "sequence": row.sequence or 0,
         "hash": texts["hash"] or "",
     }
-    return Found(row.id, {**written, DAMAGED: damaged} if damaged else written)
+    return StoredAuditRow(row.id, {**written, DAMAGED: damaged} if damaged else written)
 
 
 def _damage(row: Row[Any]) -> dict[str, str]:
@@ -224,7 +226,7 @@ def _detail(stored: str) -> dict[str, Any] | None:
         canonical(detail).encode()
     except (ValueError, RecursionError):
         return None
-    # In another spelling it is not what was written, though it may read the same.
+    # In another spelling it is another text, though it may read the same.
     return detail if isinstance(detail, dict) and json.dumps(detail) == stored else None
 
 

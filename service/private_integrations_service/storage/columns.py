@@ -1,6 +1,6 @@
 """Define the types of columns, and the metadata that all tables of the service share."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import JSON as AnyJSON
@@ -8,21 +8,11 @@ from sqlalchemy import BigInteger, Dialect, Integer, MetaData, TypeDecorator
 from sqlalchemy import Boolean as AnyBoolean
 from sqlalchemy.ext.compiler import compiles
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def to_milliseconds(instant: datetime) -> int:
-    """Milliseconds since the epoch: how instants are stored and compared."""
-    return (instant - _EPOCH) // timedelta(milliseconds=1)
-
-
-def from_milliseconds(value: int) -> datetime:
-    """The instant that was stored."""
-    return _EPOCH + timedelta(milliseconds=value)
+from ..instants import from_milliseconds, to_milliseconds
 
 
 class Instant(TypeDecorator[datetime]):
-    """An aware UTC datetime, stored as milliseconds since the epoch."""
+    """Store an aware UTC datetime as milliseconds since the Unix epoch."""
 
     impl = BigInteger().with_variant(Integer(), "sqlite")
     cache_ok = True
@@ -37,11 +27,11 @@ class Instant(TypeDecorator[datetime]):
 
 
 class JSON(AnyJSON):
-    """JSON in a strict table: TEXT."""
+    """Store JSON in a strict table as TEXT."""
 
 
 class Boolean(AnyBoolean):
-    """A truth value in a strict table: INTEGER."""
+    """Store a truth value in a strict table as INTEGER."""
 
 
 @compiles(JSON, "sqlite")

@@ -1,4 +1,4 @@
-"""What is kept for an integration's data endpoints, forgotten with it or with a scope of it."""
+"""Delete an integration's data webhooks and their messages, with the integration or with one of its scopes."""
 
 from collections.abc import Collection
 
@@ -10,17 +10,17 @@ _ANY = "SELECT 1 FROM webhook_endpoints WHERE account_id = ? AND kind = 'data' L
 
 
 def has_data_endpoint(connection: Connection, account_id: str) -> bool:
-    """Whether the account has one; asked with every change of data, as plain text, a tenth of a built query's time."""
+    """Tell whether the account has one; plain SQL, because it runs at every change of data and is ten times faster."""
     return connection.exec_driver_sql(_ANY, (account_id,)).first() is not None
 
 
 def remove_endpoints_of(connection: Connection, integration_id: str) -> None:
-    """Forget the endpoints of an integration, and with them all their deliveries."""
+    """Delete the data webhooks of an integration with all their deliveries."""
     connection.execute(delete(webhook_endpoints).where(webhook_endpoints.c.integration_id == integration_id))
 
 
 def remove_deliveries(connection: Connection, integration_id: str, events: Collection[str]) -> None:
-    """Forget what was stored of these events for the endpoints of an integration, sent or not."""
+    """Delete the messages of these events for the data webhooks of an integration, sent or not."""
     of_integration = select(webhook_endpoints.c.id).where(webhook_endpoints.c.integration_id == integration_id)
     connection.execute(
         delete(webhook_deliveries).where(

@@ -1,4 +1,4 @@
-"""What a token opens, read by the authorizer's one hand-written statement."""
+"""Read the grant of a token, by the authorizer's one hand-written statement."""
 
 import json
 import sys
@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from private_integrations.contract import AccountClass
 
+from ..instants import from_milliseconds
 from ..tokens.grant import Grant
-from .columns import from_milliseconds
 from .engine import StorageEngine
 
 _GRANT = """
@@ -19,18 +19,18 @@ JOIN integrations ON integrations.id = tokens.integration_id
 JOIN accounts ON accounts.id = integrations.account_id
 WHERE tokens.digest = ?
 """
-# Asked of dead tokens only, so that those in use don't pay for it.
+# Read for ended tokens only, so that those in use don't pay for it.
 _WHY_ENDED = "SELECT end_reason FROM tokens WHERE id = ?"
 
 
 class GrantReader:
-    """Reads grants over a connection of its own; used by one thread."""
+    """Read grants over a connection of its own; used by one thread."""
 
     def __init__(self, engine: StorageEngine) -> None:
         self._connection = engine.decision_connection()
 
     def read(self, digest: bytes) -> Grant | None:
-        """The grant of the token with this digest, live or not; None if there was never one."""
+        """Return the grant of the token with this digest, live or not; None if there was never one."""
         row = self._connection.row(_GRANT, digest)
         if row is None:
             return None
@@ -45,7 +45,7 @@ class GrantReader:
             integration_id=integration,
             integration_name=name,
             scopes=_scope_set(scopes),
-            # Kept a hundred thousand times, and there are few of them.
+            # A hundred thousand grants share a few values.
             account_id=sys.intern(account),
             account_kind=AccountClass(kind),
             agency_id=None if agency is None else sys.intern(agency),
@@ -62,5 +62,5 @@ class GrantReader:
 
 @lru_cache(maxsize=1024)
 def _scope_set(scopes: str) -> frozenset[str]:
-    """The scopes as stored; integrations with the same ones share a set, most of what a grant would weigh."""
+    """Return the stored scopes; integrations with the same ones share a set, the largest part of a grant."""
     return frozenset(json.loads(scopes))

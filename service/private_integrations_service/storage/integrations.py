@@ -1,4 +1,4 @@
-"""Integrations as stored. A deleted one stays as a row with `deleted_at`, invisible to every reader."""
+"""Store integrations. A deleted one stays as a row with `deleted_at`, invisible to every reader."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -17,12 +17,12 @@ _live = integrations.c.deleted_at.is_(None)
 def integration_by_id(
     connection: Connection, integration_id: str, accounts: Collection[str] | None = None
 ) -> Integration | None:
-    """The live integration with this id, within these accounts if any are given."""
+    """Return the live integration with this id, within these accounts if any are given."""
     return _one(connection, _within(select(integrations).where(_live, integrations.c.id == integration_id), accounts))
 
 
 def integration_by_external_id(connection: Connection, account: str, external_id: str) -> Integration | None:
-    """The live integration that this owner declared in this account."""
+    """Return the live integration with this external id in this account."""
     return _one(
         connection,
         select(integrations).where(
@@ -41,7 +41,7 @@ def list_integrations(
     after: str = "",
     limit: int,
 ) -> list[Integration]:
-    """Live integrations by id, at most `limit` of them, beginning behind the id `after`.
+    """Return live integrations by id, at most `limit` of them, beginning behind the id `after`.
 
     `under` takes those whose external id is this path or lies below it; `ids` those named; `accounts`, if
     given, is all that there is.
@@ -72,7 +72,7 @@ def save_integration(write: Write, integration: Integration) -> None:
 
 
 def hold(connection: Connection, integration_id: str, until: datetime) -> None:
-    """Note that the schedule is not due before this instant."""
+    """Hold the schedule until this instant."""
     connection.execute(update(integrations).where(integrations.c.id == integration_id).values(held_until=until))
 
 
@@ -82,7 +82,7 @@ def mark_deleted(connection: Connection, integration_id: str, now: datetime) -> 
 
 
 def owner_nonce_was_used(connection: Connection, account: str, owner_nonce: str) -> bool:
-    """Whether this owner nonce ever owned an integration of the account."""
+    """Return whether this owner nonce ever owned an integration of the account."""
     query = select(owner_nonces.c.owner_nonce).where(
         owner_nonces.c.account_id == account, owner_nonces.c.owner_nonce == owner_nonce
     )

@@ -1,4 +1,4 @@
-"""Management keys as stored: digests only."""
+"""Store management keys, as digests only."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -14,7 +14,7 @@ from .tables import management_keys
 
 
 def key_with_digest(connection: Connection, digest: bytes) -> ManagementKey | None:
-    """The key with this digest, live or not."""
+    """Return the key with this digest, live or not."""
     row = connection.execute(select(management_keys).where(management_keys.c.digest == digest)).one_or_none()
     return None if row is None else _key(row)
 
@@ -26,13 +26,13 @@ def key_with_id(connection: Connection, key_id: str) -> ManagementKey | None:
 
 
 def all_keys(connection: Connection) -> list[ManagementKey]:
-    """Every key that was ever made, the oldest first."""
+    """Return every key that was ever made, the oldest first."""
     rows = connection.execute(select(management_keys).order_by(management_keys.c.created_at, management_keys.c.id))
     return [_key(row) for row in rows]
 
 
 def has_any_key(connection: Connection) -> bool:
-    """Whether a key was ever made."""
+    """Tell whether a key was ever made."""
     return connection.execute(select(func.count()).select_from(management_keys)).scalar_one() > 0
 
 
@@ -53,7 +53,7 @@ def add_key(connection: Connection, key: ManagementKey) -> None:
 
 
 def mark_revoked(connection: Connection, key_id: str, now: datetime) -> None:
-    """Note that a key is good for nothing from now on."""
+    """Store the end of a key."""
     connection.execute(update(management_keys).where(management_keys.c.id == key_id).values(revoked_at=now))
 
 

@@ -8,7 +8,7 @@ _BROWSER = "SELECT 1 FROM known_browsers WHERE digest = ?"
 
 
 class KnownCredentials:
-    """Looks digests up over a connection of its own; used by one thread. Raises StorageError."""
+    """Look digests up over a connection of its own; used by one thread. Raises StorageError."""
 
     def __init__(self, engine: StorageEngine) -> None:
         self._connection = engine.decision_connection()

@@ -1,7 +1,7 @@
-"""The outbox: what is to be sent to webhook endpoints, stored in the transaction of the change that it tells of.
+"""Store the messages for webhooks, each in the transaction of its change (the outbox).
 
-A delivery is one message to one endpoint. It waits until an attempt is accepted, or no other follows; it and its
-attempts are kept for a while. The message's id is the same in every attempt and replay: receivers know repetitions.
+A delivery is one message to one webhook. It waits until an attempt is accepted, or no other follows; it and its
+attempts are kept for a while. The message's id is the same in every attempt and replay, so receivers recognize it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
-from ..webhooks.endpoints import Endpoint
+from ..webhooks.endpoints import WebhookEndpoint
 from .engine import Write
 from .tables import webhook_attempts, webhook_deliveries
 
@@ -23,7 +23,7 @@ JSON_CONTENT: Mapping[str, str] = MappingProxyType({"content-type": "application
 
 @dataclass(frozen=True)
 class Delivery:
-    """One message to one endpoint; `next_attempt_at` is set while it waits, `settled_at` when it does no more."""
+    """Hold one message to one webhook; `next_attempt_at` is set while it waits, `settled_at` afterwards."""
 
     id: int
     endpoint_id: str
@@ -39,8 +39,8 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """One try to send: when, what came of it (a stable word), the answer's status if there was one, and how long."""
+class DeliveryAttempt:
+    """Hold one attempt: the instant, the outcome (a stable word), the response's status if any, and the duration."""
 
     at: datetime
     outcome: str
@@ -50,13 +50,13 @@ class Attempt:
 
 def add_delivery(
     write: Write,
-    endpoint: Endpoint,
+    endpoint: WebhookEndpoint,
     message_id: str,
     event: str,
     body: bytes,
     headers: Mapping[str, str] = JSON_CONTENT,
 ) -> None:
-    """Store a message for an endpoint, to be sent at once; for a disabled one it is kept as failed, to be replayed.
+    """Store a message for a webhook, to be sent at once; for a disabled one as failed, so that you can replay it.
 
     `headers` are the content's; those of the signature are made for each attempt. The pair of endpoint and
     `message_id` is unique.
@@ -79,13 +79,13 @@ def add_delivery(
 
 
 def delivery_by_id(connection: Connection, delivery_id: int) -> Delivery | None:
-    """The delivery with this number."""
+    """Return the delivery with this number."""
     row = connection.execute(select(webhook_deliveries).where(webhook_deliveries.c.id == delivery_id)).one_or_none()
     return None if row is None else _delivery(row)
 
 
 def next_due(connection: Connection, endpoint_id: str, now: datetime) -> Delivery | None:
-    """The delivery of an endpoint that has waited longest for its attempt, if one is due."""
+    """Return the due delivery of a webhook that has waited longest, if any."""
     query = (
         select(webhook_deliveries)
         .where(
@@ -103,7 +103,7 @@ def next_due(connection: Connection, endpoint_id: str, now: datetime) -> Deliver
 def deliveries_of(
     connection: Connection, endpoint_id: str, *, state: State | None = None, before: int | None = None, limit: int
 ) -> list[Delivery]:
-    """The deliveries of an endpoint, the newest first, at most `limit`, beginning behind the number `before`."""
+    """Return the deliveries of a webhook, the newest first, at most `limit`, beginning behind the number `before`."""
     query = select(webhook_deliveries).where(webhook_deliveries.c.endpoint_id == endpoint_id)
     if state is not None:
         query = query.where(webhook_deliveries.c.state == state)
@@ -113,17 +113,17 @@ def deliveries_of(
     return [_delivery(row) for row in rows]
 
 
-def attempts_of(connection: Connection, delivery_ids: Sequence[int]) -> dict[int, list[Attempt]]:
-    """The attempts of each of these deliveries, the first one first."""
-    found: dict[int, list[Attempt]] = {delivery_id: [] for delivery_id in delivery_ids}
+def attempts_of(connection: Connection, delivery_ids: Sequence[int]) -> dict[int, list[DeliveryAttempt]]:
+    """Return the attempts of each of these deliveries, the first one first."""
+    found: dict[int, list[DeliveryAttempt]] = {delivery_id: [] for delivery_id in delivery_ids}
     query = select(webhook_attempts).where(webhook_attempts.c.delivery_id.in_(delivery_ids))
     for row in connection.execute(query.order_by(webhook_attempts.c.id)):
-        found[row.delivery_id].append(Attempt(row.at, row.outcome, row.status, row.milliseconds))
+        found[row.delivery_id].append(DeliveryAttempt(row.at, row.outcome, row.status, row.milliseconds))
     return found
 
 
 def count_waiting(connection: Connection, endpoint_ids: Sequence[str]) -> dict[str, int]:
-    """How many deliveries wait, for each of these endpoints."""
+    """Count the waiting deliveries of each of these webhooks."""
     query = (
         select(webhook_deliveries.c.endpoint_id, func.count())
         .where(webhook_deliveries.c.endpoint_id.in_(endpoint_ids), webhook_deliveries.c.state == "waiting")
@@ -132,25 +132,25 @@ def count_waiting(connection: Connection, endpoint_ids: Sequence[str]) -> dict[s
     return dict.fromkeys(endpoint_ids, 0) | {row[0]: row[1] for row in connection.execute(query)}
 
 
-def add_attempt(connection: Connection, delivery_id: int, attempt: Attempt) -> None:
-    """Note an attempt."""
+def add_attempt(connection: Connection, delivery_id: int, attempt: DeliveryAttempt) -> None:
+    """Store an attempt."""
     connection.execute(insert(webhook_attempts).values(delivery_id=delivery_id, **asdict(attempt)))
 
 
 def keep_waiting(connection: Connection, delivery_id: int, attempts: int, until: datetime) -> None:
-    """Note how many attempts there were, and when the next one is due."""
+    """Store the number of attempts, and the instant of the next one."""
     query = update(webhook_deliveries).where(webhook_deliveries.c.id == delivery_id)
     connection.execute(query.values(state="waiting", attempts=attempts, next_attempt_at=until, settled_at=None))
 
 
 def settle(connection: Connection, delivery_id: int, state: State, attempts: int, now: datetime) -> None:
-    """Note that no attempt follows."""
+    """Store that no attempt follows."""
     query = update(webhook_deliveries).where(webhook_deliveries.c.id == delivery_id)
     connection.execute(query.values(state=state, attempts=attempts, next_attempt_at=None, settled_at=now))
 
 
 def fail_waiting(connection: Connection, endpoint_id: str, now: datetime) -> None:
-    """Give up what waits for an endpoint; it may be replayed."""
+    """Mark a webhook's waiting messages as failed; they may be replayed."""
     connection.execute(
         update(webhook_deliveries)
         .where(webhook_deliveries.c.endpoint_id == endpoint_id, webhook_deliveries.c.state == "waiting")
@@ -166,7 +166,7 @@ def replay(
     messages: Collection[str] = (),
     failed_since: datetime | None = None,
 ) -> int:
-    """Send these messages of an endpoint anew, whatever came of them, or all that failed since; answers how many."""
+    """Send these messages of a webhook again, or all that failed since an instant; return how many."""
     query = update(webhook_deliveries).where(webhook_deliveries.c.endpoint_id == endpoint_id)
     if failed_since is None:
         query = query.where(webhook_deliveries.c.message_id.in_(messages))
@@ -176,7 +176,7 @@ def replay(
 
 
 def forgettable(connection: Connection, before: datetime, most: int, limit: int) -> list[int]:
-    """Deliveries that were settled before this instant, or aren't among the newest `most` settled ones of an endpoint.
+    """Return deliveries that were settled before this instant, or are not among a webhook's newest `most` settled ones.
 
     At most `limit` of their numbers.
     """
@@ -193,7 +193,7 @@ def forgettable(connection: Connection, before: datetime, most: int, limit: int)
 
 
 def forget(connection: Connection, delivery_ids: Sequence[int]) -> None:
-    """Forget deliveries with their attempts."""
+    """Delete deliveries with their attempts."""
     connection.execute(delete(webhook_deliveries).where(webhook_deliveries.c.id.in_(delivery_ids)))
 
 

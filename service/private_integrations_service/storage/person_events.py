@@ -11,11 +11,11 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from .tables import person_events
 
 KEPT = 50
-"""How many events are kept of a person."""
+"""Keep at most so many events of a person."""
 
 
 class PersonEventKind(StrEnum):
-    """The kinds of events."""
+    """Name the kinds of events."""
 
     SIGNED_IN = "signed-in"
     SIGNED_IN_NEW_BROWSER = "signed-in-new-browser"
@@ -27,7 +27,7 @@ class PersonEventKind(StrEnum):
 
 @dataclass(frozen=True)
 class PersonEvent:
-    """Something that happened; `id` is its place in the order, and `noticed` says that the person has confirmed it."""
+    """Hold an event; `id` is its place in the order, and `noticed` tells that the person has confirmed it."""
 
     id: int
     user_id: str
@@ -41,7 +41,7 @@ class PersonEvent:
 
 
 def add(connection: Connection, event: PersonEvent) -> None:
-    """Store an event, and forget those of the person that are older than the latest KEPT."""
+    """Store an event, and delete all but the person's latest KEPT."""
     connection.execute(
         insert(person_events).values(
             user_id=event.user_id,

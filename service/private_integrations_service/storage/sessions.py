@@ -1,4 +1,4 @@
-"""How users sign in, as stored: sessions, one-time codes, browsers they used, failures. Secrets are digests only."""
+"""Store sessions, one-time codes, known browsers and failed sign-ins; secrets as digests only."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .users import user_of
 
 @dataclass(frozen=True)
 class Code:
-    """A one-time code that has not expired: its user, a digest of the places that it is for, and its maker's id."""
+    """Hold a one-time code: its user, a digest of the memberships that it is for, and its maker's id."""
 
     user: User
     places: bytes
@@ -23,21 +23,21 @@ class Code:
 
 @dataclass(frozen=True)
 class Failures:
-    """How often signing in failed, and when last."""
+    """Hold the number of failed sign-ins, and the last instant."""
 
     count: int
     last_at: datetime
 
 
 def session_with_digest(connection: Connection, digest: bytes) -> Session | None:
-    """The session with this digest, of a user who is not disabled."""
+    """Return the session with this digest, of a user who is not disabled."""
     found = select(sessions, users).join(users).where(sessions.c.digest == digest, users.c.disabled_at.is_(None))
     row = connection.execute(found.set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL)).one_or_none()
     return None if row is None else _session(row)
 
 
 def sessions_of(connection: Connection, user_id: str) -> list[Session]:
-    """A user's sessions, the one seen last first."""
+    """Return a user's sessions, the one seen last first."""
     found = select(sessions, users).join(users).where(sessions.c.user_id == user_id)
     ordered = found.order_by(sessions.c.seen_at.desc()).set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL)
     return [_session(row) for row in connection.execute(ordered)]
@@ -60,23 +60,23 @@ def add_session(connection: Connection, session: Session) -> None:
 
 
 def touch_session(connection: Connection, digest: bytes, now: datetime) -> None:
-    """Note that a session is in use."""
+    """Store that a session is in use."""
     connection.execute(update(sessions).where(sessions.c.digest == digest).values(seen_at=now))
 
 
 def remove_session(connection: Connection, digest: bytes) -> None:
-    """Forget a session."""
+    """Delete a session."""
     connection.execute(delete(sessions).where(sessions.c.digest == digest))
 
 
 def remove_session_with_id(connection: Connection, user_id: str, session_id: str) -> bool:
-    """Forget a session of this user; whether there was one."""
+    """Delete a session of this user; return whether there was one."""
     gone = connection.execute(delete(sessions).where(sessions.c.user_id == user_id, sessions.c.id == session_id))
     return gone.rowcount > 0
 
 
 def remove_sessions_of(connection: Connection, user_id: str, *, but: bytes | None = None) -> int:
-    """Forget all sessions of a user, except the one with the digest `but`; answers how many there were."""
+    """Delete all sessions of a user, except the one with the digest `but`; return how many there were."""
     ended = delete(sessions).where(sessions.c.user_id == user_id)
     return connection.execute(ended if but is None else ended.where(sessions.c.digest != but)).rowcount
 
@@ -84,7 +84,7 @@ def remove_sessions_of(connection: Connection, user_id: str, *, but: bytes | Non
 def add_code(
     connection: Connection, digest: bytes, user_id: str, expires_at: datetime, *, places: bytes, made_by: str
 ) -> None:
-    """Store a one-time code, by its digest, with the places that it is for and its maker."""
+    """Store a one-time code, by its digest, with the memberships that it is for and its maker."""
     connection.execute(
         insert(one_time_codes).values(
             digest=digest, user_id=user_id, expires_at=expires_at, places=places, made_by=made_by
@@ -104,38 +104,38 @@ def code_with_digest(connection: Connection, digest: bytes, now: datetime) -> Co
 
 
 def remove_codes_of(connection: Connection, user_id: str) -> int:
-    """Forget a user's one-time codes; answers how many there were."""
+    """Delete a user's one-time codes; return how many there were."""
     return connection.execute(delete(one_time_codes).where(one_time_codes.c.user_id == user_id)).rowcount
 
 
 def remove_codes_made_by(connection: Connection, maker_id: str) -> None:
-    """Forget the one-time codes that a person or a management key made."""
+    """Delete the one-time codes that a person or a management key made."""
     connection.execute(delete(one_time_codes).where(one_time_codes.c.made_by == maker_id))
 
 
 def remove_browsers_of(connection: Connection, user_id: str) -> int:
-    """Forget which browsers a user signed in with; answers how many there were."""
+    """Delete the known browsers of a user; return how many there were."""
     return connection.execute(delete(known_browsers).where(known_browsers.c.user_id == user_id)).rowcount
 
 
 def user_id_of_browser(connection: Connection, digest: bytes) -> str | None:
-    """Who signed in before with the browser that holds this secret."""
+    """Return the id of the user that signed in before with the browser that holds this secret."""
     found = select(known_browsers.c.user_id).where(known_browsers.c.digest == digest)
     return connection.execute(found).scalar_one_or_none()
 
 
 def add_browser(connection: Connection, digest: bytes, user_id: str, now: datetime) -> None:
-    """Remember the browser that somebody signed in with, by the digest of a secret that it holds."""
+    """Store the browser of a sign-in, by the digest of a secret that it holds."""
     connection.execute(insert(known_browsers).values(digest=digest, user_id=user_id, used_at=now))
 
 
 def touch_browser(connection: Connection, digest: bytes, now: datetime) -> None:
-    """Note that a browser was signed in with again."""
+    """Store another sign-in with a known browser."""
     connection.execute(update(known_browsers).where(known_browsers.c.digest == digest).values(used_at=now))
 
 
 def failures(connection: Connection, counted: Collection[bytes], now: datetime) -> Mapping[bytes, Failures]:
-    """What is remembered of failures, by what they are counted for."""
+    """Return the stored failures by their count."""
     found = select(sign_in_failures).where(
         sign_in_failures.c.counted.in_(counted), sign_in_failures.c.forgotten_at > now
     )
@@ -143,7 +143,7 @@ def failures(connection: Connection, counted: Collection[bytes], now: datetime) 
 
 
 def save_failures(connection: Connection, counted: bytes, known: Failures, forgotten_at: datetime) -> None:
-    """Remember failures until an instant."""
+    """Store failures until an instant."""
     forget_failures(connection, counted)
     connection.execute(
         insert(sign_in_failures).values(
@@ -153,19 +153,19 @@ def save_failures(connection: Connection, counted: bytes, known: Failures, forgo
 
 
 def forget_failures(connection: Connection, counted: bytes) -> None:
-    """Forget failures."""
+    """Delete failures."""
     connection.execute(delete(sign_in_failures).where(sign_in_failures.c.counted == counted))
 
 
 def purge_failures(connection: Connection, now: datetime) -> None:
-    """Remove the failures whose time is over."""
+    """Remove expired failures."""
     connection.execute(delete(sign_in_failures).where(sign_in_failures.c.forgotten_at <= now))
 
 
 def purge(connection: Connection, now: datetime, *, seen: datetime, created: datetime, browsers: datetime) -> None:
-    """Remove what is good for nothing any more.
+    """Remove expired rows.
 
-    Codes whose time is over; sessions not seen since `seen` or made before `created`; browsers not used since then.
+    These are expired codes, sessions not seen since `seen` or made before `created`, and browsers not used since then.
     """
     connection.execute(delete(sessions).where((sessions.c.seen_at <= seen) | (sessions.c.created_at <= created)))
     connection.execute(delete(one_time_codes).where(one_time_codes.c.expires_at <= now))

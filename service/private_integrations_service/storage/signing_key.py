@@ -1,4 +1,4 @@
-"""The key that data webhooks are signed with: one for the service, its private half sealed."""
+"""Store the service's one signing key for data webhooks, with its private half sealed."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,7 +10,7 @@ from .tables import signing_key
 
 @dataclass(frozen=True)
 class SigningKey:
-    """An Ed25519 key: the public half as SPKI (RFC 8410) in base64, the private half sealed, and since when."""
+    """Hold an Ed25519 key: the public half as SPKI (RFC 8410) in base64, the private half sealed, and its age."""
 
     public: str
     sealed: bytes = field(repr=False)
@@ -18,7 +18,7 @@ class SigningKey:
 
 
 def read_key(connection: Connection) -> SigningKey | None:
-    """The key; None if there is none yet."""
+    """Return the key; None if there is none yet."""
     row = connection.execute(select(signing_key)).one_or_none()
     return None if row is None else SigningKey(row.public, row.sealed, row.made_at)
 

@@ -1,4 +1,4 @@
-"""The tables as the newest migration leaves them; tests hold the two against each other."""
+"""Define the tables as the newest migration leaves them; a test compares the two."""
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, Table, UniqueConstraint, text
 
@@ -15,7 +15,7 @@ accounts = Table(
     Column("kind", String, nullable=False),
     Column("agency_id", String, ForeignKey("accounts.id")),
     Column("created_at", Instant, nullable=False),
-    # Seconds; null: as the service has it, 0: never.
+    # Seconds; null: the service's setting, 0: never.
     Column("inactive_after", Integer),
     CheckConstraint("kind IN ('agency', 'sub_account')", name="kind"),
     CheckConstraint("(kind = 'agency') = (agency_id IS NULL)", name="agency"),
@@ -245,7 +245,7 @@ webhook_attempts = Table(
     Index("ix_webhook_attempts_delivery_id", "delivery_id"),
 )
 
-# What a job told already: it looks at states, and each of their occurrences is told once.
+# The occurrences that a job has published, so that it publishes each one once.
 announced = Table(
     "announced",
     metadata,
@@ -290,7 +290,7 @@ memberships = Table(
     Column("user_id", String, ForeignKey("users.id"), primary_key=True),
     Column("account_id", String, ForeignKey("accounts.id"), primary_key=True),
     Column("role", String, nullable=False),
-    # Null: as the role has it.
+    # Null: by the role.
     Column("own", Boolean),
     Column("sub_accounts", Boolean),
     CheckConstraint("role IN ('admin', 'user')", name="role"),
@@ -301,7 +301,7 @@ sessions = Table(
     "sessions",
     metadata,
     Column("digest", LargeBinary, primary_key=True),
-    # What their own page calls it: a digest is nobody's business.
+    # The name of a session on the person's own page, in place of its digest.
     Column("id", String, nullable=False, unique=True),
     Column("user_id", String, ForeignKey("users.id"), nullable=False),
     Column("form_key", String, nullable=False),
@@ -318,7 +318,7 @@ one_time_codes = Table(
     Column("digest", LargeBinary, primary_key=True),
     Column("user_id", String, ForeignKey("users.id"), nullable=False),
     Column("expires_at", Instant, nullable=False),
-    # A digest of the places that the person had when the code was made.
+    # A digest of the memberships that the person had when the code was made.
     Column("places", LargeBinary, nullable=False),
     # The id of the person or the management key that made it.
     Column("made_by", String, nullable=False),
@@ -356,7 +356,7 @@ known_browsers = Table(
 sign_in_failures = Table(
     "sign_in_failures",
     metadata,
-    # A digest, since what is typed as an address may be a password.
+    # A digest, since a person may type a password as the address.
     Column("counted", LargeBinary, primary_key=True),
     Column("failures", Integer, nullable=False),
     Column("last_at", Instant, nullable=False),

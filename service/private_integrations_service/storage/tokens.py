@@ -1,4 +1,4 @@
-"""Tokens as stored: digests, roles and deadlines."""
+"""Store tokens: digests, roles and deadlines."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -9,16 +9,16 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, up
 from private_integrations.contract import EndReason, GenerationRequest, fingerprint
 
 from ..tokens.format import HASH_VERSION
-from ..tokens.lifecycle import Notice, Token
+from ..tokens.lifecycle import Notice, StoredToken
 from .engine import Write
 from .tables import integrations, tokens
 
-# Ended tokens of the last few generations are shown; older ones are history, kept for the audit.
+# Ended tokens of the last few generations are shown; older rows are kept for the audit only.
 _RECENT = 5
 
 
-def tokens_of(connection: Connection, integration_ids: Sequence[str]) -> dict[str, list[Token]]:
-    """The tokens of each integration by generation: those not recorded as ended, and the ended ones of late."""
+def tokens_of(connection: Connection, integration_ids: Sequence[str]) -> dict[str, list[StoredToken]]:
+    """Return the tokens of each integration by generation: those not recorded as ended, and the latest ended ones."""
     recent = tokens.c.generation > integrations.c.last_generation - _RECENT
     query = (
         select(tokens)
@@ -27,16 +27,17 @@ def tokens_of(connection: Connection, integration_ids: Sequence[str]) -> dict[st
         .where(or_(tokens.c.ended_at.is_(None), recent))
         .order_by(tokens.c.generation, tokens.c.id)
     )
-    found: dict[str, list[Token]] = {integration_id: [] for integration_id in integration_ids}
+    found: dict[str, list[StoredToken]] = {integration_id: [] for integration_id in integration_ids}
     for row in connection.execute(query, {"ids": list(integration_ids)}):
         found[row.integration_id].append(_token(row))
     return found
 
 
-def run_out(connection: Connection, after: datetime, until: datetime) -> list[tuple[str, Token]]:
-    """The tokens whose deadline passed behind `after`, by `until`, and not before it was ended otherwise.
+def run_out(connection: Connection, after: datetime, until: datetime) -> list[tuple[str, StoredToken]]:
+    """Return the tokens whose overlap ended after `after` and by `until`.
 
-    Each with the id of its integration; none of a deleted one.
+    Each comes with the id of its integration. Tokens of deleted integrations, and tokens that ended otherwise before,
+    are left out.
     """
     query = (
         select(tokens)
@@ -49,12 +50,12 @@ def run_out(connection: Connection, after: datetime, until: datetime) -> list[tu
 
 
 def was_ever_issued(connection: Connection, integration_id: str) -> bool:
-    """Whether any generation of the integration was ever asked for."""
+    """Tell whether any generation of the integration was ever requested."""
     query = select(func.count()).where(tokens.c.integration_id == integration_id)
     return connection.execute(query).scalar_one() > 0
 
 
-def save_tokens(write: Write, changed: Iterable[Token]) -> None:
+def save_tokens(write: Write, changed: Iterable[StoredToken]) -> None:
     """Store changed tokens in the order given; it moves the epoch."""
     for token in changed:
         write.move_epoch()
@@ -74,7 +75,7 @@ def save_tokens(write: Write, changed: Iterable[Token]) -> None:
         )
 
 
-def save_notice(connection: Connection, token: Token) -> None:
+def save_notice(connection: Connection, token: StoredToken) -> None:
     """Store the announced end of a token, or that there is none."""
     notice = token.notice
     connection.execute(
@@ -90,7 +91,7 @@ def save_notice(connection: Connection, token: Token) -> None:
 
 
 def confirm_notices(connection: Connection, token_ids: Sequence[int], now: datetime) -> None:
-    """Note that nothing has changed about these announced ends."""
+    """Store that these announced ends still hold."""
     query = update(tokens).where(tokens.c.id.in_(bindparam("ids", expanding=True)), tokens.c.inactive_seen_at < now)
     connection.execute(query.values(inactive_seen_at=now), {"ids": list(token_ids)})
 
@@ -103,7 +104,7 @@ def add_token(
     digest: bytes,
     now: datetime,
 ) -> None:
-    """Store a new pending token and note its generation as the last one used, which ends any hold."""
+    """Store a new pending token and its generation as the last one used, which ends any hold."""
     connection.execute(
         insert(tokens).values(
             integration_id=integration_id,
@@ -136,14 +137,14 @@ def end_all(write: Write, integration_id: str, reason: EndReason) -> None:
 
 
 def integration_of_digest(connection: Connection, digest: bytes) -> tuple[str, int] | None:
-    """The ids of the integration and of the token with this digest, live or not."""
+    """Return the ids of the integration and of the token with this digest, live or not."""
     query = select(tokens.c.integration_id, tokens.c.id).where(tokens.c.digest == digest)
     row = connection.execute(query).one_or_none()
     return None if row is None else (row.integration_id, row.id)
 
 
 def tokens_of_digests(connection: Connection, digests: Sequence[bytes]) -> list[tuple[str, int]]:
-    """The ids of integration and token for those of the digests whose token is not recorded as ended."""
+    """Return the ids of integration and token for the digests whose token is not recorded as ended."""
     query = select(tokens.c.integration_id, tokens.c.id).where(
         tokens.c.digest.in_(bindparam("digests", expanding=True)), tokens.c.ended_at.is_(None)
     )
@@ -151,8 +152,8 @@ def tokens_of_digests(connection: Connection, digests: Sequence[bytes]) -> list[
     return [(row.integration_id, row.id) for row in rows]
 
 
-def _token(row: Row[Any]) -> Token:
-    return Token(
+def _token(row: Row[Any]) -> StoredToken:
+    return StoredToken(
         id=row.id,
         generation=row.generation,
         role=row.role,

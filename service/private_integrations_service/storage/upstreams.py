@@ -1,4 +1,4 @@
-"""Upstream credentials as stored: sealed, one for each account at most."""
+"""Store upstream credentials, sealed, at most one for each account."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _SEALED = "SELECT sealed FROM upstream_credentials WHERE account_id = ?"
 
 @dataclass(frozen=True)
 class StoredCredential:
-    """An account's upstream credential: sealed, since when, by whom, and what the last verification of it found."""
+    """Hold an account's sealed upstream credential: its age, its setter, and its last verification."""
 
     account_id: str
     sealed: bytes
@@ -27,7 +27,7 @@ class StoredCredential:
 
 
 def all_credentials(connection: Connection, among: Collection[str] | None = None) -> list[StoredCredential]:
-    """Every credential in the order of its account's id; only those `among` these accounts if given."""
+    """Return every credential in the order of its account's id; only those `among` these accounts if given."""
     query = select(upstream_credentials).order_by(upstream_credentials.c.account_id)
     if among is not None:
         query = query.where(upstream_credentials.c.account_id.in_(among))
@@ -35,7 +35,7 @@ def all_credentials(connection: Connection, among: Collection[str] | None = None
 
 
 def credential_of(connection: Connection, account_id: str) -> StoredCredential | None:
-    """The account's credential."""
+    """Return the account's credential."""
     return next(iter(all_credentials(connection, [account_id])), None)
 
 
@@ -56,7 +56,7 @@ def put_credential(write: Write, credential: StoredCredential) -> None:
 
 
 def remove_credential(write: Write, account_id: str) -> bool:
-    """Forget an account's credential; whether there was one."""
+    """Delete an account's credential; return whether there was one."""
     write.move_epoch()
     query = delete(upstream_credentials).where(upstream_credentials.c.account_id == account_id)
     return write.connection.execute(query).rowcount > 0
@@ -70,7 +70,7 @@ def put_sealed(write: Write, account_id: str, sealed: bytes) -> None:
 
 
 def put_verification(connection: Connection, credential: StoredCredential, verification: Verification) -> bool:
-    """Note what a verification found; False if it was of a credential that is no longer the account's."""
+    """Store the result of a verification; False if the account has another credential by now."""
     query = update(upstream_credentials).where(
         upstream_credentials.c.account_id == credential.account_id,
         upstream_credentials.c.set_at == credential.set_at,
@@ -79,7 +79,7 @@ def put_verification(connection: Connection, credential: StoredCredential, verif
 
 
 class CredentialReader:
-    """Reads sealed credentials over a connection of its own; used by one thread."""
+    """Read sealed credentials over a connection of its own; used by one thread."""
 
     def __init__(self, engine: StorageEngine) -> None:
         self._connection = engine.decision_connection()

@@ -1,4 +1,4 @@
-"""Users, where they belong, and the accounts that have Labs off, as stored."""
+"""Store users, their memberships and identities, and the accounts that have Labs off."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -14,30 +14,30 @@ from .tables import identities, labs_off, memberships, users
 
 
 def user_by_email(connection: Connection, email: str) -> User | None:
-    """The user with this address, in any case of its letters."""
+    """Return the user with this address, in any case of its letters."""
     row = connection.execute(select(users).where(users.c.email == email.lower())).one_or_none()
     return None if row is None else user_of(row)
 
 
 def user_by_id(connection: Connection, user_id: str) -> User | None:
-    """The user with this id."""
+    """Return the user with this id."""
     row = connection.execute(select(users).where(users.c.id == user_id)).one_or_none()
     return None if row is None else user_of(row)
 
 
 def all_users(connection: Connection) -> list[User]:
-    """Every user, by address, the disabled ones too."""
+    """Return every user, by address, the disabled ones too."""
     return [user_of(row) for row in connection.execute(select(users).order_by(users.c.email))]
 
 
 def users_in(connection: Connection, account_ids: Collection[str]) -> list[tuple[User, Membership]]:
-    """Everybody with a place in one of these accounts, with that place, by address."""
+    """Return the members of these accounts, with their memberships, by address."""
     query = select(users, memberships).join(memberships).where(memberships.c.account_id.in_(account_ids))
     return [(user_of(row), _membership(row)) for row in connection.execute(query.order_by(users.c.email))]
 
 
 def password_of(connection: Connection, user_id: str) -> str | None:
-    """The argon2 hash of a user's password; None if they have none yet."""
+    """Return the argon2 hash of a user's password; None if they have none yet."""
     stored: str | None = connection.execute(select(users.c.password).where(users.c.id == user_id)).scalar_one()
     return stored
 
@@ -64,26 +64,26 @@ def set_password_maker(connection: Connection, user_id: str, made_by: str) -> No
 
 
 def remove_password(connection: Connection, user_id: str) -> bool:
-    """Forget a user's password; answers whether there was one."""
+    """Delete a user's password; return whether there was one."""
     had = users.c.password.is_not(None)
     removed = update(users).where(users.c.id == user_id, had).values(password=None, password_by=None)
     return connection.execute(removed).rowcount > 0
 
 
 def set_disabled(connection: Connection, user_id: str, at: datetime | None) -> None:
-    """Note since when a user may not sign in; None: they may."""
+    """Store the instant since which a user may not sign in; None: they may."""
     connection.execute(update(users).where(users.c.id == user_id).values(disabled_at=at))
 
 
 def memberships_of(connection: Connection, user_id: str) -> list[Membership]:
-    """A user's places in accounts, by account."""
+    """Return a user's memberships, by account."""
     found = select(memberships).where(memberships.c.user_id == user_id)
     rows = connection.execute(found.order_by(memberships.c.account_id))
     return [_membership(row) for row in rows]
 
 
 def save_membership(connection: Connection, user_id: str, place: Membership) -> None:
-    """Store a user's place in an account, instead of the one they had there."""
+    """Store a user's membership in an account, in place of the former one."""
     remove_membership(connection, user_id, place.account_id)
     connection.execute(
         insert(memberships).values(
@@ -97,21 +97,21 @@ def save_membership(connection: Connection, user_id: str, place: Membership) -> 
 
 
 def remove_membership(connection: Connection, user_id: str, account_id: str) -> None:
-    """Forget a user's place in an account."""
+    """Delete a user's membership in an account."""
     connection.execute(
         delete(memberships).where(memberships.c.user_id == user_id, memberships.c.account_id == account_id)
     )
 
 
 def user_of_identity(connection: Connection, issuer: str, subject: str) -> User | None:
-    """The user that a provider's subject was linked to."""
+    """Return the user that a provider's subject was linked to."""
     found = select(users).join(identities).where(identities.c.issuer == issuer, identities.c.subject == subject)
     row = connection.execute(found).one_or_none()
     return None if row is None else user_of(row)
 
 
 def has_identity(connection: Connection, user_id: str, issuer: str) -> bool:
-    """Whether a user was linked to a subject of this provider."""
+    """Tell whether a user was linked to a subject of this provider."""
     found = select(identities.c.subject).where(identities.c.user_id == user_id, identities.c.issuer == issuer)
     return connection.execute(found).one_or_none() is not None
 
@@ -122,12 +122,12 @@ def add_identity(connection: Connection, issuer: str, subject: str, user_id: str
 
 
 def remove_identities(connection: Connection, user_id: str) -> None:
-    """Forget which subjects a user was linked to."""
+    """Delete the linked subjects of a user."""
     connection.execute(delete(identities).where(identities.c.user_id == user_id))
 
 
 def switched_off(connection: Connection) -> frozenset[str]:
-    """The ids of all accounts that have private integrations switched off in Labs."""
+    """Return the ids of all accounts that have private integrations switched off in Labs."""
     return frozenset(connection.execute(select(labs_off.c.account_id)).scalars())
 
 
@@ -137,12 +137,12 @@ def switch_off(connection: Connection, account_id: str, now: datetime) -> None:
 
 
 def switch_on(connection: Connection, account_id: str) -> None:
-    """Switch them on."""
+    """Switch private integrations of an account on in Labs."""
     connection.execute(delete(labs_off).where(labs_off.c.account_id == account_id))
 
 
 def user_of(row: Row[Any]) -> User:
-    """The user in a row of their table."""
+    """Return the user in a row of their table."""
     return User(row.id, row.email, row.name, row.created_at, row.disabled_at, row.password is not None)
 
 

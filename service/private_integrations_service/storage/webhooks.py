@@ -1,4 +1,4 @@
-"""Webhook endpoints as stored: where an account's events are sent, with their secrets sealed."""
+"""Store webhooks, with their secrets sealed."""
 
 from collections.abc import Collection
 from dataclasses import asdict
@@ -7,31 +7,31 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
-from ..webhooks.endpoints import Endpoint, Kind
+from ..webhooks.endpoints import Kind, WebhookEndpoint
 from .tables import accounts, webhook_deliveries, webhook_endpoints
 
 
-def add_endpoint(connection: Connection, endpoint: Endpoint) -> None:
-    """Store a new endpoint."""
+def add_endpoint(connection: Connection, endpoint: WebhookEndpoint) -> None:
+    """Store a new webhook."""
     connection.execute(insert(webhook_endpoints).values(**asdict(endpoint)))
 
 
-def save_endpoint(connection: Connection, endpoint: Endpoint) -> None:
-    """Store an endpoint as it is now."""
+def save_endpoint(connection: Connection, endpoint: WebhookEndpoint) -> None:
+    """Store a webhook as it is now."""
     connection.execute(
         update(webhook_endpoints).where(webhook_endpoints.c.id == endpoint.id).values(**asdict(endpoint))
     )
 
 
 def remove_endpoint(connection: Connection, endpoint_id: str) -> None:
-    """Forget an endpoint, and with it all its deliveries."""
+    """Delete a webhook with all its deliveries."""
     connection.execute(delete(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id))
 
 
 def endpoint_by_id(
     connection: Connection, endpoint_id: str, accounts: Collection[str] | None = None
-) -> Endpoint | None:
-    """The endpoint with this id, within these accounts if any are given."""
+) -> WebhookEndpoint | None:
+    """Return the webhook with this id, within these accounts if any are given."""
     query = select(webhook_endpoints).where(webhook_endpoints.c.id == endpoint_id)
     if accounts is not None:
         query = query.where(webhook_endpoints.c.account_id.in_(accounts))
@@ -41,8 +41,8 @@ def endpoint_by_id(
 
 def all_endpoints(
     connection: Connection, accounts: Collection[str] | None = None, *, kind: Kind | None = None
-) -> list[Endpoint]:
-    """Every endpoint, the oldest first; only those in these accounts, and of this kind, if given."""
+) -> list[WebhookEndpoint]:
+    """Return every webhook, the oldest first; only those in these accounts, and of this kind, if given."""
     query = select(webhook_endpoints)
     if accounts is not None:
         query = query.where(webhook_endpoints.c.account_id.in_(accounts))
@@ -52,8 +52,8 @@ def all_endpoints(
     return [_endpoint(row) for row in rows]
 
 
-def subscribed(connection: Connection, account_id: str, kind: Kind, event: str) -> list[Endpoint]:
-    """The endpoints of this kind that an event in this account goes to, its agency's among them, disabled ones too."""
+def subscribed(connection: Connection, account_id: str, kind: Kind, event: str) -> list[WebhookEndpoint]:
+    """Return the webhooks of this kind that receive an event of this account, its agency's and disabled ones too."""
     of_agency = select(accounts.c.agency_id).where(accounts.c.id == account_id).scalar_subquery()
     query = select(webhook_endpoints).where(
         webhook_endpoints.c.kind == kind,
@@ -66,8 +66,8 @@ def subscribed(connection: Connection, account_id: str, kind: Kind, event: str) 
     return [endpoint for endpoint in found if endpoint.wants(event)]
 
 
-def endpoints_with_due(connection: Connection, now: datetime) -> list[Endpoint]:
-    """The endpoints for which a delivery is due, those that have waited longest first; none that is disabled."""
+def endpoints_with_due(connection: Connection, now: datetime) -> list[WebhookEndpoint]:
+    """Return the enabled webhooks with a due delivery, those that have waited longest first."""
     due = (
         select(webhook_deliveries.c.endpoint_id, func.min(webhook_deliveries.c.next_attempt_at).label("since"))
         .where(webhook_deliveries.c.state == "waiting", webhook_deliveries.c.next_attempt_at <= now)
@@ -78,7 +78,7 @@ def endpoints_with_due(connection: Connection, now: datetime) -> list[Endpoint]:
     return [_endpoint(row) for row in connection.execute(query.order_by(due.c.since, webhook_endpoints.c.id))]
 
 
-def _endpoint(row: Row[Any]) -> Endpoint:
+def _endpoint(row: Row[Any]) -> WebhookEndpoint:
     columns = dict(row._mapping)
     events = columns.pop("events")
-    return Endpoint(**columns, events=None if events is None else tuple(events))
+    return WebhookEndpoint(**columns, events=None if events is None else tuple(events))

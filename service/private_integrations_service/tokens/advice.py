@@ -1,4 +1,4 @@
-"""What recorded uses say about an integration, and what to do about it: pure decisions, in words for people."""
+"""Draw advice from the recorded uses of an integration: pure decisions, in words for people."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Presence:
 
 
 def remedy(reason: str, scope: str) -> str:
-    """What helps against a refusal."""
+    """Return what helps against a refusal."""
     if reason == Reason.SCOPE_MISSING:
         return f"add {scope} to the integration's scopes if these requests are meant"
     if reason.startswith("token-"):

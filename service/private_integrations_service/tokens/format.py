@@ -61,7 +61,7 @@ def presented_token(authorization: bytes) -> bytes | None:
 
 
 def without_secrets(text: str) -> str:
-    """Return the text with whatever looks like a token or a key of ours, percent-encoded or not, cut out."""
+    """Return the text without parts that look like our tokens or keys, percent-encoded or not."""
     decoded = unquote(text)
     return _SECRET_LIKE.sub(r"\1\2…", decoded) if _SECRET_LIKE.search(decoded) else text
 

@@ -1,4 +1,4 @@
-"""What a token opens."""
+"""Grants: the integration, account and scopes of a token."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,5 +28,5 @@ class Grant:
     agency_id: str | None
 
     def is_live(self, now: datetime) -> bool:
-        """Whether the token opens anything at `now`."""
+        """Return whether the token is live at `now`."""
         return is_live(ended=self.ended is not None, expires_at=self.expires_at, now=now)

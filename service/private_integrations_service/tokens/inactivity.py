@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from private_integrations.contract import EndReason, InactiveToken
 from private_integrations.rotation.durations import format_duration
 
-from .lifecycle import Notice, Token
+from .lifecycle import Notice, StoredToken
 
 WARNINGS = (15, 7, 1)
 """Days before the end at which people are warned, as the platform does for its API keys."""
@@ -46,21 +46,21 @@ class Leave:
 class Confirm:
     """Keep the announcement of this token, which still holds."""
 
-    token: Token
+    token: StoredToken
 
 
 @dataclass(frozen=True)
 class Recall:
     """Store these tokens, which no longer have an announcement."""
 
-    tokens: tuple[Token, ...]
+    tokens: tuple[StoredToken, ...]
 
 
 @dataclass(frozen=True)
 class Warn:
     """Store this token, and announce its end, for the first time or as it comes nearer."""
 
-    token: Token
+    token: StoredToken
     notice: Notice
 
 
@@ -68,7 +68,7 @@ class Warn:
 class End:
     """Store this token, which is ended now: its announced end has come."""
 
-    token: Token
+    token: StoredToken
 
 
 Step = Leave | Confirm | Recall | Warn | End
@@ -81,7 +81,7 @@ def time_in_force(account: int | None, service: timedelta | None) -> timedelta |
     return timedelta(seconds=account) if account else None
 
 
-def plan_inactivity(tokens: Sequence[Token], after: timedelta | None, use: TokenUse, now: datetime) -> Step:
+def plan_inactivity(tokens: Sequence[StoredToken], after: timedelta | None, use: TokenUse, now: datetime) -> Step:
     """Decide about an integration's tokens, one of which may be inactive for too long; `after` is None for never.
 
     The end is announced first, with at least `shortest_notice` to come, and carried out when the last warning was
@@ -110,7 +110,7 @@ def plan_inactivity(tokens: Sequence[Token], after: timedelta | None, use: Token
     return Confirm(token)
 
 
-def announced(tokens: Sequence[Token], now: datetime, last_used: Mapping[int, datetime]) -> InactiveToken | None:
+def announced(tokens: Sequence[StoredToken], now: datetime, last_used: Mapping[int, datetime]) -> InactiveToken | None:
     """Return the announced end of an inactive token; None without one, or if the token was used since."""
     token = single(tokens, now)
     if token is None or token.notice is None:
@@ -121,7 +121,7 @@ def announced(tokens: Sequence[Token], now: datetime, last_used: Mapping[int, da
     return InactiveToken(generation=token.generation, since=token.notice.since, ends_at=token.notice.ends_at)
 
 
-def single(tokens: Sequence[Token], now: datetime) -> Token | None:
+def single(tokens: Sequence[StoredToken], now: datetime) -> StoredToken | None:
     """Return the only token that works, if it has no deadline; None while a rotation is under way, and without any."""
     live = [token for token in tokens if token.is_live(now)]
     return live[0] if len(live) == 1 and live[0].expires_at is None else None
@@ -141,23 +141,23 @@ def _earliest_end(due: datetime, after: timedelta, now: datetime) -> datetime:
     return max(due, now + shortest_notice(after))
 
 
-def _counted_from(token: Token, use: TokenUse) -> datetime:
+def _counted_from(token: StoredToken, use: TokenUse) -> datetime:
     """Return since when the token is inactive, to the millisecond, as notices are stored."""
     known = (use.last_used.get(token.id), token.delivered_at, token.issued_at, use.observed_since)
     latest = max(instant for instant in known if instant is not None)
     return latest.replace(microsecond=latest.microsecond // 1000 * 1000)
 
 
-def _announce(token: Token, since: datetime, after: timedelta, now: datetime) -> Warn:
+def _announce(token: StoredToken, since: datetime, after: timedelta, now: datetime) -> Warn:
     ends_at = _earliest_end(since + after, after, now)
     return _warn(token, Notice(since, ends_at, _reached(ends_at, now), now))
 
 
-def _warn(token: Token, notice: Notice) -> Warn:
+def _warn(token: StoredToken, notice: Notice) -> Warn:
     return Warn(replace(token, notice=notice), notice)
 
 
-def _recall(tokens: Sequence[Token], now: datetime) -> Leave | Recall:
+def _recall(tokens: Sequence[StoredToken], now: datetime) -> Leave | Recall:
     noticed = tuple(replace(token, notice=None) for token in tokens if token.notice and token.is_live(now))
     return Recall(noticed) if noticed else Leave()
 

@@ -32,7 +32,7 @@ class Notice:
 
 
 @dataclass(frozen=True)
-class Token:
+class StoredToken:
     """A stored token, without its value; `superseded_by` is the generation whose delivery ended its time as current."""
 
     id: int
@@ -63,21 +63,21 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Change:
+class TokenChanges:
     """Tokens as they are to be stored, in this order: the schema allows one current and one pending."""
 
-    tokens: tuple[Token, ...] = ()
+    tokens: tuple[StoredToken, ...] = ()
 
 
 @dataclass(frozen=True)
-class Issue(Change):
+class Issue(TokenChanges):
     """Store the changed tokens, then a new pending one of this generation."""
 
     generation: int = 0
 
 
 def plan_issue(
-    tokens: Sequence[Token],
+    tokens: Sequence[StoredToken],
     last_generation: int,
     generation: int,
     request: GenerationRequest,
@@ -102,7 +102,7 @@ def plan_issue(
     return Issue(tokens=(*retired, *_merged(settled, given_way, add=True)), generation=generation)
 
 
-def plan_first_use(tokens: Sequence[Token], token_id: int, now: datetime) -> Change:
+def plan_first_use(tokens: Sequence[StoredToken], token_id: int, now: datetime) -> TokenChanges:
     """Decide on an authenticated use: a pending token becomes the current one.
 
     A replaced token that is used after all counts as delivered and keeps its deadline.
@@ -110,13 +110,15 @@ def plan_first_use(tokens: Sequence[Token], token_id: int, now: datetime) -> Cha
     live = [token for token in tokens if token.is_live(now)]
     used = next((token for token in live if token.id == token_id), None)
     if used is None or used.delivered_at is not None:
-        return Change()
+        return TokenChanges()
     if used.role == "pending":
-        return Change(tuple(_delivered(live, used, now)))
-    return Change((replace(used, delivered_at=now),))
+        return TokenChanges(tuple(_delivered(live, used, now)))
+    return TokenChanges((replace(used, delivered_at=now),))
 
 
-def plan_acknowledgement(tokens: Sequence[Token], generation: int, fingerprint: str, now: datetime) -> Change | Refused:
+def plan_acknowledgement(
+    tokens: Sequence[StoredToken], generation: int, fingerprint: str, now: datetime
+) -> TokenChanges | Refused:
     """Decide on "I have stored it", which counts like a first use and may be repeated."""
     of_generation = [token for token in tokens if token.generation == generation]
     meant = next((token for token in of_generation if token.fingerprint == fingerprint), None)
@@ -133,12 +135,12 @@ def plan_acknowledgement(tokens: Sequence[Token], generation: int, fingerprint: 
 
 
 def plan_expiry(
-    tokens: Sequence[Token], last_generation: int, generations: Collection[int], now: datetime
-) -> Change | Refused:
+    tokens: Sequence[StoredToken], last_generation: int, generations: Collection[int], now: datetime
+) -> TokenChanges | Refused:
     """Decide on ending the named generations at once; an ended one stays as it is."""
     if max(generations) > last_generation:
         return _never_issued(max(generations), last_generation)
-    return Change(
+    return TokenChanges(
         tuple(
             _ended(token, now, EndReason.EXPIRED_ON_REQUEST)
             for token in tokens
@@ -147,17 +149,17 @@ def plan_expiry(
     )
 
 
-def plan_leak(tokens: Sequence[Token], token_id: int, now: datetime) -> Change:
+def plan_leak(tokens: Sequence[StoredToken], token_id: int, now: datetime) -> TokenChanges:
     """Decide on a report that this token leaked: it alone ends, in any role; an ended one stays as it is."""
     reported = next((token for token in tokens if token.id == token_id and token.ended_at is None), None)
     if reported is None:
-        return Change()
-    return Change((_ended(reported, now, EndReason.LEAKED) if reported.is_live(now) else _retired(reported),))
+        return TokenChanges()
+    return TokenChanges((_ended(reported, now, EndReason.LEAKED) if reported.is_live(now) else _retired(reported),))
 
 
 def plan_cancellation(
-    tokens: Sequence[Token], last_generation: int, generation: int, now: datetime
-) -> Change | Refused:
+    tokens: Sequence[StoredToken], last_generation: int, generation: int, now: datetime
+) -> TokenChanges | Refused:
     """Decide on going back from this generation to the one before, which has no deadline from then on.
 
     Possible while the new one is pending, and during the overlap; done already, it changes nothing.
@@ -168,11 +170,13 @@ def plan_cancellation(
     meant = next((token for token in live if token.generation == generation), None)
     if meant is None:
         if any(token.generation == generation and token.end_reason == EndReason.CANCELLED for token in tokens):
-            return Change()
+            return TokenChanges()
         return _too_late(f"generation {generation} has ended")
     pending, current = _in_role(live, "pending"), _in_role(live, "current")
     if meant is pending:
-        return Change((_ended(meant, now, EndReason.CANCELLED),)) if current else _nothing_to_go_back_to(generation)
+        return (
+            TokenChanges((_ended(meant, now, EndReason.CANCELLED),)) if current else _nothing_to_go_back_to(generation)
+        )
     if meant is not current:
         return _too_late(f"generation {generation} was superseded by a newer one")
     if pending is not None:
@@ -180,12 +184,12 @@ def plan_cancellation(
     before = next((token for token in live if token.superseded_by == generation), None)
     if before is None:
         return _nothing_to_go_back_to(generation)
-    return Change(
+    return TokenChanges(
         (_ended(meant, now, EndReason.CANCELLED), replace(before, role="current", expires_at=None, superseded_by=None))
     )
 
 
-def plan_overlap(tokens: Sequence[Token], before: timedelta, overlap: timedelta, now: datetime) -> Change:
+def plan_overlap(tokens: Sequence[StoredToken], before: timedelta, overlap: timedelta, now: datetime) -> TokenChanges:
     """Decide on a declared overlap that was `before`: the running one ends that long after the delivery that began it.
 
     An ended token stays as it is, and a generation that is not in use yet will be followed by the new overlap. One
@@ -198,10 +202,12 @@ def plan_overlap(tokens: Sequence[Token], before: timedelta, overlap: timedelta,
         if successor.delivered_at is not None:
             deadline = successor.delivered_at + overlap
             changed += [replace(t, expires_at=deadline) for t in live if t.superseded_by == successor.generation]
-    return Change(tuple(changed))
+    return TokenChanges(tuple(changed))
 
 
-def _settle_pending(live: Sequence[Token], request: GenerationRequest, now: datetime) -> list[Token] | Refused:
+def _settle_pending(
+    live: Sequence[StoredToken], request: GenerationRequest, now: datetime
+) -> list[StoredToken] | Refused:
     """Decide what becomes of the pending token when the next generation is asked for; return the changed tokens."""
     pending = _in_role(live, "pending")
     if pending is None:
@@ -219,8 +225,8 @@ def _settle_pending(live: Sequence[Token], request: GenerationRequest, now: date
 
 
 def _give_way(
-    remaining: Sequence[Token], request: GenerationRequest, superseded_limit: int, now: datetime
-) -> list[Token] | Refused:
+    remaining: Sequence[StoredToken], request: GenerationRequest, superseded_limit: int, now: datetime
+) -> list[StoredToken] | Refused:
     """End the tokens that have to give way to the new one: all of them without an overlap, else the surplus."""
     if not _overlap(request):
         return [_ended(token, now, EndReason.REPLACED_WITHOUT_OVERLAP) for token in remaining]
@@ -231,7 +237,7 @@ def _give_way(
 
 
 def _repeat(
-    pending: Token | None, last_generation: int, generation: int, request: GenerationRequest, now: datetime
+    pending: StoredToken | None, last_generation: int, generation: int, request: GenerationRequest, now: datetime
 ) -> Issue | Refused:
     mine = (
         pending is not None
@@ -272,14 +278,14 @@ def _nothing_to_go_back_to(generation: int) -> Refused:
     )
 
 
-def _rotation_open(live: Sequence[Token], issuer: str = "") -> Refused:
+def _rotation_open(live: Sequence[StoredToken], issuer: str = "") -> Refused:
     """Refuse because a token is pending that `issuer` did not issue; without an issuer, any pending one counts."""
     refused = refuse_open_rotation(live, issuer)
     assert refused is not None
     return refused
 
 
-def _delivered(live: Iterable[Token], pending: Token, now: datetime) -> list[Token]:
+def _delivered(live: Iterable[StoredToken], pending: StoredToken, now: datetime) -> list[StoredToken]:
     """Start the overlap of the current token and put the pending one in its place; return the changed tokens."""
     superseded = [
         replace(token, role="previous", expires_at=now + pending.overlap, superseded_by=pending.generation)
@@ -289,11 +295,11 @@ def _delivered(live: Iterable[Token], pending: Token, now: datetime) -> list[Tok
     return [*superseded, replace(pending, role="current", delivered_at=now)]
 
 
-def _ended(token: Token, now: datetime, reason: EndReason) -> Token:
+def _ended(token: StoredToken, now: datetime, reason: EndReason) -> StoredToken:
     return replace(token, ended_at=now, end_reason=reason)
 
 
-def _retired(token: Token) -> Token:
+def _retired(token: StoredToken) -> StoredToken:
     return replace(token, ended_at=token.expires_at, end_reason=EndReason.OVERLAP_ENDED)
 
 
@@ -302,11 +308,11 @@ def _overlap(request: GenerationRequest) -> timedelta:
     return timedelta(seconds=request.overlap_seconds)
 
 
-def _in_role(live: Iterable[Token], role: Role) -> Token | None:
+def _in_role(live: Iterable[StoredToken], role: Role) -> StoredToken | None:
     return next((token for token in live if token.role == role), None)
 
 
-def _merged(tokens: Iterable[Token], changed: Iterable[Token], *, add: bool = False) -> list[Token]:
+def _merged(tokens: Iterable[StoredToken], changed: Iterable[StoredToken], *, add: bool = False) -> list[StoredToken]:
     """Return `tokens` with the changed ones in their place; with `add`, changed ones that are not among them too."""
     by_id = {token.id: token for token in changed}
     merged = [by_id.pop(token.id, token) for token in tokens]

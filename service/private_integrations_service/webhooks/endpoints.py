@@ -8,7 +8,7 @@ Kind = Literal["service", "data"]
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class WebhookEndpoint:
     """Where events of an account are sent; `events` None means all of them.
 
     A `service` endpoint has a secret of its own; with `sub_accounts` an agency's gets what happens in its

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
-from ..http.fetching import Fetcher, Limits, NoAddressError, Resolve, Target, UnreadableError
+from ..http.fetching import Fetcher, FetchLimits, NoAddressError, Resolve, Target, UnreadableError
 from .destinations import Destinations, destination, refuse_addresses
 from .redelivery import Outcome, Tried
 
@@ -19,7 +19,9 @@ from .redelivery import Outcome, Tried
 class Poster:
     """Send single messages to allowed destinations; used by many threads."""
 
-    def __init__(self, allowed: Destinations, resolver: Resolve | None = None, limits: Limits | None = None) -> None:
+    def __init__(
+        self, allowed: Destinations, resolver: Resolve | None = None, limits: FetchLimits | None = None
+    ) -> None:
         self._allowed = allowed
         self._fetcher = Fetcher(limits, resolver)
 

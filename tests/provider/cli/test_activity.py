@@ -9,14 +9,14 @@ import requests
 
 from private_integrations.cli.activity import _picture
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import IntegrationRequest
 
 
 @pytest.fixture(scope="module")
 def used(service):
     """An integration whose token was used once, and that is known."""
-    client = Client(Connection(service.url, service.key))
+    client = Client(ServiceConnection(service.url, service.key))
     scopes = ["contacts.readonly", "locations.readonly"]
     request = IntegrationRequest(
         account=service.account, name="In use", scopes=scopes, owner_nonce=secrets.token_hex(8)

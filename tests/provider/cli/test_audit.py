@@ -3,14 +3,14 @@
 import pytest
 
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import AuditEntry, IntegrationEdit, IntegrationRequest
 
 
 @pytest.fixture(scope="module")
 def changed(service):
     """An integration of the demo account that was created and edited, and its export, as lines."""
-    client = Client(Connection(service.url, service.key))
+    client = Client(ServiceConnection(service.url, service.key))
     request = IntegrationRequest(
         account=service.account, name="Audited", scopes=["contacts.readonly"], owner_nonce="audited"
     )

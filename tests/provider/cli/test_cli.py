@@ -611,13 +611,13 @@ def test_what_pulumi_declares_is_told(cli, service):
 
 def _declared_by_a_stack(service):
     from private_integrations.client import Client
-    from private_integrations.connection import Connection
+    from private_integrations.connection import ServiceConnection
     from private_integrations.contract import IntegrationRequest
 
     request = IntegrationRequest(
         account=service.account, name="CRM", scopes=["contacts.readonly"], owner_nonce="of-a-stack"
     )
-    return Client(Connection(service.url, service.key)).declare("acme/crm/prod/crm-sync", request)
+    return Client(ServiceConnection(service.url, service.key)).declare("acme/crm/prod/crm-sync", request)
 
 
 def test_the_command_line_starts_without_pulumi():

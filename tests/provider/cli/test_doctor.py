@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import IntegrationRequest, KeyRequest, digest_of, new_management_key
 
 
@@ -22,7 +22,7 @@ def details(finished):
 @pytest.fixture
 def client(service):
     """The management API, with the admin's key."""
-    return Client(Connection(service.url, service.key))
+    return Client(ServiceConnection(service.url, service.key))
 
 
 def make_key(client, role, accounts=(), **more):

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import IntegrationRequest, RotationPolicy, instant_text, token_fingerprint
 
 INSTANT = r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d)?Z"
@@ -17,7 +17,7 @@ STORE_IT = "private-integrations: store this token now, it will not be shown aga
 @pytest.fixture
 def client(service):
     """The service as a deployment talks to it."""
-    return Client(Connection(service.url, service.key))
+    return Client(ServiceConnection(service.url, service.key))
 
 
 @pytest.fixture

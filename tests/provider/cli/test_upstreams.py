@@ -9,7 +9,7 @@ import pytest
 
 from forked import running_service
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import IntegrationRequest
 from private_integrations_service.sealing import Sealer
 
@@ -36,7 +36,7 @@ def run(gateway, cli):
 @pytest.fixture(scope="module")
 def upstream_token(service):
     """A token of the upstream's demo account, as somebody would paste it."""
-    client = Client(Connection(service.url, service.key))
+    client = Client(ServiceConnection(service.url, service.key))
     scopes = ["locations.readonly"]
     request = IntegrationRequest(account=service.account, name="Upstream", scopes=scopes, owner_nonce=uuid.uuid4().hex)
     made = client.declare(f"cli/{uuid.uuid4().hex}", request)

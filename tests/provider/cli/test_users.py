@@ -9,7 +9,7 @@ import pytest
 
 from private_integrations.cli import run
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from visitors import PASSWORD, Visitor
 
 LINK = re.compile(r"http://127\.0\.0\.1:\d+/settings/welcome/[\w-]{43}")
@@ -119,7 +119,7 @@ def test_a_person_is_disabled_and_comes_back(users, email, account):
 
 def test_a_place_is_given_changed_and_taken(users, email, account, service):
     """What isn't said stays as it is; in other accounts nothing changes."""
-    agency = next(a.id for a in Client(Connection(service.url, service.key)).accounts() if a.kind == "agency")
+    agency = next(a.id for a in Client(ServiceConnection(service.url, service.key)).accounts() if a.kind == "agency")
     users("create", email, "--account", account, "--role", "user")
     given = users("grant", email, "--account", agency, "--sub-accounts", "given", "--json").json
     assert sorted(given["memberships"], key=lambda place: place["sub_accounts"]) == [

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from forked import running_service
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import IntegrationRequest
 from private_integrations.contract.characters import hidden, shown, shown_json
 from private_integrations.contract.users import Email
@@ -111,7 +111,7 @@ def test_lines_are_for_descriptions():
 
 def test_a_name_is_refused_by_the_service(service):
     """422 at its field, with the code of the character."""
-    client = Client(Connection(service.url, service.key))
+    client = Client(ServiceConnection(service.url, service.key))
     request = IntegrationRequest.model_construct(
         account=service.account,
         name="pay\u202eroll",
@@ -133,7 +133,7 @@ def stored(tmp_path):
         request = IntegrationRequest(
             account=service.account, name="A", scopes=["contacts.readonly"], owner_nonce="stored"
         )
-        made = Client(Connection(service.url, service.key)).declare("organization/stored/dev/crm", request)
+        made = Client(ServiceConnection(service.url, service.key)).declare("organization/stored/dev/crm", request)
         file = str(service.data_dir / "private-integrations.db")
         with closing(sqlite.connect(file, isolation_level=None)) as database:
             database.execute("PRAGMA busy_timeout=5000")

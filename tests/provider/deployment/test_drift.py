@@ -9,7 +9,7 @@ import pytest
 from pulumi.output import Unknown
 
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import PROBLEM_PREFIX, AuditEntry, Integration, RotationPolicy
 from private_integrations.deployment.batched_reads import Deployment
 from private_integrations.deployment.drift import changed_since, in_words, unlike
@@ -139,7 +139,7 @@ def answering():
         server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
         servers.append(server)
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        return Deployment(Client(Connection(f"http://127.0.0.1:{server.server_port}", "pmk-")))
+        return Deployment(Client(ServiceConnection(f"http://127.0.0.1:{server.server_port}", "pmk-")))
 
     yield serve
     for server in servers:

@@ -14,7 +14,7 @@ from private_integrations.contract import KeyRequest, MembershipEdit, Refused, d
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.access.permissions import Membership
 from private_integrations_service.operations import keys, passwords, person_changes, sign_in, users
-from private_integrations_service.operations.person_changes import ENDS, Change, Held
+from private_integrations_service.operations.person_changes import ENDS, Held, PersonChange
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import users as stored_users
@@ -106,8 +106,8 @@ def test_every_change_is_in_the_table_of_the_documentation():
     for line in lines[2:]:
         change, *cells = [cell.strip() for cell in line.strip("|").split("|")]
         assert set(cells) <= {"ends", "stays"}
-        told[Change(change)] = {held for held, cell in zip(columns, cells, strict=True) if cell == "ends"}
-    assert told == {change: set(ENDS[change]) for change in Change}
+        told[PersonChange(change)] = {held for held, cell in zip(columns, cells, strict=True) if cell == "ends"}
+    assert told == {change: set(ENDS[change]) for change in PersonChange}
 
 
 WRITES = {
@@ -165,8 +165,8 @@ class Left:
                 for guest in self.sessions
             ]
             held = {
-                Held.LINKS: person_changes.recipient_of.step(connection, self.link, self.house.clock()),
-                Held.LINKS_MADE: person_changes.recipient_of.step(connection, self.link_made, self.house.clock()),
+                Held.LINKS: person_changes.recipient_of(connection, self.link, self.house.clock()),
+                Held.LINKS_MADE: person_changes.recipient_of(connection, self.link_made, self.house.clock()),
                 Held.PASSWORD: password,
                 Held.BROWSERS: browsers or None,
             }
@@ -211,37 +211,41 @@ def lose_the_voucher(house, left):
 
 
 CAUSES = {
-    Change.PLACE_ADDED: lambda house, left: house.grant("bob@example.com", house.accounts.stranger, role="user"),
-    Change.PLACE_WIDENED: lambda house, left: place(house, own="given"),
-    Change.RIGHTS_NOT_VOUCHED_FOR: lose_the_voucher,
-    Change.PLACE_NARROWED: lambda house, left: house.grant("bob@example.com", house.accounts.location, role="user"),
-    Change.PLACE_REMOVED: lambda house, left: house.run(
+    PersonChange.PLACE_ADDED: lambda house, left: house.grant("bob@example.com", house.accounts.stranger, role="user"),
+    PersonChange.PLACE_WIDENED: lambda house, left: place(house, own="given"),
+    PersonChange.RIGHTS_NOT_VOUCHED_FOR: lose_the_voucher,
+    PersonChange.PLACE_NARROWED: lambda house, left: house.grant(
+        "bob@example.com", house.accounts.location, role="user"
+    ),
+    PersonChange.PLACE_REMOVED: lambda house, left: house.run(
         users.displace, "bob@example.com", house.accounts.sister, actor=OPERATOR
     ),
-    Change.DISABLED: lambda house, left: house.run(users.disable, "bob@example.com", actor=OPERATOR),
-    Change.ENABLED: lambda house, left: [
+    PersonChange.DISABLED: lambda house, left: house.run(users.disable, "bob@example.com", actor=OPERATOR),
+    PersonChange.ENABLED: lambda house, left: [
         house.run(change, "bob@example.com", actor=OPERATOR) for change in (users.disable, users.enable)
     ],
-    Change.LINK_MADE: lambda house, left: house.run(users.link, "bob@example.com", actor=OPERATOR),
-    Change.PASSWORD_CHOSEN: lambda house, left: Guest(house.app).post(
+    PersonChange.LINK_MADE: lambda house, left: house.run(users.link, "bob@example.com", actor=OPERATOR),
+    PersonChange.PASSWORD_CHOSEN: lambda house, left: Guest(house.app).post(
         f"/settings/welcome/{left.link}", password=PASSWORD + "!"
     ),
-    Change.PASSWORD_CHANGED: lambda house, left: left.browser.post(
+    PersonChange.PASSWORD_CHANGED: lambda house, left: left.browser.post(
         "/settings/me/password", present=PASSWORD, password=OTHER
     ),
-    Change.IDENTITY_LINKED: lambda house, left: sign_in.sign_in_by_provider(
+    PersonChange.IDENTITY_LINKED: lambda house, left: sign_in.sign_in_by_provider(
         house.database, sign_in.Claims(ISSUER, "bob", "bob@example.com"), BROWSER, house.clock()
     ),
-    Change.IDENTITIES_FORGOTTEN: lambda house, left: house.run(
+    PersonChange.IDENTITIES_FORGOTTEN: lambda house, left: house.run(
         users.forget_identities, "bob@example.com", actor=OPERATOR
     ),
-    Change.SIGNED_OUT_EVERYWHERE: lambda house, left: left.browser.post("/settings/me/sign-out-everywhere"),
-    Change.OTHER_SESSIONS_ENDED: lambda house, left: left.browser.post("/settings/me/end-other-sessions", up_to="0"),
-    Change.KEY_REVOKED: revoke_a_key,
+    PersonChange.SIGNED_OUT_EVERYWHERE: lambda house, left: left.browser.post("/settings/me/sign-out-everywhere"),
+    PersonChange.OTHER_SESSIONS_ENDED: lambda house, left: left.browser.post(
+        "/settings/me/end-other-sessions", up_to="0"
+    ),
+    PersonChange.KEY_REVOKED: revoke_a_key,
 }
 
 
-@pytest.mark.parametrize("change", Change)
+@pytest.mark.parametrize("change", PersonChange)
 def test_a_change_ends_what_the_table_says_and_no_more(house, change):
     """Every change, caused as people and operators cause it: what the table names is worth nothing afterwards."""
     left = before(house)
@@ -253,7 +257,7 @@ def test_a_change_ends_what_the_table_says_and_no_more(house, change):
     expected = set(ENDS[change])
     ended = left.ended()
     # The browser in which the change was made is remembered anew.
-    if change in (Change.PASSWORD_CHOSEN, Change.IDENTITY_LINKED):
+    if change in (PersonChange.PASSWORD_CHOSEN, PersonChange.IDENTITY_LINKED):
         expected.discard(Held.BROWSERS)
     assert ended == expected
 

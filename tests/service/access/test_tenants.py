@@ -16,7 +16,13 @@ from sqlalchemy import select
 
 from forked import running_service
 from management import API, problem
-from private_integrations.contract import digest_of, new_management_key, new_sealing_key, new_webhook_secret
+from private_integrations.contract import (
+    AccountClass,
+    digest_of,
+    new_management_key,
+    new_sealing_key,
+    new_webhook_secret,
+)
 from private_integrations_service.access.people import User
 from private_integrations_service.access.permissions import Membership
 from private_integrations_service.catalogue.endpoints import Catalogue
@@ -237,7 +243,7 @@ class Owner:
         self._account = account
         self._database, self._now = desk.database, desk.clock()
         scopes = {endpoint.scope for endpoint in CATALOGUE.endpoints if (endpoint.method, endpoint.path) in _HANDLERS}
-        allowed = [scope for scope in sorted(scopes) if CATALOGUE.refuse_scope(scope, "sub_account") is None]
+        allowed = [scope for scope in sorted(scopes) if CATALOGUE.refuse_scope(scope, AccountClass.SUB_ACCOUNT) is None]
         self._token = desk.token_with(*allowed, account=account)
 
     def ask(self, method, path, body=None, version=None):

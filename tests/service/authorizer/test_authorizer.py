@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from private_integrations.contract import digest_of
 from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
-from private_integrations_service.authorizer.grants import LiveGrants
+from private_integrations_service.operations.live_grants import LiveGrants
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.storage.grants import GrantReader
 from private_integrations_service.storage.sqlite.engine import open_database

@@ -6,7 +6,7 @@ from pathlib import Path
 from private_integrations.contract import Reason
 from private_integrations_service import forward_auth
 from private_integrations_service.authorizer import decisions, replies
-from private_integrations_service.authorizer.replies import Refusal
+from private_integrations_service.authorizer.replies import PlatformError
 from private_integrations_service.gateway import refusals
 from private_integrations_service.sandbox import answers, bodies, limits
 
@@ -24,7 +24,7 @@ def test_every_reason_is_in_the_table_and_nothing_else() -> None:
 def test_refusals_have_the_status_of_their_reason():
     """The refusals that modules define have the status that the reason says."""
     modules = (answers, bodies, decisions, forward_auth, refusals, replies)
-    found = [value for module in modules for value in vars(module).values() if isinstance(value, Refusal)]
+    found = [value for module in modules for value in vars(module).values() if isinstance(value, PlatformError)]
     found += [refusal for limit in ("burst", "daily") if (refusal := limits.Spent(0, 0, limit).refusal)]
     assert len(found) > 30
     assert [refusal for refusal in found if refusal.status != refusal.reason.status] == []

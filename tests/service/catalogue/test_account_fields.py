@@ -26,7 +26,7 @@ from private_integrations_service.authorizer import Authorizer, AuthorizerMiddle
 from private_integrations_service.forward_auth import ForwardAuth
 from private_integrations_service.gateway import Gateway, GatewayLimits, PastedCredentials, Upstream
 from private_integrations_service.sandbox import _HANDLERS, Sandbox
-from private_integrations_service.sandbox.limits import Limits, RateLimits
+from private_integrations_service.sandbox.limits import AccountLimits, RateLimits
 from private_integrations_service.storage import tables
 from private_integrations_service.storage.sqlite.engine import open_database
 from throwaway import REPOSITORY
@@ -301,7 +301,7 @@ def test_forward_auth_decides_on_all_that_it_sees(authorizer, homes, part):
 
 def test_the_sandbox_refuses_other_accounts(authorizer, database, homes, tmp_path):
     """For the listed operations that it serves, the sandbox compares the same fields and refuses in the same words."""
-    limits = RateLimits(Limits(per_interval=10**6, per_day=10**6))
+    limits = RateLimits(AccountLimits(per_interval=10**6, per_day=10**6))
     served = {f"{method} {path}" for method, path in _HANDLERS} & LISTED.keys()
     assert len(served) > 20
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from private_integrations.contract import AccountClass
 from private_integrations_service.catalogue.endpoints import Catalogue
 from throwaway import REPOSITORY
 
@@ -216,7 +217,7 @@ def test_v3_only(catalogue: Catalogue) -> None:
 )
 def test_scopes_an_integration_can_hold(catalogue: Catalogue, scope: str, kind: str, sentence: str | None) -> None:
     """Scopes match exactly, fit the account's kind, and a wrong one is answered with its neighbours."""
-    assert catalogue.refuse_scope(scope, kind) == sentence
+    assert catalogue.refuse_scope(scope, AccountClass(kind)) == sentence
 
 
 def _steps(catalogue: Catalogue, method: str, path: str) -> int:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from private_integrations_service.authorizer.named_accounts import named_in_request
-from private_integrations_service.authorizer.replies import Refusal
+from private_integrations_service.authorizer.replies import PlatformError
 from private_integrations_service.catalogue.account_fields import Names
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.gateway import refusals
@@ -21,7 +21,7 @@ texts = st.text(st.characters(codec="utf-8"), min_size=1)
 def accounts_in(body, kind):
     """The values of the account fields in a whole body; `?` for one that no account fits."""
     read = read_accounts(body, kind)
-    return read if isinstance(read, Refusal) else values(read.named)
+    return read if isinstance(read, PlatformError) else values(read.named)
 
 
 def values(named):
@@ -189,7 +189,7 @@ def watch(body, size=None):
     named = set()
     for number, piece in enumerate(pieces):
         found = form.feed(piece, last=number == len(pieces) - 1)
-        if isinstance(found, Refusal):
+        if isinstance(found, PlatformError):
             return found
         named |= values(found)
     return named

@@ -7,10 +7,10 @@ import pytest
 
 from private_integrations_service.gateway import GatewayLimits, Upstream
 from private_integrations_service.gateway.pool import Pool
-from private_integrations_service.http.fair_shares import Owner
+from private_integrations_service.http.fair_shares import ShareHolder
 from raw_upstream import RawUpstream
 
-OWNER = Owner("account", 1)
+OWNER = ShareHolder("account", 1)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-from private_integrations_service.gateway.connections import Connection
+from private_integrations_service.gateway.connections import UpstreamConnection
 from private_integrations_service.gateway.exchange import Exchange
 from private_integrations_service.gateway.limits import GatewayLimits
 
@@ -15,7 +15,9 @@ def test_a_consumer_that_went_away_breaks_no_other_ones_exchange():
     async def reused():
         loop = asyncio.get_running_loop()
         ours.setblocking(False)
-        _, connection = await loop.create_connection(lambda: Connection(GatewayLimits(), lambda _: None), sock=ours)
+        _, connection = await loop.create_connection(
+            lambda: UpstreamConnection(GatewayLimits(), lambda _: None), sock=ours
+        )
         went = loop.create_future()
         exchange = Exchange(connection, lambda: went, GatewayLimits(), loop.time())
         connection.begin("GET")

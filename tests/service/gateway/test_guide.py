@@ -20,9 +20,9 @@ from requests.adapters import HTTPAdapter
 
 from forked import running_service
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import IntegrationRequest
-from private_integrations_service.authorizer.replies import Refusal
+from private_integrations_service.authorizer.replies import PlatformError
 from private_integrations_service.gateway import refusals
 from throwaway import REPOSITORY, engine_environment, listening_address, make_stack
 
@@ -166,7 +166,7 @@ class Machine:
 def platform(tmp_path):
     """The platform with the location that the team uses."""
     with running_service(tmp_path / "platform") as started:
-        yield Platform(started.url, started.account, Client(Connection(started.url, started.key)))
+        yield Platform(started.url, started.account, Client(ServiceConnection(started.url, started.key)))
 
 
 @pytest.fixture
@@ -244,7 +244,7 @@ def test_every_block_of_the_guide_is_a_step():
 
 def test_every_reason_of_the_gateway_is_explained():
     """What fails how: each reason that speaks of the upstream, with its status, is in the guide's table."""
-    known = [each for each in vars(refusals).values() if isinstance(each, Refusal)]
+    known = [each for each in vars(refusals).values() if isinstance(each, PlatformError)]
     known.append(refusals.credential_refused(None))
     rows = {f"| `{each.reason}` | {each.status} |" for each in known if each.reason.startswith("upstream-")}
     assert len(rows) > 5

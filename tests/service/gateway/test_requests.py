@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from private_integrations.errors import ConfigurationError
-from private_integrations_service.authorizer.replies import Refusal
+from private_integrations_service.authorizer.replies import PlatformError
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.gateway import Upstream, refusals
 from private_integrations_service.gateway.requests import Body, forwarded_request, literals_beside, request_head
 from private_integrations_service.gateway.responses import (
-    Head,
+    ResponseHead,
     answered_headers,
     is_well_framed,
     refused_credential,
@@ -36,7 +36,7 @@ def forwarded(path=b"/contacts/abc", query=b"", headers=(), endpoint=READ, frame
 def sent(*headers, endpoint=CREATE, path=b"/contacts/", query=b""):
     """The lines of the head that is sent."""
     request = forwarded(path, query, headers, endpoint)
-    assert not isinstance(request, Refusal), request
+    assert not isinstance(request, PlatformError), request
     head = request_head(request, UPSTREAM, CREDENTIAL, request.length)
     assert isinstance(head, bytes)
     assert head.endswith(b"\r\n\r\n")
@@ -155,14 +155,14 @@ def test_every_path_of_the_catalogue_may_be_sent():
     for endpoint in CATALOGUE.endpoints:
         path = re.sub(r"\{\w+\}", "aB9_-x", endpoint.path).encode()
         assert re.fullmatch(rb"[A-Za-z0-9/_-]+", path), "a word that may be written in two ways"
-        assert not isinstance(forwarded(path, endpoint=endpoint), Refusal), endpoint
+        assert not isinstance(forwarded(path, endpoint=endpoint), PlatformError), endpoint
 
 
 @given(st.binary(max_size=20))
 def test_no_path_has_what_ends_a_request_line(path):
     """Whatever is let through has one reading: no blank, no control character, no query, no fragment."""
     request = forwarded(b"/" + path)
-    if not isinstance(request, Refusal):
+    if not isinstance(request, PlatformError):
         assert re.fullmatch(rb"/[A-Za-z0-9/._~!$&'()*+,=:@%-]*", request.target)
 
 
@@ -235,7 +235,7 @@ def test_the_head_is_built_anew():
 def test_headers_pass_in_order_or_not_at_all(headers):
     """Nothing is joined, reordered or invented; and there is exactly one Host, one credential, one framing."""
     request = forwarded(headers=headers, endpoint=CREATE)
-    if isinstance(request, Refusal):
+    if isinstance(request, PlatformError):
         return
     lines = sent(*headers)[4:-1]
     passed = iter([b"%s: %s" % header for header in headers])
@@ -431,7 +431,7 @@ def test_idempotent_methods():
 
 def test_the_answer_keeps_its_headers():
     """Rate limits and repeated cookies pass; what belongs to the connection, and what only we say, does not."""
-    head = Head(
+    head = ResponseHead(
         200,
         [
             (b"content-length", b"2"),
@@ -459,14 +459,14 @@ def test_the_answer_keeps_its_headers():
 
 def test_a_204_has_no_length():
     """An answer that can't have a body doesn't say how long it is (RFC 9110 §8.6), whatever the upstream does."""
-    head = Head(204, [(b"content-length", b"0"), (b"x-other", b"1")])
+    head = ResponseHead(204, [(b"content-length", b"0"), (b"x-other", b"1")])
     assert answered_headers(head, UPSTREAM, CREDENTIAL) == [(b"x-other", b"1")]
 
 
 @given(values, values, st.sampled_from([CREDENTIAL, CREDENTIAL.replace("-", "%2D"), CREDENTIAL.replace("1", "%31")]))
 def test_a_header_with_the_credential_is_dropped(before, after, secret):
     """Plain or percent-encoded, wherever it stands in the value."""
-    head = Head(302, [(b"location", before + secret.encode() + after), (b"x-other", b"1")])
+    head = ResponseHead(302, [(b"location", before + secret.encode() + after), (b"x-other", b"1")])
     assert answered_headers(head, UPSTREAM, CREDENTIAL) == [(b"x-other", b"1")]
 
 
@@ -488,7 +488,7 @@ def test_a_header_with_the_credential_is_dropped(before, after, secret):
 )
 def test_redirects_into_the_upstream_lead_through_the_gateway(location, passed):
     """A consumer would follow one to the upstream itself with its own token; others are passed as they are."""
-    head = Head(302, [(b"location", location)])
+    head = ResponseHead(302, [(b"location", location)])
     assert answered_headers(head, UPSTREAM, CREDENTIAL) == [(b"location", passed)]
 
 
@@ -534,5 +534,5 @@ def test_a_refused_credential_is_told_apart(body, said):
 @given(st.integers(0, 255))
 def test_only_what_must_be_encoded_is(octet):
     """An octet that a path can hold as it is has no second spelling; one that ends or splits a path has none at all."""
-    allowed = not isinstance(forwarded(b"/contacts/a%%%02X" % octet), Refusal)
+    allowed = not isinstance(forwarded(b"/contacts/a%%%02X" % octet), PlatformError)
     assert allowed is (octet > 0x7F or chr(octet) in " !\"$&'()*+,:<=>@[]^`{|}")

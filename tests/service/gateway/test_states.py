@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from private_integrations_service.gateway.states import Event, ImpossibleTransition, State, next_state
+from private_integrations_service.gateway.states import ConnectionEvent, ImpossibleTransition, State, next_state
 
 IMPOSSIBLE = "-"
 # One column per state, one line per event: the state after it, `=` for the same one, `!` for FAILED.
@@ -28,17 +28,19 @@ REST        -        -             -        -             -         -        -  
 STATES, *ROWS = [line.split()[1:] for line in TABLE.strip().splitlines()]
 EXPECTED = {
     (State[state], event): {"=": state, "!": "FAILED"}.get(after, after)
-    for event, row in zip(Event, ROWS, strict=True)
+    for event, row in zip(ConnectionEvent, ROWS, strict=True)
     for state, after in zip(STATES, row, strict=True)
 }
 
 
 def test_the_table_is_in_the_order_of_the_events():
     """Each line begins with the name of its event."""
-    assert [line.split()[0] for line in TABLE.strip().splitlines()[1:]] == [event.name for event in Event]
+    assert [line.split()[0] for line in TABLE.strip().splitlines()[1:]] == [event.name for event in ConnectionEvent]
 
 
-@pytest.mark.parametrize(("state", "event"), list(itertools.product(State, Event)), ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    ("state", "event"), list(itertools.product(State, ConnectionEvent)), ids=lambda each: each.name
+)
 def test_every_event_in_every_state(state, event):
     """It leads to the state that the table says; an impossible one is an error that names both."""
     after = EXPECTED[state, event]

@@ -6,7 +6,7 @@ import pytest
 
 from forked import running_service
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import new_sealing_key
 from private_integrations.errors import ConfigurationError
 from private_integrations_service.sealing import Sealer
@@ -115,7 +115,7 @@ def test_the_first_start_with_an_upstream(tmp_path):
     """There is a key and nothing else: no demo account whose id the platform doesn't know."""
     settings = {"PRIVATE_INTEGRATIONS_UPSTREAM": "http://127.0.0.1:9", "PRIVATE_INTEGRATIONS_SEALING_KEYS": KEY}
     with running_service(tmp_path, **settings) as service:
-        assert Client(Connection(service.url, service.key)).accounts() == []
+        assert Client(ServiceConnection(service.url, service.key)).accounts() == []
         service.process.terminate()
         assert service.process.stdout.read() == "stopped\n"
     assert [name.name for name in tmp_path.iterdir() if KEY.encode() in name.read_bytes()] == []

@@ -18,7 +18,7 @@ import forked
 from lines import Line
 from management import API, Management
 from private_integrations_service.http.client_connections import Clients
-from private_integrations_service.http.fair_shares import Owner, Short
+from private_integrations_service.http.fair_shares import ShareHolder, Short
 from throwaway import UNLIMITED, Service, listening_address
 
 PROGRAM = Path(__file__).parents[1] / "programs" / "few_files.py"
@@ -173,12 +173,12 @@ def test_the_places_are_shared():
     """No token and no account has more requests answered at once than its share."""
     clients = Clients(100)
     scopes = [{"client": ("203.0.113.7", port)} for port in range(200)]
-    owner = Owner("account", 1)
+    owner = ShareHolder("account", 1)
     taken = [scope for scope in scopes if clients.begin(scope, owner) is None]
     assert len(taken) == 25
     assert clients.begin(scopes[-1], owner) is Short.TOKEN
-    assert clients.begin(scopes[-1], Owner("other", 2)) is None
-    clients.end(scopes[-1], Owner("other", 2))
+    assert clients.begin(scopes[-1], ShareHolder("other", 2)) is None
+    clients.end(scopes[-1], ShareHolder("other", 2))
     for scope in taken:
         clients.end(scope, owner)
     assert not clients.busy

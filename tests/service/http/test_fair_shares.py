@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from private_integrations_service.http.fair_shares import Line, Owner, Shares, Short
+from private_integrations_service.http.fair_shares import Line, ShareHolder, Shares, Short
 
 
 def filled(shares, owner):
@@ -18,14 +18,14 @@ def filled(shares, owner):
 def test_a_busy_consumer_takes_a_part():
     """A token gets a quarter, its account a half; then other accounts still get theirs."""
     shares = Shares(100)
-    assert filled(shares, Owner("a", 1)) == (25, Short.TOKEN)
-    assert filled(shares, Owner("a", 2)) == (12, Short.TOKEN)
+    assert filled(shares, ShareHolder("a", 1)) == (25, Short.TOKEN)
+    assert filled(shares, ShareHolder("a", 2)) == (12, Short.TOKEN)
     for token in range(3, 50):
-        filled(shares, Owner("a", token))
+        filled(shares, ShareHolder("a", token))
     assert shares.used == 50
-    assert filled(shares, Owner("a", 99)) == (0, Short.ACCOUNT)
-    assert filled(shares, Owner("b", 101)) == (12, Short.TOKEN)
-    assert filled(shares, Owner("c", 102))[0] > 0
+    assert filled(shares, ShareHolder("a", 99)) == (0, Short.ACCOUNT)
+    assert filled(shares, ShareHolder("b", 101)) == (12, Short.TOKEN)
+    assert filled(shares, ShareHolder("c", 102))[0] > 0
 
 
 @pytest.mark.parametrize("total", [1, 2, 3, 4, 7, 100])
@@ -33,14 +33,14 @@ def test_something_is_always_there_for_the_first(total):
     """The first unit of an account is limited by the total only, and the total is never exceeded."""
     shares = Shares(total)
     for account in range(total):
-        assert shares.take(Owner(str(account), account)) is None
-    assert shares.take(Owner("late", total)) is Short.ALL
+        assert shares.take(ShareHolder(str(account), account)) is None
+    assert shares.take(ShareHolder("late", total)) is Short.ALL
     assert shares.used == total
 
 
 def test_what_is_given_back_is_there_again():
     """After all units are given back, the shares are as at the start, for any amounts."""
-    shares, owner = Shares(1000), Owner("a", 1)
+    shares, owner = Shares(1000), ShareHolder("a", 1)
     assert shares.take(owner, 200) is None
     assert shares.take(owner, 60) is Short.TOKEN
     assert shares.take(owner, 50) is None
@@ -56,9 +56,9 @@ def test_a_line_is_served_in_turn():
     async def served():
         loop, shares = asyncio.get_running_loop(), Shares(16)
         line: Line[asyncio.Future[None]] = Line()
-        busy, quiet = Owner("busy", 100), Owner("quiet", 101)
+        busy, quiet = ShareHolder("busy", 100), ShareHolder("quiet", 101)
         assert filled(shares, busy) == (4, Short.TOKEN)
-        others = [Owner(f"other {number}", number) for number in range(12)]
+        others = [ShareHolder(f"other {number}", number) for number in range(12)]
         assert [shares.take(other) for other in others] == [None] * 12
         waiting = {}
         for owner in (busy, busy, busy, quiet, quiet):
@@ -66,7 +66,7 @@ def test_a_line_is_served_in_turn():
             waiting[turn] = owner
             line.join(owner, turn)
         gone = loop.create_future()
-        line.join(Owner("gone", 102), gone)
+        line.join(ShareHolder("gone", 102), gone)
         gone.cancel()
         assert line.next(shares) is None
         order = []

@@ -13,14 +13,21 @@ from pathlib import Path
 import pytest
 
 import private_integrations_service
-from private_integrations_service.http.fetching import Fetcher, Limits, NoAddressError, Target, UnreadableError, resolve
+from private_integrations_service.http.fetching import (
+    Fetcher,
+    FetchLimits,
+    NoAddressError,
+    Target,
+    UnreadableError,
+    resolve,
+)
 from private_integrations_service.operations import identity_provider
-from private_integrations_service.operations.identity_provider import Attempt, Provider
+from private_integrations_service.operations.identity_provider import Provider, SignInAttempt
 from private_integrations_service.settings import IdentityProvider
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TOTAL = 0.6
-LIMITS = Limits(connect=0.4, total=TOTAL, answer=10_000)
+LIMITS = FetchLimits(connect=0.4, total=TOTAL, answer=10_000)
 
 
 @contextmanager
@@ -127,7 +134,7 @@ def test_a_name_server_that_hangs_is_given_up():
         released.wait(20)
         return ["127.0.0.1"]
 
-    fetcher = Fetcher(Limits(total=0.1), hanging)
+    fetcher = Fetcher(FetchLimits(total=0.1), hanging)
     before = threading.active_count()
     for _ in range(20):
         begun = time.monotonic()
@@ -234,7 +241,7 @@ def test_a_sign_in_waits_for_a_slow_provider_once(monkeypatch):
         provider = Provider(IdentityProvider(f"http://127.0.0.1:{port}", "us", "secret"), "https://us.example/back")
         begun = time.monotonic()
         with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda _: provider.address(Attempt("s"), NOW), range(8)))
+            answers = list(pool.map(lambda _: provider.address(SignInAttempt("s"), NOW), range(8)))
         assert time.monotonic() - begun < 2
     assert {answer.problem for answer in answers} == {"provider-failed"}
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from private_integrations.contract import digest_of
 from private_integrations_service.authorizer.decisions import read_headers
 from private_integrations_service.authorizer.named_accounts import named_in_request
-from private_integrations_service.authorizer.replies import Refusal
+from private_integrations_service.authorizer.replies import PlatformError
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.http.framing import refuse_framing
 from private_integrations_service.tokens.format import presented_token, without_secrets
@@ -87,13 +87,13 @@ def test_one_authorization_or_none(headers):
     sent = [value for name, value in headers if name == b"authorization"]
     read = read_headers(headers)
     if len(sent) > 1:
-        assert isinstance(read, Refusal)
+        assert isinstance(read, PlatformError)
         assert read.reason == "token-repeated"
     elif not sent:
-        assert isinstance(read, Refusal)
+        assert isinstance(read, PlatformError)
         assert read.reason == "token-missing"
     elif (digest := presented_token(sent[0])) is None:
-        assert isinstance(read, Refusal)
+        assert isinstance(read, PlatformError)
         assert read.reason == "token-malformed"
     else:
         versions = [value for name, value in headers if name == b"version"]

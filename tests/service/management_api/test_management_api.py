@@ -9,7 +9,7 @@ import requests
 
 from management import API, Management, new_external_id, problem, roles
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import KeyRequest, digest_of, new_management_key
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.management_api import management_api
@@ -68,7 +68,7 @@ def introspector_key(service):
     """A management key that may only ask what a token opens."""
     made = new_management_key()
     request = KeyRequest(role="introspector", digest=digest_of(made).hex())
-    Client(Connection(service.url, service.key)).make_key(f"gateway-{uuid.uuid4().hex[:8]}", request)
+    Client(ServiceConnection(service.url, service.key)).make_key(f"gateway-{uuid.uuid4().hex[:8]}", request)
     return made
 
 

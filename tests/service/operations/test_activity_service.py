@@ -15,7 +15,7 @@ from forked import running_service
 from lines import lines
 from management import Management, problem
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations_service.operations.activity import last_used, watermark
 from private_integrations_service.storage.sqlite.activity import Activity
 from visitors import new_visitor
@@ -35,7 +35,7 @@ def awaited(ask, accept):
 def test_what_was_recorded_survives_a_kill_and_a_stop_loses_nothing(tmp_path):
     """Both workers' requests are in one file; killed, it has what was flushed, and a stop flushes the rest."""
     with running_service(tmp_path, "--workers", "2") as service:
-        client = Client(Connection(service.url, service.key))
+        client = Client(ServiceConnection(service.url, service.key))
         management = Management(service.url, service.key, service.account)
         integration = management.integration()["id"]
         token = management.issue(integration, 1).json()["token"]
@@ -54,7 +54,7 @@ def test_what_was_recorded_survives_a_kill_and_a_stop_loses_nothing(tmp_path):
         os.kill(service.process.pid, signal.SIGKILL)
         service.process.wait()
     with running_service(tmp_path) as service:
-        client = Client(Connection(service.url, service.key))
+        client = Client(ServiceConnection(service.url, service.key))
         assert let_through() == 4
         headers = {"Authorization": token, "Version": "v3"}
         for _ in range(3):
@@ -77,7 +77,7 @@ def used(service):
     for method, token in (("GET", first), ("POST", first), ("GET", second), ("GET", first)):
         headers = {"Authorization": token, "Version": "v3", "User-Agent": "<i>cron</i>"}
         requests.request(method, contacts, headers=headers, timeout=10)
-    client = Client(Connection(service.url, service.key))
+    client = Client(ServiceConnection(service.url, service.key))
     return awaited(
         lambda: client.activity(made["id"], "week"), lambda report: sum(report.requests) + sum(report.refused) == 4
     )
@@ -113,7 +113,7 @@ def test_a_page_without_requests(service):
 def test_strangers_find_no_page(service, used):
     """An admin of another account is told what they are told of an id that isn't there; one of the agency sees it."""
     management = Management(service.url, service.key, service.account)
-    accounts = Client(Connection(service.url, service.key)).accounts()
+    accounts = Client(ServiceConnection(service.url, service.key)).accounts()
     agency = next(found.agency_id for found in accounts if found.id == service.account)
     elsewhere = uuid.uuid4().hex[:20]
     assert management.ask("PUT", f"/accounts/{elsewhere}", {"name": "Elsewhere", "agency_id": agency}).ok
@@ -127,7 +127,7 @@ def test_strangers_find_no_page(service, used):
 
 def test_the_list_of_tokens_has_last_uses_where_they_are_asked_for(service, used):
     """Deployments don't ask; lists do."""
-    client = Client(Connection(service.url, service.key))
+    client = Client(ServiceConnection(service.url, service.key))
     ((plain,),) = [page.tokens for page in client.tokens_of([used.integration_id])]
     assert [secret.last_used_at for secret in plain.tokens] == [None, None]
     ((told,),) = [page.tokens for page in client.tokens_of([used.integration_id], last_used=True)]
@@ -138,7 +138,7 @@ def test_the_list_of_tokens_has_last_uses_where_they_are_asked_for(service, used
 
 def test_a_token_that_others_only_ask_about_is_in_use(service):
     """A gateway that decides by itself asks about each use (RFC 7662): nothing else says that the token is needed."""
-    client = Client(Connection(service.url, service.key))
+    client = Client(ServiceConnection(service.url, service.key))
     management = Management(service.url, service.key, service.account)
     made = management.integration()["id"]
     assert client.introspect(management.issue(made, 1).json()["token"]).active

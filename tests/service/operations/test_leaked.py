@@ -11,14 +11,14 @@ from forked import running_service
 from lines import lines
 from management import API, Management, problem
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import EndReason, LeakReceipt, LeakReport
 from private_integrations.rotation import decisions
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.management_api.leaked import BURST
 from private_integrations_service.operations import leaks
 from private_integrations_service.storage import tables
-from private_integrations_service.tokens.lifecycle import Change, Token, plan_leak
+from private_integrations_service.tokens.lifecycle import StoredToken, TokenChanges, plan_leak
 from private_integrations_service.tokens.policy_defaults import in_force
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -150,7 +150,7 @@ def test_what_was_answered_survives_a_clock_set_back(api, desk, clock, database,
 
 def test_what_has_ended_stays_as_it_ended():
     """A report changes neither when nor why a token ended before, and nothing of a token that is not there."""
-    ended = Token(
+    ended = StoredToken(
         id=7,
         generation=1,
         role="current",
@@ -164,8 +164,8 @@ def test_what_has_ended_stays_as_it_ended():
         ended_at=T0,
         end_reason=EndReason.EXPIRED_ON_REQUEST,
     )
-    assert plan_leak([ended], 7, T0 + timedelta(days=1)) == Change()
-    assert plan_leak([ended], 8, T0) == Change()
+    assert plan_leak([ended], 7, T0 + timedelta(days=1)) == TokenChanges()
+    assert plan_leak([ended], 8, T0) == TokenChanges()
 
 
 # Over HTTP.
@@ -197,7 +197,7 @@ def test_no_worker_accepts_it_and_the_next_deployment_rotates(two):
             answer = send(two, {"tokens": [token, UNKNOWN], "where": "a build log"})
             assert (answer.status_code, answer.json()) == (200, {"received": 2, "ended": 1})
             assert {line.use(token, two.account) for line in opened} == {(401, "token-leaked")}
-    (page,) = Client(Connection(two.url, two.key)).tokens_of([integration])
+    (page,) = Client(ServiceConnection(two.url, two.key)).tokens_of([integration])
     (state,) = page.tokens
     assert state.of_generation(generation).end_reason == EndReason.LEAKED
     decision = decisions.decide(in_force(None), state, generation, page.now, issuer="us")

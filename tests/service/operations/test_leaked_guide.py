@@ -12,7 +12,7 @@ import pytest
 
 from management import Management
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import token_fingerprint
 from private_integrations.rotation import decisions
 from private_integrations_service.tokens.policy_defaults import in_force
@@ -88,7 +88,7 @@ def test_the_guide(follower):
     assert printed.replace(token_fingerprint(token), "3f1c9a7b2d40") == BLOCKS["shown: report"]
     assert follower.is_dead(integration)
 
-    client = Client(Connection(follower.management.url, follower.management.key))
+    client = Client(ServiceConnection(follower.management.url, follower.management.key))
     (page,) = client.tokens_of([integration])
     decision = decisions.decide(in_force(None), page.tokens[0], 1, page.now, issuer="us")
     [said] = re.findall(r'=> "(.*)"', BLOCKS["preview"])

@@ -241,8 +241,8 @@ def test_accounts_have_the_platforms_ids(database, clock, accounts):
 
     shop = {"name": "Shop", "agency_id": accounts.agency}
     made = Account(id="loc-1", kind="sub_account", **shop)
-    assert ask("loc-1", **shop) == managed.Known(made, created=True)
-    assert ask("loc-1", **shop) == managed.Known(made, created=False)
+    assert ask("loc-1", **shop) == managed.RegisteredAccount(made, created=True)
+    assert ask("loc-1", **shop) == managed.RegisteredAccount(made, created=False)
     assert ask("loc-1", **shop | {"name": "Store"}).account.name == "Store"
     assert [action for action, account, _ in audited(database) if account == "loc-1"] == [
         "add account",

@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from private_integrations.contract import Account, Verification
-from private_integrations_service.http.fetching import Limits
+from private_integrations_service.http.fetching import FetchLimits
 from private_integrations_service.operations.verification import verify
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -102,7 +102,7 @@ def test_nobody_is_there(url):
 
 def test_no_answer_in_time():
     """An upstream that says nothing is given up."""
-    limits = Limits(total=0.05)
+    limits = FetchLimits(total=0.05)
     with upstream(lambda connection: connection.recv(1)) as (port, _):
         assert verify(f"http://127.0.0.1:{port}", LOCATION, SECRET, NOON, limits).outcome == "timed-out"
 

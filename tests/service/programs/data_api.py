@@ -7,8 +7,14 @@ from pathlib import Path
 
 from forked import running_service
 from private_integrations.client import Client
-from private_integrations.connection import Connection
-from private_integrations.contract import AccountRequest, IntegrationRequest, UpstreamRequest, new_sealing_key
+from private_integrations.connection import ServiceConnection
+from private_integrations.contract import (
+    AccountClass,
+    AccountRequest,
+    IntegrationRequest,
+    UpstreamRequest,
+    new_sealing_key,
+)
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.tokens.format import new_id
 from throwaway import Service
@@ -31,7 +37,7 @@ class DataApi:
 
 def token_of(service: Service, *scopes: str) -> str:
     """A token of a new integration of the demo account with these scopes."""
-    client = Client(Connection(service.url, service.key))
+    client = Client(ServiceConnection(service.url, service.key))
     request = IntegrationRequest(
         account=service.account, name="clients", scopes=list(scopes), owner_nonce=new_id("claim_")
     )
@@ -42,7 +48,7 @@ def token_of(service: Service, *scopes: str) -> str:
 def all_scopes(catalogue: Catalogue) -> list[str]:
     """The scopes of all operations that clients call here, as far as a sub-account may hold them."""
     named = {endpoint.scope for endpoint in catalogue.endpoints if endpoint.path.startswith(COVERED)}
-    return sorted(scope for scope in named if scope and catalogue.refuse_scope(scope, "sub_account") is None)
+    return sorted(scope for scope in named if scope and catalogue.refuse_scope(scope, AccountClass.SUB_ACCOUNT) is None)
 
 
 @contextmanager
@@ -52,8 +58,8 @@ def gateway_before(upstream: Service, folder: Path, catalogue: Catalogue) -> Ite
     keys.touch(0o600)
     keys.write_text(new_sealing_key())
     with running_service(folder / "data", "--upstream", upstream.url, "--sealing-keys", str(keys)) as gateway:
-        client = Client(Connection(gateway.url, gateway.key))
-        known = Client(Connection(upstream.url, upstream.key)).accounts()
+        client = Client(ServiceConnection(gateway.url, gateway.key))
+        known = Client(ServiceConnection(upstream.url, upstream.key)).accounts()
         [company] = [account.agency_id for account in known if account.id == upstream.account]
         client.put_account(company, AccountRequest(name="Agency", kind="agency"))
         client.put_account(upstream.account, AccountRequest(name="Location", agency_id=company))

@@ -8,7 +8,7 @@ import requests
 
 from pages import Page
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import AccountRequest, UserRequest
 
 PASSWORD = "correct horse battery staple"
@@ -59,7 +59,7 @@ class Visitor:
 
 def new_account(url: str, key: str, name: str = "Dental", *, agency: str | None = None) -> str:
     """A sub-account that no other test knows, of the first agency or this one; answers its id."""
-    client = Client(Connection(url, key))
+    client = Client(ServiceConnection(url, key))
     account_id = uuid.uuid4().hex[:20]
     agency = agency or next(account.id for account in client.accounts() if account.kind == "agency")
     client.put_account(account_id, AccountRequest(name=name, agency_id=agency))
@@ -69,7 +69,7 @@ def new_account(url: str, key: str, name: str = "Dental", *, agency: str | None 
 def new_agency(url: str, key: str, name: str = "Agency") -> str:
     """An agency that no other test knows; answers its id."""
     account_id = uuid.uuid4().hex[:20]
-    Client(Connection(url, key)).put_account(account_id, AccountRequest(name=name, kind="agency"))
+    Client(ServiceConnection(url, key)).put_account(account_id, AccountRequest(name=name, kind="agency"))
     return account_id
 
 
@@ -77,7 +77,7 @@ def new_visitor(url: str, key: str, account: str, *, role: str = "admin", email:
     """A new user with this role in an account, invited with a management key, who has chosen a password."""
     email = email or f"{uuid.uuid4().hex[:12]}@example.com"
     request = UserRequest(memberships=[{"account": account, "role": role}])
-    invitation = Client(Connection(url, key)).invite_user(email, request)
+    invitation = Client(ServiceConnection(url, key)).invite_user(email, request)
     visitor = Visitor(url)
     welcome = f"/settings/welcome/{invitation.code}"
     visitor.get(welcome)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from private_integrations.contract import AccountClass
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.sandbox import _HANDLERS
 
@@ -98,7 +99,9 @@ def test_whatever_is_sent_is_answered(api, desk, accounts, endpoint):
 
 def test_what_the_sandbox_lacks_says_so(api, desk, accounts):
     """Every other endpoint of the catalogue is, once authorized, a 501 in the API's own shape."""
-    everything = [scope for scope in CATALOGUE.scopes if CATALOGUE.refuse_scope(scope, "sub_account") is None]
+    everything = [
+        scope for scope in CATALOGUE.scopes if CATALOGUE.refuse_scope(scope, AccountClass.SUB_ACCOUNT) is None
+    ]
     api.token = desk.token_with(*everything)
     lacking = [each for each in CATALOGUE.endpoints if "sub_account" in each.account_kinds and each.scope in everything]
     for endpoint in lacking[::5]:

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from private_integrations.errors import ConfigurationError
 from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.sandbox import Sandbox
-from private_integrations_service.sandbox.limits import Limits, RateLimits, Spent, Usage, spend
+from private_integrations_service.sandbox.limits import AccountLimits, RateLimits, Spent, Usage, spend
 from private_integrations_service.server.application import Application
 from private_integrations_service.settings import Settings
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 21, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
-FEW = Limits(per_interval=3, interval=1000, per_day=7)
+FEW = AccountLimits(per_interval=3, interval=1000, per_day=7)
 
 
 def asked(limits, *instants):
@@ -50,7 +50,7 @@ def model(limits, instants):
 
 # Steps of nothing, within a window, just around its end, and over a midnight.
 steps = st.lists(st.sampled_from([0, 0, 1, 400, 999, 1000, 1001, 86_400_000]) | st.integers(0, 3000), max_size=60)
-few = st.builds(Limits, per_interval=st.integers(1, 4), interval=st.just(1000), per_day=st.integers(1, 9))
+few = st.builds(AccountLimits, per_interval=st.integers(1, 4), interval=st.just(1000), per_day=st.integers(1, 9))
 
 
 @given(few, steps)
@@ -104,7 +104,7 @@ def test_a_lowered_limit():
     usage, _ = spend(FEW, NOON, Usage(0, 0))
     for _ in range(2):
         usage, _ = spend(FEW, NOON, usage)
-    assert spend(Limits(1, 1000, 2), NOON, usage)[1] == Spent(0, 0, "daily")
+    assert spend(AccountLimits(1, 1000, 2), NOON, usage)[1] == Spent(0, 0, "daily")
 
 
 # The accounts.
@@ -140,13 +140,13 @@ def test_the_account_that_asked_longest_ago_begins_anew():
 
 def test_settings():
     """The limits are the documented ones, or those in the environment."""
-    assert Limits.of(Settings()) == Limits(100, 10_000, 200_000)
+    assert AccountLimits.of(Settings()) == AccountLimits(100, 10_000, 200_000)
     environment = {
         "PRIVATE_INTEGRATIONS_RATE_LIMIT": "25",
         "PRIVATE_INTEGRATIONS_RATE_INTERVAL": "1m",
         "PRIVATE_INTEGRATIONS_DAILY_RATE_LIMIT": "10000",
     }
-    assert Limits.of(Settings.from_environment(environment)) == Limits(25, 60_000, 10_000)
+    assert AccountLimits.of(Settings.from_environment(environment)) == AccountLimits(25, 60_000, 10_000)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from private_integrations.contract import AccountClass
 from private_integrations_service.access.people import User
 from private_integrations_service.access.permissions import Membership
 from private_integrations_service.catalogue.endpoints import Catalogue
@@ -701,7 +702,9 @@ def without_required(name: str, type_: Any, walk: Walk) -> Iterator[tuple[str, A
 def walk(api, desk, accounts, database, catalogue: Catalogue) -> Walk:
     """A walk with a token that may do all that a location's token can do here."""
     scopes = {endpoint.scope for endpoint in catalogue.endpoints if endpoint.path.startswith(WALKED)}
-    held = sorted(scope for scope in scopes if scope and catalogue.refuse_scope(scope, "sub_account") is None)
+    held = sorted(
+        scope for scope in scopes if scope and catalogue.refuse_scope(scope, AccountClass.SUB_ACCOUNT) is None
+    )
     api.token = desk.token_with(*held)
     return Walk(api, accounts.location, database)
 

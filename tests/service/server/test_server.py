@@ -18,7 +18,7 @@ import forked
 import throwaway
 from forked import running_service
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import IntegrationRequest
 from private_integrations.errors import ConfigurationError
 from private_integrations_service.server.clock import utc_now
@@ -40,7 +40,9 @@ def test_first_start(tmp_path):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert stat.S_IMODE((folder / "private-integrations.db").stat().st_mode) == 0o600
         assert re.fullmatch(r"pmk-[0-9a-f]{64}\n", file.read_text())
-        kinds = [(account.kind, account.name) for account in Client(Connection(service.url, service.key)).accounts()]
+        kinds = [
+            (account.kind, account.name) for account in Client(ServiceConnection(service.url, service.key)).accounts()
+        ]
         assert kinds == [("agency", "Agency"), ("sub_account", "Demo account")]
 
 
@@ -48,7 +50,7 @@ def test_first_start(tmp_path):
 def test_it_stops_cleanly_and_comes_back(tmp_path, stop):
     """A signal ends it with status 0 and everything in one file; the next start has the same key and tokens."""
     with throwaway.running_service(tmp_path) as service:
-        client = Client(Connection(service.url, service.key))
+        client = Client(ServiceConnection(service.url, service.key))
         request = IntegrationRequest(account=service.account, name="a", scopes=["contacts.readonly"], owner_nonce="c")
         made = client.declare("cli/a", request)
         issued = client.issue(made.id, 1, issuer="cli", holding=None, overlap_seconds=0, reason="")
@@ -71,11 +73,11 @@ def test_a_killed_service_lost_nothing_it_answered(tmp_path):
     """After kill -9 what was answered is there, and the database is sound."""
     with running_service(tmp_path) as service:
         request = IntegrationRequest(account=service.account, name="a", scopes=["contacts.readonly"], owner_nonce="c")
-        made = Client(Connection(service.url, service.key)).declare("cli/a", request)
+        made = Client(ServiceConnection(service.url, service.key)).declare("cli/a", request)
         service.process.kill()
         service.process.wait(20)
     with running_service(tmp_path) as service:
-        assert Client(Connection(service.url, service.key)).integration(made.id) == made
+        assert Client(ServiceConnection(service.url, service.key)).integration(made.id) == made
     with sqlite.connect(str(tmp_path / "private-integrations.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     connection.close()

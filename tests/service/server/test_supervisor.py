@@ -24,10 +24,10 @@ import forked
 from forked import running_service
 from lines import Line, lines, worker_pids
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import digest_of
 from private_integrations.contract.audit_chain import Whole, examine
-from private_integrations_service.authorizer.grants import LiveGrants
+from private_integrations_service.operations.live_grants import LiveGrants
 from private_integrations_service.storage.grants import GrantReader
 from private_integrations_service.storage.sqlite.engine import FILE_NAME
 from stored import checked_copy
@@ -129,7 +129,7 @@ def test_changes_of_all_workers_are_one_chain(two):
         desks = [Desk(desk.url, desk.pid, desk.key, desk.account, [line]) for line in desk.lines]
         with ThreadPoolExecutor() as pool:
             made = list(pool.map(lambda one: [one.token("contacts.readonly")[0] for _ in range(5)], desks))
-    log = list(Client(Connection(two.url, two.key)).audit_log(account=two.account))
+    log = list(Client(ServiceConnection(two.url, two.key)).audit_log(account=two.account))
     assert isinstance(examine(log), Whole)
     assert {json.loads(line)["integration_id"] for line in log} >= set(itertools.chain(*made))
 

@@ -20,7 +20,7 @@ from private_integrations_service.storage import tables
 from private_integrations_service.storage.engine import StorageFull
 from private_integrations_service.storage.keys import add_key
 from private_integrations_service.storage.sqlite.engine import SQLiteEngine
-from private_integrations_service.storage.sqlite.reserved_space import FILE_NAME as BALLAST
+from private_integrations_service.storage.sqlite.reserved_space import FILE_NAME as RESERVED
 from private_integrations_service.tokens.format import new_id
 from stored import content
 from world import DATA, ENDED, ENDING, MANAGING, Answer, Change, Send, World, reads_work, refusal
@@ -150,7 +150,7 @@ def test_a_read_only_database(database, world, clock):
     set_on_writer(database, "query_only=ON")
     assert tried(database, world, CHANGES) == dict.fromkeys(CHANGES, (503, "storage-unavailable"))
     reads_work(world)
-    assert (database.folder / BALLAST).exists()
+    assert (database.folder / RESERVED).exists()
     clock.move(hours=2)
     assert [world.ask(f"working {generation}")[0] for generation in (1, 2)] == [503, 200]
     set_on_writer(database, "query_only=OFF")

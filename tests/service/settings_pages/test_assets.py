@@ -25,7 +25,7 @@ def test_a_file_is_kept_until_it_changes(service, name):
 
 def test_what_is_not_there_is_not_found(service):
     """Nothing outside the folder is a file of it."""
-    for path in ("nothing.css", "", "../visits.py", "%2e%2e/visits.py", "..%2f__init__.py"):
+    for path in ("nothing.css", "", "../page_requests.py", "%2e%2e/page_requests.py", "..%2f__init__.py"):
         answer = requests.get(f"{service.url}/settings/static/{path}", timeout=10)
         assert answer.status_code == 404, path
 

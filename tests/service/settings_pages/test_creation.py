@@ -143,7 +143,7 @@ def test_only_what_the_account_may_hold_is_offered(service, catalogue):
     answer = eve.get(f"{NEW}/scopes?account={agency}&name=x&scope=contacts.readonly&scope=snapshots.readonly")
     page = Page(answer.text)
     names = {attributes["value"] for _, attributes in page.tags if attributes.get("type") == "checkbox"}
-    assert names == {name for name in catalogue.scopes if catalogue.refuse_scope(name, "agency") is None}
+    assert names == {name for name in catalogue.scopes if catalogue.refuse_scope(name, AccountClass.AGENCY) is None}
     assert "Left out, because this kind of account can't have it: contacts.readonly." in page.text
     assert page.form(f"{NEW}/scopes").fields["scope"] == ["snapshots.readonly"]
     refused = eve.post(f"{NEW}/token", account=agency, name="x", mark="0" * 32, scope=["contacts.readonly"])

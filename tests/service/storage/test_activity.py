@@ -17,13 +17,13 @@ import pytest
 
 from private_integrations.contract import GenerationRequest
 from private_integrations_service.access.actors import Actor
-from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware, recording
-from private_integrations_service.authorizer.recording import Flusher, Recorder
+from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.forward_auth import ForwardAuth
+from private_integrations_service.instants import to_milliseconds
 from private_integrations_service.operations import activity as operations
-from private_integrations_service.operations import generations
+from private_integrations_service.operations import generations, recording
+from private_integrations_service.operations.recording import Flusher, Recorder
 from private_integrations_service.sandbox import Sandbox
-from private_integrations_service.storage.columns import to_milliseconds
 from private_integrations_service.storage.engine import StorageUnavailable
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.sqlite.activity import FILE_NAME, Activity, Batch, hour_of

@@ -11,9 +11,9 @@ import pysqlite3.dbapi2 as sqlite
 import pytest
 from sqlalchemy import create_engine, select, text, update
 
-from private_integrations.contract.audit_chain import Fault, Head, Whole, examine, hash_of
+from private_integrations.contract.audit_chain import ChainHead, Fault, Whole, examine, hash_of
 from private_integrations_service.access.actors import Actor
-from private_integrations_service.access.audit_search import Search
+from private_integrations_service.access.audit_search import AuditSearch
 from private_integrations_service.migrations import upgrade
 from private_integrations_service.operations.audit import exported, listed, of_integration, whole_log, within
 from private_integrations_service.storage import tables
@@ -23,7 +23,7 @@ from private_integrations_service.storage.sqlite.engine import open_database
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ADA = Actor("person/ada@example.com/usr_1", address="203.0.113.9", agent="Mozilla/5.0 (é)")
-EVERYTHING = Search(own=True)
+EVERYTHING = AuditSearch(own=True)
 COLUMNS = [column.name for column in tables.audit.columns if column.name != "id"]
 
 
@@ -70,7 +70,7 @@ def test_a_log_is_verified_by_what_the_documentation_says(log):
         assert (row["sequence"], row["previous"]) == (sequence + 1, previous)
         assert told == hashlib.sha256(spelled.encode()).hexdigest()
         heads[row["account"]] = (row["sequence"], told)
-    assert examine(lines(log)) == Whole({account: Head(*last) for account, last in heads.items()})
+    assert examine(lines(log)) == Whole({account: ChainHead(*last) for account, last in heads.items()})
     assert {account: sequence for account, (sequence, _) in heads.items()}.keys() >= {None}
 
 
@@ -171,7 +171,7 @@ def test_a_changed_type_is_told_and_named_and_found(log, accounts, column, kind)
     """If a person removes STRICT and stores a value as another class, verification and searches still find the row."""
     lines_before = lines(log)
     place = [json.loads(line)["action"] for line in lines_before].index("do 1") + 1
-    bound = Search([accounts.location])
+    bound = AuditSearch([accounts.location])
     with closing(sqlite.connect(str(log.file), isolation_level=None)) as connection:
         unstrict(connection)
         of_it = "FROM audit WHERE action = 'do 1'"
@@ -239,7 +239,7 @@ def test_a_missing_row_is_told(log, accounts):
     assert told == Fault(
         4, f"row 3 of account {accounts.location} stands where row 2 belongs: rows are missing or moved"
     )
-    assert isinstance(examine(lines(log, Search(accounts=(), own=True))), Whole)
+    assert isinstance(examine(lines(log, AuditSearch(accounts=(), own=True))), Whole)
 
 
 def test_swapped_rows_are_told(log):
@@ -290,7 +290,7 @@ def test_a_tail_that_was_cut_off_is_told_by_a_noted_head(log, accounts):
     assert examine(lines(log), [(accounts.location, noted)]) == Fault(
         None, f"row 3 of account {accounts.location} was noted, but the log ends with row 2"
     )
-    write(log, lambda: log.high_water, accounts.location, "instead")
+    write(log, lambda: log.now(), accounts.location, "instead")
     assert examine(lines(log), [(accounts.location, noted)]).reason.endswith("the log was written anew")
 
 
@@ -391,8 +391,8 @@ def test_an_actor_reads_what_they_reach(log, accounts, clock):
     assert lines(log, within(EVERYTHING, bound, accounts.location)) == []
     assert whole_log(log, accounts.location, actor=bound).problem == "account-unknown"
     assert whole_log(log, "nothing", actor=ADA).problem == "account-unknown"
-    assert list(whole_log(log, accounts.location, actor=ADA)) == lines(log, Search([accounts.location]))
-    assert lines(log, within(Search(), Actor("person/x/y", frozenset()))) == []
+    assert list(whole_log(log, accounts.location, actor=ADA)) == lines(log, AuditSearch([accounts.location]))
+    assert lines(log, within(AuditSearch(), Actor("person/x/y", frozenset()))) == []
 
 
 def test_rows_of_one_integration(database, desk, accounts):
@@ -416,7 +416,9 @@ def test_rows_are_found_by_what_they_say(log, accounts, clock):
 
     def found(**search):
         with log.read() as connection:
-            return [entry.action for entry in listed.step(connection, Search([accounts.location], **search)).entries]
+            return [
+                entry.action for entry in listed.step(connection, AuditSearch([accounts.location], **search)).entries
+            ]
 
     assert found(actor="person") == ["do 2", "do 1", "do 0"]
     assert found(actor="key") == ["edit", "edit"]

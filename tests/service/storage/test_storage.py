@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, insert, select
 from private_integrations.contract import EndReason, RotationPolicy
 from private_integrations.contract.audit_chain import Whole, examine
 from private_integrations_service.access.actors import Actor
-from private_integrations_service.access.audit_search import Search
+from private_integrations_service.access.audit_search import AuditSearch
 from private_integrations_service.migrations import upgrade
 from private_integrations_service.operations.audit import exported, listed
 from private_integrations_service.sandbox.storage import tables as sandbox_tables
@@ -79,8 +79,8 @@ def test_a_database_of_an_older_release_becomes_strict(tmp_path, damaged):
         if damaged:
             connection.execute("UPDATE audit SET action = CAST(action AS BLOB) WHERE action = 'own 1'")
     with closing(open_database(tmp_path, utc_now)) as database, database.read() as reading:
-        told = examine(exported.step(reading, Search(own=True)).lines)
-        found = [entry.action for entry in listed.step(reading, Search(own=True, action="own 1")).entries]
+        told = examine(exported.step(reading, AuditSearch(own=True)).lines)
+        found = [entry.action for entry in listed.step(reading, AuditSearch(own=True, action="own 1")).entries]
     assert found == ["own 1"]
     with closing(sqlite.connect(str(tmp_path / FILE_NAME))) as connection:
         checked = connection.execute("PRAGMA integrity_check").fetchall()

@@ -1,4 +1,4 @@
-"""The writers' turn: who waits for it, who is turned away, and that readers never pay for it."""
+"""The write lock: which changes wait for it, which are refused, and that reads never wait."""
 
 import subprocess
 import sys
@@ -29,7 +29,7 @@ HOLDER = (
 
 @contextmanager
 def held_elsewhere(file: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Another process has the turn until the block ends, or it is killed."""
+    """Have another process hold the write lock until the block ends, or the process is killed."""
     command = [sys.executable, "-c", HOLDER, str(file)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"
@@ -39,13 +39,13 @@ def held_elsewhere(file: Path) -> Iterator["subprocess.Popen[str]"]:
 
 @pytest.fixture
 def impatient(database) -> None:
-    """Nobody waits long for a turn, but who ends tokens."""
+    """Have changes wait for the write lock for some milliseconds only, except those that end access."""
     database._write_lock.close()
     database._write_lock = WriteLock(database.folder / WRITE_LOCK_NAME, patience=0.01)
 
 
-def test_one_turn_at_a_time(database, clock):
-    """Many threads that write at once do so one after the other, and none is turned away."""
+def test_one_holds_the_write_lock_at_a_time(database):
+    """Many threads that write at once do so one after the other, and none is refused."""
 
     def store(_: int) -> int:
         with database.write() as write:
@@ -57,7 +57,7 @@ def test_one_turn_at_a_time(database, clock):
         assert sorted(pool.map(store, range(3 * WAITING))) == list(range(3 * WAITING))
 
 
-def test_a_change_that_gets_no_turn(impatient, database, desk, api, accounts):
+def test_a_change_that_does_not_get_the_write_lock(impatient, database, desk, api, accounts):
     """While another worker writes for too long, changes are refused in either API's shape, and reads go on."""
     token, pending = (desk.token_with("contacts.readonly", "contacts.write") for _ in range(2))
     target = f"/contacts/?locationId={accounts.location}"
@@ -74,16 +74,16 @@ def test_a_change_that_gets_no_turn(impatient, database, desk, api, accounts):
     assert api.ask("GET", target, token=pending).status == 200
 
 
-def test_a_dead_process_has_no_turn(impatient, database, desk):
-    """The turn of a process that was killed is free at once."""
+def test_a_dead_process_holds_no_write_lock(impatient, database, desk):
+    """The write lock of a process that was killed is free at once."""
     with held_elsewhere(database.folder / WRITE_LOCK_NAME) as process:
         process.kill()
         process.wait()
         desk.integration("contacts.readonly")
 
 
-def test_another_program_that_writes(database, clock):
-    """A transaction of somebody who knows no turns, for longer than SQLite waits, is a refusal too."""
+def test_another_program_that_writes(database):
+    """A transaction of a program that does not take the write lock, for longer than SQLite waits, is a refusal too."""
     with closing(database._writer.raw_connection()) as writer:
         writer.driver_connection.execute("PRAGMA busy_timeout=1")
     with closing(sqlite.connect(str(database.file), isolation_level=None)) as foreign:
@@ -96,7 +96,7 @@ def test_another_program_that_writes(database, clock):
 
 
 def test_a_burst_of_changes_leaves_threads_to_readers(database, desk, clock):
-    """When all places to wait are taken a change is refused at once, and who ends tokens still waits for its turn."""
+    """When as many changes wait as may, another one is refused at once, and one that ends access still waits."""
     integration = desk.integration("contacts.readonly")
     desk.token(integration)
     with ThreadPoolExecutor(WAITING + 1) as pool:
@@ -108,18 +108,18 @@ def test_a_burst_of_changes_leaves_threads_to_readers(database, desk, clock):
                 time.sleep(0.001)
             with pytest.raises(StorageBusy, match=f"{WAITING} changes are waiting already"):
                 desk.edit(integration, "contacts.write")
-            ended = pool.submit(database.ending, clock(), lambda write: write.now)
+            ended = pool.submit(database.end_access, lambda write: write.now)
             assert not ended.done()
         assert ended.result() == clock()
         assert [waited.result() for waited in waiting] == [None] * (WAITING - 1)
 
 
-def test_what_yields_goes_last_and_takes_no_place(database, clock):
-    """Changes that came later go first, none of them waits for more than one that yields, and all places are theirs."""
+def test_changes_that_yield_go_last_and_are_counted_apart(database):
+    """Changes that came later go first, none waits for more than one that yields, and as many may wait as without."""
     order: list[str] = []
 
-    def store(name: str, **how: bool) -> None:
-        with database.write():
+    def store(name: str, *, yielding: bool = False) -> None:
+        with database.write(yielding=yielding):
             order.append(name)
 
     with ThreadPoolExecutor(2 * WAITING) as pool:
@@ -135,14 +135,14 @@ def test_what_yields_goes_last_and_takes_no_place(database, clock):
     assert order == ["other"] * (WAITING - 1) + ["yielding"] * WAITING_YIELDING
 
 
-def test_one_that_yields_does_not_wait_for_ever(impatient, database, clock):
-    """Nor does it go on when others never end: it is refused, and nothing of it is stored."""
+def test_a_change_that_yields_does_not_wait_for_ever(impatient, database):
+    """While others hold the write lock for too long it is refused, and nothing of it is stored."""
     with (
         database._write_lock.held(),
         pytest.raises(StorageBusy),
         ThreadPoolExecutor(1) as pool,
     ):
-        pool.submit(lambda: database.write().__enter__()).result(10)
+        pool.submit(lambda: database.write(yielding=True).__enter__()).result(10)
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -153,9 +153,9 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def test_a_ballast_that_another_worker_released(database, desk):
-    """Whoever writes next makes it anew, though it was not the one that released it."""
-    ballast = database.folder / RESERVED
-    ballast.unlink()
+def test_reserved_space_that_another_worker_released(database, desk):
+    """The next write makes it anew, also in a worker that did not release it."""
+    reserved_space = database.folder / RESERVED
+    reserved_space.unlink()
     desk.integration("contacts.readonly")
-    assert ballast.stat().st_size == SIZE
+    assert reserved_space.stat().st_size == SIZE

@@ -14,7 +14,7 @@ from private_integrations.rotation.schedules import Schedule
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.operations.integrations import Rules
 from private_integrations_service.settings import Settings
-from private_integrations_service.tokens.lifecycle import Token, plan_first_use, plan_issue
+from private_integrations_service.tokens.lifecycle import StoredToken, plan_first_use, plan_issue
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 LIMIT = 3
@@ -46,7 +46,7 @@ class Life:
         self.last += 1
         names = {"issuer": issuer, "run": "r", "attempt": 1, "fingerprint": "f"}
         lasts = {"overlap": timedelta(seconds=overlap), "issued_at": self.now}
-        self.tokens[self.last] = Token(id=self.last, generation=self.last, role="pending", **names, **lasts)
+        self.tokens[self.last] = StoredToken(id=self.last, generation=self.last, role="pending", **names, **lasts)
 
     def use(self, generation):
         """Use a token, if it works."""

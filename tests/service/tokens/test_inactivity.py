@@ -13,16 +13,16 @@ from sqlalchemy import select
 
 from forked import running_service
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import LONGEST_INACTIVITY, InactivityRequest, Problem, Refused
 from private_integrations.errors import ConfigurationError
 from private_integrations.rotation import decisions
 from private_integrations_service.access.actors import Actor
+from private_integrations_service.instants import to_milliseconds
 from private_integrations_service.operations import generations
 from private_integrations_service.operations.inactivity import Swept, rule_of, set_rule, sweep
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
-from private_integrations_service.storage.columns import to_milliseconds
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.sqlite.activity import USES_KEPT, Activity, Batch
 from private_integrations_service.tokens.inactivity import (
@@ -35,14 +35,14 @@ from private_integrations_service.tokens.inactivity import (
     plan_inactivity,
     shortest_notice,
 )
-from private_integrations_service.tokens.lifecycle import Token
+from private_integrations_service.tokens.lifecycle import StoredToken
 from private_integrations_service.tokens.policy_defaults import in_force
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 AFTER = 90 * DAY
-CURRENT = Token(
+CURRENT = StoredToken(
     id=7,
     generation=3,
     role="current",
@@ -61,14 +61,14 @@ def seen(now: datetime, *, used: datetime | None = None, since: datetime = T0) -
     return TokenUse({} if used is None else {CURRENT.id: used}, since, now)
 
 
-def warned(now: datetime, *, after: timedelta = AFTER, token: Token = CURRENT, **use) -> Token:
+def warned(now: datetime, *, after: timedelta = AFTER, token: StoredToken = CURRENT, **use) -> StoredToken:
     """The token once its end was announced at this instant."""
     step = plan_inactivity([token], after, seen(now, **use), now)
     assert isinstance(step, Warn), step
     return step.token
 
 
-def looked_at(token: Token, now: datetime) -> Token:
+def looked_at(token: StoredToken, now: datetime) -> StoredToken:
     """The same token, after a sweep at this instant that found nothing new."""
     return replace(token, notice=replace(token.notice, seen_at=now))
 
@@ -354,7 +354,7 @@ def test_over_http_an_ended_token_says_why_and_a_rotation_repairs_it(
     folder = Path(shutil.copytree(database.folder, tmp_path / "copy"))
 
     with running_service(folder) as service:
-        client = Client(Connection(service.url, service.key))
+        client = Client(ServiceConnection(service.url, service.key))
         (page,) = client.tokens_of([ended, warned_of])
         states = {state.integration_id: state for state in page.tokens}
         assert states[ended].present is None

@@ -6,7 +6,7 @@ A search of hours: CONTRIBUTING.md.
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import func, select
 
+from decision_columns import ColumnName, Watch
 from private_integrations.contract import (
     GenerationRequest,
     IntegrationEdit,
@@ -201,9 +202,11 @@ class Promises:
 class LifeOfTokens(RuleBasedStateMachine):
     """Deployments with lost answers, people, consumers, late duplicates, clocks and restarts over one database."""
 
-    def __init__(self, fresh_folder: Path, folder: Path, catalogue: Any) -> None:
+    def __init__(
+        self, fresh_folder: Path, folder: Path, catalogue: Any, decision_columns: Collection[ColumnName]
+    ) -> None:
         super().__init__()
-        self.folder, self.catalogue = folder, catalogue
+        self.folder, self.catalogue, self.decision_columns = folder, catalogue, decision_columns
         self.rules = Rules(catalogue, Settings())
         shutil.copytree(fresh_folder, folder)
         self.start()
@@ -217,6 +220,7 @@ class LifeOfTokens(RuleBasedStateMachine):
     def start(self) -> None:
         """Open the service's parts on the data folder."""
         self.database = open_database(self.folder, lambda: self.promised.clock)
+        Watch(self.database, self.decision_columns)
         self.middleware = AuthorizerMiddleware(_opened, Authorizer(self.database, self.catalogue, 100))
 
     def stop(self) -> None:
@@ -569,9 +573,9 @@ async def _ask(middleware: AuthorizerMiddleware, token: str) -> int:
     return int(answered[0]["status"])
 
 
-def test_life_of_tokens(fresh_folder, catalogue, tmp_path):
-    """Whatever happens in whatever order: every promise about tokens is kept."""
+def test_life_of_tokens(fresh_folder, catalogue, tmp_path, decision_columns):
+    """Every promise about tokens is kept in any order of events, and the epoch moves with each change of decisions."""
     run_state_machine_as_test(
-        partial(LifeOfTokens, fresh_folder, tmp_path / "data", catalogue),
+        partial(LifeOfTokens, fresh_folder, tmp_path / "data", catalogue, decision_columns),
         settings=settings(max_examples=settings().max_examples // 3, stateful_step_count=30),
     )

@@ -8,10 +8,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from private_integrations.contract import GenerationRequest
 from private_integrations_service.tokens.lifecycle import (
-    Change,
     Issue,
     Refused,
-    Token,
+    StoredToken,
+    TokenChanges,
     plan_acknowledgement,
     plan_cancellation,
     plan_expiry,
@@ -42,7 +42,7 @@ class Store:
     """Carries plans out as the database would, and refuses what its indexes would."""
 
     def __init__(self):
-        self.tokens: dict[int, Token] = {}
+        self.tokens: dict[int, StoredToken] = {}
         self.last = 0
         self.now = T0
 
@@ -54,7 +54,7 @@ class Store:
         if isinstance(plan, Refused):
             return plan
         self.apply(plan)
-        made = Token(
+        made = StoredToken(
             id=len(self.tokens) + 1,
             generation=plan.generation,
             role="pending",
@@ -95,7 +95,7 @@ class Store:
             self.apply(change)
         return change
 
-    def apply(self, change: Change):
+    def apply(self, change: TokenChanges):
         """Save tokens one by one, as the database does."""
         for token in change.tokens:
             self.save(token)
@@ -235,7 +235,7 @@ def test_acknowledgement():
     assert store.acknowledge(1, "0" * 12).problem == "fingerprint-unknown"
     store.acknowledge(1, "000000000001")
     assert store.live("current") == [1]
-    assert store.acknowledge(1, "000000000001") == Change()
+    assert store.acknowledge(1, "000000000001") == TokenChanges()
     store.expire(1)
     assert store.acknowledge(1, "000000000001").problem == "generation-ended"
 
@@ -247,7 +247,7 @@ def test_expiry_names_generations():
     store.use(store.issue())
     store.expire(1)
     assert store.live() == [2]
-    assert store.expire(1) == Change()
+    assert store.expire(1) == TokenChanges()
     assert store.expire(3).problem == "generation-unknown"
 
 
@@ -268,7 +268,7 @@ def test_cancelling_an_unused_generation():
     store.issue()
     store.cancel(2)
     assert store.live() == store.live("current") == [1]
-    assert store.cancel(2) == Change()
+    assert store.cancel(2) == TokenChanges()
     assert store.issue(2, attempt=2).problem == "generation-used"
     store.issue()
     assert store.live("pending") == [3]
@@ -366,7 +366,7 @@ class LifeOfTokens(RuleBasedStateMachine):
         super().__init__()
         self.store = Store()
         self.promised: dict[int, datetime] = {}
-        self.delivered: dict[int, Token] = {}
+        self.delivered: dict[int, StoredToken] = {}
 
     @rule(
         issuer=st.sampled_from(["us", "them"]),

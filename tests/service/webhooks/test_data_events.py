@@ -11,14 +11,14 @@ from sqlalchemy import select
 from private_integrations.contract import AccountRequest
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.operations import accounts as account_operations
-from private_integrations_service.operations.data_events import DATA_EVENTS, app_id, tell, version_id
+from private_integrations_service.operations.data_events import DATA_EVENTS, app_id, publish, version_id
 from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import webhooks as stored_webhooks
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.storage.webhooks import add_endpoint
 from private_integrations_service.tokens.format import new_id
-from private_integrations_service.webhooks.endpoints import Endpoint
+from private_integrations_service.webhooks.endpoints import WebhookEndpoint
 
 UUID4 = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 TASK = {"title": "Call", "dueDate": "2026-12-01T09:00:00.000Z", "completed": False}
@@ -32,7 +32,7 @@ def listen(database, clock):
     def listening(integration, **changed):
         with database.write() as write:
             found = integration_by_id(write.connection, integration)
-            endpoint = Endpoint(
+            endpoint = WebhookEndpoint(
                 id=new_id("whk_"),
                 account_id=found.account,
                 kind="data",
@@ -283,7 +283,7 @@ def test_an_event_is_stored_with_the_change_or_not_at_all(database, clock, accou
 
     def change_that_fails():
         with database.write() as write:
-            tell(write, "ContactCreate", accounts.location, {"id": "c"})
+            publish(write, "ContactCreate", accounts.location, {"id": "c"})
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

@@ -18,20 +18,20 @@ from certificates import make_certificates
 from forked import running_service
 from private_integrations.cli import run
 from private_integrations.client import Client
-from private_integrations.connection import Connection
+from private_integrations.connection import ServiceConnection
 from private_integrations.contract import DataWebhook, DataWebhookRequest, IntegrationRequest, Refused, new_sealing_key
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.jobs.webhook_sender import Sender
 from private_integrations_service.operations import data_webhooks, signing
 from private_integrations_service.operations.data_events import DATA_EVENTS, app_id, version_id
-from private_integrations_service.operations.data_webhooks import Put
+from private_integrations_service.operations.data_webhooks import MadeDataWebhook
 from private_integrations_service.sealing import SealBroken, Sealer
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import webhooks as stored
 from private_integrations_service.storage.webhooks import save_endpoint
 from private_integrations_service.tokens.format import new_id
 from private_integrations_service.webhooks.destinations import Destinations, networks
-from private_integrations_service.webhooks.endpoints import Endpoint
+from private_integrations_service.webhooks.endpoints import WebhookEndpoint
 from private_integrations_service.webhooks.posting import Poster
 from throwaway import REPOSITORY
 
@@ -66,7 +66,7 @@ def described(database):
 @pytest.fixture
 def signed(database, clock):
     """The signature of a body, by a service that has these sealing keys."""
-    endpoint = Endpoint("whk_0", "account", "data", URL, clock(), "test", integration_id="int_0")
+    endpoint = WebhookEndpoint("whk_0", "account", "data", URL, clock(), "test", integration_id="int_0")
 
     def signing_it(body, *keys):
         signer = signing.DataSigner(database, Sealer(keys) if keys else None)
@@ -99,13 +99,13 @@ def test_it_is_made_once_and_changed(database, desk, clock, put, described):
     """The first request makes it, a repetition changes nothing; another URL is the same webhook with a new chance."""
     integration = desk.integration(READS)
     made = put(integration)
-    assert made == Put(described(integration), created=True)
+    assert made == MadeDataWebhook(described(integration), created=True)
     assert (made.webhook.url, len(made.webhook.events)) == (URL, 11)
     [endpoint] = endpoints(database)
     assert (endpoint.kind, endpoint.integration_id, endpoint.created_by) == ("data", integration, "test")
     with database.write() as write:
         save_endpoint(write.connection, replace(endpoint, failing_since=clock()))
-    assert put(integration) == Put(made.webhook, created=False)
+    assert put(integration) == MadeDataWebhook(made.webhook, created=False)
     assert [found.failing_since for found in endpoints(database)] == [clock()]
     changed = put(integration, f"{URL}/2", events=["ContactCreate", "LocationCreate"])
     assert (changed.created, changed.webhook.webhook) == (False, made.webhook.webhook)
@@ -136,9 +136,9 @@ def test_what_is_refused(database, desk, put, given, problem):
 def test_an_account_has_so_many_webhooks_at_most(desk, put):
     """Integrations have no more webhooks together than the account may; those that are there can still be changed."""
     made = [desk.integration(READS) for _ in range(21)]
-    assert all(isinstance(put(integration), Put) for integration in made[:20])
+    assert all(isinstance(put(integration), MadeDataWebhook) for integration in made[:20])
     assert put(made[20]).problem == "webhook-limit"
-    assert isinstance(put(made[0], f"{URL}/2"), Put)
+    assert isinstance(put(made[0], f"{URL}/2"), MadeDataWebhook)
 
 
 def test_the_signature(desk, put, database, signed):
@@ -274,7 +274,7 @@ def test_the_running_service_sends(tmp_path, capsys, monkeypatch):
     with running_service(tmp_path / "data", "--sealing-keys", str(keys), **allowed) as service:
         for name, value in service.environment.items():
             monkeypatch.setenv(name, value)
-        client = Client(Connection(service.url, service.key))
+        client = Client(ServiceConnection(service.url, service.key))
         scopes = [READS, "contacts.write"]
         request = IntegrationRequest(account=service.account, name="sync", scopes=scopes, owner_nonce=new_id())
         integration = client.declare("test/data/webhooks", request).id

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from private_integrations.contract import Event, new_sealing_key, new_webhook_secret
-from private_integrations_service.http.fetching import Limits
+from private_integrations_service.http.fetching import FetchLimits
 from private_integrations_service.jobs.webhook_sender import OF_AN_ACCOUNT
 from private_integrations_service.jobs.webhook_signatures import StandardSigner
 from private_integrations_service.operations.deliveries import MOST_KEPT
@@ -15,7 +15,7 @@ from private_integrations_service.operations.webhook_secrets import seal
 from private_integrations_service.operations.webhooks import MOST
 from private_integrations_service.sealing import Sealer
 from private_integrations_service.settings import Settings
-from private_integrations_service.webhooks.endpoints import Endpoint
+from private_integrations_service.webhooks.endpoints import WebhookEndpoint
 from private_integrations_service.webhooks.redelivery import PATIENCE, PAUSES
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "webhooks.md").read_text()
@@ -41,7 +41,9 @@ def signed(secret):
     """Signs a message as the service does."""
     sealer = Sealer([new_sealing_key()])
     sealed = seal(secret, sealer, "whk_1", "account")
-    endpoint = Endpoint("whk_1", "account", "service", "https://x.test/", datetime.now(UTC), "key/x", sealed=sealed)
+    endpoint = WebhookEndpoint(
+        "whk_1", "account", "service", "https://x.test/", datetime.now(UTC), "key/x", sealed=sealed
+    )
 
     def sign(body, message_id="msg_1", at=None):
         return dict(StandardSigner(sealer)(endpoint, message_id, at or datetime.now(UTC), body))
@@ -87,7 +89,7 @@ def test_the_tables_and_numbers():
     total = sum(PAUSES, timedelta()) / timedelta(hours=1)
     assert f"comes {total:.0f} to {total * 1.2:.0f} hours after the first" in WORDS
     assert timedelta(days=3) == PATIENCE
-    limits = Limits()
+    limits = FetchLimits()
     said = f"{limits.connect} seconds to connect, {limits.total} in all, resolving the name included"
     assert f"{said}, and {limits.answer // 1024} KiB" in WORDS
     assert f"at most {MOST_KEPT:,} messages" in WORDS

@@ -8,14 +8,14 @@ from datetime import timedelta
 
 import pytest
 
-from private_integrations_service.http.fetching import Interrupted, Limits
+from private_integrations_service.http.fetching import FetchLimits, Interrupted
 from private_integrations_service.webhooks.destinations import Destinations, networks
 from private_integrations_service.webhooks.posting import Poster
 from private_integrations_service.webhooks.redelivery import Tried
 from receivers import ACCEPT, answer, receiving, says
 
 LOOPBACK = networks("127.0.0.0/8")
-QUICK = Limits(connect=5, total=1, farewell=0.2)
+QUICK = FetchLimits(connect=5, total=1, farewell=0.2)
 
 
 @pytest.fixture
@@ -247,13 +247,13 @@ def test_a_receiver_that_speaks_no_tls_is_given_up(trusted):
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
         allowed = Destinations(frozenset({port}), LOOPBACK)
-        poster = Poster(allowed, finds("127.0.0.1"), Limits(connect=0.2, total=1))
+        poster = Poster(allowed, finds("127.0.0.1"), FetchLimits(connect=0.2, total=1))
         assert outcome(post(poster, f"https://hooks.test:{port}/")) == ("timed-out", None)
 
 
 def test_closing_breaks_off_what_is_on_its_way(receiver, trusted):
     """Nobody knows what came of it, so it counts for nothing; and nothing is sent afterwards."""
-    poster = Poster(allowing(receiver), finds("127.0.0.1"), Limits(total=60))
+    poster = Poster(allowing(receiver), finds("127.0.0.1"), FetchLimits(total=60))
     released, ended = threading.Event(), queue.Queue()
     receiver.behave = lambda *_: released.wait(20)
 

@@ -26,7 +26,7 @@ from private_integrations.contract import (
     new_webhook_secret,
 )
 from private_integrations_service.access.actors import Actor
-from private_integrations_service.http.fetching import Limits
+from private_integrations_service.http.fetching import FetchLimits
 from private_integrations_service.jobs.webhook_sender import Sender
 from private_integrations_service.jobs.webhook_signatures import StandardSigner
 from private_integrations_service.operations import deliveries, detection, generations, integrations, webhooks
@@ -133,7 +133,7 @@ def post(database, desk, clock, sealer, receiver, other, certificates, monkeypat
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.crt"))
     ports = frozenset({receiver.port, other.port, 1})
     allowed = Destinations(ports, networks("127.0.0.0/8"))
-    poster = Poster(allowed, lambda host, port: ["127.0.0.1"], Limits(total=3, farewell=0.2))
+    poster = Poster(allowed, lambda host, port: ["127.0.0.1"], FetchLimits(total=3, farewell=0.2))
     with closing(Sender(database, poster, {"service": StandardSigner(sealer)})) as sender:
         yield Post(database, clock, desk, sealer, sender, allowed)
 

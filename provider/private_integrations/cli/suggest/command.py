@@ -14,7 +14,7 @@ from ..failures import ANSWER_IS_NO, note, usage
 from ..options import AsJson, refuse_secret
 from ..output import print_json, print_table, print_text
 from .request_logs import read_requests
-from .suggestions import Need, Place, Suggestion, Tally, Unknown, count, suggest
+from .suggestions import ApiBase, Need, Suggestion, Tally, Unknown, count, suggest
 
 # Beyond these, what wasn't found is in the JSON only.
 _SHOWN = 20
@@ -49,7 +49,9 @@ def suggest_scopes(
     It ends with 1 if no scope is needed, or if some of the requests are open to no private integration.
     """
     catalogue, tally = Catalogue.load(), Tally()
-    place = Place(frozenset(name.lower() for name in host or ()), f"/{prefix.strip('/')}" if prefix.strip("/") else "")
+    place = ApiBase(
+        frozenset(name.lower() for name in host or ()), f"/{prefix.strip('/')}" if prefix.strip("/") else ""
+    )
     for name in log:
         with _opened(name) as stream:
             for request in read_requests(stream):

@@ -51,7 +51,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Place:
+class ApiBase:
     """Where the API is in the log: its hosts, and what stands before its paths.
 
     Without `hosts` it is the platform's where a forward proxy writes the log, and everything where a server does.
@@ -71,7 +71,7 @@ class Place:
         return below if below != request.path and below.startswith("/") else None
 
 
-def count(tally: Tally, catalogue: Catalogue, place: Place, request: LoggedRequest | None) -> None:
+def count(tally: Tally, catalogue: Catalogue, place: ApiBase, request: LoggedRequest | None) -> None:
     """Add a line of the log to what it has shown."""
     if request is None:
         tally.unreadable += 1

@@ -23,7 +23,7 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from .contacts import Contact, Selection, contact_of
+from .contacts import Contact, ContactFilter, contact_of
 from .tables import businesses, contacts
 
 CUSTOM_FIELD = "customFields."
@@ -60,7 +60,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Order:
+class SortField:
     """Order contacts by a field."""
 
     field: str
@@ -68,12 +68,12 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Search:
+class ContactSearch:
     """Describe a search: contacts of a selection that pass the filters, in this order and then by id."""
 
-    selection: Selection
+    selection: ContactFilter
     filters: Group
-    orders: tuple[Order, ...]
+    orders: tuple[SortField, ...]
 
     def condition(self) -> ColumnElement[bool]:
         """Return the search as an SQL condition."""
@@ -90,7 +90,7 @@ class Hit:
 
 
 def search_contacts(
-    connection: Connection, search: Search, *, after: Sequence[str | int] = (), skip: int = 0, limit: int
+    connection: Connection, search: ContactSearch, *, after: Sequence[str | int] = (), skip: int = 0, limit: int
 ) -> list[Hit]:
     """Return at most `limit` matching contacts behind the place `after`, without the first `skip` of them."""
     keys = [_ORDERED[order.field] for order in search.orders]
@@ -106,7 +106,7 @@ def search_contacts(
     ]
 
 
-def count_found(connection: Connection, search: Search) -> int:
+def count_found(connection: Connection, search: ContactSearch) -> int:
     """Count the matching contacts."""
     query = select(func.count()).select_from(contacts).where(search.condition())
     return connection.execute(query).scalar_one()
@@ -210,12 +210,12 @@ def _has_custom_field(condition: Condition) -> ColumnElement[bool]:
     return select(items.c.value).where(is_it, _compared(text, condition)).correlate(contacts).exists()
 
 
-def _keys(orders: Sequence[Order]) -> list[tuple[ColumnElement[Any], bool]]:
+def _keys(orders: Sequence[SortField]) -> list[tuple[ColumnElement[Any], bool]]:
     keys = [(_ORDERED[order.field], order.descending) for order in orders]
     return [*keys, (contacts.c.id, orders[-1].descending)]
 
 
-def _behind(orders: Sequence[Order], place: Sequence[str | int]) -> ColumnElement[bool]:
+def _behind(orders: Sequence[SortField], place: Sequence[str | int]) -> ColumnElement[bool]:
     beyond = []
     equal: list[ColumnElement[bool]] = []
     for (key, descending), value in zip(_keys(orders), place, strict=True):

@@ -47,7 +47,7 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Selection:
+class ContactFilter:
     """Select contacts of an account, or of one of its businesses; name, e-mail, phone or company contains `query`."""
 
     account_id: str
@@ -82,7 +82,7 @@ def contact_like(
 
 def list_contacts(
     connection: Connection,
-    selection: Selection,
+    selection: ContactFilter,
     *,
     after: Position | None = None,
     order: ListOrder = NEWEST_FIRST,
@@ -99,7 +99,7 @@ def list_contacts(
 
 
 def count_contacts(
-    connection: Connection, selection: Selection, *, after: Position | None = None, order: ListOrder = NEWEST_FIRST
+    connection: Connection, selection: ContactFilter, *, after: Position | None = None, order: ListOrder = NEWEST_FIRST
 ) -> int:
     """Count the selected contacts, or those of them that lie behind `after`."""
     query = select(func.count()).select_from(contacts).where(selection.condition())

@@ -31,7 +31,7 @@ class Opportunity:
 
 
 @dataclass(frozen=True)
-class Found:
+class OpportunityWithContact:
     """Hold an opportunity, and the fields of its contact."""
 
     opportunity: Opportunity
@@ -39,7 +39,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Selection:
+class OpportunityFilter:
     """Select opportunities of an account by every condition that isn't None.
 
     `text` is a part of the opportunity's name, or of the contact's name, e-mail, phone or company. `begin` is the
@@ -82,7 +82,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Order:
+class OpportunityOrder:
     """Order a list by name or by the instant of adding, then by id."""
 
     by_name: bool = False
@@ -90,8 +90,14 @@ class Order:
 
 
 def find_opportunities(
-    connection: Connection, selection: Selection, order: Order, *, after: Position | None, skip: int, limit: int
-) -> list[Found]:
+    connection: Connection,
+    selection: OpportunityFilter,
+    order: OpportunityOrder,
+    *,
+    after: Position | None,
+    skip: int,
+    limit: int,
+) -> list[OpportunityWithContact]:
     """Return at most `limit` selected opportunities in their order, beginning behind `after`, then after `skip`."""
     first = opportunities.c.fields["name"].as_string() if order.by_name else opportunities.c.added_at
     columns = [first, opportunities.c.id]
@@ -103,7 +109,11 @@ def find_opportunities(
 
 
 def count_opportunities(
-    connection: Connection, selection: Selection, order: Order | None = None, *, after: Position | None = None
+    connection: Connection,
+    selection: OpportunityFilter,
+    order: OpportunityOrder | None = None,
+    *,
+    after: Position | None = None,
 ) -> int:
     """Return how many opportunities are selected, or how many of them lie behind `after` in an order."""
     query = select(func.count()).select_from(opportunities.join(contacts)).where(selection.condition())
@@ -112,7 +122,7 @@ def count_opportunities(
     return connection.execute(query).scalar_one()
 
 
-def opportunity_by_id(connection: Connection, account_id: str, opportunity_id: str) -> Found | None:
+def opportunity_by_id(connection: Connection, account_id: str, opportunity_id: str) -> OpportunityWithContact | None:
     """Return the account's opportunity with this id."""
     row = connection.execute(_joined().where(_is(account_id, opportunity_id))).one_or_none()
     return None if row is None else _found(row)
@@ -146,7 +156,7 @@ def _joined() -> Select[Any]:
     return select(opportunities, contacts.c.fields.label("contact_fields")).join(contacts)
 
 
-def _behind(place: Position, order: Order) -> ColumnElement[bool]:
+def _behind(place: Position, order: OpportunityOrder) -> ColumnElement[bool]:
     name = opportunities.c.fields["name"].as_string()
     named = select(name).where(opportunities.c.id == place.id).scalar_subquery()
     first, value = (name, named) if order.by_name else (opportunities.c.added_at, place.instant)
@@ -171,7 +181,7 @@ def _changeable(opportunity: Opportunity) -> dict[str, Any]:
     }
 
 
-def _found(row: Row[Any]) -> Found:
+def _found(row: Row[Any]) -> OpportunityWithContact:
     opportunity = Opportunity(
         id=row.id,
         account_id=row.account_id,
@@ -185,4 +195,4 @@ def _found(row: Row[Any]) -> Found:
         stage_changed_at=row.stage_changed_at,
         status_changed_at=row.status_changed_at,
     )
-    return Found(opportunity, row.contact_fields)
+    return OpportunityWithContact(opportunity, row.contact_fields)

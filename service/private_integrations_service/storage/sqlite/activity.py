@@ -1,4 +1,4 @@
-"""What tokens were used for: an SQLite file of its own, whose loss would be a loss of history and of no token."""
+"""Store the activity of tokens in an SQLite file of its own; its loss costs history, but no token."""
 
 import json
 import os
@@ -13,8 +13,8 @@ from typing import Any
 import pysqlite3.dbapi2 as sqlite
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 
+from ...instants import from_milliseconds, to_milliseconds
 from ...private_files import open_private
-from ..columns import from_milliseconds, to_milliseconds
 from ..engine import StorageError, StorageFull
 from .connections import storage_errors
 from .reserved_space import SIZE as RESERVED
@@ -23,17 +23,17 @@ from .watched_files import identity_of
 FILE_NAME = "activity.db"
 
 HOURS_KEPT = timedelta(days=35)
-"""How long requests are known by the hour: more than the longest period that is shown."""
+"""Keep requests by the hour for so long, which is more than the longest shown period."""
 USES_KEPT = timedelta(days=400)
-"""How long a last use and a caller are known: longer than any token may be unused, or it would seem never used."""
+"""Keep last uses and callers for so long, which is more than the longest inactivity period."""
 CALLERS_KEPT = 20
-"""How many callers of a token are known, the latest; the schema says so too."""
+"""Keep the latest so many callers of a token; the schema has the same number."""
 
 DEAD = "token-"
-"""What the reasons begin with that say that a known token is dead: such a request is no use of it."""
+"""Begin the reasons that refuse an ended token; such a request is no use of it."""
 
 _VERSION = 1
-# `reason` is empty for what was let through; `scope` where no scope is known that would have been needed.
+# `reason` is empty for an allowed request; `scope` if the needed scope is unknown.
 _SCHEMA = (
     """
     CREATE TABLE tokens (
@@ -70,7 +70,7 @@ _SCHEMA = (
         DELETE FROM callers WHERE token_id = NEW.token_id;
     END
     """,
-    # Fires for a caller that is new, not for one that is counted on.
+    # Fires for a new caller only, not for a known one.
     """
     CREATE TRIGGER callers_kept AFTER INSERT ON callers BEGIN
         DELETE FROM callers WHERE id IN (
@@ -106,7 +106,7 @@ _PURGE = (
     ("DELETE FROM uses WHERE last_at < ?", USES_KEPT),
     ("DELETE FROM callers WHERE last_at < ?", USES_KEPT),
 )
-# Nothing of a token is left without its last uses.
+# Without its last uses, all rows of a token are deleted.
 _PURGE_TOKENS = "DELETE FROM tokens WHERE token_id NOT IN (SELECT token_id FROM uses)"
 
 _HOUR = 3_600_000
@@ -118,24 +118,24 @@ Token = int
 
 @dataclass(frozen=True)
 class Batch:
-    """Uses since the last time that some were stored; instants and hours are milliseconds since the epoch.
+    """Hold the uses since the last flush; instants and hours are milliseconds since the Unix epoch.
 
-    `tokens` says which integration and generation each token is. `is_gapless` is False if uses had to be dropped.
+    `tokens` has the integration and generation of each token. `is_gapless` is False if uses had to be dropped.
     """
 
     tokens: dict[Token, tuple[str, int]] = field(default_factory=dict)
     requests: dict[tuple[Token, int, str, str], int] = field(default_factory=dict)
-    """How many by token, hour, scope and reason."""
+    """The numbers by token, hour, scope and reason."""
     uses: dict[tuple[Token, str, str], int] = field(default_factory=dict)
     """The last instant by token, scope and reason."""
     callers: dict[tuple[Token, str, str], tuple[int, int, int]] = field(default_factory=dict)
-    """How many, the first and the last instant by token, address and agent."""
+    """The number, the first and the last instant by token, address and agent."""
     is_gapless: bool = True
 
 
 @dataclass(frozen=True)
-class Caller:
-    """Who used a token: the address that the requests came from, and the program that they named, if any."""
+class RecordedCaller:
+    """Hold a caller of a token: the address of its requests, and the program that they named, if any."""
 
     address: str
     agent: str
@@ -145,9 +145,9 @@ class Caller:
 
 
 class Activity:
-    """The file `activity.db` in a data folder: any process of the service stores in it and reads it.
+    """Read and write the file `activity.db` in a data folder, from any process of the service.
 
-    `run` names the service's run, so that what a worker of an earlier one left is not taken for a live one's.
+    `run` names the service's run, so that the rows of earlier workers are not taken for those of live ones.
     Stored by one thread of a process; never opened before a fork.
     """
 
@@ -156,16 +156,16 @@ class Activity:
         self._run = run
         self._writer: Any = None
         self._purged_hour = 0
-        # Which file is written, and which one is read: it may be deleted, and another one made, at any time.
+        # The identities of the written and the read file: it may be deleted, and another one made, at any time.
         self._written = self._identity = identity_of(self.file)
         self._readers = _readers(self.file)
-        # Who only reads finds tables. A disk without room, or a damaged file, is no reason not to start.
+        # Readers need the tables. The service starts even on a full disk or with a damaged file.
         with suppress(StorageError), storage_errors(folder):
             self._connected()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A read-only transaction: one consistent view. Raises StorageError."""
+        """Begin a read-only transaction: one consistent view. Raises StorageError."""
         if identity_of(self.file) != self._identity:
             # Other workers write to the file that replaced this one, so a read of the old file would miss their writes.
             self._readers.dispose()
@@ -174,7 +174,7 @@ class Activity:
             yield connection
 
     def store(self, batch: Batch, now: datetime) -> None:
-        """Add a batch, and note that this process has stored everything until `now`; all of it or nothing.
+        """Add a batch, and store that this process has flushed all uses until `now`; both or neither.
 
         Raises StorageError.
         """
@@ -191,12 +191,12 @@ class Activity:
             self._purge(connection, at)
 
     def leave(self) -> None:
-        """Note that this process stores nothing more; raises as `store` does."""
+        """Store that this process flushes no more; raises as `store` does."""
         with self._transaction() as connection:
             connection.execute("DELETE FROM workers WHERE pid = ?", (os.getpid(),))
 
     def flushes(self) -> list[datetime]:
-        """Until when each live worker of this run has stored everything. Raises StorageError."""
+        """Return the last flush of each live worker of this run. Raises StorageError."""
         with self.read() as connection:
             rows = connection.exec_driver_sql("SELECT pid, flushed_at FROM workers WHERE run = ?", (self._run,))
             return [from_milliseconds(flushed) for pid, flushed in rows if _lives(pid)]
@@ -230,7 +230,7 @@ class Activity:
                 yield connection
                 connection.execute("COMMIT")
             except sqlite.Error:
-                # Undoes what was begun, and looks at the file anew: it may be another one by now.
+                # Roll back, and check the file again: it may be another one by now.
                 self._disconnect()
                 raise
 
@@ -245,25 +245,25 @@ class Activity:
 
 
 def hour_of(instant: int) -> int:
-    """The hour (UTC) that an instant lies in, by its beginning; both in milliseconds since the epoch."""
+    """Return the beginning of the hour (UTC) of an instant; both in milliseconds since the Unix epoch."""
     return instant - instant % _HOUR
 
 
 def observed_since(connection: Connection) -> datetime | None:
-    """Since when uses are recorded without a gap; None: none ever was."""
+    """Return the instant since which uses are recorded without a gap; None before the first one."""
     row = connection.exec_driver_sql("SELECT since FROM observation").one_or_none()
     return None if row is None else from_milliseconds(row[0])
 
 
 def last_uses(connection: Connection, token_ids: Collection[Token]) -> dict[Token, datetime]:
-    """When each token was last used while it was live; tokens of which no use is known are missing."""
+    """Return the last use of each token while it was live; tokens without a known use are missing."""
     rows = connection.exec_driver_sql(_LAST_USES, (json.dumps(list(token_ids)),))
     return {token: from_milliseconds(last) for token, last in rows}
 
 
 @dataclass(frozen=True)
-class Counted:
-    """Requests with the tokens of one generation, that needed `scope` and ended with `reason`; either may be empty."""
+class RequestCount:
+    """Count requests with the tokens of one generation, by `scope` and `reason`, either of which may be empty."""
 
     generation: int
     start: datetime
@@ -274,7 +274,7 @@ class Counted:
 
 @dataclass(frozen=True)
 class LastUse:
-    """When a generation's token last met this end, with this scope."""
+    """Hold the last request of a generation with this scope and reason."""
 
     generation: int
     scope: str
@@ -282,34 +282,34 @@ class LastUse:
     at: datetime
 
 
-def counted(connection: Connection, integration_id: str, since: datetime, bucket: timedelta) -> list[Counted]:
-    """The integration's requests since the hour of this instant, in buckets of whole hours that divide a day in UTC."""
+def counted(connection: Connection, integration_id: str, since: datetime, bucket: timedelta) -> list[RequestCount]:
+    """Count the integration's requests since the hour of an instant, in buckets that divide a day in UTC."""
     width = bucket // timedelta(milliseconds=1)
     begin = hour_of(to_milliseconds(since))
     rows = connection.exec_driver_sql(_COUNTED, (width, integration_id, begin))
     return [
-        Counted(generation, from_milliseconds(start), scope, reason, requests)
+        RequestCount(generation, from_milliseconds(start), scope, reason, requests)
         for generation, start, scope, reason, requests in rows
     ]
 
 
 def uses_of(connection: Connection, integration_id: str) -> list[LastUse]:
-    """The last uses of an integration, by generation, scope and reason."""
+    """Return the last uses of an integration, by generation, scope and reason."""
     rows = connection.exec_driver_sql(_USES_OF, (integration_id,))
     return [LastUse(generation, scope, reason, from_milliseconds(at)) for generation, scope, reason, at in rows]
 
 
-def callers_of(connection: Connection, integration_id: str, since: datetime) -> list[tuple[int, Caller]]:
-    """Who used the integration's tokens since then, by generation, the latest first."""
+def callers_of(connection: Connection, integration_id: str, since: datetime) -> list[tuple[int, RecordedCaller]]:
+    """Return the callers of the integration's tokens since then, by generation, the latest first."""
     rows = connection.exec_driver_sql(_CALLERS_OF, (integration_id, to_milliseconds(since)))
     return [
-        (generation, Caller(address, agent, requests, from_milliseconds(first), from_milliseconds(last)))
+        (generation, RecordedCaller(address, agent, requests, from_milliseconds(first), from_milliseconds(last)))
         for generation, address, agent, requests, first, last in rows
     ]
 
 
 def refused_scopes(connection: Connection, since: datetime, at_least: int) -> list[tuple[str, str, int]]:
-    """Integration, scope and number of the requests refused for the lack of it, since the hour of this instant."""
+    """Count refused requests by integration and missing scope, since the hour of an instant."""
     begin = hour_of(to_milliseconds(since))
     return [tuple(row) for row in connection.exec_driver_sql(_REFUSED_SCOPES, (begin, at_least))]
 
@@ -349,7 +349,7 @@ HAVING refused >= ?
 
 
 def _opened(file: Path) -> Any:
-    """A connection that writes, over the newest schema."""
+    """Open a connection that writes, over the newest schema."""
     os.close(open_private(file, os.O_RDWR | os.O_CREAT))
     connection = _connect(file)
     try:
@@ -404,5 +404,5 @@ def _lives(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        """It is somebody else's, and lives."""
+        """Tell whether the process with this id lives."""
     return True

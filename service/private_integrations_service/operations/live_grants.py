@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from ..storage.engine import StorageEngine
 from ..storage.epoch import Epoch, Remembered
 from ..storage.grants import GrantReader
 from ..tokens.grant import Grant
@@ -14,6 +15,11 @@ class LiveGrants:
         self._reader = reader
         self._kept: Remembered[bytes, Grant] = Remembered(epoch, limit)
 
+    @classmethod
+    def over(cls, engine: StorageEngine, limit: int) -> "LiveGrants":
+        """Open a connection of its own to the tokens."""
+        return cls(GrantReader(engine), engine.epoch, limit)
+
     def find(self, digest: bytes, now: datetime) -> Grant | None:
         """Return the grant of the token with this digest, live or not; raises StorageError."""
         kept = self._kept.get(digest)
@@ -23,6 +29,10 @@ class LiveGrants:
         if grant is not None and grant.delivered and grant.is_live(now):
             self._kept.keep(digest, grant)
         return grant
+
+    def close(self) -> None:
+        """Close the connection; from then on every token that isn't kept raises StorageUnavailable."""
+        self._reader.close()
 
     def __len__(self) -> int:
         return len(self._kept)

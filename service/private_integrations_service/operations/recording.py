@@ -10,7 +10,7 @@ from typing import NamedTuple
 from starlette.types import Scope
 
 from ..http.client_address import LONGEST_AGENT, Networks, client_address
-from ..storage.columns import to_milliseconds
+from ..instants import to_milliseconds
 from ..storage.engine import StorageError
 from ..storage.sqlite.activity import CALLERS_KEPT, Activity, Batch, hour_of
 from ..tokens.format import without_secrets
@@ -43,7 +43,7 @@ def address_of(scope: Scope, trusted: Networks) -> str:
     return client[0] if client else ""
 
 
-class Known(NamedTuple):
+class TokenIdentity(NamedTuple):
     """A known token without its grant: a gateway asked about it by introspection."""
 
     token_id: int
@@ -56,7 +56,7 @@ class _Use:
 
     __slots__ = ("first", "grant", "last", "requests")
 
-    def __init__(self, grant: Grant | Known, now: datetime) -> None:
+    def __init__(self, grant: Grant | TokenIdentity, now: datetime) -> None:
         self.grant = grant
         self.first = self.last = now
         self.requests = 1
@@ -72,7 +72,7 @@ class Recorder:
         self._is_gapless = True
 
     def record(
-        self, grant: Grant | Known, *, scope: str, reason: str, address: str, agent: bytes, now: datetime
+        self, grant: Grant | TokenIdentity, *, scope: str, reason: str, address: str, agent: bytes, now: datetime
     ) -> None:
         """Record a request with a known token, live or dead.
 
@@ -108,7 +108,7 @@ class Recorder:
             self._release()
         return uses, is_gapless
 
-    def _begin(self, key: _Key, grant: Grant | Known, now: datetime) -> None:
+    def _begin(self, key: _Key, grant: Grant | TokenIdentity, now: datetime) -> None:
         if len(self._uses) < _MOST_USES:
             self._uses[key] = _Use(grant, now)
             return

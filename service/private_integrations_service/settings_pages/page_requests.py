@@ -1,4 +1,4 @@
-"""A visit: one request of a person, who they are, and what their pages work with."""
+"""Hold a page request: the person, and the dependencies of their pages."""
 
 import hmac
 from collections.abc import Callable, Mapping
@@ -20,6 +20,7 @@ from ..access.people import Session
 from ..access.security_log import SecurityEvent, SecurityLog, path_of, who
 from ..http.client_address import client_address, client_agent
 from ..operations import sign_in, users
+from ..operations.activity import Activity
 from ..operations.identity_provider import Provider
 from ..operations.integrations import Rules
 from ..operations.passwords import Passwords
@@ -27,7 +28,6 @@ from ..operations.sign_in import Browser
 from ..operations.users import Person
 from ..settings import Settings
 from ..storage.engine import StorageEngine, StorageError
-from ..storage.sqlite.activity import Activity
 from . import browsers
 from .navigation import Menu
 from .rendering import HEADERS, NOTICES, html
@@ -36,7 +36,7 @@ Answer = TypeVar("Answer")
 
 SIGN_IN = "/settings/sign-in"
 
-# Of these there is nothing: what a person may not see and what doesn't exist are the same page.
+# One page for both: a person can't tell what exists without the right to see it.
 _NOT_THERE = frozenset(
     {
         Problem.INTEGRATION_UNKNOWN,
@@ -54,8 +54,8 @@ _UNREADABLE = "this form can't be read; nothing was changed"
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What the pages were made from; `provider` is None where nobody else vouches for people."""
+class PageDependencies:
+    """Hold the dependencies of the pages; `provider` is None without an identity provider."""
 
     engine: StorageEngine
     rules: Rules
@@ -67,10 +67,10 @@ class Parts:
 
 
 @dataclass(frozen=True)
-class Visit:
-    """A request and what it is answered with; `session`, `person` and `actor` are nobody's before signing in."""
+class PageRequest:
+    """Hold a page request, and build its response; before signing in, `session`, `person` and `actor` are blank."""
 
-    parts: Parts
+    parts: PageDependencies
     request: Request
     now: datetime
     form: Mapping[str, list[str]]
@@ -85,49 +85,49 @@ class Visit:
 
     @property
     def rules(self) -> Rules:
-        """The catalogue of scopes and the limits in force."""
+        """Return the catalogue of scopes and the limits in force."""
         return self.parts.rules
 
     @property
     def activity(self) -> Activity:
-        """What is recorded of the tokens' uses."""
+        """Return the recorded activity."""
         return self.parts.activity
 
     @property
     def settings(self) -> Settings:
-        """The service's settings."""
+        """Return the service's settings."""
         return self.parts.rules.settings
 
     @property
     def path(self) -> Mapping[str, str]:
-        """The path's parameters."""
+        """Return the path's parameters."""
         return self.request.path_params
 
     @property
     def query(self) -> Mapping[str, str]:
-        """The query's parameters, the last of each name."""
+        """Return the query's parameters, the last of each name."""
         return self.request.query_params
 
     @property
     def browser(self) -> Browser:
-        """Where this visitor signs in from."""
+        """Return the browser of this request."""
         known = browsers.kept(self.request, "known", self.settings.public_url)
         return Browser(self.actor.address, self.actor.agent, self.session, known)
 
     def field(self, name: str) -> str:
-        """A field of the form, without space around it; empty if it wasn't sent."""
+        """Return a field of the form, without space around it; empty if it wasn't sent."""
         return self.secret_field(name).strip()
 
     def secret_field(self, name: str) -> str:
-        """A field of the form as it was typed: space is part of a password."""
+        """Return a field of the form as it was typed: space is part of a password."""
         return self.form.get(name, [""])[-1]
 
     def note(self, event: SecurityEvent, **fields: str | int | None) -> None:
-        """Write an event of this visit to the security log."""
+        """Write an event of this request to the security log."""
         self.parts.security.note(event, self.now, address=self.actor.address, agent=self.actor.agent, **fields)
 
     def note_refused(self, problem: str) -> None:
-        """Write to the security log that the person may not do this, or that it isn't there for them."""
+        """Write to the security log that the person lacks the right, or can't find the object."""
         if self.session is not None:
             self.note(
                 SecurityEvent.ACTION_REFUSED,
@@ -139,7 +139,7 @@ class Visit:
             )
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        """A page for this visitor."""
+        """Render a page for this person."""
         common = {
             "now": self.now,
             "user": self.session and self.session.user,
@@ -150,13 +150,13 @@ class Visit:
         return html(self.parts.templates, template, status, **common | values)
 
     def to(self, path: str, *, notice: str | None = None) -> RedirectResponse:
-        """On to another page, so that going back or reloading repeats nothing; there the notice is read."""
+        """Redirect to another page, so that going back or reloading repeats nothing; that page shows the notice."""
         separator = "&" if "?" in path else "?"
         target = path if notice is None else f"{path}{separator}notice={notice}"
         return RedirectResponse(target, 303, headers=dict(HEADERS))
 
     def refusal(self, refused: Refused) -> Response:
-        """The page that says no."""
+        """Render the page of a refusal."""
         if refused.problem.status in (403, 404):
             self.note_refused(refused.problem)
         if refused.problem in _NOT_THERE:
@@ -165,119 +165,123 @@ class Visit:
         return when_to_repeat(response, refused)
 
 
-Handler = Callable[[Visit], Response | Refused]
+Handler = Callable[[PageRequest], Response | Refused]
 _Endpoint = Callable[[Request], Any]
 
 
 def signed_in(handler: Handler) -> _Endpoint:
-    """An endpoint for those who may manage private integrations: of the account in the path, or of any at all.
+    """Make a handler for people who manage private integrations, of the account in the path or of any account.
 
-    Others who have signed in are told who can let them; of accounts that aren't theirs there is nothing. Whoever has
-    not signed in is asked to, and comes back.
+    Other members of the account get a page that names their admins; for other people the account doesn't exist. A
+    person who has not signed in signs in first, and then comes back.
     """
 
-    def handle(visit: Visit) -> Response | Refused:
-        assert visit.person is not None
-        account_id = visit.path.get("account_id")
-        admission = visit.person.admission(account_id)
+    def handle(asking: PageRequest) -> Response | Refused:
+        assert asking.person is not None
+        account_id = asking.path.get("account_id")
+        admission = asking.person.admission(account_id)
         if admission == "admitted":
-            return handler(visit)
-        return _page_of_no(visit, visit.person, admission, account_id)
+            return handler(asking)
+        return _page_of_no(asking, asking.person, admission, account_id)
 
     return personal(handle)
 
 
 def for_administrators(handler: Handler) -> _Endpoint:
-    """An endpoint for those who decide something about the people of the account in the path, also with Labs off."""
+    """Make a handler for admins of the people of the account in the path, also with Labs off."""
 
-    def handle(visit: Visit) -> Response | Refused:
-        assert visit.person is not None
-        account_id = visit.path["account_id"]
-        if visit.person.may_decide_in(account_id):
-            return handler(visit)
-        admission = visit.person.admission(account_id)
-        return _page_of_no(visit, visit.person, admission, account_id)
+    def handle(asking: PageRequest) -> Response | Refused:
+        assert asking.person is not None
+        account_id = asking.path["account_id"]
+        if asking.person.may_decide_in(account_id):
+            return handler(asking)
+        admission = asking.person.admission(account_id)
+        return _page_of_no(asking, asking.person, admission, account_id)
 
     return personal(handle)
 
 
 def personal(handler: Handler) -> _Endpoint:
-    """An endpoint for everybody who has signed in, about themselves."""
+    """Make a handler for signed-in people, about themselves."""
 
-    def handle(visit: Visit) -> Response | Refused:
-        if visit.session is None:
-            if visit.request.method not in _READING:
-                return visit.to(SIGN_IN, notice="session-over")
-            path, query = visit.request.scope["path"], visit.request.scope["query_string"].decode("latin-1")
-            return visit.to(f"{SIGN_IN}?to={quote(path + (f'?{query}' if query else ''), safe='')}")
-        sent = visit.field("form_key")
-        if visit.request.method not in _READING and not hmac.compare_digest(
-            sent.encode(), visit.session.form_key.encode()
+    def handle(asking: PageRequest) -> Response | Refused:
+        if asking.session is None:
+            if asking.request.method not in _READING:
+                return asking.to(SIGN_IN, notice="session-over")
+            path, query = asking.request.scope["path"], asking.request.scope["query_string"].decode("latin-1")
+            return asking.to(f"{SIGN_IN}?to={quote(path + (f'?{query}' if query else ''), safe='')}")
+        sent = asking.field("form_key")
+        if asking.request.method not in _READING and not hmac.compare_digest(
+            sent.encode(), asking.session.form_key.encode()
         ):
-            visit.note(
-                SecurityEvent.FORM_REFUSED, user=visit.session.user.id, path=path_of(visit.request.url.path, visit.path)
+            asking.note(
+                SecurityEvent.FORM_REFUSED,
+                user=asking.session.user.id,
+                path=path_of(asking.request.url.path, asking.path),
             )
-            return visit.page("refused.html", status=403, detail=_OLD_FORM)
-        return handler(visit)
+            return asking.page("refused.html", status=403, detail=_OLD_FORM)
+        return handler(asking)
 
     return anybody(handle)
 
 
 def anybody(handler: Handler) -> _Endpoint:
-    """An endpoint for everybody, as long as a form was sent by a page of ours."""
+    """Make a handler for all visitors; a form must come from a page of this service."""
 
     async def endpoint(request: Request) -> Response:
         return await run_in_threadpool(answer, request, await request.body())
 
     def answer(request: Request, body: bytes) -> Response:
         form = _read_form(body)
-        visit = _visit(request, form or {})
+        asking = _visit(request, form or {})
         if request.method not in _READING:
-            why_not = browsers.refuse_form(request, visit.settings.public_url)
+            why_not = browsers.refuse_form(request, asking.settings.public_url)
             if why_not is not None:
-                path = path_of(request.url.path, visit.path)
-                visit.note(
-                    SecurityEvent.FORM_REFUSED, user=None if visit.session is None else visit.session.user.id, path=path
+                path = path_of(request.url.path, asking.path)
+                asking.note(
+                    SecurityEvent.FORM_REFUSED,
+                    user=None if asking.session is None else asking.session.user.id,
+                    path=path,
                 )
-                return visit.page("refused.html", status=403, detail=why_not)
+                return asking.page("refused.html", status=403, detail=why_not)
             if form is None:
-                return visit.page("refused.html", status=400, detail=_UNREADABLE)
-        answered = handler(visit)
-        return visit.refusal(answered) if isinstance(answered, Refused) else answered
+                return asking.page("refused.html", status=400, detail=_UNREADABLE)
+        answered = handler(asking)
+        return asking.refusal(answered) if isinstance(answered, Refused) else answered
 
     return endpoint
 
 
-def start_session(visit: Visit, response: Response, made: sign_in.SignedIn) -> Response:
+def start_session(asking: PageRequest, response: Response, made: sign_in.SignedIn) -> Response:
     """Hand the secrets of a new session to the browser."""
-    browsers.keep(response, visit.request, "session", made.secret, visit.settings.public_url)
-    browsers.keep(response, visit.request, "known", made.known, visit.settings.public_url)
+    browsers.keep(response, asking.request, "session", made.secret, asking.settings.public_url)
+    browsers.keep(response, asking.request, "known", made.known, asking.settings.public_url)
     return response
 
 
-def end_session(visit: Visit, response: Response) -> Response:
+def end_session(asking: PageRequest, response: Response) -> Response:
     """Take the secret of the session away from the browser."""
-    browsers.drop(response, visit.request, "session", visit.settings.public_url)
+    browsers.drop(response, asking.request, "session", asking.settings.public_url)
     return response
 
 
 def when_to_repeat(response: Response, refused: Refused) -> Response:
-    """Say in the header, too, when it is worth trying again."""
+    """Add the seconds to wait to the headers of a refusal."""
     if "retry_after" in refused.about:
         response.headers["Retry-After"] = str(refused.about["retry_after"])
     return response
 
 
-def _page_of_no(visit: Visit, person: Person, admission: str, account_id: str | None) -> Response:
-    """Why somebody may not see a page of their own accounts, and who can change that; of others there is nothing."""
-    visit.note_refused(admission)
+def _page_of_no(asking: PageRequest, person: Person, admission: str, account_id: str | None) -> Response:
+    """Explain why a person may not see a page of their own accounts, and who can change this; hide other accounts."""
+    asking.note_refused(admission)
     if admission == "not-there":
-        return visit.page("not_found.html", status=404)
+        return asking.page("not_found.html", status=404)
     own = {place.account_id for place in person.memberships}
     asked = own if account_id is None else {account_id}
     meant = [account for account in person.accounts if account.id in asked]
-    deciding = users.administrators_of(visit.engine, meant)
-    return visit.page(
+    deciding = users.administrators_of(asking.engine, meant)
+    return asking.page(
         "not_allowed.html",
         status=403,
         accounts=meant,
@@ -287,8 +291,8 @@ def _page_of_no(visit: Visit, person: Person, admission: str, account_id: str | 
     )
 
 
-def _visit(request: Request, form: Mapping[str, list[str]]) -> Visit:
-    parts: Parts = request.app.state.parts
+def _visit(request: Request, form: Mapping[str, list[str]]) -> PageRequest:
+    parts: PageDependencies = request.app.state.parts
     now = parts.engine.now()
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
     agent = client_agent(request.scope)
@@ -299,10 +303,10 @@ def _visit(request: Request, form: Mapping[str, list[str]]) -> Visit:
         if signed_in is not None:
             session, person = signed_in
             actor = person.actor(address, agent)
-            # A page that only reads is shown also when nothing can be stored.
+            # A page that only reads is shown even if the storage is full.
             with suppress(StorageError):
                 sign_in.note_use(parts.engine, session, now)
-    return Visit(parts, request, now, form, session, person, actor)
+    return PageRequest(parts, request, now, form, session, person, actor)
 
 
 def _read_form(body: bytes) -> dict[str, list[str]] | None:
