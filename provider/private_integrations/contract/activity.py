@@ -9,7 +9,7 @@ Period = Literal["day", "week", "month"]
 
 
 class ScopeActivity(ResponseModel):
-    """What was asked of a scope: `requests` let through by the period's parts, and how many were refused.
+    """Count the requests for a scope: `requests` let through by the period's parts, and how many were refused.
 
     `granted`: the integration holds it. `last_used_at` is the last request let through, also before the period.
     """
@@ -22,7 +22,7 @@ class ScopeActivity(ResponseModel):
 
 
 class GenerationActivity(ResponseModel):
-    """What was asked with the token of a generation: `requests` let through by the period's parts, and refusals.
+    """Count the requests with the token of a generation: `requests` let through by the period's parts, and refusals.
 
     `role` is `ended` too where the token is no more among those that are shown. `last_used_at` is its last
     authenticated use while it was live, with any answer.
@@ -46,7 +46,7 @@ class RefusalActivity(ResponseModel):
 
 
 class CallerActivity(ResponseModel):
-    """Who used the token of a generation: an address and the program that it named; empty where unknown.
+    """Name a user of the token of a generation: an address and the program that it named; empty where unknown.
 
     Counted since `first_at`, not since the period's beginning.
     """
@@ -68,7 +68,7 @@ class UnusedScope(ResponseModel):
 
 
 class Hint(ResponseModel):
-    """What the activity asks somebody to do, in a sentence; `change` is what to do it with, line by line, if known.
+    """Advise a change, in a sentence; `change` is how to make it, line by line, if known.
 
     `scopes-unused`, `scope-missing`: the line of the Pulumi program as it is (`-`) and as it should be (`+`), or a
     command. `previous-in-use`: a superseded token that still works. `ended-in-use`: one that does not.
@@ -80,7 +80,7 @@ class Hint(ResponseModel):
 
 
 class ActivityReport(ResponseModel):
-    """What an integration's tokens were used for in a period, in equal parts of it, and what that says.
+    """Report how an integration's tokens were used in a period, in equal parts of it, with advice.
 
     `recorded_until` is None while nothing is recorded; `observed_since` is since when there is no gap.
     """

@@ -161,7 +161,7 @@ class LeakReceipt(ResponseModel):
 
 
 class Introspection(ResponseModel):
-    """What a token opens (RFC 7662); anything that isn't live is `{"active": false}` and nothing more.
+    """Describe what a token opens (RFC 7662); anything that isn't live is `{"active": false}` and nothing more.
 
     `client_id` is the integration, `sub` the account, instants are whole seconds since 1970 in UTC. An answer
     may be used again until `cache_until`, at most a second later: revoking holds at once only for those who ask.

@@ -53,7 +53,7 @@ class Verification(ResponseModel):
 
 
 class UpstreamCredential(ResponseModel):
-    """What is known of an account's upstream credential; never the credential.
+    """Describe an account's upstream credential; never the credential itself.
 
     `sealed_with` is the id of the key that it is sealed with; not `readable`: that key isn't at hand, or what is
     stored was tampered with. `verification` is the last one.

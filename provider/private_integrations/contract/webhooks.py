@@ -114,7 +114,7 @@ class DataWebhookRequest(RequestModel):
 
 
 class DataWebhook(ResponseModel):
-    """What there is to know of an integration's data webhook; `webhook`, its id, and `url` are null without one.
+    """Describe an integration's data webhook; `webhook`, its id, and `url` are null without one.
 
     `events` are those that it receives now: its scopes count, and what it asked for. Each names the integration as
     `appId`, and is signed with the service's Ed25519 key: `public_key` is SPKI in base64, null until the first data
