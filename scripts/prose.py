@@ -16,8 +16,7 @@ from pathlib import Path
 
 CODE = ("provider", "service", "tools", "bench", "scripts")
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/glossary.md", "docs/how-it-works.md")
-NOT_YET_CLEAN: tuple[str, ...] = (
-)
+NOT_YET_CLEAN: tuple[str, ...] = ()
 """The folders and files whose text is still to be rewritten; take one out as soon as it is clean."""
 
 RULES = {
