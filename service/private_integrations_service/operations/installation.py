@@ -17,7 +17,7 @@ from .operation import reads, writes
 
 @dataclass(frozen=True)
 class Installed:
-    """Hold the demo account and the key of a first start."""
+    """Hold the result of a first start: the id of the demo account, None without one."""
 
     demo_account: str | None
 
