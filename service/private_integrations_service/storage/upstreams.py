@@ -41,7 +41,6 @@ def credential_of(connection: Connection, account_id: str) -> StoredCredential |
 
 def put_credential(write: Write, credential: StoredCredential) -> None:
     """Store a credential in place of the account's former one."""
-    write.move_epoch()
     remove_credential(write, credential.account_id)
     verification = credential.verification
     write.connection.execute(
