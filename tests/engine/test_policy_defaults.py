@@ -17,7 +17,7 @@ from throwaway import UNLIMITED, listening_address
 PROGRAMS = Path(__file__).parent / "programs"
 DAY = 86_400
 
-# What a version of the provider could know of defaults: another overlap and early window than the service has.
+# Defaults that a version of the provider could know: another overlap and early window than the service has.
 OTHER_KNOWLEDGE = """
 from private_integrations.contract import PolicyDefaults
 from private_integrations.rotation import policy
@@ -99,7 +99,7 @@ def test_a_changed_default_plans_no_update(stack, tmp_path, environment):
 
 
 def test_providers_that_know_other_defaults_agree(stack, tmp_path, environment):
-    """What a version of the provider takes for a default is sent nowhere and decides nothing."""
+    """A version of the provider sends no default of its own, and decides nothing by one."""
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "sitecustomize.py").write_text(OTHER_KNOWLEDGE)
     variables = stack.stack.workspace.env_vars

@@ -49,7 +49,7 @@ def has_body(method: str, status: int) -> bool:
 
 
 def is_well_framed(headers: Headers) -> bool:
-    """Return whether there is one length, or chunks and nothing else, or neither; anything else is ambiguous."""
+    """Return whether there is one length, or only chunks, or neither; other combinations are ambiguous."""
     names = [name for name, _ in headers]
     lengths = names.count(b"content-length")
     if b"transfer-encoding" not in names:

@@ -96,7 +96,7 @@ def signed_in_by(connection: Connection, secret: str, now: datetime) -> tuple[Se
 def invite(write: Write, email: str, request: UserRequest, *, actor: Actor, links: bool = True) -> Invitation | Refused:
     """Create a user, with a one-time code for choosing a password unless `links` is false.
 
-    A repeated request returns another code if the first was not used. Nothing else changes for an existing user.
+    A repeated request returns another code if the first was not used. An existing user stays as it is otherwise.
     """
     wanted = {place.account: place.role for place in request.memberships}
     for account in wanted:

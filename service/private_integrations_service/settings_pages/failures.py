@@ -8,7 +8,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..storage.engine import StorageBusy, StorageFull
+from ..operations.storage_errors import refusal_of
+from ..storage.engine import StorageError
 from .page_requests import PageDependencies
 from .rendering import html
 
@@ -25,12 +26,9 @@ async def on_storage_error(request: Request, error: Exception) -> Response:
     """Answer when nothing could be stored or read: nothing was changed."""
     # A form is sent again from its own page: going back keeps the input.
     again = {"again": f"{request.url.path}?{request.url.query}".rstrip("?")} if request.method == "GET" else {}
-    if isinstance(error, StorageFull):
-        return _page(request, "refused.html", 507, detail="the disk is full; nothing was changed", **again)
-    if isinstance(error, StorageBusy):
-        detail = "too many changes are waiting; nothing was changed; try it again"
-        return _page(request, "refused.html", 503, detail=detail, **again)
-    return _page(request, "refused.html", 503, detail="the database does not answer; nothing was changed", **again)
+    assert isinstance(error, StorageError)
+    refused = refusal_of(error)
+    return _page(request, "refused.html", refused.problem.status, detail=refused.detail, **again)
 
 
 _BROKEN = "this page broke, which is a fault of the service; its log says why"

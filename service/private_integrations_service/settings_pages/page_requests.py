@@ -222,10 +222,10 @@ def personal(handler: Handler) -> _Endpoint:
             return asking.page("refused.html", status=403, detail=_OLD_FORM)
         return handler(asking)
 
-    return anybody(handle)
+    return open_to_all(handle)
 
 
-def anybody(handler: Handler) -> _Endpoint:
+def open_to_all(handler: Handler) -> _Endpoint:
     """Make a handler for all visitors; a form must come from a page of this service."""
 
     async def endpoint(request: Request) -> Response:

@@ -13,7 +13,7 @@ from ..access.security_log import SecurityEvent
 from ..operations import sign_in
 from ..operations.identity_provider import SignInAttempt
 from . import browsers
-from .page_requests import SIGN_IN, PageRequest, anybody, end_session, personal, start_session, when_to_repeat
+from .page_requests import SIGN_IN, PageRequest, end_session, open_to_all, personal, start_session, when_to_repeat
 from .rendering import HEADERS
 
 HOME = "/settings/private-integrations"
@@ -169,11 +169,11 @@ def _decoded(encoded: str) -> str:
 
 
 ROUTES = [
-    Route(SIGN_IN, anybody(_ask), methods=["GET"]),
-    Route(SIGN_IN, anybody(_sign_in), methods=["POST"]),
-    Route("/settings/sign-in/provider", anybody(_to_provider), methods=["GET"]),
-    Route(BACK, anybody(_from_provider), methods=["GET"]),
+    Route(SIGN_IN, open_to_all(_ask), methods=["GET"]),
+    Route(SIGN_IN, open_to_all(_sign_in), methods=["POST"]),
+    Route("/settings/sign-in/provider", open_to_all(_to_provider), methods=["GET"]),
+    Route(BACK, open_to_all(_from_provider), methods=["GET"]),
     Route("/settings/sign-out", personal(_sign_out), methods=["POST"]),
-    Route("/settings/welcome/{code}", anybody(_greet), methods=["GET"]),
-    Route("/settings/welcome/{code}", anybody(_welcome), methods=["POST"]),
+    Route("/settings/welcome/{code}", open_to_all(_greet), methods=["GET"]),
+    Route("/settings/welcome/{code}", open_to_all(_welcome), methods=["POST"]),
 ]

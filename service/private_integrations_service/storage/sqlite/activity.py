@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pysqlite3.dbapi2 as sqlite
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy import Connection
 
 from ...instants import from_milliseconds, to_milliseconds
 from ...private_files import open_private
 from ..engine import StorageError, StorageFull
-from .connections import storage_errors
+from .connections import connect, connection_pool, storage_errors
 from .reserved_space import SIZE as RESERVED
 from .watched_files import identity_of
 
@@ -158,7 +158,7 @@ class Activity:
         self._purged_hour = 0
         # The identities of the written and the read file: it may be deleted, and another one made, at any time.
         self._written = self._identity = identity_of(self.file)
-        self._readers = _readers(self.file)
+        self._readers = connection_pool(self.file, size=4, begin="BEGIN", query_only=True)
         # Readers need the tables. The service starts even on a full disk or with a damaged file.
         with suppress(StorageError), storage_errors(folder):
             self._connected()
@@ -351,7 +351,8 @@ HAVING refused >= ?
 def _opened(file: Path) -> Any:
     """Open a connection that writes, over the newest schema."""
     os.close(open_private(file, os.O_RDWR | os.O_CREAT))
-    connection = _connect(file)
+    # A killed process loses nothing by NORMAL, a power cut perhaps the last seconds.
+    connection = connect(file, query_only=False, synchronous="NORMAL")
     try:
         connection.execute("BEGIN IMMEDIATE")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -367,42 +368,12 @@ def _opened(file: Path) -> Any:
     return connection
 
 
-def _readers(file: Path) -> Engine:
-    engine = create_engine(
-        "sqlite://",
-        module=sqlite,
-        creator=lambda: _connect(file, query_only=True),
-        poolclass=QueuePool,
-        pool_size=4,
-        max_overflow=0,
-    )
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
-
-    return engine
-
-
-def _connect(file: Path, *, query_only: bool = False) -> Any:
-    # Never creates it (mode=rw): in place of a file that was deleted there would be an empty one.
-    path = f"{file.absolute().as_uri()}?mode=rw"
-    connection = sqlite.connect(path, uri=True, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA busy_timeout=5000")
-    connection.execute("PRAGMA journal_mode=WAL")
-    # A killed process loses nothing by this, a power cut perhaps the last seconds.
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("PRAGMA trusted_schema=OFF")
-    if query_only:
-        connection.execute("PRAGMA query_only=ON")
-    return connection
-
-
 def _lives(pid: int) -> bool:
+    """Tell whether the process with this id lives."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
-        """Tell whether the process with this id lives."""
+        """It belongs to another user, and lives."""
     return True

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pysqlite3.dbapi2 as sqlite
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
@@ -31,14 +31,14 @@ def connection_pool(file: Path, *, size: int, begin: str, query_only: bool = Fal
     return engine
 
 
-def connect(file: Path, *, query_only: bool) -> Any:
+def connect(file: Path, *, query_only: bool, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> Any:
     """Open a connection of the driver's; it begins no transactions by itself."""
     # Never creates the file (mode=rw): in place of one that was deleted there would be an empty one.
     path = f"{file.absolute().as_uri()}?mode=rw"
     connection = sqlite.connect(path, uri=True, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA busy_timeout=5000")
     connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA synchronous={synchronous}")
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA trusted_schema=OFF")
     if query_only:
