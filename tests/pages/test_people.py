@@ -85,7 +85,7 @@ def test_labs_switch_the_pages_off_and_on(place, screen):
 def test_tokens_that_nobody_uses(place, screen):
     """The account's own time for them, with a fault on the way."""
     screen.open(f"/settings/accounts/{place.account}/labs")
-    go(screen, "Tokens that nobody uses")
+    go(screen, "Inactive tokens")
     screen.look()
     screen.page.get_by_label("After a time").check()
     screen.page.get_by_label("Days", exact=True).fill("1")

@@ -117,7 +117,7 @@ def _request(time: str) -> InactivityRequest:
 def _in_words(rule: Inactivity) -> str:
     whose = "the service's setting" if rule.rule == "service" else "set for this account"
     if rule.after_seconds is None:
-        return f"tokens that nobody uses work on ({whose})"
+        return f"inactive tokens work on ({whose})"
     after = format_duration(timedelta(seconds=rule.after_seconds))
     return f"a token is ended when nobody has used it for {after} ({whose})"
 

@@ -127,7 +127,7 @@ def test_an_account_says_how_long_its_tokens_may_rest(cli_of_a_new_service):
     for time, told in (
         ([], "a token is ended when nobody has used it for 90d (the service's setting)"),
         (["30d"], "a token is ended when nobody has used it for 30d (set for this account)"),
-        (["off"], "tokens that nobody uses work on (set for this account)"),
+        (["off"], "inactive tokens work on (set for this account)"),
         (["default"], "a token is ended when nobody has used it for 90d (the service's setting)"),
     ):
         done = cli("accounts", "inactive-after", account, *time)

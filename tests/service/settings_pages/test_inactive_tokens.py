@@ -1,4 +1,4 @@
-"""The account's rule for tokens that nobody uses, on its page below Labs."""
+"""The account's rule for inactive tokens, on its page below Labs."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def rule(management):
 
 def test_as_the_service_is_set_after_a_time_or_never(service, management, ada, page, account):
     """Each choice is what the management API then says; the page says what it comes to, and the log who chose it."""
-    answer = ada.get(Page(ada.get(f"/settings/accounts/{account}/labs").text).link("Tokens that nobody uses"))
+    answer = ada.get(Page(ada.get(f"/settings/accounts/{account}/labs").text).link("Inactive tokens"))
     shown = Page(answer.text)
     assert "Ended after 90 days without use" in shown.headings
     assert "at present after 90 days" in shown.text

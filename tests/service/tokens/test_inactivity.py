@@ -1,4 +1,4 @@
-"""Tokens that nobody uses: when they are warned of and ended, as pure decisions and over real files."""
+"""Inactive tokens: when they are warned of and ended, as pure decisions and over real files."""
 
 import shutil
 from dataclasses import dataclass, replace
