@@ -35,7 +35,7 @@ from ..sandbox.storage.furniture import furnish
 from ..settings import Settings
 from ..storage.engine import StorageError, StorageFull
 from ..storage.sqlite.engine import SQLiteEngine, open_database
-from ..storage.sqlite.write_lock import WAITING
+from ..storage.write_lock import WAITING
 from .application import Application
 from .clock import utc_now
 from .supervisor import Callback, OnStop, Work, supervise

@@ -50,10 +50,13 @@ class Write:
 
 
 class DecisionConnection(Protocol):
-    """A read-only connection for the statements that requests need, without the cost of Core; used by one thread."""
+    """Read-only access for the statements that requests need, without the cost of Core; used by one event loop."""
 
-    def row(self, statement: str, *parameters: object) -> tuple[Any, ...] | None:
-        """Return the first row of a query with `?` for each parameter, None without one; raises StorageError."""
+    async def row(self, statement: str, *parameters: object) -> tuple[Any, ...] | None:
+        """Return the first row of a query with `?` for each parameter, None without one; raises StorageError.
+
+        An engine whose database is across a network asks it in another thread, so other calls may come meanwhile.
+        """
 
     def close(self) -> None:
         """Close the connection; from then on every query raises StorageUnavailable."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from private_integrations_service.storage.sqlite.engine import WRITE_LOCK_NAME, open_database
-from private_integrations_service.storage.sqlite.write_lock import WriteLock
+from private_integrations_service.storage.write_lock import WriteLock
 
 
 class EngineUnderTest(Protocol):

@@ -20,13 +20,13 @@ from ...private_files import open_private, prepare_folder
 from ..clock import store_instant, stored_instant
 from ..engine import Answer, StorageError, StorageFull, Write
 from ..epoch import Epoch
-from .clock import Clock, SteadyClock
+from ..shared_memory import shared_numbers
+from ..steady_clock import Clock, SteadyClock
+from ..write_lock import WriteLock
 from .connections import SQLiteDecisionConnection, connection_pool, storage_errors
 from .leadership import FileLeadership
 from .reserved_space import ReservedSpace
-from .shared_memory import shared_numbers
 from .watched_files import WatchedFiles
-from .write_lock import WriteLock
 
 FILE_NAME = "private-integrations.db"
 LOCK_NAME = "server.lock"
