@@ -70,9 +70,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the developer's own service, stack, proxy or terminal."""
+    """No test sees the developer's own service, stack, database, proxy or terminal."""
     for name in list(os.environ):
-        own = name.startswith(("PRIVATE_INTEGRATIONS_", "PULUMI_")) or name in ("COLUMNS", "LINES")
+        own = name.startswith(("PRIVATE_INTEGRATIONS_", "PULUMI_", "PG")) or name in ("COLUMNS", "LINES")
         if own or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
 

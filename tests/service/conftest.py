@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from certificates import make_certificates
 from decision_columns import ColumnName, columns_of_decisions
 from engines import ENGINES, EngineUnderTest
 from management import Management
+from postgres import Databases, Postgres
 from private_integrations.contract import (
     Account,
     GenerationRequest,
@@ -221,6 +223,24 @@ def catalogue() -> Catalogue:
 def accounts() -> Accounts:
     """The ids of the accounts in the database."""
     return Accounts()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Databases]:
+    """A PostgreSQL server for all tests that don't stop or break it: that of `TEST_POSTGRESQL`, or one of our own."""
+    if given := os.environ.get("TEST_POSTGRESQL"):
+        yield Databases(given)
+    else:
+        with Postgres() as server:
+            yield server
+
+
+@pytest.fixture
+def postgres_database(postgres: Databases) -> Iterator[str]:
+    """The address of a new, empty database."""
+    made = postgres.new_database()
+    yield made
+    postgres.drop(made)
 
 
 @pytest.fixture(scope="session", params=list(ENGINES))
