@@ -208,7 +208,7 @@ def _bound(family: int, address: tuple[Any, ...], *options: int) -> socket.socke
 def _work_forked(work: Work, engine: SQLiteEngine, on_listening: Callback, on_stop: OnStop) -> None:
     """Serve in a worker, after repairing the traces of a worker that was killed while it wrote."""
     try:
-        engine.settle()
+        engine.begin()
         work(on_listening, on_stop)
     except StorageError as error:
         raise ConfigurationError(f"{engine.file} can't be used: {error}") from error

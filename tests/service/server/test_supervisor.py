@@ -254,7 +254,7 @@ def test_what_a_killed_writer_left_is_put_right_by_the_next(database, desk, cloc
     with database.write() as write:
         write.connection.exec_driver_sql("UPDATE tokens SET role = 'current', delivered_at = issued_at")
     killed = []
-    for repair in (lambda: desk.edit(integration, "contacts.write"), database.settle):
+    for repair in (lambda: desk.edit(integration, "contacts.write"), database.begin):
         killed.append(database.epoch.changing())
         killed[-1].__enter__()
         left = database.epoch.value
@@ -266,7 +266,7 @@ def test_what_a_killed_writer_left_is_put_right_by_the_next(database, desk, cloc
         assert asyncio.run(grants.find(token, clock())).is_live(clock())
         assert len(grants) == 1
     settled = database.epoch.value
-    database.settle()
+    database.begin()
     assert database.epoch.value == settled
     reader.close()
 

@@ -20,11 +20,11 @@ from ...private_files import open_private, prepare_folder
 from ..clock import store_instant, stored_instant
 from ..engine import Answer, StorageError, StorageFull, Write
 from ..epoch import Epoch
+from ..file_leadership import FileLeadership
 from ..shared_memory import shared_numbers
 from ..steady_clock import Clock, SteadyClock
 from ..write_lock import WriteLock
 from .connections import SQLiteDecisionConnection, connection_pool, storage_errors
-from .leadership import FileLeadership
 from .reserved_space import ReservedSpace
 from .watched_files import WatchedFiles
 
@@ -119,7 +119,7 @@ class SQLiteEngine:
             with self.write():
                 """Every write stores the latest instant."""
 
-    def settle(self) -> None:
+    def begin(self) -> None:
         """Put right what a killed process left of the epoch."""
         with self._write_lock.held(ending=True):
             # Reading opens the journal, which is closed before workers are forked.
