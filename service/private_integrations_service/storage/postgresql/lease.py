@@ -134,14 +134,16 @@ LEAVE: tuple[Step, ...] = (SetLease(NO_LEASE), Forget(), Deregister())
 """The steps of a clean stop. The row stays until the lease is gone: no change waits for a replica without a row."""
 
 
-def start() -> Outcome:
-    """Return the steps of a replica that starts."""
-    return Outcome(Replica(), (SetLease(NO_LEASE), Forget(), Register()), at_once=True)
+def start(seen: Revision | None = None) -> Outcome:
+    """Return the steps of a replica that starts; `seen` is the last revision that an earlier run has stored."""
+    return _register(Replica(applied=seen))
 
 
-def registered(incarnation: str, *, replicated: bool) -> Outcome:
+def registered(replica: Replica, incarnation: str, *, replicated: bool) -> Outcome:
     """Return how it goes on after the COMMIT of the new row; a row that is not replicated is left to time out."""
-    return Outcome(Replica(incarnation), at_once=True) if replicated else Outcome(Replica(), (Register(),))
+    if not replicated:
+        return _register(replica)
+    return Outcome(replace(replica, incarnation=incarnation), at_once=True)
 
 
 def after_heartbeat(replica: Replica, began: float, answer: HeartbeatAnswer, times: LeaseTimes) -> Outcome:
@@ -155,7 +157,7 @@ def after_heartbeat(replica: Replica, began: float, answer: HeartbeatAnswer, tim
 
     """
     if answer.rows == 0:
-        return start()
+        return _register(replica)
     if not answer.replicated or answer.written_on != answer.read_on:
         return Outcome(replica)
     lease = SetLease(times.lease_end(began), answer.read_on)
@@ -167,6 +169,17 @@ def after_heartbeat(replica: Replica, began: float, answer: HeartbeatAnswer, tim
     forget = Forget(None if lost or moved or replica.applied is None else answer.changed)
     after = replace(replica, applied=answer.revision, timeline=answer.read_on)
     return Outcome(after, (*alarm, forget, lease), at_once=True)
+
+
+def after_notification(replica: Replica, revision: Revision, changed: frozenset[str] | None = None) -> Outcome:
+    """Decide on a NOTIFY that names a revision: forget at once, so that the next heartbeat acknowledges it already.
+
+    It never extends the lease, and nothing is lost with a notification that does not arrive.
+    """
+    if replica.applied is None or revision.number <= replica.applied.number:
+        return Outcome(replica)
+    next_one = revision.number == replica.applied.number + 1
+    return Outcome(replace(replica, applied=revision), (Forget(changed if next_one else None),), at_once=True)
 
 
 def may_use_remembered(lease_end: float, now: float, epoch_then: int, epoch_now: int) -> bool:
@@ -190,3 +203,8 @@ def may_use_read(lease_end: float, leased_on: str | None, now: float, read_on: s
 def may_remember(epoch_before: int, epoch_after: int, read_on: str, leased_on: str | None) -> bool:
     """Return whether a decision that was read between two readings of the epoch may be remembered at it."""
     return epoch_before == epoch_after and read_on == leased_on
+
+
+def _register(replica: Replica) -> Outcome:
+    """Drop lease and memory. `applied` stays: an empty memory holds nothing older, and a loss is still recognised."""
+    return Outcome(replace(replica, incarnation=None), (SetLease(NO_LEASE), Forget(), Register()))
