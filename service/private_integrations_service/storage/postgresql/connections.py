@@ -228,7 +228,7 @@ class PostgreSQLDecisionConnection:
 
 # One statement is one round trip, and one transaction on one server also behind PgBouncer.
 _AROUND = """
-SELECT timeline, is_found, found.*
+SELECT timeline, found.*
 FROM (SELECT {timeline} AS timeline) AS server LEFT JOIN (SELECT true AS is_found, asked.* FROM ({statement}) AS asked)
 AS found ON true LIMIT 1
 """

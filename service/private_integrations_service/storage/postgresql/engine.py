@@ -271,7 +271,7 @@ _BEGIN_WRITE = (
     "(authority.number, authority.mark)) FROM authority"
 )
 _NEW_REVISION = (
-    "UPDATE authority SET number = {number}, mark = '{mark}'; "
+    "UPDATE authority SET number = {number}, mark = '{mark}'; "  # noqa: S608
     "INSERT INTO revisions (number, mark) VALUES ({number}, '{mark}'); "
     f"NOTIFY {replicas.CHANNEL}, '{{number}} {{mark}}'"
 )

@@ -125,9 +125,10 @@ class LeaseKeeper:
         began = boot_clock()
         with self._watchdog.limit(connection):
             beaten = replicas.beat(connection, replica)
+            asked = boot_clock()
             found = replicas.read_authority(connection, replica.applied.number if replica.applied else 0)
         arrived = boot_clock()
-        self._state.clock_offset = found.clock - (began + arrived) / 2
+        self._state.clock_offset = found.clock - (asked + arrived) / 2
         self._note_clock(found.high_water)
         answer = HeartbeatAnswer(
             beaten.rows, beaten.replicated, beaten.timeline, found.timeline, found.revision, found.own_mark

@@ -1,4 +1,4 @@
-"""The first schema on PostgreSQL: the tables that SQLite has at this version, and those of the revision and the replicas.
+"""The first schema on PostgreSQL: SQLite's tables at this version, and those of the revision and the replicas.
 
 Frozen: a migration is history. Change a table with a new migration.
 """
@@ -16,10 +16,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create every table, and the rows that each database has once; no replica is there yet, so its list is complete."""
+    """Create every table, and the rows that a database has once; its list of replicas is complete, as there is none."""
     for statement in Path(__file__).with_suffix(".sql").read_text().split(";\n"):
         if statement.strip():
             op.execute(statement)
     mark = new_mark()
-    op.execute(f"INSERT INTO authority (id, number, mark, settled) SELECT 1, 1, '{mark}', {TIMELINE}")
-    op.execute(f"INSERT INTO revisions (number, mark) VALUES (1, '{mark}')")
+    op.execute(f"INSERT INTO authority (id, number, mark, settled) SELECT 1, 1, '{mark}', {TIMELINE}")  # noqa: S608
+    op.execute(f"INSERT INTO revisions (number, mark) VALUES (1, '{mark}')")  # noqa: S608
