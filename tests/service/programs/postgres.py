@@ -131,6 +131,12 @@ class Postgres(Databases):
         return (self.folder / "log").read_text()
 
     @property
+    def pid(self) -> int:
+        """The server's first process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
         """True until the server's first process has ended."""
         return self._process is not None and self._process.poll() is None
@@ -201,6 +207,8 @@ class Postgres(Databases):
                 self.configure(synchronous_standby_names="standby")
                 wait_until(lambda: self.standby_state() == "sync", "the standby is synchronous")
             yield standby
+            if synchronous and self.running:
+                self.configure(synchronous_standby_names="")
 
     def standby_state(self) -> str | None:
         """Return "async" or "sync" for the standby that streams from this server, None if there is none."""
@@ -251,16 +259,15 @@ class Postgres(Databases):
 
     def _accepts(self) -> bool:
         """Read the state that the server keeps in its lock file, as pg_ctl does."""
-        assert self._process is not None
         with suppress(FileNotFoundError):
-            pid, *_, state = (self.data / "postmaster.pid").read_text().splitlines()[:8]
-            return pid == str(self._process.pid) and state.strip() == "ready"
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+            # A killed server leaves its file behind, and a new one writes its line by line.
+            return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
         return False
 
     def _signal(self, number: signal.Signals) -> list[psutil.Process]:
         """Send a signal to all processes; returns all but the first."""
-        assert self._process is not None
-        first = psutil.Process(self._process.pid)
+        first = psutil.Process(self.pid)
         # Halted, it starts no others.
         first.send_signal(signal.SIGSTOP)
         others = first.children(recursive=True)
