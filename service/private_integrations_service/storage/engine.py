@@ -92,6 +92,8 @@ class StorageEngine(Protocol):
     """
 
     epoch: Epoch
+    place: str
+    """Where the database is, for people."""
     folder: Path
     """The data folder, for files of this machine alone."""
     run: str
@@ -130,6 +132,9 @@ class StorageEngine(Protocol):
 
     def decision_connection(self) -> DecisionConnection:
         """Open a connection for the statements that requests need."""
+
+    def notices(self) -> list[str]:
+        """Return the lines that a person should read when the service starts on this database."""
 
     def leadership(self, work: str) -> Leadership:
         """Return the leadership for a kind of work; it is not taken yet."""

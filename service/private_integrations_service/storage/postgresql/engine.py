@@ -37,6 +37,7 @@ from .connections import (
     connect,
     connection_pool,
     new_mark,
+    place_of,
     storage_errors,
 )
 from .leadership import AdvisoryLeadership
@@ -76,6 +77,7 @@ class PostgreSQLEngine:
 
     def __init__(self, address: str, folder: Path, times: LeaseTimes, clock: Clock | None = None) -> None:
         self.address = address
+        self.place = place_of(address)
         self.folder = folder
         self.run = secrets.token_hex(8)
         self.times = times
@@ -141,6 +143,22 @@ class PostgreSQLEngine:
     def decision_connection(self) -> PostgreSQLDecisionConnection:
         """Open access for the statements that requests need."""
         return PostgreSQLDecisionConnection(self._readers, self._watchdog, self._check)
+
+    def notices(self) -> list[str]:
+        """Return which promise holds, by the server's settings for its standbys, and for how long a lease lasts."""
+        with storage_errors(), connect(self.address) as connection:
+            standbys, commits = (
+                connection.execute(f"SHOW {name}").fetchone()
+                for name in ("synchronous_standby_names", "synchronous_commit")
+            )
+        waits = f"or after {self.times.change_wait:g} s if one is silent (D = {self.times.duration:g} s)"
+        holds = f"a change that ends a token is answered when every replica knows it, {waits}"
+        if standbys and standbys[0] and commits and commits[0] in ("on", "remote_apply", "remote_write"):
+            return [f"{holds}; a standby has it too (synchronous_standby_names), so it outlasts a failover"]
+        return [
+            f"{holds}; no standby confirms it (synchronous_standby_names is empty or synchronous_commit is off), so a "
+            "failover may lose the last changes"
+        ]
 
     def leadership(self, work: str) -> AdvisoryLeadership:
         """Return the leadership for a kind of work among all machines."""

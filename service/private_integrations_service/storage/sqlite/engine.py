@@ -54,6 +54,7 @@ class SQLiteEngine:
 
     def __init__(self, file: Path, lock: int, clock: Clock) -> None:
         self.file = file
+        self.place = str(file)
         self.folder = file.parent
         self.run = secrets.token_hex(8)
         watched = (file, *(file.with_name(file.name + part) for part in _PARTS), file.with_name(LOCK_NAME))
@@ -135,6 +136,10 @@ class SQLiteEngine:
     def decision_connection(self) -> SQLiteDecisionConnection:
         """Open a connection for the statements that requests need."""
         return SQLiteDecisionConnection(self.file)
+
+    def notices(self) -> list[str]:
+        """Return nothing: a change is on the disk of this machine when it is answered."""
+        return []
 
     def leadership(self, work: str) -> FileLeadership:
         """Return the leadership for a kind of work, by a lock file of its own."""
