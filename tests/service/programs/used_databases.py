@@ -73,11 +73,8 @@ def _read(connection: Connection, tables: tuple[str, ...]) -> Contents:
 
 
 def _put_back(connection: Connection, contents: Contents) -> None:
-    connection.execute(
-        "; ".join(
-            sql.SQL("DELETE FROM {}").format(sql.Identifier(table)).as_string() for table in contents.tables[::-1]
-        )
-    )
+    emptied = [sql.SQL("DELETE FROM {}").format(sql.Identifier(table)) for table in reversed(contents.tables)]
+    connection.execute(sql.SQL("; ").join(emptied))
     for table, rows in contents.rows.items():
         with connection.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(table))) as copy:
             copy.write(rows)
