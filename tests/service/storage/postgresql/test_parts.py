@@ -15,6 +15,7 @@ from faulty_tcp import FaultyTCP
 from pgbouncer import PgBouncer
 from postgres import VERSIONS, Postgres, database_name
 from server_processes import wait_until
+from small_disks import made_namespace, mounted
 
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
 
@@ -210,3 +211,24 @@ def test_pgbouncer_passes_transactions(password):
                 connection.commit()
             assert len(set(pids)) == 1
             assert other.execute("SELECT text FROM notes").fetchall() == [("kept",)]
+
+
+def test_a_full_tablespace_refuses_rows_and_takes_them_again(tmp_path):
+    """The server reports a lack of room and goes on: what is committed can be read, and with room there are more."""
+    with (
+        made_namespace() as namespace,
+        mounted(namespace, tmp_path / "disk") as disk,
+        Postgres(inside=namespace.inside) as server,
+    ):
+        server.add_tablespace("small", disk.folder)
+        database = server.new_database(tablespace="small")
+        insert = "INSERT INTO notes SELECT repeat('x', 1000) FROM generate_series(1, 1000)"
+        tell(database, "CREATE TABLE notes (text text)", insert)
+        disk.fill()
+        with pytest.raises(psycopg.errors.DiskFull) as refused:
+            tell(database, insert)
+        assert refused.value.sqlstate == "53100"
+        assert ask(database, "SELECT count(*) FROM notes") == [(1000,)]
+        disk.clear()
+        tell(database, insert)
+        assert ask(database, "SELECT count(*) FROM notes") == [(2000,)]
