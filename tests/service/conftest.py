@@ -15,7 +15,7 @@ import pytest
 import data_api as served
 from certificates import make_certificates
 from decision_columns import ColumnName, columns_of_decisions
-from engines import ENGINES, EngineUnderTest
+from engines import ENGINES, EngineUnderTest, engine_under_test
 from management import Management
 from postgres import Databases, Postgres
 from private_integrations.contract import (
@@ -41,6 +41,7 @@ from private_integrations_service.storage.engine import StorageEngine
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.tokens.format import new_id, presented_token
 from receivers import Receiver, receiving
+from small_disks import Disk, Namespace, made_namespace, mounted
 from throwaway import Service
 from visitors import Visitor, new_account, new_visitor
 
@@ -243,10 +244,10 @@ def postgres_database(postgres: Databases) -> Iterator[str]:
     postgres.drop(made)
 
 
-@pytest.fixture(scope="session", params=list(ENGINES))
-def under_test(request: pytest.FixtureRequest) -> EngineUnderTest:
+@pytest.fixture(scope="session", params=ENGINES)
+def under_test(request: pytest.FixtureRequest, postgres: Databases) -> EngineUnderTest:
     """The storage engine that the tests run on: all of them run on each."""
-    return ENGINES[request.param]
+    return engine_under_test(request.param, postgres)
 
 
 @pytest.fixture(scope="session")
@@ -276,6 +277,7 @@ def database(under_test: EngineUnderTest, tmp_path: Path, fresh_folder: Path, cl
     opened = under_test.open(under_test.copy(fresh_folder, tmp_path / "data"), clock)
     yield opened
     opened.close()
+    under_test.remove(opened.folder)
 
 
 @pytest.fixture(scope="session")
@@ -369,6 +371,20 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def receiver(certificates: Path) -> Iterator[Receiver]:
     """The receiver of webhooks `hooks.test`."""
     with receiving(certificates, "hooks.test") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def namespace() -> Iterator[Namespace]:
+    """A namespace for all disks."""
+    with made_namespace() as made:
+        yield made
+
+
+@pytest.fixture
+def disk(tmp_path: Path, namespace: Namespace) -> Iterator[Disk]:
+    """An empty disk of 16 MiB."""
+    with mounted(namespace, tmp_path / "disk") as made:
         yield made
 
 

@@ -1,6 +1,7 @@
 """Use one storage engine in several processes, as the service's workers do, and print what each of them saw.
 
-Arguments: the engine's name and a data folder. Every line that a worker prints is one JSON object.
+Arguments: the engine's name, a data folder, and the address of a PostgreSQL server. Every line that a worker prints is
+one JSON object.
 """
 
 import json
@@ -13,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from engines import ENGINES
+from engines import engine_under_test
+from postgres import Databases
 from private_integrations.contract import Account, AccountClass
 from private_integrations_service.storage.accounts import add_account, list_accounts
 
@@ -23,15 +25,15 @@ _ROUNDS = 10
 
 def main() -> None:
     """Run three workers that write, then two that want the lead, one of which is killed."""
-    under_test = ENGINES[sys.argv[1]]
+    under_test = engine_under_test(sys.argv[1], Databases(sys.argv[3]))
     # Each process has another clock: those of the workers are behind.
     engine = under_test.open(Path(sys.argv[2]), lambda: datetime.now(UTC) - timedelta(hours=os.getpid() % 5))
     started = engine.now()
-    under_test.prepare_fork(engine)
+    engine.disconnect()
     for worker in [forked(lambda: write_often(engine)) for _ in range(3)]:
         assert os.waitpid(worker, 0)[1] == 0
-    say(started=microseconds(started), ended=microseconds(engine.now()), run=engine.run, epoch=engine.epoch.value)
-    under_test.prepare_fork(engine)
+    say(started=microseconds(started), ended=microseconds(engine.now()), run=engine.run)
+    engine.disconnect()
     lead_in_turn(engine)
     engine.close()
 
@@ -50,15 +52,17 @@ def forked(run: Callable[[], None]) -> int:
 
 def write_often(engine: Any) -> None:
     """Write again and again, and print the instants before, in and after each transaction, and how many were before."""
+    engine.begin()
     for number in range(_ROUNDS):
-        before = engine.now()
+        before, epoch = engine.now(), engine.epoch.value
         with engine.write() as write:
             write.move_epoch()
             order = len(list_accounts(write.connection))
             name = f"{os.getpid()} {number}"
             add_account(write.connection, Account(id=name, name=name, kind=AccountClass.AGENCY), write.now)
         instants = [microseconds(instant) for instant in (before, write.now, engine.now())]
-        say(instants=instants, order=order, run=engine.run)
+        say(instants=instants, order=order, run=engine.run, epochs=[epoch, engine.epoch.value])
+    engine.disconnect()
 
 
 def lead_in_turn(engine: Any) -> None:

@@ -20,13 +20,13 @@ from ...private_files import open_private, prepare_folder
 from ..clock import store_instant, stored_instant
 from ..engine import Answer, StorageError, StorageFull, Write
 from ..epoch import Epoch
-from .clock import Clock, SteadyClock
+from ..file_leadership import FileLeadership
+from ..shared_memory import shared_numbers
+from ..steady_clock import Clock, SteadyClock
+from ..write_lock import WriteLock
 from .connections import SQLiteDecisionConnection, connection_pool, storage_errors
-from .leadership import FileLeadership
 from .reserved_space import ReservedSpace
-from .shared_memory import shared_numbers
 from .watched_files import WatchedFiles
-from .write_lock import WriteLock
 
 FILE_NAME = "private-integrations.db"
 LOCK_NAME = "server.lock"
@@ -54,6 +54,7 @@ class SQLiteEngine:
 
     def __init__(self, file: Path, lock: int, clock: Clock) -> None:
         self.file = file
+        self.place = str(file)
         self.folder = file.parent
         self.run = secrets.token_hex(8)
         watched = (file, *(file.with_name(file.name + part) for part in _PARTS), file.with_name(LOCK_NAME))
@@ -119,7 +120,7 @@ class SQLiteEngine:
             with self.write():
                 """Every write stores the latest instant."""
 
-    def settle(self) -> None:
+    def begin(self) -> None:
         """Put right what a killed process left of the epoch."""
         with self._write_lock.held(ending=True):
             # Reading opens the journal, which is closed before workers are forked.
@@ -135,6 +136,10 @@ class SQLiteEngine:
     def decision_connection(self) -> SQLiteDecisionConnection:
         """Open a connection for the statements that requests need."""
         return SQLiteDecisionConnection(self.file)
+
+    def notices(self) -> list[str]:
+        """Return nothing: a change is on the disk of this machine when it is answered."""
+        return []
 
     def leadership(self, work: str) -> FileLeadership:
         """Return the leadership for a kind of work, by a lock file of its own."""

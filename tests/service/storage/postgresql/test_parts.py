@@ -15,7 +15,6 @@ from faulty_tcp import FaultyTCP
 from pgbouncer import PgBouncer
 from postgres import VERSIONS, Postgres, database_name
 from server_processes import wait_until
-from small_disks import made_namespace, mounted
 
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
 
@@ -213,13 +212,9 @@ def test_pgbouncer_passes_transactions(password):
             assert other.execute("SELECT text FROM notes").fetchall() == [("kept",)]
 
 
-def test_a_full_tablespace_refuses_rows_and_takes_them_again(tmp_path):
+def test_a_full_tablespace_refuses_rows_and_takes_them_again(disk):
     """The server reports a lack of room and goes on: what is committed can be read, and with room there are more."""
-    with (
-        made_namespace() as namespace,
-        mounted(namespace, tmp_path / "disk") as disk,
-        Postgres(inside=namespace.inside) as server,
-    ):
+    with Postgres(inside=disk.namespace.inside) as server:
         server.add_tablespace("small", disk.folder)
         database = server.new_database(tablespace="small")
         insert = "INSERT INTO notes SELECT repeat('x', 1000) FROM generate_series(1, 1000)"
