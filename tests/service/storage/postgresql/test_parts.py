@@ -54,6 +54,15 @@ def has_caught_up(primary):
         ]
 
 
+def cancel_when_waiting(primary, connection):
+    """Give up the commit of a connection once it waits for the standby."""
+    waiting = "SELECT wait_event FROM pg_stat_activity WHERE pid = %s"
+    with primary.admin() as other:
+        pid = connection.info.backend_pid
+        wait_until(lambda: other.execute(waiting, [pid]).fetchone() == ("SyncRep",), "the commit waits")
+    connection.cancel()
+
+
 def test_a_server_has_its_version_and_its_clients_are_no_superusers(server):
     """The role of the service owns its databases, and may not do more than the role of an operator's server."""
     found = "SELECT current_setting('server_version_num')::int / 10000, current_user, current_setting('is_superuser')"
@@ -137,7 +146,7 @@ def test_a_commit_that_the_synchronous_standby_did_not_get_is_not_answered(own_s
             warnings = []
             connection.add_notice_handler(lambda notice: warnings.append(notice.message_primary))
             connection.execute("INSERT INTO notes VALUES ('alone')")
-            giving_up = threading.Timer(0.5, connection.cancel)
+            giving_up = threading.Thread(target=cancel_when_waiting, args=(own_server, connection))
             giving_up.start()
             connection.commit()
             giving_up.join()
@@ -163,6 +172,8 @@ with Postgres() as server:
             processes = [server, *server.children()]
             process.kill()
         _, alive = psutil.wait_procs(processes, timeout=20)
+        for left in alive:
+            left.kill()
     assert len(processes) > 3
     assert alive == []
 
