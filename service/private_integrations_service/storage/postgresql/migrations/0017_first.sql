@@ -455,6 +455,7 @@ CREATE TABLE authority (
 CREATE TABLE revisions (
     number BIGINT NOT NULL,
     mark TEXT COLLATE "C" NOT NULL,
+    ended BYTEA[] NOT NULL,
     CONSTRAINT pk_revisions PRIMARY KEY (number)
 );
 CREATE TABLE replicas (
