@@ -27,8 +27,12 @@ make_stack(Path(setup["folder"]), setup["project"], declare(**setup["inputs"]), 
 
 @pytest.fixture
 def environment(service, proxy):
-    """The provider talks to the service through the proxy."""
-    return {**service.environment, "PRIVATE_INTEGRATIONS_URL": proxy.url}
+    """The provider talks to the service through the proxy; its process is a child of the engine's, to be killed too."""
+    return {
+        **service.environment,
+        "PRIVATE_INTEGRATIONS_URL": proxy.url,
+        "PULUMI_PYTHON_CMD": sys.executable,
+    }
 
 
 def killed_while_held(stack, proxy, held: bytes, *, before: bool = False, **inputs) -> None:
