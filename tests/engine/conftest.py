@@ -1,6 +1,5 @@
 """Stacks on the real engine: inline programs, a file backend, folders that are thrown away."""
 
-import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The state of a stack as its file has it, with secrets in clear: `pulumi stack export` takes half a second of a CPU."""
+"""The state of a stack as its file has it, with secrets in clear: `pulumi stack export` takes half a second."""
 
 import base64
 import hashlib
