@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from described import DOCUMENT
 from guests import OPERATOR, Guest, admitted, invited, pages_over, user_id
 from management import API
 from private_integrations.contract import (
@@ -23,7 +24,6 @@ from private_integrations.contract import (
     new_sealing_key,
     new_webhook_secret,
 )
-from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.management_api import management_api
 from private_integrations_service.operations import generations, integrations, users, webhooks
 from private_integrations_service.operations.integrations import Rules
@@ -50,7 +50,6 @@ DECIDING = re.compile(r"/settings/accounts/\{account_id\}/(roles|labs)(/.*)?")
 
 GUARDED = [route for route in ROUTES if route[1] not in OPEN and not OWN.fullmatch(route[1])]
 READ = [route for route in GUARDED if route[0] == "GET"]
-DOCUMENT = management_api(None, Catalogue.load(), Settings(), None, None, furnish).openapi()
 # Those that ask for a key; which don't, test_tenants.py says.
 SERVICE_ROUTES = [
     (method.upper(), path)
