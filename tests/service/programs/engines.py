@@ -19,6 +19,9 @@ class EngineUnderTest(Protocol):
     def copy(self, folder: Path, to: Path) -> Path:
         """Make a data folder with a copy of the closed database of another one; returns it."""
 
+    def copy_open(self, engine: Any, to: Path) -> Path:
+        """Make a data folder with all that an open database has stored, as a killed process leaves it; returns it."""
+
     def prepare_fork(self, engine: Any) -> None:
         """Close what must not cross a fork."""
 
@@ -36,6 +39,10 @@ class SQLiteUnderTest:
     def copy(self, folder: Path, to: Path) -> Path:
         """Copy the files."""
         return Path(shutil.copytree(folder, to))
+
+    def copy_open(self, engine: Any, to: Path) -> Path:
+        """Copy the files, the journal among them."""
+        return Path(shutil.copytree(engine.folder, to))
 
     def prepare_fork(self, engine: Any) -> None:
         """Close the connections."""
