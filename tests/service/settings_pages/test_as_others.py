@@ -5,10 +5,8 @@ has said what its parameters name.
 """
 
 import re
-import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
@@ -34,7 +32,6 @@ from private_integrations_service.settings_pages import PAGES
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import users as stored_users
 from private_integrations_service.storage.columns import metadata
-from private_integrations_service.storage.sqlite.engine import open_database
 
 ROUTES = sorted((method, route.path) for page in PAGES for route in page.ROUTES for method in route.methods - {"HEAD"})
 # What needs no signing in, and what everybody has who did.
@@ -102,9 +99,9 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory, fresh_folder):
+def database(under_test, tmp_path_factory, fresh_folder):
     """A new database with the accounts."""
-    opened = open_database(Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("house") / "data")), lambda: NOON)
+    opened = under_test.open(under_test.copy(fresh_folder, tmp_path_factory.mktemp("house") / "data"), lambda: NOON)
     yield opened
     opened.close()
 
