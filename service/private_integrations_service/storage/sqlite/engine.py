@@ -20,6 +20,7 @@ from ...private_files import open_private, prepare_folder
 from ..clock import store_instant, stored_instant
 from ..engine import Answer, StorageError, StorageFull, Write
 from ..epoch import Epoch
+from .activity import SQLiteActivity
 from .clock import Clock, SteadyClock
 from .connections import SQLiteDecisionConnection, connection_pool, storage_errors
 from .leadership import FileLeadership
@@ -135,6 +136,10 @@ class SQLiteEngine:
     def decision_connection(self) -> SQLiteDecisionConnection:
         """Open a connection for the statements that requests need."""
         return SQLiteDecisionConnection(self.file)
+
+    def activity(self) -> SQLiteActivity:
+        """Open the file of the recorded activity."""
+        return SQLiteActivity(self.folder, self.run)
 
     def leadership(self, work: str) -> FileLeadership:
         """Return the leadership for a kind of work, by a lock file of its own."""
