@@ -4,6 +4,7 @@ python bench/lookups.py memory|matching FOLDER    # the folder is for a database
 """
 
 import argparse
+import asyncio
 import gc
 import math
 import time
@@ -50,8 +51,12 @@ def memory(folder: Path) -> None:
 
 def filled(grants: LiveGrants) -> LiveGrants:
     now = utc_now()
-    for number in range(1, CACHED + 1):
-        grants.find(digest_of(token(number)), now)
+
+    async def fill() -> None:
+        for number in range(1, CACHED + 1):
+            await grants.find(digest_of(token(number)), now)
+
+    asyncio.run(fill())
     return grants
 
 

@@ -15,7 +15,7 @@ import pytest
 import data_api as served
 from certificates import make_certificates
 from decision_columns import ColumnName, columns_of_decisions
-from engines import ENGINES, EngineUnderTest
+from engines import ENGINES, EngineUnderTest, engine_under_test
 from management import Management
 from postgres import Databases, Postgres
 from private_integrations.contract import (
@@ -243,10 +243,10 @@ def postgres_database(postgres: Databases) -> Iterator[str]:
     postgres.drop(made)
 
 
-@pytest.fixture(scope="session", params=list(ENGINES))
-def under_test(request: pytest.FixtureRequest) -> EngineUnderTest:
+@pytest.fixture(scope="session", params=ENGINES)
+def under_test(request: pytest.FixtureRequest, postgres: Databases) -> EngineUnderTest:
     """The storage engine that the tests run on: all of them run on each."""
-    return ENGINES[request.param]
+    return engine_under_test(request.param, postgres)
 
 
 @pytest.fixture(scope="session")
@@ -276,6 +276,7 @@ def database(under_test: EngineUnderTest, tmp_path: Path, fresh_folder: Path, cl
     opened = under_test.open(under_test.copy(fresh_folder, tmp_path / "data"), clock)
     yield opened
     opened.close()
+    under_test.remove(opened.folder)
 
 
 @pytest.fixture(scope="session")

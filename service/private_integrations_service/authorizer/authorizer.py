@@ -120,7 +120,7 @@ class Authorizer:
             agent = presented.agent
             try:
                 now = self._now()
-                grant = self._grants.find(presented.digest, now)
+                grant = await self._grants.find(presented.digest, now)
                 if grant is not None and not grant.delivered and grant.is_live(now):
                     grant, now = await self._first_use(presented.digest, now)
                 if grant is None:
@@ -218,7 +218,7 @@ class Authorizer:
             delivery.add_done_callback(lambda _: self._deliveries.pop(digest, None))
         await asyncio.shield(delivery)
         now = self._engine.now()
-        return self._grants.find(digest, now), now
+        return await self._grants.find(digest, now), now
 
     async def _remember_expiry(self, grant: Grant, now: datetime) -> None:
         """Make sure that a clock that is set back can't revive a token that was refused as expired."""

@@ -1,6 +1,6 @@
 """Where the gateway gets the credential of an account from, to ask the upstream with."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -37,18 +37,17 @@ class PastedCredentials:
     """The credentials that an operator pasted, stored sealed: they have no expiry, and are replaced by an operator.
 
     Args:
-        open_credential: Returns an account's credential at once, None if there is none; raises SealBroken, and
-            StorageError.
+        open_credential: Returns an account's credential, None if there is none; raises SealBroken, and StorageError.
 
     """
 
-    def __init__(self, open_credential: Callable[[str], str | None]) -> None:
+    def __init__(self, open_credential: Callable[[str], Awaitable[str | None]]) -> None:
         self._open = open_credential
 
     async def credential(self, account_id: str) -> Credential | PlatformError:
         """Return the account's credential, or why there is none."""
         try:
-            value = self._open(account_id)
+            value = await self._open(account_id)
         except SealBroken:
             return refusals.CREDENTIAL_UNREADABLE
         except StorageError as error:

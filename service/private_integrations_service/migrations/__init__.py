@@ -1,7 +1,8 @@
 """Migrations: each changes the schema, or what is stored, from one version to the next.
 
-`upgrade(connection)` brings a database to the newest version, or to one that you name. The chain is linear; the
-sandbox's migrations lie with the sandbox, everything else in `versions/`.
+`upgrade(connection)` brings a database to the newest version, or to one that you name. The chain is linear. SQLite's
+begins with the first release, and the sandbox's part of it lies with the sandbox; PostgreSQL's begins with the tables
+that SQLite had at version 0017.
 """
 
 import os
@@ -15,27 +16,37 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
 _HERE = Path(__file__).parent
-_FOLDERS = (_HERE / "versions", _HERE.parent / "sandbox" / "storage" / "migrations")
+_SERVICE = _HERE.parent
+_FOLDERS = {
+    "sqlite": (_HERE / "versions", _SERVICE / "sandbox" / "storage" / "migrations"),
+    "postgresql": (_SERVICE / "storage" / "postgresql" / "migrations",),
+}
 
 
 def upgrade(connection: Connection, version: str = "head") -> None:
     """Run the migrations that this database lacks, up to `version`, in the connection's transaction."""
-    if version == "head" and MigrationContext.configure(connection).get_current_revision() == _newest():
+    dialect = connection.dialect.name
+    newest = known_versions(dialect)[-1]
+    if version == "head" and MigrationContext.configure(connection).get_current_revision() == newest:
         return
-    config = _config()
+    config = _config(dialect)
     config.attributes["connection"] = connection
     command.upgrade(config, version)
 
 
-def _config() -> Config:
+@cache
+def known_versions(dialect: str) -> tuple[str, ...]:
+    """Return the versions of a kind of database, the oldest first.
+
+    They are read once in a process: that takes longer than the rest of opening a database.
+    """
+    scripts = ScriptDirectory.from_config(_config(dialect)).walk_revisions()
+    return tuple(reversed([script.revision for script in scripts]))
+
+
+def _config(dialect: str) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_HERE))
     config.set_main_option("path_separator", "os")
-    config.set_main_option("version_locations", os.pathsep.join(str(folder) for folder in _FOLDERS))
+    config.set_main_option("version_locations", os.pathsep.join(str(folder) for folder in _FOLDERS[dialect]))
     return config
-
-
-@cache
-def _newest() -> str | None:
-    """Read all migrations, once in a process: that takes longer than the rest of opening a database."""
-    return ScriptDirectory.from_config(_config()).get_current_head()

@@ -38,8 +38,9 @@ class StrictTables(SQLiteDDLCompiler):
 
 
 connection = context.config.attributes["connection"]
-connection.dialect.type_compiler_instance = StrictTypes(connection.dialect)
-connection.dialect.ddl_compiler = StrictTables
+if connection.dialect.name == "sqlite":
+    connection.dialect.type_compiler_instance = StrictTypes(connection.dialect)
+    connection.dialect.ddl_compiler = StrictTables
 context.configure(
     connection=connection,
     target_metadata=metadata,

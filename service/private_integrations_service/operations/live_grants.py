@@ -9,7 +9,7 @@ from ..tokens.grant import Grant
 
 
 class LiveGrants:
-    """Grants by digest; at most `limit` are kept, of live and delivered tokens only. Used by one thread."""
+    """Grants by digest; at most `limit` are kept, of live and delivered tokens only. Used by one event loop."""
 
     def __init__(self, reader: GrantReader, epoch: Epoch, limit: int) -> None:
         self._reader = reader
@@ -20,14 +20,15 @@ class LiveGrants:
         """Open a connection of its own to the tokens."""
         return cls(GrantReader(engine), engine.epoch, limit)
 
-    def find(self, digest: bytes, now: datetime) -> Grant | None:
+    async def find(self, digest: bytes, now: datetime) -> Grant | None:
         """Return the grant of the token with this digest, live or not; raises StorageError."""
         kept = self._kept.get(digest)
         if kept is not None:
             return kept
-        grant = self._reader.read(digest)
+        since = self._kept.epoch
+        grant = await self._reader.read(digest)
         if grant is not None and grant.delivered and grant.is_live(now):
-            self._kept.keep(digest, grant)
+            self._kept.keep(digest, grant, since)
         return grant
 
     def close(self) -> None:

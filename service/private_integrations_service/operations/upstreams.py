@@ -164,7 +164,7 @@ def note_verification(
 
 
 class Credentials:
-    """Cache opened credentials while the epoch stays the same; used by one thread.
+    """Cache opened credentials while the epoch stays the same; used by one event loop.
 
     So a change of a credential takes effect with the next request.
     """
@@ -174,16 +174,17 @@ class Credentials:
         self._sealer = sealer
         self._kept: Remembered[str, str] = Remembered(engine.epoch, _MOST_KEPT)
 
-    def of(self, account_id: str) -> str | None:
-        """Return the account's credential, None if there is none; raises SealBroken, and the driver's errors."""
+    async def of(self, account_id: str) -> str | None:
+        """Return the account's credential, None if there is none; raises SealBroken and StorageError."""
         kept = self._kept.get(account_id)
         if kept is not None:
             return kept
-        sealed = self._reader.read(account_id)
+        since = self._kept.epoch
+        sealed = await self._reader.read(account_id)
         if sealed is None:
             return None
         credential = self._sealer.open(sealed, purpose=_PURPOSE, account=account_id)
-        self._kept.keep(account_id, credential)
+        self._kept.keep(account_id, credential, since)
         return credential
 
     def close(self) -> None:

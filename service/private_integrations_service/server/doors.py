@@ -1,7 +1,7 @@
 """Limit requests to the management API and the pages: those without a known credential wait, before any work."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,7 +15,7 @@ from ..http.rate_limiter import RateLimiter, UnknownClients
 from ..storage.engine import StorageError
 from ..storage.known_credentials import KnownCredentials
 
-OwnerOf = Callable[[Scope], ShareHolder | None]
+OwnerOf = Callable[[Scope], Awaitable[ShareHolder | None]]
 """Find the owner of a request's credential, if the service knows it."""
 
 
@@ -64,7 +64,7 @@ class Door:
         if self._free(scope["path"]):
             await self._app(scope, receive, send)
             return
-        owner = self._owner_of(scope)
+        owner = await self._owner_of(scope)
         if owner is None:
             is_admitted = await self._unknown.admit(client_address(scope, self._trusted))
             await (self._app if is_admitted else self._refusal)(scope, receive, send)
@@ -106,11 +106,13 @@ class Repeated:
 def owner_by_key(known: KnownCredentials) -> OwnerOf:
     """Find the owner of a request by its management key."""
 
-    def owner_of(scope: Scope) -> ShareHolder | None:
+    async def owner_of(scope: Scope) -> ShareHolder | None:
         for name, value in scope["headers"]:
             if name == b"authorization":
                 presented = value.decode("latin-1").partition(" ")[2].strip()
-                return _owner("management", known.has_key, presented) if presented.startswith(KEY_PREFIX) else None
+                return (
+                    await _owner("management", known.has_key, presented) if presented.startswith(KEY_PREFIX) else None
+                )
         return None
 
     return owner_of
@@ -119,12 +121,12 @@ def owner_by_key(known: KnownCredentials) -> OwnerOf:
 def owner_by_session(known: KnownCredentials) -> OwnerOf:
     """Find the owner of a request by its session, or by the remembered browser that sent it."""
 
-    def owner_of(scope: Scope) -> ShareHolder | None:
+    async def owner_of(scope: Scope) -> ShareHolder | None:
         for name, value in scope["headers"]:
             if name == b"cookie" and len(value) <= _LONGEST_COOKIES:
                 secrets = _secrets(value.decode("latin-1"))
-                owners = [_owner("pages", known.has_session, secret) for secret in secrets("session")]
-                owners += [_owner("pages", known.has_browser, secret) for secret in secrets("known")]
+                owners = [await _owner("pages", known.has_session, secret) for secret in secrets("session")]
+                owners += [await _owner("pages", known.has_browser, secret) for secret in secrets("known")]
                 return next(filter(None, owners), None)
         return None
 
@@ -140,10 +142,10 @@ def _secrets(cookies: str) -> Callable[[str], list[str]]:
     return lambda name: [sent[one].value for one in (f"__Host-{name}", name) if one in sent]
 
 
-def _owner(part: str, lookup: Callable[[bytes], bool], secret: str) -> ShareHolder | None:
+async def _owner(part: str, lookup: Callable[[bytes], Awaitable[bool]], secret: str) -> ShareHolder | None:
     """Find the owner of a secret, None if it is unknown or the database can't be read."""
     digest = digest_of(secret)
     try:
-        return ShareHolder(part, digest) if lookup(digest) else None
+        return ShareHolder(part, digest) if await lookup(digest) else None
     except StorageError:
         return None

@@ -35,7 +35,7 @@ from ..sandbox.storage.furniture import furnish
 from ..settings import Settings
 from ..storage.engine import StorageError, StorageFull
 from ..storage.sqlite.engine import SQLiteEngine, open_database
-from ..storage.sqlite.write_lock import WAITING
+from ..storage.write_lock import WAITING
 from .application import Application
 from .clock import utc_now
 from .supervisor import Callback, OnStop, Work, supervise
@@ -208,7 +208,7 @@ def _bound(family: int, address: tuple[Any, ...], *options: int) -> socket.socke
 def _work_forked(work: Work, engine: SQLiteEngine, on_listening: Callback, on_stop: OnStop) -> None:
     """Serve in a worker, after repairing the traces of a worker that was killed while it wrote."""
     try:
-        engine.settle()
+        engine.begin()
         work(on_listening, on_stop)
     except StorageError as error:
         raise ConfigurationError(f"{engine.file} can't be used: {error}") from error

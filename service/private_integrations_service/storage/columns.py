@@ -1,20 +1,27 @@
-"""Define the types of columns, and the metadata that all tables of the service share."""
+"""Define the types of columns, the same over every database, and the metadata that all tables of the service share."""
 
+import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON as AnyJSON
-from sqlalchemy import BigInteger, Dialect, Integer, MetaData, TypeDecorator
+from sqlalchemy import BigInteger, Dialect, MetaData, TypeDecorator
 from sqlalchemy import Boolean as AnyBoolean
+from sqlalchemy import Integer as AnyInteger
+from sqlalchemy import Text as AnyText
 from sqlalchemy.ext.compiler import compiles
 
 from ..instants import from_milliseconds, to_milliseconds
+
+# Byte by byte, as SQLite compares: a database's own language would order ids and addresses in another way.
+Text = AnyText().with_variant(AnyText(collation="C"), "postgresql")
+# SQLite's INTEGER has eight bytes, and only under this name numbers rows.
+Integer = BigInteger().with_variant(AnyInteger(), "sqlite")
 
 
 class Instant(TypeDecorator[datetime]):
     """Store an aware UTC datetime as milliseconds since the Unix epoch."""
 
-    impl = BigInteger().with_variant(Integer(), "sqlite")
+    impl = Integer
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
@@ -26,17 +33,32 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else from_milliseconds(value)
 
 
-class JSON(AnyJSON):
-    """Store JSON in a strict table as TEXT."""
+class JSON(TypeDecorator[Any]):
+    """Store JSON as the text that was written: an audit row's hash is that of its text.
+
+    Args:
+        none_as_null: store None as NULL, in place of JSON's null.
+
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, none_as_null: bool = False) -> None:
+        super().__init__()
+        self.none_as_null = none_as_null
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        """Write the text."""
+        return None if value is None and self.none_as_null else json.dumps(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """Read the text."""
+        return None if value is None else json.loads(value)
 
 
 class Boolean(AnyBoolean):
     """Store a truth value in a strict table as INTEGER."""
-
-
-@compiles(JSON, "sqlite")
-def _json(*_: object, **__: object) -> str:
-    return "TEXT"
 
 
 @compiles(Boolean, "sqlite")

@@ -6,7 +6,7 @@ An operation never handles a database: it asks its engine for a read or a write 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -34,27 +34,43 @@ class StorageFull(StorageError):
     """There is no room for a change; nothing of it was stored."""
 
 
+NEVER = datetime.max.replace(tzinfo=UTC)
+"""The instant at which a change takes effect that makes no earlier decision wrong."""
+
+
 @dataclass
 class Write:
     """A write transaction, and the instant at which it happens.
 
-    A function of this package that changes a row which decisions are read from calls `move_epoch`.
+    A function of this package that changes a row which decisions are read from calls `move_epoch`. `takes_effect` is
+    when the first decision from before the transaction becomes wrong.
     """
 
     connection: Connection
     now: datetime
     moves_epoch: bool = False
+    takes_effect: datetime = NEVER
 
-    def move_epoch(self) -> None:
-        """Have the epoch move with this transaction, so that no process keeps a decision from before it."""
+    def move_epoch(self, takes_effect: datetime | None = None) -> None:
+        """Have the epoch move with this transaction, so that no process keeps a decision from before it.
+
+        Args:
+            takes_effect: until when decisions from before it are right all the same, None for the present instant.
+                The answer to a change that takes effect later need not wait for other machines.
+
+        """
         self.moves_epoch = True
+        self.takes_effect = min(self.takes_effect, takes_effect or self.now)
 
 
 class DecisionConnection(Protocol):
-    """A read-only connection for the statements that requests need, without the cost of Core; used by one thread."""
+    """Read-only access for the statements that requests need, without the cost of Core; used by one event loop."""
 
-    def row(self, statement: str, *parameters: object) -> tuple[Any, ...] | None:
-        """Return the first row of a query with `?` for each parameter, None without one; raises StorageError."""
+    async def row(self, statement: str, *parameters: object) -> tuple[Any, ...] | None:
+        """Return the first row of a query with `?` for each parameter, None without one; raises StorageError.
+
+        An engine whose database is across a network asks it in another thread, so other calls may come meanwhile.
+        """
 
     def close(self) -> None:
         """Close the connection; from then on every query raises StorageUnavailable."""
@@ -122,5 +138,14 @@ class StorageEngine(Protocol):
     def leadership(self, work: str) -> Leadership:
         """Return the leadership for a kind of work; it is not taken yet."""
 
+    def begin(self) -> None:
+        """Begin to serve requests in this process: call it after a fork, and before the first request."""
+
+    def disconnect(self) -> None:
+        """Close every connection of this process, and end its threads; the next use opens new ones.
+
+        No connection and no thread may cross a fork.
+        """
+
     def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, and leave the database to others; the process that opened it calls this last."""

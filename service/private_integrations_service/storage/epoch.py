@@ -44,7 +44,16 @@ class Epoch:
 
 
 class Remembered(Generic[Key, Value]):
-    """Values that are kept while the epoch is even and unchanged, at most `limit` of them; used by one thread."""
+    """Values that are kept while the epoch is even and unchanged, at most `limit` of them; used by one event loop.
+
+    For example, with `read` for the database's answer, during which other tasks may use the same values:
+
+        value = remembered.get(key)
+        if value is None:
+            since = remembered.epoch
+            remembered.keep(key, await read(key), since)
+
+    """
 
     def __init__(self, epoch: Epoch, limit: int) -> None:
         self._epoch = epoch
@@ -52,19 +61,27 @@ class Remembered(Generic[Key, Value]):
         self._seen = epoch.value
         self._kept: dict[Key, Value] = {}
 
+    @property
+    def epoch(self) -> int:
+        """Return the present epoch: take it before the database is asked."""
+        return self._epoch.value
+
     def get(self, key: Key) -> Value | None:
-        """Return the value kept under this key; if there is none, ask the database and `keep` its answer."""
+        """Return the value kept under this key, None if there is none."""
         epoch = self._epoch.value
         if epoch != self._seen:
             self._kept.clear()
             self._seen = epoch
         return self._kept.get(key)
 
-    def keep(self, key: Key, value: Value) -> None:
-        """Keep a value that was read since the last `get`, if nothing has changed meanwhile."""
+    def keep(self, key: Key, value: Value, since: int) -> None:
+        """Keep a value that was read after the epoch `since`, if nothing has changed from then on."""
         # Odd: a change is being committed. Moved: the value may be older than the change.
-        if self._seen % 2 or self._epoch.value != self._seen or self._limit < 1:
+        if since % 2 or self._epoch.value != since or self._limit < 1:
             return
+        if self._seen != since:
+            self._kept.clear()
+            self._seen = since
         if len(self._kept) >= self._limit:
             # Beginning anew costs one read per value; an order of use would cost every request.
             self._kept.clear()

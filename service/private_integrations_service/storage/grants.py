@@ -24,14 +24,14 @@ _WHY_ENDED = "SELECT end_reason FROM tokens WHERE id = ?"
 
 
 class GrantReader:
-    """Read grants over a connection of its own; used by one thread."""
+    """Read grants over a connection of its own; used by one event loop."""
 
     def __init__(self, engine: StorageEngine) -> None:
         self._connection = engine.decision_connection()
 
-    def read(self, digest: bytes) -> Grant | None:
+    async def read(self, digest: bytes) -> Grant | None:
         """Return the grant of the token with this digest, live or not; None if there was never one."""
-        row = self._connection.row(_GRANT, digest)
+        row = await self._connection.row(_GRANT, digest)
         if row is None:
             return None
         (token_id, generation, role, delivered, expires, ended, integration, name, scopes, account, kind, agency) = row
@@ -41,7 +41,7 @@ class GrantReader:
             role=sys.intern(role),
             delivered=delivered is not None,
             expires_at=None if expires is None else from_milliseconds(expires),
-            ended=None if ended is None else self._why_ended(token_id),
+            ended=None if ended is None else await self._why_ended(token_id),
             integration_id=integration,
             integration_name=name,
             scopes=_scope_set(scopes),
@@ -51,8 +51,8 @@ class GrantReader:
             agency_id=None if agency is None else sys.intern(agency),
         )
 
-    def _why_ended(self, token_id: int) -> str:
-        row = self._connection.row(_WHY_ENDED, token_id)
+    async def _why_ended(self, token_id: int) -> str:
+        row = await self._connection.row(_WHY_ENDED, token_id)
         return row[0] if row and row[0] else ""
 
     def close(self) -> None:

@@ -8,26 +8,26 @@ _BROWSER = "SELECT 1 FROM known_browsers WHERE digest = ?"
 
 
 class KnownCredentials:
-    """Look digests up over a connection of its own; used by one thread. Raises StorageError."""
+    """Look digests up over a connection of its own; used by one event loop. Raises StorageError."""
 
     def __init__(self, engine: StorageEngine) -> None:
         self._connection = engine.decision_connection()
 
-    def has_key(self, digest: bytes) -> bool:
+    async def has_key(self, digest: bytes) -> bool:
         """Tell whether there was ever a management key with this digest."""
-        return self._has(_KEY, digest)
+        return await self._has(_KEY, digest)
 
-    def has_session(self, digest: bytes) -> bool:
+    async def has_session(self, digest: bytes) -> bool:
         """Tell whether there is a session with this digest, even one that has ended and is not yet removed."""
-        return self._has(_SESSION, digest)
+        return await self._has(_SESSION, digest)
 
-    def has_browser(self, digest: bytes) -> bool:
+    async def has_browser(self, digest: bytes) -> bool:
         """Tell whether a person has signed in before with the browser that holds this secret."""
-        return self._has(_BROWSER, digest)
+        return await self._has(_BROWSER, digest)
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
-    def _has(self, statement: str, digest: bytes) -> bool:
-        return self._connection.row(statement, digest) is not None
+    async def _has(self, statement: str, digest: bytes) -> bool:
+        return await self._connection.row(statement, digest) is not None

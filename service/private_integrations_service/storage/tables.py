@@ -1,19 +1,16 @@
 """Define the tables as the newest migration leaves them; a test compares the two."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, LargeBinary, Table, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, LargeBinary, Table, UniqueConstraint, text
 
-# SQLite's strict tables know TEXT, and no VARCHAR.
-from sqlalchemy import Text as String
-
-from .columns import JSON, Boolean, Instant, metadata
+from .columns import JSON, Boolean, Instant, Integer, Text, metadata
 
 accounts = Table(
     "accounts",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("name", String, nullable=False),
-    Column("kind", String, nullable=False),
-    Column("agency_id", String, ForeignKey("accounts.id")),
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("agency_id", Text, ForeignKey("accounts.id")),
     Column("created_at", Instant, nullable=False),
     # Seconds; null: the service's setting, 0: never.
     Column("inactive_after", Integer),
@@ -24,9 +21,9 @@ accounts = Table(
 management_keys = Table(
     "management_keys",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("name", String, nullable=False),
-    Column("role", String, nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False, unique=True),
     Column("hash_version", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
@@ -39,14 +36,14 @@ management_keys = Table(
 integrations = Table(
     "integrations",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
-    Column("external_id", String, nullable=False),
-    Column("name", String, nullable=False),
-    Column("description", String, nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("external_id", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
     Column("scopes", JSON, nullable=False),
     Column("rotation", JSON(none_as_null=True)),
-    Column("owner_nonce", String, nullable=False),
+    Column("owner_nonce", Text, nullable=False),
     Column("version", Integer, nullable=False),
     Column("last_generation", Integer, nullable=False),
     Column("created_at", Instant, nullable=False),
@@ -66,9 +63,9 @@ integrations = Table(
 owner_nonces = Table(
     "owner_nonces",
     metadata,
-    Column("account_id", String, ForeignKey("accounts.id"), primary_key=True),
-    Column("owner_nonce", String, primary_key=True),
-    Column("integration_id", String, ForeignKey("integrations.id"), nullable=False),
+    Column("account_id", Text, ForeignKey("accounts.id"), primary_key=True),
+    Column("owner_nonce", Text, primary_key=True),
+    Column("integration_id", Text, ForeignKey("integrations.id"), nullable=False),
     Column("used_at", Instant, nullable=False),
 )
 
@@ -76,11 +73,11 @@ tokens = Table(
     "tokens",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("integration_id", String, ForeignKey("integrations.id"), nullable=False),
+    Column("integration_id", Text, ForeignKey("integrations.id"), nullable=False),
     Column("generation", Integer, nullable=False),
-    Column("role", String, nullable=False),
-    Column("issuer", String, nullable=False),
-    Column("run", String, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("run", Text, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("digest", LargeBinary, nullable=False, unique=True),
     Column("hash_version", Integer, nullable=False),
@@ -89,13 +86,13 @@ tokens = Table(
     Column("delivered_at", Instant),
     Column("expires_at", Instant),
     Column("ended_at", Instant),
-    Column("end_reason", String),
+    Column("end_reason", Text),
     Column("superseded_by", Integer),
     Column("inactive_since", Instant),
     Column("inactive_ends_at", Instant),
     Column("inactive_warned", Integer),
     Column("inactive_seen_at", Instant),
-    Column("end_detail", String),
+    Column("end_detail", Text),
     CheckConstraint("role IN ('pending', 'current', 'previous')", name="role"),
     CheckConstraint("role <> 'pending' OR delivered_at IS NULL", name="pending_is_undelivered"),
     CheckConstraint("role <> 'current' OR delivered_at IS NOT NULL", name="current_is_delivered"),
@@ -137,16 +134,16 @@ audit = Table(
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("at", Instant, nullable=False),
-    Column("actor", String, nullable=False),
-    Column("action", String, nullable=False),
-    Column("account_id", String),
-    Column("integration_id", String),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("account_id", Text),
+    Column("integration_id", Text),
     Column("detail", JSON, nullable=False),
-    Column("address", String, nullable=False),
-    Column("agent", String, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("agent", Text, nullable=False),
     Column("sequence", Integer, nullable=False),
-    Column("previous", String, nullable=False),
-    Column("hash", String, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
     UniqueConstraint("account_id", "sequence"),
     Index("ix_audit_integration_id", "integration_id"),
     # To the constraint every row without an account is another one.
@@ -158,7 +155,7 @@ audit = Table(
         postgresql_where=text("account_id IS NULL"),
     ),
     # Finds damaged rows at once; it is empty unless the log was tampered with.
-    Index("ix_audit_damaged", "id", sqlite_where=text(AUDIT_IS_DAMAGED)),
+    Index("ix_audit_damaged", "id", sqlite_where=text(AUDIT_IS_DAMAGED)).ddl_if(dialect="sqlite"),
     sqlite_autoincrement=True,
 )
 
@@ -173,12 +170,12 @@ clock = Table(
 upstream_credentials = Table(
     "upstream_credentials",
     metadata,
-    Column("account_id", String, ForeignKey("accounts.id"), primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), primary_key=True),
     Column("sealed", LargeBinary, nullable=False),
     Column("set_at", Instant, nullable=False),
-    Column("set_by", String, nullable=False),
+    Column("set_by", Text, nullable=False),
     Column("asked_at", Instant),
-    Column("outcome", String),
+    Column("outcome", Text),
     Column("status", Integer),
     CheckConstraint("(asked_at IS NULL) = (outcome IS NULL)", name="verification"),
 )
@@ -186,21 +183,21 @@ upstream_credentials = Table(
 webhook_endpoints = Table(
     "webhook_endpoints",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
     Column("sub_accounts", Boolean, nullable=False),
-    Column("kind", String, nullable=False),
-    Column("integration_id", String, ForeignKey("integrations.id")),
-    Column("url", String, nullable=False),
-    Column("description", String, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("integration_id", Text, ForeignKey("integrations.id")),
+    Column("url", Text, nullable=False),
+    Column("description", Text, nullable=False),
     Column("events", JSON(none_as_null=True)),
     Column("created_at", Instant, nullable=False),
-    Column("created_by", String, nullable=False),
+    Column("created_by", Text, nullable=False),
     Column("sealed", LargeBinary),
     Column("former_sealed", LargeBinary),
     Column("former_until", Instant),
     Column("disabled_at", Instant),
-    Column("disabled_because", String),
+    Column("disabled_because", Text),
     Column("failing_since", Instant),
     CheckConstraint("kind IN ('service', 'data')", name="kind"),
     CheckConstraint("(kind = 'data') = (integration_id IS NOT NULL)", name="of"),
@@ -215,13 +212,13 @@ webhook_deliveries = Table(
     "webhook_deliveries",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("endpoint_id", String, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False),
-    Column("message_id", String, nullable=False),
-    Column("event", String, nullable=False),
+    Column("endpoint_id", Text, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("event", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("headers", JSON, nullable=False),
     Column("created_at", Instant, nullable=False),
-    Column("state", String, nullable=False),
+    Column("state", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_at", Instant),
     Column("settled_at", Instant),
@@ -239,7 +236,7 @@ webhook_attempts = Table(
     Column("id", Integer, primary_key=True, autoincrement=True),
     Column("delivery_id", Integer, ForeignKey("webhook_deliveries.id", ondelete="CASCADE"), nullable=False),
     Column("at", Instant, nullable=False),
-    Column("outcome", String, nullable=False),
+    Column("outcome", Text, nullable=False),
     Column("status", Integer),
     Column("milliseconds", Integer, nullable=False),
     Index("ix_webhook_attempts_delivery_id", "delivery_id"),
@@ -249,15 +246,15 @@ webhook_attempts = Table(
 announced = Table(
     "announced",
     metadata,
-    Column("integration_id", String, ForeignKey("integrations.id"), primary_key=True),
-    Column("event", String, primary_key=True),
+    Column("integration_id", Text, ForeignKey("integrations.id"), primary_key=True),
+    Column("event", Text, primary_key=True),
     Column("occurrence", Instant, nullable=False),
 )
 
 announced_until = Table(
     "announced_until",
     metadata,
-    Column("event", String, primary_key=True),
+    Column("event", Text, primary_key=True),
     Column("until", Instant, nullable=False),
 )
 
@@ -265,7 +262,7 @@ signing_key = Table(
     "signing_key",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("public", String, nullable=False),
+    Column("public", Text, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("made_at", Instant, nullable=False),
     CheckConstraint("id = 1", name="one_row"),
@@ -274,22 +271,22 @@ signing_key = Table(
 users = Table(
     "users",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("email", String, nullable=False, unique=True),
-    Column("name", String, nullable=False),
-    Column("password", String),
+    Column("id", Text, primary_key=True),
+    Column("email", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("password", Text),
     Column("created_at", Instant, nullable=False),
     Column("disabled_at", Instant),
     # The id of the maker of the link with which the password was chosen; null: no password, or not known.
-    Column("password_by", String),
+    Column("password_by", Text),
 )
 
 memberships = Table(
     "memberships",
     metadata,
-    Column("user_id", String, ForeignKey("users.id"), primary_key=True),
-    Column("account_id", String, ForeignKey("accounts.id"), primary_key=True),
-    Column("role", String, nullable=False),
+    Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), primary_key=True),
+    Column("role", Text, nullable=False),
     # Null: by the role.
     Column("own", Boolean),
     Column("sub_accounts", Boolean),
@@ -302,13 +299,13 @@ sessions = Table(
     metadata,
     Column("digest", LargeBinary, primary_key=True),
     # The name of a session on the person's own page, in place of its digest.
-    Column("id", String, nullable=False, unique=True),
-    Column("user_id", String, ForeignKey("users.id"), nullable=False),
-    Column("form_key", String, nullable=False),
+    Column("id", Text, nullable=False, unique=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
+    Column("form_key", Text, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("seen_at", Instant, nullable=False),
-    Column("address", String, nullable=False),
-    Column("agent", String, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("agent", Text, nullable=False),
     Index("ix_sessions_user_id", "user_id"),
 )
 
@@ -316,12 +313,12 @@ one_time_codes = Table(
     "one_time_codes",
     metadata,
     Column("digest", LargeBinary, primary_key=True),
-    Column("user_id", String, ForeignKey("users.id"), nullable=False),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
     Column("expires_at", Instant, nullable=False),
     # A digest of the memberships that the person had when the code was made.
     Column("places", LargeBinary, nullable=False),
     # The id of the person or the management key that made it.
-    Column("made_by", String, nullable=False),
+    Column("made_by", Text, nullable=False),
     Index("ix_one_time_codes_user_id", "user_id"),
     Index("ix_one_time_codes_made_by", "made_by"),
 )
@@ -331,13 +328,13 @@ person_events = Table(
     "person_events",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("user_id", String, ForeignKey("users.id"), nullable=False),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
     Column("at", Instant, nullable=False),
-    Column("kind", String, nullable=False),
-    Column("address", String, nullable=False),
-    Column("agent", String, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("agent", Text, nullable=False),
     # Of a sign-in; the session itself may have ended.
-    Column("session_id", String),
+    Column("session_id", Text),
     Column("detail", JSON, nullable=False),
     Column("noticed", Boolean, nullable=False),
     Index("ix_person_events_user_id_id", "user_id", "id"),
@@ -348,7 +345,7 @@ known_browsers = Table(
     "known_browsers",
     metadata,
     Column("digest", LargeBinary, primary_key=True),
-    Column("user_id", String, ForeignKey("users.id"), nullable=False),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
     Column("used_at", Instant, nullable=False),
     Index("ix_known_browsers_user_id", "user_id"),
 )
@@ -367,9 +364,9 @@ sign_in_failures = Table(
 identities = Table(
     "identities",
     metadata,
-    Column("issuer", String, primary_key=True),
-    Column("subject", String, primary_key=True),
-    Column("user_id", String, ForeignKey("users.id"), nullable=False),
+    Column("issuer", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("user_id", Text, ForeignKey("users.id"), nullable=False),
     Column("linked_at", Instant, nullable=False),
     UniqueConstraint("user_id", "issuer"),
 )
@@ -378,7 +375,7 @@ identities = Table(
 labs_off = Table(
     "labs_off",
     metadata,
-    Column("account_id", String, ForeignKey("accounts.id"), primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), primary_key=True),
     Column("since", Instant, nullable=False),
 )
 

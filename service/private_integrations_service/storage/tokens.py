@@ -10,7 +10,7 @@ from private_integrations.contract import EndReason, GenerationRequest, fingerpr
 
 from ..tokens.format import HASH_VERSION
 from ..tokens.lifecycle import Notice, StoredToken
-from .engine import Write
+from .engine import NEVER, Write
 from .tables import integrations, tokens
 
 # Ended tokens of the last few generations are shown; older rows are kept for the audit only.
@@ -56,9 +56,9 @@ def was_ever_issued(connection: Connection, integration_id: str) -> bool:
 
 
 def save_tokens(write: Write, changed: Iterable[StoredToken]) -> None:
-    """Store changed tokens in the order given; it moves the epoch."""
+    """Store changed tokens in the order given; it moves the epoch, from the instant at which the first one ends."""
     for token in changed:
-        write.move_epoch()
+        write.move_epoch(token.ended_at or token.expires_at or NEVER)
         write.connection.execute(
             update(tokens)
             .where(tokens.c.id == token.id)

@@ -78,14 +78,14 @@ def put_verification(connection: Connection, credential: StoredCredential, verif
 
 
 class CredentialReader:
-    """Read sealed credentials over a connection of its own; used by one thread."""
+    """Read sealed credentials over a connection of its own; used by one event loop."""
 
     def __init__(self, engine: StorageEngine) -> None:
         self._connection = engine.decision_connection()
 
-    def read(self, account_id: str) -> bytes | None:
+    async def read(self, account_id: str) -> bytes | None:
         """Return the account's credential as it is sealed, None without one; raises StorageError."""
-        row = self._connection.row(_SEALED, account_id)
+        row = await self._connection.row(_SEALED, account_id)
         return None if row is None else bytes(row[0])
 
     def close(self) -> None:

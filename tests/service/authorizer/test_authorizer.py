@@ -424,7 +424,7 @@ def test_memory_for_tokens_is_bounded(database, reader, clock, used):
     """Live tokens are remembered, never more of them than the limit."""
     grants = LiveGrants(reader, database.epoch, 2)
     for digest in used * 2:
-        assert grants.find(digest, clock()).is_live(clock())
+        assert asyncio.run(grants.find(digest, clock())).is_live(clock())
         assert 1 <= len(grants) <= 2
 
 
@@ -432,32 +432,32 @@ def test_only_live_and_delivered_tokens_are_remembered(database, reader, clock, 
     """Neither an unknown token nor a pending, ended or expired one takes up memory."""
     grants = LiveGrants(reader, database.epoch, 2)
     pending = digest_of(desk.token(reading))
-    assert not grants.find(pending, clock()).delivered
-    assert grants.find(digest_of(NEVER_ISSUED), clock()) is None
+    assert not asyncio.run(grants.find(pending, clock())).delivered
+    assert asyncio.run(grants.find(digest_of(NEVER_ISSUED), clock())) is None
     assert len(grants) == 0
     desk.expire(reading, 1)
-    assert grants.find(pending, clock()).ended
+    assert asyncio.run(grants.find(pending, clock())).ended
     assert len(grants) == 0
 
 
 def test_an_expired_token_is_not_remembered(database, reader, clock, expired):
     """Past its deadline a token is read anew for every refusal."""
     grants = LiveGrants(reader, database.epoch, 2)
-    assert not grants.find(digest_of(expired), clock()).is_live(clock())
+    assert not asyncio.run(grants.find(digest_of(expired), clock())).is_live(clock())
     assert len(grants) == 0
 
 
 def test_nothing_is_remembered_while_a_change_commits(database, reader, clock, used):
     """While the generation word is odd every request asks the database; what was kept before is gone after."""
     grants = LiveGrants(reader, database.epoch, 10)
-    kept = grants.find(used[0], clock())
-    assert grants.find(used[0], clock()) is kept
+    kept = asyncio.run(grants.find(used[0], clock()))
+    assert asyncio.run(grants.find(used[0], clock())) is kept
     with database.epoch.changing():
-        read = grants.find(used[0], clock())
+        read = asyncio.run(grants.find(used[0], clock()))
         assert read == kept
         assert read is not kept
         assert len(grants) == 0
-    assert grants.find(used[0], clock()) is not kept
+    assert asyncio.run(grants.find(used[0], clock())) is not kept
     assert len(grants) == 1
 
 
@@ -467,13 +467,13 @@ def test_what_was_read_before_a_change_is_not_kept(database, reader, clock, used
     class Interrupted:
         """A reader during whose answer a change commits."""
 
-        def read(self, digest):
-            grant = reader.read(digest)
+        async def read(self, digest):
+            grant = await reader.read(digest)
             with database.epoch.changing():
                 return grant
 
     grants = LiveGrants(Interrupted(), database.epoch, 10)
-    assert grants.find(used[0], clock()) is not None
+    assert asyncio.run(grants.find(used[0], clock())) is not None
     assert len(grants) == 0
 
 

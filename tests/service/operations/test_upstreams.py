@@ -1,5 +1,6 @@
 """Upstream credentials by the real operations over a real database: sealed, audited, found at once, never in clear."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -62,20 +63,20 @@ def test_a_credential_is_set_and_found(database, clock, sealer, credentials, acc
     assert (shown.account, shown.set_at, shown.set_by) == (accounts.location, clock(), "key/anna/key_1")
     assert (shown.sealed_with, shown.readable, shown.verification) == (sealer.first_key, True, None)
     assert listed(database, sealer) == {accounts.location: shown}
-    assert credentials.of(accounts.location) == SECRET
-    assert credentials.of(accounts.sister) is None
-    assert credentials.of("nobody") is None
+    assert asyncio.run(credentials.of(accounts.location)) == SECRET
+    assert asyncio.run(credentials.of(accounts.sister)) is None
+    assert asyncio.run(credentials.of("nobody")) is None
 
 
 def test_a_change_holds_at_the_next_question(database, clock, sealer, credentials, accounts):
     """Set, set again and removed: each is what the next request meets, over what is kept in memory."""
-    assert credentials.of(accounts.location) is None
+    assert asyncio.run(credentials.of(accounts.location)) is None
     put(database, clock, sealer, accounts.location, "first")
-    assert [credentials.of(accounts.location) for _ in range(2)] == ["first", "first"]
+    assert [asyncio.run(credentials.of(accounts.location)) for _ in range(2)] == ["first", "first"]
     put(database, clock, sealer, accounts.location, "second")
-    assert credentials.of(accounts.location) == "second"
+    assert asyncio.run(credentials.of(accounts.location)) == "second"
     assert remove(database, clock, accounts.location) is True
-    assert credentials.of(accounts.location) is None
+    assert asyncio.run(credentials.of(accounts.location)) is None
     assert remove(database, clock, accounts.location) is False
 
 
@@ -83,10 +84,10 @@ def test_nothing_is_kept_while_a_change_commits(database, clock, sealer, credent
     """What is read while the epoch is odd may be the old state: it is answered, and asked for again afterwards."""
     put(database, clock, sealer, accounts.location, "first")
     with database.epoch.changing():
-        assert credentials.of(accounts.location) == "first"
+        assert asyncio.run(credentials.of(accounts.location)) == "first"
         upstreams.put(database, accounts.location, "second", sealer, actor=ANNA)
-        assert credentials.of(accounts.location) == "second"
-    assert credentials.of(accounts.location) == "second"
+        assert asyncio.run(credentials.of(accounts.location)) == "second"
+    assert asyncio.run(credentials.of(accounts.location)) == "second"
 
 
 def test_rows_that_were_swapped_open_nothing(database, clock, sealer, credentials, accounts):
@@ -101,7 +102,7 @@ def test_rows_that_were_swapped_open_nothing(database, clock, sealer, credential
             write.connection.execute(update(rows).where(rows.c.account_id == to).values(sealed=sealed[of]))
     for account in (accounts.location, accounts.stranger):
         with pytest.raises(SealBroken):
-            credentials.of(account)
+            asyncio.run(credentials.of(account))
         assert listed(database, sealer)[account].readable is False
 
 
@@ -112,13 +113,13 @@ def test_a_key_that_is_missing_breaks_nothing_else(database, clock, sealer, acco
     put(database, clock, fewer, accounts.sister, "new")
     credentials = Credentials(database, fewer)
     with pytest.raises(SealBroken, match=f"key {sealer.first_key}, which is not among the sealing keys"):
-        credentials.of(accounts.location)
-    assert credentials.of(accounts.sister) == "new"
+        asyncio.run(credentials.of(accounts.location))
+    assert asyncio.run(credentials.of(accounts.sister)) == "new"
     known = listed(database, fewer)
     assert [known[account].readable for account in (accounts.location, accounts.sister)] == [False, True]
     assert known[accounts.location].sealed_with == sealer.first_key
     put(database, clock, fewer, accounts.location, "again")
-    assert credentials.of(accounts.location) == "again"
+    assert asyncio.run(credentials.of(accounts.location)) == "again"
     credentials.close()
 
 
@@ -134,7 +135,9 @@ def test_reseal(database, clock, sealer, accounts):
         assert (done.resealed, done.unchanged) == (resealed, 3 - resealed)
         assert (done.sealed_with, done.unreadable) == (both.first_key, [accounts.stranger])
     credentials = Credentials(database, Sealer([NEW]))
-    assert [credentials.of(account) for account in (accounts.location, accounts.sister, accounts.agency)] == [
+    assert [
+        asyncio.run(credentials.of(account)) for account in (accounts.location, accounts.sister, accounts.agency)
+    ] == [
         "one",
         "two",
         "three",

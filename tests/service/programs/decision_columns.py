@@ -1,5 +1,6 @@
 """Watch the columns that decisions are read from: a transaction that changes one of them must move the epoch."""
 
+import asyncio
 from collections.abc import Collection
 from contextlib import closing
 from typing import Any
@@ -34,7 +35,7 @@ def columns_of_decisions(engine: SQLiteEngine, ended: bytes, account: str) -> se
     readers: list[tuple[Any, object]] = [(GrantReader(engine), ended), (CredentialReader(engine), account)]
     for reader, key in readers:
         reader._connection._connection.set_authorizer(note)
-        assert reader.read(key) is not None
+        assert asyncio.run(reader.read(key)) is not None
         reader.close()
     return seen
 

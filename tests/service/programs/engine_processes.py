@@ -1,6 +1,6 @@
 """Use one storage engine in several processes, as the service's workers do, and print what each of them saw.
 
-Arguments: the engine's name and a data folder. Every line that a worker prints is one JSON object.
+Arguments: the engine's name, a data folder, and the address of a PostgreSQL server. Every line that a worker prints is one JSON object.
 """
 
 import json
@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from engines import ENGINES
+from engines import engine_under_test
+from postgres import Databases
 from private_integrations.contract import Account, AccountClass
 from private_integrations_service.storage.accounts import add_account, list_accounts
 
@@ -23,15 +24,15 @@ _ROUNDS = 10
 
 def main() -> None:
     """Run three workers that write, then two that want the lead, one of which is killed."""
-    under_test = ENGINES[sys.argv[1]]
+    under_test = engine_under_test(sys.argv[1], Databases(sys.argv[3]))
     # Each process has another clock: those of the workers are behind.
     engine = under_test.open(Path(sys.argv[2]), lambda: datetime.now(UTC) - timedelta(hours=os.getpid() % 5))
     started = engine.now()
-    under_test.prepare_fork(engine)
+    engine.disconnect()
     for worker in [forked(lambda: write_often(engine)) for _ in range(3)]:
         assert os.waitpid(worker, 0)[1] == 0
     say(started=microseconds(started), ended=microseconds(engine.now()), run=engine.run, epoch=engine.epoch.value)
-    under_test.prepare_fork(engine)
+    engine.disconnect()
     lead_in_turn(engine)
     engine.close()
 

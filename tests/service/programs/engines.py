@@ -1,4 +1,4 @@
-"""The storage engines that the service's tests run on: a second one is another class here, and a line in `ENGINES`."""
+"""The storage engines that the service's tests run on: another one is another class here, and a name in `ENGINES`."""
 
 import shutil
 from collections.abc import Callable
@@ -6,8 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from postgres import Databases, database_name
+from private_integrations_service.storage.postgresql.engine import open_postgresql
 from private_integrations_service.storage.sqlite.engine import WRITE_LOCK_NAME, open_database
-from private_integrations_service.storage.sqlite.write_lock import WriteLock
+from private_integrations_service.storage.write_lock import WriteLock
 
 
 class EngineUnderTest(Protocol):
@@ -19,8 +21,8 @@ class EngineUnderTest(Protocol):
     def copy(self, folder: Path, to: Path) -> Path:
         """Make a data folder with a copy of the closed database of another one; returns it."""
 
-    def prepare_fork(self, engine: Any) -> None:
-        """Close what must not cross a fork."""
+    def remove(self, folder: Path) -> None:
+        """Remove what a closed database has outside of its data folder."""
 
     def shorten_patience(self, engine: Any) -> None:
         """Have changes wait some milliseconds only, except those that end access."""
@@ -37,9 +39,8 @@ class SQLiteUnderTest:
         """Copy the files."""
         return Path(shutil.copytree(folder, to))
 
-    def prepare_fork(self, engine: Any) -> None:
-        """Close the connections."""
-        engine.disconnect()
+    def remove(self, folder: Path) -> None:
+        """Do nothing: everything is in the folder."""
 
     def shorten_patience(self, engine: Any) -> None:
         """Give the engine another write lock."""
@@ -47,4 +48,42 @@ class SQLiteUnderTest:
         engine._write_lock = WriteLock(engine.folder / WRITE_LOCK_NAME, patience=0.01)
 
 
-ENGINES: dict[str, EngineUnderTest] = {"sqlite": SQLiteUnderTest()}
+class PostgreSQLUnderTest:
+    """Databases on a server; a data folder names its own in a file."""
+
+    def __init__(self, server: Databases) -> None:
+        self._server = server
+
+    def open(self, folder: Path, clock: Callable[[], datetime]) -> Any:
+        """Open the database that the folder names, or a new one, as a replica with a lease."""
+        file = folder / "address"
+        if not file.exists():
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            file.write_text(self._server.new_database())
+        opened = open_postgresql(file.read_text(), folder, clock=clock)
+        opened.begin()
+        return opened
+
+    def copy(self, folder: Path, to: Path) -> Path:
+        """Make a database from the one that the folder names."""
+        to.mkdir(parents=True, mode=0o700)
+        copied = self._server.new_database(template=database_name((folder / "address").read_text()))
+        (to / "address").write_text(copied)
+        return to
+
+    def remove(self, folder: Path) -> None:
+        """Drop the database."""
+        self._server.drop((folder / "address").read_text())
+
+    def shorten_patience(self, engine: Any) -> None:
+        """Give the engine another write lock."""
+        engine._write_lock.close()
+        engine._write_lock = WriteLock(engine.folder / WRITE_LOCK_NAME, patience=0.01)
+
+
+ENGINES = ("sqlite", "postgresql")
+
+
+def engine_under_test(name: str, server: Databases) -> EngineUnderTest:
+    """Return the engine of this name; PostgreSQL's makes its databases on the server."""
+    return SQLiteUnderTest() if name == "sqlite" else PostgreSQLUnderTest(server)

@@ -118,7 +118,7 @@ def test_a_folder_is_opened_again_after_the_last_connection_closed(tmp_path, clo
     with closing(open_database(tmp_path, clock)) as database:
         for _ in range(3):
             database.disconnect()
-            database.settle()
+            database.begin()
             with database.write():
                 """Nothing to change."""
 

@@ -1,5 +1,6 @@
 """Several workers on one folder and one port: what one has answered holds for all, and they live and die together."""
 
+import asyncio
 import itertools
 import json
 import os
@@ -253,19 +254,19 @@ def test_what_a_killed_writer_left_is_put_right_by_the_next(database, desk, cloc
     with database.write() as write:
         write.connection.exec_driver_sql("UPDATE tokens SET role = 'current', delivered_at = issued_at")
     killed = []
-    for repair in (lambda: desk.edit(integration, "contacts.write"), database.settle):
+    for repair in (lambda: desk.edit(integration, "contacts.write"), database.begin):
         killed.append(database.epoch.changing())
         killed[-1].__enter__()
         left = database.epoch.value
         assert left % 2
-        assert grants.find(token, clock()).is_live(clock())
+        assert asyncio.run(grants.find(token, clock())).is_live(clock())
         assert len(grants) == 0
         repair()
         assert database.epoch.value == left + 1
-        assert grants.find(token, clock()).is_live(clock())
+        assert asyncio.run(grants.find(token, clock())).is_live(clock())
         assert len(grants) == 1
     settled = database.epoch.value
-    database.settle()
+    database.begin()
     assert database.epoch.value == settled
     reader.close()
 

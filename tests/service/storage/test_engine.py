@@ -1,5 +1,6 @@
 """What every storage engine keeps to: the same tests for each engine of `engines.ENGINES`, over the protocol alone."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -273,17 +274,17 @@ def test_a_decision_connection_sees_every_commit(engine):
     """A change is in the next answer, on a connection that was opened before it; rows and texts come as they are."""
     connection = engine.decision_connection()
     statement = "SELECT id, kind, agency_id FROM accounts WHERE id = ? AND kind = ?"
-    assert connection.row(statement, "one", "agency") is None
+    assert asyncio.run(connection.row(statement, "one", "agency")) is None
     store(engine, "one")
-    assert connection.row(statement, "one", "agency") == ("one", "agency", None)
+    assert asyncio.run(connection.row(statement, "one", "agency")) == ("one", "agency", None)
     with pytest.raises(StorageError):
-        connection.row("DELETE FROM accounts WHERE id = ?", "one")
+        asyncio.run(connection.row("DELETE FROM accounts WHERE id = ?", "one"))
     with pytest.raises(StorageUnavailable):
-        connection.row("SELECT 1 FROM no_such_table")
-    assert connection.row(statement, "one", "agency") == ("one", "agency", None)
+        asyncio.run(connection.row("SELECT 1 FROM no_such_table"))
+    assert asyncio.run(connection.row(statement, "one", "agency")) == ("one", "agency", None)
     connection.close()
     with pytest.raises(StorageUnavailable):
-        connection.row(statement, "one", "agency")
+        asyncio.run(connection.row(statement, "one", "agency"))
 
 
 # Who waits, and for how long.

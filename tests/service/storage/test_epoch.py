@@ -83,7 +83,7 @@ class Consumer:
     def credential(self) -> str | None:
         """Return the upstream credential that a request for the account is sent with."""
         try:
-            return self.credentials.of(self.account)
+            return asyncio.run(self.credentials.of(self.account))
         except SealBroken:
             return "sealed"
 

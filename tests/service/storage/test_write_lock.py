@@ -16,7 +16,7 @@ from private_integrations_service.storage import audit
 from private_integrations_service.storage.sqlite.engine import WRITE_LOCK_NAME
 from private_integrations_service.storage.sqlite.reserved_space import FILE_NAME as RESERVED
 from private_integrations_service.storage.sqlite.reserved_space import SIZE
-from private_integrations_service.storage.sqlite.write_lock import WAITING, WAITING_YIELDING, StorageBusy, WriteLock
+from private_integrations_service.storage.write_lock import WAITING, WAITING_YIELDING, StorageBusy, WriteLock
 
 HOLDER = (
     "import fcntl, sys\n"

@@ -10,9 +10,9 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Integer,
     String,
     and_,
+    case,
     cast,
     false,
     func,
@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from .contacts import Contact, ContactFilter, contact_of
+from .json_fields import items_of, text_of
 from .tables import businesses, contacts
 
 CUSTOM_FIELD = "customFields."
@@ -113,18 +114,17 @@ def count_found(connection: Connection, search: ContactSearch) -> int:
 
 
 def _text(name: str) -> ColumnElement[str]:
-    text: ColumnElement[str] = contacts.c.fields[name].as_string()
-    return text
+    return text_of(contacts.c.fields, name)
 
 
 _BUSINESS_NAME = (
-    select(businesses.c.fields["name"].as_string())
+    select(text_of(businesses.c.fields, "name"))
     .where(businesses.c.id == contacts.c.business_id, businesses.c.account_id == contacts.c.account_id)
     .correlate(contacts)
     .scalar_subquery()
 )
 _SOURCE = func.coalesce(_text("source"), _DEFAULT_SOURCE)
-_dnd = func.coalesce(cast(contacts.c.fields["dnd"].as_boolean(), Integer), 0)
+_dnd = case((cast(_text("dnd"), String).in_(("1", "true")), 1), else_=0)
 
 _TEXTS: Mapping[str, ColumnElement[Any]] = MappingProxyType(
     {
@@ -145,7 +145,6 @@ _TEXTS: Mapping[str, ColumnElement[Any]] = MappingProxyType(
     }
 )
 _INSTANTS = MappingProxyType({"dateAdded": contacts.c.added_at, "dateUpdated": contacts.c.updated_at})
-_LISTS = MappingProxyType({"tags": "$.tags", "followers": "$.followers"})
 _ORDERED: Mapping[str, ColumnElement[Any]] = MappingProxyType(
     {
         "email": func.coalesce(contacts.c.email, ""),
@@ -197,16 +196,16 @@ def _within(instant: ColumnElement[datetime], condition: Condition) -> ColumnEle
 
 def _has_item(condition: Condition) -> ColumnElement[bool]:
     """Return SQL for: at least one item of a list of texts (tags, followers) passes."""
-    items = func.json_each(contacts.c.fields, _LISTS[condition.field]).table_valued("value")
+    items = items_of(contacts.c.fields, condition.field)
     passes = _compared(cast(items.c.value, String), condition)
     return select(items.c.value).where(passes).correlate(contacts).exists()
 
 
 def _has_custom_field(condition: Condition) -> ColumnElement[bool]:
     """Return SQL for: a custom field passes. A list or an object is compared as JSON."""
-    items = func.json_each(contacts.c.fields, "$.customFields").table_valued("value")
-    text = cast(func.coalesce(func.json_extract(items.c.value, "$.value"), ""), String)
-    is_it = func.json_extract(items.c.value, "$.id") == condition.field.removeprefix(CUSTOM_FIELD)
+    items = items_of(contacts.c.fields, "customFields")
+    text = func.coalesce(cast(text_of(items.c.value, "value"), String), "")
+    is_it = text_of(items.c.value, "id") == condition.field.removeprefix(CUSTOM_FIELD)
     return select(items.c.value).where(is_it, _compared(text, condition)).correlate(contacts).exists()
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, or_, select, update
 
+from .json_fields import text_of
 from .location_tags import note_tags
 from .tables import contacts
 
@@ -61,7 +62,7 @@ class ContactFilter:
             chosen = and_(chosen, contacts.c.business_id == self.business_id)
         if not self.query:
             return chosen
-        texts = [contacts.c.fields[name].as_string() for name in _SEARCHED]
+        texts = [text_of(contacts.c.fields, name) for name in _SEARCHED]
         return and_(chosen, or_(*(text.icontains(self.query, autoescape=True) for text in texts)))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, or_, select, update
 
 from .contacts import Position
+from .json_fields import text_of
 from .tables import contacts, opportunities
 
 _SEARCHED = ("name", "email", "phone", "companyName")
@@ -67,8 +68,8 @@ class OpportunityFilter:
             (table.stage_id, self.stage_id),
             (table.contact_id, self.contact_id),
             (table.status, self.status),
-            (fields["assignedTo"].as_string(), self.assigned_to),
-            (contacts.c.fields["country"].as_string(), self.country),
+            (text_of(fields, "assignedTo"), self.assigned_to),
+            (text_of(contacts.c.fields, "country"), self.country),
         )
         chosen = [table.account_id == self.account_id, *(name == value for name, value in equal if value is not None)]
         if self.begin is not None:
@@ -76,7 +77,7 @@ class OpportunityFilter:
         if self.end is not None:
             chosen.append(table.added_at < self.end)
         if self.text:
-            texts = [fields["name"].as_string(), *(contacts.c.fields[name].as_string() for name in _SEARCHED)]
+            texts = [text_of(fields, "name"), *(text_of(contacts.c.fields, name) for name in _SEARCHED)]
             chosen.append(or_(*(text.icontains(self.text, autoescape=True) for text in texts)))
         return and_(*chosen)
 
@@ -99,7 +100,7 @@ def find_opportunities(
     limit: int,
 ) -> list[OpportunityWithContact]:
     """Return at most `limit` selected opportunities in their order, beginning behind `after`, then after `skip`."""
-    first = opportunities.c.fields["name"].as_string() if order.by_name else opportunities.c.added_at
+    first = text_of(opportunities.c.fields, "name") if order.by_name else opportunities.c.added_at
     columns = [first, opportunities.c.id]
     query = _joined().where(selection.condition())
     if after is not None:
@@ -157,7 +158,7 @@ def _joined() -> Select[Any]:
 
 
 def _behind(place: Position, order: OpportunityOrder) -> ColumnElement[bool]:
-    name = opportunities.c.fields["name"].as_string()
+    name = text_of(opportunities.c.fields, "name")
     named = select(name).where(opportunities.c.id == place.id).scalar_subquery()
     first, value = (name, named) if order.by_name else (opportunities.c.added_at, place.instant)
     if order.descending:

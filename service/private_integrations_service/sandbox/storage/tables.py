@@ -1,15 +1,14 @@
 """Define the tables of the sandbox, as the newest migration leaves them."""
 
 from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Table, UniqueConstraint
-from sqlalchemy import Text as String
 
-from ...storage.columns import JSON, Boolean, Instant, metadata
+from ...storage.columns import JSON, Boolean, Instant, Text, metadata
 
 businesses = Table(
     "businesses",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
     Column("fields", JSON, nullable=False),
     Column("created_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
@@ -19,17 +18,17 @@ businesses = Table(
 contacts = Table(
     "contacts",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
-    Column("email", String),
-    Column("phone", String),
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("email", Text),
+    Column("phone", Text),
     Column("fields", JSON, nullable=False),
     Column("added_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
-    Column("business_id", String, ForeignKey("businesses.id")),
+    Column("business_id", Text, ForeignKey("businesses.id")),
     # In lower case: SQLite's own lower() knows ASCII only.
-    Column("first_name", String, nullable=False, server_default=""),
-    Column("last_name", String, nullable=False, server_default=""),
+    Column("first_name", Text, nullable=False, server_default=""),
+    Column("last_name", Text, nullable=False, server_default=""),
     Index("ix_contacts_account_id_added_at_id", "account_id", "added_at", "id"),
     Index("ix_contacts_account_id_email", "account_id", "email"),
     Index("ix_contacts_account_id_phone", "account_id", "phone"),
@@ -39,19 +38,19 @@ contacts = Table(
 location_tags = Table(
     "location_tags",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
-    Column("name", String, nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("name", Text, nullable=False),
     UniqueConstraint("account_id", "name"),
 )
 
 custom_fields = Table(
     "custom_fields",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
-    Column("model", String, nullable=False),
-    Column("key", String, nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("model", Text, nullable=False),
+    Column("key", Text, nullable=False),
     Column("fields", JSON, nullable=False),
     Column("added_at", Instant, nullable=False),
     CheckConstraint("model IN ('contact', 'opportunity')", name="model"),
@@ -61,11 +60,11 @@ custom_fields = Table(
 custom_values = Table(
     "custom_values",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
-    Column("key", String, nullable=False),
-    Column("name", String, nullable=False),
-    Column("value", String, nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("value", Text, nullable=False),
     UniqueConstraint("account_id", "key"),
 )
 
@@ -75,9 +74,9 @@ def _of_contacts(name: str) -> Table:
     return Table(
         name,
         metadata,
-        Column("id", String, primary_key=True),
-        Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
-        Column("contact_id", String, ForeignKey("contacts.id", ondelete="CASCADE"), nullable=False),
+        Column("id", Text, primary_key=True),
+        Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+        Column("contact_id", Text, ForeignKey("contacts.id", ondelete="CASCADE"), nullable=False),
         Column("fields", JSON, nullable=False),
         Column("added_at", Instant, nullable=False),
         Index(f"ix_{name}_contact_id_added_at_id", "contact_id", "added_at", "id"),
@@ -90,9 +89,9 @@ tasks = _of_contacts("tasks")
 pipelines = Table(
     "pipelines",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
-    Column("name", String, nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("name", Text, nullable=False),
     Column("stages", JSON, nullable=False),
     Index("ix_pipelines_account_id", "account_id"),
 )
@@ -100,12 +99,12 @@ pipelines = Table(
 opportunities = Table(
     "opportunities",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
-    Column("contact_id", String, ForeignKey("contacts.id", ondelete="CASCADE"), nullable=False),
-    Column("pipeline_id", String, ForeignKey("pipelines.id"), nullable=False),
-    Column("stage_id", String, nullable=False),
-    Column("status", String, nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("contact_id", Text, ForeignKey("contacts.id", ondelete="CASCADE"), nullable=False),
+    Column("pipeline_id", Text, ForeignKey("pipelines.id"), nullable=False),
+    Column("stage_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
     Column("fields", JSON, nullable=False),
     Column("added_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),
@@ -120,9 +119,9 @@ opportunities = Table(
 calendars = Table(
     "calendars",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
-    Column("name", String, nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("name", Text, nullable=False),
     Column("active", Boolean, nullable=False),
     Column("fields", JSON, nullable=False),
     Index("ix_calendars_account_id", "account_id"),
@@ -131,21 +130,21 @@ calendars = Table(
 campaigns = Table(
     "campaigns",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
-    Column("name", String, nullable=False),
-    Column("status", String, nullable=False),
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("status", Text, nullable=False),
     Index("ix_campaigns_account_id", "account_id"),
 )
 
 object_fields = Table(
     "object_fields",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("account_id", String, ForeignKey("accounts.id"), nullable=False),
-    Column("object_key", String, nullable=False),
-    Column("key", String, nullable=False),
-    Column("folder_id", String, ForeignKey("object_fields.id")),
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False),
+    Column("object_key", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("folder_id", Text, ForeignKey("object_fields.id")),
     Column("fields", JSON, nullable=False),
     Column("added_at", Instant, nullable=False),
     Column("updated_at", Instant, nullable=False),

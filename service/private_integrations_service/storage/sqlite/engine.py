@@ -20,14 +20,14 @@ from ...private_files import open_private, prepare_folder
 from ..clock import store_instant, stored_instant
 from ..engine import Answer, StorageError, StorageFull, Write
 from ..epoch import Epoch
+from ..file_leadership import FileLeadership
+from ..shared_memory import shared_numbers
+from ..steady_clock import Clock, SteadyClock
+from ..write_lock import WriteLock
 from .activity import SQLiteActivity
-from .clock import Clock, SteadyClock
 from .connections import SQLiteDecisionConnection, connection_pool, storage_errors
-from .leadership import FileLeadership
 from .reserved_space import ReservedSpace
-from .shared_memory import shared_numbers
 from .watched_files import WatchedFiles
-from .write_lock import WriteLock
 
 FILE_NAME = "private-integrations.db"
 LOCK_NAME = "server.lock"
@@ -120,7 +120,7 @@ class SQLiteEngine:
             with self.write():
                 """Every write stores the latest instant."""
 
-    def settle(self) -> None:
+    def begin(self) -> None:
         """Put right what a killed process left of the epoch."""
         with self._write_lock.held(ending=True):
             # Reading opens the journal, which is closed before workers are forked.

@@ -4,8 +4,8 @@ import fcntl
 import os
 from pathlib import Path
 
-from ...private_files import open_private
-from ..engine import StorageUnavailable
+from ..private_files import open_private
+from .engine import StorageUnavailable
 
 
 class FileLeadership:

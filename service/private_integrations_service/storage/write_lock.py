@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ...private_files import open_private
-from ..engine import StorageBusy
+from ..private_files import open_private
+from .engine import StorageBusy
 
 WAITING = 40
 """How many threads of a process may wait; the server has as many again for reads (server/serve.py)."""

@@ -1,0 +1,312 @@
+"""The PostgreSQL engine: one database for several machines, each with a lease on what it remembers.
+
+A change that ends or narrows a token is answered when every machine has acknowledged it, or when every lease from
+before it has run out (docs/revocation-protocol.md).
+"""
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection
+
+from private_integrations.errors import ConfigurationError
+
+from ...access import security_log
+from ...instants import from_milliseconds, to_milliseconds
+from ...private_files import open_private, prepare_folder
+from ..engine import Answer, StorageError, StorageUnavailable, Write
+from ..file_leadership import FileLeadership
+from ..shared_memory import shared_numbers
+from ..steady_clock import Clock, SteadyClock
+from ..write_lock import WriteLock
+from . import acknowledgement, replicas
+from .acknowledgement import CommittedChange, Refuse, Sightings, Wait
+from .connections import (
+    PATIENCE,
+    TIMELINE,
+    PostgreSQLDecisionConnection,
+    Watchdog,
+    connect,
+    connection_pool,
+    new_mark,
+    storage_errors,
+)
+from .leadership import AdvisoryLeadership
+from .lease import LeaseTimes, may_use_read
+from .lease_keeper import LeaseKeeper, leave
+from .revision import Revision
+from .schema import prepare_schema
+from .shared_state import SharedState, boot_clock
+from .timeline import WatchedTimeline, watch
+
+WRITE_LOCK_NAME = "writer.lock"
+LEASE_LOCK_NAME = "lease.lock"
+
+READERS = 8
+"""How many threads of a process may read from the database at once."""
+
+_WRITES = 0x70697772  # "piwr"
+_PATIENCE_ENDING = 30
+
+# A wait for acknowledgements, in seconds: they come within milliseconds, or not for a long time.
+_FIRST_LOOK, _LONGEST_PAUSE = 0.001, 0.05
+
+
+class PostgreSQLEngine:
+    """The storage engine over one database (storage/engine.py says what each method does).
+
+    Processes forked from the one that opened it share the epoch, the lease, the clock, the counts of the security log,
+    the write lock and the name of the run; connections never cross a fork.
+
+    Args:
+        address: of the database, as libpq reads it.
+        folder: the data folder of this machine.
+        times: how long a lease lasts.
+        clock: the clock, None for the database's.
+
+    """
+
+    def __init__(self, address: str, folder: Path, times: LeaseTimes, clock: Clock | None = None) -> None:
+        self.address = address
+        self.folder = folder
+        self.run = secrets.token_hex(8)
+        self.times = times
+        self.security_counts = shared_numbers(security_log.NUMBERS)
+        self._state = SharedState()
+        self.epoch = self._state.epoch
+        self._clock = SteadyClock(clock or self._database_clock, self._state.clock_numbers)
+        self._write_lock = WriteLock(folder / WRITE_LOCK_NAME)
+        self._watchdog = Watchdog()
+        self._writer = connection_pool(address, size=1)
+        self._readers = connection_pool(address, size=READERS)
+        self._keeper: LeaseKeeper | None = None
+        self._timeline: WatchedTimeline | None = None
+        with storage_errors(), connect(address) as connection:
+            found = replicas.read_authority(connection)
+        self._state.clock_offset = found.clock - boot_clock()
+        self._note_clock(found.high_water)
+
+    def now(self) -> datetime:
+        """Return the present instant in UTC by the database's clock, which never runs backwards."""
+        return self._clock.now()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Begin a read-only transaction: one consistent view."""
+        with storage_errors(), self._readers.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            with self._watchdog.limit(driver), connection.begin():
+                timeline = _last_row(driver, _BEGIN_READ)[0]
+                self._check(timeline)
+                yield connection
+
+    @contextmanager
+    def write(self, *, yielding: bool = False) -> Iterator[Write]:
+        """Begin a write transaction, which has the write lock from its start and commits at the end of the block."""
+        with self._write_lock.held(yielding=yielding), self._transaction(PATIENCE) as transaction:
+            yield transaction.write
+        if not yielding:
+            self._await(transaction)
+
+    def end_access(self, step: Callable[[Write], Answer]) -> Answer:
+        """Run a step that ends tokens or rights; also one that changes nothing waits for what was changed before."""
+        with self._write_lock.held(ending=True), self._transaction(_PATIENCE_ENDING) as transaction:
+            answer = step(transaction.write)
+            transaction.write.move_epoch()
+        self._await(transaction)
+        return answer
+
+    def has_stored(self, instant: datetime) -> bool:
+        """Return whether the clock goes on at this instant or later after a restart."""
+        return self._clock.stored >= instant
+
+    def keep_ended(self, deadline: datetime | None) -> None:
+        """Store that `deadline` has passed, before a client hears of it, if that isn't stored yet."""
+        if deadline is not None and not self.has_stored(deadline) and deadline <= self.now():
+            with self.write(yielding=True):
+                """Every write stores the latest instant."""
+
+    def require(self) -> None:
+        """Raise StorageUnavailable if this machine has no lease: it might not hear of a change."""
+        if self._keeper is not None and boot_clock() >= self._state.lease_end:
+            raise StorageUnavailable("the lease has run out, since the database did not answer")
+
+    def decision_connection(self) -> PostgreSQLDecisionConnection:
+        """Open access for the statements that requests need."""
+        return PostgreSQLDecisionConnection(self._readers, self._watchdog, self._check)
+
+    def leadership(self, work: str) -> AdvisoryLeadership:
+        """Return the leadership for a kind of work among all machines."""
+        return AdvisoryLeadership(self.address, work, self._watchdog)
+
+    def begin(self) -> None:
+        """Keep the lease in this process, or stand by for the process of this machine that does."""
+        leadership = FileLeadership(self.folder / LEASE_LOCK_NAME)
+        self._keeper = LeaseKeeper(self.address, self.times, self._state, leadership, self._note_clock)
+        self._keeper.start()
+
+    def disconnect(self) -> None:
+        """Close every connection and end the threads of this process; the next use opens new ones."""
+        if self._keeper is not None:
+            self._keeper.stop()
+            self._keeper = None
+        self._watchdog.stop()
+        self._readers.dispose()
+        self._writer.dispose()
+
+    def close(self) -> None:
+        """Close every connection, and take this machine off the list of replicas."""
+        self.disconnect()
+        try:
+            with storage_errors(), connect(self.address) as connection:
+                leave(self._state, connection)
+        except StorageError:
+            """The others remove it when it was silent for long enough."""
+        self._write_lock.close()
+
+    @contextmanager
+    def _transaction(self, patience: float) -> Iterator["_Transaction"]:
+        with storage_errors(), self._writer.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            with self._watchdog.limit(driver, patience + PATIENCE), connection.begin() as transaction:
+                begun = self._begun(driver, connection, patience)
+                yield begun
+                write = begun.write
+                if write.moves_epoch:
+                    begun.revision = Revision(begun.revision.number + 1, new_mark())
+                    driver.execute(_NEW_REVISION.format(number=begun.revision.number, mark=begun.revision.mark))
+                driver.is_warned = False
+                try:
+                    transaction.commit()
+                except psycopg.OperationalError as error:
+                    raise StorageUnavailable("it is not known whether the change was stored") from error
+                begun.committed_at = boot_clock()
+                begun.replicated = not driver.is_warned
+        self._clock.note_stored(write.now)
+
+    def _begun(self, driver: Any, connection: Connection, patience: float) -> "_Transaction":
+        asked = to_milliseconds(self.now())
+        row = _last_row(driver, _BEGIN_WRITE.format(lock=int(patience * 1000), now=asked))
+        high_water, number, mark, settled, timeline, behind = row
+        self._timeline = watch(self._timeline, timeline, settled, boot_clock())
+        self._note_clock(high_water)
+        write = Write(connection, self.now())
+        return _Transaction(write, Revision(number, mark), self._timeline, behind)
+
+    def _await(self, transaction: "_Transaction") -> None:
+        """Wait until the change holds on every machine, or raise StorageUnavailable if it may be lost."""
+        write, timeline = transaction.write, transaction.timeline
+        if write.moves_epoch and not acknowledgement.first_use_waits([write.takes_effect], self.now(), self.times):
+            return
+        trusted_from = timeline.trusted_from(self.times)
+        if not write.moves_epoch and not transaction.behind and trusted_from < transaction.committed_at:
+            return
+        change = CommittedChange(
+            transaction.revision, timeline.timeline, transaction.committed_at, transaction.replicated, trusted_from
+        )
+        sightings, found, pause = Sightings(), None, _FIRST_LOOK
+        while True:
+            decided = acknowledgement.decide(change, found, sightings, boot_clock(), self.times)
+            if isinstance(decided, Refuse):
+                raise StorageUnavailable("the change may be lost, since no standby has confirmed it: repeat it")
+            if not isinstance(decided, Wait):
+                return
+            if found is not None:
+                time.sleep(min(pause, max(0.0, decided.until - boot_clock())))
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            try:
+                with storage_errors(), self._readers.connect() as connection:
+                    driver: Any = connection.connection.driver_connection
+                    with self._watchdog.limit(driver):
+                        found = replicas.read_replicas(driver)
+                sightings = sightings.after(found, boot_clock())
+            except StorageError:
+                # The deadline comes without it.
+                time.sleep(_LONGEST_PAUSE)
+
+    def _check(self, timeline: str) -> None:
+        """Raise StorageUnavailable if a server of this timeline may be one that knows nothing of later changes."""
+        if self._keeper is None:
+            return
+        if not may_use_read(self._state.lease_end, self._state.leased_on, boot_clock(), timeline):
+            raise StorageUnavailable("the database may not be the present one")
+
+    def _database_clock(self) -> datetime:
+        return datetime.fromtimestamp(boot_clock() + self._state.clock_offset, UTC)
+
+    def _note_clock(self, high_water: int) -> None:
+        self._clock.note_stored(from_milliseconds(high_water))
+
+
+class _Transaction:
+    """A write transaction: the revision and timeline at its begin, and how it was committed."""
+
+    def __init__(self, write: Write, revision: Revision, timeline: WatchedTimeline, behind: int) -> None:
+        self.write = write
+        self.revision = revision
+        self.timeline = timeline
+        self.behind = behind
+        """How many replicas had not acknowledged the revision at the begin."""
+        self.committed_at = 0.0
+        self.replicated = False
+
+
+_BEGIN_READ = (
+    f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '{PATIENCE}s'; SELECT {TIMELINE}"
+)
+_BEGIN_WRITE = (
+    "BEGIN; SET LOCAL lock_timeout = {lock}; "  # noqa: S608
+    f"SET LOCAL idle_in_transaction_session_timeout = '{PATIENCE}s'; "
+    f"SELECT pg_advisory_xact_lock({_WRITES}); SET LOCAL statement_timeout = '{PATIENCE}s'; "
+    "UPDATE clock SET high_water = greatest(high_water, {now}); "
+    "SELECT (SELECT high_water FROM clock), number, mark, settled, "
+    f"{TIMELINE}, (SELECT count(*) FROM replicas WHERE (acknowledged_number, acknowledged_mark) IS DISTINCT FROM "
+    "(authority.number, authority.mark)) FROM authority"
+)
+_NEW_REVISION = (
+    "UPDATE authority SET number = {number}, mark = '{mark}'; "  # noqa: S608
+    "INSERT INTO revisions (number, mark) VALUES ({number}, '{mark}'); "
+    f"NOTIFY {replicas.CHANNEL}, '{{number}} {{mark}}'"
+)
+
+
+def _last_row(connection: Any, statements: str) -> Any:
+    """Send several statements in one round trip, and return the row of the last one."""
+    cursor = connection.execute(statements)
+    while cursor.nextset():
+        """Go on to the last one."""
+    return cursor.fetchone()
+
+
+def open_postgresql(
+    address: str, folder: Path, times: LeaseTimes | None = None, clock: Clock | None = None
+) -> PostgreSQLEngine:
+    """Open a database, which is prepared if it is empty.
+
+    Raises ConfigurationError when it can't be reached or has a schema that this release doesn't know, or when the
+    folder can't be used.
+    """
+    prepare_folder(folder)
+    try:
+        for name in (WRITE_LOCK_NAME, LEASE_LOCK_NAME):
+            os.close(open_private(folder / name, os.O_RDWR | os.O_CREAT))
+    except OSError as error:
+        raise ConfigurationError(f"data folder {folder} can't be used: {error.strerror}") from error
+    try:
+        prepare_schema(address)
+        return PostgreSQLEngine(address, folder, times or LeaseTimes(), clock)
+    except StorageError as error:
+        cause = getattr(error.__cause__, "orig", None) or error.__cause__ or error
+        raise ConfigurationError(f"the database can't be used: {str(cause).strip().splitlines()[0]}") from error
+
+
+def waits_at_most(times: LeaseTimes) -> timedelta:
+    """Return the longest time that a change waits for a silent replica."""
+    return timedelta(seconds=times.change_wait)

@@ -1,0 +1,227 @@
+"""Keep the lease of this machine: a thread that sends heartbeats, and applies the changes of other replicas.
+
+One process of the machine runs it, by a lock file; when that process dies, another one goes on with the same replica.
+"""
+
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
+
+from ..engine import StorageError
+from ..file_leadership import FileLeadership
+from . import replicas
+from .acknowledgement import Sightings
+from .connections import ServiceConnection, Watchdog, connect, new_mark, storage_errors
+from .lease import (
+    LEAVE,
+    Deregister,
+    Forget,
+    HeartbeatAnswer,
+    LeaseTimes,
+    Outcome,
+    Register,
+    Replica,
+    ReportLoss,
+    SetLease,
+    after_heartbeat,
+    after_notification,
+    registered,
+    start,
+)
+from .revision import Revision
+from .shared_state import SharedState, boot_clock
+from .timeline import WatchedTimeline, watch
+
+# The marks of so many revisions are kept, to tell a database that lost changes from one that went on.
+_REVISIONS_KEPT = 10_000
+
+_log = logging.getLogger(__name__)
+
+
+class LeaseKeeper:
+    """Keeps the lease, from `start` to `stop`; the lease itself outlasts the thread, and every process.
+
+    Args:
+        address: of the database.
+        times: how long the lease lasts.
+        state: where the processes of this machine read the lease.
+        leadership: the right of one process of this machine to keep it.
+        note_clock: takes the milliseconds since 1970 at which the clock must at least be.
+
+    """
+
+    def __init__(
+        self,
+        address: str,
+        times: LeaseTimes,
+        state: SharedState,
+        leadership: FileLeadership,
+        note_clock: Callable[[int], None],
+    ) -> None:
+        self._address = address
+        self._times = times
+        self._state = state
+        self._leadership = leadership
+        self._note_clock = note_clock
+        self._watchdog = Watchdog()
+        self._connection: ServiceConnection | None = None
+        self._listening: ServiceConnection | None = None
+        self._timeline: WatchedTimeline | None = None
+        self._sightings = Sightings()
+        self._first = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
+
+    def start(self) -> None:
+        """Begin, and wait a moment for the first lease, so that no request is refused for want of it."""
+        self._thread.start()
+        self._first.wait(2)
+
+    def stop(self) -> None:
+        """End the thread; the lease goes on until it runs out or another process of this machine renews it."""
+        self._stopping.set()
+        self._thread.join()
+        self._watchdog.stop()
+
+    def _run(self) -> None:
+        try:
+            while not self._leadership.take():
+                if self._state.lease_end > boot_clock():
+                    self._first.set()
+                if self._stopping.wait(0.05):
+                    return
+            self._keep()
+        finally:
+            self._leadership.release()
+
+    def _keep(self) -> None:
+        is_failing = False
+        while not self._stopping.is_set():
+            try:
+                with storage_errors():
+                    at_once = self._beat()
+                    is_failing = False
+                    if not at_once:
+                        self._first.set()
+                        self._wait()
+            except StorageError as error:
+                if not is_failing:
+                    _log.error("the lease can't be renewed: %s; it ends in %.1f s", error, self._left())
+                is_failing = True
+                self._disconnect()
+                self._stopping.wait(self._times.heartbeat)
+        self._disconnect()
+
+    def _beat(self) -> bool:
+        """Send one heartbeat; returns whether to send the next one at once."""
+        connection = self._connected()
+        replica = self._state.replica
+        if replica.incarnation is None:
+            return self._take(start(), connection)
+        began = boot_clock()
+        with self._watchdog.limit(connection):
+            beaten = replicas.beat(connection, replica)
+            asked = boot_clock()
+            found = replicas.read_authority(connection, replica.applied.number if replica.applied else 0)
+        arrived = boot_clock()
+        self._state.clock_offset = found.clock - (asked + arrived) / 2
+        self._note_clock(found.high_water)
+        answer = HeartbeatAnswer(
+            beaten.rows, beaten.replicated, beaten.timeline, found.timeline, found.revision, found.own_mark
+        )
+        self._timeline = watch(self._timeline, found.timeline, found.settled, arrived)
+        outcome = after_heartbeat(replica, began, answer, self._times)
+        at_once = self._take(outcome, connection)
+        if not at_once:
+            self._look_after(connection)
+        return at_once
+
+    def _take(self, outcome: Outcome, connection: ServiceConnection) -> bool:
+        """Take the steps in their order; returns whether to send the next heartbeat at once."""
+        for step in outcome.steps:
+            match step:
+                case SetLease(end, timeline):
+                    self._state.set_lease(end, timeline)
+                case Forget():
+                    self._state.epoch.publish()
+                case Register():
+                    incarnation = new_mark()
+                    with self._watchdog.limit(connection):
+                        replicated = replicas.register(connection, incarnation, socket.gethostname())
+                    return self._take(registered(incarnation, replicated=replicated), connection)
+                case Deregister():
+                    if outcome.replica.incarnation is not None:
+                        replicas.deregister(connection, outcome.replica.incarnation)
+                case ReportLoss(seen, found):
+                    self._timeline = None
+                    _log.critical(
+                        "ALARM: the database lacks changes that it had before: it is at revision %d, and %d was seen. "
+                        "It was restored from a copy, or promoted without the last changes. Tokens that were ended "
+                        "since may work again: end them once more",
+                        found.number,
+                        seen.number,
+                    )
+        self._state.replica = outcome.replica
+        return outcome.at_once
+
+    def _look_after(self, connection: ServiceConnection) -> None:
+        """Remove silent replicas and old revisions, and store that the timeline is settled."""
+        now = boot_clock()
+        with self._watchdog.limit(connection):
+            if self._timeline is not None and self._timeline.settles(now, self._times):
+                replicas.settle(connection, self._timeline.timeline)
+            self._sightings = self._sightings.after(replicas.read_replicas(connection), now)
+            silent = self._sightings.silent(now, self._times)
+            if silent:
+                _log.warning("%d replicas are silent and were removed from the list", len(silent))
+                replicas.remove_silent(connection, silent)
+            replicas.forget_old_revisions(connection, _REVISIONS_KEPT)
+
+    def _wait(self) -> None:
+        """Wait for the next heartbeat, or for the notification of a change."""
+        try:
+            if self._listening is None or self._listening.closed:
+                self._listening = connect(self._address)
+                self._listening.execute(f"LISTEN {replicas.CHANNEL}")
+            for notification in self._listening.notifies(timeout=self._times.heartbeat, stop_after=1):
+                number, _, mark = notification.payload.partition(" ")
+                outcome = after_notification(self._state.replica, Revision(int(number), mark))
+                self._take(outcome, self._connected())
+        except (psycopg.Error, OSError, ValueError):
+            # Notifications only speed things up.
+            self._listening = None
+            self._stopping.wait(self._times.heartbeat)
+
+    def _connected(self) -> ServiceConnection:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._address)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        for connection in (self._connection, self._listening):
+            if connection is not None:
+                with suppress(psycopg.Error, OSError):
+                    connection.close()
+        self._connection = self._listening = None
+
+    def _left(self) -> float:
+        return max(0.0, self._state.lease_end - boot_clock())
+
+
+def leave(state: SharedState, connection: ServiceConnection) -> None:
+    """Give the lease up and remove the replica: a clean stop, after which no change waits for it."""
+    replica: Replica = state.replica
+    for step in LEAVE:
+        match step:
+            case SetLease(end, timeline):
+                state.set_lease(end, timeline)
+            case Forget():
+                state.epoch.publish()
+            case Deregister():
+                if replica.incarnation is not None:
+                    replicas.deregister(connection, replica.incarnation)
+    state.replica = Replica()

@@ -1,0 +1,25 @@
+"""The first schema on PostgreSQL: SQLite's tables at this version, and those of the revision and the replicas.
+
+Frozen: a migration is history. Change a table with a new migration.
+"""
+
+from pathlib import Path
+
+from alembic import op
+
+from private_integrations_service.storage.postgresql.connections import TIMELINE, new_mark
+
+revision = "0017"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create every table, and the rows that a database has once; its list of replicas is complete, as there is none."""
+    for statement in Path(__file__).with_suffix(".sql").read_text().split(";\n"):
+        if statement.strip():
+            op.execute(statement)
+    mark = new_mark()
+    op.execute(f"INSERT INTO authority (id, number, mark, settled) SELECT 1, 1, '{mark}', {TIMELINE}")  # noqa: S608
+    op.execute(f"INSERT INTO revisions (number, mark) VALUES (1, '{mark}')")  # noqa: S608

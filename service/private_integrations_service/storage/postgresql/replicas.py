@@ -1,0 +1,138 @@
+"""Store the revision of the tokens, and the replicas with what each has acknowledged.
+
+Each function is one statement, which commits by itself; `statement_timeout` does not apply to its wait for a standby.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .acknowledgement import RegisteredReplica, ReplicaList
+from .connections import TIMELINE, ServiceConnection
+from .lease import Replica
+from .revision import Revision
+
+CHANNEL = "private_integrations"
+"""The channel on which a change is notified to all replicas."""
+
+
+@dataclass(frozen=True)
+class Beaten:
+    """The answer to a heartbeat's UPDATE: how many rows it changed, on which timeline, and whether it is replicated."""
+
+    rows: int
+    timeline: str
+    replicated: bool
+
+
+@dataclass(frozen=True)
+class Authority:
+    """What the database says of itself; instants are milliseconds since 1970.
+
+    `settled` is the timeline on which the list of replicas is complete, `own_mark` the stored mark of the revision that
+    was asked for.
+    """
+
+    revision: Revision
+    timeline: str
+    settled: str | None
+    own_mark: str | None
+    clock: float
+    high_water: int
+
+
+@dataclass(frozen=True)
+class ReplicaRow:
+    """A replica for people: the machine and process that it is, and its last heartbeat in ms since 1970."""
+
+    incarnation: str
+    name: str
+    beat_at: int
+    acknowledged: Revision | None
+
+
+_NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+
+
+def register(connection: ServiceConnection, incarnation: str, name: str) -> bool:
+    """Add a replica; returns whether the row is replicated as a revocation would be."""
+    connection.is_warned = False
+    connection.execute(
+        f"INSERT INTO replicas (incarnation, name, beat, beat_at) VALUES (%s, %s, 0, {_NOW})",  # noqa: S608
+        (incarnation, name),
+    )
+    return not connection.is_warned
+
+
+def deregister(connection: ServiceConnection, incarnation: str) -> None:
+    """Remove a replica that has no lease."""
+    connection.execute("DELETE FROM replicas WHERE incarnation = %s", (incarnation,))
+
+
+def beat(connection: ServiceConnection, replica: Replica) -> Beaten:
+    """Store a heartbeat, which acknowledges what the replica has applied."""
+    connection.is_warned = False
+    applied = replica.applied
+    row = connection.execute(
+        f"WITH beaten AS (UPDATE replicas SET beat = beat + 1, beat_at = {_NOW}, acknowledged_number = %s, "  # noqa: S608
+        "acknowledged_mark = %s WHERE incarnation = %s RETURNING 1) "
+        f"SELECT (SELECT count(*) FROM beaten), {TIMELINE}",
+        (applied and applied.number, applied and applied.mark, replica.incarnation),
+    ).fetchone()
+    assert row is not None
+    return Beaten(row[0], row[1], not connection.is_warned)
+
+
+def read_authority(connection: ServiceConnection, number: int = 0) -> Authority:
+    """Return the present revision, and the mark of the revision with this number."""
+    row = connection.execute(
+        "SELECT number, mark, settled, (SELECT mark FROM revisions WHERE revisions.number = %s), "  # noqa: S608
+        f"{TIMELINE}, extract(epoch FROM clock_timestamp())::float8, (SELECT high_water FROM clock) FROM authority",
+        (number,),
+    ).fetchone()
+    assert row is not None
+    number, mark, settled, own_mark, timeline, clock, high_water = row
+    return Authority(Revision(number, mark), timeline, settled, own_mark, clock, high_water)
+
+
+def read_replicas(connection: ServiceConnection) -> ReplicaList:
+    """Return the list of replicas."""
+    rows = connection.execute(
+        "SELECT server.timeline, incarnation, beat, acknowledged_number, acknowledged_mark, revisions.mark "  # noqa: S608
+        f"FROM (SELECT {TIMELINE} AS timeline) AS server LEFT JOIN replicas ON true "
+        "LEFT JOIN revisions ON revisions.number = acknowledged_number ORDER BY incarnation"
+    ).fetchall()
+    return ReplicaList(rows[0][0], tuple(_registered(row) for row in rows if row[1] is not None))
+
+
+def list_replicas(connection: ServiceConnection) -> list[ReplicaRow]:
+    """Return the replicas for people, by name."""
+    rows = connection.execute(
+        "SELECT incarnation, name, beat_at, acknowledged_number, acknowledged_mark FROM replicas "
+        "ORDER BY name, incarnation"
+    )
+    return [
+        ReplicaRow(incarnation, name, beat_at, None if number is None else Revision(number, mark))
+        for incarnation, name, beat_at, number, mark in rows
+    ]
+
+
+def remove_silent(connection: ServiceConnection, silent: Sequence[tuple[str, int]]) -> None:
+    """Remove replicas that have sent no heartbeat since the one named."""
+    for incarnation, last in silent:
+        connection.execute("DELETE FROM replicas WHERE incarnation = %s AND beat = %s", (incarnation, last))
+
+
+def settle(connection: ServiceConnection, timeline: str) -> None:
+    """Store that the list of replicas is complete on this timeline."""
+    connection.execute("UPDATE authority SET settled = %s", (timeline,))
+
+
+def forget_old_revisions(connection: ServiceConnection, kept: int) -> None:
+    """Keep the marks of the latest so many revisions."""
+    connection.execute("DELETE FROM revisions WHERE number <= (SELECT number FROM authority) - %s", (kept,))
+
+
+def _registered(row: Sequence[Any]) -> RegisteredReplica:
+    _, incarnation, last, number, mark, own_mark = row
+    return RegisteredReplica(incarnation, last, None if number is None else Revision(number, mark), own_mark)

@@ -1,0 +1,57 @@
+"""Bring the schema of a database to this release's version, or refuse one that this release doesn't know."""
+
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, inspect
+
+from private_integrations.errors import ConfigurationError
+
+from ...migrations import known_versions, upgrade
+from .connections import PATIENCE, connection_pool, storage_errors
+
+_MIGRATIONS = 0x70696D67  # "pimg"
+
+
+def prepare_schema(address: str) -> None:
+    """Make the schema in an empty database; raises ConfigurationError if there is another than this release's."""
+    _migrate(address, only_empty=True)
+
+
+def migrate(address: str) -> str | None:
+    """Upgrade the schema; return the version that it had, None for an empty database."""
+    return _migrate(address, only_empty=False)
+
+
+def _migrate(address: str, *, only_empty: bool) -> str | None:
+    pool = connection_pool(address, size=1)
+    try:
+        with storage_errors(), pool.connect() as connection, connection.begin():
+            connection.exec_driver_sql(
+                f"BEGIN; SET LOCAL lock_timeout = '{PATIENCE}s'; SELECT pg_advisory_xact_lock({_MIGRATIONS})"
+            )
+            version = _version(connection)
+            known = known_versions("postgresql")
+            if version is not None and version not in known:
+                raise ConfigurationError(
+                    f"the database has schema {version}, which this release doesn't know (it knows up to {known[-1]}): "
+                    "use the release that made it, or a newer one"
+                )
+            if version is not None and only_empty and version != known[-1]:
+                raise ConfigurationError(
+                    f"the database has schema {version} and this release needs {known[-1]}: run "
+                    "private-integrations migrate --database … first"
+                )
+            upgrade(connection)
+            return version
+    finally:
+        pool.dispose()
+
+
+def _version(connection: Connection) -> str | None:
+    tables = inspect(connection).get_table_names()
+    if "alembic_version" in tables:
+        return MigrationContext.configure(connection).get_current_revision()
+    if tables:
+        raise ConfigurationError(
+            f"the database has other tables, such as {tables[0]}, and no schema of this service: give an empty database"
+        )
+    return None

@@ -1,0 +1,102 @@
+"""What the processes of one replica share in memory: its epoch, its lease, and what its database said last."""
+
+import math
+import time
+
+from ..epoch import Epoch
+from ..shared_memory import shared_numbers
+from .lease import NO_LEASE, Replica
+from .revision import Revision
+
+_NANOSECONDS = 1_000_000_000
+# Odd, as during a change: nothing is remembered, and nothing that was is used.
+_WITHOUT_LEASE = 1
+
+
+def boot_clock() -> float:
+    """Return the seconds since this machine started, those of a suspend too."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class LeasedEpoch(Epoch):
+    """An epoch that is odd while the replica has no lease. Only the keeper of the lease moves it.
+
+    Args:
+        numbers: the epoch, and the end of the lease in nanoseconds of the boot clock; shared by all processes.
+
+    """
+
+    def __init__(self, numbers: "memoryview[int]") -> None:
+        super().__init__(numbers[:1])
+        self._lease = numbers[1:2]
+
+    @property
+    def value(self) -> int:
+        """Return the present epoch."""
+        # The lease first and the epoch last: in the other order both may change in between.
+        if time.clock_gettime_ns(time.CLOCK_BOOTTIME) >= self._lease[0]:
+            return _WITHOUT_LEASE
+        return self._number[0]
+
+    def publish(self) -> None:
+        """Move the epoch: what any process remembers is from before."""
+        self._number[0] += 2
+
+
+class SharedState:
+    """Numbers that the keeper of the lease writes and every process of the replica reads."""
+
+    def __init__(self) -> None:
+        self._numbers = shared_numbers(10)
+        self.epoch = LeasedEpoch(self._numbers[:2])
+        self.clock_numbers = self._numbers[2:4]
+
+    @property
+    def lease_end(self) -> float:
+        """Return the end of the lease by the boot clock, NO_LEASE without one."""
+        end = self._numbers[1]
+        return end / _NANOSECONDS if end else NO_LEASE
+
+    @property
+    def leased_on(self) -> str | None:
+        """Return the timeline that granted the lease."""
+        return _text(self._numbers[4])
+
+    def set_lease(self, end: float, timeline: str | None) -> None:
+        """Store the end of the lease and the timeline that granted it."""
+        self._numbers[4] = _number(timeline)
+        self._numbers[1] = 0 if math.isinf(end) else int(end * _NANOSECONDS)
+
+    @property
+    def replica(self) -> Replica:
+        """Return the replica, so that another process of the machine can go on where its keeper was killed."""
+        incarnation, number, mark, timeline = (self._numbers[place] for place in (5, 6, 7, 8))
+        applied = Revision(number, _text(mark) or "") if mark else None
+        return Replica(_text(incarnation), applied, _text(timeline))
+
+    @replica.setter
+    def replica(self, replica: Replica) -> None:
+        applied = replica.applied
+        # Nothing applied while the parts are written: whoever goes on from here forgets once too often.
+        self._numbers[7] = 0
+        self._numbers[5], self._numbers[8] = _number(replica.incarnation), _number(replica.timeline)
+        self._numbers[6] = applied.number if applied else 0
+        self._numbers[7] = _number(applied.mark) if applied else 0
+
+    @property
+    def clock_offset(self) -> float:
+        """Return how many seconds the database's clock is ahead of the boot clock."""
+        return self._numbers[9] / 1_000_000
+
+    @clock_offset.setter
+    def clock_offset(self, seconds: float) -> None:
+        self._numbers[9] = int(seconds * 1_000_000)
+
+
+def _number(text: str | None) -> int:
+    """Return 16 hexadecimal digits as a number; 0 stands for None."""
+    return int(text, 16) if text else 0
+
+
+def _text(number: int) -> str | None:
+    return f"{number:016x}" if number else None
