@@ -243,4 +243,6 @@ class Flusher:
             self._failing_since = now
         elif not self._is_logged and now - self._failing_since > _TROUBLE:
             self._is_logged = True
-            _log.error("activity is not recorded: %s can't be written: %s", self._activity.place, error)
+            # The driver of a server adds the statement with its parameters in further lines.
+            reason = str(error).partition("\n")[0]
+            _log.error("activity is not recorded: %s can't be written: %s", self._activity.place, reason)

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,7 @@ from typing import Any
 import pysqlite3.dbapi2 as sqlite
 import pytest
 
-from activities import ActivityUnderTest, SQLiteActivityUnderTest
+from activities import ActivityUnderTest, PostgreSQLActivityUnderTest, SQLiteActivityUnderTest
 from private_integrations.contract import GenerationRequest
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
@@ -57,10 +58,15 @@ class Recorded:
         return self.api.ask("GET", f"/contacts/?locationId={self.desk.account}", token=token, **parts)
 
 
-@pytest.fixture
-def stored(database) -> ActivityUnderTest:
-    """An empty store of activity."""
-    return SQLiteActivityUnderTest(database.folder)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def stored(request, database) -> Iterator[ActivityUnderTest]:
+    """An empty store of activity, of each kind."""
+    if request.param == "sqlite":
+        made: ActivityUnderTest = SQLiteActivityUnderTest(database.folder)
+    else:
+        made = PostgreSQLActivityUnderTest(request.getfixturevalue("postgres_database"))
+    with closing(made):
+        yield made
 
 
 @pytest.fixture
@@ -225,6 +231,7 @@ async def check(app, token, target, query):
     await app(scope, ignore, ignore)
 
 
+@pytest.mark.parametrize("stored", ["sqlite"], indirect=True)
 def test_a_file_that_cannot_be_written_fails_no_request(recorded, desk, database, caplog, clock):
     """Requests pass, nothing is raised, an alarm is given once it lasts, and later everything is there."""
     recorded.activity.close()
@@ -257,6 +264,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(recorded, stored, desk):
     assert sum(recorded.report(integration).requests) == 1
 
 
+@pytest.mark.parametrize("stored", ["sqlite"], indirect=True)
 def test_a_file_of_a_newer_release_is_left_alone(recorded, stored, desk, database):
     """It isn't written, so that the newer release finds it as it was."""
     recorded.activity.close()

@@ -28,6 +28,7 @@ from ..steady_clock import Clock, SteadyClock
 from ..write_lock import WriteLock
 from . import acknowledgement, replicas
 from .acknowledgement import CommittedChange, Refuse, Sightings, Wait
+from .activity import PostgreSQLActivity
 from .connections import (
     PATIENCE,
     TIMELINE,
@@ -141,6 +142,10 @@ class PostgreSQLEngine:
     def decision_connection(self) -> PostgreSQLDecisionConnection:
         """Open access for the statements that requests need."""
         return PostgreSQLDecisionConnection(self._readers, self._watchdog, self._check)
+
+    def activity(self) -> PostgreSQLActivity:
+        """Open the activity of all replicas, over the connections of this engine."""
+        return PostgreSQLActivity(self._readers, self.run, self._watchdog)
 
     def leadership(self, work: str) -> AdvisoryLeadership:
         """Return the leadership for a kind of work among all machines."""
