@@ -92,6 +92,9 @@ class Settings:
     """The networks to which webhooks may be sent although they aren't public; PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS."""
     webhook_retention: timedelta = timedelta(days=30)
     """How long delivered and failed messages are kept; PRIVATE_INTEGRATIONS_WEBHOOK_RETENTION."""
+    lease: timedelta = timedelta(seconds=15)
+    """How long a replica serves without its database, and about how long a change waits for a silent replica (D);
+    PRIVATE_INTEGRATIONS_LEASE."""
     security_log: SecurityLogTo = "file"
     """Where the security log goes: `file` in the data folder, `stderr` or `off`; PRIVATE_INTEGRATIONS_SECURITY_LOG."""
 
@@ -227,6 +230,13 @@ def _inactive_after(text: str) -> timedelta | None:
     return after
 
 
+def _lease(text: str) -> timedelta:
+    lease = parse_duration(text)
+    if not timedelta(seconds=2) <= lease <= timedelta(minutes=5):
+        raise ValueError(f'"{text}" is not between "2s" and "5m"')
+    return lease
+
+
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 1 <= int(text) <= _LARGEST):
         raise ValueError(f'"{text}" is not a whole number between 1 and {_LARGEST}')
@@ -272,6 +282,7 @@ _VARIABLES: Mapping[str, tuple[str, Callable[[str], Any]]] = MappingProxyType(
         "webhook_ports": ("PRIVATE_INTEGRATIONS_WEBHOOK_PORTS", _ports),
         "webhook_networks": ("PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS", networks),
         "webhook_retention": ("PRIVATE_INTEGRATIONS_WEBHOOK_RETENTION", _days),
+        "lease": ("PRIVATE_INTEGRATIONS_LEASE", _lease),
         "security_log": ("PRIVATE_INTEGRATIONS_SECURITY_LOG", _security_log),
     }
 )

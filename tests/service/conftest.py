@@ -41,6 +41,7 @@ from private_integrations_service.storage.engine import StorageEngine
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.tokens.format import new_id, presented_token
 from receivers import Receiver, receiving
+from small_disks import Disk, Namespace, made_namespace, mounted
 from throwaway import Service
 from visitors import Visitor, new_account, new_visitor
 
@@ -370,6 +371,20 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def receiver(certificates: Path) -> Iterator[Receiver]:
     """The receiver of webhooks `hooks.test`."""
     with receiving(certificates, "hooks.test") as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def namespace() -> Iterator[Namespace]:
+    """A namespace for all disks."""
+    with made_namespace() as made:
+        yield made
+
+
+@pytest.fixture
+def disk(tmp_path: Path, namespace: Namespace) -> Iterator[Disk]:
+    """An empty disk of 16 MiB."""
+    with mounted(namespace, tmp_path / "disk") as made:
         yield made
 
 

@@ -18,7 +18,8 @@ Data goes to stdout, everything said about it to stderr. Exit codes, for scripts
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -96,12 +97,18 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and give its exit code; what goes wrong is one line on stderr."""
     try:
-        code: int = app(args=list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
+        code: int = commands()(args=list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
     except (Exception, KeyboardInterrupt) as error:
         code = report(error)
     if code == INTERRUPTED and sys.stderr is not None and sys.stderr.isatty():
         sys.stderr.write("\n")
     return code
+
+
+@cache
+def commands() -> Callable[..., int | None]:
+    """Build the commands, once in a process: that takes longer than most of them."""
+    return typer.main.get_command(app)
 
 
 def _print_version(wanted: bool) -> None:

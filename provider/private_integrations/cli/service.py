@@ -19,7 +19,17 @@ def serve(
         typer.Option(
             metavar="DIR",
             envvar="PRIVATE_INTEGRATIONS_DATA_DIR",
-            help="Where its database is; default: ~/.local/share/private-integrations.",
+            help="Where its database is, or with --database its files for this machine alone; default: "
+            "~/.local/share/private-integrations.",
+        ),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="PRIVATE_INTEGRATIONS_DATABASE",
+            help="A PostgreSQL database for several replicas, such as postgresql://user@host/name, as libpq reads it; "
+            "default: a file in the data folder.",
         ),
     ] = None,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
@@ -51,6 +61,7 @@ def serve(
         run_server = _installed_server()
         run_server(
             data_dir=(data_dir or default_data_dir()).expanduser(),
+            database=database or None,
             host=host,
             port=port,
             say=print_text,

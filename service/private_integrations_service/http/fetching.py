@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -98,8 +99,6 @@ class Fetcher:
     def __init__(self, limits: FetchLimits | None = None, resolver: Resolve | None = None) -> None:
         self._limits = limits or FetchLimits()
         self._resolve = resolver or resolve
-        self._tls = ssl.create_default_context()
-        self._tls.set_alpn_protocols(["http/1.1"])
         self._lookups = threading.BoundedSemaphore(_LOOKUPS)
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -159,6 +158,13 @@ class Fetcher:
                 # It may not be connected yet, or no more.
                 with suppress(OSError):
                     handle.shutdown(socket.SHUT_RDWR)
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        # Reading the authorities takes longer than the rest of a start, and few processes send requests.
+        made = ssl.create_default_context()
+        made.set_alpn_protocols(["http/1.1"])
+        return made
 
     def _looked_up(self, target: Target, by: float) -> Sequence[str]:
         """Return the addresses of a name, by a thread that can be left: the system's resolver has no deadline."""

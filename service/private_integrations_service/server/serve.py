@@ -33,8 +33,11 @@ from ..private_files import open_private
 from ..sandbox.contacts import seed
 from ..sandbox.storage.furniture import furnish
 from ..settings import Settings
-from ..storage.engine import StorageError, StorageFull
-from ..storage.sqlite.engine import SQLiteEngine, open_database
+from ..storage.engine import StorageEngine, StorageError, StorageFull
+from ..storage.postgresql.connections import checked_address
+from ..storage.postgresql.engine import open_postgresql
+from ..storage.postgresql.lease import LeaseTimes
+from ..storage.sqlite.engine import open_database
 from ..storage.write_lock import WAITING
 from .application import Application
 from .clock import utc_now
@@ -63,6 +66,7 @@ _log = logging.getLogger(__name__)
 def serve(
     *,
     data_dir: Path,
+    database: str | None = None,
     host: str,
     port: int,
     say: Say,
@@ -74,6 +78,7 @@ def serve(
 
     Args:
         data_dir: The data folder; it is created if it doesn't exist.
+        database: The address of a PostgreSQL database, of which this is one replica; None: a file in the data folder.
         host: A name or an address to listen on.
         port: A port to listen on, 0 for a free one.
         say: Is called with each line that a person should read.
@@ -92,25 +97,33 @@ def serve(
         # A wrong URL is an error before anything is written to the data folder.
         Upstream.parse(settings.upstream)
     _forbid_core_dumps()
-    engine = open_database(data_dir, utc_now)
+    engine = _opened(database, data_dir, settings)
     try:
         _install_once(engine, say, demo=settings.upstream is None)
         numeric, free, reserved = _usable_address(host, port, shared=workers > 1)
         _warn_of_plain_http(host, numeric)
         listening = partial(say, f"listening on http://{_in_url(numeric)}:{free}")
+        for notice in engine.notices():
+            say(notice)
         work = partial(_work, engine, settings, numeric, free)
         with closing(reserved):
             if workers == 1:
                 work(listening, _on_signals)
             else:
-                # SQLite forbids to carry a connection over a fork (sqlite.org/howtocorrupt.html, 2.6).
+                # No connection may cross a fork (for SQLite: sqlite.org/howtocorrupt.html, 2.6).
                 engine.disconnect()
                 supervise(workers, partial(_work_forked, work, engine), listening)
     except StorageFull as error:
-        raise ConfigurationError(f"{engine.file} can't be used: the disk is full") from error
+        raise ConfigurationError(f"{engine.place} can't be used: the disk is full") from error
     finally:
         engine.close()
     say("stopped")
+
+
+def _opened(database: str | None, folder: Path, settings: Settings) -> StorageEngine:
+    if database is None:
+        return open_database(folder, utc_now)
+    return open_postgresql(checked_address(database), folder, LeaseTimes(settings.lease.total_seconds()))
 
 
 def _forbid_core_dumps() -> None:
@@ -148,14 +161,14 @@ def _connection_limit() -> int:
     return max(128, min(usable // 3, _MOST_CONNECTIONS))
 
 
-def _install_once(engine: SQLiteEngine, say: Say, *, demo: bool) -> None:
+def _install_once(engine: StorageEngine, say: Say, *, demo: bool) -> None:
     if is_installed(engine):
         return
     key_file = engine.folder / KEY_NAME
     installed = install(engine, furnish, seed, partial(_write_private, key_file), demo=demo)
     if installed is None:
         return
-    say(f"created {engine.file}")
+    say(f"created {engine.place}")
     say(f"management key in {key_file}")
     if installed.demo_account is not None:
         say(f"account {installed.demo_account} (Demo account)")
@@ -205,20 +218,20 @@ def _bound(family: int, address: tuple[Any, ...], *options: int) -> socket.socke
     return bound
 
 
-def _work_forked(work: Work, engine: SQLiteEngine, on_listening: Callback, on_stop: OnStop) -> None:
-    """Serve in a worker, after repairing the traces of a worker that was killed while it wrote."""
+def _work_forked(work: Work, engine: StorageEngine, on_listening: Callback, on_stop: OnStop) -> None:
+    """Serve in a worker."""
     try:
-        engine.begin()
         work(on_listening, on_stop)
     except StorageError as error:
-        raise ConfigurationError(f"{engine.file} can't be used: {error}") from error
+        raise ConfigurationError(f"{engine.place} can't be used: {error}") from error
     finally:
         engine.disconnect()
 
 
 def _work(
-    engine: SQLiteEngine, settings: Settings, host: str, port: int, on_listening: Callback, on_stop: OnStop
+    engine: StorageEngine, settings: Settings, host: str, port: int, on_listening: Callback, on_stop: OnStop
 ) -> None:
+    engine.begin()
     with closing(Application(engine, settings, connections=_connection_limit())) as app:
         app.start()
         keeper = Keeper(app.clients, port, settings.connections_per_address, settings.trusted_proxies)

@@ -93,6 +93,8 @@ class StorageEngine(Protocol):
     """
 
     epoch: Epoch
+    place: str
+    """Where the database is, for people."""
     folder: Path
     """The data folder, for files of this machine alone."""
     run: str
@@ -134,6 +136,9 @@ class StorageEngine(Protocol):
 
     def activity(self) -> ActivityStore:
         """Open the recorded activity of tokens; call it after a fork, and close it."""
+
+    def notices(self) -> list[str]:
+        """Return the lines that a person should read when the service starts on this database."""
 
     def leadership(self, work: str) -> Leadership:
         """Return the leadership for a kind of work; it is not taken yet."""

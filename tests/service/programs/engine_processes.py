@@ -1,6 +1,7 @@
 """Use one storage engine in several processes, as the service's workers do, and print what each of them saw.
 
-Arguments: the engine's name, a data folder, and the address of a PostgreSQL server. Every line that a worker prints is one JSON object.
+Arguments: the engine's name, a data folder, and the address of a PostgreSQL server. Every line that a worker prints is
+one JSON object.
 """
 
 import json
@@ -31,7 +32,7 @@ def main() -> None:
     engine.disconnect()
     for worker in [forked(lambda: write_often(engine)) for _ in range(3)]:
         assert os.waitpid(worker, 0)[1] == 0
-    say(started=microseconds(started), ended=microseconds(engine.now()), run=engine.run, epoch=engine.epoch.value)
+    say(started=microseconds(started), ended=microseconds(engine.now()), run=engine.run)
     engine.disconnect()
     lead_in_turn(engine)
     engine.close()
@@ -51,15 +52,17 @@ def forked(run: Callable[[], None]) -> int:
 
 def write_often(engine: Any) -> None:
     """Write again and again, and print the instants before, in and after each transaction, and how many were before."""
+    engine.begin()
     for number in range(_ROUNDS):
-        before = engine.now()
+        before, epoch = engine.now(), engine.epoch.value
         with engine.write() as write:
             write.move_epoch()
             order = len(list_accounts(write.connection))
             name = f"{os.getpid()} {number}"
             add_account(write.connection, Account(id=name, name=name, kind=AccountClass.AGENCY), write.now)
         instants = [microseconds(instant) for instant in (before, write.now, engine.now())]
-        say(instants=instants, order=order, run=engine.run)
+        say(instants=instants, order=order, run=engine.run, epochs=[epoch, engine.epoch.value])
+    engine.disconnect()
 
 
 def lead_in_turn(engine: Any) -> None:

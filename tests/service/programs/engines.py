@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import pytest
+
 from postgres import Databases, database_name
 from private_integrations_service.storage.postgresql.engine import open_postgresql
 from private_integrations_service.storage.sqlite.engine import WRITE_LOCK_NAME, open_database
@@ -14,6 +16,8 @@ from private_integrations_service.storage.write_lock import WriteLock
 
 class EngineUnderTest(Protocol):
     """Make, copy and open databases of one storage engine."""
+
+    name: str
 
     def open(self, folder: Path, clock: Callable[[], datetime]) -> Any:
         """Open the database of a data folder; make it if there is none."""
@@ -30,6 +34,8 @@ class EngineUnderTest(Protocol):
 
 class SQLiteUnderTest:
     """Databases in files."""
+
+    name = "sqlite"
 
     def open(self, folder: Path, clock: Callable[[], datetime]) -> Any:
         """Open the file in the folder."""
@@ -50,6 +56,8 @@ class SQLiteUnderTest:
 
 class PostgreSQLUnderTest:
     """Databases on a server; a data folder names its own in a file."""
+
+    name = "postgresql"
 
     def __init__(self, server: Databases) -> None:
         self._server = server
@@ -82,6 +90,9 @@ class PostgreSQLUnderTest:
 
 
 ENGINES = ("sqlite", "postgresql")
+
+sqlite_only = pytest.mark.parametrize("under_test", ["sqlite"], indirect=True, scope="session")
+"""Marks a test of files, or one that sees what happens with SQLite's means."""
 
 
 def engine_under_test(name: str, server: Databases) -> EngineUnderTest:

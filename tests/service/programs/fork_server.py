@@ -11,6 +11,10 @@ import runpy
 import signal
 import socket
 import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import anyio
 
 _MOST = 200_000  # bytes of a request
 
@@ -59,20 +63,27 @@ def become(
 
 
 def warm_up() -> None:
-    """Load what the service loads once in a process and never changes: the catalogue, and templates."""
+    """Load what the service loads once in a process and never changes: the catalogue, templates and migrations."""
     from private_integrations_service.catalogue.endpoints import Catalogue
+    from private_integrations_service.server.clock import utc_now
     from private_integrations_service.settings_pages.rendering import templates
+    from private_integrations_service.storage.sqlite.engine import open_database
 
     Catalogue.load()
     for name in ("refused.html", "layout.html", "_macros.html"):
         templates().get_template(name)
+    with TemporaryDirectory() as folder:
+        open_database(Path(folder), utc_now).close()
+    # anyio imports its backend when it is first used.
+    anyio.run(anyio.sleep, 0)
 
 
 def main() -> None:
     """Import the service, fork programs until the requests end, and be each of them in its fork."""
-    import private_integrations.cli  # noqa: F401
+    import private_integrations.cli
     import private_integrations_service.server.serve  # noqa: F401
 
+    private_integrations.cli.commands()
     warm_up()
     # Ctrl-C is for pytest, which closes the requests.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

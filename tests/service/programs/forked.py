@@ -8,14 +8,18 @@ child of this process. Elsewhere than on Linux, programs are started as usual.
 import ctypes
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 
 import throwaway
+from private_integrations_service.server.clock import utc_now
+from private_integrations_service.storage.sqlite.engine import FILE_NAME, open_database
 
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 _PROGRAM = Path(__file__).with_name("fork_server.py")
@@ -98,4 +102,16 @@ def run(command, *, input=None, timeout=None, check=False, **options):
     return done
 
 
-running_service = partial(throwaway.running_service, popen=Popen)
+def running_service(data_dir, *arguments, **settings):
+    """`throwaway.running_service`, forked, over a copy of a migrated database: migrating is half of a first start."""
+    if not (data_dir / FILE_NAME).exists():
+        shutil.copytree(_migrated().name, data_dir, dirs_exist_ok=True)
+    return throwaway.running_service(data_dir, *arguments, popen=Popen, **settings)
+
+
+@cache
+def _migrated():
+    """A data folder with a database in which nothing is installed."""
+    made = TemporaryDirectory()
+    open_database(Path(made.name), utc_now).close()
+    return made

@@ -39,20 +39,20 @@ class Databases:
     """Make and drop databases on a server of which only an address is known."""
 
     def __init__(self, server: str) -> None:
-        self._server = server
+        self.server = server
 
     def new_database(self, *, template: str = "template0") -> str:
         """Make an empty database, or a copy of the named one, which must have no connections; returns its address."""
         name = f"test_{uuid.uuid4().hex}"
         self._run_statement(_CREATE.format(sql.Identifier(name), sql.Identifier(template)))
-        return url(**conninfo_to_dict(self._server) | {"dbname": name})
+        return url(**conninfo_to_dict(self.server) | {"dbname": name})
 
     def drop(self, dsn: str) -> None:
         """Drop a database and end its connections."""
         self._run_statement(_DROP.format(sql.Identifier(database_name(dsn))))
 
     def _run_statement(self, statement: sql.Composed) -> None:
-        with psycopg.connect(self._server, autocommit=True) as connection:
+        with psycopg.connect(self.server, autocommit=True) as connection:
             connection.execute(statement)
 
 

@@ -1,77 +1,31 @@
 """No room for another page, or a read-only database: every change that is answered with success is committed."""
 
-import asyncio
-import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any
 
 import pytest
 from sqlalchemy import Insert, insert
 
-from private_integrations.contract import digest_of, new_management_key
-from private_integrations_service.access.principals import ManagementKey
+from in_process import furnished
 from private_integrations_service.sandbox.storage import tables as sandbox_tables
-from private_integrations_service.server.application import Application
-from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
 from private_integrations_service.storage.engine import StorageFull
-from private_integrations_service.storage.keys import add_key
 from private_integrations_service.storage.sqlite.engine import SQLiteEngine
 from private_integrations_service.storage.sqlite.reserved_space import FILE_NAME as RESERVED
 from private_integrations_service.tokens.format import new_id
 from stored import content
-from world import DATA, ENDED, ENDING, MANAGING, Answer, Change, Send, World, reads_work, refusal
+from world import DATA, ENDED, ENDING, MANAGING, Change, World, reads_work, refusal
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CHANGES = {**MANAGING, **ENDING, **DATA}
 
 
-def in_process(app: Application) -> Send:
-    """How to send requests to an application."""
-
-    async def answered(scope: dict[str, Any], content: bytes) -> Answer:
-        status, parts = 0, []
-
-        async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": content, "more_body": False}
-
-        async def send(message: dict[str, Any]) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            parts.append(message.get("body", b""))
-
-        await app(scope, receive, send)
-        return status, json.loads(b"".join(parts))
-
-    def send(method: str, target: str, headers: dict[str, str], body: Any) -> Answer:
-        path, _, query = target.partition("?")
-        sent = {"host": "crm.test", "content-type": "application/json", **headers}
-        scope = {
-            "type": "http",
-            "method": method,
-            "scheme": "http",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "headers": [(name.lower().encode(), value.encode()) for name, value in sent.items()],
-        }
-        return asyncio.run(answered(scope, b"" if body is None else json.dumps(body).encode()))
-
-    return send
-
-
 @pytest.fixture
-def world(database, clock, accounts) -> Iterator[World]:
+def world(database, accounts) -> Iterator[World]:
     """An application over a database of this process."""
-    key = new_management_key()
-    with database.write() as write:
-        add_key(write.connection, ManagementKey("key_1", "admin", "admin", digest_of(key), None, NOON))
-    with closing(Application(database, Settings())) as app:
-        world = World(in_process(app), key, accounts.location)
-        world.furnish()
+    with furnished(database, accounts.location) as world:
         yield world
 
 

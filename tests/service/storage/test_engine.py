@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import event
 
 import engines
+from engines import sqlite_only
 from forked import Popen
 from private_integrations.contract import Account, AccountClass, Problem, Refused
 from private_integrations_service.operations.operation import ends_access, writes
@@ -28,6 +29,7 @@ from private_integrations_service.storage.engine import (
     StorageUnavailable,
     Write,
 )
+from private_integrations_service.storage.epoch import Remembered
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -240,23 +242,30 @@ def test_a_deadline_that_has_passed_stays_passed(under_test, tmp_path, clock):
 
 
 @pytest.mark.parametrize("ending", [False, True])
-def test_the_epoch_is_odd_while_a_change_of_decisions_commits(engine, ending):
-    """It is even before and afterwards, and another number."""
-    seen: list[int] = []
+def test_nothing_is_remembered_from_before_a_change_of_decisions(engine, ending):
+    """What was read before the change, or while it commits, is forgotten when it is answered."""
+    remembered: Remembered[str, int] = Remembered(engine.epoch, 10)
+
+    def remember(key: str) -> None:
+        remembered.keep(key, 1, remembered.epoch)
 
     def step(write: Write) -> None:
         write.move_epoch()
-        event.listen(write.connection, "commit", lambda _: seen.append(engine.epoch.value))
+        event.listen(write.connection, "commit", lambda _: remember("during"))
         add(write, "one")
-        assert engine.epoch.value == before
+        assert remembered.get("before") == 1
 
-    before = engine.epoch.value
+    remember("before")
+    since = remembered.epoch
     if ending:
         engine.end_access(step)
     else:
         with engine.write() as write:
             step(write)
-    assert (before % 2, [value % 2 for value in seen], engine.epoch.value) == (0, [1], before + 2)
+    remembered.keep("late", 1, since)
+    assert [remembered.get(key) for key in ("before", "during", "late")] == [None] * 3
+    remember("after")
+    assert remembered.get("after") == 1
 
 
 def test_the_epoch_stays_with_any_other_change(engine):
@@ -378,6 +387,7 @@ def _ids(engine: StorageEngine) -> list[str]:
         return [account.id for account in list_accounts(connection)]
 
 
+@sqlite_only
 def test_without_room_a_change_that_ends_access_is_tried_again(engine):
     """A step that found no room runs once more, from the state before it; a usual change does not."""
     tries: list[set[str]] = []
@@ -396,6 +406,7 @@ def test_without_room_a_change_that_ends_access_is_tried_again(engine):
         raise StorageFull
 
 
+@sqlite_only
 def test_without_room_twice_nothing_is_stored(engine):
     """The second lack of room is the answer."""
 
@@ -427,11 +438,10 @@ def test_one_leads_at_a_time(engine):
 
 
 @pytest.fixture(scope="module")
-def seen(under_test, tmp_path_factory) -> list[dict]:
+def seen(under_test, postgres, tmp_path_factory) -> list[dict]:
     """Return what the processes of tests/service/programs/engine_processes.py print."""
-    name = next(name for name, engine in engines.ENGINES.items() if engine is under_test)
     program = Path(engines.__file__).with_name("engine_processes.py")
-    command = [sys.executable, program, name, tmp_path_factory.mktemp("processes") / "data"]
+    command = [sys.executable, program, under_test.name, tmp_path_factory.mktemp("processes") / "data", postgres.server]
     with Popen(command, stdout=subprocess.PIPE, text=True) as process:
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
@@ -447,7 +457,7 @@ def test_processes_share_clock_and_epoch(seen):
     for worker in workers:
         assert worker["instants"] == sorted(worker["instants"])
     assert {worker["run"] for worker in workers} == {parent["run"]}
-    assert parent["epoch"] == 2 * len(workers)
+    assert all(before < after for before, after in (worker["epochs"] for worker in workers))
 
 
 def test_the_lead_of_a_dead_process_is_free(seen):

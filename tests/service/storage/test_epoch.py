@@ -381,7 +381,7 @@ def test_without_the_epoch_a_request_would_meet_the_past(consumer, monkeypatch, 
     change = make(consumer)
     remembered = [change.ask() for _ in range(3)][-1]
     with monkeypatch.context() as patched:
-        patched.setattr(Write, "move_epoch", lambda _: None)
+        patched.setattr(Write, "move_epoch", lambda *_: None)
         carry_out(consumer, name, change)
     assert change.ask() == remembered != change.then
     move_epoch(consumer.database)

@@ -71,6 +71,14 @@ def checked_address(address: str) -> str:
     return address
 
 
+def place_of(address: str) -> str:
+    """Return the address for people: without a password."""
+    parts = conninfo_to_dict(address)
+    host = parts.get("host") or parts.get("hostaddr") or parts.get("service") or "localhost"
+    port = f":{parts['port']}" if "port" in parts else ""
+    return f"database {parts.get('dbname', '')} at {host}{port}"
+
+
 def connect(address: str) -> ServiceConnection:
     """Open a connection.
 

@@ -4,12 +4,13 @@ A change that ends or narrows a token is answered when every machine has acknowl
 before it has run out (docs/revocation-protocol.md).
 """
 
+import math
 import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ from ..file_leadership import FileLeadership
 from ..shared_memory import shared_numbers
 from ..steady_clock import Clock, SteadyClock
 from ..write_lock import WriteLock
-from . import acknowledgement, replicas
-from .acknowledgement import CommittedChange, Refuse, Sightings, Wait
+from . import replicas
+from .acknowledgement import CommittedChange, ReplicaList, Sightings, Wait, decide, first_use_waits
 from .activity import PostgreSQLActivity
 from .connections import (
     PATIENCE,
@@ -37,6 +38,7 @@ from .connections import (
     connect,
     connection_pool,
     new_mark,
+    place_of,
     storage_errors,
 )
 from .leadership import AdvisoryLeadership
@@ -76,6 +78,7 @@ class PostgreSQLEngine:
 
     def __init__(self, address: str, folder: Path, times: LeaseTimes, clock: Clock | None = None) -> None:
         self.address = address
+        self.place = place_of(address)
         self.folder = folder
         self.run = secrets.token_hex(8)
         self.times = times
@@ -117,10 +120,9 @@ class PostgreSQLEngine:
             self._await(transaction)
 
     def end_access(self, step: Callable[[Write], Answer]) -> Answer:
-        """Run a step that ends tokens or rights; also one that changes nothing waits for what was changed before."""
+        """Run a step that ends tokens or rights, in a transaction that waits longer."""
         with self._write_lock.held(ending=True), self._transaction(_PATIENCE_ENDING) as transaction:
             answer = step(transaction.write)
-            transaction.write.move_epoch()
         self._await(transaction)
         return answer
 
@@ -146,6 +148,22 @@ class PostgreSQLEngine:
     def activity(self) -> PostgreSQLActivity:
         """Open the activity of all replicas, over the connections of this engine."""
         return PostgreSQLActivity(self._readers, self.run, self._watchdog)
+
+    def notices(self) -> list[str]:
+        """Return which promise holds, by the server's settings for its standbys, and for how long a lease lasts."""
+        with storage_errors(), connect(self.address) as connection:
+            standbys, commits = (
+                connection.execute(f"SHOW {name}").fetchone()
+                for name in ("synchronous_standby_names", "synchronous_commit")
+            )
+        waits = f"or after {self.times.change_wait:g} s if one is silent (D = {self.times.duration:g} s)"
+        holds = f"a change that ends a token is answered when every replica knows it, {waits}"
+        if standbys and standbys[0] and commits and commits[0] in ("on", "remote_apply", "remote_write"):
+            return [f"{holds}; a standby has it too (synchronous_standby_names), so it outlasts a failover"]
+        return [
+            f"{holds}; no standby confirms it (synchronous_standby_names is empty or synchronous_commit is off), so a "
+            "failover may lose the last changes"
+        ]
 
     def leadership(self, work: str) -> AdvisoryLeadership:
         """Return the leadership for a kind of work among all machines."""
@@ -193,7 +211,8 @@ class PostgreSQLEngine:
                 except psycopg.OperationalError as error:
                     raise StorageUnavailable("it is not known whether the change was stored") from error
                 begun.committed_at = boot_clock()
-                begun.replicated = not driver.is_warned
+                if driver.is_warned:
+                    raise StorageUnavailable("no standby has confirmed the change, so it may be lost: repeat it")
         self._clock.note_stored(write.now)
 
     def _begun(self, driver: Any, connection: Connection, patience: float) -> "_Transaction":
@@ -206,35 +225,44 @@ class PostgreSQLEngine:
         return _Transaction(write, Revision(number, mark), self._timeline, behind)
 
     def _await(self, transaction: "_Transaction") -> None:
-        """Wait until the change holds on every machine, or raise StorageUnavailable if it may be lost."""
+        """Wait until the change holds on every machine.
+
+        A change of nothing waits too: it may repeat one that is not answered yet, whose writer is gone. One that takes
+        effect later waits a moment only, for the other machines to show it.
+        """
         write, timeline = transaction.write, transaction.timeline
-        if write.moves_epoch and not acknowledgement.first_use_waits([write.takes_effect], self.now(), self.times):
-            return
         trusted_from = timeline.trusted_from(self.times)
         if not write.moves_epoch and not transaction.behind and trusted_from < transaction.committed_at:
             return
+        is_early = write.moves_epoch and not first_use_waits([write.takes_effect], self.now(), self.times)
+        until = transaction.committed_at + self.times.heartbeat if is_early else math.inf
         change = CommittedChange(
-            transaction.revision, timeline.timeline, transaction.committed_at, transaction.replicated, trusted_from
+            transaction.revision,
+            timeline.timeline,
+            transaction.committed_at,
+            replicated=True,
+            trusted_from=trusted_from,
         )
         sightings, found, pause = Sightings(), None, _FIRST_LOOK
-        while True:
-            decided = acknowledgement.decide(change, found, sightings, boot_clock(), self.times)
-            if isinstance(decided, Refuse):
-                raise StorageUnavailable("the change may be lost, since no standby has confirmed it: repeat it")
+        while boot_clock() < until:
+            decided = decide(change, found, sightings, boot_clock(), self.times)
             if not isinstance(decided, Wait):
                 return
             if found is not None:
-                time.sleep(min(pause, max(0.0, decided.until - boot_clock())))
+                time.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
             try:
-                with storage_errors(), self._readers.connect() as connection:
-                    driver: Any = connection.connection.driver_connection
-                    with self._watchdog.limit(driver):
-                        found = replicas.read_replicas(driver)
+                found = self._replicas()
                 sightings = sightings.after(found, boot_clock())
             except StorageError:
                 # The deadline comes without it.
                 time.sleep(_LONGEST_PAUSE)
+
+    def _replicas(self) -> ReplicaList:
+        with storage_errors(), self._readers.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            with self._watchdog.limit(driver):
+                return replicas.read_replicas(driver)
 
     def _check(self, timeline: str) -> None:
         """Raise StorageUnavailable if a server of this timeline may be one that knows nothing of later changes."""
@@ -260,7 +288,6 @@ class _Transaction:
         self.behind = behind
         """How many replicas had not acknowledged the revision at the begin."""
         self.committed_at = 0.0
-        self.replicated = False
 
 
 _BEGIN_READ = (
@@ -310,8 +337,3 @@ def open_postgresql(
     except StorageError as error:
         cause = getattr(error.__cause__, "orig", None) or error.__cause__ or error
         raise ConfigurationError(f"the database can't be used: {str(cause).strip().splitlines()[0]}") from error
-
-
-def waits_at_most(times: LeaseTimes) -> timedelta:
-    """Return the longest time that a change waits for a silent replica."""
-    return timedelta(seconds=times.change_wait)

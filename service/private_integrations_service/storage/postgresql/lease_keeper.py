@@ -149,10 +149,7 @@ class LeaseKeeper:
                 case Forget():
                     self._state.epoch.publish()
                 case Register():
-                    incarnation = new_mark()
-                    with self._watchdog.limit(connection):
-                        replicated = replicas.register(connection, incarnation, socket.gethostname())
-                    return self._take(registered(incarnation, replicated=replicated), connection)
+                    return self._register(outcome.replica, connection)
                 case Deregister():
                     if outcome.replica.incarnation is not None:
                         replicas.deregister(connection, outcome.replica.incarnation)
@@ -167,6 +164,15 @@ class LeaseKeeper:
                     )
         self._state.replica = outcome.replica
         return outcome.at_once
+
+    def _register(self, replica: Replica, connection: ServiceConnection) -> bool:
+        """Add a row for this machine; returns whether there is one that counts."""
+        incarnation = new_mark()
+        with self._watchdog.limit(connection):
+            replicated = replicas.register(connection, incarnation, socket.gethostname())
+        outcome = registered(replica, incarnation, replicated=replicated)
+        self._state.replica = outcome.replica
+        return replicated
 
     def _look_after(self, connection: ServiceConnection) -> None:
         """Remove silent replicas and old revisions, and store that the timeline is settled."""

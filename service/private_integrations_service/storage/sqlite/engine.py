@@ -55,6 +55,7 @@ class SQLiteEngine:
 
     def __init__(self, file: Path, lock: int, clock: Clock) -> None:
         self.file = file
+        self.place = str(file)
         self.folder = file.parent
         self.run = secrets.token_hex(8)
         watched = (file, *(file.with_name(file.name + part) for part in _PARTS), file.with_name(LOCK_NAME))
@@ -140,6 +141,10 @@ class SQLiteEngine:
     def activity(self) -> SQLiteActivity:
         """Open the file of the recorded activity."""
         return SQLiteActivity(self.folder, self.run)
+
+    def notices(self) -> list[str]:
+        """Return nothing: a change is on the disk of this machine when it is answered."""
+        return []
 
     def leadership(self, work: str) -> FileLeadership:
         """Return the leadership for a kind of work, by a lock file of its own."""
