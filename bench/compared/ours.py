@@ -22,7 +22,6 @@ from private_integrations_service.operations.recording import Flusher, Recorder
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.sandbox.limits import AccountLimits, RateLimits
 from private_integrations_service.server.clock import utc_now
-from private_integrations_service.storage.sqlite.activity import Activity
 from private_integrations_service.storage.sqlite.engine import SQLiteEngine, open_database
 from private_integrations_service.tokens.grant import Grant
 
@@ -93,7 +92,7 @@ def main() -> None:
         # The cost of a request includes its record.
         recorder = Recorder()
         authorizer = Authorizer(database, catalogue, options.cached_grants, recorder)
-        activity = Activity(options.data_dir, database.run)
+        activity = database.activity()
         with closing(authorizer), closing(activity):
             Flusher(recorder, activity, utc_now).start()
             server = Server(

@@ -20,7 +20,7 @@ from ..catalogue.endpoints import Catalogue
 from ..http import problems
 from ..http.rate_limiter import RateLimiter
 from ..operations.accounts import PrepareLocation
-from ..operations.activity import Activity
+from ..operations.activity import ActivityStore
 from ..operations.integrations import Rules
 from ..operations.recording import Recorder
 from ..settings import Settings
@@ -74,7 +74,7 @@ def management_api(
     engine: StorageEngine,
     catalogue: Catalogue,
     settings: Settings,
-    recorded: Activity,
+    recorded: ActivityStore,
     recorder: Recorder,
     prepare_location: PrepareLocation,
     security: SecurityLog | None = None,

@@ -18,7 +18,7 @@ from ..access.security_log import SecurityEvent, SecurityLog, path_of, who
 from ..http.client_address import client_address, client_agent
 from ..http.problems import ProblemError, problem_response
 from ..operations.accounts import PrepareLocation
-from ..operations.activity import Activity
+from ..operations.activity import ActivityStore
 from ..operations.authentication import identify
 from ..operations.integrations import Rules
 from ..operations.recording import Recorder
@@ -34,7 +34,7 @@ class ApiDependencies:
 
     engine: StorageEngine
     rules: Rules
-    activity: Activity
+    activity: ActivityStore
     recorder: Recorder
     security: SecurityLog
     prepare_location: PrepareLocation
@@ -49,7 +49,7 @@ class RequestContext:
     now: datetime
     engine: StorageEngine
     rules: Rules
-    activity: Activity
+    activity: ActivityStore
     recorder: Recorder
     security: SecurityLog
     prepare_location: PrepareLocation

@@ -27,10 +27,9 @@ from private_integrations.rotation.status import in_pulumi
 
 from ..access.actors import Actor
 from ..storage import audit
+from ..storage.activity import DEAD, HOURS_KEPT, LastUse, RecordedCaller, RequestCount
+from ..storage.activity import ActivityStore as ActivityStore
 from ..storage.engine import StorageEngine, StorageError
-from ..storage.sqlite import activity as stored
-from ..storage.sqlite.activity import DEAD, HOURS_KEPT, LastUse, RecordedCaller, RequestCount
-from ..storage.sqlite.activity import Activity as Activity
 from ..tokens import advice
 from .generations import token_states
 from .integrations import find
@@ -52,24 +51,24 @@ class RefusedScope:
     requests: int
 
 
-def last_used(activity: Activity, token_ids: Collection[int]) -> dict[int, datetime]:
+def last_used(activity: ActivityStore, token_ids: Collection[int]) -> dict[int, datetime]:
     """Return the last use of each token (`tokens.id`) while it was live, with any answer.
 
     A token that is missing was not used since `observed_since`. Raises StorageError, like all of this module.
     """
-    with activity.read() as connection:
-        return stored.last_uses(connection, token_ids)
+    with activity.read() as recorded:
+        return recorded.last_uses(token_ids)
 
 
-def last_used_if_readable(activity: Activity, token_ids: Collection[int]) -> dict[int, datetime]:
-    """Return the last uses, or an empty mapping if the file can't be read, for lists that have other columns, too."""
+def last_used_if_readable(activity: ActivityStore, token_ids: Collection[int]) -> dict[int, datetime]:
+    """Return the last uses, or an empty mapping if they can't be read, for lists that have other columns, too."""
     try:
         return last_used(activity, token_ids)
     except StorageError:
         return {}
 
 
-def watermark(activity: Activity, now: datetime) -> datetime | None:
+def watermark(activity: ActivityStore, now: datetime) -> datetime | None:
     """Return the instant up to which every use is recorded: the oldest of the live workers' last flushes.
 
     It is never in the future; None if the service has recorded nothing since its start.
@@ -78,35 +77,35 @@ def watermark(activity: Activity, now: datetime) -> datetime | None:
     return min(*flushes, now) if flushes else None
 
 
-def is_behind(activity: Activity, now: datetime) -> bool:
+def is_behind(activity: ActivityStore, now: datetime) -> bool:
     """Tell whether uses may be missing, so that no conclusion may be drawn from their absence."""
     recorded = watermark(activity, now)
     return recorded is None or now - recorded > BEHIND
 
 
-def observed_since(activity: Activity) -> datetime | None:
+def observed_since(activity: ActivityStore) -> datetime | None:
     """Return the instant since which uses are recorded without a gap."""
-    with activity.read() as connection:
-        return stored.observed_since(connection)
+    with activity.read() as recorded:
+        return recorded.observed_since()
 
 
-def callers_if_readable(activity: Activity, integration_id: str, since: datetime) -> list[CallerActivity] | None:
-    """Return the callers that used the integration's tokens since then; None if the file can't be read."""
+def callers_if_readable(activity: ActivityStore, integration_id: str, since: datetime) -> list[CallerActivity] | None:
+    """Return the callers that used the integration's tokens since then; None if they can't be read."""
     try:
-        with activity.read() as connection:
-            return [_caller(*found) for found in stored.callers_of(connection, integration_id, since)]
+        with activity.read() as recorded:
+            return [_caller(*found) for found in recorded.callers_of(integration_id, since)]
     except StorageError:
         return None
 
 
-def refused_scopes(activity: Activity, since: datetime, at_least: int) -> list[RefusedScope]:
+def refused_scopes(activity: ActivityStore, since: datetime, at_least: int) -> list[RefusedScope]:
     """Return the missing scopes for which at least so many requests were refused since the hour of this instant."""
-    with activity.read() as connection:
-        return [RefusedScope(*found) for found in stored.refused_scopes(connection, since, at_least)]
+    with activity.read() as recorded:
+        return [RefusedScope(*found) for found in recorded.refused_scopes(since, at_least)]
 
 
 def report(
-    engine: StorageEngine, activity: Activity, integration_id: str, period: Period, *, actor: Actor
+    engine: StorageEngine, activity: ActivityStore, integration_id: str, period: Period, *, actor: Actor
 ) -> ActivityReport | Refused:
     """Return what an integration's tokens were used for in the period that ends now, and what that says."""
     with engine.read() as connection:
@@ -117,7 +116,7 @@ def report(
 
 
 def usage_of(
-    activity: Activity, connection: Connection, integration: Integration, period: Period, now: datetime
+    activity: ActivityStore, connection: Connection, integration: Integration, period: Period, now: datetime
 ) -> ActivityReport:
     """Report the use of the integration's tokens in the period that ends at `now`, with advice.
 
@@ -126,10 +125,10 @@ def usage_of(
     parts, width = _PARTS[period]
     since = _start_of(now, width) - (parts - 1) * width
     with activity.read() as recorded:
-        counted = stored.counted(recorded, integration.id, since, width)
-        uses = stored.uses_of(recorded, integration.id)
-        callers = stored.callers_of(recorded, integration.id, now - HOURS_KEPT)
-        observed = stored.observed_since(recorded)
+        counted = recorded.counted(integration.id, since, width)
+        uses = recorded.uses_of(integration.id)
+        callers = recorded.callers_of(integration.id, now - HOURS_KEPT)
+        observed = recorded.observed_since()
     (state,) = token_states.step(connection, [integration], now)
     unused = [] if is_behind(activity, now) else _unused(connection, integration, uses, observed, now)
     whole = _Tally(since, width, parts)

@@ -22,8 +22,8 @@ from ..access.actors import Actor
 from ..settings import Settings
 from ..storage import accounts, audit, integrations
 from ..storage import tokens as stored
+from ..storage.activity import ActivityStore
 from ..storage.engine import StorageEngine, Write
-from ..storage.sqlite.activity import Activity
 from ..tokens.inactivity import (
     Confirm,
     End,
@@ -57,7 +57,7 @@ class Swept:
     is_behind: bool = False
 
 
-def sweep(engine: StorageEngine, activity: Activity, settings: Settings) -> Swept:
+def sweep(engine: StorageEngine, activity: ActivityStore, settings: Settings) -> Swept:
     """Warn of the inactive tokens of all integrations, and end those whose announced end has come.
 
     Raises StorageError: what was done holds, and the next sweep goes on.

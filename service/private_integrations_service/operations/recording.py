@@ -11,8 +11,8 @@ from starlette.types import Scope
 
 from ..http.client_address import LONGEST_AGENT, Networks, client_address
 from ..instants import to_milliseconds
+from ..storage.activity import CALLERS_KEPT, ActivityStore, Batch, hour_of
 from ..storage.engine import StorageError
-from ..storage.sqlite.activity import CALLERS_KEPT, Activity, Batch, hour_of
 from ..tokens.format import without_secrets
 from ..tokens.grant import Grant
 
@@ -24,7 +24,7 @@ _MOST_WAITING = 100_000
 _SECONDS = 1.0
 # Between two flushes while nothing happens, to spare the disk; a worker counts as behind only much later.
 _IDLE = timedelta(seconds=15)
-# Log an error only if the file can't be written for longer than that.
+# Log an error only if nothing can be stored for longer than that.
 _TROUBLE = timedelta(minutes=1)
 
 
@@ -189,7 +189,7 @@ class Flusher:
     Records that can't be stored are kept for later, up to a limit; beyond it the observation begins anew.
     """
 
-    def __init__(self, recorder: Recorder, activity: Activity, clock: Callable[[], datetime]) -> None:
+    def __init__(self, recorder: Recorder, activity: ActivityStore, clock: Callable[[], datetime]) -> None:
         self._recorder = recorder
         self._activity = activity
         self._clock = clock
@@ -243,4 +243,6 @@ class Flusher:
             self._failing_since = now
         elif not self._is_logged and now - self._failing_since > _TROUBLE:
             self._is_logged = True
-            _log.error("activity is not recorded: %s can't be written: %s", self._activity.file, error)
+            # The driver of a server adds the statement with its parameters in further lines.
+            reason = str(error).partition("\n")[0]
+            _log.error("activity is not recorded: %s can't be written: %s", self._activity.place, reason)

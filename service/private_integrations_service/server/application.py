@@ -32,7 +32,7 @@ from ..jobs.webhook_sender import Sender, Signer
 from ..jobs.webhook_signatures import StandardSigner
 from ..management_api import DOCUMENT, REPORT, document, management_api
 from ..operations import deliveries, detection
-from ..operations.activity import refused_scopes
+from ..operations.activity import ActivityStore, refused_scopes
 from ..operations.health import answers
 from ..operations.inactivity import sweep
 from ..operations.recording import Flusher, Recorder
@@ -46,7 +46,6 @@ from ..settings_pages import PREFIX as PAGES
 from ..settings_pages import SIGN_IN, is_asset, settings_pages, too_many_visitors
 from ..storage.engine import StorageEngine, StorageError
 from ..storage.known_credentials import KnownCredentials
-from ..storage.sqlite.activity import Activity
 from ..webhooks.endpoints import Kind
 from ..webhooks.posting import Poster
 from .doors import Door, Repeated, owner_by_key, owner_by_session
@@ -80,7 +79,7 @@ class Application:
         """Is set when the server has started the application."""
         catalogue = Catalogue.load()
         self._closing = ExitStack()
-        activity = Activity(engine.folder, engine.run)
+        activity = engine.activity()
         self._closing.callback(activity.close)
         self._health = _https_only(Repeated(_health(engine), RateLimiter(per_second=20, burst=20)), settings)
         recorder = Recorder()
@@ -211,7 +210,7 @@ class Application:
         self._closing.close()
 
 
-def _jobs(engine: StorageEngine, activity: Activity, settings: Settings, sender: Sender) -> list[Job]:
+def _jobs(engine: StorageEngine, activity: ActivityStore, settings: Settings, sender: Sender) -> list[Job]:
     """Return the jobs that run beside the requests."""
     forget = partial(deliveries.forget_old, engine, settings.webhook_retention)
     return [
@@ -225,7 +224,7 @@ def _jobs(engine: StorageEngine, activity: Activity, settings: Settings, sender:
     ]
 
 
-def _publish_missing_scopes(engine: StorageEngine, activity: Activity) -> None:
+def _publish_missing_scopes(engine: StorageEngine, activity: ActivityStore) -> None:
     refused = refused_scopes(activity, engine.now() - timedelta(days=1), detection.OFTEN)
     detection.publish_refused_often(engine, refused)
 

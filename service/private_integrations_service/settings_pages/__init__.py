@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 
 from ..access.security_log import SecurityLog, unwritten
 from ..catalogue.endpoints import Catalogue
-from ..operations.activity import Activity
+from ..operations.activity import ActivityStore
 from ..operations.identity_provider import Provider
 from ..operations.integrations import Rules
 from ..operations.passwords import Passwords
@@ -72,7 +72,7 @@ def settings_pages(
     engine: StorageEngine,
     catalogue: Catalogue,
     settings: Settings,
-    recorded: Activity,
+    recorded: ActivityStore,
     security: SecurityLog | None = None,
 ) -> Starlette:
     """Return the settings pages over this storage engine.

@@ -20,7 +20,7 @@ from ..access.people import Session
 from ..access.security_log import SecurityEvent, SecurityLog, path_of, who
 from ..http.client_address import client_address, client_agent
 from ..operations import sign_in, users
-from ..operations.activity import Activity
+from ..operations.activity import ActivityStore
 from ..operations.identity_provider import Provider
 from ..operations.integrations import Rules
 from ..operations.passwords import Passwords
@@ -60,7 +60,7 @@ class PageDependencies:
     engine: StorageEngine
     rules: Rules
     templates: Environment
-    activity: Activity
+    activity: ActivityStore
     passwords: Passwords
     provider: Provider | None
     security: SecurityLog
@@ -89,7 +89,7 @@ class PageRequest:
         return self.parts.rules
 
     @property
-    def activity(self) -> Activity:
+    def activity(self) -> ActivityStore:
         """Return the recorded activity."""
         return self.parts.activity
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from .activity import ActivityStore
 from .epoch import Epoch
 
 Answer = TypeVar("Answer")
@@ -142,6 +143,9 @@ class StorageEngine(Protocol):
 
     def decision_connection(self) -> DecisionConnection:
         """Open a connection for the statements that requests need."""
+
+    def activity(self) -> ActivityStore:
+        """Open the recorded activity of tokens; call it after a fork, and close it."""
 
     def notices(self) -> list[str]:
         """Return the lines that a person should read when the service starts on this database."""

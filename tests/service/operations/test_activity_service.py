@@ -8,6 +8,7 @@ import uuid
 from contextlib import closing
 from datetime import UTC, datetime
 
+import pysqlite3.dbapi2 as sqlite
 import pytest
 import requests
 
@@ -17,7 +18,7 @@ from management import Management, problem
 from private_integrations.client import Client
 from private_integrations.connection import ServiceConnection
 from private_integrations_service.operations.activity import last_used, watermark
-from private_integrations_service.storage.sqlite.activity import Activity
+from private_integrations_service.storage.sqlite.activity import SQLiteActivity
 from visitors import new_visitor
 
 SECONDS = 20
@@ -30,6 +31,12 @@ def awaited(ask, accept):
         assert time.monotonic() < deadline, answer
         time.sleep(0.05)
     return answer
+
+
+def stored(activity, query):
+    """The single value of a query in the file."""
+    with closing(sqlite.connect(str(activity.file))) as connection:
+        return connection.execute(query).fetchone()[0]
 
 
 def test_what_was_recorded_survives_a_kill_and_a_stop_loses_nothing(tmp_path):
@@ -47,10 +54,9 @@ def test_what_was_recorded_survives_a_kill_and_a_stop_loses_nothing(tmp_path):
             for line in [*opened, *opened]:
                 assert line.use(token, service.account)[0] == 200
         awaited(let_through, lambda found: found == 4)
-        with closing(Activity(tmp_path, "another run")) as activity:
+        with closing(SQLiteActivity(tmp_path, "another run")) as activity:
             assert watermark(activity, datetime.now(UTC)) is None
-            with activity.read() as connection:
-                assert connection.exec_driver_sql("SELECT count(*) FROM workers").scalar_one() == 2
+            assert stored(activity, "SELECT count(*) FROM workers") == 2
         os.kill(service.process.pid, signal.SIGKILL)
         service.process.wait()
     with running_service(tmp_path) as service:
@@ -61,8 +67,8 @@ def test_what_was_recorded_survives_a_kill_and_a_stop_loses_nothing(tmp_path):
             assert requests.get(f"{service.url}/contacts/?locationId={service.account}", headers=headers, timeout=10).ok
         service.process.terminate()
         service.process.wait()
-        with closing(Activity(tmp_path, "another run")) as activity, activity.read() as connection:
-            assert connection.exec_driver_sql("SELECT sum(requests) FROM requests").scalar_one() == 7
+        with closing(SQLiteActivity(tmp_path, "another run")) as activity:
+            assert stored(activity, "SELECT sum(requests) FROM requests") == 7
             assert list(last_used(activity, [1, 2])) == [1]
 
 

@@ -18,7 +18,6 @@ from private_integrations_service.operations.passwords import Passwords
 from private_integrations_service.settings import Settings
 from private_integrations_service.settings_pages import settings_pages
 from private_integrations_service.storage import users as stored_users
-from private_integrations_service.storage.sqlite.activity import Activity
 from private_integrations_service.storage.sqlite.engine import SQLiteEngine
 
 HOST = "127.0.0.1:8750"
@@ -135,7 +134,7 @@ async def _ask(app: Any, scope: dict[str, Any], content: bytes) -> Shown:
 
 def pages_over(database: SQLiteEngine, catalogue: Catalogue, settings: Settings) -> Any:
     """The settings pages over a database, with an empty activity beside it."""
-    return settings_pages(database, catalogue, settings, Activity(database.folder, "test"))
+    return settings_pages(database, catalogue, settings, database.activity())
 
 
 def cheap_pages(database: SQLiteEngine, catalogue: Catalogue, clock: Any, settings: Settings | None = None) -> Any:

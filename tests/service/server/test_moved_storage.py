@@ -10,8 +10,9 @@ import requests
 from forked import running_service
 from management import Management, problem
 from private_integrations_service.server.clock import utc_now
+from private_integrations_service.storage.activity import Batch
 from private_integrations_service.storage.sqlite.activity import FILE_NAME as ACTIVITY
-from private_integrations_service.storage.sqlite.activity import Activity, Batch, observed_since
+from private_integrations_service.storage.sqlite.activity import SQLiteActivity
 from private_integrations_service.storage.sqlite.engine import FILE_NAME, LOCK_NAME, open_database
 from private_integrations_service.storage.sqlite.watched_files import StorageMoved
 
@@ -135,16 +136,16 @@ def test_nothing_is_made_in_place_of_a_deleted_database(tmp_path):
 
 def test_activity_goes_on_in_a_new_file(tmp_path, clock):
     """A deleted activity file is made anew, for its readers too, and observed from then on: no token seems unused."""
-    with closing(Activity(tmp_path, "run")) as activity:
+    with closing(SQLiteActivity(tmp_path, "run")) as activity:
         activity.store(Batch(), clock())
-        with activity.read() as connection:
-            assert observed_since(connection) == clock()
+        with activity.read() as recorded:
+            assert recorded.observed_since() == clock()
         for file in tmp_path.glob(f"{ACTIVITY}*"):
             file.unlink()
         clock.move(seconds=60)
         activity.store(Batch(), clock())
-        with activity.read() as connection:
-            assert observed_since(connection) == clock()
+        with activity.read() as recorded:
+            assert recorded.observed_since() == clock()
         assert activity.flushes() == [clock()]
-    with closing(Activity(tmp_path, "run")) as again, again.read() as connection:
-        assert observed_since(connection) == clock()
+    with closing(SQLiteActivity(tmp_path, "run")) as again, again.read() as recorded:
+        assert recorded.observed_since() == clock()

@@ -16,7 +16,7 @@ from forked import running_service
 from private_integrations.errors import ConfigurationError
 from private_integrations_service.private_files import NAMES, open_private
 from private_integrations_service.server.clock import utc_now
-from private_integrations_service.storage.sqlite.activity import Activity
+from private_integrations_service.storage.sqlite.activity import SQLiteActivity
 from private_integrations_service.storage.sqlite.engine import open_database
 from private_integrations_service.storage.sqlite.reserved_space import ReservedSpace
 
@@ -131,7 +131,7 @@ def test_a_link_that_appears_later_is_not_followed(tmp_path):
         for name in ("reserved-space", "activity.db"):
             (folder / name).symlink_to(elsewhere)
         ReservedSpace(folder).renew()
-        Activity(folder, "run").close()
+        SQLiteActivity(folder, "run").close()
     assert not elsewhere.exists()
 
 

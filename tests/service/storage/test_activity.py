@@ -2,19 +2,20 @@
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
-from types import SimpleNamespace
 from typing import Any
 
 import pysqlite3.dbapi2 as sqlite
 import pytest
 
+from activities import ActivityUnderTest, PostgreSQLActivityUnderTest, SQLiteActivityUnderTest
+from engines import SQLiteUnderTest, sqlite_only
 from private_integrations.contract import GenerationRequest
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
@@ -24,9 +25,10 @@ from private_integrations_service.operations import activity as operations
 from private_integrations_service.operations import generations, recording
 from private_integrations_service.operations.recording import Flusher, Recorder
 from private_integrations_service.sandbox import Sandbox
+from private_integrations_service.storage.activity import ActivityStore, Batch, hour_of
 from private_integrations_service.storage.engine import StorageUnavailable
 from private_integrations_service.storage.integrations import integration_by_id
-from private_integrations_service.storage.sqlite.activity import FILE_NAME, Activity, Batch, hour_of
+from private_integrations_service.storage.sqlite.activity import FILE_NAME
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 READ = "contacts.readonly"
@@ -43,7 +45,7 @@ class Recorded:
     desk: Any
     authorizer: Authorizer
     flusher: Flusher
-    activity: Activity
+    activity: ActivityStore
 
     def report(self, integration, period="day"):
         """The activity of an integration after a flush."""
@@ -58,9 +60,21 @@ class Recorded:
 
 
 @pytest.fixture
-def activity(database):
-    """The file beside the database."""
-    with closing(Activity(database.folder, database.run)) as opened:
+def stored(under_test, database) -> Iterator[ActivityUnderTest]:
+    """The empty activity of the database."""
+    made: ActivityUnderTest
+    if isinstance(under_test, SQLiteUnderTest):
+        made = SQLiteActivityUnderTest(database.folder)
+    else:
+        made = PostgreSQLActivityUnderTest(database.address)
+    with closing(made):
+        yield made
+
+
+@pytest.fixture
+def activity(stored, database):
+    """The store, opened by a process of the service."""
+    with closing(database.activity()) as opened:
         yield opened
 
 
@@ -158,7 +172,7 @@ def test_callers_are_told_by_address_and_agent(recorded, desk, clock):
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_of_a_token_the_latest_twenty_callers_are_kept(recorded, desk, clock, at_once):
+def test_of_a_token_the_latest_twenty_callers_are_kept(recorded, stored, desk, clock, at_once):
     """However many names a caller makes up, in one second or in many."""
     integration = desk.integration(READ)
     token = desk.token(integration)
@@ -171,10 +185,10 @@ def test_of_a_token_the_latest_twenty_callers_are_kept(recorded, desk, clock, at
     kept = recorded.report(integration).callers
     assert [caller.address for caller in kept] == [f"192.0.2.{number}" for number in reversed(range(40, 60))]
     assert sum(recorded.report(integration).requests) == 60
+    assert stored.count("callers") == 20
     if at_once:
         # Most were never stored: somebody who makes up names must not keep the disk busy.
-        with recorded.activity.read() as connection:
-            assert connection.exec_driver_sql("SELECT max(id) FROM callers").scalar_one() < 40
+        assert stored.callers_ever() < 40
 
 
 def test_a_proxy_that_is_trusted_names_the_caller(recorded, desk):
@@ -219,6 +233,7 @@ async def check(app, token, target, query):
     await app(scope, ignore, ignore)
 
 
+@sqlite_only
 def test_a_file_that_cannot_be_written_fails_no_request(recorded, desk, database, caplog, clock):
     """Requests pass, nothing is raised, an alarm is given once it lasts, and later everything is there."""
     recorded.activity.close()
@@ -241,19 +256,18 @@ def test_a_file_that_cannot_be_written_fails_no_request(recorded, desk, database
     assert sum(recorded.report(integration).requests) == 4
 
 
-def test_a_batch_is_stored_whole_or_not_at_all(recorded, desk):
+def test_a_batch_is_stored_whole_or_not_at_all(recorded, stored, desk):
     """What failed in the middle is undone, and stored once by the next flush."""
     integration = desk.integration(READ)
     recorded.contacts(desk.token(integration))
-    with closing(sqlite.connect(str(recorded.activity.file), isolation_level=None)) as connection:
-        connection.execute("ALTER TABLE callers RENAME TO elsewhere")
+    with stored.failing():
         recorded.flusher.flush()
-        assert connection.execute("SELECT count(*) FROM requests").fetchone() == (0,)
-        connection.execute("ALTER TABLE elsewhere RENAME TO callers")
+        assert stored.count("requests") == 0
     assert sum(recorded.report(integration).requests) == 1
 
 
-def test_a_file_of_a_newer_release_is_left_alone(recorded, desk, database):
+@sqlite_only
+def test_a_file_of_a_newer_release_is_left_alone(recorded, stored, desk, database):
     """It isn't written, so that the newer release finds it as it was."""
     recorded.activity.close()
     with closing(sqlite.connect(str(database.folder / FILE_NAME))) as connection:
@@ -261,8 +275,7 @@ def test_a_file_of_a_newer_release_is_left_alone(recorded, desk, database):
     integration = desk.integration(READ)
     assert recorded.contacts(desk.token(integration)).status == 200
     recorded.flusher.flush()
-    with recorded.activity.read() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM requests").scalar_one() == 0
+    assert stored.count("requests") == 0
 
 
 def test_memory_is_bounded_and_a_gap_begins_the_observation_anew(recorded, desk, clock, monkeypatch):
@@ -283,17 +296,17 @@ def test_memory_is_bounded_and_a_gap_begins_the_observation_anew(recorded, desk,
     assert recorded.report(integration).observed_since == clock()
 
 
-def test_what_waits_to_be_stored_is_bounded(recorded, desk, clock, monkeypatch):
-    """While the file can't be written, only so many kinds of uses are kept; those go on being counted."""
+def test_what_waits_to_be_stored_is_bounded(recorded, stored, desk, clock, monkeypatch):
+    """While nothing can be stored, only so many kinds of uses are kept; those go on being counted."""
     first, second = desk.integration(READ), desk.integration(READ)
     tokens = desk.token(first), desk.token(second)
     recorded.flusher.flush()
     monkeypatch.setattr(recording, "_MOST_WAITING", 1)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
-    for number, token in enumerate((tokens[0], tokens[1], tokens[0])):
-        recorded.api.address = f"192.0.2.{number}"
-        recorded.contacts(token)
-        recorded.flusher.flush()
+    with stored.full():
+        for number, token in enumerate((tokens[0], tokens[1], tokens[0])):
+            recorded.api.address = f"192.0.2.{number}"
+            recorded.contacts(token)
+            recorded.flusher.flush()
     monkeypatch.undo()
     clock.move(minutes=1)
     report = recorded.report(first)
@@ -302,7 +315,7 @@ def test_what_waits_to_be_stored_is_bounded(recorded, desk, clock, monkeypatch):
     assert sum(recorded.report(second).requests) == 0
 
 
-def test_the_watermark_is_the_oldest_of_the_live_workers(recorded, clock, database):
+def test_the_watermark_is_the_oldest_of_the_live_workers(recorded, stored, clock, database):
     """Workers that ended, and what an earlier run has left, don't hold it back; nothing is in the future."""
     activity = recorded.activity
     assert operations.watermark(activity, clock()) is None
@@ -312,14 +325,26 @@ def test_the_watermark_is_the_oldest_of_the_live_workers(recorded, clock, databa
     dead.wait()
     sister = os.getppid()
     rows = [(sister, database.run), (dead.pid, database.run), (1, "an earlier run")]
-    with closing(sqlite.connect(str(activity.file), isolation_level=None)) as connection:
-        for number, (pid, run) in enumerate(rows, start=1):
-            at = to_milliseconds(NOON - number * timedelta(seconds=10))
-            connection.execute("INSERT INTO workers VALUES (?, ?, ?)", (pid, run, at))
+    for number, (pid, run) in enumerate(rows, start=1):
+        stored.add_worker(run, pid, NOON - number * timedelta(seconds=10), silent=timedelta(days=number - 1))
     assert operations.watermark(activity, clock()) == NOON - timedelta(seconds=10)
     assert not operations.is_behind(activity, NOON + timedelta(seconds=50))
     assert operations.is_behind(activity, NOON + timedelta(seconds=51))
     assert operations.watermark(activity, NOON - timedelta(hours=1)) == NOON - timedelta(hours=1)
+
+
+def test_a_view_is_of_one_instant(activity, desk):
+    """All that is read in one block is as it was at its begin, whatever is stored meanwhile."""
+    integration, at = desk.integration(READ), to_milliseconds(NOON)
+    batch = Batch({1: (integration, 1)}, {(1, hour_of(at), READ, ""): 1}, {(1, READ, ""): at})
+    activity.store(batch, NOON)
+    with activity.read() as recorded:
+        assert recorded.last_uses([1]) == {1: NOON}
+        activity.store(batch, NOON)
+        (row,) = recorded.counted(integration, NOON, timedelta(days=1))
+    with activity.read() as recorded:
+        (later,) = recorded.counted(integration, NOON, timedelta(days=1))
+    assert (row.requests, later.requests) == (1, 2)
 
 
 def test_while_nothing_happens_little_is_written(recorded, clock):
@@ -330,7 +355,7 @@ def test_while_nothing_happens_little_is_written(recorded, clock):
         assert operations.watermark(recorded.activity, clock()) == NOON + timedelta(seconds=expected)
 
 
-def test_history_ends(activity, desk):
+def test_history_ends(activity, stored, desk):
     """Hours are kept for 35 days and last uses for 400, whatever is stored later."""
     integration = desk.integration(READ)
 
@@ -341,9 +366,7 @@ def test_history_ends(activity, desk):
         activity.store(Batch({1: (integration, 1)}, requests, {(1, READ, ""): instant}, callers), at)
 
     def rows():
-        with activity.read() as connection:
-            tables = ("requests", "uses", "callers", "tokens")
-            return [connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one() for table in tables]
+        return [stored.count(table) for table in ("requests", "uses", "callers", "tokens")]
 
     store(NOON)
     activity.store(Batch(), NOON + timedelta(days=35))

@@ -41,7 +41,6 @@ from private_integrations_service.sealing import SealBroken, Sealer
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
 from private_integrations_service.storage.engine import Write
-from private_integrations_service.storage.sqlite.activity import Activity
 from private_integrations_service.tokens.format import presented_token
 from private_integrations_service.tokens.inactivity import TokenUse
 
@@ -457,7 +456,7 @@ def test_every_write_of_the_management_api(watch, consumer, catalogue):
     """Each route that writes is asked, and the epoch moves with each change of a watched column."""
     keys: list[str] = []
     installation.install(consumer.database, furnish, lambda *_: None, keys.append, demo=False)
-    recorded = Activity(consumer.database.folder, consumer.database.run)
+    recorded = consumer.database.activity()
     consumer.closing.callback(recorded.close)
 
     def client_of(settings: Settings) -> Client:

@@ -21,8 +21,8 @@ from private_integrations_service.operations import generations
 from private_integrations_service.operations.inactivity import Swept, rule_of, set_rule, sweep
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
+from private_integrations_service.storage.activity import USES_KEPT, ActivityStore, Batch
 from private_integrations_service.storage.integrations import integration_by_id
-from private_integrations_service.storage.sqlite.activity import USES_KEPT, Activity, Batch
 from private_integrations_service.tokens.inactivity import (
     Confirm,
     End,
@@ -254,7 +254,7 @@ class Sweeper:
 
     database: object
     clock: object
-    activity: Activity
+    activity: ActivityStore
 
     def use(self, token_id: int) -> None:
         """Record that the token was used now."""
@@ -279,7 +279,7 @@ class Sweeper:
 @pytest.fixture
 def sweeper(database, clock):
     """Nothing was recorded before now."""
-    activity = Activity(database.folder, database.run)
+    activity = database.activity()
     made = Sweeper(database, clock, activity)
     assert made.sweep() == Swept()
     yield made
@@ -401,7 +401,7 @@ def test_a_service_that_just_learnt_to_record_ends_nothing(desk, database, clock
     """After an upgrade the time begins with the record: tokens that are years old have all of it before them."""
     desk.token(desk.integration("contacts.readonly"))
     clock.move(days=1000)
-    late = Sweeper(database, clock, Activity(database.folder, database.run))
+    late = Sweeper(database, clock, database.activity())
     assert late.sweep() == Swept()
     assert late.days(74) == []
     assert len(late.days(2)) == 1
@@ -466,22 +466,28 @@ def test_what_happens_between_look_and_deed_counts(desk, database, clock, sweepe
     sweeper.days(89)
     clock.move(days=1)
 
-    class Interrupted(Activity):
+    class Interrupted:
         """Somebody begins a rotation while the last uses are read, the third thing that a sweep reads here."""
 
         reads = 0
 
         def read(self):
+            self._count()
+            return sweeper.activity.read()
+
+        def flushes(self):
+            self._count()
+            return sweeper.activity.flushes()
+
+        def _count(self):
             self.reads += 1
             if self.reads == 3:
                 desk.token(integration)
-            return super().read()
 
     sweeper.activity.store(Batch(), clock())
-    interrupted = Interrupted(database.folder, database.run)
+    interrupted = Interrupted()
     assert sweep(database, interrupted, Settings()) == Swept()
     assert interrupted.reads == 3
-    interrupted.close()
     assert {role for role, _ in desk.secrets(integration).values()} == {"pending", "current"}
 
 

@@ -30,6 +30,7 @@ from ..steady_clock import Clock, SteadyClock
 from ..write_lock import WriteLock
 from . import replicas
 from .acknowledgement import CommittedChange, ReplicaList, Sightings, Wait, decide, first_use_waits
+from .activity import PostgreSQLActivity
 from .connections import (
     PATIENCE,
     TIMELINE,
@@ -147,6 +148,10 @@ class PostgreSQLEngine:
     def decision_connection(self) -> PostgreSQLDecisionConnection:
         """Open access for the statements that requests need."""
         return PostgreSQLDecisionConnection(self._readers, self._watchdog, self._check)
+
+    def activity(self) -> PostgreSQLActivity:
+        """Open the activity of all replicas, over the connections of this engine."""
+        return PostgreSQLActivity(self._readers, self.run, self._watchdog)
 
     def notices(self) -> list[str]:
         """Return which promise holds, by the server's settings for its standbys, and for how long a lease lasts."""

@@ -1,11 +1,9 @@
 """Store the activity of tokens in an SQLite file of its own; its loss costs history, but no token."""
 
-import json
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,22 +13,13 @@ from sqlalchemy import Connection
 
 from ...instants import from_milliseconds, to_milliseconds
 from ...private_files import open_private
+from ..activity import HOURS_KEPT, USES_KEPT, Batch, Queries, RecordedActivity, hour_of, lives
 from ..engine import StorageError, StorageFull
 from .connections import connect, connection_pool, storage_errors
 from .reserved_space import SIZE as RESERVED
 from .watched_files import identity_of
 
 FILE_NAME = "activity.db"
-
-HOURS_KEPT = timedelta(days=35)
-"""Keep requests by the hour for so long, which is more than the longest shown period."""
-USES_KEPT = timedelta(days=400)
-"""Keep last uses and callers for so long, which is more than the longest inactivity period."""
-CALLERS_KEPT = 20
-"""Keep the latest so many callers of a token; the schema has the same number."""
-
-DEAD = "token-"
-"""Begin the reasons that refuse an ended token; such a request is no use of it."""
 
 _VERSION = 1
 # `reason` is empty for an allowed request; `scope` if the needed scope is unknown.
@@ -109,46 +98,47 @@ _PURGE = (
 # Without its last uses, all rows of a token are deleted.
 _PURGE_TOKENS = "DELETE FROM tokens WHERE token_id NOT IN (SELECT token_id FROM uses)"
 
-_HOUR = 3_600_000
+_QUERIES = Queries(
+    observed_since="SELECT since FROM observation",
+    last_uses="""
+        SELECT token_id, max(last_at) FROM uses
+        WHERE token_id IN (SELECT value FROM json_each(?)) AND reason NOT LIKE 'token-%'
+        GROUP BY token_id
+    """,
+    counted="""
+        SELECT generation, hour - hour % ? AS start, scope, reason, sum(requests)
+        FROM tokens JOIN requests USING (token_id)
+        WHERE integration_id = ? AND hour >= ?
+        GROUP BY generation, start, scope, reason
+    """,
+    uses_of="""
+        SELECT generation, scope, reason, max(last_at)
+        FROM tokens JOIN uses USING (token_id)
+        WHERE integration_id = ?
+        GROUP BY generation, scope, reason
+    """,
+    callers_of="""
+        SELECT generation, address, agent, sum(requests), min(first_at), max(last_at) AS last
+        FROM tokens JOIN callers USING (token_id)
+        WHERE integration_id = ? AND last_at >= ?
+        GROUP BY generation, address, agent
+        ORDER BY last DESC
+    """,
+    # CROSS keeps the order: a few steps for each token, where the other way round would read all that there is.
+    refused_scopes="""
+        SELECT integration_id, scope, sum(requests) AS refused
+        FROM tokens CROSS JOIN requests USING (token_id)
+        WHERE reason = 'scope-missing' AND hour >= ?
+        GROUP BY integration_id, scope
+        HAVING refused >= ?
+    """,
+)
 
 
-Token = int
-"""`tokens.id` of the main database."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Hold the uses since the last flush; instants and hours are milliseconds since the Unix epoch.
-
-    `tokens` has the integration and generation of each token. `is_gapless` is False if uses had to be dropped.
-    """
-
-    tokens: dict[Token, tuple[str, int]] = field(default_factory=dict)
-    requests: dict[tuple[Token, int, str, str], int] = field(default_factory=dict)
-    """The numbers by token, hour, scope and reason."""
-    uses: dict[tuple[Token, str, str], int] = field(default_factory=dict)
-    """The last instant by token, scope and reason."""
-    callers: dict[tuple[Token, str, str], tuple[int, int, int]] = field(default_factory=dict)
-    """The number, the first and the last instant by token, address and agent."""
-    is_gapless: bool = True
-
-
-@dataclass(frozen=True)
-class RecordedCaller:
-    """Hold a caller of a token: the address of its requests, and the program that they named, if any."""
-
-    address: str
-    agent: str
-    requests: int
-    first_at: datetime
-    last_at: datetime
-
-
-class Activity:
+class SQLiteActivity:
     """Read and write the file `activity.db` in a data folder, from any process of the service.
 
     `run` names the service's run, so that the rows of earlier workers are not taken for those of live ones.
-    Stored by one thread of a process; never opened before a fork.
     """
 
     def __init__(self, folder: Path, run: str) -> None:
@@ -163,15 +153,16 @@ class Activity:
         with suppress(StorageError), storage_errors(folder):
             self._connected()
 
+    @property
+    def place(self) -> str:
+        """Return the path of the file."""
+        return str(self.file)
+
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> Iterator[RecordedActivity]:
         """Begin a read-only transaction: one consistent view. Raises StorageError."""
-        if identity_of(self.file) != self._identity:
-            # Other workers write to the file that replaced this one, so a read of the old file would miss their writes.
-            self._readers.dispose()
-            self._identity = identity_of(self.file)
-        with storage_errors(self.file.parent), self._readers.connect() as connection, connection.begin():
-            yield connection
+        with self._reading() as connection:
+            yield RecordedActivity(connection, _QUERIES)
 
     def store(self, batch: Batch, now: datetime) -> None:
         """Add a batch, and store that this process has flushed all uses until `now`; both or neither.
@@ -197,14 +188,23 @@ class Activity:
 
     def flushes(self) -> list[datetime]:
         """Return the last flush of each live worker of this run. Raises StorageError."""
-        with self.read() as connection:
+        with self._reading() as connection:
             rows = connection.exec_driver_sql("SELECT pid, flushed_at FROM workers WHERE run = ?", (self._run,))
-            return [from_milliseconds(flushed) for pid, flushed in rows if _lives(pid)]
+            return [from_milliseconds(flushed) for pid, flushed in rows if lives(pid)]
 
     def close(self) -> None:
         """Close every connection."""
         self._readers.dispose()
         self._disconnect()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        if identity_of(self.file) != self._identity:
+            # Other workers write to the file that replaced this one, so a read of the old file would miss their writes.
+            self._readers.dispose()
+            self._identity = identity_of(self.file)
+        with storage_errors(self.file.parent), self._readers.connect() as connection, connection.begin():
+            yield connection
 
     def _connected(self) -> Any:
         if shutil.disk_usage(self.file.parent).free < 2 * RESERVED:
@@ -235,117 +235,13 @@ class Activity:
                 raise
 
     def _purge(self, connection: Any, at: int) -> None:
-        hour = at // _HOUR
+        hour = hour_of(at)
         if hour == self._purged_hour:
             return
         for statement, kept in _PURGE:
             connection.execute(statement, (at - kept // timedelta(milliseconds=1),))
         connection.execute(_PURGE_TOKENS)
         self._purged_hour = hour
-
-
-def hour_of(instant: int) -> int:
-    """Return the beginning of the hour (UTC) of an instant; both in milliseconds since the Unix epoch."""
-    return instant - instant % _HOUR
-
-
-def observed_since(connection: Connection) -> datetime | None:
-    """Return the instant since which uses are recorded without a gap; None before the first one."""
-    row = connection.exec_driver_sql("SELECT since FROM observation").one_or_none()
-    return None if row is None else from_milliseconds(row[0])
-
-
-def last_uses(connection: Connection, token_ids: Collection[Token]) -> dict[Token, datetime]:
-    """Return the last use of each token while it was live; tokens without a known use are missing."""
-    rows = connection.exec_driver_sql(_LAST_USES, (json.dumps(list(token_ids)),))
-    return {token: from_milliseconds(last) for token, last in rows}
-
-
-@dataclass(frozen=True)
-class RequestCount:
-    """Count requests with the tokens of one generation, by `scope` and `reason`, either of which may be empty."""
-
-    generation: int
-    start: datetime
-    scope: str
-    reason: str
-    requests: int
-
-
-@dataclass(frozen=True)
-class LastUse:
-    """Hold the last request of a generation with this scope and reason."""
-
-    generation: int
-    scope: str
-    reason: str
-    at: datetime
-
-
-def counted(connection: Connection, integration_id: str, since: datetime, bucket: timedelta) -> list[RequestCount]:
-    """Count the integration's requests since the hour of an instant, in buckets that divide a day in UTC."""
-    width = bucket // timedelta(milliseconds=1)
-    begin = hour_of(to_milliseconds(since))
-    rows = connection.exec_driver_sql(_COUNTED, (width, integration_id, begin))
-    return [
-        RequestCount(generation, from_milliseconds(start), scope, reason, requests)
-        for generation, start, scope, reason, requests in rows
-    ]
-
-
-def uses_of(connection: Connection, integration_id: str) -> list[LastUse]:
-    """Return the last uses of an integration, by generation, scope and reason."""
-    rows = connection.exec_driver_sql(_USES_OF, (integration_id,))
-    return [LastUse(generation, scope, reason, from_milliseconds(at)) for generation, scope, reason, at in rows]
-
-
-def callers_of(connection: Connection, integration_id: str, since: datetime) -> list[tuple[int, RecordedCaller]]:
-    """Return the callers of the integration's tokens since then, by generation, the latest first."""
-    rows = connection.exec_driver_sql(_CALLERS_OF, (integration_id, to_milliseconds(since)))
-    return [
-        (generation, RecordedCaller(address, agent, requests, from_milliseconds(first), from_milliseconds(last)))
-        for generation, address, agent, requests, first, last in rows
-    ]
-
-
-def refused_scopes(connection: Connection, since: datetime, at_least: int) -> list[tuple[str, str, int]]:
-    """Count refused requests by integration and missing scope, since the hour of an instant."""
-    begin = hour_of(to_milliseconds(since))
-    return [tuple(row) for row in connection.exec_driver_sql(_REFUSED_SCOPES, (begin, at_least))]
-
-
-_LAST_USES = """
-SELECT token_id, max(last_at) FROM uses
-WHERE token_id IN (SELECT value FROM json_each(?)) AND reason NOT LIKE 'token-%'
-GROUP BY token_id
-"""
-_COUNTED = """
-SELECT generation, hour - hour % ? AS start, scope, reason, sum(requests)
-FROM tokens JOIN requests USING (token_id)
-WHERE integration_id = ? AND hour >= ?
-GROUP BY generation, start, scope, reason
-"""
-_USES_OF = """
-SELECT generation, scope, reason, max(last_at)
-FROM tokens JOIN uses USING (token_id)
-WHERE integration_id = ?
-GROUP BY generation, scope, reason
-"""
-_CALLERS_OF = """
-SELECT generation, address, agent, sum(requests), min(first_at), max(last_at) AS last
-FROM tokens JOIN callers USING (token_id)
-WHERE integration_id = ? AND last_at >= ?
-GROUP BY generation, address, agent
-ORDER BY last DESC
-"""
-# CROSS keeps the order: a few steps for each token, where the other way round would read all that there is.
-_REFUSED_SCOPES = """
-SELECT integration_id, scope, sum(requests) AS refused
-FROM tokens CROSS JOIN requests USING (token_id)
-WHERE reason = 'scope-missing' AND hour >= ?
-GROUP BY integration_id, scope
-HAVING refused >= ?
-"""
 
 
 def _opened(file: Path) -> Any:
@@ -366,14 +262,3 @@ def _opened(file: Path) -> Any:
         connection.close()
         raise
     return connection
-
-
-def _lives(pid: int) -> bool:
-    """Tell whether the process with this id lives."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        """It belongs to another user, and lives."""
-    return True

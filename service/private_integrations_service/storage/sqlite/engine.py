@@ -24,6 +24,7 @@ from ..file_leadership import FileLeadership
 from ..shared_memory import shared_numbers
 from ..steady_clock import Clock, SteadyClock
 from ..write_lock import WriteLock
+from .activity import SQLiteActivity
 from .connections import SQLiteDecisionConnection, connection_pool, storage_errors
 from .reserved_space import ReservedSpace
 from .watched_files import WatchedFiles
@@ -136,6 +137,10 @@ class SQLiteEngine:
     def decision_connection(self) -> SQLiteDecisionConnection:
         """Open a connection for the statements that requests need."""
         return SQLiteDecisionConnection(self.file)
+
+    def activity(self) -> SQLiteActivity:
+        """Open the file of the recorded activity."""
+        return SQLiteActivity(self.folder, self.run)
 
     def notices(self) -> list[str]:
         """Return nothing: a change is on the disk of this machine when it is answered."""
