@@ -104,9 +104,15 @@ class PostgreSQLUnderTest:
         engine._write_lock = WriteLock(engine.folder / WRITE_LOCK_NAME, patience=0.01)
 
 
+_OWN_TABLES = (
+    *("authority", "revisions", "replicas", "alembic_version"),
+    *(f"activity_{name}" for name in ("tokens", "requests", "uses", "callers", "workers", "observation")),
+)
+
+
 def all_tables() -> tuple[str, ...]:
     """Return the names of the tables on PostgreSQL, in an order that foreign keys allow."""
-    return (*(table.name for table in metadata.sorted_tables), "authority", "revisions", "replicas", "alembic_version")
+    return (*(table.name for table in metadata.sorted_tables), *_OWN_TABLES)
 
 
 ENGINES = ("sqlite", "postgresql")

@@ -18,6 +18,7 @@ from private_integrations_service.storage.activity import HOURS_KEPT, USES_KEPT,
 from private_integrations_service.storage.engine import StorageUnavailable
 from private_integrations_service.storage.postgresql.activity import SILENT
 from private_integrations_service.storage.postgresql.connections import PATIENCE
+from private_integrations_service.storage.postgresql.schema import prepare_schema
 from server_processes import wait_until
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -38,6 +39,7 @@ def server(request):
 def stored(server):
     """Empty tables."""
     address = server.new_database()
+    prepare_schema(address)
     with closing(PostgreSQLActivityUnderTest(address)) as made:
         yield made
     server.drop(address)

@@ -467,5 +467,48 @@ CREATE TABLE replicas (
     acknowledged_mark TEXT COLLATE "C",
     CONSTRAINT pk_replicas PRIMARY KEY (incarnation)
 );
+CREATE TABLE activity_tokens (
+    token_id BIGINT PRIMARY KEY,
+    integration_id TEXT COLLATE "C" NOT NULL,
+    generation BIGINT NOT NULL
+);
+CREATE INDEX activity_tokens_by_integration ON activity_tokens (integration_id);
+CREATE TABLE activity_requests (
+    token_id BIGINT,
+    hour BIGINT,
+    scope TEXT COLLATE "C",
+    reason TEXT COLLATE "C",
+    requests BIGINT NOT NULL,
+    PRIMARY KEY (token_id, hour, scope, reason)
+);
+CREATE INDEX activity_requests_refused ON activity_requests (hour) WHERE reason = 'scope-missing';
+CREATE TABLE activity_uses (
+    token_id BIGINT,
+    scope TEXT COLLATE "C",
+    reason TEXT COLLATE "C",
+    last_at BIGINT NOT NULL,
+    PRIMARY KEY (token_id, scope, reason)
+);
+CREATE TABLE activity_callers (
+    token_id BIGINT,
+    address TEXT COLLATE "C",
+    agent TEXT COLLATE "C",
+    requests BIGINT NOT NULL,
+    first_at BIGINT NOT NULL,
+    last_at BIGINT NOT NULL,
+    PRIMARY KEY (token_id, address, agent)
+);
+CREATE TABLE activity_workers (
+    run TEXT COLLATE "C",
+    pid BIGINT,
+    flushed_at BIGINT NOT NULL,
+    seen_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (run, pid)
+);
+CREATE TABLE activity_observation (
+    id BIGINT PRIMARY KEY CHECK (id = 1),
+    since BIGINT NOT NULL,
+    purged_hour BIGINT NOT NULL
+);
 INSERT INTO clock (id, high_water) VALUES (1, 0);
 INSERT INTO announced_until (event, until) VALUES ('token.retired', 0);
