@@ -46,6 +46,7 @@ class Jobs:
         self._leadership = engine.leadership("jobs")
         self._jobs = jobs
         self._end = threading.Event()
+        self._is_failing = False
         self._thread = threading.Thread(target=self._take_part, name="jobs", daemon=True)
 
     def start(self) -> None:
@@ -60,16 +61,27 @@ class Jobs:
 
     def _take_part(self) -> None:
         try:
-            while not self._leadership.take():
-                if self._end.wait(_AGAIN):
-                    return
-            self._lead()
-        except StorageError as error:
-            _log.error("jobs don't run: %s", error)
+            while not self._end.is_set():
+                if self._takes():
+                    self._lead()
+                self._end.wait(_AGAIN)
         finally:
             self._leadership.release()
 
+    def _takes(self) -> bool:
+        """Take the lead, or find that this process still has it."""
+        try:
+            leads = self._leadership.take()
+        except StorageError as error:
+            if not self._is_failing:
+                _log.error("jobs don't run here: %s", error)
+            self._is_failing = True
+            return False
+        self._is_failing = False
+        return leads
+
     def _lead(self) -> None:
+        """Run the jobs until the end, or until another process may have the lead."""
         scheduler = BackgroundScheduler(
             # It would only warn that a job takes longer than its interval, which is intended.
             logger=logging.Logger("scheduler", logging.CRITICAL),
@@ -83,7 +95,8 @@ class Jobs:
             trigger = IntervalTrigger(seconds=job.every.total_seconds(), timezone=UTC)
             scheduler.add_job(self._run, trigger, (job,), name=job.name, next_run_time=at_once)
         scheduler.start()
-        self._end.wait()
+        while not self._end.wait(_AGAIN) and self._takes():
+            """Go on."""
         scheduler.shutdown(wait=True)
 
     def _run(self, job: Job) -> None:

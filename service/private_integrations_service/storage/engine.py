@@ -3,9 +3,9 @@
 An operation never handles a database: it asks its engine for a read or a write transaction (operations/operation.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -24,6 +24,10 @@ class StorageError(Exception):
 
 class StorageUnavailable(StorageError):
     """The database does not answer; nothing of the change was stored."""
+
+
+class StorageUncertain(StorageUnavailable):
+    """The database has not confirmed a change: it may be stored, and may be lost again. Repeating it is safe."""
 
 
 class StorageBusy(StorageError):
@@ -50,6 +54,12 @@ class Write:
     now: datetime
     moves_epoch: bool = False
     takes_effect: datetime = NEVER
+    ended_tokens: list[int] = field(default_factory=list)
+
+    def end_tokens(self, token_ids: Iterable[int]) -> None:
+        """Have the epoch move, as these tokens end with this transaction: an engine may remember that elsewhere."""
+        self.move_epoch()
+        self.ended_tokens.extend(token_ids)
 
     def move_epoch(self, takes_effect: datetime | None = None) -> None:
         """Have the epoch move with this transaction, so that no process keeps a decision from before it.

@@ -22,7 +22,7 @@ from private_integrations.errors import ConfigurationError
 from ...access import security_log
 from ...instants import from_milliseconds, to_milliseconds
 from ...private_files import open_private, prepare_folder
-from ..engine import Answer, StorageError, StorageUnavailable, Write
+from ..engine import Answer, StorageError, StorageUnavailable, StorageUncertain, Write
 from ..epoch import Epoch
 from ..file_leadership import FileLeadership
 from ..shared_memory import shared_numbers
@@ -45,6 +45,7 @@ from .connections import (
 from .leadership import AdvisoryLeadership
 from .lease import LeaseTimes, may_use_read
 from .lease_keeper import LeaseKeeper, leave
+from .remembered_ends import RememberedEnds, end_again
 from .revision import Revision
 from .schema import prepare_schema
 from .shared_state import SharedState, boot_clock
@@ -92,12 +93,13 @@ class PostgreSQLEngine:
         self._watchdog = Watchdog()
         self._writer = connection_pool(address, size=1)
         self._readers = connection_pool(address, size=READERS)
+        self._ends = RememberedEnds(folder)
         self._keeper: LeaseKeeper | None = None
         self._timeline: WatchedTimeline | None = None
         with storage_errors(), connect(address) as connection:
             found = replicas.read_authority(connection)
         self._state.clock_offset = found.clock - boot_clock()
-        self._note_clock(found.high_water)
+        self.note_clock(found.high_water)
 
     def now(self) -> datetime:
         """Return the present instant in UTC by the database's clock, which never runs backwards."""
@@ -171,7 +173,7 @@ class PostgreSQLEngine:
     def begin(self) -> None:
         """Keep the lease in this process, or stand by for the process of this machine that does."""
         leadership = FileLeadership(self.folder / LEASE_LOCK_NAME)
-        self._keeper = LeaseKeeper(self.address, self.times, self._state, leadership, self._note_clock)
+        self._keeper = LeaseKeeper(self.address, self.times, self._state, leadership, self, self._ends)
         self._keeper.start()
 
     def disconnect(self) -> None:
@@ -193,6 +195,15 @@ class PostgreSQLEngine:
             """The others remove it when it was silent for long enough."""
         self._write_lock.close()
 
+    def note_clock(self, high_water: int) -> None:
+        """Note the instant that the database has stored, in milliseconds since 1970."""
+        self._clock.note_stored(from_milliseconds(high_water))
+
+    def repair(self, seen: Revision, found: Revision, ended: set[bytes]) -> int:
+        """End tokens again whose end the database has lost; return how many. The lease is taken afterwards."""
+        with self._write_lock.held(ending=True), self._transaction(_PATIENCE_ENDING) as transaction:
+            return end_again(transaction.write, ended, seen=seen, found=found)
+
     @contextmanager
     def _transaction(self, patience: float) -> Iterator["_Transaction"]:
         with storage_errors(), self._writer.connect() as connection:
@@ -203,15 +214,17 @@ class PostgreSQLEngine:
                 write = begun.write
                 if write.moves_epoch:
                     begun.revision = Revision(begun.revision.number + 1, new_mark())
-                    driver.execute(_NEW_REVISION.format(number=begun.revision.number, mark=begun.revision.mark))
+                    ended = ", ".join(map(str, write.ended_tokens)) or "NULL"
+                    new = {"number": begun.revision.number, "mark": begun.revision.mark, "ended": ended}
+                    driver.execute(_NEW_REVISION.format(**new))
                 driver.is_warned = False
                 try:
                     transaction.commit()
                 except psycopg.OperationalError as error:
-                    raise StorageUnavailable("it is not known whether the change was stored") from error
+                    raise StorageUncertain("it is not known whether the change was stored") from error
                 begun.committed_at = boot_clock()
                 if driver.is_warned:
-                    raise StorageUnavailable("no standby has confirmed the change, so it may be lost: repeat it")
+                    raise StorageUncertain("no standby has confirmed the change, so it may be lost")
         self._clock.note_stored(write.now)
 
     def _begun(self, driver: Any, connection: Connection, patience: float) -> "_Transaction":
@@ -219,7 +232,7 @@ class PostgreSQLEngine:
         row = _last_row(driver, _BEGIN_WRITE.format(lock=int(patience * 1000), now=asked))
         high_water, number, mark, settled, timeline, behind = row
         self._timeline = watch(self._timeline, timeline, settled, boot_clock())
-        self._note_clock(high_water)
+        self.note_clock(high_water)
         write = Write(connection, self.now())
         return _Transaction(write, Revision(number, mark), self._timeline, behind)
 
@@ -273,9 +286,6 @@ class PostgreSQLEngine:
     def _database_clock(self) -> datetime:
         return datetime.fromtimestamp(boot_clock() + self._state.clock_offset, UTC)
 
-    def _note_clock(self, high_water: int) -> None:
-        self._clock.note_stored(from_milliseconds(high_water))
-
 
 class _Transaction:
     """A write transaction: the revision and timeline at its begin, and how it was committed."""
@@ -303,7 +313,8 @@ _BEGIN_WRITE = (
 )
 _NEW_REVISION = (
     "UPDATE authority SET number = {number}, mark = '{mark}'; "  # noqa: S608
-    "INSERT INTO revisions (number, mark) VALUES ({number}, '{mark}'); "
+    "INSERT INTO revisions (number, mark, ended) "
+    "VALUES ({number}, '{mark}', ARRAY(SELECT digest FROM tokens WHERE id IN ({ended}))); "
     f"NOTIFY {replicas.CHANNEL}, '{{number}} {{mark}}'"
 )
 
