@@ -14,13 +14,12 @@ from functools import partial
 from multiprocessing import Pool
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests/service/programs"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/service/programs"))
 
 from replica_ablations import ABLATIONS, table
 from replica_simulation import KINDS, Crowd, History, Rules
 
-PAGE = ROOT / "docs/revocation-protocol.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs/revocation-protocol.md"
 
 
 def broken(number: int, histories: int) -> int:
@@ -55,8 +54,8 @@ def crowd(replicas: int, changes: int) -> Iterator[str]:
         waits = sorted(it.waits)
         yield (
             f"{replicas} replicas, {len(waits)} changes, {'with' if notify else 'without'} NOTIFY: "
-            f"wait p50 {waits[len(waits) // 2] * 1000:.0f} ms, p99 {waits[int(len(waits) * 0.99)] * 1000:.0f} ms; per second "
-            f"{it.heartbeats / 70:.0f} heartbeats, {it.readings / 60:.0f} readings of the list, "
+            f"wait p50 {waits[len(waits) // 2] * 1000:.0f} ms, p99 {waits[int(len(waits) * 0.99)] * 1000:.0f} ms; "
+            f"per second {it.heartbeats / 70:.0f} heartbeats, {it.readings / 60:.0f} readings of the list, "
             f"{it.notifications / 60:.0f} notifications"
         )
 
