@@ -23,6 +23,7 @@ from ...access import security_log
 from ...instants import from_milliseconds, to_milliseconds
 from ...private_files import open_private, prepare_folder
 from ..engine import Answer, StorageError, StorageUnavailable, Write
+from ..epoch import Epoch
 from ..file_leadership import FileLeadership
 from ..shared_memory import shared_numbers
 from ..steady_clock import Clock, SteadyClock
@@ -55,6 +56,7 @@ LEASE_LOCK_NAME = "lease.lock"
 READERS = 8
 """How many threads of a process may read from the database at once."""
 
+_STANDBY_SETTINGS = ("synchronous_standby_names", "synchronous_commit")
 _WRITES = 0x70697772  # "piwr"
 _PATIENCE_ENDING = 30
 
@@ -84,7 +86,7 @@ class PostgreSQLEngine:
         self.times = times
         self.security_counts = shared_numbers(security_log.NUMBERS)
         self._state = SharedState()
-        self.epoch = self._state.epoch
+        self.epoch: Epoch = self._state.epoch
         self._clock = SteadyClock(clock or self._database_clock, self._state.clock_numbers)
         self._write_lock = WriteLock(folder / WRITE_LOCK_NAME)
         self._watchdog = Watchdog()
@@ -152,10 +154,7 @@ class PostgreSQLEngine:
     def notices(self) -> list[str]:
         """Return which promise holds, by the server's settings for its standbys, and for how long a lease lasts."""
         with storage_errors(), connect(self.address) as connection:
-            standbys, commits = (
-                connection.execute(f"SHOW {name}").fetchone()
-                for name in ("synchronous_standby_names", "synchronous_commit")
-            )
+            standbys, commits = (connection.execute(f"SHOW {name}").fetchone() for name in _STANDBY_SETTINGS)
         waits = f"or after {self.times.change_wait:g} s if one is silent (D = {self.times.duration:g} s)"
         holds = f"a change that ends a token is answered when every replica knows it, {waits}"
         if standbys and standbys[0] and commits and commits[0] in ("on", "remote_apply", "remote_write"):

@@ -4,6 +4,8 @@ One process of the machine runs it, by a lock file; when that process dies, anot
 """
 
 import logging
+import os
+import select
 import socket
 import threading
 from collections.abc import Callable
@@ -74,6 +76,7 @@ class LeaseKeeper:
         self._sightings = Sightings()
         self._first = threading.Event()
         self._stopping = threading.Event()
+        self._woken, self._wake = os.pipe()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
 
     def start(self) -> None:
@@ -84,8 +87,11 @@ class LeaseKeeper:
     def stop(self) -> None:
         """End the thread; the lease goes on until it runs out or another process of this machine renews it."""
         self._stopping.set()
+        os.write(self._wake, b"!")
         self._thread.join()
         self._watchdog.stop()
+        os.close(self._wake)
+        os.close(self._woken)
 
     def _run(self) -> None:
         try:
@@ -193,7 +199,9 @@ class LeaseKeeper:
             if self._listening is None or self._listening.closed:
                 self._listening = connect(self._address)
                 self._listening.execute(f"LISTEN {replicas.CHANNEL}")
-            for notification in self._listening.notifies(timeout=self._times.heartbeat, stop_after=1):
+            # A stop ends the wait too.
+            select.select([self._listening.pgconn.socket, self._woken], [], [], self._times.heartbeat)
+            for notification in self._listening.notifies(timeout=0):
                 number, _, mark = notification.payload.partition(" ")
                 outcome = after_notification(self._state.replica, Revision(int(number), mark))
                 self._take(outcome, self._connected())
