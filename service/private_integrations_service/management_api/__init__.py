@@ -35,6 +35,7 @@ from . import (
     integrations,
     keys,
     leaked,
+    replicas,
     upstreams,
     users,
     webhooks,
@@ -113,6 +114,7 @@ def management_api(
         users,
         audit,
         health,
+        replicas,
         leaked,
     ):
         api.include_router(part.router, prefix=API)

@@ -460,6 +460,7 @@ CREATE TABLE revisions (
 CREATE TABLE replicas (
     incarnation TEXT COLLATE "C" NOT NULL,
     name TEXT COLLATE "C" NOT NULL,
+    since BIGINT NOT NULL,
     beat BIGINT NOT NULL,
     beat_at BIGINT NOT NULL,
     acknowledged_number BIGINT,
