@@ -21,9 +21,9 @@ from private_integrations.errors import ConfigurationError
 
 from ..access.audit_search import AuditSearch
 from ..operations.audit import exported
+from ..sandbox.storage import tables as sandbox_tables
 from ..settings import Settings
 from ..storage.clock import store_instant, stored_instant
-from ..storage.columns import metadata
 from ..storage.engine import StorageError
 from ..storage.plain_rows import add_rows, numbered_by, plain, read_rows
 from ..storage.postgresql.connections import checked_address
@@ -38,7 +38,7 @@ Heads = dict[str | None, ChainHead]
 # The migrations give each of these its rows.
 _NEVER_EMPTY = (announced_until, clock)
 # The instants of two clocks are not compared: the target's goes on from the later one.
-_TABLES = [table for table in metadata.sorted_tables if table is not clock]
+_TABLES = [table for table in sandbox_tables.businesses.metadata.sorted_tables if table is not clock]
 
 
 class Installation(Protocol):

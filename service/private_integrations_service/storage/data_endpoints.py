@@ -2,16 +2,16 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, text
 
 from .tables import webhook_deliveries, webhook_endpoints
 
-_ANY = "SELECT 1 FROM webhook_endpoints WHERE account_id = ? AND kind = 'data' LIMIT 1"
+_ANY = text("SELECT 1 FROM webhook_endpoints WHERE account_id = :account_id AND kind = 'data' LIMIT 1")
 
 
 def has_data_endpoint(connection: Connection, account_id: str) -> bool:
-    """Tell whether the account has one; plain SQL, because it runs at every change of data and is ten times faster."""
-    return connection.exec_driver_sql(_ANY, (account_id,)).first() is not None
+    """Tell whether the account has one; plain SQL, because it runs at every change of data."""
+    return connection.execute(_ANY, {"account_id": account_id}).first() is not None
 
 
 def remove_endpoints_of(connection: Connection, integration_id: str) -> None:

@@ -8,10 +8,12 @@ from typing import Any, Protocol
 
 import pytest
 
-from postgres import Databases, database_name
+from postgres import Databases
+from private_integrations_service.sandbox.storage.tables import metadata
 from private_integrations_service.storage.postgresql.engine import open_postgresql
 from private_integrations_service.storage.sqlite.engine import WRITE_LOCK_NAME, open_database
 from private_integrations_service.storage.write_lock import WriteLock
+from used_databases import UsedDatabases
 
 
 class EngineUnderTest(Protocol):
@@ -24,6 +26,9 @@ class EngineUnderTest(Protocol):
 
     def copy(self, folder: Path, to: Path) -> Path:
         """Make a data folder with a copy of the closed database of another one; returns it."""
+
+    def restart(self, engine: Any, to: Path, clock: Callable[[], datetime]) -> Any:
+        """Open what is stored anew, in another data folder, as after a kill; the engine stays open."""
 
     def remove(self, folder: Path) -> None:
         """Remove what a closed database has outside of its data folder."""
@@ -45,6 +50,10 @@ class SQLiteUnderTest:
         """Copy the files."""
         return Path(shutil.copytree(folder, to))
 
+    def restart(self, engine: Any, to: Path, clock: Callable[[], datetime]) -> Any:
+        """Copy the open files: what a kill at this moment leaves."""
+        return open_database(Path(shutil.copytree(engine.folder, to)), clock)
+
     def remove(self, folder: Path) -> None:
         """Do nothing: everything is in the folder."""
 
@@ -61,6 +70,7 @@ class PostgreSQLUnderTest:
 
     def __init__(self, server: Databases) -> None:
         self._server = server
+        self._used = UsedDatabases(server, all_tables)
 
     def open(self, folder: Path, clock: Callable[[], datetime]) -> Any:
         """Open the database that the folder names, or a new one, as a replica with a lease."""
@@ -75,18 +85,29 @@ class PostgreSQLUnderTest:
     def copy(self, folder: Path, to: Path) -> Path:
         """Make a database from the one that the folder names."""
         to.mkdir(parents=True, mode=0o700)
-        copied = self._server.new_database(template=database_name((folder / "address").read_text()))
-        (to / "address").write_text(copied)
+        (to / "address").write_text(self._used.copy((folder / "address").read_text()))
         return to
 
+    def restart(self, engine: Any, to: Path, clock: Callable[[], datetime]) -> Any:
+        """Open the same database as another replica."""
+        to.mkdir(parents=True, mode=0o700)
+        opened = open_postgresql(engine.address, to, clock=clock)
+        opened.begin()
+        return opened
+
     def remove(self, folder: Path) -> None:
-        """Drop the database."""
-        self._server.drop((folder / "address").read_text())
+        """Put the database back, for the next copy."""
+        self._used.give_back((folder / "address").read_text())
 
     def shorten_patience(self, engine: Any) -> None:
         """Give the engine another write lock."""
         engine._write_lock.close()
         engine._write_lock = WriteLock(engine.folder / WRITE_LOCK_NAME, patience=0.01)
+
+
+def all_tables() -> tuple[str, ...]:
+    """Return the names of the tables on PostgreSQL, in an order that foreign keys allow."""
+    return (*(table.name for table in metadata.sorted_tables), "authority", "revisions", "replicas", "alembic_version")
 
 
 ENGINES = ("sqlite", "postgresql")

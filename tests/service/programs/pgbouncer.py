@@ -1,7 +1,6 @@
 """A real PgBouncer, of Debian, before a PostgreSQL server for tests."""
 
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -52,13 +51,15 @@ class PgBouncer:
         method = "plain" if password else "trust"
         configuration = self.folder / "pgbouncer.ini"
         configuration.write_text(_CONFIGURATION.format(bouncer=self, server=self.server, method=method))
-        self._process = start_process(command_of_user(_PROGRAM, str(configuration)), self.folder / "log")
+        command = command_of_user(_PROGRAM, str(configuration), at_our_end="KILL")
+        self._process = start_process(command, self.folder / "log")
         wait_until(self._listens, f"PgBouncer starts: {self.folder / 'log'}")
         return self
 
     def __exit__(self, *_: object) -> None:
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
+        # PgBouncer's signals mean different things in different versions.
+        self._process.kill()
         self._process.wait(SECONDS)
         shutil.rmtree(self.folder)
 

@@ -31,7 +31,9 @@ ADMIN = "postgres"
 OWNER = "service"
 
 _STOPPING = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
-_CREATE = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+# Copying the files takes two thirds of the time of copying each block through the log.
+_CREATE = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+_IN_TABLESPACE = sql.SQL(" TABLESPACE {}")
 _DROP = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)")
 
 
@@ -41,10 +43,13 @@ class Databases:
     def __init__(self, server: str) -> None:
         self.server = server
 
-    def new_database(self, *, template: str = "template0") -> str:
+    def new_database(self, *, template: str = "template0", tablespace: str | None = None) -> str:
         """Make an empty database, or a copy of the named one, which must have no connections; returns its address."""
         name = f"test_{uuid.uuid4().hex}"
-        self._run_statement(_CREATE.format(sql.Identifier(name), sql.Identifier(template)))
+        statement = _CREATE.format(sql.Identifier(name), sql.Identifier(template))
+        if tablespace:
+            statement += _IN_TABLESPACE.format(sql.Identifier(tablespace))
+        self._run_statement(statement)
         return url(**conninfo_to_dict(self.server) | {"dbname": name})
 
     def drop(self, dsn: str) -> None:
@@ -177,6 +182,12 @@ class Postgres(Databases):
                 change = sql.SQL("ALTER SYSTEM SET {} = {}")
                 connection.execute(change.format(sql.Identifier(name), sql.Literal(value)))
             connection.execute("SELECT pg_reload_conf()")
+
+    def add_tablespace(self, name: str, folder: Path) -> None:
+        """Make a tablespace in an empty folder that the server sees."""
+        with self.admin() as connection:
+            made = sql.SQL("CREATE TABLESPACE {} OWNER {} LOCATION {}")
+            connection.execute(made.format(sql.Identifier(name), sql.Identifier(OWNER), sql.Literal(str(folder))))
 
     @contextmanager
     def standby(self, *, synchronous: bool = False, through: tuple[str, int] | None = None) -> Iterator["Postgres"]:

@@ -9,26 +9,31 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from pwd import getpwnam
 
 HOST = "127.0.0.1"
 SECONDS = 60
 """How long a state may take to be reached; much less is usual."""
 
 
-def command_of_user(*command: str, inside: Sequence[str] = ()) -> list[str]:
-    """Return the command that runs one as a user that isn't root; it ends when the thread that starts it ends.
+def command_of_user(*command: str, inside: Sequence[str] = (), at_our_end: str = "QUIT") -> list[str]:
+    """Return the command that runs one as a user that isn't root.
 
     Args:
         command: The command to run.
         inside: A command that runs another one in a namespace where this process is root.
+        at_our_end: The signal that it gets when the thread that starts it ends.
 
     """
     if sys.platform != "linux":
         return [*command]
-    # In a namespace, root has another number and can still read its own folders; the shared memory of killed programs
-    # goes away with it.
-    other_user = ["unshare", "--user", "--map-user=1000", "--ipc"] if os.geteuid() == 0 or inside else []
-    return [*inside, *other_user, "setpriv", "--pdeathsig", "QUIT", *command]
+    end_with_us = ["setpriv", "--pdeathsig", at_our_end]
+    if os.geteuid() != 0 and not inside:
+        return [*end_with_us, *command]
+    # In a namespace, root has another number and can still read its own folders; initdb wants a number with a name. The
+    # shared memory of killed programs goes away with the namespace.
+    nobody = getpwnam("nobody").pw_uid
+    return [*inside, "unshare", "--user", f"--map-user={nobody}", "--ipc", *end_with_us, *command]
 
 
 def start_process(command: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,28 @@ from forked import ForkServer
 
 @dataclass
 class Namespace:
-    """Mounts of its own, kept by a process there, and the process that forks programs there."""
+    """Mounts of its own, kept by a process there."""
 
     keeper: "subprocess.Popen[str]"
-    forking: ForkServer
+
+    @property
+    def inside(self) -> list[str]:
+        """The command that runs another one where it sees the mounts."""
+        return ["nsenter", f"--target={self.keeper.pid}", "--user", "--mount", "--preserve-credentials"]
+
+    @cached_property
+    def forking(self) -> ForkServer:
+        """The process that forks the project's programs there."""
+        return ForkServer(*self.inside)
 
     def run(self, *command: str) -> None:
         """Run a command that sees the mounts."""
-        subprocess.run([*_inside(self.keeper), *command], check=True)
+        subprocess.run([*self.inside, *command], check=True)
+
+    def close(self) -> None:
+        """End the process that forks, if there is one."""
+        if "forking" in self.__dict__:
+            self.forking.close()
 
 
 @dataclass
@@ -49,10 +64,6 @@ class Disk:
         (self.seen / "filler").unlink()
 
 
-def _inside(keeper: "subprocess.Popen[str]") -> list[str]:
-    return ["nsenter", f"--target={keeper.pid}", "--user", "--mount", "--preserve-credentials"]
-
-
 @contextmanager
 def made_namespace() -> Iterator[Namespace]:
     """Make a namespace for disks."""
@@ -66,8 +77,8 @@ def made_namespace() -> Iterator[Namespace]:
         said = keeper.stdout.readline()
         if said != "made\n":
             pytest.fail(f"{needs}: {said}")
-        with closing(ForkServer(*_inside(keeper))) as forking:
-            yield Namespace(keeper, forking)
+        with closing(Namespace(keeper)) as namespace:
+            yield namespace
         keeper.stdin.close()
 
 

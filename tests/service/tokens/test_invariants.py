@@ -14,7 +14,6 @@ They are said here over the real service's operations and the provider's own pla
 | 25 | also `tests/service/authorizer/test_authorizer.py` (what is remembered, and for how long) |
 """
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -45,7 +44,6 @@ from private_integrations_service.storage import tables
 from private_integrations_service.storage import tokens as stored
 from private_integrations_service.storage.columns import metadata
 from private_integrations_service.storage.integrations import integration_by_id
-from private_integrations_service.storage.sqlite.engine import open_database
 from private_integrations_service.tokens.policy_defaults import POLICY_DEFAULTS, in_force
 
 HOUR = timedelta(hours=1)
@@ -185,13 +183,12 @@ def overlapping(stack, clock):
 
 
 @pytest.fixture
-def restart(tmp_path, catalogue, desk, api, clock, limits):
+def restart(under_test, tmp_path, catalogue, desk, api, clock, limits):
     """Kill the service, and start it from what is on the disk."""
     started = []
 
     def restarted():
-        folder = shutil.copytree(desk.database.folder, tmp_path / f"restarted{len(started)}")
-        desk.database = open_database(folder, clock)
+        desk.database = under_test.restart(desk.database, tmp_path / f"restarted{len(started)}", clock)
         api.app = AuthorizerMiddleware(Sandbox(desk.database, limits), Authorizer(desk.database, catalogue, 10))
         started.extend([api.app.authorizer, desk.database])
 

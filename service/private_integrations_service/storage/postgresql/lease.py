@@ -94,7 +94,10 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class SetLease:
-    """Store the end of the lease and the timeline that granted it, where workers read them."""
+    """Store the end of the lease and the timeline that grants it, where workers read them; None changes no timeline.
+
+    Store the timeline before the end. A worker reads the end before the timeline.
+    """
 
     end: float
     timeline: str | None = None
@@ -166,9 +169,11 @@ def after_heartbeat(replica: Replica, began: float, answer: HeartbeatAnswer, tim
         return Outcome(replica, (lease,))
     lost = replica.applied is not None and answer.revision.is_behind(replica.applied, answer.own_mark)
     alarm = (ReportLoss(replica.applied, answer.revision),) if lost and replica.applied else ()
+    # The new timeline comes before the new epoch, so that no decision of the former primary is remembered at it.
+    move = (SetLease(NO_LEASE, answer.read_on),) if moved else ()
     forget = Forget(None if lost or moved or replica.applied is None else answer.changed)
     after = replace(replica, applied=answer.revision, timeline=answer.read_on)
-    return Outcome(after, (*alarm, forget, lease), at_once=True)
+    return Outcome(after, (*alarm, *move, forget, lease), at_once=True)
 
 
 def after_notification(replica: Replica, revision: Revision, changed: frozenset[str] | None = None) -> Outcome:

@@ -1,18 +1,25 @@
 """Bring the schema of a database to this release's version, or refuse one that this release doesn't know."""
 
+from contextlib import suppress
+
 from alembic.runtime.migration import MigrationContext
+from psycopg.errors import UndefinedTable
 from sqlalchemy import Connection, inspect
 
 from private_integrations.errors import ConfigurationError
 
 from ...migrations import known_versions, upgrade
-from .connections import PATIENCE, connection_pool, place_of, storage_errors
+from .connections import PATIENCE, connect, connection_pool, place_of, storage_errors
 
 _MIGRATIONS = 0x70696D67  # "pimg"
 
 
 def prepare_schema(address: str) -> None:
     """Make the schema in an empty database; raises ConfigurationError if there is another than this release's."""
+    with storage_errors(), connect(address) as connection, suppress(UndefinedTable):
+        found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        if found == (known_versions("postgresql")[-1],):
+            return
     _migrate(address, only_empty=True)
 
 

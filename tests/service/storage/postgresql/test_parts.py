@@ -54,6 +54,15 @@ def has_caught_up(primary):
         ]
 
 
+def cancel_when_waiting(primary, connection):
+    """Give up the commit of a connection once it waits for the standby."""
+    waiting = "SELECT wait_event FROM pg_stat_activity WHERE pid = %s"
+    with primary.admin() as other:
+        pid = connection.info.backend_pid
+        wait_until(lambda: other.execute(waiting, [pid]).fetchone() == ("SyncRep",), "the commit waits")
+    connection.cancel()
+
+
 def test_a_server_has_its_version_and_its_clients_are_no_superusers(server):
     """The role of the service owns its databases, and may not do more than the role of an operator's server."""
     found = "SELECT current_setting('server_version_num')::int / 10000, current_user, current_setting('is_superuser')"
@@ -137,7 +146,7 @@ def test_a_commit_that_the_synchronous_standby_did_not_get_is_not_answered(own_s
             warnings = []
             connection.add_notice_handler(lambda notice: warnings.append(notice.message_primary))
             connection.execute("INSERT INTO notes VALUES ('alone')")
-            giving_up = threading.Timer(0.5, connection.cancel)
+            giving_up = threading.Thread(target=cancel_when_waiting, args=(own_server, connection))
             giving_up.start()
             connection.commit()
             giving_up.join()
@@ -163,6 +172,8 @@ with Postgres() as server:
             processes = [server, *server.children()]
             process.kill()
         _, alive = psutil.wait_procs(processes, timeout=20)
+        for left in alive:
+            left.kill()
     assert len(processes) > 3
     assert alive == []
 
@@ -210,3 +221,20 @@ def test_pgbouncer_passes_transactions(password):
                 connection.commit()
             assert len(set(pids)) == 1
             assert other.execute("SELECT text FROM notes").fetchall() == [("kept",)]
+
+
+def test_a_full_tablespace_refuses_rows_and_takes_them_again(disk):
+    """The server reports a lack of room and goes on: what is committed can be read, and with room there are more."""
+    with Postgres(inside=disk.namespace.inside) as server:
+        server.add_tablespace("small", disk.folder)
+        database = server.new_database(tablespace="small")
+        insert = "INSERT INTO notes SELECT repeat('x', 1000) FROM generate_series(1, 1000)"
+        tell(database, "CREATE TABLE notes (text text)", insert)
+        disk.fill()
+        with pytest.raises(psycopg.errors.DiskFull) as refused:
+            tell(database, insert)
+        assert refused.value.sqlstate == "53100"
+        assert ask(database, "SELECT count(*) FROM notes") == [(1000,)]
+        disk.clear()
+        tell(database, insert)
+        assert ask(database, "SELECT count(*) FROM notes") == [(2000,)]
