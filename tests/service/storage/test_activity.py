@@ -15,6 +15,7 @@ import pysqlite3.dbapi2 as sqlite
 import pytest
 
 from activities import ActivityUnderTest, PostgreSQLActivityUnderTest, SQLiteActivityUnderTest
+from engines import SQLiteUnderTest, sqlite_only
 from private_integrations.contract import GenerationRequest
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
@@ -58,21 +59,22 @@ class Recorded:
         return self.api.ask("GET", f"/contacts/?locationId={self.desk.account}", token=token, **parts)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def stored(request, database) -> Iterator[ActivityUnderTest]:
-    """An empty store of activity, of each kind."""
-    if request.param == "sqlite":
-        made: ActivityUnderTest = SQLiteActivityUnderTest(database.folder)
+@pytest.fixture
+def stored(under_test, database) -> Iterator[ActivityUnderTest]:
+    """The empty activity of the database."""
+    made: ActivityUnderTest
+    if isinstance(under_test, SQLiteUnderTest):
+        made = SQLiteActivityUnderTest(database.folder)
     else:
-        made = PostgreSQLActivityUnderTest(request.getfixturevalue("postgres_database"))
+        made = PostgreSQLActivityUnderTest(database.address)
     with closing(made):
         yield made
 
 
 @pytest.fixture
 def activity(stored, database):
-    """The store, opened by a process of the database's run."""
-    with closing(stored.open(database.run)) as opened:
+    """The store, opened by a process of the service."""
+    with closing(database.activity()) as opened:
         yield opened
 
 
@@ -231,7 +233,7 @@ async def check(app, token, target, query):
     await app(scope, ignore, ignore)
 
 
-@pytest.mark.parametrize("stored", ["sqlite"], indirect=True)
+@sqlite_only
 def test_a_file_that_cannot_be_written_fails_no_request(recorded, desk, database, caplog, clock):
     """Requests pass, nothing is raised, an alarm is given once it lasts, and later everything is there."""
     recorded.activity.close()
@@ -264,7 +266,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(recorded, stored, desk):
     assert sum(recorded.report(integration).requests) == 1
 
 
-@pytest.mark.parametrize("stored", ["sqlite"], indirect=True)
+@sqlite_only
 def test_a_file_of_a_newer_release_is_left_alone(recorded, stored, desk, database):
     """It isn't written, so that the newer release finds it as it was."""
     recorded.activity.close()
@@ -329,6 +331,20 @@ def test_the_watermark_is_the_oldest_of_the_live_workers(recorded, stored, clock
     assert not operations.is_behind(activity, NOON + timedelta(seconds=50))
     assert operations.is_behind(activity, NOON + timedelta(seconds=51))
     assert operations.watermark(activity, NOON - timedelta(hours=1)) == NOON - timedelta(hours=1)
+
+
+def test_a_view_is_of_one_instant(activity, desk):
+    """All that is read in one block is as it was at its begin, whatever is stored meanwhile."""
+    integration, at = desk.integration(READ), to_milliseconds(NOON)
+    batch = Batch({1: (integration, 1)}, {(1, hour_of(at), READ, ""): 1}, {(1, READ, ""): at})
+    activity.store(batch, NOON)
+    with activity.read() as recorded:
+        assert recorded.last_uses([1]) == {1: NOON}
+        activity.store(batch, NOON)
+        (row,) = recorded.counted(integration, NOON, timedelta(days=1))
+    with activity.read() as recorded:
+        (later,) = recorded.counted(integration, NOON, timedelta(days=1))
+    assert (row.requests, later.requests) == (1, 2)
 
 
 def test_while_nothing_happens_little_is_written(recorded, clock):
