@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from private_integrations_service.instants import to_milliseconds
 from private_integrations_service.storage.activity import ActivityStore
-from private_integrations_service.storage.postgresql.activity import SCHEMA, PostgreSQLActivity
+from private_integrations_service.storage.postgresql.activity import PostgreSQLActivity
 from private_integrations_service.storage.postgresql.connections import Watchdog, connection_pool
 from private_integrations_service.storage.sqlite.activity import FILE_NAME, SQLiteActivity
 
@@ -94,16 +94,13 @@ class SQLiteActivityUnderTest:
 
 
 class PostgreSQLActivityUnderTest:
-    """Tables in a new database; each process of the service has a pool of its own."""
+    """Tables of a database; each process of the service has a pool of its own."""
 
     def __init__(self, address: str, *, size: int = 8) -> None:
         self.address = address
         self._watchdog = Watchdog()
         self._size = size
         self._pools: list[Engine] = []
-        with self.connected() as connection, connection.transaction():
-            for statement in SCHEMA:
-                connection.execute(statement)
 
     def open(self, run: str, address: str | None = None) -> PostgreSQLActivity:
         """Open the tables, perhaps through another server."""

@@ -107,7 +107,9 @@ class PostgreSQLUnderTest:
 
 def all_tables() -> tuple[str, ...]:
     """Return the names of the tables on PostgreSQL, in an order that foreign keys allow."""
-    return (*(table.name for table in metadata.sorted_tables), "authority", "revisions", "replicas", "alembic_version")
+    activity = [f"activity_{name}" for name in ("tokens", "requests", "uses", "callers", "workers", "observation")]
+    own = ("authority", "revisions", "replicas", "alembic_version")
+    return (*(table.name for table in metadata.sorted_tables), *own, *activity)
 
 
 ENGINES = ("sqlite", "postgresql")

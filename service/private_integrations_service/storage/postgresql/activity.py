@@ -25,47 +25,9 @@ A process flushes at least every 15 seconds. If it can't store its flush, it say
 the database, it passes no requests once its lease has run out, which is far sooner, so it has nothing else to record.
 """
 
-SCHEMA = (
-    """
-    CREATE TABLE activity_tokens (
-        token_id bigint PRIMARY KEY, integration_id text COLLATE "C" NOT NULL, generation bigint NOT NULL
-    )
-    """,
-    "CREATE INDEX activity_tokens_by_integration ON activity_tokens (integration_id)",
-    """
-    CREATE TABLE activity_requests (
-        token_id bigint, hour bigint, scope text COLLATE "C", reason text COLLATE "C", requests bigint NOT NULL,
-        PRIMARY KEY (token_id, hour, scope, reason)
-    )
-    """,
-    "CREATE INDEX activity_requests_refused ON activity_requests (hour) WHERE reason = 'scope-missing'",
-    """
-    CREATE TABLE activity_uses (
-        token_id bigint, scope text COLLATE "C", reason text COLLATE "C", last_at bigint NOT NULL,
-        PRIMARY KEY (token_id, scope, reason)
-    )
-    """,
-    """
-    CREATE TABLE activity_callers (
-        token_id bigint, address text COLLATE "C", agent text COLLATE "C",
-        requests bigint NOT NULL, first_at bigint NOT NULL, last_at bigint NOT NULL,
-        PRIMARY KEY (token_id, address, agent)
-    )
-    """,
-    # `flushed_at` is an instant of the service, `seen_at` one of the database.
-    """
-    CREATE TABLE activity_workers (
-        run text COLLATE "C", pid bigint, flushed_at bigint NOT NULL, seen_at timestamptz NOT NULL,
-        PRIMARY KEY (run, pid)
-    )
-    """,
-    """
-    CREATE TABLE activity_observation (
-        id bigint PRIMARY KEY CHECK (id = 1), since bigint NOT NULL, purged_hour bigint NOT NULL
-    )
-    """,
-)
-
+# Instants and hours are milliseconds since the Unix epoch by the service's clock; `activity_workers.seen_at` alone is an
+# instant of the database.
+#
 # Two flushes that have a token in common run one after the other: `owners` locks the tokens in the order of their ids,
 # an unchanged one too, and all other rows are written after that (`ready`). So flushes can't deadlock.
 #

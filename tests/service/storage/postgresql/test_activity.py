@@ -18,6 +18,7 @@ from private_integrations_service.storage.activity import HOURS_KEPT, USES_KEPT,
 from private_integrations_service.storage.engine import StorageUnavailable
 from private_integrations_service.storage.postgresql.activity import SILENT
 from private_integrations_service.storage.postgresql.connections import PATIENCE
+from private_integrations_service.storage.postgresql.schema import prepare_schema
 from server_processes import wait_until
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -34,10 +35,18 @@ def server(request):
         yield started
 
 
-@pytest.fixture
-def stored(server):
-    """Empty tables."""
+@pytest.fixture(scope="module")
+def prepared(server):
+    """The name of a database with the schema."""
     address = server.new_database()
+    prepare_schema(address)
+    return database_name(address)
+
+
+@pytest.fixture
+def stored(server, prepared):
+    """Empty tables."""
+    address = server.new_database(template=prepared)
     with closing(PostgreSQLActivityUnderTest(address)) as made:
         yield made
     server.drop(address)
