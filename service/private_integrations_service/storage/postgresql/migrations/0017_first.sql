@@ -509,7 +509,7 @@ CREATE TABLE activity_workers (
 CREATE TABLE activity_observation (
     id BIGINT NOT NULL,
     since BIGINT NOT NULL,
-    purged_hour BIGINT NOT NULL,
+    purged_hour BIGINT NOT NULL DEFAULT 0,
     CONSTRAINT pk_activity_observation PRIMARY KEY (id),
     CONSTRAINT ck_activity_observation_one_row CHECK (id = 1)
 );
