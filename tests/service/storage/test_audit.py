@@ -336,7 +336,7 @@ def test_the_schema_gives_a_place_once(log, accounts, account):
     whose = tables.audit.c.account_id.is_not_distinct_from(account and accounts.location)
     with pytest.raises(StorageUnavailable) as raised, log.write() as change:
         change.connection.execute(update(tables.audit).where(whose, tables.audit.c.sequence == 2).values(sequence=1))
-    assert "UNIQUE" in str(raised.value.__cause__)
+    assert "UNIQUE" in str(raised.value.__cause__).upper()
 
 
 def test_no_secret_is_written(database, clock, accounts):
