@@ -4,6 +4,7 @@ import os
 import re
 import signal
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -59,9 +60,18 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the single tests that `--quick` leaves out, with all their parameters."""
-    if not config.option.quick:
-        return
+    """Leave out the single tests that `--quick` leaves out, with all their parameters; deal the rest out to workers.
+
+    Each begins with its share of the first folder, the engine's, whose tests are the longest, and none ends with it.
+    """
+    if config.option.quick:
+        _leave_out_slow(config, items)
+    files = [list(tests) for _, tests in groupby(items, lambda item: item.path)]
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    items[:] = [item for worker in range(workers) for file in files[worker::workers] for item in file]
+
+
+def _leave_out_slow(config: pytest.Config, items: list[pytest.Item]) -> None:
     names = [item.nodeid.removeprefix("tests/").partition("[")[0] for item in items]
     slow = {item for item, name in zip(items, names, strict=True) if name in SLOW}
     config.hook.pytest_deselected(items=[*slow])

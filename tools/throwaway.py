@@ -131,16 +131,20 @@ def _pulumi(root: Path) -> auto.PulumiCommand:
     return auto.PulumiCommand(root=str(root))
 
 
+def make_workspace(
+    folder: Path, project: str, program: Callable[[], None], environment: Mapping[str, str]
+) -> auto.LocalWorkspace:
+    """Make or find the workspace of an inline program in `folder`; `environment` is the engine's."""
+    return auto.LocalWorkspace(
+        work_dir=str(folder / "work"),
+        pulumi_command=_pulumi(engine_root()),
+        program=program,
+        env_vars=dict(environment),
+        secrets_provider="passphrase",
+        project_settings=auto.ProjectSettings(name=project, runtime="python", main=os.getcwd()),
+    )
+
+
 def make_stack(folder: Path, project: str, program: Callable[[], None], environment: Mapping[str, str]) -> auto.Stack:
     """Make or find the stack `dev` of an inline program in `folder`; `environment` is the engine's."""
-    return auto.create_or_select_stack(
-        "dev",
-        project,
-        program,
-        opts=auto.LocalWorkspaceOptions(
-            work_dir=str(folder / "work"),
-            pulumi_command=_pulumi(engine_root()),
-            env_vars=dict(environment),
-            secrets_provider="passphrase",
-        ),
-    )
+    return auto.Stack.create_or_select("dev", make_workspace(folder, project, program, environment))

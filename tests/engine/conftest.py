@@ -11,11 +11,13 @@ import pulumi.automation as auto
 import pytest
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 
+import stored_state
 from holding_proxy import HoldingProxy
 from private_integrations.client import Client
 from private_integrations.connection import ServiceConnection
 from private_integrations.contract import IntegrationRequest
-from throwaway import Service, engine_environment, make_stack
+from provider_forks import provider_forks
+from throwaway import Service, engine_environment, make_stack, make_workspace
 
 # Inline programs talk to one engine after the other from this process. Connections that are shared by address would
 # let an engine on a port that was used before look as dead as the one that had it.
@@ -44,12 +46,15 @@ class Outcome:
 class EngineStack:
     """A stack whose program may change between commands."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], empty: Path) -> None:
         self.folder = folder
         self.program: Program = lambda: None
         self.project = f"p{uuid.uuid4().hex[:10]}"
         self.environment = engine_environment(folder, {"PYTHONPATH": str(PROGRAMS), **environment})
-        self.use(make_stack(folder, self.project, lambda: self.program(), self.environment))
+        copy_stack(empty, folder, self.project)
+        workspace = make_workspace(folder, self.project, lambda: self.program(), self.environment)
+        workspace.select_stack = lambda _name: None  # each command names its stack
+        self.use(auto.Stack.select("dev", workspace))
 
     def use(self, stack: auto.Stack) -> None:
         """Go on with this stack of the workspace."""
@@ -77,24 +82,22 @@ class EngineStack:
 
     def output(self, name: str) -> Any:
         """A stack output's value, secret or not; None where there is none."""
-        outputs = self.outputs()
-        return outputs[name].value if name in outputs else None
+        return self.outputs().get(name)
 
-    def outputs(self) -> auto.OutputMap:
-        """All outputs of the stack."""
-        return self.stack.workspace.stack_outputs(self.stack.name)
+    def outputs(self) -> dict[str, Any]:
+        """All outputs of the stack, secret or not."""
+        return stored_state.outputs(self._stored())
 
     def resource(self, kind: str) -> dict[str, Any]:
         """The state of the one resource of this kind, `PrivateIntegration` or `Token`, secrets in clear."""
-        exported = self.stack.export_stack().deployment
-        found = [entry for entry in exported["resources"] if entry["type"].endswith(f":{kind}")]
+        found = [entry for entry in self._stored() if entry["type"].endswith(f":{kind}")]
         assert len(found) == 1, f"{len(found)} resources of kind {kind}"
-        return dict(found[0])
+        return found[0]
 
     def resources(self, kind: str) -> dict[str, dict[str, Any]]:
         """The state of all resources of a kind, by their logical names."""
-        entries = self.stack.export_stack().deployment["resources"]
-        return {entry["urn"].rsplit("::", 1)[1]: entry for entry in entries if entry["type"].endswith(f":{kind}")}
+        entries = [entry for entry in self._stored() if entry["type"].endswith(f":{kind}")]
+        return {entry["urn"].rsplit("::", 1)[1]: entry for entry in entries}
 
     def command(self, *arguments: str) -> None:
         """Run a command of `pulumi` on this stack."""
@@ -120,6 +123,10 @@ class EngineStack:
         files = [file for file in (self.folder / "state").rglob("*") if file.is_file()]
         return "\n".join(file.read_text(errors="replace") for file in files)
 
+    def _stored(self) -> list[dict[str, Any]]:
+        file = self.folder / "state" / ".pulumi" / "stacks" / self.project / f"{self.stack.name}.json"
+        return stored_state.resources(file, self.environment["PULUMI_CONFIG_PASSPHRASE"])
+
     def _run(self, command: Callable[..., Any], **options: Any) -> Outcome:
         outcome = Outcome()
 
@@ -141,10 +148,33 @@ def environment(service: Service) -> dict[str, str]:
     return dict(service.environment)
 
 
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The program by which the engine starts the provider's processes as forks."""
+    with provider_forks(tmp_path_factory.mktemp("forks")) as program:
+        yield program
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a new stack as the engine makes one, which takes a second of a CPU."""
+    folder = tmp_path_factory.mktemp("empty")
+    make_stack(folder, "empty", lambda: None, engine_environment(folder, {}))
+    return folder
+
+
+def copy_stack(empty: Path, folder: Path, project: str) -> None:
+    """Copy what the engine wrote for that stack, for a project of this name."""
+    for file in ("state/.pulumi/meta.yaml", "state/.pulumi/stacks/empty/dev.json", "work/Pulumi.dev.yaml"):
+        copy = folder / file.replace("empty", project)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text((empty / file).read_text().replace("organization/empty/", f"organization/{project}/"))
+
+
 @pytest.fixture
-def stack(tmp_path: Path, environment: dict[str, str]) -> EngineStack:
+def stack(tmp_path: Path, environment: dict[str, str], forks: str, empty: Path) -> EngineStack:
     """A new stack; what a test leaves of it goes with its folder and the service."""
-    return EngineStack(tmp_path, environment)
+    return EngineStack(tmp_path, {"PULUMI_PYTHON_CMD": forks, **environment}, empty)
 
 
 @pytest.fixture

@@ -33,10 +33,12 @@ def environment(service, proxy):
 
 def killed_while_held(stack, proxy, held: bytes, *, before: bool = False, **inputs) -> None:
     """Run `up` in another process, and kill it with all its children while an answer, or the request, is held back."""
+    # The provider's process is one of them, and no fork of another.
+    environment = {**stack.environment, "PULUMI_PYTHON_CMD": sys.executable}
     setup = {
         "folder": str(stack.folder),
         "project": stack.project,
-        "environment": stack.environment,
+        "environment": environment,
         "inputs": inputs,
     }
     proxy.hold(held, before=before)
@@ -44,7 +46,7 @@ def killed_while_held(stack, proxy, held: bytes, *, before: bool = False, **inpu
         [sys.executable, "-c", UP],
         stdin=subprocess.PIPE,
         text=True,
-        env={**os.environ, **stack.environment, "PYTHONPATH": os.pathsep.join(map(str, (PROGRAMS, TOOLS)))},
+        env={**os.environ, **environment, "PYTHONPATH": os.pathsep.join(map(str, (PROGRAMS, TOOLS)))},
     )
     running.stdin.write(json.dumps(setup))
     running.stdin.close()

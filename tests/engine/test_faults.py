@@ -56,7 +56,7 @@ class Life:
         outputs = self.stack.outputs()
         self.faulty.flush()
         for name in NAMES:
-            held = outputs[name].value
+            held = outputs[name]
             self._check_generations(name, held, runs if rotates else 0)
             if held["token"] not in self.tokens[name]:
                 self.tokens[name].append(held["token"])

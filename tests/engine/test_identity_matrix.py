@@ -1,7 +1,7 @@
 """Every way to rename, move and replace, for new, older and adopted integrations: previewed, done, and then at peace.
 
-One stack has an integration for each combination, so that a command of the engine runs all of them at once. What is
-refused has stacks of its own.
+One stack has an integration of one kind for each change, so that a command of the engine runs all of them at once. What
+is refused has stacks of its own.
 """
 
 import uuid
@@ -24,14 +24,19 @@ REPLACED = ("account", "first", "retain")
 
 
 class World:
-    """The integrations of one stack by their first names, and how each is declared now."""
+    """The integrations of one stack, all of one kind, by their first names, and how each is declared now."""
 
-    def __init__(self, stack, client, service, accounts):
+    def __init__(self, stack, client, service, accounts, kind):
         self.stack, self.client, self.service, self.accounts = stack, client, service, accounts
-        self.declared = {f"{kind}-{change}": {"name": f"{kind}-{change}"} for kind in KINDS for change in CHANGES}
-        for key, how in self.declared.items():
-            if key.startswith("adopted"):
+        self.kind = kind
+        self.declared = {f"{kind}-{change}": {"name": f"{kind}-{change}"} for change in CHANGES}
+        if kind == "adopted":
+            for how in self.declared.values():
                 how["inputs"] = self.by_hand()
+
+    def keys(self, *changes):
+        """The integrations that are changed so."""
+        return {f"{self.kind}-{change}" for change in changes}
 
     def by_hand(self):
         """An integration that a person made, as inputs of its adoption."""
@@ -111,10 +116,10 @@ def environment(service):
     return dict(service.environment)
 
 
-@pytest.fixture
-def world(stack, client, service, accounts):
-    """All combinations, made and used."""
-    world = World(stack, client, service, accounts)
+@pytest.fixture(params=KINDS)
+def world(request, stack, client, service, accounts):
+    """One integration for each change, made and used."""
+    world = World(stack, client, service, accounts, request.param)
     stack.up(world.program)
     for each in world.made().values():
         assert contacts(service, each["token"]) == 401  # used, though it opens no contacts
@@ -125,13 +130,9 @@ def world(stack, client, service, accounts):
     return world
 
 
-def keys(*changes):
-    """The integrations of all kinds that are changed so."""
-    return {f"{kind}-{change}" for kind in KINDS for change in changes}
-
-
 def test_renamed_moved_and_replaced(world):
     """Renames and moves change nothing; then the stack is renamed, and everything is replaced under its new names."""
+    keys = world.keys
     for key in keys("state"):
         name = world.declared[key]["name"]
         for kind in ("PrivateIntegration", "Token"):
@@ -152,7 +153,7 @@ def test_renamed_moved_and_replaced(world):
         world.declared[key]["options"] = {"delete_before_replace": True}
     for key in keys("protect"):
         world.declared[key]["options"] = {"protect": True}
-    retained = world.made()["new-retain"]
+    retained = world.made()[f"{world.kind}-retain"]
     # The engine notes these options when it sees them first, and goes by them from then on.
     options_only = {key: dict(how) for key, how in world.declared.items()}
     for key in keys("account", "retain"):
@@ -189,7 +190,7 @@ def test_renamed_moved_and_replaced(world):
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_cannot_be_done_is_refused_before_anything_is(stack, client, service, accounts, kind):
     """A replacement that could only fail halfway fails in the preview, and in an `up` without one, harming nothing."""
-    world = World(stack, client, service, accounts)
+    world = World(stack, client, service, accounts, kind)
     world.declared = {"crm": {"name": f"{kind}-crm", "inputs": world.by_hand() if kind == "adopted" else {}}}
     stack.up(world.program)
     stack.edit_state(as_an_older_release)

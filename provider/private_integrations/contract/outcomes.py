@@ -135,6 +135,7 @@ class EndReason(Named):
     INACTIVE = "inactive", "not used for {}"
     LEAKED = "leaked", "reported as leaked"
     INTEGRATION_DELETED = "integration-deleted", "integration deleted"
+    ENDED_BEFORE_LOSS = "ended-before-loss", "ended before the database lost this change"
 
     def in_words(self, detail: str | None = None) -> str:
         """Return the sentence for people, with its detail."""
@@ -200,6 +201,7 @@ class AuditAction(Described):
     END_OTHER_SESSIONS = "end other sessions", "A person ended every session but the present one."
     END_SESSION = "end session", "A person ended one session."
     EXPIRE = "expire", "Generations were ended on request."
+    FIND_CHANGES_LOST = "find changes lost", "The database lacked changes; tokens that had ended were ended again."
     EXPIRE_INACTIVE = "expire inactive", "The service ended an unused token, as announced."
     INVITE_USER = "invite user", "A person was given a place in an account."
     ISSUE = "issue", "A generation was issued."

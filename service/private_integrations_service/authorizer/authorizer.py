@@ -148,6 +148,14 @@ class Authorizer:
         except StorageError as error:
             return refuse_storage(error)
 
+    def refuse_without_storage(self) -> PlatformError | None:
+        """Return the refusal of any request if a change could not be seen at present, None if it could."""
+        try:
+            self._engine.require()
+        except StorageError as error:
+            return refuse_storage(error)
+        return None
+
     def close(self) -> None:
         """Close the connection; from then on every request is answered 503."""
         self._grants.close()

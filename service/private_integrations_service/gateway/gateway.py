@@ -135,6 +135,11 @@ class Gateway:
         connection = await self._pool.take(prepared.owner, fresh=fresh)
         if isinstance(connection, PlatformError):
             return connection
+        # The request may have waited: for its body, for a connection, or because the process was halted.
+        lapsed = self._authorizer.refuse_without_storage()
+        if lapsed is not None:
+            self._pool.give_back(connection, prepared.owner)
+            return lapsed
         exchange = Exchange(connection, receive, self._limits, prepared.begun)
         self._pool.watch(exchange)
         uploading = None

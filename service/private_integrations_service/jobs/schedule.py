@@ -1,4 +1,4 @@
-"""Run jobs at intervals, beside the requests, in one process of the service at a time.
+"""Run jobs at intervals, beside the requests, in one process at a time.
 
 The process that has the leadership of the jobs runs them. A leader that is killed is followed by another process
 within seconds. The schedule is in memory: a job looks into the tables for what is to be done, so
@@ -16,7 +16,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from ..storage.engine import StorageEngine, StorageError
+from ..storage.engine import Leadership, StorageError
 
 # Between two looks at whether the leader has died.
 _AGAIN = 1.0
@@ -37,15 +37,16 @@ class Job:
 
 
 class Jobs:
-    """The jobs of the service: run here as soon as no other process runs them.
+    """Jobs that run here as soon as no other process has their leadership.
 
     Made and started in the process that is to run them: neither threads nor the leadership cross a fork.
     """
 
-    def __init__(self, engine: StorageEngine, jobs: Sequence[Job]) -> None:
-        self._leadership = engine.leadership("jobs")
+    def __init__(self, leadership: Leadership, jobs: Sequence[Job]) -> None:
+        self._leadership = leadership
         self._jobs = jobs
         self._end = threading.Event()
+        self._is_failing = False
         self._thread = threading.Thread(target=self._take_part, name="jobs", daemon=True)
 
     def start(self) -> None:
@@ -60,16 +61,27 @@ class Jobs:
 
     def _take_part(self) -> None:
         try:
-            while not self._leadership.take():
-                if self._end.wait(_AGAIN):
-                    return
-            self._lead()
-        except StorageError as error:
-            _log.error("jobs don't run: %s", error)
+            while not self._end.is_set():
+                if self._takes():
+                    self._lead()
+                self._end.wait(_AGAIN)
         finally:
             self._leadership.release()
 
+    def _takes(self) -> bool:
+        """Take the lead, or find that this process still has it."""
+        try:
+            leads = self._leadership.take()
+        except StorageError as error:
+            if not self._is_failing:
+                _log.error("jobs don't run: %s", error)
+            self._is_failing = True
+            return False
+        self._is_failing = False
+        return leads
+
     def _lead(self) -> None:
+        """Run the jobs until the end, or until another process may have the lead."""
         scheduler = BackgroundScheduler(
             # It would only warn that a job takes longer than its interval, which is intended.
             logger=logging.Logger("scheduler", logging.CRITICAL),
@@ -83,7 +95,8 @@ class Jobs:
             trigger = IntervalTrigger(seconds=job.every.total_seconds(), timezone=UTC)
             scheduler.add_job(self._run, trigger, (job,), name=job.name, next_run_time=at_once)
         scheduler.start()
-        self._end.wait()
+        while not self._end.wait(_AGAIN) and self._takes():
+            """Go on."""
         scheduler.shutdown(wait=True)
 
     def _run(self, job: Job) -> None:

@@ -66,6 +66,11 @@ _PROBLEMS: dict[int | str, str] = {
 }
 
 
+# By its name, which a response of the module `leaked` defines: FastAPI would make a schema of a model for every status
+# of every route, with the first request after a start.
+_PROBLEM_DOCUMENT = {problems.MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}}}
+
+
 def management_api(
     engine: StorageEngine,
     catalogue: Catalogue,
@@ -93,10 +98,7 @@ def management_api(
             HTTPException: problems.on_http_error,
             StorageError: on_storage_error,
         },
-        responses={
-            code: {"model": ProblemDocument, "description": text, "content": {problems.MEDIA_TYPE: {}}}
-            for code, text in _PROBLEMS.items()
-        },
+        responses={code: {"description": text, "content": _PROBLEM_DOCUMENT} for code, text in _PROBLEMS.items()},
     )
     api.state.reports = RateLimiter(leaked.PER_SECOND, leaked.BURST)
     api.state.parts = ApiDependencies(

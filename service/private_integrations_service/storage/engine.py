@@ -3,10 +3,10 @@
 An operation never handles a database: it asks its engine for a read or a write transaction (operations/operation.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -25,6 +25,10 @@ class StorageError(Exception):
 
 class StorageUnavailable(StorageError):
     """The database does not answer; nothing of the change was stored."""
+
+
+class StorageUncertain(StorageUnavailable):
+    """The database has not confirmed a change: it may be stored, and may be lost again. Repeating it is safe."""
 
 
 class StorageBusy(StorageError):
@@ -51,6 +55,12 @@ class Write:
     now: datetime
     moves_epoch: bool = False
     takes_effect: datetime = NEVER
+    ended_tokens: list[int] = field(default_factory=list)
+
+    def end_tokens(self, token_ids: Iterable[int]) -> None:
+        """Have the epoch move, as these tokens end with this transaction: an engine may remember that elsewhere."""
+        self.move_epoch()
+        self.ended_tokens.extend(token_ids)
 
     def move_epoch(self, takes_effect: datetime | None = None) -> None:
         """Have the epoch move with this transaction, so that no process keeps a decision from before it.
@@ -85,6 +95,20 @@ class Leadership(Protocol):
 
     def release(self) -> None:
         """Give the lead to others."""
+
+
+CLAIMED_FOR = timedelta(minutes=2)
+"""How long a claim holds that is not taken again: longer than an attempt takes."""
+
+
+class Claims(Protocol):
+    """Which machine serves a webhook, so that its messages are sent one after the other."""
+
+    def take(self, endpoint_id: str) -> bool:
+        """Claim a webhook, or keep the claim, for CLAIMED_FOR; returns whether this machine has it."""
+
+    def release(self, endpoint_id: str) -> None:
+        """Give the claim to others."""
 
 
 class StorageEngine(Protocol):
@@ -148,7 +172,13 @@ class StorageEngine(Protocol):
         """Return the replicas and the state of their database, None if the database is this machine's alone."""
 
     def leadership(self, work: str) -> Leadership:
-        """Return the leadership for a kind of work; it is not taken yet."""
+        """Return the leadership for a kind of work, of one process on all machines; it is not taken yet."""
+
+    def machine_leadership(self, work: str) -> Leadership:
+        """Return the leadership for a kind of work, of one process on this machine; it is not taken yet."""
+
+    def claims(self) -> Claims:
+        """Return the claims of this machine on webhooks."""
 
     def begin(self) -> None:
         """Begin to serve requests in this process: call it after a fork, and before the first request."""

@@ -58,7 +58,10 @@ def was_ever_issued(connection: Connection, integration_id: str) -> bool:
 def save_tokens(write: Write, changed: Iterable[StoredToken]) -> None:
     """Store changed tokens in the order given; it moves the epoch, from the instant at which the first one ends."""
     for token in changed:
-        write.move_epoch(token.ended_at or token.expires_at or NEVER)
+        if token.ended_at is None:
+            write.move_epoch(token.expires_at or NEVER)
+        else:
+            write.end_tokens([token.id])
         write.connection.execute(
             update(tokens)
             .where(tokens.c.id == token.id)
@@ -128,12 +131,13 @@ def add_token(
 
 def end_all(write: Write, integration_id: str, reason: EndReason) -> None:
     """End every token of an integration; it moves the epoch."""
-    write.move_epoch()
-    write.connection.execute(
+    ended = write.connection.execute(
         update(tokens)
         .where(tokens.c.integration_id == integration_id, tokens.c.ended_at.is_(None))
         .values(ended_at=write.now, end_reason=reason)
+        .returning(tokens.c.id)
     )
+    write.end_tokens(ended.scalars())
 
 
 def integration_of_digest(connection: Connection, digest: bytes) -> tuple[str, int] | None:

@@ -1,10 +1,8 @@
 """The authorizer: who gets through to the data API, and what the others are told."""
 
 import asyncio
-import shutil
 import time
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -14,7 +12,6 @@ from private_integrations_service.authorizer import Authorizer, AuthorizerMiddle
 from private_integrations_service.operations.live_grants import LiveGrants
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.storage.grants import GrantReader
-from private_integrations_service.storage.sqlite.engine import open_database
 from private_integrations_service.storage.tables import audit
 
 INVALID = {"statusCode": 401, "message": "Invalid Private Integration token"}
@@ -383,10 +380,10 @@ def test_a_clock_set_back_revives_nothing(api, contacts, clock, expired):
 
 
 def test_a_clock_set_back_over_a_restart_revives_nothing(
-    database, catalogue, contacts, clock, expired, api, tmp_path, limits
+    under_test, database, catalogue, contacts, clock, expired, api, tmp_path, limits
 ):
     """The refusal was stored: a service started from what is on the disk, with its clock behind, refuses too."""
-    restarted = open_database(Path(shutil.copytree(database.folder, tmp_path / "restarted")), clock)
+    restarted = under_test.open(under_test.copy_open(database, tmp_path / "restarted"), clock)
     clock.move(days=-1)
     api.app = AuthorizerMiddleware(Sandbox(restarted, limits), Authorizer(restarted, catalogue, 10))
     assert api.ask("GET", contacts, token=expired).body == {**INVALID, "reason": "token-expired"}

@@ -6,12 +6,10 @@ What must be true is read here anew, from the catalogue's file and docs/platform
 import asyncio
 import json
 import re
-import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from itertools import product
-from pathlib import Path
 
 import pytest
 from sqlalchemy import insert
@@ -20,7 +18,6 @@ from private_integrations.contract import digest_of
 from private_integrations_service.authorizer import ALLOWED, Authorizer, AuthorizerMiddleware
 from private_integrations_service.authorizer.replies import Reply, send_reply
 from private_integrations_service.storage import tables
-from private_integrations_service.storage.sqlite.engine import open_database
 
 DATA = resources.files("private_integrations_service.catalogue") / "data"
 PUBLISHED = json.loads((DATA / "scopes.json").read_text("utf-8"))
@@ -125,11 +122,9 @@ async def _reached(scope, _, send):
 
 
 @pytest.fixture(scope="module")
-def walk(tmp_path_factory, fresh_folder, catalogue, accounts):
+def walk(under_test, tmp_path_factory, fresh_folder, catalogue, accounts):
     """The walk's database has tokens that no integration could be given, such as those of a scope for OAuth apps."""
-    database = open_database(
-        Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("walk") / "data")), lambda: NOON
-    )
+    database = under_test.open(under_test.copy(fresh_folder, tmp_path_factory.mktemp("walk") / "data"), lambda: NOON)
     homes = {"agency": accounts.agency, "location": accounts.location}
     tokens = {
         (token_class, scope): f"pit-{number:08x}-0000-4000-8000-000000000000".encode()

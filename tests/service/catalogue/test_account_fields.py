@@ -7,14 +7,12 @@ forward-auth and, where it serves them, the sandbox, with both classes of token.
 import asyncio
 import json
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from itertools import product
-from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -28,7 +26,6 @@ from private_integrations_service.gateway import Gateway, GatewayLimits, PastedC
 from private_integrations_service.sandbox import _HANDLERS, Sandbox
 from private_integrations_service.sandbox.limits import AccountLimits, RateLimits
 from private_integrations_service.storage import tables
-from private_integrations_service.storage.sqlite.engine import open_database
 from throwaway import REPOSITORY
 
 DATA = resources.files("private_integrations_service.catalogue") / "data"
@@ -92,11 +89,9 @@ def homes(accounts):
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory, fresh_folder, homes, accounts):
+def database(under_test, tmp_path_factory, fresh_folder, homes, accounts):
     """A database with a token of each class that holds every scope."""
-    opened = open_database(
-        Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("fields") / "data")), lambda: NOON
-    )
+    opened = under_test.open(under_test.copy(fresh_folder, tmp_path_factory.mktemp("fields") / "data"), lambda: NOON)
     with opened.write() as write:
         for token_class, account in (("location", accounts.location), ("agency", accounts.agency)):
             store(write.connection, account, token_class, homes[token_class].token.decode())

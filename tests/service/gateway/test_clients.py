@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -30,9 +29,9 @@ def upstream() -> Iterator[RawUpstream]:
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory, fresh_folder, upstream) -> Iterator[Gateway]:
+def gateway(under_test, tmp_path_factory, fresh_folder, upstream) -> Iterator[Gateway]:
     """A gateway with a path in its upstream's URL."""
-    folder = shutil.copytree(fresh_folder, tmp_path_factory.mktemp("gateway") / "data")
+    folder = under_test.copy(fresh_folder, tmp_path_factory.mktemp("gateway") / "data")
     url = f"http://127.0.0.1:{upstream.port}/base"
     with running_gateway(folder, url, {LOCATION: CREDENTIAL}, LOCATION, streamed_body=80 * MIB) as running:
         yield running

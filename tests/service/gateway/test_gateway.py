@@ -1,22 +1,17 @@
 """The gateway before a second instance of the service, over TLS, and when it stops."""
 
-import datetime as dt
-import shutil
 import signal
 import ssl
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from gohighlevel_api import AuthenticatedClient
 from gohighlevel_api.api.contacts import create_contact, get_contact
 from gohighlevel_api.models import CreateContactDto, CreateContactVersion, GetContactVersion
 
+from certificates import make_certificates
 from forked import running_service
 from gateway import SCOPES, Gateway, issued_token, running_gateway
 from management import Management
@@ -40,10 +35,10 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory, fresh_folder) -> Iterator[Pair]:
+def pair(under_test, tmp_path_factory, fresh_folder) -> Iterator[Pair]:
     """Two services with the same accounts; the one in front has a token of the other as its credential."""
     behind, before = (
-        Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("pair") / name)) for name in ("behind", "before")
+        under_test.copy(fresh_folder, tmp_path_factory.mktemp("pair") / name) for name in ("behind", "before")
     )
     with running_service(behind, PRIVATE_INTEGRATIONS_RATE_LIMIT="100000") as service:
         upstream = Management(service.url, service.key, LOCATION)
@@ -133,9 +128,9 @@ def test_a_location_that_the_credential_does_not_reach(pair):
     assert "X-PIT-Problem" not in got.headers
 
 
-def test_a_dead_credential_is_told_apart(tmp_path, fresh_folder):
+def test_a_dead_credential_is_told_apart(under_test, tmp_path, fresh_folder):
     """The consumer's token is good; who has pasted the credential learns that it is dead."""
-    behind, before = (Path(shutil.copytree(fresh_folder, tmp_path / name)) for name in ("behind", "before"))
+    behind, before = (under_test.copy(fresh_folder, tmp_path / name) for name in ("behind", "before"))
     dead = "pit-" + "00000000-0000-4000-8000-000000000000"
     with (
         running_service(behind) as service,
@@ -150,14 +145,14 @@ def test_a_dead_credential_is_told_apart(tmp_path, fresh_folder):
         assert gateway.process.stdout.read() == "stopped\n"
 
 
-def test_it_stops_with_connections_open(tmp_path, fresh_folder):
+def test_it_stops_with_connections_open(under_test, tmp_path, fresh_folder):
     """Idle ones are closed; the process ends with status 0 and has said nothing."""
     upstream = RawUpstream()
     idle = threading.Event()
     peers = upstream.play(
         lambda peer: (peer.request(), peer.send(OK.replace(b"Connection: close\r\n", b"")), idle.wait(20))
     )
-    folder = shutil.copytree(fresh_folder, tmp_path / "data")
+    folder = under_test.copy(fresh_folder, tmp_path / "data")
     url = f"http://127.0.0.1:{upstream.port}"
     with running_gateway(folder, url, {LOCATION: "held"}, LOCATION) as gateway:
         assert gateway.ask("GET", "/contacts/abc").status == 200
@@ -169,43 +164,19 @@ def test_it_stops_with_connections_open(tmp_path, fresh_folder):
     upstream.close()
 
 
-def certificate(folder, host):
-    """A certificate of an authority of its own for a host, and a server's TLS that presents it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / f"{host}.pem"
-    plain = serialization.NoEncryption()
-    encoded = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-    file.write_bytes(encoded + made.public_bytes(serialization.Encoding.PEM))
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(file)
-    return file, tls
-
-
 @pytest.mark.parametrize(
     ("host", "trusted", "expected"),
     [("localhost", True, 200), ("elsewhere.test", True, 502), ("localhost", False, 502)],
 )
-def test_tls_is_checked(tmp_path, fresh_folder, host, trusted, expected):
+def test_tls_is_checked(under_test, tmp_path, fresh_folder, host, trusted, expected):
     """A certificate of somebody that the system trusts, for the very host; otherwise not a byte is sent."""
-    file, tls = certificate(tmp_path, host)
+    make_certificates(tmp_path, host)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / f"{host}.crt", tmp_path / f"{host}.key")
     upstream = RawUpstream(tls)
     peers = upstream.play(answer(OK))
-    folder = shutil.copytree(fresh_folder, tmp_path / "data")
-    trust = {"SSL_CERT_FILE": str(file if trusted else tmp_path / "none.pem")}
+    folder = under_test.copy(fresh_folder, tmp_path / "data")
+    trust = {"SSL_CERT_FILE": str(tmp_path / ("ca.crt" if trusted else "none.pem"))}
     (tmp_path / "none.pem").touch()
     url = f"https://localhost:{upstream.port}"
     with running_gateway(folder, url, {LOCATION: "held"}, LOCATION, environment=trust) as gateway:

@@ -18,7 +18,7 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from forked import running_service
+from forked import Popen, running_service
 from private_integrations.client import Client
 from private_integrations.connection import ServiceConnection
 from private_integrations.contract import IntegrationRequest
@@ -146,7 +146,7 @@ class Machine:
         program = [sys.executable, "-m", "private_integrations.cli", *command[1:], "--port", str(self.port)]
         plain = {name: value for name, value in self.environment.items() if not name.startswith("PRIVATE_INTEGR")}
         plain |= dict(re.findall(r"^Environment=([A-Z_]+)=(\S+)$", self.here(unit), re.MULTILINE))
-        self.gateway = subprocess.Popen(
+        self.gateway = Popen(
             program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=plain, start_new_session=True
         )
         assert listening_address(self.gateway) == f"http://127.0.0.1:{self.port}"

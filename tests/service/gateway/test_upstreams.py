@@ -1,6 +1,5 @@
 """The gateway before upstreams that misbehave: an error in the API's shape, or a broken connection; never a lie."""
 
-import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -25,9 +24,9 @@ def upstream() -> Iterator[RawUpstream]:
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory, fresh_folder, upstream) -> Iterator[Gateway]:
+def gateway(under_test, tmp_path_factory, fresh_folder, upstream) -> Iterator[Gateway]:
     """A gateway that waits less than usual, and keeps idle connections for as long as any test takes."""
-    folder = shutil.copytree(fresh_folder, tmp_path_factory.mktemp("gateway") / "data")
+    folder = under_test.copy(fresh_folder, tmp_path_factory.mktemp("gateway") / "data")
     location = "locationOneAAAAAAAAA"
     with running_gateway(
         folder,
@@ -597,11 +596,11 @@ def test_an_account_without_a_credential(gateway, upstream):
     assert not peers
 
 
-def test_an_upstream_that_is_not_there_is_a_502(tmp_path, fresh_folder):
+def test_an_upstream_that_is_not_there_is_a_502(under_test, tmp_path, fresh_folder):
     """Nothing listens; the answer doesn't say where."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    folder = shutil.copytree(fresh_folder, tmp_path / "data")
+    folder = under_test.copy(fresh_folder, tmp_path / "data")
     location = "locationOneAAAAAAAAA"
     with running_gateway(folder, f"http://127.0.0.1:{port}", {location: CREDENTIAL}, location) as gateway:
         got = gateway.ask("GET", CONTACT)

@@ -6,7 +6,6 @@ Times are scaled down: what takes a minute and more with the usual limits takes 
 import json
 import re
 import selectors
-import shutil
 import socket
 import threading
 import time
@@ -47,11 +46,11 @@ def upstreams(peer):
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory, fresh_folder) -> Iterator[Gateway]:
+def gateway(under_test, tmp_path_factory, fresh_folder) -> Iterator[Gateway]:
     """A gateway to an upstream that can be slow, for two accounts, with short times."""
     upstream = RawUpstream()
     upstream.play(upstreams)
-    folder = shutil.copytree(fresh_folder, tmp_path_factory.mktemp("gateway") / "data")
+    folder = under_test.copy(fresh_folder, tmp_path_factory.mktemp("gateway") / "data")
     with running_gateway(
         folder,
         f"http://127.0.0.1:{upstream.port}",
@@ -254,11 +253,11 @@ def test_a_request_has_a_total_deadline(gateway):
     assert 6 < time.monotonic() - begun < 15
 
 
-def test_bodies_in_memory_are_shared_too(tmp_path, fresh_folder):
+def test_bodies_in_memory_are_shared_too(under_test, tmp_path, fresh_folder):
     """Bodies that never come to their end fill no more of the memory than a consumer's part of it."""
     upstream = RawUpstream()
     upstream.play(upstreams)
-    folder = shutil.copytree(fresh_folder, tmp_path / "data")
+    folder = under_test.copy(fresh_folder, tmp_path / "data")
     with running_gateway(
         folder,
         f"http://127.0.0.1:{upstream.port}",

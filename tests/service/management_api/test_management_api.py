@@ -7,14 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from described import DOCUMENT
 from management import API, Management, new_external_id, problem, roles
 from private_integrations.client import Client
 from private_integrations.connection import ServiceConnection
 from private_integrations.contract import KeyRequest, digest_of, new_management_key
-from private_integrations_service.catalogue.endpoints import Catalogue
-from private_integrations_service.management_api import management_api
-from private_integrations_service.sandbox.storage.furniture import furnish
-from private_integrations_service.settings import Settings
 
 # What path parameters say in the tests of keys, which are refused before anything is looked up.
 NAMED = {
@@ -29,7 +26,6 @@ NAMED = {
 }
 # Whoever holds a token may end it: no key is asked for (docs/leaked-tokens.md).
 OPEN = {("POST", "/leaked")}
-DOCUMENT = management_api(None, Catalogue.load(), Settings(), None, None, furnish).openapi()
 ROUTES = [
     (method.upper(), path.removeprefix(API).format(**NAMED))
     for path, item in DOCUMENT["paths"].items()

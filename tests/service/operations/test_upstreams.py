@@ -14,7 +14,7 @@ from private_integrations_service.operations.upstreams import Credentials
 from private_integrations_service.sandbox.storage.furniture import furnish
 from private_integrations_service.sealing import SealBroken, Sealer
 from private_integrations_service.storage import tables
-from private_integrations_service.storage.sqlite.engine import FILE_NAME, open_database
+from private_integrations_service.storage.sqlite.engine import FILE_NAME
 
 ANNA = Actor("key/anna/key_1")
 OLD, NEW = new_sealing_key(), new_sealing_key()
@@ -197,9 +197,9 @@ def test_nothing_to_open(database, clock, sealer, accounts):
     assert found == ["credential-missing", "account-unknown", "credential-unreadable"]
 
 
-def test_every_change_is_audited_and_no_credential_is_in_the_files(tmp_path, clock, sealer):
+def test_every_change_is_audited_and_no_credential_is_in_the_files(under_test, tmp_path, clock, sealer):
     """Who did what to which account is written down; the value, and any digest of it, is nowhere on disk."""
-    database = open_database(tmp_path, clock)
+    database = under_test.open(tmp_path, clock)
     with database.write() as write:
         managed.put.step(write, "comp1", AccountRequest(name="Agency", kind="agency"), furnish, actor=ANNA)
         managed.put.step(write, "loc1", AccountRequest(name="Shop", agency_id="comp1"), furnish, actor=ANNA)

@@ -1,6 +1,6 @@
 """Answer requests to a service's application on stdin, without a server: each line is a request or an answer, in JSON.
 
-Arguments: the engine's name and a data folder. The first line says that the database is open.
+Argument: a data folder. The first line says that the database is open.
 """
 
 import json
@@ -10,20 +10,19 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from engines import ENGINES
 from in_process import in_process
 from private_integrations_service.server.application import Application
 from private_integrations_service.settings import Settings
+from private_integrations_service.storage.sqlite.engine import open_database
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def main() -> None:
     """Open the database and answer until the requests end."""
-    name, folder = sys.argv[1:]
     say = partial(print, flush=True)
     with (
-        closing(ENGINES[name].open(Path(folder), lambda: NOON)) as engine,
+        closing(open_database(Path(sys.argv[1]), lambda: NOON)) as engine,
         closing(Application(engine, Settings())) as app,
     ):
         send = in_process(app)

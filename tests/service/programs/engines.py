@@ -27,8 +27,8 @@ class EngineUnderTest(Protocol):
     def copy(self, folder: Path, to: Path) -> Path:
         """Make a data folder with a copy of the closed database of another one; returns it."""
 
-    def restart(self, engine: Any, to: Path, clock: Callable[[], datetime]) -> Any:
-        """Open what is stored anew, in another data folder, as after a kill; the engine stays open."""
+    def copy_open(self, engine: Any, to: Path) -> Path:
+        """Make a data folder with all that an open database has stored, as a killed process leaves it; returns it."""
 
     def remove(self, folder: Path) -> None:
         """Remove what a closed database has outside of its data folder."""
@@ -50,9 +50,9 @@ class SQLiteUnderTest:
         """Copy the files."""
         return Path(shutil.copytree(folder, to))
 
-    def restart(self, engine: Any, to: Path, clock: Callable[[], datetime]) -> Any:
-        """Copy the open files: what a kill at this moment leaves."""
-        return open_database(Path(shutil.copytree(engine.folder, to)), clock)
+    def copy_open(self, engine: Any, to: Path) -> Path:
+        """Copy the files, the journal among them."""
+        return Path(shutil.copytree(engine.folder, to))
 
     def remove(self, folder: Path) -> None:
         """Do nothing: everything is in the folder."""
@@ -88,12 +88,11 @@ class PostgreSQLUnderTest:
         (to / "address").write_text(self._used.copy((folder / "address").read_text()))
         return to
 
-    def restart(self, engine: Any, to: Path, clock: Callable[[], datetime]) -> Any:
-        """Open the same database as another replica."""
+    def copy_open(self, engine: Any, to: Path) -> Path:
+        """Make a folder for another replica of the same database."""
         to.mkdir(parents=True, mode=0o700)
-        opened = open_postgresql(engine.address, to, clock=clock)
-        opened.begin()
-        return opened
+        (to / "address").write_text(engine.address)
+        return to
 
     def remove(self, folder: Path) -> None:
         """Put the database back, for the next copy."""
@@ -105,14 +104,21 @@ class PostgreSQLUnderTest:
         engine._write_lock = WriteLock(engine.folder / WRITE_LOCK_NAME, patience=0.01)
 
 
+_OWN_TABLES = (
+    *("authority", "revisions", "replicas", "webhook_claims", "alembic_version"),
+    *(f"activity_{name}" for name in ("tokens", "requests", "uses", "callers", "workers", "observation")),
+)
+
+
 def all_tables() -> tuple[str, ...]:
     """Return the names of the tables on PostgreSQL, in an order that foreign keys allow."""
-    activity = [f"activity_{name}" for name in ("tokens", "requests", "uses", "callers", "workers", "observation")]
-    own = ("authority", "revisions", "replicas", "alembic_version")
-    return (*(table.name for table in metadata.sorted_tables), *own, *activity)
+    return (*(table.name for table in metadata.sorted_tables), *_OWN_TABLES)
 
 
 ENGINES = ("sqlite", "postgresql")
+
+postgresql_only = pytest.mark.parametrize("under_test", ["postgresql"], indirect=True, scope="session")
+"""Marks a test of replicas."""
 
 sqlite_only = pytest.mark.parametrize("under_test", ["sqlite"], indirect=True, scope="session")
 """Marks a test of files, or one that sees what happens with SQLite's means."""

@@ -76,6 +76,8 @@ def warm_up() -> None:
         open_database(Path(folder), utc_now).close()
     # anyio imports its backend when it is first used.
     anyio.run(anyio.sleep, 0)
+    # A collection in a fork would copy all of this.
+    gc.freeze()
 
 
 def main() -> None:
@@ -87,7 +89,6 @@ def main() -> None:
     warm_up()
     # Ctrl-C is for pytest, which closes the requests.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    gc.freeze()
     arguments = next_program(socket.socket(fileno=int(sys.argv[1])))
     if arguments[0] == "-m":
         sys.argv = arguments[1:]

@@ -2,21 +2,27 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import pytest
-from highlevel import HighLevel
-from highlevel.error import GHLError
 
 from data_api import DataApi, token_of
 
 Call = Callable[..., Any]
 
 
+@pytest.fixture(scope="module")
+def vendor() -> ModuleType:
+    """The client's package: its import takes seconds, which only the worker that runs these tests is to spend."""
+    return import_module("highlevel")
+
+
 @pytest.fixture
-def call(data_api: DataApi) -> Iterator[Call]:
+def call(vendor: ModuleType, data_api: DataApi) -> Iterator[Call]:
     """Call an operation of a service of the client, and wait for its answer."""
-    client_class = type("Client", (HighLevel,), {"BASE_URL": data_api.url})
+    client_class = type("Client", (vendor.HighLevel,), {"BASE_URL": data_api.url})
 
     with asyncio.Runner() as runner:
         client = client_class(private_integration_token=data_api.token, log_level="none")
@@ -57,7 +63,7 @@ def test_what_is_read_first(call, data_api):
     assert found["count"] == len(found["users"])
 
 
-def test_opportunities(call, data_api, contact):
+def test_opportunities(vendor, call, data_api, contact):
     """An opportunity is created, found by every filter, moved, won, read and deleted."""
     [pipeline] = call("opportunities", "get_pipelines", data_api.account)["pipelines"]
     first, second = (stage["id"] for stage in pipeline["stages"][:2])
@@ -85,14 +91,14 @@ def test_opportunities(call, data_api, contact):
     read = call("opportunities", "get_opportunity", opportunity["id"])["opportunity"]
     assert (read["status"], read["contact"]["email"]) == ("won", contact["email"])
     assert call("opportunities", "delete_opportunity", opportunity["id"])["succeded"] is True
-    with pytest.raises(GHLError) as gone:
+    with pytest.raises(vendor.error.GHLError) as gone:
         call("opportunities", "get_opportunity", opportunity["id"])
     assert gone.value.status_code == 400
 
 
-def test_refusals(serving, data_api):
+def test_refusals(vendor, serving, data_api):
     """A token without the scope is refused with the platform's status, and the client raises its own error."""
-    client_class = type("Client", (HighLevel,), {"BASE_URL": data_api.url})
+    client_class = type("Client", (vendor.HighLevel,), {"BASE_URL": data_api.url})
     token = token_of(serving, "contacts.readonly")
 
     async def ask() -> None:
@@ -102,6 +108,6 @@ def test_refusals(serving, data_api):
         finally:
             await client.http_client.aclose()
 
-    with pytest.raises(GHLError) as refused:
+    with pytest.raises(vendor.error.GHLError) as refused:
         asyncio.run(ask())
     assert refused.value.status_code == 401

@@ -200,9 +200,7 @@ def test_a_repeated_copy_changes_nothing(filled, postgres_database, tmp_path):
     assert said.startswith(f"{tmp_path / 'other'} has another installation, or was changed since it was copied")
 
 
-@pytest.mark.parametrize(
-    "table", ["accounts", "audit", "webhook_deliveries", "activity_observation", "clock"]
-)
+@pytest.mark.parametrize("table", ["accounts", "audit", "webhook_deliveries", "activity_observation", "clock"])
 def test_a_killed_copy_left_nothing_and_is_repeated(filled, postgres_database, table):
     """Kill -9 while this table is written: the target is empty, and the next copy is whole."""
     run_cli("migrate", "--database", postgres_database)

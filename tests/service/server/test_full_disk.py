@@ -130,8 +130,11 @@ def test_a_service_on_a_full_disk(disk):
         service.end(signal.SIGKILL)
     with served(disk, world) as service:
         assert refusal(world.ask("leaked 1"))[0] == 401
+        disk.clear()
+        assert world.declare("another")[0] == 201
+        assert reserved_space(disk.seen) == (SIZE, 0o600)
         service.end(signal.SIGTERM)
-    disk.clear()
+    # What is reserved is for ends of tokens, not for a start.
     no_start_without_room(disk)
     disk.namespace.run("mount", "-o", "remount,ro", str(disk.folder))
     expected = f"private-integrations: data folder {disk.folder} can't be used: Read-only file system\n"

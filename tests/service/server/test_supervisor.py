@@ -377,7 +377,8 @@ def test_a_port_in_use_is_refused(tmp_path):
         port = service.url.rpartition(":")[2]
         command = [sys.executable, "-m", "private_integrations.cli", "serve", "--workers", "2", "--port", port]
         command += ["--data-dir", str(tmp_path / "second")]
-        refused = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        refused = forked.run(command, timeout=SECONDS, **pipes)
         assert refused.returncode == 2
         assert re.fullmatch(r"private-integrations: address 127\.0\.0\.1:\d+ is in use by .+\n", refused.stderr)
         with desk_of(service) as desk:

@@ -5,14 +5,13 @@ has said what its parameters name.
 """
 
 import re
-import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
+from described import DOCUMENT
 from guests import OPERATOR, Guest, admitted, invited, pages_over, user_id
 from management import API
 from private_integrations.contract import (
@@ -23,7 +22,6 @@ from private_integrations.contract import (
     new_sealing_key,
     new_webhook_secret,
 )
-from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.management_api import management_api
 from private_integrations_service.operations import generations, integrations, users, webhooks
 from private_integrations_service.operations.integrations import Rules
@@ -34,7 +32,6 @@ from private_integrations_service.settings_pages import PAGES
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import users as stored_users
 from private_integrations_service.storage.columns import metadata
-from private_integrations_service.storage.sqlite.engine import open_database
 
 ROUTES = sorted((method, route.path) for page in PAGES for route in page.ROUTES for method in route.methods - {"HEAD"})
 # What needs no signing in, and what everybody has who did.
@@ -50,7 +47,6 @@ DECIDING = re.compile(r"/settings/accounts/\{account_id\}/(roles|labs)(/.*)?")
 
 GUARDED = [route for route in ROUTES if route[1] not in OPEN and not OWN.fullmatch(route[1])]
 READ = [route for route in GUARDED if route[0] == "GET"]
-DOCUMENT = management_api(None, Catalogue.load(), Settings(), None, None, furnish).openapi()
 # Those that ask for a key; which don't, test_tenants.py says.
 SERVICE_ROUTES = [
     (method.upper(), path)
@@ -103,9 +99,9 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory, fresh_folder):
+def database(under_test, tmp_path_factory, fresh_folder):
     """A new database with the accounts."""
-    opened = open_database(Path(shutil.copytree(fresh_folder, tmp_path_factory.mktemp("house") / "data")), lambda: NOON)
+    opened = under_test.open(under_test.copy(fresh_folder, tmp_path_factory.mktemp("house") / "data"), lambda: NOON)
     yield opened
     opened.close()
 

@@ -20,7 +20,6 @@ from private_integrations_service.operations.audit import exported, listed, of_i
 from private_integrations_service.storage import tables
 from private_integrations_service.storage.audit import head, record_account, record_service
 from private_integrations_service.storage.engine import StorageUnavailable
-from private_integrations_service.storage.sqlite.engine import open_database
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ADA = Actor("person/ada@example.com/usr_1", address="203.0.113.9", agent="Mozilla/5.0 (é)")
@@ -447,9 +446,9 @@ def test_a_log_is_read_page_by_page(database, clock, accounts):
     assert seen == [f"do {number}" for number in reversed(range(25))]
 
 
-def test_the_log_survives_a_restart(tmp_path, clock):
+def test_the_log_survives_a_restart(under_test, tmp_path, clock):
     """The chain goes on where it ended."""
     for action in ("first", "second"):
-        with closing(open_database(tmp_path, clock)) as database:
+        with closing(under_test.open(tmp_path / "data", clock)) as database:
             write(database, clock, None, action)
             assert examine(lines(database)).heads[None].sequence == (1 if action == "first" else 2)

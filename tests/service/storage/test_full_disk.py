@@ -14,13 +14,16 @@ import pytest
 
 import asked_service
 from asked_service import NOON
-from engines import ENGINES, EngineUnderTest
+from engines import sqlite_only
 from forked import Popen
 from in_process import furnished
 from private_integrations_service.storage.sqlite.reserved_space import SIZE
 from small_disks import Disk, reserved_space
 from stored import content
 from world import DATA, ENDED, ENDING, MANAGING, Answer, World, reads_work, refusal
+
+# What PostgreSQL does without room: tests/service/storage/postgresql.
+pytestmark = sqlite_only
 
 
 @dataclass
@@ -36,7 +39,6 @@ class Asked:
     """The operations over a database on a disk, in a process that sees the disk."""
 
     disk: Disk
-    under_test: EngineUnderTest
     world: World
 
     @property
@@ -61,8 +63,7 @@ class Asked:
     @contextmanager
     def open(self, end: signal.Signals | None = None) -> Iterator[World]:
         """Open the database for requests, and close it, or end the process with a signal."""
-        name = next(name for name, engine in ENGINES.items() if engine is self.under_test)
-        command = [sys.executable, asked_service.__file__, name, self.folder]
+        command = [sys.executable, asked_service.__file__, self.folder]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         with (
             self._stderr.open("w") as stderr,
@@ -97,7 +98,7 @@ def prepared(under_test, fresh_folder, tmp_path_factory, accounts) -> Prepared:
 def asked(disk, under_test, prepared) -> Asked:
     """A copy of the furnished database on a small disk."""
     under_test.copy(prepared.folder, disk.seen / "data")
-    return Asked(disk, under_test, prepared.world)
+    return Asked(disk, prepared.world)
 
 
 @pytest.mark.parametrize("ending", ENDING)

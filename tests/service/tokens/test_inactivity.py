@@ -1,9 +1,7 @@
 """Inactive tokens: when they are warned of and ended, as pure decisions and over real files."""
 
-import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 import requests
@@ -341,7 +339,7 @@ def test_a_token_that_nobody_uses_ends_and_is_brought_back_by_a_rotation(api, de
 
 
 def test_over_http_an_ended_token_says_why_and_a_rotation_repairs_it(
-    desk, database, clock, sweeper, accounts, tmp_path
+    under_test, desk, database, clock, sweeper, accounts, tmp_path
 ):
     """A service with a warned and an ended token says so to lists, alarms, previews and consumers."""
     ended = desk.integration("contacts.readonly")
@@ -351,7 +349,7 @@ def test_over_http_an_ended_token_says_why_and_a_rotation_repairs_it(
     warned_of = desk.integration("contacts.readonly", account=accounts.sister)
     desk.token(warned_of)
     sweeper.days(1)
-    folder = Path(shutil.copytree(database.folder, tmp_path / "copy"))
+    folder = under_test.copy_open(database, tmp_path / "copy")
 
     with running_service(folder) as service:
         client = Client(ServiceConnection(service.url, service.key))

@@ -188,7 +188,8 @@ def restart(under_test, tmp_path, catalogue, desk, api, clock, limits):
     started = []
 
     def restarted():
-        desk.database = under_test.restart(desk.database, tmp_path / f"restarted{len(started)}", clock)
+        folder = under_test.copy_open(desk.database, tmp_path / f"restarted{len(started)}")
+        desk.database = under_test.open(folder, clock)
         api.app = AuthorizerMiddleware(Sandbox(desk.database, limits), Authorizer(desk.database, catalogue, 10))
         started.extend([api.app.authorizer, desk.database])
 

@@ -26,6 +26,7 @@ from hypothesis.stateful import (
 from sqlalchemy import func, select
 
 from decision_columns import ColumnName, Watch
+from engines import EngineUnderTest
 from private_integrations.contract import (
     GenerationRequest,
     IntegrationEdit,
@@ -42,7 +43,6 @@ from private_integrations_service.operations.integrations import Rules
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
 from private_integrations_service.storage.integrations import integration_by_id
-from private_integrations_service.storage.sqlite.engine import open_database
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 ACCOUNT = "locationOneAAAAAAAAA"
@@ -203,12 +203,17 @@ class LifeOfTokens(RuleBasedStateMachine):
     """Deployments with lost answers, people, consumers, late duplicates, clocks and restarts over one database."""
 
     def __init__(
-        self, fresh_folder: Path, folder: Path, catalogue: Any, decision_columns: Collection[ColumnName]
+        self,
+        under_test: EngineUnderTest,
+        fresh_folder: Path,
+        folder: Path,
+        catalogue: Any,
+        decision_columns: Collection[ColumnName],
     ) -> None:
         super().__init__()
-        self.folder, self.catalogue, self.decision_columns = folder, catalogue, decision_columns
+        self.under_test, self.catalogue, self.decision_columns = under_test, catalogue, decision_columns
         self.rules = Rules(catalogue, Settings())
-        shutil.copytree(fresh_folder, folder)
+        self.folder = under_test.copy(fresh_folder, folder)
         self.start()
         self.promised = Promises()
         self.scopes, self.runs = SCOPES[0], 0
@@ -219,7 +224,7 @@ class LifeOfTokens(RuleBasedStateMachine):
 
     def start(self) -> None:
         """Open the service's parts on the data folder."""
-        self.database = open_database(self.folder, lambda: self.promised.clock)
+        self.database = self.under_test.open(self.folder, lambda: self.promised.clock)
         Watch(self.database, self.decision_columns)
         self.middleware = AuthorizerMiddleware(_opened, Authorizer(self.database, self.catalogue, 100))
 
@@ -573,9 +578,9 @@ async def _ask(middleware: AuthorizerMiddleware, token: str) -> int:
     return int(answered[0]["status"])
 
 
-def test_life_of_tokens(fresh_folder, catalogue, tmp_path, decision_columns):
+def test_life_of_tokens(under_test, fresh_folder, catalogue, tmp_path, decision_columns):
     """Every promise about tokens is kept in any order of events, and the epoch moves with each change of decisions."""
     run_state_machine_as_test(
-        partial(LifeOfTokens, fresh_folder, tmp_path / "data", catalogue, decision_columns),
+        partial(LifeOfTokens, under_test, fresh_folder, tmp_path / "data", catalogue, decision_columns),
         settings=settings(max_examples=settings().max_examples // 3, stateful_step_count=30),
     )

@@ -8,7 +8,7 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from private_integrations.errors import ConfigurationError
 from ...access import security_log
 from ...instants import from_milliseconds, to_milliseconds
 from ...private_files import open_private, prepare_folder
-from ..engine import Answer, StorageError, StorageUnavailable, Write
+from ..engine import Answer, StorageError, StorageUnavailable, StorageUncertain, Write
 from ..epoch import Epoch
 from ..file_leadership import FileLeadership
 from ..replication import LeaseState, Replication
@@ -32,6 +32,7 @@ from ..write_lock import WriteLock
 from . import replicas
 from .acknowledgement import CommittedChange, ReplicaList, Sightings, Wait, decide, first_use_waits
 from .activity import PostgreSQLActivity
+from .claims import TableClaims
 from .connections import (
     PATIENCE,
     TIMELINE,
@@ -47,6 +48,7 @@ from .connections import (
 from .leadership import AdvisoryLeadership
 from .lease import LeaseTimes, may_use_read
 from .lease_keeper import LeaseKeeper, leave
+from .remembered_ends import RememberedEnds, end_again
 from .revision import Revision
 from .schema import prepare_schema
 from .shared_state import SharedState, boot_clock
@@ -54,7 +56,7 @@ from .slowest_wait import SlowestWait
 from .timeline import WatchedTimeline, watch
 
 WRITE_LOCK_NAME = "writer.lock"
-LEASE_LOCK_NAME = "lease.lock"
+_LEASE = "lease"
 
 READERS = 8
 """How many threads of a process may read from the database at once."""
@@ -96,12 +98,13 @@ class PostgreSQLEngine:
         self._watchdog = Watchdog()
         self._writer = connection_pool(address, size=1)
         self._readers = connection_pool(address, size=READERS)
+        self._ends = RememberedEnds(folder)
         self._keeper: LeaseKeeper | None = None
         self._timeline: WatchedTimeline | None = None
         with storage_errors(), connect(address) as connection:
             found = replicas.read_authority(connection)
         self._state.clock_offset = found.clock - boot_clock()
-        self._note_clock(found.high_water)
+        self.note_clock(found.high_water)
 
     def now(self) -> datetime:
         """Return the present instant in UTC by the database's clock, which never runs backwards."""
@@ -190,10 +193,18 @@ class PostgreSQLEngine:
         """Return the leadership for a kind of work among all machines."""
         return AdvisoryLeadership(self.address, work, self._watchdog)
 
+    def machine_leadership(self, work: str) -> FileLeadership:
+        """Return the leadership for a kind of work among the processes of this machine."""
+        return FileLeadership(self.folder / f"{work}.lock")
+
+    def claims(self) -> TableClaims:
+        """Return the claims of this machine on webhooks."""
+        return TableClaims(self._readers, self.run, self._watchdog)
+
     def begin(self) -> None:
         """Keep the lease in this process, or stand by for the process of this machine that does."""
-        leadership = FileLeadership(self.folder / LEASE_LOCK_NAME)
-        self._keeper = LeaseKeeper(self.address, self.times, self._state, leadership, self._note_clock)
+        leadership = self.machine_leadership(_LEASE)
+        self._keeper = LeaseKeeper(self.address, self.times, self._state, leadership, self, self._ends)
         self._keeper.start()
 
     def disconnect(self) -> None:
@@ -215,6 +226,15 @@ class PostgreSQLEngine:
             """The others remove it when it was silent for long enough."""
         self._write_lock.close()
 
+    def note_clock(self, high_water: int) -> None:
+        """Note the instant that the database has stored, in milliseconds since 1970."""
+        self._clock.note_stored(from_milliseconds(high_water))
+
+    def repair(self, seen: Revision, found: Revision, ended: set[bytes]) -> int:
+        """End tokens again whose end the database has lost; return how many. The lease is taken afterwards."""
+        with self._write_lock.held(ending=True), self._transaction(_PATIENCE_ENDING) as transaction:
+            return end_again(transaction.write, ended, seen=seen, found=found)
+
     @contextmanager
     def _transaction(self, patience: float) -> Iterator["_Transaction"]:
         with storage_errors(), self._writer.connect() as connection:
@@ -225,15 +245,15 @@ class PostgreSQLEngine:
                 write = begun.write
                 if write.moves_epoch:
                     begun.revision = Revision(begun.revision.number + 1, new_mark())
-                    driver.execute(new_revision(begun.revision.number, begun.revision.mark))
+                    driver.execute(new_revision(begun.revision, write.ended_tokens))
                 driver.is_warned = False
                 try:
                     transaction.commit()
                 except psycopg.OperationalError as error:
-                    raise StorageUnavailable("it is not known whether the change was stored") from error
+                    raise StorageUncertain("it is not known whether the change was stored") from error
                 begun.committed_at = boot_clock()
                 if driver.is_warned:
-                    raise StorageUnavailable("no standby has confirmed the change, so it may be lost: repeat it")
+                    raise StorageUncertain("no standby has confirmed the change, so it may be lost")
         self._clock.note_stored(write.now)
 
     def _begun(self, driver: Any, connection: Connection, patience: float) -> "_Transaction":
@@ -241,7 +261,7 @@ class PostgreSQLEngine:
         row = _last_row(driver, _BEGIN_WRITE.format(lock=int(patience * 1000), now=asked))
         high_water, number, mark, settled, timeline, behind = row
         self._timeline = watch(self._timeline, timeline, settled, boot_clock())
-        self._note_clock(high_water)
+        self.note_clock(high_water)
         write = Write(connection, self.now())
         return _Transaction(write, Revision(number, mark), self._timeline, behind)
 
@@ -296,9 +316,6 @@ class PostgreSQLEngine:
     def _database_clock(self) -> datetime:
         return datetime.fromtimestamp(boot_clock() + self._state.clock_offset, UTC)
 
-    def _note_clock(self, high_water: int) -> None:
-        self._clock.note_stored(from_milliseconds(high_water))
-
 
 class _Transaction:
     """A write transaction: the revision and timeline at its begin, and how it was committed."""
@@ -326,14 +343,16 @@ _BEGIN_WRITE = (
 )
 _NEW_REVISION = (
     "UPDATE authority SET number = {number}, mark = '{mark}'; "  # noqa: S608
-    "INSERT INTO revisions (number, mark) VALUES ({number}, '{mark}'); "
+    "INSERT INTO revisions (number, mark, ended) "
+    "VALUES ({number}, '{mark}', ARRAY(SELECT digest FROM tokens WHERE id IN ({ended}))); "
     f"NOTIFY {replicas.CHANNEL}, '{{number}} {{mark}}'"
 )
 
 
-def new_revision(number: int, mark: str) -> str:
-    """Return the statements that store a revision and notify all replicas of it."""
-    return _NEW_REVISION.format(number=number, mark=mark)
+def new_revision(revision: Revision, ended_tokens: Sequence[int] = ()) -> str:
+    """Return the statements that store a revision, with the ids of tokens that end with it, and notify all replicas."""
+    ended = ", ".join(map(str, ended_tokens)) or "NULL"
+    return _NEW_REVISION.format(number=revision.number, mark=revision.mark, ended=ended)
 
 
 def _last_row(connection: Any, statements: str) -> Any:
@@ -354,8 +373,7 @@ def open_postgresql(
     """
     prepare_folder(folder)
     try:
-        for name in (WRITE_LOCK_NAME, LEASE_LOCK_NAME):
-            os.close(open_private(folder / name, os.O_RDWR | os.O_CREAT))
+        os.close(open_private(folder / WRITE_LOCK_NAME, os.O_RDWR | os.O_CREAT))
     except OSError as error:
         raise ConfigurationError(f"data folder {folder} can't be used: {error.strerror}") from error
     with usable_database():

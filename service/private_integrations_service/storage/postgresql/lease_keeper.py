@@ -8,8 +8,8 @@ import os
 import select
 import socket
 import threading
-from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 import psycopg
 
@@ -34,6 +34,7 @@ from .lease import (
     registered,
     start,
 )
+from .remembered_ends import Ends, RememberedEnds
 from .revision import Revision
 from .shared_state import SharedState, boot_clock
 from .timeline import WatchedTimeline, watch
@@ -44,6 +45,16 @@ _REVISIONS_KEPT = 10_000
 _log = logging.getLogger(__name__)
 
 
+class Repairing(Protocol):
+    """What the keeper asks of the engine."""
+
+    def note_clock(self, high_water: int) -> None:
+        """Note the instant that the database has stored, in milliseconds since 1970."""
+
+    def repair(self, seen: Revision, found: Revision, ended: set[bytes]) -> int:
+        """End tokens again whose end the database has lost; return how many."""
+
+
 class LeaseKeeper:
     """Keeps the lease, from `start` to `stop`; the lease itself outlasts the thread, and every process.
 
@@ -52,7 +63,8 @@ class LeaseKeeper:
         times: how long the lease lasts.
         state: where the processes of this machine read the lease.
         leadership: the right of one process of this machine to keep it.
-        note_clock: takes the milliseconds since 1970 at which the clock must at least be.
+        service: the engine, as far as the keeper needs it.
+        ends: the ends that this machine remembers.
 
     """
 
@@ -62,13 +74,15 @@ class LeaseKeeper:
         times: LeaseTimes,
         state: SharedState,
         leadership: FileLeadership,
-        note_clock: Callable[[int], None],
+        service: Repairing,
+        ends: RememberedEnds,
     ) -> None:
         self._address = address
         self._times = times
         self._state = state
         self._leadership = leadership
-        self._note_clock = note_clock
+        self._service = service
+        self._ends = ends
         self._watchdog = Watchdog()
         self._connection: ServiceConnection | None = None
         self._listening: ServiceConnection | None = None
@@ -127,7 +141,7 @@ class LeaseKeeper:
         connection = self._connected()
         replica = self._state.replica
         if replica.incarnation is None:
-            return self._take(start(), connection)
+            return self._take(start(self._ends.last()), connection)
         began = boot_clock()
         with self._watchdog.limit(connection):
             beaten = replicas.beat(connection, replica)
@@ -135,7 +149,7 @@ class LeaseKeeper:
             found = replicas.read_authority(connection, replica.applied.number if replica.applied else 0)
         arrived = boot_clock()
         self._state.clock_offset = found.clock - (asked + arrived) / 2
-        self._note_clock(found.high_water)
+        self._service.note_clock(found.high_water)
         answer = HeartbeatAnswer(
             beaten.rows, beaten.replicated, beaten.timeline, found.timeline, found.revision, found.own_mark
         )
@@ -161,15 +175,28 @@ class LeaseKeeper:
                         replicas.deregister(connection, outcome.replica.incarnation)
                 case ReportLoss(seen, found):
                     self._timeline = None
+                    again = self._service.repair(seen, found, self._ends.digests())
                     _log.critical(
                         "ALARM: the database lacks changes that it had before: it is at revision %d, and %d was seen. "
-                        "It was restored from a copy, or promoted without the last changes. Tokens that were ended "
-                        "since may work again: end them once more",
+                        "It was restored from a copy, or promoted without the last changes. %d tokens were ended "
+                        "again, those whose end this machine remembers; look for others that must not work",
                         found.number,
                         seen.number,
+                        again,
                     )
+        before = self._state.replica.applied
+        if outcome.replica.applied != before:
+            self._note_ends(before, outcome.replica.applied, connection)
         self._state.replica = outcome.replica
         return outcome.at_once
+
+    def _note_ends(self, before: Revision | None, applied: Revision | None, connection: ServiceConnection) -> None:
+        """Remember the ends of new revisions, before they are acknowledged."""
+        if applied is None:
+            return
+        with self._watchdog.limit(connection):
+            ends = [Ends(applied)] if before is None else replicas.read_ends(connection, before.number)
+        self._ends.note(ends or [Ends(applied)])
 
     def _register(self, replica: Replica, connection: ServiceConnection) -> bool:
         """Add a row for this machine; returns whether there is one that counts."""

@@ -12,6 +12,7 @@ from ..replication import ReplicaState, Replication
 from .acknowledgement import RegisteredReplica, ReplicaList
 from .connections import TIMELINE, ServiceConnection
 from .lease import LeaseTimes, Replica
+from .remembered_ends import Ends
 from .revision import Revision
 
 CHANNEL = "private_integrations"
@@ -136,6 +137,12 @@ def remove_silent(connection: ServiceConnection, silent: Sequence[tuple[str, int
     """Remove replicas that have sent no heartbeat since the one named."""
     for incarnation, last in silent:
         connection.execute("DELETE FROM replicas WHERE incarnation = %s AND beat = %s", (incarnation, last))
+
+
+def read_ends(connection: ServiceConnection, after: int) -> list[Ends]:
+    """Return the revisions behind a number, each with the tokens that ended with it, the oldest first."""
+    rows = connection.execute("SELECT number, mark, ended FROM revisions WHERE number > %s ORDER BY number", (after,))
+    return [Ends(Revision(number, mark), tuple(bytes(digest) for digest in ended)) for number, mark, ended in rows]
 
 
 def settle(connection: ServiceConnection, timeline: str) -> None:

@@ -22,4 +22,4 @@ def upgrade() -> None:
             op.execute(statement)
     mark = new_mark()
     op.execute(f"INSERT INTO authority (id, number, mark, settled) SELECT 1, 1, '{mark}', {TIMELINE}")
-    op.execute(f"INSERT INTO revisions (number, mark) VALUES (1, '{mark}')")  # noqa: S608
+    op.execute(f"INSERT INTO revisions (number, mark, ended) VALUES (1, '{mark}', '{{}}')")  # noqa: S608

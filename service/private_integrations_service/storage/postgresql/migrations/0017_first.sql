@@ -455,6 +455,7 @@ CREATE TABLE authority (
 CREATE TABLE revisions (
     number BIGINT NOT NULL,
     mark TEXT COLLATE "C" NOT NULL,
+    ended BYTEA[] NOT NULL,
     CONSTRAINT pk_revisions PRIMARY KEY (number)
 );
 CREATE TABLE replicas (
@@ -467,51 +468,54 @@ CREATE TABLE replicas (
     acknowledged_mark TEXT COLLATE "C",
     CONSTRAINT pk_replicas PRIMARY KEY (incarnation)
 );
+CREATE TABLE webhook_claims (
+    endpoint_id TEXT COLLATE "C" NOT NULL,
+    run TEXT COLLATE "C" NOT NULL,
+    until TIMESTAMPTZ NOT NULL,
+    CONSTRAINT pk_webhook_claims PRIMARY KEY (endpoint_id)
+);
 CREATE TABLE activity_tokens (
-    token_id BIGINT NOT NULL,
+    token_id BIGINT PRIMARY KEY,
     integration_id TEXT COLLATE "C" NOT NULL,
-    generation BIGINT NOT NULL,
-    CONSTRAINT pk_activity_tokens PRIMARY KEY (token_id)
+    generation BIGINT NOT NULL
 );
-CREATE INDEX ix_activity_tokens_integration_id ON activity_tokens (integration_id);
+CREATE INDEX activity_tokens_by_integration ON activity_tokens (integration_id);
 CREATE TABLE activity_requests (
-    token_id BIGINT NOT NULL,
-    hour BIGINT NOT NULL,
-    scope TEXT COLLATE "C" NOT NULL,
-    reason TEXT COLLATE "C" NOT NULL,
+    token_id BIGINT,
+    hour BIGINT,
+    scope TEXT COLLATE "C",
+    reason TEXT COLLATE "C",
     requests BIGINT NOT NULL,
-    CONSTRAINT pk_activity_requests PRIMARY KEY (token_id, hour, scope, reason)
+    PRIMARY KEY (token_id, hour, scope, reason)
 );
-CREATE INDEX ix_activity_requests_scope_missing ON activity_requests (hour) WHERE reason = 'scope-missing';
+CREATE INDEX activity_requests_refused ON activity_requests (hour) WHERE reason = 'scope-missing';
 CREATE TABLE activity_uses (
-    token_id BIGINT NOT NULL,
-    scope TEXT COLLATE "C" NOT NULL,
-    reason TEXT COLLATE "C" NOT NULL,
+    token_id BIGINT,
+    scope TEXT COLLATE "C",
+    reason TEXT COLLATE "C",
     last_at BIGINT NOT NULL,
-    CONSTRAINT pk_activity_uses PRIMARY KEY (token_id, scope, reason)
+    PRIMARY KEY (token_id, scope, reason)
 );
 CREATE TABLE activity_callers (
-    token_id BIGINT NOT NULL,
-    address TEXT COLLATE "C" NOT NULL,
-    agent TEXT COLLATE "C" NOT NULL,
+    token_id BIGINT,
+    address TEXT COLLATE "C",
+    agent TEXT COLLATE "C",
     requests BIGINT NOT NULL,
     first_at BIGINT NOT NULL,
     last_at BIGINT NOT NULL,
-    CONSTRAINT pk_activity_callers PRIMARY KEY (token_id, address, agent)
+    PRIMARY KEY (token_id, address, agent)
 );
 CREATE TABLE activity_workers (
-    run TEXT COLLATE "C" NOT NULL,
-    pid BIGINT NOT NULL,
+    run TEXT COLLATE "C",
+    pid BIGINT,
     flushed_at BIGINT NOT NULL,
-    seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    CONSTRAINT pk_activity_workers PRIMARY KEY (run, pid)
+    seen_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (run, pid)
 );
 CREATE TABLE activity_observation (
-    id BIGINT NOT NULL,
+    id BIGINT PRIMARY KEY CHECK (id = 1),
     since BIGINT NOT NULL,
-    purged_hour BIGINT NOT NULL DEFAULT 0,
-    CONSTRAINT pk_activity_observation PRIMARY KEY (id),
-    CONSTRAINT ck_activity_observation_one_row CHECK (id = 1)
+    purged_hour BIGINT NOT NULL DEFAULT 0
 );
 INSERT INTO clock (id, high_water) VALUES (1, 0);
 INSERT INTO announced_until (event, until) VALUES ('token.retired', 0);
