@@ -206,3 +206,25 @@ def test_a_synchronous_standby_is_shown():
         wait_until(lambda: replicas.is_synchronous(connection), "the server has read its settings")
         connection.execute("SET synchronous_commit = local")
         assert not replicas.is_synchronous(connection)
+
+
+def test_health_tells_how_long_the_lease_lasts_without_the_database(tmp_path):
+    """While the database is down the answer is 503, and the time that is left runs out."""
+    with Postgres() as server:
+        address = server.new_database()
+        with forked.running_service(tmp_path, "--database", address, **LEASE) as service:
+            server.stop("immediate")
+            seen = []
+
+            def is_over():
+                answer = requests.get(f"{service.url}/health", timeout=20)
+                seen.append((answer.status_code, answer.json()["lease_remaining_seconds"]))
+                return seen[-1] == (503, 0)
+
+            wait_until(is_over, "the lease has run out")
+            assert [left for _, left in seen] == sorted((left for _, left in seen), reverse=True)
+            assert requests.get(f"{service.url}/health", timeout=20).json()["status"] == "storage unavailable"
+            server.start()
+            wait_until(
+                lambda: requests.get(f"{service.url}/health", timeout=20).json()["status"] == "ok", "there is a lease"
+            )

@@ -30,8 +30,10 @@ from private_integrations.contract import (
 )
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.operations import upstreams
+from private_integrations_service.sandbox.storage import tables as sandbox_tables
 from private_integrations_service.sealing import Sealer
 from private_integrations_service.server.clock import utc_now
+from private_integrations_service.storage.copied_activity import activity_tables
 from private_integrations_service.storage.sqlite.engine import open_database
 from server_processes import wait_until
 from visitors import new_account, new_visitor
@@ -376,3 +378,32 @@ def test_parents_come_before_what_belongs_to_them(postgres_database, tmp_path):
     assert run_cli("copy", "--from", tmp_path / "a", "--to", postgres_database).returncode == 0
     assert count(postgres_database, "accounts") == 2501
     assert run_cli("copy", "--from", postgres_database, "--to", tmp_path / "b").returncode == 0
+
+
+def columns_of(*tables):
+    """The names of the columns of each table."""
+    return {table.name: {column.name for column in table.columns} for table in tables}
+
+
+def test_every_table_and_column_is_copied(filled, postgres_database):
+    """But for those of running processes: a new table or column of the activity has to be named."""
+    assert run_cli("migrate", "--database", postgres_database).returncode == 0
+    own = {"authority", "revisions", "replicas", "alembic_version", "activity_workers", "webhook_claims"}
+    columns: dict[str, set[str]] = {}
+    with psycopg.connect(postgres_database) as connection:
+        query = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+        for table, column in connection.execute(query):
+            columns.setdefault(table, set()).add(column)
+    copied = {
+        table.name: {column.name for column in table.columns}
+        for table in sandbox_tables.businesses.metadata.sorted_tables
+    }
+    copied |= {table.name: {column.name for column in table.columns} for table in activity_tables("activity_")}
+    copied["activity_observation"].add("purged_hour")
+    assert {name: found for name, found in columns.items() if name not in own} == copied
+    with closing(sqlite.connect(str(filled.folder / "activity.db"))) as database:
+        names = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        found = {name: {column for _, column, *_ in database.execute(f"PRAGMA table_info({name})")} for name in names}
+    found["callers"].remove("id")
+    assert found.pop("workers")
+    assert found == columns_of(*activity_tables())
