@@ -53,6 +53,6 @@ def copy(
         print_table(("table", "rows"), [(name, str(rows)) for name, rows in copied.rows.items()])
     done = "copied to" if copied.is_new else "was copied before to"
     note(
-        f"{copied.source} {done} {copied.target}: every row is the same, and {copied.chains} audit chains are whole; "
-        "start the service on the copy, and no longer on the source"
+        f"{copied.source} {done} {copied.target}: every row is the same, and every audit chain is whole "
+        f"({copied.chains}); start the service on the copy, and no longer on the source"
     )

@@ -4,6 +4,7 @@ All rows are committed at once at the end, after each was read again and every a
 the target has everything or nothing, and an interrupted copy is repeated.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -104,8 +105,7 @@ def copy(source: str, target: str) -> Copied:
 
 @contextmanager
 def _opened(place: str, option: str, times: LeaseTimes, *, new: bool) -> Iterator[Installation]:
-    is_address = place.startswith(("postgresql://", "postgres://")) or "=" in place
-    if is_address:
+    if re.match(r"postgres(ql)?://|\s*\w+\s*=", place):
         with open_postgresql_installation(checked_address(place, option), times, new=new) as database:
             yield database
     elif "://" in place:

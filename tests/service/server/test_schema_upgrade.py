@@ -151,6 +151,7 @@ def test_an_address_that_reads_in_another_way_is_refused(address):
         "postgresql:///tokens?host=/run/postgresql",
         "service=tokens",
         "host=localhost dbname=tokens password='a@b/c'",
+        "host=localhost dbname=tokens password='a://b@c@d'",
     ],
 )
 def test_usual_addresses_are_read(address):

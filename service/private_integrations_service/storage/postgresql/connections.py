@@ -79,9 +79,12 @@ def checked_address(address: str, option: str = "--database") -> str:
 
 def _is_cut_wrongly(address: str) -> bool:
     """Tell whether a password with an @ or / in it would be taken for a host or a database, and so be shown."""
-    _, is_url, rest = address.partition("://")
+    is_url = re.match("postgres(ql)?://", address)
+    if is_url is None:
+        return False
+    rest = address[is_url.end() :]
     before = re.split("[/?]", rest, maxsplit=1)[0]
-    return bool(is_url) and (before.count("@") > 1 or rest.count("@") > before.count("@"))
+    return before.count("@") > 1 or rest.count("@") > before.count("@")
 
 
 @contextmanager
