@@ -90,8 +90,8 @@ class Faults:
     """The faults of a history, some often and others never: a mixture of all would hide most breaks.
 
     `loss` and `lags` are how likely a message is lost and a thread stands still, `rerouted` how likely a statement goes
-    to another server. Machines join within `joins` seconds. `unreplicated` changes begin right after the standby has
-    lost its link, and after the promotion machines connect to it within `reconnects` seconds.
+    to another server. Machines join within `joins` seconds. The standby loses its link within `splits` seconds,
+    `unreplicated` changes begin right then, and after the promotion machines connect to it within `reconnects` seconds.
     """
 
     kind: str
@@ -100,6 +100,7 @@ class Faults:
     rerouted: float = 0.0
     reconnects: float = 1.0
     joins: float = 0.1
+    splits: float = 2.0
     unreplicated: int = 0
 
 
@@ -155,7 +156,7 @@ class History:
 
     `stale`: a request passed that arrived after the answer to a change that ended its token. `late`: the gateway sent
     a request after that answer. `lost`: an answered change is missing after a promotion. `undetected`: a replica saw
-    a database without a revision that it had seen, and raised no alarm.
+    a database without a revision that it had seen and raised no alarm, or raised one without such a loss.
     """
 
     def __init__(self, seed: int, rules: Rules, faults: Faults | None = None) -> None:
@@ -195,7 +196,7 @@ class History:
         if self.faults.kind == "alone":
             self.start(None, self.outage(), self.random() * 3)
         else:
-            self.start(None, self.promotion(), self.random() * 2)
+            self.start(None, self.promotion(), self.random() * self.faults.splits)
 
     def join(self, name: str, delay: float) -> Machine:
         """Start a machine's lease thread."""
@@ -336,8 +337,8 @@ class History:
             yield arrives + self.lag()
             now = machine.clock()
             outcome = rules.after_heartbeat(replica, began if rules.leases_from_beginning else now, answer, times)
-            if lacks and replica.applied != outcome.replica.applied:
-                self.undetected += not any(type(step) is ReportLoss for step in outcome.steps)
+            if replica.applied != outcome.replica.applied:
+                self.undetected += lacks != any(type(step) is ReportLoss for step in outcome.steps)
             machine.watched = watch(machine.watched, answer.read_on, settled, now)
             if machine.watched.settles(now, times) and server is machine.lease_server and self.commit(server):
                 server.settled = machine.watched.timeline
@@ -533,7 +534,7 @@ class History:
 
     def pause_of_reading(self, waited: float) -> float:
         """Return how long a writer pauses between two readings of the list."""
-        return 0.25
+        return 0.05 + self.random() * 0.3
 
     def answer(self, revision: Revision, token: int) -> None:
         """Answer a change, and send requests at once."""
@@ -606,7 +607,8 @@ class History:
         standby = primary.copy("2")
         self.split = self.faults.kind == "sync"
         for _ in range(self.faults.unreplicated):
-            self.start(None, self.revocations(self.choice(range(TOKENS))), self.random() * 0.3)
+            machine = self.choice(self.machines)
+            self.start(machine, self.revoke(machine, self.choice(range(TOKENS))), self.random() * 0.3)
         yield self.random() * (1.0 if self.split else 0.8)
         if self.random() < 0.15:
             self.split = False

@@ -226,8 +226,11 @@ class LeaseKeeper:
             if self._listening is None or self._listening.closed:
                 self._listening = connect(self._address)
                 self._listening.execute(f"LISTEN {replicas.CHANNEL}")
-            # A stop ends the wait too.
-            select.select([self._listening.pgconn.socket, self._woken], [], [], self._times.heartbeat)
+            # A stop ends the wait too. Not select.select, which knows the first 1024 descriptors only.
+            readable = select.poll()
+            readable.register(self._listening.pgconn.socket, select.POLLIN)
+            readable.register(self._woken, select.POLLIN)
+            readable.poll(self._times.heartbeat * 1000)
             for notification in self._listening.notifies(timeout=0):
                 number, _, mark = notification.payload.partition(" ")
                 outcome = after_notification(self._state.replica, Revision(int(number), mark))
