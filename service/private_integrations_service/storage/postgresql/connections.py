@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import select
 import socket
 import threading
 import time
@@ -13,8 +14,8 @@ import psycopg
 from anyio import CapacityLimiter, to_thread
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import Engine, QueuePool, create_engine
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy import Engine, QueuePool, create_engine, event
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from private_integrations.errors import ConfigurationError
@@ -122,8 +123,8 @@ def connect(address: str) -> ServiceConnection:
 
 
 def connection_pool(address: str, *, size: int) -> Engine:
-    """Return a pool of at most `size` connections."""
-    return create_engine(
+    """Return a pool of at most `size` connections; one that the server has closed meanwhile is not used."""
+    pool = create_engine(
         "postgresql+psycopg://",
         creator=lambda: connect(address),
         poolclass=QueuePool,
@@ -132,6 +133,22 @@ def connection_pool(address: str, *, size: int) -> Engine:
         pool_timeout=PATIENCE,
         pool_reset_on_return="rollback",
     )
+    event.listen(pool, "checkout", _refuse_closed)
+    return pool
+
+
+def _refuse_closed(connection: ServiceConnection, *_: object) -> None:
+    """Have the pool open another connection in place of one with something to read: the server's goodbye, or its end.
+
+    Without a round trip, this spares one failed request for each connection after a restart of the database.
+    """
+    if connection.closed:
+        raise DisconnectionError
+    # Not select.select, which knows the first 1024 descriptors only.
+    readable = select.poll()
+    readable.register(connection.pgconn.socket, select.POLLIN)
+    if readable.poll(0):
+        raise DisconnectionError
 
 
 @contextmanager
