@@ -133,7 +133,7 @@ ABLATIONS = (
         "A request reads the lease first and the epoch last.",
         "A new lease comes between the two readings.",
         Rules(reads_lease_first=False),
-        faults=Faults("alone", loss=0.0, lags=0.6),
+        faults=Faults("async", loss=0.0, lags=0.5, reconnects=3.0),
     ),
     Ablation(
         "The row is written before the lease is taken.",
@@ -179,7 +179,7 @@ ABLATIONS = (
         "A new timeline is published before the epoch.",
         "A decision of the old primary is remembered at the new epoch.",
         Rules(after_heartbeat=epoch_then_timeline),
-        faults=Faults("sync", reconnects=3.0),
+        faults=Faults("sync", loss=0.0, lags=0.5, reconnects=3.0),
     ),
     Ablation(
         "A heartbeat writes and commits.",
@@ -212,7 +212,7 @@ ABLATIONS = (
         "An acknowledgement counts only for a revision that the same database has.",
         "A higher number from before the promotion counts as an acknowledgement.",
         Rules(replica=AcknowledgedByNumber),
-        faults=Faults("async", loss=0.1, lags=0.4, reconnects=3.0, unreplicated=6),
+        faults=Faults("async", reconnects=3.0, unreplicated=20, splits=0.6),
     ),
     Ablation(
         "The list counts only on the change's timeline.",
@@ -245,7 +245,7 @@ def table(name: str, rows: list[str], page: str) -> str:
     """Return the page with other rows in the table after `<!-- name -->`; the first two lines are the heading."""
     start = page.index(f"<!-- {name} -->\n")
     heading = page.index("\n", page.index("\n|--", start) + 1) + 1
-    end = page.find("\n\n", heading)
+    end = page.index("\n\n", heading - 1)
     return page[:heading] + "\n".join(rows) + page[end:]
 
 

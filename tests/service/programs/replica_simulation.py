@@ -90,8 +90,8 @@ class Faults:
     """The faults of a history, some often and others never: a mixture of all would hide most breaks.
 
     `loss` and `lags` are how likely a message is lost and a thread stands still, `rerouted` how likely a statement goes
-    to another server. Machines join within `joins` seconds. `unreplicated` changes begin right after the standby has
-    lost its link, and after the promotion machines connect to it within `reconnects` seconds.
+    to another server. Machines join within `joins` seconds. The standby loses its link within `splits` seconds,
+    `unreplicated` changes begin right then, and after the promotion machines connect to it within `reconnects` seconds.
     """
 
     kind: str
@@ -100,6 +100,7 @@ class Faults:
     rerouted: float = 0.0
     reconnects: float = 1.0
     joins: float = 0.1
+    splits: float = 2.0
     unreplicated: int = 0
 
 
@@ -195,7 +196,7 @@ class History:
         if self.faults.kind == "alone":
             self.start(None, self.outage(), self.random() * 3)
         else:
-            self.start(None, self.promotion(), self.random() * 2)
+            self.start(None, self.promotion(), self.random() * self.faults.splits)
 
     def join(self, name: str, delay: float) -> Machine:
         """Start a machine's lease thread."""
@@ -533,7 +534,7 @@ class History:
 
     def pause_of_reading(self, waited: float) -> float:
         """Return how long a writer pauses between two readings of the list."""
-        return 0.25
+        return 0.05 + self.random() * 0.3
 
     def answer(self, revision: Revision, token: int) -> None:
         """Answer a change, and send requests at once."""
@@ -606,7 +607,8 @@ class History:
         standby = primary.copy("2")
         self.split = self.faults.kind == "sync"
         for _ in range(self.faults.unreplicated):
-            self.start(None, self.revocations(self.choice(range(TOKENS))), self.random() * 0.3)
+            machine = self.choice(self.machines)
+            self.start(machine, self.revoke(machine, self.choice(range(TOKENS))), self.random() * 0.3)
         yield self.random() * (1.0 if self.split else 0.8)
         if self.random() < 0.15:
             self.split = False

@@ -39,7 +39,9 @@ def test_a_folder_is_restored(tmp_path):
         _, newer = new_token(management)
         assert (machine.status(token, account), machine.status(newer, account)) == (401, 200)
         variables = {"PRIVATE_INTEGRATIONS_URL": machine.url, "PRIVATE_INTEGRATIONS_KEY": machine.key}
-        head = next(line for line in machine.run("private-integrations audit verify", **variables).split() if account in line)
+        head = next(
+            line for line in machine.run("private-integrations audit verify", **variables).split() if account in line
+        )
     machine.run(commands["run: restore"])
 
     with machine.serving():

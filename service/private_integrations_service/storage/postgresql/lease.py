@@ -179,7 +179,8 @@ def after_heartbeat(replica: Replica, began: float, answer: HeartbeatAnswer, tim
 def after_notification(replica: Replica, revision: Revision, changed: frozenset[str] | None = None) -> Outcome:
     """Decide on a NOTIFY that names a revision: forget at once, so that the next heartbeat acknowledges it already.
 
-    It never extends the lease, and nothing is lost with a notification that does not arrive.
+    Call it between two heartbeats, never while one is away: its answer may be older. A notification never extends the
+    lease, and nothing is lost with one that does not arrive.
     """
     if replica.applied is None or revision.number <= replica.applied.number:
         return Outcome(replica)
