@@ -1,4 +1,4 @@
-"""Run jobs at intervals, beside the requests, in one process of the service at a time.
+"""Run jobs at intervals, beside the requests, in one process at a time.
 
 The process that has the leadership of the jobs runs them. A leader that is killed is followed by another process
 within seconds. The schedule is in memory: a job looks into the tables for what is to be done, so
@@ -16,7 +16,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from ..storage.engine import StorageEngine, StorageError
+from ..storage.engine import Leadership, StorageError
 
 # Between two looks at whether the leader has died.
 _AGAIN = 1.0
@@ -37,13 +37,13 @@ class Job:
 
 
 class Jobs:
-    """The jobs of the service: run here as soon as no other process runs them.
+    """Jobs that run here as soon as no other process has their leadership.
 
     Made and started in the process that is to run them: neither threads nor the leadership cross a fork.
     """
 
-    def __init__(self, engine: StorageEngine, jobs: Sequence[Job]) -> None:
-        self._leadership = engine.leadership("jobs")
+    def __init__(self, leadership: Leadership, jobs: Sequence[Job]) -> None:
+        self._leadership = leadership
         self._jobs = jobs
         self._end = threading.Event()
         self._is_failing = False
@@ -74,7 +74,7 @@ class Jobs:
             leads = self._leadership.take()
         except StorageError as error:
             if not self._is_failing:
-                _log.error("jobs don't run here: %s", error)
+                _log.error("jobs don't run: %s", error)
             self._is_failing = True
             return False
         self._is_failing = False

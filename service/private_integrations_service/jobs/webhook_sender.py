@@ -1,7 +1,7 @@
 """Send due messages from the outbox to their webhooks, one message of a webhook at a time.
 
-Only the leader of the jobs sends, and it keeps the messages in progress in memory: the lock that makes it the leader is
-its lease. If it is killed, these messages are still waiting, and the next leader sends them again.
+One process of each machine sends. A webhook is claimed by one machine at a time, and which of its messages is in
+progress is in memory. If the process is killed, these messages are still waiting, and another one sends them again.
 """
 
 import logging
@@ -49,6 +49,7 @@ class Sender:
         self._engine = engine
         self._poster = poster
         self._signers = signers
+        self._claims = engine.claims()
         self._end = threading.Event()
         self._lock = threading.Lock()
         self._recording = threading.Lock()
@@ -89,8 +90,9 @@ class Sender:
     def _serve(self, endpoint_id: str) -> None:
         try:
             for _ in range(_TURN):
-                if self._end.is_set() or not self._send_next(endpoint_id):
+                if self._end.is_set() or not self._claims.take(endpoint_id) or not self._send_next(endpoint_id):
                     break
+            self._claims.release(endpoint_id)
         except Interrupted:
             """It is still waiting."""
         except StorageError as error:

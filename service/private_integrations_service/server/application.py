@@ -55,6 +55,7 @@ _MANAGEMENT = API.removesuffix("/v1").encode()
 _CLOSE = (b"connection", b"close")
 # For an application without a server.
 _CONNECTIONS = 1000
+_OFTEN = timedelta(seconds=1)
 # For a year, and for this host alone: subdomains may belong to others.
 _HTTPS_ONLY = (b"strict-transport-security", b"max-age=31536000")
 
@@ -129,9 +130,11 @@ class Application:
             "data": DataSigner(engine, settings.sealer),
         }
         sender = Sender(engine, poster, signers)
-        self._jobs = Jobs(engine, _jobs(engine, activity, settings, sender))
+        self._jobs = Jobs(engine.leadership("jobs"), _jobs(engine, activity, settings))
         self._closing.callback(self._jobs.close)
-        # Before the lock of the jobs is released, so that no other worker sends meanwhile.
+        self._sending = Jobs(engine.machine_leadership("webhooks"), [Job("send webhooks", _OFTEN, sender.run)])
+        self._closing.callback(self._sending.close)
+        # Before the lock is released, so that no other worker sends meanwhile.
         self._closing.callback(sender.close)
 
     def start(self) -> None:
@@ -139,6 +142,7 @@ class Application:
         self._flusher.start()
         self._closing.callback(self._flusher.stop)
         self._jobs.start()
+        self._sending.start()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand each request to the part that its path belongs to, if it can be read in one way only."""
@@ -210,11 +214,10 @@ class Application:
         self._closing.close()
 
 
-def _jobs(engine: StorageEngine, activity: ActivityStore, settings: Settings, sender: Sender) -> list[Job]:
-    """Return the jobs that run beside the requests."""
+def _jobs(engine: StorageEngine, activity: ActivityStore, settings: Settings) -> list[Job]:
+    """Return the jobs of which one process on all machines is enough."""
     forget = partial(deliveries.forget_old, engine, settings.webhook_retention)
     return [
-        Job("send webhooks", timedelta(seconds=1), sender.run),
         Job("publish due rotations", timedelta(minutes=1), partial(detection.publish_due, engine)),
         Job("publish ended overlaps", timedelta(seconds=10), partial(detection.publish_ended_overlaps, engine)),
         Job("publish missing scopes", timedelta(minutes=1), partial(_publish_missing_scopes, engine, activity)),

@@ -6,7 +6,7 @@ An operation never handles a database: it asks its engine for a read or a write 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -96,6 +96,20 @@ class Leadership(Protocol):
         """Give the lead to others."""
 
 
+CLAIMED_FOR = timedelta(minutes=2)
+"""How long a claim holds that is not taken again: longer than an attempt takes."""
+
+
+class Claims(Protocol):
+    """Which machine serves a webhook, so that its messages are sent one after the other."""
+
+    def take(self, endpoint_id: str) -> bool:
+        """Claim a webhook, or keep the claim, for CLAIMED_FOR; returns whether this machine has it."""
+
+    def release(self, endpoint_id: str) -> None:
+        """Give the claim to others."""
+
+
 class StorageEngine(Protocol):
     """Run transactions on one database. Every method raises a StorageError if the database can't do its part.
 
@@ -151,7 +165,13 @@ class StorageEngine(Protocol):
         """Return the lines that a person should read when the service starts on this database."""
 
     def leadership(self, work: str) -> Leadership:
-        """Return the leadership for a kind of work; it is not taken yet."""
+        """Return the leadership for a kind of work, of one process on all machines; it is not taken yet."""
+
+    def machine_leadership(self, work: str) -> Leadership:
+        """Return the leadership for a kind of work, of one process on this machine; it is not taken yet."""
+
+    def claims(self) -> Claims:
+        """Return the claims of this machine on webhooks."""
 
     def begin(self) -> None:
         """Begin to serve requests in this process: call it after a fork, and before the first request."""

@@ -105,7 +105,7 @@ class PostgreSQLUnderTest:
 
 
 _OWN_TABLES = (
-    *("authority", "revisions", "replicas", "alembic_version"),
+    *("authority", "revisions", "replicas", "webhook_claims", "alembic_version"),
     *(f"activity_{name}" for name in ("tokens", "requests", "uses", "callers", "workers", "observation")),
 )
 
@@ -116,6 +116,9 @@ def all_tables() -> tuple[str, ...]:
 
 
 ENGINES = ("sqlite", "postgresql")
+
+postgresql_only = pytest.mark.parametrize("under_test", ["postgresql"], indirect=True, scope="session")
+"""Marks a test of replicas."""
 
 sqlite_only = pytest.mark.parametrize("under_test", ["sqlite"], indirect=True, scope="session")
 """Marks a test of files, or one that sees what happens with SQLite's means."""

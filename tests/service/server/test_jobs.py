@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from engines import sqlite_only
 from private_integrations_service.jobs.schedule import Job, Jobs
 
 SOON = timedelta(milliseconds=20)
@@ -27,7 +28,7 @@ from private_integrations_service.storage.sqlite.engine import FILE_NAME, SQLite
 # Without the lock of the data folder, which a forked worker would share.
 engine = SQLiteEngine(Path(sys.argv[1]) / FILE_NAME, os.open(os.devnull, os.O_RDONLY), utc_now)
 say = Job("lead", timedelta(hours=1), lambda: print(engine.now(), flush=True))
-Jobs(engine, [say]).start()
+Jobs(engine.leadership("jobs"), [say]).start()
 threading.Event().wait()
 """
 
@@ -40,7 +41,7 @@ def told():
 
 def jobs(engine, *made):
     """Started jobs of an engine."""
-    started = Jobs(engine, made)
+    started = Jobs(engine.leadership("jobs"), made)
     started.start()
     return closing(started)
 
@@ -104,6 +105,7 @@ def test_a_killed_leader_is_followed(database, clock, told):
             assert told.get(timeout=10) == clock.now
 
 
+@sqlite_only
 def test_a_folder_that_can_t_be_used_is_said(database, caplog):
     """Requests are answered all the same."""
     (database.folder / "jobs.lock").mkdir()

@@ -31,6 +31,7 @@ from ..write_lock import WriteLock
 from . import replicas
 from .acknowledgement import CommittedChange, ReplicaList, Sightings, Wait, decide, first_use_waits
 from .activity import PostgreSQLActivity
+from .claims import TableClaims
 from .connections import (
     PATIENCE,
     TIMELINE,
@@ -52,7 +53,7 @@ from .shared_state import SharedState, boot_clock
 from .timeline import WatchedTimeline, watch
 
 WRITE_LOCK_NAME = "writer.lock"
-LEASE_LOCK_NAME = "lease.lock"
+_LEASE = "lease"
 
 READERS = 8
 """How many threads of a process may read from the database at once."""
@@ -170,9 +171,17 @@ class PostgreSQLEngine:
         """Return the leadership for a kind of work among all machines."""
         return AdvisoryLeadership(self.address, work, self._watchdog)
 
+    def machine_leadership(self, work: str) -> FileLeadership:
+        """Return the leadership for a kind of work among the processes of this machine."""
+        return FileLeadership(self.folder / f"{work}.lock")
+
+    def claims(self) -> TableClaims:
+        """Return the claims of this machine on webhooks."""
+        return TableClaims(self._readers, self.run, self._watchdog)
+
     def begin(self) -> None:
         """Keep the lease in this process, or stand by for the process of this machine that does."""
-        leadership = FileLeadership(self.folder / LEASE_LOCK_NAME)
+        leadership = self.machine_leadership(_LEASE)
         self._keeper = LeaseKeeper(self.address, self.times, self._state, leadership, self, self._ends)
         self._keeper.start()
 
@@ -337,8 +346,7 @@ def open_postgresql(
     """
     prepare_folder(folder)
     try:
-        for name in (WRITE_LOCK_NAME, LEASE_LOCK_NAME):
-            os.close(open_private(folder / name, os.O_RDWR | os.O_CREAT))
+        os.close(open_private(folder / WRITE_LOCK_NAME, os.O_RDWR | os.O_CREAT))
     except OSError as error:
         raise ConfigurationError(f"data folder {folder} can't be used: {error.strerror}") from error
     try:

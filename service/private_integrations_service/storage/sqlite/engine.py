@@ -25,6 +25,7 @@ from ..shared_memory import shared_numbers
 from ..steady_clock import Clock, SteadyClock
 from ..write_lock import WriteLock
 from .activity import SQLiteActivity
+from .claims import SoleClaims
 from .connections import SQLiteDecisionConnection, connection_pool, storage_errors
 from .reserved_space import ReservedSpace
 from .watched_files import WatchedFiles
@@ -148,7 +149,15 @@ class SQLiteEngine:
 
     def leadership(self, work: str) -> FileLeadership:
         """Return the leadership for a kind of work, by a lock file of its own."""
+        return self.machine_leadership(work)
+
+    def machine_leadership(self, work: str) -> FileLeadership:
+        """Return the same: there is one machine."""
         return FileLeadership(self.folder / f"{work}.lock")
+
+    def claims(self) -> SoleClaims:
+        """Return the claims on webhooks, which no other machine wants."""
+        return SoleClaims()
 
     def disconnect(self) -> None:
         """Close every connection; the next use opens new ones."""

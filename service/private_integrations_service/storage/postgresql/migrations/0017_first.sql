@@ -467,6 +467,12 @@ CREATE TABLE replicas (
     acknowledged_mark TEXT COLLATE "C",
     CONSTRAINT pk_replicas PRIMARY KEY (incarnation)
 );
+CREATE TABLE webhook_claims (
+    endpoint_id TEXT COLLATE "C" NOT NULL,
+    run TEXT COLLATE "C" NOT NULL,
+    until TIMESTAMPTZ NOT NULL,
+    CONSTRAINT pk_webhook_claims PRIMARY KEY (endpoint_id)
+);
 CREATE TABLE activity_tokens (
     token_id BIGINT PRIMARY KEY,
     integration_id TEXT COLLATE "C" NOT NULL,
