@@ -24,7 +24,7 @@ def end_reason(management, integration):
 
 
 def test_a_folder_is_restored(tmp_path):
-    """With SQLite, what was copied is there again: ended tokens work, newer ones are unknown, noted heads are missed."""
+    """With SQLite, what was copied is there: ended tokens work, newer ones are unknown, noted heads are missed."""
     commands = blocks(DOCS / "operating.md")
     machine = Machine(tmp_path / "home")
     with machine.serving():
