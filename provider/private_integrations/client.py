@@ -57,6 +57,7 @@ from .contract import (
     ProblemDocument,
     Replayed,
     ReplayRequest,
+    ReplicaList,
     Resealed,
     ServiceRules,
     TokenState,
@@ -356,6 +357,10 @@ class Client:
     def put_data_webhook(self, integration_id: str, request: DataWebhookRequest) -> DataWebhook:
         """Have an integration's data events sent to a URL."""
         return self._ask("PUT", f"/integrations/{_segment(integration_id)}/data-webhook", DataWebhook, body=request)
+
+    def replicas(self) -> ReplicaList:
+        """Ask which machines serve."""
+        return self._ask("GET", "/replicas", ReplicaList)
 
     def users(self) -> list[UserReport]:
         """Return the users of the settings pages."""

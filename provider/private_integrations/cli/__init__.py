@@ -29,6 +29,7 @@ from . import (
     activity,
     audit,
     data_webhooks,
+    databases,
     doctor,
     due,
     integrations,
@@ -36,6 +37,7 @@ from . import (
     leaked,
     orphans,
     overview,
+    replicas,
     rotations,
     scopes,
     service,
@@ -83,6 +85,9 @@ app.add_typer(audit.app, name="audit")
 webhooks.app.command("data")(data_webhooks.data)
 app.add_typer(webhooks.app, name="webhooks")
 app.command()(service.serve)
+app.command()(replicas.replicas)
+app.command()(databases.migrate)
+app.command()(databases.copy)
 
 
 def main() -> None:

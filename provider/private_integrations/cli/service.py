@@ -2,6 +2,7 @@
 
 import os
 import signal
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -58,8 +59,7 @@ def serve(
     # Also before the server has its own handlers, and while it ends.
     signal.signal(signal.SIGTERM, _stop)
     try:
-        run_server = _installed_server()
-        run_server(
+        installed("server.serve").serve(
             data_dir=(data_dir or default_data_dir()).expanduser(),
             database=database or None,
             host=host,
@@ -80,16 +80,16 @@ def default_data_dir() -> Path:
     return base / "private-integrations"
 
 
-def _installed_server() -> Any:
+def installed(module: str) -> Any:
+    """Return a module of the service; raises ConfigurationError with advice if the service is not installed."""
     try:
-        from private_integrations_service.server.serve import serve as run_server
+        return import_module(f"{_SERVICE}.{module}")
     except ModuleNotFoundError as error:
         if (error.name or "").startswith(f"{_SERVICE}."):
             raise
         raise ConfigurationError(
             "the service is not installed; run: pip install 'private-integrations[service]'"
         ) from error
-    return run_server
 
 
 def _stop(*_: Any) -> NoReturn:

@@ -41,6 +41,7 @@ from .keys import (
 from .outcomes import LOST_WITHOUT_ROTATION, AuditAction, EndReason, Event, Problem, Refused
 from .problems import PROBLEM_PREFIX, ProblemDocument
 from .reasons import Reason
+from .replicas import ReplicaList, ReplicaReport, Replication
 from .roles import MembershipRole, Role
 from .rules import PolicyDefaults, ScopeRule, ServiceRules
 from .tokens import (
@@ -201,6 +202,9 @@ __all__ = [
     "Refused",
     "ReplayRequest",
     "Replayed",
+    "ReplicaList",
+    "ReplicaReport",
+    "Replication",
     "RequestModel",
     "Resealed",
     "ResponseModel",

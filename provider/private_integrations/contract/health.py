@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from .replicas import Replication
 from .values import Instant, ResponseModel
 
 
@@ -32,10 +33,12 @@ class ServiceAlarm(ResponseModel):
 class Health(ResponseModel):
     """Report `ok`, or `attention` and the alarms of rotations and of the service itself.
 
-    The service's own are for keys that reach every account.
+    The service's own, and the state of the replicas, are for keys that reach every account; `replication` is missing
+    if the database is a file of one machine.
     """
 
     status: Literal["ok", "attention"]
     now: Instant
     alarms: list[AlarmReport]
     service_alarms: list[ServiceAlarm] = []
+    replication: Replication | None = None

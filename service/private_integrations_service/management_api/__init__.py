@@ -35,6 +35,7 @@ from . import (
     integrations,
     keys,
     leaked,
+    replicas,
     upstreams,
     users,
     webhooks,
@@ -115,6 +116,7 @@ def management_api(
         users,
         audit,
         health,
+        replicas,
         leaked,
     ):
         api.include_router(part.router, prefix=API)

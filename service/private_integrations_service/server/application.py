@@ -36,6 +36,7 @@ from ..operations.activity import ActivityStore, refused_scopes
 from ..operations.health import answers
 from ..operations.inactivity import sweep
 from ..operations.recording import Flusher, Recorder
+from ..operations.replicas import lease_numbers
 from ..operations.signing import DataSigner
 from ..operations.upstreams import Credentials
 from ..sandbox import Sandbox
@@ -259,14 +260,15 @@ async def _lifespan(receive: Receive, send: Send, started: asyncio.Event) -> Non
 
 
 def _health(engine: StorageEngine) -> ASGIApp:
-    """Return the application that reports whether the database answers; it needs no key."""
+    """Return the application that reports whether the database answers, and this replica's lease; it needs no key."""
 
     async def health(scope: Scope, receive: Receive, send: Send) -> None:
-        response = JSONResponse({"status": "ok"})
+        status, code = "ok", 200
         try:
             await to_thread.run_sync(answers, engine)
         except StorageError:
-            response = JSONResponse({"status": "storage unavailable"}, status_code=503)
+            status, code = "storage unavailable", 503
+        response = JSONResponse({"status": status, **lease_numbers(engine)}, status_code=code)
         await response(scope, receive, send)
 
     return health

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from .activity import ActivityStore
 from .epoch import Epoch
+from .replication import LeaseState, Replication
 
 Answer = TypeVar("Answer")
 
@@ -163,6 +164,12 @@ class StorageEngine(Protocol):
 
     def notices(self) -> list[str]:
         """Return the lines that a person should read when the service starts on this database."""
+
+    def lease(self) -> LeaseState | None:
+        """Return the lease of this machine without asking the database, None if the engine needs no leases."""
+
+    def replication(self) -> Replication | None:
+        """Return the replicas and the state of their database, None if the database is this machine's alone."""
 
     def leadership(self, work: str) -> Leadership:
         """Return the leadership for a kind of work, of one process on all machines; it is not taken yet."""

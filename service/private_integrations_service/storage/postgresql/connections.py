@@ -1,5 +1,6 @@
 """Connections to the database: how each is opened, how long it may take, and which StorageError an error is."""
 
+import re
 import secrets
 import socket
 import threading
@@ -57,18 +58,41 @@ class ServiceConnection(psycopg.Connection[Any]):
             self.is_warned = True
 
 
-def checked_address(address: str) -> str:
-    """Return the address of a database, if libpq can read it.
+def checked_address(address: str, option: str = "--database") -> str:
+    """Return the address of a database, if libpq reads it as its writer meant it.
 
     Raises ConfigurationError; the address, which may have a password, is not in its message.
     """
     try:
-        conninfo_to_dict(address)
+        parts = conninfo_to_dict(address)
     except psycopg.ProgrammingError:
         raise ConfigurationError(
-            "--database is no address of a database that libpq can read: write postgresql://user@host/name"
+            f"{option} is no address of a database that libpq can read: write postgresql://user@host/name"
         ) from None
+    if _is_cut_wrongly(address) or not re.fullmatch(r"[\d,]*", str(parts.get("port", ""))):
+        raise ConfigurationError(
+            f"{option} has a password or a port that can't be read: in an address, write @ as %40, / as %2F, ? as %3F "
+            "and : as %3A"
+        )
     return address
+
+
+def _is_cut_wrongly(address: str) -> bool:
+    """Tell whether a password with an @ or / in it would be taken for a host or a database, and so be shown."""
+    _, is_url, rest = address.partition("://")
+    before = re.split("[/?]", rest, maxsplit=1)[0]
+    return bool(is_url) and (before.count("@") > 1 or rest.count("@") > before.count("@"))
+
+
+@contextmanager
+def usable_database() -> Iterator[None]:
+    """Raise a StorageError in the block as a ConfigurationError, with the first line of what the driver says."""
+    try:
+        yield
+    except StorageError as error:
+        cause = getattr(error.__cause__, "orig", None) or error.__cause__ or error
+        said = str(cause).strip() or "it does not answer"
+        raise ConfigurationError(f"the database can't be used: {said.splitlines()[0]}") from error
 
 
 def place_of(address: str) -> str:

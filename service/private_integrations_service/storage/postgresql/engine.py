@@ -8,7 +8,7 @@ import math
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ from ...private_files import open_private, prepare_folder
 from ..engine import Answer, StorageError, StorageUnavailable, StorageUncertain, Write
 from ..epoch import Epoch
 from ..file_leadership import FileLeadership
+from ..replication import LeaseState, Replication
 from ..shared_memory import shared_numbers
 from ..steady_clock import Clock, SteadyClock
 from ..write_lock import WriteLock
@@ -42,6 +43,7 @@ from .connections import (
     new_mark,
     place_of,
     storage_errors,
+    usable_database,
 )
 from .leadership import AdvisoryLeadership
 from .lease import LeaseTimes, may_use_read
@@ -50,6 +52,7 @@ from .remembered_ends import RememberedEnds, end_again
 from .revision import Revision
 from .schema import prepare_schema
 from .shared_state import SharedState, boot_clock
+from .slowest_wait import SlowestWait
 from .timeline import WatchedTimeline, watch
 
 WRITE_LOCK_NAME = "writer.lock"
@@ -58,8 +61,8 @@ _LEASE = "lease"
 READERS = 8
 """How many threads of a process may read from the database at once."""
 
-_STANDBY_SETTINGS = ("synchronous_standby_names", "synchronous_commit")
-_WRITES = 0x70697772  # "piwr"
+WRITES = 0x70697772  # "piwr"
+"""The number of the advisory lock that every change holds."""
 _PATIENCE_ENDING = 30
 
 # A wait for acknowledgements, in seconds: they come within milliseconds, or not for a long time.
@@ -89,6 +92,7 @@ class PostgreSQLEngine:
         self.security_counts = shared_numbers(security_log.NUMBERS)
         self._state = SharedState()
         self.epoch: Epoch = self._state.epoch
+        self._slowest = SlowestWait(self._state.slowest_wait)
         self._clock = SteadyClock(clock or self._database_clock, self._state.clock_numbers)
         self._write_lock = WriteLock(folder / WRITE_LOCK_NAME)
         self._watchdog = Watchdog()
@@ -157,15 +161,33 @@ class PostgreSQLEngine:
     def notices(self) -> list[str]:
         """Return which promise holds, by the server's settings for its standbys, and for how long a lease lasts."""
         with storage_errors(), connect(self.address) as connection:
-            standbys, commits = (connection.execute(f"SHOW {name}").fetchone() for name in _STANDBY_SETTINGS)
+            is_synchronous = replicas.is_synchronous(connection)
         waits = f"or after {self.times.change_wait:g} s if one is silent (D = {self.times.duration:g} s)"
         holds = f"a change that ends a token is answered when every replica knows it, {waits}"
-        if standbys and standbys[0] and commits and commits[0] in ("on", "remote_apply", "remote_write"):
+        if is_synchronous:
             return [f"{holds}; a standby has it too (synchronous_standby_names), so it outlasts a failover"]
         return [
             f"{holds}; no standby confirms it (synchronous_standby_names is empty or synchronous_commit is off), so a "
             "failover may lose the last changes"
         ]
+
+    def lease(self) -> LeaseState:
+        """Return the lease of this machine without asking the database."""
+        now, end, applied = boot_clock(), self._state.lease_end, self._state.replica.applied
+        return LeaseState(
+            duration=self.times.duration,
+            age=None if math.isinf(end) else max(0.0, now - (end - self.times.lease_end(0))),
+            remaining=max(0.0, end - now),
+            revision=applied.number if applied else None,
+            slowest_acknowledgement=self._slowest.longest(now),
+        )
+
+    def replication(self) -> Replication:
+        """Return the replicas and the state of their database."""
+        with storage_errors(), self._readers.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            with self._watchdog.limit(driver):
+                return replicas.read_replication(driver, self._state.replica.incarnation, self.times)
 
     def leadership(self, work: str) -> AdvisoryLeadership:
         """Return the leadership for a kind of work among all machines."""
@@ -223,9 +245,7 @@ class PostgreSQLEngine:
                 write = begun.write
                 if write.moves_epoch:
                     begun.revision = Revision(begun.revision.number + 1, new_mark())
-                    ended = ", ".join(map(str, write.ended_tokens)) or "NULL"
-                    new = {"number": begun.revision.number, "mark": begun.revision.mark, "ended": ended}
-                    driver.execute(_NEW_REVISION.format(**new))
+                    driver.execute(new_revision(begun.revision, write.ended_tokens))
                 driver.is_warned = False
                 try:
                     transaction.commit()
@@ -268,6 +288,7 @@ class PostgreSQLEngine:
         while boot_clock() < until:
             decided = decide(change, found, sightings, boot_clock(), self.times)
             if not isinstance(decided, Wait):
+                self._slowest.note(boot_clock() - transaction.committed_at, boot_clock())
                 return
             if found is not None:
                 time.sleep(pause)
@@ -314,7 +335,7 @@ _BEGIN_READ = (
 _BEGIN_WRITE = (
     "BEGIN; SET LOCAL lock_timeout = {lock}; "  # noqa: S608
     f"SET LOCAL idle_in_transaction_session_timeout = '{PATIENCE}s'; "
-    f"SELECT pg_advisory_xact_lock({_WRITES}); SET LOCAL statement_timeout = '{PATIENCE}s'; "
+    f"SELECT pg_advisory_xact_lock({WRITES}); SET LOCAL statement_timeout = '{PATIENCE}s'; "
     "UPDATE clock SET high_water = greatest(high_water, {now}); "
     "SELECT (SELECT high_water FROM clock), number, mark, settled, "
     f"{TIMELINE}, (SELECT count(*) FROM replicas WHERE (acknowledged_number, acknowledged_mark) IS DISTINCT FROM "
@@ -326,6 +347,12 @@ _NEW_REVISION = (
     "VALUES ({number}, '{mark}', ARRAY(SELECT digest FROM tokens WHERE id IN ({ended}))); "
     f"NOTIFY {replicas.CHANNEL}, '{{number}} {{mark}}'"
 )
+
+
+def new_revision(revision: Revision, ended_tokens: Sequence[int] = ()) -> str:
+    """Return the statements that store a revision, with the ids of tokens that end with it, and notify all replicas."""
+    ended = ", ".join(map(str, ended_tokens)) or "NULL"
+    return _NEW_REVISION.format(number=revision.number, mark=revision.mark, ended=ended)
 
 
 def _last_row(connection: Any, statements: str) -> Any:
@@ -349,9 +376,6 @@ def open_postgresql(
         os.close(open_private(folder / WRITE_LOCK_NAME, os.O_RDWR | os.O_CREAT))
     except OSError as error:
         raise ConfigurationError(f"data folder {folder} can't be used: {error.strerror}") from error
-    try:
+    with usable_database():
         prepare_schema(address)
         return PostgreSQLEngine(address, folder, times or LeaseTimes(), clock)
-    except StorageError as error:
-        cause = getattr(error.__cause__, "orig", None) or error.__cause__ or error
-        raise ConfigurationError(f"the database can't be used: {str(cause).strip().splitlines()[0]}") from error

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...instants import from_milliseconds
+from ..replication import ReplicaState, Replication
 from .acknowledgement import RegisteredReplica, ReplicaList
 from .connections import TIMELINE, ServiceConnection
-from .lease import Replica
+from .lease import LeaseTimes, Replica
 from .remembered_ends import Ends
 from .revision import Revision
 
@@ -42,16 +44,6 @@ class Authority:
     high_water: int
 
 
-@dataclass(frozen=True)
-class ReplicaRow:
-    """A replica for people: the machine and process that it is, and its last heartbeat in ms since 1970."""
-
-    incarnation: str
-    name: str
-    beat_at: int
-    acknowledged: Revision | None
-
-
 _NOW = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 
@@ -59,7 +51,7 @@ def register(connection: ServiceConnection, incarnation: str, name: str) -> bool
     """Add a replica; returns whether the row is replicated as a revocation would be."""
     connection.is_warned = False
     connection.execute(
-        f"INSERT INTO replicas (incarnation, name, beat, beat_at) VALUES (%s, %s, 0, {_NOW})",  # noqa: S608
+        f"INSERT INTO replicas (incarnation, name, since, beat, beat_at) VALUES (%s, %s, {_NOW}, 0, {_NOW})",  # noqa: S608
         (incarnation, name),
     )
     return not connection.is_warned
@@ -106,16 +98,39 @@ def read_replicas(connection: ServiceConnection) -> ReplicaList:
     return ReplicaList(rows[0][0], tuple(_registered(row) for row in rows if row[1] is not None))
 
 
-def list_replicas(connection: ServiceConnection) -> list[ReplicaRow]:
-    """Return the replicas for people, by name."""
+def read_replication(connection: ServiceConnection, own: str | None, times: LeaseTimes) -> Replication:
+    """Return the state of the database, and its replicas by name; `own` is the incarnation of the one that asks."""
+    row = connection.execute(
+        f"SELECT number, {TIMELINE}, (extract(epoch FROM clock_timestamp()) * 1000)::bigint FROM authority"  # noqa: S608
+    ).fetchone()
+    assert row is not None
+    number, timeline, now = row
     rows = connection.execute(
-        "SELECT incarnation, name, beat_at, acknowledged_number, acknowledged_mark FROM replicas "
-        "ORDER BY name, incarnation"
+        "SELECT name, since, (%s - beat_at) / 1000.0::float8, acknowledged_number, incarnation FROM replicas "
+        "ORDER BY name, since, incarnation",
+        (now,),
+    ).fetchall()
+    found = tuple(
+        ReplicaState(
+            name,
+            from_milliseconds(since),
+            max(0.0, age),
+            acknowledged,
+            is_silent=age >= times.silence,
+            is_answering=incarnation == own,
+        )
+        for name, since, age, acknowledged, incarnation in rows
     )
-    return [
-        ReplicaRow(incarnation, name, beat_at, None if number is None else Revision(number, mark))
-        for incarnation, name, beat_at, number, mark in rows
-    ]
+    return Replication(number, timeline, is_synchronous(connection), found)
+
+
+def is_synchronous(connection: ServiceConnection) -> bool:
+    """Return whether a commit waits for a standby, by the server's settings."""
+    row = connection.execute(
+        "SELECT current_setting('synchronous_standby_names') <> '' "
+        "AND current_setting('synchronous_commit') IN ('on', 'remote_apply', 'remote_write')"
+    ).fetchone()
+    return row is not None and bool(row[0])
 
 
 def remove_silent(connection: ServiceConnection, silent: Sequence[tuple[str, int]]) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, inspect
 from private_integrations.errors import ConfigurationError
 
 from ...migrations import known_versions, upgrade
-from .connections import PATIENCE, connect, connection_pool, storage_errors
+from .connections import PATIENCE, connect, connection_pool, place_of, storage_errors
 
 _MIGRATIONS = 0x70696D67  # "pimg"
 
@@ -23,9 +23,22 @@ def prepare_schema(address: str) -> None:
     _migrate(address, only_empty=True)
 
 
-def migrate(address: str) -> str | None:
-    """Upgrade the schema; return the version that it had, None for an empty database."""
-    return _migrate(address, only_empty=False)
+def migrate(address: str) -> tuple[str | None, str]:
+    """Upgrade the schema; return the version that it had, None for an empty database, and the one that it has."""
+    return _migrate(address, only_empty=False), known_versions("postgresql")[-1]
+
+
+def require_schema(address: str) -> None:
+    """Raise ConfigurationError unless the database has this release's schema; nothing is changed."""
+    pool = connection_pool(address, size=1)
+    try:
+        with storage_errors(), pool.connect() as connection:
+            version = _known_version(connection)
+            if version is None:
+                raise ConfigurationError(f"{place_of(address)} is empty: there is no installation in it")
+            _require_newest(version)
+    finally:
+        pool.dispose()
 
 
 def _migrate(address: str, *, only_empty: bool) -> str | None:
@@ -35,22 +48,33 @@ def _migrate(address: str, *, only_empty: bool) -> str | None:
             connection.exec_driver_sql(
                 f"BEGIN; SET LOCAL lock_timeout = '{PATIENCE}s'; SELECT pg_advisory_xact_lock({_MIGRATIONS})"
             )
-            version = _version(connection)
-            known = known_versions("postgresql")
-            if version is not None and version not in known:
-                raise ConfigurationError(
-                    f"the database has schema {version}, which this release doesn't know (it knows up to {known[-1]}): "
-                    "use the release that made it, or a newer one"
-                )
-            if version is not None and only_empty and version != known[-1]:
-                raise ConfigurationError(
-                    f"the database has schema {version} and this release needs {known[-1]}: run "
-                    "private-integrations migrate --database … first"
-                )
+            version = _known_version(connection)
+            if version is not None and only_empty:
+                _require_newest(version)
             upgrade(connection)
             return version
     finally:
         pool.dispose()
+
+
+def _known_version(connection: Connection) -> str | None:
+    version = _version(connection)
+    known = known_versions("postgresql")
+    if version is not None and version not in known:
+        raise ConfigurationError(
+            f"the database has schema {version}, which this release doesn't know (it knows up to {known[-1]}): "
+            "use the release that made it, or a newer one"
+        )
+    return version
+
+
+def _require_newest(version: str) -> None:
+    newest = known_versions("postgresql")[-1]
+    if version != newest:
+        raise ConfigurationError(
+            f"the database has schema {version} and this release needs {newest}: run "
+            "private-integrations migrate --database … first"
+        )
 
 
 def _version(connection: Connection) -> str | None:

@@ -7,6 +7,7 @@ from ..epoch import Epoch
 from ..shared_memory import shared_numbers
 from .lease import NO_LEASE, Replica
 from .revision import Revision
+from .slowest_wait import NUMBERS
 
 _NANOSECONDS = 1_000_000_000
 # Odd, as during a change: nothing is remembered, and nothing that was is used.
@@ -47,9 +48,10 @@ class SharedState:
     """Numbers that the keeper of the lease writes and every process of the replica reads."""
 
     def __init__(self) -> None:
-        self._numbers = shared_numbers(10)
+        self._numbers = shared_numbers(10 + NUMBERS)
         self.epoch = LeasedEpoch(self._numbers[:2])
         self.clock_numbers = self._numbers[2:4]
+        self.slowest_wait = self._numbers[10:]
 
     @property
     def lease_end(self) -> float:

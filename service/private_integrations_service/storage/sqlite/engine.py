@@ -147,6 +147,12 @@ class SQLiteEngine:
         """Return nothing: a change is on the disk of this machine when it is answered."""
         return []
 
+    def lease(self) -> None:
+        """Return nothing: no other machine changes the file."""
+
+    def replication(self) -> None:
+        """Return nothing: the file is this machine's alone."""
+
     def leadership(self, work: str) -> FileLeadership:
         """Return the leadership for a kind of work, by a lock file of its own."""
         return self.machine_leadership(work)

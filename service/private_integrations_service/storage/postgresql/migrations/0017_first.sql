@@ -461,6 +461,7 @@ CREATE TABLE revisions (
 CREATE TABLE replicas (
     incarnation TEXT COLLATE "C" NOT NULL,
     name TEXT COLLATE "C" NOT NULL,
+    since BIGINT NOT NULL,
     beat BIGINT NOT NULL,
     beat_at BIGINT NOT NULL,
     acknowledged_number BIGINT,
@@ -514,7 +515,7 @@ CREATE TABLE activity_workers (
 CREATE TABLE activity_observation (
     id BIGINT PRIMARY KEY CHECK (id = 1),
     since BIGINT NOT NULL,
-    purged_hour BIGINT NOT NULL
+    purged_hour BIGINT NOT NULL DEFAULT 0
 );
 INSERT INTO clock (id, high_water) VALUES (1, 0);
 INSERT INTO announced_until (event, until) VALUES ('token.retired', 0);
