@@ -21,7 +21,7 @@ class Ablation:
     faults: Faults | None = None
     """The faults of the histories, None for all kinds. Some rules matter only in a narrow window."""
     first: int = 0
-    """The seed from which the tests look for a break."""
+    """The seed from which the tests look for a break; `bench/revocation_protocol.py` prints those that break."""
 
     def breaks(self, seed: int) -> bool:
         """Return whether this history breaks the promise while the rule is switched off."""
@@ -88,7 +88,7 @@ def from_any_list(change: CommittedChange, replicas: Any, *others: Any) -> Any:
 
 ABLATIONS = (
     Ablation(
-        "A change waits for acknowledgements or D·(1+3rho).",
+        "A change waits for all acknowledgements, or until older leases have run out.",
         "The change is answered while replicas remember the old decision.",
         Rules(decide=lambda change, *_: Answer()),
     ),
@@ -101,12 +101,14 @@ ABLATIONS = (
         "A decision is remembered only if the epoch is the same before and after reading it.",
         "A decision from before the change is remembered after it.",
         Rules(may_remember=lambda before, after, read_on, leased_on: read_on == leased_on),
+        first=100,
     ),
     Ablation(
         "The lease counts from before the heartbeat is sent.",
         "A late answer gives a lease that outlasts the wait.",
         Rules(leases_from_beginning=False),
         faults=Faults("alone", loss=0.0, lags=0.6),
+        first=180,
     ),
     Ablation(
         "A heartbeat acknowledges only what was applied before it.",
@@ -117,43 +119,51 @@ ABLATIONS = (
         "Lease and wait have a margin for drift.",
         "A slow clock's lease outlasts a fast clock's wait.",
         Rules(times=Undrifting(TIMES.duration, TIMES.heartbeat, TIMES.drift)),
+        first=290,
     ),
     Ablation(
         "The boot clock goes on during a suspend (CLOCK_BOOTTIME).",
         "A machine wakes up with a lease that ran out long ago.",
         Rules(clock_in_suspend=False),
+        first=130,
     ),
     Ablation(
         "The epoch is published before the lease is extended.",
         "A replica that was cut off has a lease before it forgets.",
         Rules(after_heartbeat=lease_then_epoch),
         faults=Faults("alone", loss=0.0, lags=0.6),
+        first=150,
     ),
     Ablation(
         "A request reads the lease first and the epoch last.",
         "A new lease comes between the two readings.",
         Rules(reads_lease_first=False),
         faults=Faults("async", loss=0.0, lags=0.5, reconnects=3.0),
+        first=110,
     ),
     Ablation(
         "The row is written before the lease is taken.",
         "The change waits for a list that lacks the replica.",
         Rules(registers_first=False),
+        first=340,
     ),
     Ablation(
         "On a stop, the lease ends before the row is deleted.",
         "The change does not wait for the replica that still serves.",
         Rules(leave=lease.LEAVE[::-1]),
+        first=170,
     ),
     Ablation(
-        "A row is removed after D·(1+rho) without a heartbeat.",
+        "A row is removed only after the time of a lease without a heartbeat.",
         "Later changes do not wait for a lease that still lasts.",
         Rules(times=Impatient(TIMES.duration, TIMES.heartbeat, TIMES.drift)),
+        first=360,
     ),
     Ablation(
         "A row is removed only with the heartbeat that was seen last.",
         "A replica that sends heartbeats loses its row but not its lease.",
         Rules(removes_seen_beat=False),
+        first=340,
     ),
     Ablation(
         "A repeated change writes and waits.",
@@ -169,27 +179,32 @@ ABLATIONS = (
         "A decision that was read counts only with a lease of the same timeline.",
         "An old primary that is cut off answers from before the change.",
         Rules(may_use_read=lambda end, leased_on, now, read_on: True),
+        first=50,
     ),
     Ablation(
         "A decision is remembered only if it was read on the lease's timeline.",
         "A worker that is still connected to the old primary remembers its decisions.",
         Rules(may_remember=lambda before, after, read_on, leased_on: before == after),
+        first=50,
     ),
     Ablation(
         "A new timeline is published before the epoch.",
         "A decision of the old primary is remembered at the new epoch.",
         Rules(after_heartbeat=epoch_then_timeline),
         faults=Faults("sync", loss=0.0, lags=0.5, reconnects=3.0),
+        first=1400,
     ),
     Ablation(
         "A heartbeat writes and commits.",
         "An old primary that is cut off goes on granting leases.",
         Rules(commits_heartbeat=False),
+        first=90,
     ),
     Ablation(
         "A heartbeat whose COMMIT warned extends no lease.",
         "An old primary that is cut off goes on granting leases.",
         Rules(heeds_warning_of_heartbeat=False),
+        first=70,
     ),
     Ablation(
         "A change whose COMMIT warned is refused.",
@@ -201,18 +216,21 @@ ABLATIONS = (
         "A heartbeat writes and reads on one server.",
         "The new primary keeps the row, the old one shows the old revision.",
         Rules(after_heartbeat=wherever_read),
+        first=1680,
     ),
     Ablation(
         "Revisions are compared by number and mark.",
         "The new primary uses a number again, and the replica does not forget.",
         Rules(after_heartbeat=numbered),
         faults=Faults("async", loss=0.05, lags=0.05, unreplicated=1),
+        first=160,
     ),
     Ablation(
         "An acknowledgement counts only for a revision that the same database has.",
         "A higher number from before the promotion counts as an acknowledgement.",
         Rules(replica=AcknowledgedByNumber),
         faults=Faults("async", reconnects=3.0, unreplicated=20, splits=0.6),
+        first=450,
     ),
     Ablation(
         "The list counts only on the change's timeline.",
@@ -225,6 +243,7 @@ ABLATIONS = (
         "The new primary's list lacks replicas whose leases last.",
         Rules(trusts_settled_timeline=False),
         faults=Faults("async", loss=0.0, lags=0.05, reconnects=0.3, joins=2.5),
+        first=180,
     ),
     Ablation(
         "A database keeps its own revisions.",
