@@ -1,6 +1,6 @@
 """Copy a whole installation from one database to another: from a data folder to PostgreSQL, or back.
 
-What is copied is committed at once at the end, after every row was read again and every audit chain was verified. So
+All rows are committed at once at the end, after each was read again and every audit chain was verified. So
 the target has everything or nothing, and an interrupted copy is repeated.
 """
 

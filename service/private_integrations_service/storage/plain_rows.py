@@ -1,4 +1,4 @@
-"""Read and write rows as they are stored, whatever the columns mean, to copy them from one database to another."""
+"""Read and write rows as they are stored, not as their types present them, to copy them to another database."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an engine for several machines knows of its replicas, and of the lease of the machine that is asked."""
+"""Describe the replicas of an engine for several machines, and the lease of the machine that is asked."""
 
 from dataclasses import dataclass
 from datetime import datetime

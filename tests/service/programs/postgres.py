@@ -54,7 +54,15 @@ class Databases:
 
     def drop(self, dsn: str) -> None:
         """Drop a database and end its connections."""
-        self._run_statement(_DROP.format(sql.Identifier(database_name(dsn))))
+        statement = _DROP.format(sql.Identifier(database_name(dsn)))
+        wait_until(lambda: self._ran(statement), "autovacuum leaves the database, whose process no owner may end")
+
+    def _ran(self, statement: sql.Composed) -> bool:
+        try:
+            self._run_statement(statement)
+        except psycopg.errors.InsufficientPrivilege:
+            return False
+        return True
 
     def _run_statement(self, statement: sql.Composed) -> None:
         with psycopg.connect(self.server, autocommit=True) as connection:
