@@ -156,7 +156,7 @@ class History:
 
     `stale`: a request passed that arrived after the answer to a change that ended its token. `late`: the gateway sent
     a request after that answer. `lost`: an answered change is missing after a promotion. `undetected`: a replica saw
-    a database without a revision that it had seen, and raised no alarm.
+    a database without a revision that it had seen and raised no alarm, or raised one without such a loss.
     """
 
     def __init__(self, seed: int, rules: Rules, faults: Faults | None = None) -> None:
@@ -337,8 +337,8 @@ class History:
             yield arrives + self.lag()
             now = machine.clock()
             outcome = rules.after_heartbeat(replica, began if rules.leases_from_beginning else now, answer, times)
-            if lacks and replica.applied != outcome.replica.applied:
-                self.undetected += not any(type(step) is ReportLoss for step in outcome.steps)
+            if replica.applied != outcome.replica.applied:
+                self.undetected += lacks != any(type(step) is ReportLoss for step in outcome.steps)
             machine.watched = watch(machine.watched, answer.read_on, settled, now)
             if machine.watched.settles(now, times) and server is machine.lease_server and self.commit(server):
                 server.settled = machine.watched.timeline
