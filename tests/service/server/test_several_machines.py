@@ -7,6 +7,7 @@ from throwaway import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
 PLACE = "postgresql://service@db.example.com/integrations"
+PAGE = (REPOSITORY / "docs" / "postgresql.md").read_text()
 
 
 def test_the_three_commands_of_the_readme(tmp_path, postgres_database):
@@ -23,6 +24,8 @@ def test_the_three_commands_of_the_readme(tmp_path, postgres_database):
     first.run(copy)
 
     with first.serving(serve), second.serving(serve):
+        [promise] = re.findall(r"^a change that ends a token .*?(?=;)", PAGE, re.MULTILINE)
+        assert promise in first.said
         variables = {"PRIVATE_INTEGRATIONS_URL": second.url, "PRIVATE_INTEGRATIONS_KEY": first.key}
         states = [line.split()[-1] for line in second.run(replicas, **variables).splitlines()[1:]]
         assert sorted(states) == ["alive", "answering"]
