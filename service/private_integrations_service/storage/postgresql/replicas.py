@@ -146,8 +146,8 @@ def read_ends(connection: ServiceConnection, after: int) -> list[Ends]:
 
 
 def settle(connection: ServiceConnection, timeline: str) -> None:
-    """Store that the list of replicas is complete on this timeline."""
-    connection.execute("UPDATE authority SET settled = %s", (timeline,))
+    """Store that the list of replicas is complete on this timeline, if the server still is on it."""
+    connection.execute(f"UPDATE authority SET settled = %s WHERE {TIMELINE} = %s", (timeline, timeline))  # noqa: S608
 
 
 def forget_old_revisions(connection: ServiceConnection, kept: int) -> None:
