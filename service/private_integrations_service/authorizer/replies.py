@@ -33,6 +33,7 @@ class PlatformError:
         challenge: The `WWW-Authenticate` header (RFC 6750).
         traced: True if the body has a `traceId`, as some of the platform's have.
         status_key: The body's key of the status.
+        retry_after: Seconds after which to send the request again, for the `Retry-After` header.
 
     """
 
@@ -43,6 +44,7 @@ class PlatformError:
     challenge: str | None = None
     traced: bool = False
     status_key: str = "statusCode"
+    retry_after: int | None = None
 
     def reply(self) -> Reply:
         """Return the answer; everything in it that looks like a token or key is removed."""
@@ -59,13 +61,15 @@ class PlatformError:
         headers = [(b"x-pit-problem", self.reason.encode())]
         if self.challenge is not None:
             headers.append((b"www-authenticate", self.challenge.encode()))
+        if self.retry_after is not None:
+            headers.append((b"retry-after", str(self.retry_after).encode()))
         return Reply(self.status, body, tuple(headers))
 
 
 UNAVAILABLE = PlatformError(503, Reason.STORAGE_UNAVAILABLE, "Service Unavailable")
 """The database does not answer: no request is allowed, and nothing was changed."""
 
-BUSY = PlatformError(503, Reason.STORAGE_BUSY, "Service Unavailable")
+BUSY = PlatformError(503, Reason.STORAGE_BUSY, "Service Unavailable", retry_after=1)
 """Too many writers wait for the write lock: nothing was changed, and a client should try again."""
 
 TOKEN_SHARE_USED = PlatformError(429, Reason.TOKEN_SHARE_USED, "Too Many Requests")

@@ -15,7 +15,11 @@ _REFUSED: Mapping[type[StorageError], Refused] = MappingProxyType(
             Problem.STORAGE_UNAVAILABLE,
             "the database has not confirmed the change; it may have been made; repeat it",
         ),
-        StorageBusy: Refused(Problem.STORAGE_BUSY, "too many changes are waiting; nothing was changed; try it again"),
+        StorageBusy: Refused(
+            Problem.STORAGE_BUSY,
+            "too many changes are waiting; nothing was changed; try it again",
+            {"retry_after_seconds": 1},
+        ),
     }
 )
 

@@ -101,7 +101,7 @@ CLAIMED_FOR = timedelta(minutes=2)
 
 
 class Claims(Protocol):
-    """Which machine serves a webhook, so that its messages are sent one after the other."""
+    """Claim webhooks for this machine, so that the messages of one are sent one after the other."""
 
     def take(self, endpoint_id: str) -> bool:
         """Claim a webhook, or keep the claim, for CLAIMED_FOR; returns whether this machine has it."""

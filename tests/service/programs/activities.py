@@ -94,7 +94,7 @@ class SQLiteActivityUnderTest:
 
 
 class PostgreSQLActivityUnderTest:
-    """Tables in a new database; each process of the service has a pool of its own."""
+    """Tables of a database; each process of the service has a pool of its own."""
 
     def __init__(self, address: str, *, size: int = 8) -> None:
         self.address = address

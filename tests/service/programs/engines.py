@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
+from database_address import ADDRESS
 from postgres import Databases
 from private_integrations_service.sandbox.storage.tables import metadata
 from private_integrations_service.storage.postgresql.engine import open_postgresql
@@ -74,7 +75,7 @@ class PostgreSQLUnderTest:
 
     def open(self, folder: Path, clock: Callable[[], datetime]) -> Any:
         """Open the database that the folder names, or a new one, as a replica with a lease."""
-        file = folder / "address"
+        file = folder / ADDRESS
         if not file.exists():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             file.write_text(self._server.new_database())
@@ -85,18 +86,18 @@ class PostgreSQLUnderTest:
     def copy(self, folder: Path, to: Path) -> Path:
         """Make a database from the one that the folder names."""
         to.mkdir(parents=True, mode=0o700)
-        (to / "address").write_text(self._used.copy((folder / "address").read_text()))
+        (to / ADDRESS).write_text(self._used.copy((folder / ADDRESS).read_text()))
         return to
 
     def copy_open(self, engine: Any, to: Path) -> Path:
         """Make a folder for another replica of the same database."""
         to.mkdir(parents=True, mode=0o700)
-        (to / "address").write_text(engine.address)
+        (to / ADDRESS).write_text(engine.address)
         return to
 
     def remove(self, folder: Path) -> None:
         """Put the database back, for the next copy."""
-        self._used.give_back((folder / "address").read_text())
+        self._used.give_back((folder / ADDRESS).read_text())
 
     def shorten_patience(self, engine: Any) -> None:
         """Give the engine another write lock."""

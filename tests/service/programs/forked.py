@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 
 import throwaway
+from database_address import database_of
 from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.sqlite.engine import FILE_NAME, open_database
 
@@ -103,8 +104,13 @@ def run(command, *, input=None, timeout=None, check=False, **options):
 
 
 def running_service(data_dir, *arguments, **settings):
-    """`throwaway.running_service`, forked, over a copy of a migrated database: migrating is half of a first start."""
-    if not (data_dir / FILE_NAME).exists():
+    """`throwaway.running_service`, forked, over a copy of a migrated database: migrating is half of a first start.
+
+    A folder that names a database on PostgreSQL (engines.py) is that of a replica.
+    """
+    if database := database_of(data_dir):
+        settings.setdefault("PRIVATE_INTEGRATIONS_DATABASE", database)
+    elif not (data_dir / FILE_NAME).exists():
         shutil.copytree(_migrated().name, data_dir, dirs_exist_ok=True)
     return throwaway.running_service(data_dir, *arguments, popen=Popen, **settings)
 

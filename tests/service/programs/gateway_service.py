@@ -8,6 +8,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from database_address import database_of
 from private_integrations_service.gateway import GatewayLimits
 from private_integrations_service.server import serve
 
@@ -18,6 +19,7 @@ def main(data_dir, upstream, sealing_keys, limits):
     GatewayLimits.of = lambda settings: GatewayLimits(**given)
     serve.serve(
         data_dir=Path(data_dir),
+        database=database_of(data_dir),
         host="127.0.0.1",
         port=0,
         say=partial(print, flush=True),

@@ -25,6 +25,9 @@ A process flushes at least every 15 seconds. If it can't store its flush, it say
 the database, it passes no requests once its lease has run out, which is far sooner, so it has nothing else to record.
 """
 
+# Instants and hours are milliseconds since the Unix epoch by the service's clock, except `activity_workers.seen_at`, an
+# instant of the database.
+#
 # Two flushes that have a token in common run one after the other: `owners` locks the tokens in the order of their ids,
 # an unchanged one too, and all other rows are written after that (`ready`). So flushes can't deadlock.
 #

@@ -48,7 +48,7 @@ class ServiceConnection(psycopg.Connection[Any]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.is_warned = False
-        """Whether a statement had a warning: that of COMMIT says that no standby may have the change."""
+        """Is True after a warning: that of COMMIT says that no standby may have the change."""
         self.add_notice_handler(self._note)
 
     def _note(self, notice: errors.Diagnostic) -> None:

@@ -7,6 +7,7 @@ before it has run out (docs/revocation-protocol.md).
 import math
 import os
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,20 +15,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from private_integrations.errors import ConfigurationError
 
 from ...access import security_log
 from ...instants import from_milliseconds, to_milliseconds
 from ...private_files import open_private, prepare_folder
-from ..engine import Answer, StorageError, StorageUnavailable, StorageUncertain, Write
+from ..engine import Answer, StorageBusy, StorageError, StorageUnavailable, StorageUncertain, Write
 from ..epoch import Epoch
 from ..file_leadership import FileLeadership
 from ..shared_memory import shared_numbers
 from ..steady_clock import Clock, SteadyClock
-from ..write_lock import WriteLock
+from ..write_lock import WAITING, WAITING_YIELDING, WriteLock
 from . import replicas
 from .acknowledgement import CommittedChange, ReplicaList, Sightings, Wait, decide, first_use_waits
 from .activity import PostgreSQLActivity
@@ -62,6 +63,9 @@ _STANDBY_SETTINGS = ("synchronous_standby_names", "synchronous_commit")
 _WRITES = 0x70697772  # "piwr"
 _PATIENCE_ENDING = 30
 
+# Of the threads of a process (server/serve.py), the rest is for reads.
+_MOST_WAITING = WAITING + WAITING_YIELDING
+
 # A wait for acknowledgements, in seconds: they come within milliseconds, or not for a long time.
 _FIRST_LOOK, _LONGEST_PAUSE = 0.001, 0.05
 
@@ -92,6 +96,7 @@ class PostgreSQLEngine:
         self._clock = SteadyClock(clock or self._database_clock, self._state.clock_numbers)
         self._write_lock = WriteLock(folder / WRITE_LOCK_NAME)
         self._watchdog = Watchdog()
+        self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
         self._writer = connection_pool(address, size=1)
         self._readers = connection_pool(address, size=READERS)
         self._ends = RememberedEnds(folder)
@@ -119,17 +124,22 @@ class PostgreSQLEngine:
     @contextmanager
     def write(self, *, yielding: bool = False) -> Iterator[Write]:
         """Begin a write transaction, which has the write lock from its start and commits at the end of the block."""
-        with self._write_lock.held(yielding=yielding), self._transaction(PATIENCE) as transaction:
-            yield transaction.write
-        if not yielding:
+        if yielding:
+            with self._write_lock.held(yielding=True), self._transaction(PATIENCE) as transaction:
+                yield transaction.write
+            return
+        with self._place_to_wait():
+            with self._write_lock.held(), self._transaction(PATIENCE) as transaction:
+                yield transaction.write
             self._await(transaction)
 
     def end_access(self, step: Callable[[Write], Answer]) -> Answer:
         """Run a step that ends tokens or rights, in a transaction that waits longer."""
-        with self._write_lock.held(ending=True), self._transaction(_PATIENCE_ENDING) as transaction:
-            answer = step(transaction.write)
-        self._await(transaction)
-        return answer
+        with self._place_to_wait():
+            with self._write_lock.held(ending=True), self._transaction(_PATIENCE_ENDING) as transaction:
+                answer = step(transaction.write)
+            self._await(transaction)
+            return answer
 
     def has_stored(self, instant: datetime) -> bool:
         """Return whether the clock goes on at this instant or later after a restart."""
@@ -229,7 +239,9 @@ class PostgreSQLEngine:
                 driver.is_warned = False
                 try:
                     transaction.commit()
-                except psycopg.OperationalError as error:
+                except DBAPIError as error:
+                    if not error.connection_invalidated:
+                        raise
                     raise StorageUncertain("it is not known whether the change was stored") from error
                 begun.committed_at = boot_clock()
                 if driver.is_warned:
@@ -244,6 +256,16 @@ class PostgreSQLEngine:
         self.note_clock(high_water)
         write = Write(connection, self.now())
         return _Transaction(write, Revision(number, mark), self._timeline, behind)
+
+    @contextmanager
+    def _place_to_wait(self) -> Iterator[None]:
+        """Take one of the places in which changes wait, so that a silent replica leaves threads to other requests."""
+        if not self._waiting.acquire(blocking=False):
+            raise StorageBusy("too many changes wait for a silent replica")
+        try:
+            yield
+        finally:
+            self._waiting.release()
 
     def _await(self, transaction: "_Transaction") -> None:
         """Wait until the change holds on every machine.

@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 
 class Repairing(Protocol):
-    """What the keeper asks of the engine."""
+    """Do for the keeper what only the engine can."""
 
     def note_clock(self, high_water: int) -> None:
         """Note the instant that the database has stored, in milliseconds since 1970."""

@@ -28,7 +28,7 @@ class Beaten:
 
 @dataclass(frozen=True)
 class Authority:
-    """What the database says of itself; instants are milliseconds since 1970.
+    """Describe the database, as it says itself; instants are milliseconds since 1970.
 
     `settled` is the timeline on which the list of replicas is complete, `own_mark` the stored mark of the revision that
     was asked for.

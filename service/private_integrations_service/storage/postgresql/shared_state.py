@@ -1,4 +1,4 @@
-"""What the processes of one replica share in memory: its epoch, its lease, and what its database said last."""
+"""Share numbers among the processes of one replica: its epoch, its lease, and what it has applied."""
 
 import math
 import time
@@ -63,8 +63,9 @@ class SharedState:
         return _text(self._numbers[4])
 
     def set_lease(self, end: float, timeline: str | None) -> None:
-        """Store the end of the lease and the timeline that granted it."""
-        self._numbers[4] = _number(timeline)
+        """Store the timeline that grants a lease, None for the same as before, and then the end of the lease."""
+        if timeline is not None:
+            self._numbers[4] = _number(timeline)
         self._numbers[1] = 0 if math.isinf(end) else int(end * _NANOSECONDS)
 
     @property
@@ -77,7 +78,7 @@ class SharedState:
     @replica.setter
     def replica(self, replica: Replica) -> None:
         applied = replica.applied
-        # Nothing applied while the parts are written: whoever goes on from here forgets once too often.
+        # Nothing applied while the parts are written: a process that goes on from here forgets once too often.
         self._numbers[7] = 0
         self._numbers[5], self._numbers[8] = _number(replica.incarnation), _number(replica.timeline)
         self._numbers[6] = applied.number if applied else 0

@@ -35,11 +35,18 @@ def server(request):
         yield started
 
 
-@pytest.fixture
-def stored(server):
-    """Empty tables."""
+@pytest.fixture(scope="module")
+def prepared(server):
+    """The name of a database with the schema."""
     address = server.new_database()
     prepare_schema(address)
+    return database_name(address)
+
+
+@pytest.fixture
+def stored(server, prepared):
+    """Empty tables."""
+    address = server.new_database(template=prepared)
     with closing(PostgreSQLActivityUnderTest(address)) as made:
         yield made
     server.drop(address)

@@ -1,4 +1,4 @@
-"""The first schema on PostgreSQL: SQLite's tables at this version, and those of the revision and the replicas.
+"""The first schema on PostgreSQL: SQLite's tables at this version, those of revision and replicas, and the activity.
 
 Frozen: a migration is history. Change a table with a new migration.
 """
