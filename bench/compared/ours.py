@@ -1,6 +1,6 @@
 """Serve one of our endpoints, with or without its authorizer, on the server of `private-integrations serve`.
 
-python bench/compared/ours.py trivial|sandbox PORT DATA_DIR [--open] [--cached-grants N]
+python bench/compared/ours.py trivial|sandbox PORT DATA_DIR [--open] [--cached-grants N] [--database ADDRESS]
 """
 
 import argparse
@@ -22,7 +22,9 @@ from private_integrations_service.operations.recording import Flusher, Recorder
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.sandbox.limits import AccountLimits, RateLimits
 from private_integrations_service.server.clock import utc_now
-from private_integrations_service.storage.sqlite.engine import SQLiteEngine, open_database
+from private_integrations_service.storage.engine import StorageEngine
+from private_integrations_service.storage.postgresql.engine import open_postgresql
+from private_integrations_service.storage.sqlite.engine import open_database
 from private_integrations_service.tokens.grant import Grant
 
 BODY = b'{"contact":{"id":"sx6wyHhbFdRXh302LunR"}}'
@@ -59,7 +61,7 @@ async def lifespan(receive: Receive, send: Send) -> None:
 
 
 def contender(
-    endpoint: str, database: SQLiteEngine, authorizer: Authorizer, catalogue: Catalogue, *, is_open: bool
+    endpoint: str, database: StorageEngine, authorizer: Authorizer, catalogue: Catalogue, *, is_open: bool
 ) -> ASGIApp:
     behind: ASGIApp = trivial
     if endpoint == "sandbox":
@@ -79,6 +81,10 @@ def contender(
     return served
 
 
+def opened(folder: Path, address: str | None) -> StorageEngine:
+    return open_database(folder, utc_now) if address is None else open_postgresql(address, folder)
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("endpoint", choices=("trivial", "sandbox"))
@@ -86,9 +92,11 @@ def main() -> None:
     arguments.add_argument("data_dir", type=Path)
     arguments.add_argument("--open", action="store_true", dest="is_open")
     arguments.add_argument("--cached-grants", type=int, default=100_000)
+    arguments.add_argument("--database", help="the address of a PostgreSQL database")
     options = arguments.parse_args()
     catalogue = Catalogue.load()
-    with closing(open_database(options.data_dir, utc_now)) as database:
+    with closing(opened(options.data_dir, options.database)) as database:
+        database.begin()
         # The cost of a request includes its record.
         recorder = Recorder()
         authorizer = Authorizer(database, catalogue, options.cached_grants, recorder)
