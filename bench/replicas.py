@@ -100,7 +100,11 @@ class Caller:
 
     def __init__(self, url: str, credential: str) -> None:
         self._connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
-        self._headers = {"Authorization": f"Bearer {credential}", "Version": VERSION, "Content-Type": "application/json"}
+        self._headers = {
+            "Authorization": f"Bearer {credential}",
+            "Version": VERSION,
+            "Content-Type": "application/json",
+        }
 
     def send(self, method: str, path: str, body: object = None, *, credential: str | None = None) -> int:
         """Send a request; return the status of its answer."""
@@ -168,7 +172,9 @@ def requests(place: Place, report: Report, rounds_wanted: int) -> None:
     pairs = zip(samples["PostgreSQL"], samples["SQLite"], strict=True)
     report.ratios.append(Ratio("a request through the gateway, CPU", [a.cpu / b.cpu for a, b in pairs], at_most=1.05))
     report.note(
-        ", ".join(f"{name}: {statistics.median(s.cpu for s in found) * 1e6:.0f} µs CPU" for name, found in samples.items())
+        ", ".join(
+            f"{name}: {statistics.median(s.cpu for s in found) * 1e6:.0f} µs CPU" for name, found in samples.items()
+        )
         + " for a request through the gateway"
     )
     found = logged(server, lambda: turn(services[1], 5))
@@ -194,7 +200,10 @@ def decisions(place: Place, report: Report, in_file: Path, address: str, rounds_
         )
         for number in range(1, FEW + 1)
     ]
-    with closing(open_database(in_file, utc_now)) as first, closing(open_postgresql(address, place.new_folder())) as second:
+    with (
+        closing(open_database(in_file, utc_now)) as first,
+        closing(open_postgresql(address, place.new_folder())) as second,
+    ):
         second.begin()
         pair = [Authorizer(engine, catalogue, FEW) for engine in (first, second)]
         spent: list[list[float]] = [[], []]
@@ -281,7 +290,12 @@ def writes(place: Place, report: Report, rounds_wanted: int) -> None:
 
     def create(caller: Caller) -> None:
         number = next(numbers)
-        body = {"account": ACCOUNT, "name": "CRM sync", "scopes": ["contacts.readonly"], "owner_nonce": f"own_{number:020d}"}
+        body = {
+            "account": ACCOUNT,
+            "name": "CRM sync",
+            "scopes": ["contacts.readonly"],
+            "owner_nonce": f"own_{number:020d}",
+        }
         caller.expect(201, "PUT", f"{API}/integrations/by-external-id/bench/write/{number}", body)
 
     def edit(caller: Caller) -> None:
@@ -458,9 +472,11 @@ def lookups(place: Place, report: Report, rounds_wanted: int) -> None:
     asyncio.run(run())
     ratios = [many / few for few, many in zip(*spent, strict=True)]
     report.ratios.append(Ratio("a lookup among 1,000,000 tokens ÷ among 1,000", ratios, at_most=1.3))
-    report.note("a lookup takes {:.2f} ms among 1,000 tokens, {:.2f} among 1,000,000".format(
-        *(1000 * statistics.median(each) for each in spent)
-    ))
+    report.note(
+        "a lookup takes {:.2f} ms among 1,000 tokens, {:.2f} among 1,000,000".format(
+            *(1000 * statistics.median(each) for each in spent)
+        )
+    )
 
 
 def memory(place: Place, report: Report, _: int) -> None:
@@ -521,7 +537,9 @@ def joins(place: Place, report: Report, rounds_wanted: int) -> None:
         f"{refused[1]} of {joined.total():,} at them"
     )
     for name, of in seconds.items():
-        report.note(f"a service on {name} answers {statistics.median(of):.2f} s after its start ({max(of):.2f} at most)")
+        report.note(
+            f"a service on {name} answers {statistics.median(of):.2f} s after its start ({max(of):.2f} at most)"
+        )
     pairs = zip(seconds["PostgreSQL"], seconds["SQLite"], strict=True)
     report.ratios.append(Ratio("refused requests while replicas join", [float(sum(refused))], at_most=0))
     report.ratios.append(Ratio("seconds until a replica serves", seconds["PostgreSQL"], at_most=START_SECONDS))
