@@ -209,7 +209,7 @@ def test_a_synchronous_standby_is_shown():
 
 
 def test_health_tells_how_long_the_lease_lasts_without_the_database(tmp_path):
-    """While the database is down the answer is 503, and the time that is left runs out."""
+    """While the database is down the answer is 200 for as long as the replica serves from memory, and 503 after that."""
     with Postgres() as server:
         address = server.new_database()
         with forked.running_service(tmp_path, "--database", address, **LEASE) as service:
@@ -223,6 +223,7 @@ def test_health_tells_how_long_the_lease_lasts_without_the_database(tmp_path):
 
             wait_until(is_over, "the lease has run out")
             assert [left for _, left in seen] == sorted((left for _, left in seen), reverse=True)
+            assert {status for status, left in seen if left} == {200}
             assert requests.get(f"{service.url}/health", timeout=20).json()["status"] == "storage unavailable"
             server.start()
             wait_until(
