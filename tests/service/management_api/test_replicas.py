@@ -209,7 +209,7 @@ def test_a_synchronous_standby_is_shown():
 
 
 def test_health_tells_how_long_the_lease_lasts_without_the_database(tmp_path):
-    """While the database is down the answer is 200 for as long as the replica serves from memory, and 503 after that."""
+    """While the database is down the answer is 200 for as long as the replica serves from memory, then 503."""
     with Postgres() as server:
         address = server.new_database()
         with forked.running_service(tmp_path, "--database", address, **LEASE) as service:

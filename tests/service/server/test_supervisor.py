@@ -22,6 +22,7 @@ import psutil
 import pytest
 
 import forked
+from engines import sqlite_only
 from forked import running_service
 from lines import Line, lines, worker_pids
 from private_integrations.client import Client
@@ -245,6 +246,7 @@ def test_a_worker_killed_while_it_writes(killable, point):
     assert [action for (action,) in actions] == ["create", "issue", "deliver", "expire"]
 
 
+@sqlite_only
 def test_what_a_killed_writer_left_is_put_right_by_the_next(database, desk, clock):
     """An odd word is remembered by nobody; the next change, or the next worker, makes it even and higher."""
     reader = GrantReader(database)

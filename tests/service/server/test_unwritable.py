@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 from sqlalchemy import Insert, insert
 
+from engines import sqlite_only
 from in_process import furnished
 from private_integrations_service.sandbox.storage import tables as sandbox_tables
 from private_integrations_service.storage import tables
@@ -80,6 +81,7 @@ def no_worse(world: World, refused: Collection[str]) -> None:
         assert world.ask(token)[0] == (200 if ending in refused else 401), ending
 
 
+@sqlite_only
 @pytest.mark.parametrize("pages", [0, 1, 2, 3])
 def test_no_success_without_a_commit(database, world, accounts, pages):
     """However little room there is, an answer is success exactly if the change is committed; with room all succeed."""
@@ -96,6 +98,7 @@ def test_no_success_without_a_commit(database, world, accounts, pages):
     no_worse(world, ())
 
 
+@sqlite_only
 def test_a_read_only_database(database, world, clock):
     """Every change is refused, whatever needs no write is answered, and the reserved space is not spent in vain.
 

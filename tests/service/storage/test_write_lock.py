@@ -11,6 +11,7 @@ from pathlib import Path
 import pysqlite3.dbapi2 as sqlite
 import pytest
 
+from engines import sqlite_only
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.storage import audit
 from private_integrations_service.storage.sqlite.engine import WRITE_LOCK_NAME
@@ -82,6 +83,7 @@ def test_a_dead_process_holds_no_write_lock(impatient, database, desk):
         desk.integration("contacts.readonly")
 
 
+@sqlite_only
 def test_another_program_that_writes(database):
     """A transaction of a program that does not take the write lock, for longer than SQLite waits, is a refusal too."""
     with closing(database._writer.raw_connection()) as writer:
@@ -153,6 +155,7 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
+@sqlite_only
 def test_reserved_space_that_another_worker_released(database, desk):
     """The next write makes it anew, also in a worker that did not release it."""
     reserved_space = database.folder / RESERVED

@@ -26,7 +26,7 @@ from hypothesis.stateful import (
 from sqlalchemy import func, select
 
 from decision_columns import ColumnName, Watch
-from engines import EngineUnderTest
+from engines import EngineUnderTest, sqlite_only
 from private_integrations.contract import (
     GenerationRequest,
     IntegrationEdit,
@@ -578,6 +578,7 @@ async def _ask(middleware: AuthorizerMiddleware, token: str) -> int:
     return int(answered[0]["status"])
 
 
+@sqlite_only
 def test_life_of_tokens(under_test, fresh_folder, catalogue, tmp_path, decision_columns):
     """Every promise about tokens is kept in any order of events, and the epoch moves with each change of decisions."""
     run_state_machine_as_test(
