@@ -5,21 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Integer,
-    LargeBinary,
-    Row,
-    Select,
-    cast,
-    false,
-    func,
-    insert,
-    or_,
-    select,
-    text,
-)
+from sqlalchemy import Boolean, ColumnElement, Connection, LargeBinary, Row, Select, cast, false, insert, or_, select
+from sqlalchemy import Text as AnyText
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 
 from private_integrations.contract import DEPLOYMENT_AGENT, AuditAction, AuditEntry, Integration, rfc3339
 from private_integrations.contract.audit_chain import BEGINNING, DAMAGED, ChainHead, canonical, hash_of
@@ -28,6 +17,7 @@ from ..access.actors import Actor
 from ..access.audit_search import AuditSearch
 from ..instants import from_milliseconds
 from ..tokens.format import scrubbed
+from .columns import JSON, Integer, Text
 from .engine import Write
 from .tables import AUDIT_IS_DAMAGED, AUDIT_TEXTS, audit
 
@@ -119,6 +109,59 @@ def _add(
     write.connection.execute(insert(audit).values(**stored))
 
 
+class _StoredType(FunctionElement[str]):
+    """Names the type of a stored value as SQLite does, where it may be another one than the column's."""
+
+    type = Text
+    inherit_cache = True
+
+
+class _StoredBytes(FunctionElement[bytes]):
+    """The bytes of a stored text."""
+
+    type = LargeBinary()
+    inherit_cache = True
+
+
+class _IsDamaged(FunctionElement[bool]):
+    """Tells whether a value of the row is not of the type that was written; only SQLite stores such values."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_StoredType, "sqlite")
+def _sqlite_type(element: _StoredType, compiler: Any, **options: Any) -> str:
+    return f"typeof({compiler.process(element.clauses, **options)})"
+
+
+@compiles(_StoredType, "postgresql")
+def _postgresql_type(element: _StoredType, compiler: Any, **options: Any) -> str:
+    (value,) = element.clauses
+    name = "text" if isinstance(value.type, AnyText | JSON) else "integer"
+    return f"CASE WHEN {compiler.process(value, **options)} IS NULL THEN 'null' ELSE '{name}' END"
+
+
+@compiles(_StoredBytes, "sqlite")
+def _sqlite_bytes(element: _StoredBytes, compiler: Any, **options: Any) -> str:
+    return f"CAST({compiler.process(element.clauses, **options)} AS BLOB)"
+
+
+@compiles(_StoredBytes, "postgresql")
+def _postgresql_bytes(element: _StoredBytes, compiler: Any, **options: Any) -> str:
+    return f"convert_to({compiler.process(element.clauses, **options)}, 'UTF8')"
+
+
+@compiles(_IsDamaged, "sqlite")
+def _sqlite_damaged(*_: Any, **__: Any) -> str:
+    return AUDIT_IS_DAMAGED
+
+
+@compiles(_IsDamaged, "postgresql")
+def _postgresql_damaged(*_: Any, **__: Any) -> str:
+    return "false"
+
+
 # Each value is read as the stored bytes, so that a row that was tampered with can be read too, and is found by its
 # hash. The types are read beside them, because after the cast a value of another type looks like the original.
 _NUMBERS = ("at", "sequence")
@@ -126,8 +169,8 @@ _OPTIONAL = ("account_id", "integration_id")
 _STORED = (
     audit.c.id,
     *(cast(audit.c[name], Integer).label(name) for name in _NUMBERS),
-    *(cast(audit.c[name], LargeBinary).label(name) for name in AUDIT_TEXTS),
-    *(func.typeof(audit.c[name]).label(f"type_of_{name}") for name in (*_NUMBERS, *AUDIT_TEXTS)),
+    *(_StoredBytes(audit.c[name]).label(name) for name in AUDIT_TEXTS),
+    *(_StoredType(audit.c[name]).label(f"type_of_{name}") for name in (*_NUMBERS, *AUDIT_TEXTS)),
 )
 
 
@@ -171,8 +214,8 @@ def _damaged(search: AuditSearch) -> Select[Any]:
         reached.append(audit.c.account_id.is_not(None))
     else:
         wanted = [account.encode() for account in search.accounts]
-        reached.append(cast(audit.c.account_id, LargeBinary).in_(wanted))
-    return select(*_STORED).where(text(AUDIT_IS_DAMAGED), or_(false(), *reached))
+        reached.append(_StoredBytes(audit.c.account_id).in_(wanted))
+    return select(*_STORED).where(_IsDamaged(), or_(false(), *reached))
 
 
 def _found(row: Row[Any]) -> StoredAuditRow:
