@@ -33,11 +33,12 @@ SLOW = {
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--quick` leaves out slow tests; `--write-…` rewrites what documentation shows; `--kills 100` kills so often."""
+    """`--quick` leaves out slow tests; `--write-…` rewrites what documentation shows; the rest makes tests longer."""
     parser.addoption("--quick", action="store_true", help="leave out the tests of tests/slow.txt")
     parser.addoption("--write-transcripts", action="store_true", help="write the previews in docs/rotation.md anew")
     parser.addoption("--write-screenshots", action="store_true", help="take the pictures in docs/images anew")
     parser.addoption("--kills", type=int, default=6, help="how often the service is killed while it sends webhooks")
+    parser.addoption("--replica-seconds", type=float, default=0.4, help="how long replicas run around each fault")
 
 
 def pytest_configure() -> None:
