@@ -96,17 +96,6 @@ class CommittedChange:
         """Return when every lease from before the change has run out."""
         return self.committed_at + times.change_wait
 
-    def effective_by(self, now: float, instant: datetime, times: LeaseTimes) -> datetime:
-        """Return the instant by which the change holds everywhere, for a caller that does not wait.
-
-        Args:
-            now: the boot clock at `instant`.
-            instant: the present instant by the engine's clock.
-            times: the settings.
-
-        """
-        return instant + timedelta(seconds=self.deadline(times) - now)
-
 
 @dataclass(frozen=True, slots=True)
 class Wait:
@@ -130,7 +119,7 @@ class Refuse:
 def decide(
     change: CommittedChange, replicas: ReplicaList | None, sightings: Sightings, now: float, times: LeaseTimes
 ) -> Wait | Answer | Refuse:
-    """Decide whether a change may be answered now. A repeated change commits a revision of its own and waits as well.
+    """Decide whether a change may be answered now. A repeated change commits and waits as well.
 
     Args:
         change: the change.

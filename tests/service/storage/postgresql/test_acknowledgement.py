@@ -104,11 +104,6 @@ def test_a_timeline_settles():
     assert watch(None, "1", "1", 0.0).trusted_from(TIMES) == -inf
 
 
-def test_the_instant_by_which_a_change_is_effective():
-    """It is as far away as the rest of the wait."""
-    assert CHANGE.effective_by(104.0, NOW, TIMES) == NOW + timedelta(seconds=9)
-
-
 def test_a_first_use_waits_only_for_a_near_deadline():
     """A deadline beyond the wait needs none, since every replica hears of it before."""
     assert not first_use_waits([], NOW, TIMES)
