@@ -85,11 +85,7 @@ class Problem(Named):
     SIGN_IN_THROTTLED = "sign-in-throttled", 429, "Too many sign-ins failed; wait and repeat it."
     STORAGE_BUSY = "storage-busy", 503, "Too many changes wait; nothing was changed."
     STORAGE_FULL = "storage-full", 507, "The disk is full; nothing was changed."
-    STORAGE_UNAVAILABLE = (
-        "storage-unavailable",
-        503,
-        "The database does not answer; nothing was changed, or the detail says that it is not known.",
-    )
+    STORAGE_UNAVAILABLE = "storage-unavailable", 503, "The database does not answer, or has not confirmed a change."
     TOO_MANY_LIVE_TOKENS = "too-many-live-tokens", 409, "More superseded tokens would work than the service allows."
     UPSTREAM_MISSING = "upstream-missing", 409, "The service has no upstream: it is no gateway."
     USER_DISABLED = "user-disabled", 409, "The person is disabled on the whole service."
