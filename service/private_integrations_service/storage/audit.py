@@ -112,7 +112,7 @@ def _add(
 class _StoredType(FunctionElement[str]):
     """Names the type of a stored value as SQLite does, where it may be another one than the column's."""
 
-    type = Text
+    type = Text()
     inherit_cache = True
 
 

@@ -12,10 +12,22 @@ from sqlalchemy.ext.compiler import compiles
 
 from ..instants import from_milliseconds, to_milliseconds
 
-# Byte by byte, as SQLite compares: a database's own language would order ids and addresses in another way.
-Text = AnyText().with_variant(AnyText(collation="C"), "postgresql")
+_AnyText = AnyText().with_variant(AnyText(collation="C"), "postgresql")
 # SQLite's INTEGER has eight bytes, and only under this name numbers rows.
 Integer = BigInteger().with_variant(AnyInteger(), "sqlite")
+
+
+class Text(TypeDecorator[str]):
+    """Store a text, compared byte by byte over every database: a language would order ids in another way."""
+
+    impl = _AnyText
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Replace NUL, which PostgreSQL refuses in texts, by the text that follows it in their order."""
+        if value is not None and dialect.name == "postgresql":
+            return value.replace("\0", "\x01")
+        return value
 
 
 class Instant(TypeDecorator[datetime]):
@@ -41,7 +53,7 @@ class JSON(TypeDecorator[Any]):
 
     """
 
-    impl = Text
+    impl = _AnyText
     cache_ok = True
 
     def __init__(self, none_as_null: bool = False) -> None:

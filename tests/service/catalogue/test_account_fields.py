@@ -44,6 +44,11 @@ PARTS = 4
 in_parts = pytest.mark.parametrize("part", range(PARTS))
 
 
+async def held(_):
+    """The upstream credential of every account."""
+    return "held"
+
+
 def fields():
     """Operation, place and field, for each field of the list."""
     return [(name, place, field) for name, places in LISTED.items() for place in places for field in places[place]]
@@ -254,7 +259,7 @@ async def walk_the_gateway(authorizer, walk):
         gateway = Gateway(
             authorizer,
             Upstream.parse(f"http://127.0.0.1:{upstream.port}"),
-            PastedCredentials(lambda _: "held"),
+            PastedCredentials(held),
             GatewayLimits(),
         )
         app = AuthorizerMiddleware(gateway, authorizer)
@@ -336,7 +341,7 @@ def test_an_alt_id_is_the_tokens_own_whatever_its_type_says(authorizer, homes, a
     async def go():
         async with keeping_upstream() as upstream:
             url = f"http://127.0.0.1:{upstream.port}"
-            gateway = Gateway(authorizer, Upstream.parse(url), PastedCredentials(lambda _: "held"), GatewayLimits())
+            gateway = Gateway(authorizer, Upstream.parse(url), PastedCredentials(held), GatewayLimits())
             app = AuthorizerMiddleware(gateway, authorizer)
             for (operation, place), value, kind in product(ALT_OPERATIONS, [location, agency, *others], types):
                 for token_class in accepted(operation):
@@ -375,7 +380,7 @@ def test_account_headers_are_checked_everywhere(authorizer, homes, name):
     async def go():
         async with keeping_upstream() as upstream:
             url = f"http://127.0.0.1:{upstream.port}"
-            gateway = Gateway(authorizer, Upstream.parse(url), PastedCredentials(lambda _: "held"), GatewayLimits())
+            gateway = Gateway(authorizer, Upstream.parse(url), PastedCredentials(held), GatewayLimits())
             for home in homes.values():
                 path = b"/locations/search"
                 header = name.lower().encode()
@@ -409,7 +414,7 @@ def test_a_request_names_only_so_many_accounts(authorizer, homes):
         async with keeping_upstream() as upstream:
             url = f"http://127.0.0.1:{upstream.port}"
             app = AuthorizerMiddleware(
-                Gateway(authorizer, Upstream.parse(url), PastedCredentials(lambda _: "held"), GatewayLimits()),
+                Gateway(authorizer, Upstream.parse(url), PastedCredentials(held), GatewayLimits()),
                 authorizer,
             )
             home = homes["agency"]

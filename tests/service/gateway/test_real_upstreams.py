@@ -38,6 +38,11 @@ FOREIGN = "foreignZZZZZZZZZZZZZ"
 ACCOUNT_NAMES = re.compile(r"(?i)(?:share_?)?(?:location_?ids?|locations)|alt_?id|company_?id|agency_?id", re.ASCII)
 
 
+async def held(_):
+    """The upstream credential of every account."""
+    return "held"
+
+
 # The values that the servers read.
 
 
@@ -355,7 +360,7 @@ def test_a_server_reads_of_a_body_what_the_gateway_checked(servers, authorizer, 
 
 async def send_bodies(address, authorizer, token, seed):
     """Send every request with a body, and look at what the server read of those that were let through."""
-    gateway = Gateway(authorizer, Upstream.parse(address), PastedCredentials(lambda _: "held"), GatewayLimits())
+    gateway = Gateway(authorizer, Upstream.parse(address), PastedCredentials(held), GatewayLimits())
     app = AuthorizerMiddleware(gateway, authorizer)
     outcomes = Counter()
     for headers, body in requests_with_bodies(seed):
@@ -391,9 +396,7 @@ def test_express_decodes_no_charset_that_the_gateway_did_not(servers, authorizer
     assert list(accounts_read(straight_on)) == [FOREIGN]
 
     async def go():
-        gateway = Gateway(
-            authorizer, Upstream.parse(servers["express"]), PastedCredentials(lambda _: "held"), GatewayLimits()
-        )
+        gateway = Gateway(authorizer, Upstream.parse(servers["express"]), PastedCredentials(held), GatewayLimits())
         sent = [(b"authorization", token), (b"version", b"v3"), (b"content-type", media)]
         told = await ask(AuthorizerMiddleware(gateway, authorizer), "POST", b"/contacts/", sent, UTF_7)
         gateway.close()
@@ -420,9 +423,7 @@ def test_a_server_reads_what_consumers_usually_send(servers, authorizer, token, 
     media, text = case
 
     async def go():
-        gateway = Gateway(
-            authorizer, Upstream.parse(servers[server]), PastedCredentials(lambda _: "held"), GatewayLimits()
-        )
+        gateway = Gateway(authorizer, Upstream.parse(servers[server]), PastedCredentials(held), GatewayLimits())
         sent = [(b"authorization", token), (b"version", b"v3"), (b"content-type", media)]
         told = await ask(AuthorizerMiddleware(gateway, authorizer), "POST", b"/contacts/", sent, text.encode())
         gateway.close()
@@ -445,9 +446,7 @@ def test_a_server_reads_of_a_query_what_was_checked(servers, authorizer, token, 
     """Through the gateway, and behind one that asks by forward-auth, a query names the token's account alone."""
 
     async def go():
-        gateway = Gateway(
-            authorizer, Upstream.parse(servers[server]), PastedCredentials(lambda _: "held"), GatewayLimits()
-        )
+        gateway = Gateway(authorizer, Upstream.parse(servers[server]), PastedCredentials(held), GatewayLimits())
         app, check = AuthorizerMiddleware(gateway, authorizer), ForwardAuth(authorizer)
         outcomes = Counter()
         for query in queries():

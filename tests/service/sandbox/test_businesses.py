@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from engines import sqlite_only
+
 ID = re.compile(r"[0-9a-f]{24}")
 INVALID = {"statusCode": 422, "error": "Unprocessable Entity", "reason": "invalid-request"}
 NOW = "2026-11-20T12:00:00.000Z"
@@ -221,6 +223,7 @@ def test_a_deleted_business_has_no_contacts(api, create, found_business, move, b
     assert updated == ["2026-11-20T12:01:00.000Z"] * 2 + [NOW]
 
 
+@sqlite_only
 def test_a_business_is_deleted_whole_or_not_at_all(api, create, found_business, move, business_of, database, clock):
     """If a business can't be removed, its contacts still belong to it."""
     contact_id, business_id = create()["id"], found_business()["id"]

@@ -5,6 +5,7 @@ import re
 import pytest
 from sqlalchemy import select
 
+from engines import sqlite_only
 from private_integrations_service.sandbox.storage import tables as sandbox_tables
 
 TRACE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -193,6 +194,7 @@ def test_a_deleted_contact_takes_its_notes_and_tasks_along(api, contact, create,
     assert len(api.ask("GET", f"{other}/notes").body["notes"]) == 1
 
 
+@sqlite_only
 def test_a_contact_is_deleted_whole_or_not_at_all(api, contact, database, clock):
     """If a task can't be removed, the contact stays with everything that it has."""
     for kind in ("notes", "tasks"):

@@ -4,6 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engines import sqlite_only
+
 INVALID = {"statusCode": 422, "error": "Unprocessable Entity", "reason": "invalid-request"}
 SUCCEEDED = {"succeded": True, "succeeded": True}
 BULK = "/contacts/bulk/tags/update"
@@ -179,6 +181,7 @@ def test_invalid_tags_of_many(api, create, tags_of, accounts, type_, fields, tex
     assert tags_of(contact_id) == ["a"]
 
 
+@sqlite_only
 def test_tags_of_many_are_stored_together(api, create, tags_of, accounts, database, clock):
     """If the database stops in the middle, no contact has changed."""
     ids = [create(tags=["a"])["id"] for _ in range(3)]

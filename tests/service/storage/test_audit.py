@@ -103,6 +103,7 @@ def flipped(value):
                 yield raw[:place] + bytes([raw[place] ^ mask]) + raw[place + 1 :]
 
 
+@sqlite_only
 @pytest.mark.parametrize("column", COLUMNS)
 def test_a_changed_byte_is_told_and_named(log, accounts, column):
     """Whatever is changed in a stored row, to something readable or not: that row is named, and every other is read."""

@@ -143,11 +143,19 @@ class PostgreSQLEngine:
 
     def end_access(self, step: Callable[[Write], Answer]) -> Answer:
         """Run a step that ends tokens or rights, in a transaction that waits longer."""
-        with self._place_to_wait():
-            with self._write_lock.held(ending=True), self._transaction(_PATIENCE_ENDING) as transaction:
-                answer = step(transaction.write)
-            self._await(transaction)
-            return answer
+        try:
+            with self._place_to_wait():
+                with self._write_lock.held(ending=True), self._transaction(_PATIENCE_ENDING) as transaction:
+                    answer = step(transaction.write)
+                self._await(transaction)
+                return answer
+        except StorageError:
+            raise
+        except Exception:
+            # A refusal may repeat a change that is not answered yet, such as a deletion: "it is not there" waits too.
+            with self.write():
+                """Commits, and waits for the present revision."""
+            raise
 
     def has_stored(self, instant: datetime) -> bool:
         """Return whether the clock goes on at this instant or later after a restart."""

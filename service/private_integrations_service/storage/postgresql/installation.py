@@ -57,8 +57,8 @@ class PostgreSQLInstallation:
 
     def last_number(self, connection: Connection, table: Table) -> int:
         """Return the highest number that a row of the table ever had."""
-        query = f"SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {_sequence(table)}"  # noqa: S608
-        return int(connection.exec_driver_sql(query).scalar_one())
+        query = text("SELECT coalesce(last_value, 0) FROM pg_sequences WHERE sequencename = :sequence")
+        return int(connection.execute(query, {"sequence": _sequence(table)}).scalar_one())
 
     def continue_numbers(self, connection: Connection, table: Table, number: int) -> None:
         """Give the next row a number behind this one."""

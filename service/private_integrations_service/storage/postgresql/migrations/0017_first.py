@@ -20,6 +20,9 @@ def upgrade() -> None:
     for statement in Path(__file__).with_suffix(".sql").read_text().split(";\n"):
         if statement.strip():
             op.execute(statement)
-    mark = new_mark()
-    op.execute(f"INSERT INTO authority (id, number, mark, settled) SELECT 1, 1, '{mark}', {TIMELINE}")
-    op.execute(f"INSERT INTO revisions (number, mark, ended) VALUES (1, '{mark}', '{{}}')")  # noqa: S608
+    connection, mark = op.get_bind(), new_mark()
+    connection.exec_driver_sql(
+        f"INSERT INTO authority (id, number, mark, settled) SELECT 1, 1, %s, {TIMELINE}",
+        (mark,),
+    )
+    connection.exec_driver_sql("INSERT INTO revisions (number, mark, ended) VALUES (1, %s, '{}')", (mark,))
