@@ -93,7 +93,7 @@ class PostgreSQLEngine:
         self.security_counts = shared_numbers(security_log.NUMBERS)
         self._state = SharedState()
         self.epoch: Epoch = self._state.epoch
-        self._clock = SteadyClock(clock or self._database_clock, self._state.clock_numbers)
+        self._clock = SteadyClock(clock or self._state.database_clock, self._state.clock_numbers)
         self._write_lock = WriteLock(folder / WRITE_LOCK_NAME)
         self._watchdog = Watchdog()
         self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
@@ -104,7 +104,7 @@ class PostgreSQLEngine:
         self._timeline: WatchedTimeline | None = None
         with storage_errors(), connect(address) as connection:
             found = replicas.read_authority(connection)
-        self._state.clock_offset = found.clock - boot_clock()
+        self._state.set_clock(found.clock, boot_clock())
         self.note_clock(found.high_water)
 
     def now(self) -> datetime:
@@ -153,7 +153,7 @@ class PostgreSQLEngine:
 
     def require(self) -> None:
         """Raise StorageUnavailable if this machine has no lease: it might not hear of a change."""
-        if self._keeper is not None and boot_clock() >= self._state.lease_end:
+        if self._keeper is not None and not self._state.has_lease():
             raise StorageUnavailable("the lease has run out, since the database did not answer")
 
     def decision_connection(self) -> PostgreSQLDecisionConnection:
@@ -313,9 +313,6 @@ class PostgreSQLEngine:
             return
         if not may_use_read(self._state.lease_end, self._state.leased_on, boot_clock(), timeline):
             raise StorageUnavailable("the database may not be the present one")
-
-    def _database_clock(self) -> datetime:
-        return datetime.fromtimestamp(boot_clock() + self._state.clock_offset, UTC)
 
 
 class _Transaction:
