@@ -66,7 +66,8 @@ _PATIENCE_ENDING = 30
 # Of the threads of a process (server/serve.py), the rest is for reads.
 _MOST_WAITING = WAITING + WAITING_YIELDING
 
-# A wait for acknowledgements, in seconds: they come within milliseconds, or not for a long time.
+# A wait for acknowledgements, in seconds: they come within milliseconds, or not for a long time. Each pause is longer
+# than the one before by a half, so that the last one adds a third of the wait at most.
 _FIRST_LOOK, _LONGEST_PAUSE = 0.001, 0.05
 
 
@@ -293,7 +294,7 @@ class PostgreSQLEngine:
                 return
             if found is not None:
                 time.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                pause = min(1.5 * pause, _LONGEST_PAUSE)
             try:
                 found = self._replicas()
                 sightings = sightings.after(found, boot_clock())
