@@ -56,7 +56,7 @@ def crowd(replicas: int, changes: int) -> Iterator[str]:
         yield (
             f"{replicas} replicas, {len(waits)} changes, {'with' if notify else 'without'} NOTIFY: "
             f"wait p50 {waits[len(waits) // 2] * 1000:.0f} ms, p99 {waits[int(len(waits) * 0.99)] * 1000:.0f} ms; per second "
-            f"{it.heartbeats / 70:.0f} heartbeats, {it.acknowledgements / 60:.0f} acknowledgements, {it.readings / 60:.0f} readings of the list, "
+            f"{it.heartbeats / 70:.0f} heartbeats, {it.readings / 60:.0f} readings of the list, "
             f"{it.notifications / 60:.0f} notifications"
         )
 
