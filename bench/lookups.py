@@ -1,6 +1,6 @@
 """Measure costs inside the authorizer that are invisible from outside: cached tokens, finding an endpoint.
 
-python bench/lookups.py memory|matching FOLDER    # the folder is for a database
+python bench/lookups.py memory|matching FOLDER [--database ADDRESS]    # the folder is for a database
 """
 
 import argparse
@@ -14,24 +14,26 @@ from contextlib import closing
 from pathlib import Path
 
 import psutil
-from stock import stock, token
+from stock import stock, stock_postgresql, token
 
 from private_integrations.contract import digest_of
 from private_integrations_service.catalogue.endpoints import Catalogue, Endpoint
 from private_integrations_service.operations.live_grants import LiveGrants
 from private_integrations_service.server.clock import utc_now
+from private_integrations_service.storage.engine import StorageEngine
 from private_integrations_service.storage.grants import GrantReader
+from private_integrations_service.storage.postgresql.engine import open_postgresql
 from private_integrations_service.storage.sqlite.engine import open_database
 
 CACHED = 100_000
 REPEATS, CALLS = 100, 100
 
 
-def memory(folder: Path) -> None:
+def memory(folder: Path, address: str | None) -> None:
     """Measure the megabytes of 100,000 cached tokens: as objects, and as the process grows."""
     data = folder / "cached"
-    stock(data, CACHED)
-    with closing(open_database(data, utc_now)) as database, closing(GrantReader(database)) as reader:
+    with closing(stocked(data, address)) as database, closing(GrantReader(database)) as reader:
+        database.begin()
         resident = psutil.Process()
         before = resident.memory_info().rss
         kept = filled(LiveGrants(reader, database.epoch, CACHED))
@@ -49,6 +51,14 @@ def memory(folder: Path) -> None:
         print(f"| {name} | {size / 1e6:.1f} | {size / CACHED:.0f} |")
 
 
+def stocked(data: Path, address: str | None) -> StorageEngine:
+    if address is None:
+        stock(data, CACHED)
+        return open_database(data, utc_now)
+    stock_postgresql(address, data, CACHED)
+    return open_postgresql(address, data)
+
+
 def filled(grants: LiveGrants) -> LiveGrants:
     now = utc_now()
 
@@ -60,7 +70,7 @@ def filled(grants: LiveGrants) -> LiveGrants:
     return grants
 
 
-def matching(_: Path) -> None:
+def matching(_: Path, __: str | None) -> None:
     """Measure finding the endpoint of a request, for each of the catalogue's: cheapest, median and dearest."""
     catalogue = Catalogue.load()
     paths = {endpoint: path_to(endpoint) for endpoint in catalogue.endpoints}
@@ -96,15 +106,16 @@ def cost(catalogue: Catalogue, method: str, path: str) -> float:
     return (time.process_time() - begin) / CALLS
 
 
-MEASURES: dict[str, Callable[[Path], None]] = {"memory": memory, "matching": matching}
+MEASURES: dict[str, Callable[[Path, str | None], None]] = {"memory": memory, "matching": matching}
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("measure", choices=MEASURES)
     arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--database", help="the address of an empty PostgreSQL database, for memory")
     options = arguments.parse_args()
-    MEASURES[options.measure](options.folder)
+    MEASURES[options.measure](options.folder, options.database)
 
 
 if __name__ == "__main__":

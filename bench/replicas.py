@@ -15,6 +15,7 @@ import asyncio
 import http.client
 import itertools
 import json
+import os
 import random
 import re
 import signal
@@ -35,16 +36,15 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[1:1] = [str(ROOT / "tools"), str(ROOT / "tests/service/programs")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/service/programs"))
 
 from load import CLIENT_CORE, VERSION, Contender, missing_tools, rounds, turn
+from request_path import CONTACT, Bench, give_credential
+from stock import ACCOUNT, integration, stock, stock_postgresql, token
+
 from pgbouncer import PgBouncer
 from postgres import Postgres
-from request_path import CONTACT, Bench, give_credential
-from stock import ACCOUNT, integration, stock, stock_postgresql, token, write_credentials
-from throwaway import Service, listening_address, running_service
-
 from private_integrations.contract import digest_of, new_sealing_key
 from private_integrations_service.authorizer import Allowed, Authorizer
 from private_integrations_service.authorizer.authorizer import DataRequest
@@ -55,11 +55,13 @@ from private_integrations_service.storage.grants import GrantReader
 from private_integrations_service.storage.postgresql.engine import open_postgresql
 from private_integrations_service.storage.postgresql.lease import LeaseTimes
 from private_integrations_service.storage.sqlite.engine import open_database
+from throwaway import UNLIMITED, Service, listening_address, running_service
 
 API = "/private-integrations/v1"
 FEW, MANY = 1_000, 1_000_000
 HEARTBEAT = LeaseTimes().heartbeat
 START_SECONDS = 2.0
+LOG = {"log_destination": "jsonlog", "logging_collector": "on", "log_directory": "log"}
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,7 @@ def requests(place: Place, report: Report, rounds_wanted: int) -> None:
     """Compare a remembered token's request: in the whole service by its CPU, and the decision alone."""
     bench = Bench(place.folder, place.stack)
     # The measured program has a core for itself.
-    server = place.server(inside=("taskset", "--cpu-list", str(CLIENT_CORE)))
+    server = place.server(inside=("taskset", "--cpu-list", str(CLIENT_CORE)), settings=LOG)
     upstream, in_file, address = bench.upstream(), bench.few(), place.stocked(server, FEW)
     services = []
     for name, data, options in (("SQLite", in_file, ()), ("PostgreSQL", place.new_folder(), ("--database", address))):
@@ -179,17 +181,18 @@ def requests(place: Place, report: Report, rounds_wanted: int) -> None:
     )
     found = logged(server, lambda: turn(services[1], 5))
     asked = Counter(purpose(statement.text) for statement in found)
-    if "tokens" in asked:
+    if "of a token" in asked:
         sys.exit(f"replicas: error: remembered tokens were asked for: {asked}")
     report.note(
         f"statements in 5 seconds at {statistics.median(s.throughput for s in samples['PostgreSQL']):,.0f} requests a "
         f"second, none for a request: {', '.join(f'{count} {name}' for name, count in asked.most_common())}"
     )
-    decisions(place, report, in_file, address, rounds_wanted)
 
 
-def decisions(place: Place, report: Report, in_file: Path, address: str, rounds_wanted: int) -> None:
+def decisions(place: Place, report: Report, rounds_wanted: int) -> None:
     """Compare the authorizer's decision alone, in one process, by the thread's own CPU time."""
+    in_file, address = place.new_folder(), place.stocked(place.server(), FEW)
+    stock(in_file, FEW)
     catalogue = Catalogue.load()
     asked = [
         DataRequest(
@@ -230,7 +233,6 @@ def revocations(place: Place, report: Report, rounds_wanted: int) -> None:
     """Compare the time until a revocation is answered with that of one COMMIT, with NOTIFY and without."""
     count = rounds_wanted * 10
     server = place.server()
-    commit = 0.0
     answered: dict[str, float] = {}
     for label, replicas in (("3 replicas", 3), ("1 replica", 1), ("3 replicas without NOTIFY", 3)):
         with ExitStack() as stack:
@@ -244,49 +246,70 @@ def revocations(place: Place, report: Report, rounds_wanted: int) -> None:
             by_hand = stack.enter_context(psycopg.connect(address, autocommit=True))
             by_hand.execute("CREATE TABLE hand (number integer)")
             by_hand.execute("INSERT INTO hand VALUES (0)")
-            commits, ended = revoke(services, by_hand, count)
-        medians = statistics.median(ended), statistics.median(commits)
+            engine = stack.enter_context(closing(open_postgresql(address, within.new_folder())))
+            spent = revoke(services, engine, by_hand, count)
+        commit, change, asked, ended = map(statistics.median, spent)
         report.note(
-            f"{label}: a revocation is answered after {1000 * medians[0]:.1f} ms (p50), "
-            f"{1000 * statistics.quantiles(ended, n=20)[-1]:.1f} (p95); a COMMIT takes {1000 * medians[1]:.2f} (p50)"
+            f"{label}, p50 (p95) in ms: a COMMIT {1000 * commit:.1f}, a change and its acknowledgements "
+            f"{1000 * change:.1f} ({1000 * p95(spent[1]):.1f}), a request that reads {1000 * asked:.1f}, "
+            f"a revocation {1000 * ended:.1f} ({1000 * p95(spent[3]):.1f})"
         )
-        answered[label] = medians[0]
-        if label == "3 replicas":
-            commit = medians[1]
-            report.ratios.append(Ratio("a revocation with 3 replicas ÷ a COMMIT", [medians[0] / commit], at_most=4))
-        elif replicas == 1:
-            report.ratios.append(Ratio("a revocation with 1 replica ÷ a COMMIT", [medians[0] / medians[1]]))
+        answered[label] = ended
+        if "without" not in label:
+            report.ratios.append(Ratio(f"{label}: a revocation ÷ a COMMIT", [ended / commit], at_most=4))
+            without_http = Ratio(f"{label}: a change and its acknowledgements ÷ a COMMIT", [change / commit], at_most=4)
+            report.ratios.append(without_http)
     limit = HEARTBEAT + answered["3 replicas"]
     without = answered["3 replicas without NOTIFY"] / limit
     report.ratios.append(Ratio("without NOTIFY ÷ (H + the same with it)", [without], at_most=1))
 
 
-def revoke(services: Sequence[Service], by_hand: Any, count: int) -> tuple[list[float], list[float]]:
-    """Return the seconds of so many COMMITs, and of as many revocations, which took turns."""
+def revoke(
+    services: Sequence[Service], engine: StorageEngine, by_hand: Any, count: int
+) -> tuple[list[float], list[float], list[float], list[float]]:
+    """Return the seconds of so many COMMITs, changes of nothing, requests that read, and revocations, by turns.
+
+    The engine is no replica. Its change has the same transaction around it as a revocation, and waits as long.
+    """
     callers = [Caller(service.url, service.key) for service in services]
-    commits, ended = [], []
+    spent: tuple[list[float], list[float], list[float], list[float]] = ([], [], [], [])
     for number in range(1, count + 6):
-        began = time.perf_counter()
-        by_hand.execute("UPDATE hand SET number = number + 1")
-        took = time.perf_counter() - began
-        path = f"{API}/integrations/{integration(number)}/expire"
-        answered = callers[number % len(callers)].expect(200, "POST", path, {"generations": [1]})
-        # The first ones open connections.
-        if number > 5:
-            commits.append(took)
-            ended.append(answered)
-        time.sleep(random.random() * 0.05)
-    return commits, ended
+        caller, path = callers[number % len(callers)], f"{API}/integrations/{integration(number)}"
+
+        def change() -> None:
+            with engine.write() as write:
+                write.move_epoch()
+
+        steps: Sequence[Callable[[], object]] = (
+            lambda: by_hand.execute("UPDATE hand SET number = number + 1"),
+            change,
+            lambda caller=caller, path=path: caller.expect(200, "GET", path),
+            lambda caller=caller, path=path: caller.expect(200, "POST", f"{path}/expire", {"generations": [1]}),
+        )
+        for step, seconds in zip(steps, spent, strict=True):
+            began = time.perf_counter()
+            step()
+            # The first ones open connections.
+            if number > 5:
+                seconds.append(time.perf_counter() - began)
+            time.sleep(random.random() * 0.03)
+    return spent
+
+
+def p95(seconds: Sequence[float]) -> float:
+    return statistics.quantiles(seconds, n=20)[-1]
 
 
 def writes(place: Place, report: Report, rounds_wanted: int) -> None:
     """Compare management writes with the same statements by hand, in one connection."""
-    server = place.server(settings={"log_destination": "jsonlog", "logging_collector": "on", "log_directory": "log"})
+    server = place.server(settings=LOG)
     address = place.stocked(server, FEW)
     service = place.replica(address)
+    # As the first one was before the writes, so that theirs are the same statements.
+    elsewhere = place.stocked(server, FEW)
     clients = 4
     callers = [Caller(service.url, service.key) for _ in range(clients)]
-    numbers = itertools.count(1)
+    numbers, unused = itertools.count(1), itertools.count(1_000_000)
 
     def create(caller: Caller) -> None:
         number = next(numbers)
@@ -307,9 +330,9 @@ def writes(place: Place, report: Report, rounds_wanted: int) -> None:
         write(callers[0])
         found = logged(server, lambda write=write: write(callers[0]), seconds=0.0)
         statements = of_writer(found)
-        by_hand = ByHand(place.stack, address, statements)
+        by_hand = ByHand(place.stack, elsewhere, statements, unused)
         ratios: dict[int, list[float]] = {1: [], clients: []}
-        for number in range(rounds_wanted):
+        for _ in range(rounds_wanted):
             for using in (1, clients):
                 hand = by_hand.per_second(0.5)
                 ratios[using].append(per_second(write, callers[:using], 0.5) / hand)
@@ -352,11 +375,8 @@ _VALUE = re.compile(r"\$\d+ = (?:(NULL)|'((?:[^']|'')*)')")
 
 
 def logged(server: Postgres, step: Callable[[], object], *, seconds: float = 1.0) -> list[Statement]:
-    """Return the statements that the server was sent while a step ran.
-
-    The server needs no other log for this: it writes the text form or, with its collector, JSON.
-    """
-    server.configure(log_statement="all", log_parameter_max_length="-1", log_line_prefix="%c ")
+    """Return the statements that a server with the settings LOG was sent while a step ran."""
+    server.configure(log_statement="all", log_parameter_max_length="-1")
     time.sleep(0.5)
     before = len(log_of(server))
     step()
@@ -368,25 +388,24 @@ def logged(server: Postgres, step: Callable[[], object], *, seconds: float = 1.0
 
 
 def log_of(server: Postgres) -> str:
-    files = sorted((server.data / "log").glob("*.json"))
-    return "".join(file.read_text() for file in files) if files else server.log
+    return "".join(file.read_text() for file in sorted((server.data / "log").glob("*.json")))
 
 
 def parsed(text: str) -> Iterator[Statement]:
     for line in text.splitlines():
-        if line.startswith("{"):
-            entry = json.loads(line)
-            session, message, detail = entry["session_id"], entry["message"], entry.get("detail", "")
-        else:
-            session, _, message = line.partition(" LOG:  ")
-            detail = ""
-        if message.startswith(("statement: ", "execute ")):
-            values = tuple(None if null else value.replace("''", "'") for null, value in _VALUE.findall(detail))
-            yield Statement(session, message.partition(": ")[2], values)
+        entry = json.loads(line)
+        kind, _, statement = entry["message"].partition(": ")
+        if kind == "statement" or kind.startswith("execute "):
+            values = _VALUE.findall(entry.get("detail", ""))
+            yield Statement(
+                entry["session_id"],
+                statement,
+                tuple(None if null else value.replace("''", "'") for null, value in values),
+            )
 
 
 _PURPOSES = (
-    ("of the tokens", "tokens.digest"),
+    ("of a token", "WHERE tokens.digest"),
     ("heartbeats", "WITH beaten AS"),
     ("readings of the revision", "settled, (SELECT mark"),
     ("readings of the list", "LEFT JOIN replicas"),
@@ -396,8 +415,6 @@ _PURPOSES = (
 
 def purpose(statement: str) -> str:
     """Return what a statement is for."""
-    if "tokens.digest" in statement:
-        return "tokens"
     return next((name for name, part in _PURPOSES if part in statement), "of jobs and transactions")
 
 
@@ -408,25 +425,33 @@ def of_writer(statements: Sequence[Statement]) -> list[Statement]:
     return [each for each in statements if each.session in writers]
 
 
-class ByHand:
-    """Send the statements of a write over one connection, again and again, with another value for each id.
+_INSERT = re.compile(r"INSERT INTO \w+ \(([\w, ]+)\)")
+_REVISION = re.compile(r"(number = |VALUES \(|NOTIFY \w+, ')\d+")
+_NAMES = ("id", "external_id", "owner_nonce")
 
-    A value that a unique column has is written anew each time: the owner nonce, ids and external ids of integrations.
+
+class ByHand:
+    """Send the statements of a write over one connection to another database, again and again.
+
+    Values of columns that are unique, and the number of the revision, are other ones each time.
     """
 
-    def __init__(self, stack: ExitStack, address: str, statements: Sequence[Statement]) -> None:
+    def __init__(self, stack: ExitStack, address: str, statements: Sequence[Statement], numbers: Iterator[int]) -> None:
         self._connection = stack.enter_context(
             psycopg.connect(address, autocommit=True, prepare_threshold=None, cursor_factory=psycopg.RawCursor)
         )
         self._statements = statements
-        self._counter = itertools.count(1)
+        self._names = {name for each in statements for name in inserted(each, *_NAMES)}
+        self._numbers = numbers
         self.rates: list[float] = []
 
     def write(self) -> None:
-        number = next(self._counter)
+        number = next(self._numbers)
         for each in self._statements:
-            values = [value and anew(value, number) for value in each.values]
-            self._connection.execute(each.text, values or None)
+            other = {*self._names, *inserted(each, "sequence")}
+            values = [str(number) if value in other else value for value in each.values]
+            text = _REVISION.sub(rf"\g<1>{number}", each.text) if "INSERT INTO revisions" in each.text else each.text
+            self._connection.execute(text, values or None)
 
     def per_second(self, seconds: float) -> float:
         """Return how many writes per second it makes."""
@@ -439,11 +464,11 @@ class ByHand:
         return self.rates[-1]
 
 
-def anew(value: str, number: int) -> str:
-    """Return a value with another number, if it is the name or id of what was created."""
-    if value.startswith(("own_", "int_", "bench/write/")) and not value.startswith("int_000"):
-        return f"{value[:12]}hand{number}"
-    return value
+def inserted(statement: Statement, *columns: str) -> list[str]:
+    """Return the values that an INSERT gives to these columns."""
+    found = _INSERT.match(statement.text)
+    names = found[1].split(", ") if found else []
+    return [value for name, value in zip(names, statement.values, strict=False) if name in columns and value]
 
 
 def lookups(place: Place, report: Report, rounds_wanted: int) -> None:
@@ -484,7 +509,13 @@ def memory(place: Place, report: Report, _: int) -> None:
     server = place.server()
     grown = {}
     for name, options in (("SQLite", ()), ("PostgreSQL", ("--database", server.new_database()))):
-        command = [sys.executable, str(ROOT / "bench/lookups.py"), "memory", str(place.new_folder()), *options]
+        command = [
+            sys.executable,
+            str(Path(__file__).with_name("lookups.py")),
+            "memory",
+            str(place.new_folder()),
+            *options,
+        ]
         printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         report.note(f"100,000 cached tokens with {name}: {printed.splitlines()[2]} {printed.splitlines()[3]}")
         grown[name] = [float(line.split("|")[2]) for line in printed.splitlines()[2:4]]
@@ -533,8 +564,8 @@ def joins(place: Place, report: Report, rounds_wanted: int) -> None:
         each.join()
     refused = [sum(count for status, count in of.items() if status != 200) for of in (answers, joined)]
     report.note(
-        f"{rounds_wanted} replicas joined and left: {refused[0]} of {answers.total():,} requests refused at the others, "
-        f"{refused[1]} of {joined.total():,} at them"
+        f"{rounds_wanted} replicas joined and left: {refused[0]} of {answers.total():,} requests refused at the others "
+        f"and {refused[1]} of {joined.total():,} at them"
     )
     for name, of in seconds.items():
         report.note(
@@ -550,7 +581,9 @@ def started(folder: Path, address: str | None) -> tuple[str, Callable[[], None]]
     """Start a service; return its address, and how to end it."""
     command = [sys.executable, "-m", "private_integrations.cli", "serve", "--port", "0", "--data-dir", str(folder)]
     command += [] if address is None else ["--database", address]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | UNLIMITED
+    )
 
     def end() -> None:
         process.terminate()
@@ -561,6 +594,7 @@ def started(folder: Path, address: str | None) -> tuple[str, Callable[[], None]]
 
 MEASURES: dict[str, Callable[[Place, Report, int], None]] = {
     "requests": requests,
+    "decisions": decisions,
     "revocations": revocations,
     "writes": writes,
     "lookups": lookups,

@@ -171,7 +171,7 @@ class History:
         self.split = False
         self.answered: dict[int, float] = {}
         self.changes = self.passed = self.stale = self.late = self.lost = self.undetected = 0
-        self.heartbeats = self.readings = self.notifications = 0
+        self.heartbeats = self.acknowledgements = self.readings = self.notifications = 0
         self.waits: list[float] = []
         self.faults = faults or Faults(
             KINDS[seed % 3],
@@ -261,6 +261,7 @@ class History:
         """Register, send heartbeats, and take the steps that follow from the answers."""
         rules, times = self.rules, self.rules.times
         outcome = start()
+        due, is_notified = 0.0, False
         for beat in count():
             for step in outcome.steps:
                 if lag := self.lag():
@@ -278,23 +279,28 @@ class History:
                         server.rows.pop(outcome.replica.incarnation or "", None)
                     return
             replica = outcome.replica
+            if is_notified:
+                is_notified = False
+                yield from self.acknowledge(machine, replica)
             if machine.notification is not None:
                 revision, machine.notification = machine.notification, None
                 notified = after_notification(replica, revision)
-                outcome = dataclasses.replace(notified, at_once=notified.at_once or outcome.at_once)
+                is_notified = notified.at_once
+                outcome = dataclasses.replace(notified, at_once=outcome.at_once)
                 continue
             if machine.stopping:
                 outcome = Outcome(replica, rules.leave)
                 continue
             if not outcome.at_once:
-                self.sleep(machine, times.heartbeat * (0.9 + 0.2 * self.random()))
+                self.sleep(machine, max(0.0, due - self.now))
                 yield PARKED
                 machine.asleep = None
                 if machine.notification is not None:
-                    outcome = Outcome(replica, at_once=True)
+                    outcome = Outcome(replica)
                     continue
             outcome = Outcome(replica)
             self.heartbeats += 1
+            due = self.now + times.heartbeat * (0.9 + 0.2 * self.random())
             began = machine.clock()
             if lag := self.lag():
                 yield lag
@@ -345,6 +351,20 @@ class History:
             if rows is not None:
                 machine.sightings = machine.sightings.after(rows, now)
                 self.remove(server, machine.sightings.silent(now, times))
+
+    def acknowledge(self, machine: Machine, replica: Replica) -> Steps:
+        """Acknowledge without a heartbeat: such a commit waits for no standby, and may be lost."""
+        self.acknowledgements += 1
+        server, incarnation = machine.lease_server, replica.incarnation or ""
+        acknowledged = replica.applied if self.rules.acknowledges_applied else server.revision
+        arrives = self.travel(machine, server)
+        if arrives == inf:
+            yield TIMEOUT
+            return
+        yield -arrives
+        if server.up and incarnation in server.rows:
+            server.rows[incarnation] = (server.rows[incarnation][0], acknowledged)
+        yield min(self.travel(machine, server), TIMEOUT)
 
     def register(self, machine: Machine, replica: Replica) -> Generator[float, None, Outcome]:
         """Insert a row; try until it is committed."""

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,8 @@ _LONGEST_SILENCE = 2
 # Of the threads of a process (server/serve.py), the rest is for reads.
 _MOST_WAITING = WAITING + WAITING_YIELDING
 
-# A wait for acknowledgements, in seconds: they come within milliseconds, or not for a long time.
+# A wait for acknowledgements, in seconds: they come within milliseconds, or not for a long time. Each pause is longer
+# than the one before by a half, so that the last one adds a third of the wait at most.
 _FIRST_LOOK, _LONGEST_PAUSE = 0.001, 0.05
 
 
@@ -101,7 +102,7 @@ class PostgreSQLEngine:
         self._state = SharedState()
         self.epoch: Epoch = self._state.epoch
         self._slowest = SlowestWait(self._state.slowest_wait)
-        self._clock = SteadyClock(clock or self._database_clock, self._state.clock_numbers)
+        self._clock = SteadyClock(clock or self._state.database_clock, self._state.clock_numbers)
         self._write_lock = WriteLock(folder / WRITE_LOCK_NAME)
         self._watchdog = Watchdog()
         self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
@@ -112,7 +113,7 @@ class PostgreSQLEngine:
         self._timeline: WatchedTimeline | None = None
         with storage_errors(), connect(address) as connection:
             found = replicas.read_authority(connection)
-        self._state.clock_offset = found.clock - boot_clock()
+        self._state.set_clock(found.clock, boot_clock())
         self.note_clock(found.high_water)
 
     def now(self) -> datetime:
@@ -169,7 +170,7 @@ class PostgreSQLEngine:
 
     def require(self) -> None:
         """Raise StorageUnavailable if this machine has no lease: it might not hear of a change."""
-        if self._keeper is not None and boot_clock() >= self._state.lease_end:
+        if self._keeper is not None and not self._state.has_lease():
             raise StorageUnavailable("the lease has run out, since the database did not answer")
 
     def decision_connection(self) -> PostgreSQLDecisionConnection:
@@ -326,7 +327,7 @@ class PostgreSQLEngine:
                 return
             if found is not None:
                 time.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                pause = min(1.5 * pause, _LONGEST_PAUSE)
             try:
                 found = self._replicas()
                 sightings = sightings.after(found, boot_clock())
@@ -346,9 +347,6 @@ class PostgreSQLEngine:
             return
         if not may_use_read(self._state.lease_end, self._state.leased_on, boot_clock(), timeline):
             raise StorageUnavailable("the database may not be the present one")
-
-    def _database_clock(self) -> datetime:
-        return datetime.fromtimestamp(boot_clock() + self._state.clock_offset, UTC)
 
 
 class _Transaction:

@@ -126,7 +126,10 @@ Step = Forget | SetLease | Register | Deregister | ReportLoss
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The steps to take in this order, then the replica as it is, and whether to send the next heartbeat at once."""
+    """The steps to take in this order, then the replica as it is, and whether to send the next heartbeat at once.
+
+    After a notification an acknowledgement alone, which grants no lease, does as well as a heartbeat.
+    """
 
     replica: Replica
     steps: tuple[Step, ...] = ()
@@ -177,7 +180,7 @@ def after_heartbeat(replica: Replica, began: float, answer: HeartbeatAnswer, tim
 
 
 def after_notification(replica: Replica, revision: Revision, changed: frozenset[str] | None = None) -> Outcome:
-    """Decide on a NOTIFY that names a revision: forget at once, so that the next heartbeat acknowledges it already.
+    """Decide on a NOTIFY that names a revision: forget at once, and acknowledge it without waiting for a heartbeat.
 
     Call it between two heartbeats, never while one is away: its answer may be older. A notification never extends the
     lease, and nothing is lost with one that does not arrive.

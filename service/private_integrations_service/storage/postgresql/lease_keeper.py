@@ -148,7 +148,7 @@ class LeaseKeeper:
             asked = boot_clock()
             found = replicas.read_authority(connection, replica.applied.number if replica.applied else 0)
         arrived = boot_clock()
-        self._state.clock_offset = found.clock - (asked + arrived) / 2
+        self._state.set_clock(found.clock, (asked + arrived) / 2)
         self._service.note_clock(found.high_water)
         answer = HeartbeatAnswer(
             beaten.rows, beaten.replicated, beaten.timeline, found.timeline, found.revision, found.own_mark
@@ -221,24 +221,35 @@ class LeaseKeeper:
             replicas.forget_old_revisions(connection, _REVISIONS_KEPT)
 
     def _wait(self) -> None:
-        """Wait for the next heartbeat, or for the notification of a change."""
+        """Wait for the next heartbeat, and acknowledge the changes that are notified until then."""
+        due = boot_clock() + self._times.heartbeat
         try:
             if self._listening is None or self._listening.closed:
                 self._listening = connect(self._address)
                 self._listening.execute(f"LISTEN {replicas.CHANNEL}")
-            # A stop ends the wait too. Not select.select, which knows the first 1024 descriptors only.
+            # Not select.select, which knows the first 1024 descriptors only. A stop ends the wait too.
             readable = select.poll()
             readable.register(self._listening.pgconn.socket, select.POLLIN)
             readable.register(self._woken, select.POLLIN)
-            readable.poll(self._times.heartbeat * 1000)
-            for notification in self._listening.notifies(timeout=0):
-                number, _, mark = notification.payload.partition(" ")
-                outcome = after_notification(self._state.replica, Revision(int(number), mark))
-                self._take(outcome, self._connected())
+            while (left := due - boot_clock()) > 0 and not self._stopping.is_set():
+                readable.poll(left * 1000)
+                self._acknowledge(self._listening)
         except (psycopg.Error, OSError, ValueError):
             # Notifications only speed things up.
             self._listening = None
             self._stopping.wait(self._times.heartbeat)
+
+    def _acknowledge(self, listening: ServiceConnection) -> None:
+        """Apply the changes that were notified, and acknowledge them without a heartbeat."""
+        is_moved = False
+        for notification in listening.notifies(timeout=0):
+            number, _, mark = notification.payload.partition(" ")
+            outcome = after_notification(self._state.replica, Revision(int(number), mark))
+            is_moved |= self._take(outcome, self._connected())
+        if is_moved:
+            connection = self._connected()
+            with self._watchdog.limit(connection):
+                replicas.acknowledge(connection, self._state.replica)
 
     def _connected(self) -> ServiceConnection:
         if self._connection is None or self._connection.closed:

@@ -76,6 +76,20 @@ def beat(connection: ServiceConnection, replica: Replica) -> Beaten:
     return Beaten(row[0], row[1], not connection.is_warned)
 
 
+def acknowledge(connection: ServiceConnection, replica: Replica) -> None:
+    """Store what the replica has applied, between two heartbeats.
+
+    It grants no lease, and one that a crash or a failover loses has a change wait for the next heartbeat. So it waits
+    for no disk and no standby.
+    """
+    applied = replica.applied
+    connection.execute(
+        "UPDATE replicas SET acknowledged_number = %s, acknowledged_mark = %s "
+        "WHERE incarnation = %s AND set_config('synchronous_commit', 'off', true) = 'off'",
+        (applied and applied.number, applied and applied.mark, replica.incarnation),
+    )
+
+
 def read_authority(connection: ServiceConnection, number: int = 0) -> Authority:
     """Return the present revision, and the mark of the revision with this number."""
     row = connection.execute(

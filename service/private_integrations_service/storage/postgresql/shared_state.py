@@ -1,7 +1,7 @@
 """Share numbers among the processes of one replica: its epoch, its lease, and what it has applied."""
 
-import math
-import time
+from datetime import UTC, datetime
+from time import CLOCK_BOOTTIME, clock_gettime
 
 from ..epoch import Epoch
 from ..shared_memory import shared_numbers
@@ -9,33 +9,33 @@ from .lease import NO_LEASE, Replica
 from .revision import Revision
 from .slowest_wait import NUMBERS
 
-_NANOSECONDS = 1_000_000_000
 # Odd, as during a change: nothing is remembered, and nothing that was is used.
 _WITHOUT_LEASE = 1
 
 
 def boot_clock() -> float:
     """Return the seconds since this machine started, those of a suspend too."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return clock_gettime(CLOCK_BOOTTIME)
 
 
 class LeasedEpoch(Epoch):
     """An epoch that is odd while the replica has no lease. Only the keeper of the lease moves it.
 
     Args:
-        numbers: the epoch, and the end of the lease in nanoseconds of the boot clock; shared by all processes.
+        number: the epoch, shared by all processes.
+        lease: the end of the lease by the boot clock, shared as well.
 
     """
 
-    def __init__(self, numbers: "memoryview[int]") -> None:
-        super().__init__(numbers[:1])
-        self._lease = numbers[1:2]
+    def __init__(self, number: "memoryview[int]", lease: "memoryview[float]") -> None:
+        super().__init__(number)
+        self._lease = lease
 
     @property
     def value(self) -> int:
         """Return the present epoch."""
         # The lease first and the epoch last: in the other order both may change in between.
-        if time.clock_gettime_ns(time.CLOCK_BOOTTIME) >= self._lease[0]:
+        if clock_gettime(CLOCK_BOOTTIME) >= self._lease[0]:
             return _WITHOUT_LEASE
         return self._number[0]
 
@@ -49,15 +49,20 @@ class SharedState:
 
     def __init__(self) -> None:
         self._numbers = shared_numbers(10 + NUMBERS)
-        self.epoch = LeasedEpoch(self._numbers[:2])
+        # A float: reading nanoseconds takes half as long again, for each request.
+        self._lease = self._numbers[1:2].cast("B").cast("d")
+        self.epoch = LeasedEpoch(self._numbers[:1], self._lease)
         self.clock_numbers = self._numbers[2:4]
         self.slowest_wait = self._numbers[10:]
+
+    def has_lease(self) -> bool:
+        """Return whether the lease lasts; each request asks."""
+        return clock_gettime(CLOCK_BOOTTIME) < self._lease[0]
 
     @property
     def lease_end(self) -> float:
         """Return the end of the lease by the boot clock, NO_LEASE without one."""
-        end = self._numbers[1]
-        return end / _NANOSECONDS if end else NO_LEASE
+        return self._lease[0] or NO_LEASE
 
     @property
     def leased_on(self) -> str | None:
@@ -68,7 +73,7 @@ class SharedState:
         """Store the timeline that grants a lease, None for the same as before, and then the end of the lease."""
         if timeline is not None:
             self._numbers[4] = _number(timeline)
-        self._numbers[1] = 0 if math.isinf(end) else int(end * _NANOSECONDS)
+        self._lease[0] = end
 
     @property
     def replica(self) -> Replica:
@@ -86,14 +91,13 @@ class SharedState:
         self._numbers[6] = applied.number if applied else 0
         self._numbers[7] = _number(applied.mark) if applied else 0
 
-    @property
-    def clock_offset(self) -> float:
-        """Return how many seconds the database's clock is ahead of the boot clock."""
-        return self._numbers[9] / 1_000_000
+    def set_clock(self, seconds: float, at: float) -> None:
+        """Store that the database's clock showed so many seconds since 1970 when the boot clock was `at`."""
+        self._numbers[9] = int((seconds - at) * 1_000_000)
 
-    @clock_offset.setter
-    def clock_offset(self, seconds: float) -> None:
-        self._numbers[9] = int(seconds * 1_000_000)
+    def database_clock(self) -> datetime:
+        """Return the present instant in UTC by the database's clock; each request asks."""
+        return datetime.fromtimestamp(clock_gettime(CLOCK_BOOTTIME) + self._numbers[9] / 1_000_000, UTC)
 
 
 def _number(text: str | None) -> int:
