@@ -1,6 +1,6 @@
-"""Measure what replicas on PostgreSQL cost, against SQLite and against the same statements by hand.
+"""Measure the cost of replicas on PostgreSQL, against SQLite and against the same statements without the service.
 
-Each measure has a PostgreSQL 18 of its own, which waits for its disk (fsync), and real services. What is compared takes
+Each measure has a PostgreSQL 18 of its own, which waits for its disk (fsync), and real services. The programs take
 turns, so that a busy second of the machine falls on all alike; a figure is a ratio within one run.
 
     python bench/replicas.py                      # everything, about ten minutes
@@ -301,7 +301,7 @@ def p95(seconds: Sequence[float]) -> float:
 
 
 def writes(place: Place, report: Report, rounds_wanted: int) -> None:
-    """Compare management writes with the same statements by hand, in one connection."""
+    """Compare management writes with the same statements that one connection sends."""
     server = place.server(settings=LOG)
     address = place.stocked(server, FEW)
     service = place.replica(address)
