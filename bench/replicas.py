@@ -1,6 +1,6 @@
-"""Measure what replicas on PostgreSQL cost, against SQLite and against the same statements over one connection.
+"""Measure the cost of replicas on PostgreSQL, against SQLite and against the same statements without the service.
 
-Each measure has a PostgreSQL 18 of its own, which waits for its disk (fsync), and real services. Compared programs take
+Each measure has a PostgreSQL 18 of its own, which waits for its disk (fsync), and real services. The programs take
 turns, so that a busy second of the machine falls on all alike; a figure is a ratio within one run.
 
     python bench/replicas.py                      # everything, about ten minutes
@@ -301,7 +301,7 @@ def p95(seconds: Sequence[float]) -> float:
 
 
 def writes(place: Place, report: Report, rounds_wanted: int) -> None:
-    """Compare management writes with the same statements over one connection."""
+    """Compare management writes with the same statements that one connection sends."""
     server = place.server(settings=LOG)
     address = place.stocked(server, FEW)
     service = place.replica(address)
@@ -337,10 +337,10 @@ def writes(place: Place, report: Report, rounds_wanted: int) -> None:
                 hand = by_hand.per_second(0.5)
                 ratios[using].append(per_second(write, callers[:using], 0.5) / hand)
         for using, of in ratios.items():
-            with_clients = f"{name}, {using} client{'s' if using > 1 else ''} ÷ over one connection"
+            with_clients = f"{name}, {using} client{'s' if using > 1 else ''} ÷ by hand"
             report.ratios.append(Ratio(with_clients, of, at_least=0.5))
         report.note(
-            f"{name}: {len(statements)} round trips of the writer; over one connection "
+            f"{name}: {len(statements)} round trips of the writer; by hand "
             f"{statistics.median(by_hand.rates):,.0f} a second"
         )
 
