@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Boolean, ColumnElement, Connection, LargeBinary, Row, Select, cast, false, insert, or_, select
-from sqlalchemy import Text as AnyText
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -138,7 +137,7 @@ def _sqlite_type(element: _StoredType, compiler: Any, **options: Any) -> str:
 @compiles(_StoredType, "postgresql")
 def _postgresql_type(element: _StoredType, compiler: Any, **options: Any) -> str:
     (value,) = element.clauses
-    name = "text" if isinstance(value.type, AnyText | JSON) else "integer"
+    name = "text" if isinstance(value.type, Text | JSON) else "integer"
     return f"CASE WHEN {compiler.process(value, **options)} IS NULL THEN 'null' ELSE '{name}' END"
 
 
