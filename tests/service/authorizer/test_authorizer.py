@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select
 
+from engines import sqlite_only
 from private_integrations.contract import digest_of
 from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.operations.live_grants import LiveGrants
@@ -485,6 +486,7 @@ def test_fails_closed_when_the_connection_is_gone(middleware, api, desk, reading
     assert (answer.status, answer.body) == (503, UNAVAILABLE)
 
 
+@sqlite_only
 def test_fails_closed_when_the_file_is_gone(database, catalogue, clock, api, desk, reading, contacts, limits):
     """If the database is gone, nothing passes, remembered or not, and the answer is the API's."""
     token = desk.token(reading)
@@ -498,6 +500,7 @@ def test_fails_closed_when_the_file_is_gone(database, catalogue, clock, api, des
     api.app.authorizer.close()
 
 
+@sqlite_only
 def test_fails_closed_when_a_first_use_cannot_be_stored(api, desk, reading, contacts, database):
     """A pending token whose first use can't be stored opens nothing yet, and is pending still."""
     token = desk.token(reading)
@@ -507,6 +510,7 @@ def test_fails_closed_when_a_first_use_cannot_be_stored(api, desk, reading, cont
     assert desk.secrets(reading) == {1: ("pending", None)}
 
 
+@sqlite_only
 def test_a_write_that_fails_in_the_sandbox(api, desk, accounts, database):
     """A contact that can't be stored is a 503 in the API's shape, not an exception."""
     token = desk.token_with("contacts.write")
