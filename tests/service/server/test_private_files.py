@@ -31,6 +31,7 @@ FILES = [
     "reserved-space",
     "jobs.lock",
     "server.lock",
+    "webhooks.lock",
     "writer.lock",
 ]
 
@@ -156,6 +157,7 @@ OPENING = {
     "catalogue/endpoints.py": {".read_text"},
     "sandbox/shapes.py": {".read_text"},
     "settings_pages/assets.py": {".read_bytes"},
+    "storage/postgresql/migrations/0017_first.py": {".read_text"},
 }
 
 
