@@ -17,9 +17,12 @@ NAMES = (
     "activity.db",
     "admin.",
     "reserved-space",
+    "ended-tokens",
     "jobs.lock",
+    "lease.lock",
     "security.log",
     "server.lock",
+    "webhooks.lock",
     "writer.lock",
 )
 """List the beginnings of the names of all files that the service makes in its data folder."""

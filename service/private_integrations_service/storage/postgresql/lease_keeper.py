@@ -120,6 +120,8 @@ class LeaseKeeper:
 
     def _keep(self) -> None:
         is_failing = False
+        with suppress(OSError):
+            self._ends.shorten()
         while not self._stopping.is_set():
             try:
                 with storage_errors():
@@ -196,7 +198,11 @@ class LeaseKeeper:
             return
         with self._watchdog.limit(connection):
             ends = [Ends(applied)] if before is None else replicas.read_ends(connection, before.number)
-        self._ends.note(ends or [Ends(applied)])
+        try:
+            self._ends.note(ends or [Ends(applied)])
+        except OSError as error:
+            # The promise doesn't need it: it is for a database that loses changes.
+            _log.error("the ends of tokens can't be remembered in the data folder: %s", error.strerror)
 
     def _register(self, replica: Replica, connection: ServiceConnection) -> bool:
         """Add a row for this machine; returns whether there is one that counts."""

@@ -66,13 +66,12 @@ class RememberedEnds:
 
     def _lines(self) -> Sequence[Ends]:
         lines: deque[Ends] = deque(maxlen=KEPT)
-        with suppress(FileNotFoundError):
-            with os.fdopen(open_private(self._file, os.O_RDONLY)) as stream:
-                for line in stream:
-                    # The last line may be half written.
-                    with suppress(ValueError):
-                        number, mark, *digests = line.split()
-                        lines.append(Ends(Revision(int(number), mark), tuple(map(bytes.fromhex, digests))))
+        with suppress(FileNotFoundError), os.fdopen(open_private(self._file, os.O_RDONLY)) as stream:
+            for line in stream:
+                # The last line may be half written.
+                with suppress(ValueError):
+                    number, mark, *digests = line.split()
+                    lines.append(Ends(Revision(int(number), mark), tuple(map(bytes.fromhex, digests))))
         return lines
 
 
