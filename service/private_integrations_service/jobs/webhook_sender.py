@@ -9,6 +9,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 
 from ..http.fetching import Interrupted
@@ -92,7 +93,6 @@ class Sender:
             for _ in range(_TURN):
                 if self._end.is_set() or not self._claims.take(endpoint_id) or not self._send_next(endpoint_id):
                     break
-            self._claims.release(endpoint_id)
         except Interrupted:
             """It is still waiting."""
         except StorageError as error:
@@ -103,6 +103,8 @@ class Sender:
             _log.error("webhook %s failed: %s", endpoint_id, type(error).__name__)
             self._end.wait(_PAUSE)
         finally:
+            with suppress(StorageError):
+                self._claims.release(endpoint_id)
             with self._lock:
                 del self._served[endpoint_id]
 

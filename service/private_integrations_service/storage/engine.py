@@ -97,8 +97,8 @@ class Leadership(Protocol):
         """Give the lead to others."""
 
 
-CLAIMED_FOR = timedelta(minutes=2)
-"""How long a claim holds that is not taken again: longer than an attempt takes."""
+CLAIMED_FOR = timedelta(seconds=45)
+"""How long a claim holds that is not taken again: longer than an attempt takes, which is 15 seconds at most."""
 
 
 class Claims(Protocol):

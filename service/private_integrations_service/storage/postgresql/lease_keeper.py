@@ -172,9 +172,6 @@ class LeaseKeeper:
                     self._state.epoch.publish()
                 case Register():
                     return self._register(outcome.replica, connection)
-                case Deregister():
-                    if outcome.replica.incarnation is not None:
-                        replicas.deregister(connection, outcome.replica.incarnation)
                 case ReportLoss(seen, found):
                     self._timeline = None
                     again = self._service.repair(seen, found, self._ends.digests())

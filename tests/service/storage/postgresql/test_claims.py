@@ -32,7 +32,7 @@ def test_a_claim_ends_by_time(claims, postgres_database):
     one, two = claims
     assert one.take("hook")
     with psycopg.connect(postgres_database) as connection:
-        connection.execute("UPDATE webhook_claims SET until = until - interval '119 seconds'")
+        connection.execute("UPDATE webhook_claims SET until = until - interval '44 seconds'")
     assert not two.take("hook")
     with psycopg.connect(postgres_database) as connection:
         connection.execute("UPDATE webhook_claims SET until = until - interval '2 seconds'")

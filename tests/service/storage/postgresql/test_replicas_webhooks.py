@@ -45,8 +45,8 @@ def test_each_event_arrives_under_one_id_although_replicas_are_killed(postgres_d
                 made += [create(killed), create(1 - killed), create(killed)]
                 replicas[killed].kill()
                 with psycopg.connect(postgres_database) as connection:
-                    # As if two minutes had passed: a killed replica keeps its claims for so long.
-                    connection.execute("UPDATE webhook_claims SET until = until - interval '2 minutes'")
+                    # As if a minute had passed: a killed replica keeps its claims for 45 seconds.
+                    connection.execute("UPDATE webhook_claims SET until = until - interval '1 minute'")
                 made.append(create(1 - killed))
                 replicas[killed].start()
             ids = {}
