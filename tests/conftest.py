@@ -34,7 +34,7 @@ SLOW = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--quick` leaves out slow tests; `--write-…` rewrites what documentation shows; the rest makes tests longer."""
-    parser.addoption("--quick", action="store_true", help="leave out the tests of tests/slow.txt")
+    parser.addoption("--quick", action="store_true", help="leave out the tests of tests/slow.txt, and most repetitions")
     parser.addoption("--write-transcripts", action="store_true", help="write the previews in docs/rotation.md anew")
     parser.addoption("--write-screenshots", action="store_true", help="take the pictures in docs/images anew")
     parser.addoption("--kills", type=int, default=6, help="how often the service is killed while it sends webhooks")
@@ -72,9 +72,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for worker in range(workers) for file in files[worker::workers] for item in file]
 
 
+def _is_repeated(item: pytest.Item, name: str) -> bool:
+    """Tell whether a test runs on a second storage engine; `--quick` has the suite of the engines alone on both."""
+    parameters = getattr(item, "callspec", None)
+    engine = parameters.params.get("under_test") if parameters else None
+    return engine not in (None, "sqlite") and not name.startswith("service/storage/")
+
+
 def _leave_out_slow(config: pytest.Config, items: list[pytest.Item]) -> None:
     names = [item.nodeid.removeprefix("tests/").partition("[")[0] for item in items]
-    slow = {item for item, name in zip(items, names, strict=True) if name in SLOW}
+    slow = {item for item, name in zip(items, names, strict=True) if name in SLOW or _is_repeated(item, name)}
     config.hook.pytest_deselected(items=[*slow])
     items[:] = [item for item in items if item not in slow]
 

@@ -15,7 +15,7 @@ import pytest
 import data_api as served
 from certificates import make_certificates
 from decision_columns import ColumnName, columns_of_decisions
-from engines import ENGINES, EngineUnderTest, engine_under_test
+from engines import ENGINES, EngineUnderTest, PostgreSQLUnderTest, SQLiteUnderTest
 from management import Management
 from postgres import Databases, Postgres
 from private_integrations.contract import (
@@ -245,9 +245,11 @@ def postgres_database(postgres: Databases) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session", params=ENGINES)
-def under_test(request: pytest.FixtureRequest, postgres: Databases) -> EngineUnderTest:
+def under_test(request: pytest.FixtureRequest) -> EngineUnderTest:
     """The storage engine that the tests run on: all of them run on each."""
-    return engine_under_test(request.param, postgres)
+    if request.param == "sqlite":
+        return SQLiteUnderTest()
+    return PostgreSQLUnderTest(request.getfixturevalue("postgres"))
 
 
 @pytest.fixture(scope="session")
