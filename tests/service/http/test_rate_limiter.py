@@ -80,8 +80,11 @@ def test_addresses_take_no_memory():
     assert len(unknown._slots) == slots
 
 
-def test_who_has_or_had_a_token_does_not_wait(middleware, desk, accounts):
-    """In a storm a valid token and an ended one are answered while unknown ones that came before them still wait."""
+def test_who_has_or_had_a_token_does_not_wait(under_test, middleware, desk, accounts):
+    """In a storm a valid token and an ended one are answered while unknown ones that came before them still wait.
+
+    On PostgreSQL only the valid one, which is remembered: the ended one is looked up, in turn with the unknown ones.
+    """
     good, ended = desk.integration("locations.readonly"), desk.integration("locations.readonly")
     tokens = {"good": desk.token(good), "ended": desk.token(ended)}
     desk.expire(ended, 1)
@@ -106,7 +109,8 @@ def test_who_has_or_had_a_token_does_not_wait(middleware, desk, accounts):
     asyncio.run(everybody())
     order = list(answered)
     assert (answered["good"], answered["ended"], {answered[name] for name in unknown}) == (200, 401, {401})
-    assert max(order.index("good"), order.index("ended")) < len(order) - UNKNOWN_PER_SECOND // 10
+    first = ["good", "ended"] if under_test.name == "sqlite" else ["good"]
+    assert max(map(order.index, first)) < len(order) - UNKNOWN_PER_SECOND // 10
 
 
 async def _answer(scope, receive, send):
