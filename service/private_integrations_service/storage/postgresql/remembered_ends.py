@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select, update
+from sqlalchemy import ARRAY, LargeBinary, any_, literal, update
 
 from private_integrations.contract import AuditAction, EndReason
 
@@ -94,12 +94,17 @@ def end_again(write: Write, digests: set[bytes], *, seen: Revision, found: Revis
         found: the revision of the database that lacks it.
 
     """
-    live = select(tokens.c.id).where(tokens.c.digest.in_(digests), tokens.c.ended_at.is_(None))
-    ids = list(write.connection.execute(live).scalars())
+    # As one array: a statement may have 65,535 parameters.
+    remembered = any_(literal(list(digests), ARRAY(LargeBinary)))
+    ended = (
+        update(tokens)
+        .where(tokens.c.digest == remembered, tokens.c.ended_at.is_(None))
+        .values(ended_at=write.now, end_reason=EndReason.ENDED_BEFORE_LOSS)
+        .returning(tokens.c.id)
+    )
+    ids = list(write.connection.execute(ended).scalars())
     if ids:
         write.end_tokens(ids)
-        ended = update(tokens).where(tokens.c.id.in_(ids))
-        write.connection.execute(ended.values(ended_at=write.now, end_reason=EndReason.ENDED_BEFORE_LOSS))
     audit.record_service(
         write,
         actor=_SERVICE,

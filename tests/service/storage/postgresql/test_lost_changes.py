@@ -46,6 +46,9 @@ def test_tokens_that_ended_stay_ended(database, desk, api, accounts, caplog):
     desk.expire(integration, 1)
     assert api.ask("GET", contacts, token=ended).status == 401
     seen = database._state.replica.applied
+    # More than the parameters that a statement may have.
+    others = tuple(number.to_bytes(32, "big") for number in range(70_000))
+    database._ends.note([Ends(seen, others)])
     restored(database, ended)
     wait_until(lambda: found_lost(database) != [], "the replica finds the loss")
     assert found_lost(database) == [{"seen": seen.number, "found": 1, "ended_again": 1}]
