@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from ...instants import from_milliseconds, to_milliseconds
 from ..activity import CALLERS_KEPT, HOURS_KEPT, USES_KEPT, Batch, Queries, RecordedActivity, hour_of, lives
 from ..engine import StorageError
-from .connections import PATIENCE, Watchdog, storage_errors
+from .connections import PATIENCE, Watchdog, watched
 
 SILENT = timedelta(minutes=5)
 """Take a process of another replica for dead if the database has not heard of it for so long.
@@ -236,20 +236,13 @@ class PostgreSQLActivity:
         """Do nothing: the engine closes the connections."""
 
     @contextmanager
-    def _connected(self) -> Iterator[Connection]:
-        with storage_errors(), self._pool.connect() as connection:
-            driver: Any = connection.connection.driver_connection
-            with self._watchdog.limit(driver):
-                yield connection
-
-    @contextmanager
     def _transaction(self, begin: str) -> Iterator[Connection]:
-        with self._connected() as connection, connection.begin():
+        with watched(self._pool, self._watchdog) as (connection, _), connection.begin():
             connection.exec_driver_sql(begin)
             yield connection
 
     def _execute(self, statement: str, parameters: Any) -> None:
-        with self._connected() as connection:
+        with watched(self._pool, self._watchdog) as (connection, _):
             connection.exec_driver_sql(statement, parameters)
 
     def _purge(self, at: int) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from ..engine import CLAIMED_FOR
-from .connections import Watchdog, storage_errors
+from .connections import Watchdog, watched
 
 # A row that another replica is claiming at this moment is skipped, not waited for. No clock of a machine counts, and
 # a crash of the database that loses a claim costs a message that is sent twice.
@@ -51,7 +51,5 @@ class TableClaims:
         self._execute(_RELEASE, endpoint_id)
 
     def _execute(self, statement: str, endpoint_id: str) -> Any:
-        with storage_errors(), self._pool.connect() as connection:
-            driver: Any = connection.connection.driver_connection
-            with self._watchdog.limit(driver):
-                return driver.execute(statement, {"endpoint": endpoint_id, "run": self._run, "time": CLAIMED_FOR})
+        with watched(self._pool, self._watchdog) as (_, driver):
+            return driver.execute(statement, {"endpoint": endpoint_id, "run": self._run, "time": CLAIMED_FOR})

@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from psycopg import errors
 from psycopg.conninfo import conninfo_to_dict
-from sqlalchemy import Engine, QueuePool, create_engine, event
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -233,6 +233,19 @@ def _cut(connection: ServiceConnection) -> None:
             shared.detach()
 
 
+@contextmanager
+def watched(pool: Engine, watchdog: Watchdog, seconds: float = _LONGEST) -> Iterator[tuple[Connection, Any]]:
+    """Take a connection of a pool for the block, which may take so many seconds; yields it, and the driver's own.
+
+    Raises StorageError.
+    """
+    with storage_errors(), pool.connect() as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, ServiceConnection)
+        with watchdog.limit(driver, seconds):
+            yield connection, driver
+
+
 class PostgreSQLDecisionConnection:
     """Read-only access for the statements that requests need, in threads of their own; used by one event loop.
 
@@ -247,7 +260,6 @@ class PostgreSQLDecisionConnection:
         self._pool = pool
         self._watchdog = watchdog
         self._check = check
-        self._threads: CapacityLimiter | None = None
         self._is_closed = False
 
     async def row(self, statement: str, *parameters: object) -> tuple[Any, ...] | None:

@@ -45,6 +45,7 @@ from .connections import (
     place_of,
     storage_errors,
     usable_database,
+    watched,
 )
 from .leadership import AdvisoryLeadership
 from .lease import LeaseTimes, may_use_read
@@ -123,12 +124,10 @@ class PostgreSQLEngine:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Begin a read-only transaction: one consistent view."""
-        with storage_errors(), self._readers.connect() as connection:
-            driver: Any = connection.connection.driver_connection
-            with self._watchdog.limit(driver), connection.begin():
-                timeline = _last_row(driver, _BEGIN_READ)[0]
-                self._check(timeline)
-                yield connection
+        with watched(self._readers, self._watchdog) as (connection, driver), connection.begin():
+            timeline = _last_row(driver, _BEGIN_READ)[0]
+            self._check(timeline)
+            yield connection
 
     @contextmanager
     def write(self, *, yielding: bool = False) -> Iterator[Write]:
@@ -207,10 +206,8 @@ class PostgreSQLEngine:
 
     def replication(self) -> Replication:
         """Return the replicas and the state of their database."""
-        with storage_errors(), self._readers.connect() as connection:
-            driver: Any = connection.connection.driver_connection
-            with self._watchdog.limit(driver):
-                return replicas.read_replication(driver, self._state.replica.incarnation, self.times)
+        with watched(self._readers, self._watchdog) as (_, driver):
+            return replicas.read_replication(driver, self._state.replica.incarnation, self.times)
 
     def leadership(self, work: str) -> AdvisoryLeadership:
         """Return the leadership for a kind of work among all machines."""
@@ -336,10 +333,8 @@ class PostgreSQLEngine:
                 time.sleep(_LONGEST_PAUSE)
 
     def _replicas(self) -> ReplicaList:
-        with storage_errors(), self._readers.connect() as connection:
-            driver: Any = connection.connection.driver_connection
-            with self._watchdog.limit(driver):
-                return replicas.read_replicas(driver)
+        with watched(self._readers, self._watchdog) as (_, driver):
+            return replicas.read_replicas(driver)
 
     def _check(self, timeline: str) -> None:
         """Raise StorageUnavailable if a server of this timeline may be one that knows nothing of later changes."""
