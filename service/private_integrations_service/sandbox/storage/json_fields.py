@@ -3,6 +3,7 @@
 For example, the contacts in a city: `select(contacts).where(text_of(contacts.c.fields, "city") == "Bonn")`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import String, literal_column
@@ -31,25 +32,16 @@ def items_of(stored: ColumnElement[Any], name: str) -> TableValuedAlias:
     return _Items(stored, literal_column(f"'{name}'")).table_valued("value")
 
 
-@compiles(_Text)
-def _text_in_sqlite(element: _Text, compiler: Any, **options: Any) -> str:
-    stored, name = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"json_extract({stored}, '$.' || {name})"
+def _written_as(template: str) -> Callable[..., str]:
+    """Return a compiler of elements that puts the stored JSON and the field's name into a template."""
+
+    def written(element: FunctionElement[Any], compiler: Any, **options: Any) -> str:
+        return template.format(*(compiler.process(clause, **options) for clause in element.clauses))
+
+    return written
 
 
-@compiles(_Text, "postgresql")
-def _text_in_postgresql(element: _Text, compiler: Any, **options: Any) -> str:
-    stored, name = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"(CAST({stored} AS jsonb) ->> {name})"
-
-
-@compiles(_Items)
-def _items_in_sqlite(element: _Items, compiler: Any, **options: Any) -> str:
-    stored, name = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"json_each({stored}, '$.' || {name})"
-
-
-@compiles(_Items, "postgresql")
-def _items_in_postgresql(element: _Items, compiler: Any, **options: Any) -> str:
-    stored, name = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"jsonb_array_elements_text(coalesce(CAST({stored} AS jsonb) -> {name}, '[]'))"
+compiles(_Text)(_written_as("json_extract({0}, '$.' || {1})"))
+compiles(_Text, "postgresql")(_written_as("(CAST({0} AS jsonb) ->> {1})"))
+compiles(_Items)(_written_as("json_each({0}, '$.' || {1})"))
+compiles(_Items, "postgresql")(_written_as("jsonb_array_elements_text(coalesce(CAST({0} AS jsonb) -> {1}, '[]'))"))
