@@ -57,7 +57,7 @@ class Token:
     passed: dict[int, float] = field(default_factory=dict)
     """When each replica last let it pass."""
     is_lost: bool = False
-    """Whether the database has lost it, so that no request has to pass."""
+    """Is True if the database has lost it, so that no request has to pass."""
 
 
 class Asked(NamedTuple):
@@ -69,7 +69,7 @@ class Asked(NamedTuple):
     done: float
     status: int
     remembered: bool
-    """Whether the replica must remember the token: it has let it pass since the last change."""
+    """Tell whether the replica must remember the token: it has let it pass since the last change."""
 
 
 class Changed(NamedTuple):
@@ -94,7 +94,7 @@ class Changed(NamedTuple):
 
 @dataclass(frozen=True)
 class Figures:
-    """What a case has shown: the numbers of the table in docs/revocation-protocol.md."""
+    """Count what a case has shown: the numbers of the table in docs/revocation-protocol.md."""
 
     case: str
     requests: int
