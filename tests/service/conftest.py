@@ -24,12 +24,16 @@ from private_integrations.contract import (
     Integration,
     IntegrationEdit,
     IntegrationRequest,
+    KeyRequest,
+    Refused,
+    digest_of,
+    new_management_key,
     new_sealing_key,
 )
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.authorizer import Authorizer, AuthorizerMiddleware
 from private_integrations_service.catalogue.endpoints import Catalogue
-from private_integrations_service.operations import generations, integrations, upstreams
+from private_integrations_service.operations import generations, integrations, keys, upstreams
 from private_integrations_service.operations.integrations import Declared, Rules
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.sandbox.limits import AccountLimits, RateLimits
@@ -299,7 +303,10 @@ def decision_columns(
         desk.expire(integration, 1)
         upstreams.put(database, accounts.location, "secret", Sealer([new_sealing_key()]), actor=Actor("test"))
         assert ended is not None
-        return columns_of_decisions(database, ended, accounts.location)
+        key = digest_of(new_management_key())
+        request = KeyRequest(role="viewer", digest=key.hex())
+        assert not isinstance(keys.make(database, "ci", request, actor=Actor("test")), Refused)
+        return columns_of_decisions(database, ended, accounts.location, key)
 
 
 @pytest.fixture

@@ -134,6 +134,11 @@ class Authorizer:
             self._record(grant, scope=scope, reason=decision.reason, address=request.address, agent=agent, now=now)
         return decision
 
+    async def find(self, digest: bytes) -> tuple[Grant | None, datetime]:
+        """Return the grant of a token, live or not, without using the token, and the instant; raises StorageError."""
+        now = self._now()
+        return await self._grants.find(digest, now), now
+
     async def refuse_unknown(self, refusal: PlatformError, address: str) -> Denied:
         """Refuse a request without a known token, as late as the rate limit of its address says."""
         await self.unknown.admit(address)

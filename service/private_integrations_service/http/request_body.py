@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 BODY_SECONDS = 30
 """How long a body of the service's own APIs may take: a slow client would hold its connection for ever."""
@@ -70,3 +70,13 @@ async def read_body(
                     deadline.reschedule(min(loop.time() + pace.window, last))
     except TimeoutError:
         return Unread.TOO_SLOW
+
+
+def replay(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that gives a body that was read already, and then goes on as the given one."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replayed

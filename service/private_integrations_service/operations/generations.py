@@ -26,6 +26,7 @@ from ..storage import tokens as stored
 from ..storage.engine import StorageEngine, Write
 from ..tokens.format import new_token, presented_token
 from ..tokens.inactivity import announced
+from ..tokens.introspection import introspection
 from ..tokens.lifecycle import (
     StoredToken,
     TokenChanges,
@@ -242,22 +243,13 @@ def introspect(
     if integration is not None and secret is not None and secret.is_live(now):
         if note is not None:
             note(secret.id, integration.id, secret.generation)
-        expires = int(secret.expires_at.timestamp()) if secret.expires_at else None
-        soon = int(now.timestamp()) + 1
-        return Introspection(
-            active=True,
-            client_id=integration.id,
-            sub=integration.account,
-            token_type="Bearer",  # noqa: S106 - a token type of RFC 7662
-            iat=int(secret.issued_at.timestamp()),
-            cache_until=soon if expires is None else min(soon, expires),
+        return introspection(
+            secret,
+            now,
             integration_id=integration.id,
-            integration=integration.name,
+            name=integration.name,
             account=integration.account,
-            scope=" ".join(integration.scopes),
-            generation=secret.generation,
-            role=secret.role,
-            exp=expires,
+            scopes=integration.scopes,
         )
     if secret is not None:
         engine.keep_ended(secret.expires_at)

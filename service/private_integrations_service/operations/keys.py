@@ -78,7 +78,7 @@ def revoke(write: Write, key_id: str, *, actor: Actor) -> Key | Refused:
     if key.is_live(write.now):
         if not any(other.role == Role.ADMIN and other.is_live(write.now) for other in every if other is not key):
             return Refused(Problem.KEY_LAST_ADMIN, f"{key.name} is the last admin key; make another one first")
-        stored.mark_revoked(write.connection, key_id, write.now)
+        stored.mark_revoked(write, key_id)
         person_changes.end(write, key_id, PersonChange.KEY_REVOKED)
         audit.record_service(write, actor=actor, action=AuditAction.REVOKE_KEY, key=key.id, name=key.name)
         key = replace(key, revoked_at=write.now)

@@ -26,15 +26,17 @@ from ..http.client_connections import Clients
 from ..http.framing import is_chunked, refuse_framing
 from ..http.problems import problem_response
 from ..http.rate_limiter import LONGEST_WAIT, RateLimiter, UnknownClients
-from ..http.request_body import USUAL, Unread, read_body
+from ..http.request_body import USUAL, Unread, read_body, replay
 from ..jobs.schedule import Job, Jobs
 from ..jobs.webhook_sender import Sender, Signer
 from ..jobs.webhook_signatures import StandardSigner
 from ..management_api import DOCUMENT, REPORT, document, management_api
+from ..management_api.introspection import INTROSPECT, RememberedIntrospections
 from ..operations import deliveries, detection
 from ..operations.activity import ActivityStore, refused_scopes
 from ..operations.health import answers
 from ..operations.inactivity import sweep
+from ..operations.live_keys import LiveKeys
 from ..operations.recording import Flusher, Recorder
 from ..operations.replicas import lease_numbers
 from ..operations.signing import DataSigner
@@ -49,7 +51,7 @@ from ..storage.engine import StorageEngine, StorageError
 from ..storage.known_credentials import KnownCredentials
 from ..webhooks.endpoints import Kind
 from ..webhooks.posting import Poster
-from .doors import Door, Repeated, owner_by_key, owner_by_session
+from .doors import Door, OwnerOf, Repeated, owner_by_key, owner_by_session
 
 _MANAGEMENT = API.removesuffix("/v1").encode()
 # It is unknown where the next request on this connection would begin.
@@ -89,9 +91,13 @@ class Application:
         self._closing.callback(known.close)
         self._trusted = settings.trusted_proxies
         security = SecurityLog(engine.security_counts, sink_of(settings.security_log, engine.folder))
-        self._management = self._management_doors(
-            management_api(engine, catalogue, settings, activity, recorder, furnish, security), known, settings
-        )
+        self._authorizer = Authorizer(engine, catalogue, settings.cached_grants, recorder, security)
+        self._closing.callback(self._authorizer.close)
+        keys = LiveKeys(engine)
+        self._closing.callback(keys.close)
+        api = management_api(engine, catalogue, settings, activity, recorder, furnish, security)
+        introspections = RememberedIntrospections(api, self._authorizer, keys, recorder, self._trusted)
+        self._management = self._management_doors(api, introspections, owner_by_key(keys, engine.now), settings)
         pages = settings_pages(engine, catalogue, settings, activity, security)
         by_session, crowded = owner_by_session(known), too_many_visitors(pages, LONGEST_WAIT)
         limited_pages = _limited(pages, settings.body_limit)
@@ -103,8 +109,6 @@ class Application:
 
         # A page takes some milliseconds, comparing a password a hundred and more.
         self._pages, self._sign_ins = pages_door(25, 50), pages_door(5, 20)
-        self._authorizer = Authorizer(engine, catalogue, settings.cached_grants, recorder, security)
-        self._closing.callback(self._authorizer.close)
         self._gateway: Gateway | None = None
         if settings.upstream is None:
             limits = RateLimits(AccountLimits.of(settings))
@@ -171,7 +175,9 @@ class Application:
             return self._sign_ins if is_sign_in else self._pages
         return self._health if scope["raw_path"] == b"/health" else self._data_api
 
-    def _management_doors(self, api: FastAPI, known: KnownCredentials, settings: Settings) -> dict[bytes, ASGIApp]:
+    def _management_doors(
+        self, api: FastAPI, introspections: ASGIApp, owner_of: OwnerOf, settings: Settings
+    ) -> dict[bytes, ASGIApp]:
         """Return the doors of the management API by raw path, and the one for all other paths.
 
         Each has a limit of its own, so a storm at one does not delay requests at another.
@@ -183,13 +189,14 @@ class Application:
 
         def door(app: ASGIApp, per_second: float, burst: float) -> ASGIApp:
             limit = UnknownClients(per_second, burst)
-            door = Door(app, owner_by_key(known), self.clients, limit, refusal, self._trusted)
+            door = Door(app, owner_of, self.clients, limit, refusal, self._trusted)
             return _https_only(door, settings)
 
         limited = _limited(api, settings.body_limit)
         return {
             DOCUMENT.encode(): door(document(api), 20, 20),
             REPORT.encode(): door(limited, 50, 100),
+            INTROSPECT.encode(): door(_limited(introspections, settings.body_limit), 50, 100),
             b"": door(limited, 50, 100),
         }
 
@@ -309,15 +316,6 @@ def _limited(app: ASGIApp, limit: int) -> ASGIApp:
             refused = Refused(Problem.BODY_TOO_SLOW, f"a body must arrive within {USUAL.total:g} seconds")
             await problem_response(refused)(scope, receive, send)
         elif isinstance(body, bytes):
-            await app(scope, _replay(body, receive), send)
+            await app(scope, replay(body, receive), send)
 
     return limited
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def replayed() -> Message:
-        return pending.pop() if pending else await receive()
-
-    return replayed

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +13,7 @@ from ..http.client_address import Networks, client_address
 from ..http.client_connections import Clients
 from ..http.fair_shares import ShareHolder
 from ..http.rate_limiter import RateLimiter, UnknownClients
+from ..operations.live_keys import LiveKeys
 from ..storage.engine import StorageError
 from ..storage.known_credentials import KnownCredentials
 
@@ -103,16 +105,17 @@ class Repeated:
         self._last = messages
 
 
-def owner_by_key(known: KnownCredentials) -> OwnerOf:
-    """Find the owner of a request by its management key."""
+def owner_by_key(keys: LiveKeys, clock: Callable[[], datetime]) -> OwnerOf:
+    """Find the owner of a request by its management key, which may have ended."""
+
+    async def is_known(digest: bytes) -> bool:
+        return await keys.find(digest, clock()) is not None
 
     async def owner_of(scope: Scope) -> ShareHolder | None:
         for name, value in scope["headers"]:
             if name == b"authorization":
                 presented = value.decode("latin-1").partition(" ")[2].strip()
-                return (
-                    await _owner("management", known.has_key, presented) if presented.startswith(KEY_PREFIX) else None
-                )
+                return await _owner("management", is_known, presented) if presented.startswith(KEY_PREFIX) else None
         return None
 
     return owner_of

@@ -11,9 +11,9 @@ from ..tokens.grant import Grant
 from .engine import StorageEngine
 
 _GRANT = """
-SELECT tokens.id, tokens.generation, tokens.role, tokens.delivered_at, tokens.expires_at, tokens.ended_at,
-       integrations.id, integrations.name, integrations.scopes, accounts.id, accounts.kind,
-       accounts.agency_id
+SELECT tokens.id, tokens.generation, tokens.role, tokens.issued_at, tokens.delivered_at, tokens.expires_at,
+       tokens.ended_at, integrations.id, integrations.name, integrations.scopes, accounts.id,
+       accounts.kind, accounts.agency_id
 FROM tokens
 JOIN integrations ON integrations.id = tokens.integration_id
 JOIN accounts ON accounts.id = integrations.account_id
@@ -34,12 +34,14 @@ class GrantReader:
         row = await self._connection.row(_GRANT, digest)
         if row is None:
             return None
-        (token_id, generation, role, delivered, expires, ended, integration, name, scopes, account, kind, agency) = row
+        token_id, generation, role, issued, delivered, expires, ended, *opened = row
+        integration, name, scopes, account, kind, agency = opened
         return Grant(
             token_id=token_id,
             generation=generation,
             role=sys.intern(role),
             delivered=delivered is not None,
+            issued_at=from_milliseconds(issued),
             expires_at=None if expires is None else from_milliseconds(expires),
             ended=None if ended is None else await self._why_ended(token_id),
             integration_id=integration,

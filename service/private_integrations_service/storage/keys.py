@@ -1,7 +1,7 @@
 """Store management keys, as digests only."""
 
+import json
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select, update
@@ -9,8 +9,44 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 from private_integrations.contract import Role
 
 from ..access.principals import ManagementKey
+from ..instants import from_milliseconds
 from ..tokens.format import HASH_VERSION
+from .engine import StorageEngine, Write
 from .tables import management_keys
+
+_KEY = """
+SELECT id, name, role, accounts, created_at, expires_at, revoked_at
+FROM management_keys
+WHERE digest = ?
+"""
+
+
+class KeyReader:
+    """Read keys over a connection of its own, without the cost of Core; used by one event loop."""
+
+    def __init__(self, engine: StorageEngine) -> None:
+        self._connection = engine.decision_connection()
+
+    async def read(self, digest: bytes) -> ManagementKey | None:
+        """Return the key with this digest, live or not; raises StorageError."""
+        row = await self._connection.row(_KEY, digest)
+        if row is None:
+            return None
+        key_id, name, role, accounts, created, expires, revoked = row
+        return ManagementKey(
+            id=key_id,
+            name=name,
+            role=Role(role),
+            digest=digest,
+            accounts=None if accounts is None else frozenset(json.loads(accounts)),
+            created_at=from_milliseconds(created),
+            expires_at=None if expires is None else from_milliseconds(expires),
+            revoked_at=None if revoked is None else from_milliseconds(revoked),
+        )
+
+    def close(self) -> None:
+        """Close the connection; from then on every query raises StorageUnavailable."""
+        self._connection.close()
 
 
 def key_with_digest(connection: Connection, digest: bytes) -> ManagementKey | None:
@@ -52,9 +88,11 @@ def add_key(connection: Connection, key: ManagementKey) -> None:
     )
 
 
-def mark_revoked(connection: Connection, key_id: str, now: datetime) -> None:
+def mark_revoked(write: Write, key_id: str) -> None:
     """Store the end of a key."""
-    connection.execute(update(management_keys).where(management_keys.c.id == key_id).values(revoked_at=now))
+    write.move_epoch()
+    values = update(management_keys).where(management_keys.c.id == key_id).values(revoked_at=write.now)
+    write.connection.execute(values)
 
 
 def _key(row: Row[Any]) -> ManagementKey:

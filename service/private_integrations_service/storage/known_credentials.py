@@ -1,8 +1,7 @@
-"""Look up whether the service knows a management key, session or browser, before any other work on a request."""
+"""Look up whether the service knows a session or browser, before any other work on a request."""
 
 from .engine import StorageEngine
 
-_KEY = "SELECT 1 FROM management_keys WHERE digest = ?"
 _SESSION = "SELECT 1 FROM sessions WHERE digest = ?"
 _BROWSER = "SELECT 1 FROM known_browsers WHERE digest = ?"
 
@@ -12,10 +11,6 @@ class KnownCredentials:
 
     def __init__(self, engine: StorageEngine) -> None:
         self._connection = engine.decision_connection()
-
-    async def has_key(self, digest: bytes) -> bool:
-        """Tell whether there was ever a management key with this digest."""
-        return await self._has(_KEY, digest)
 
     async def has_session(self, digest: bytes) -> bool:
         """Tell whether there is a session with this digest, even one that has ended and is not yet removed."""

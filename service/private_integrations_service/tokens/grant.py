@@ -18,6 +18,7 @@ class Grant:
     generation: int
     role: str
     delivered: bool
+    issued_at: datetime
     expires_at: datetime | None
     ended: str | None
     integration_id: str

@@ -9,6 +9,7 @@ import pysqlite3.dbapi2 as sqlite
 from sqlalchemy import Connection, event
 
 from private_integrations_service.storage.grants import GrantReader
+from private_integrations_service.storage.keys import KeyReader
 from private_integrations_service.storage.sqlite.engine import SQLiteEngine
 from private_integrations_service.storage.upstreams import CredentialReader
 
@@ -16,13 +17,14 @@ ColumnName = tuple[str, str]
 """Table and column."""
 
 
-def columns_of_decisions(engine: SQLiteEngine, ended: bytes, account: str) -> set[ColumnName]:
+def columns_of_decisions(engine: SQLiteEngine, ended: bytes, account: str, key: bytes) -> set[ColumnName]:
     """Return the columns that the statements read whose answers are remembered, as SQLite compiles the statements.
 
     Args:
         engine: a database.
         ended: the digest of a token in it that has ended, so that the reader also asks why.
         account: an account with an upstream credential.
+        key: the digest of a management key.
 
     """
     seen: set[ColumnName] = set()
@@ -32,10 +34,14 @@ def columns_of_decisions(engine: SQLiteEngine, ended: bytes, account: str) -> se
             seen.add((table, column))
         return int(sqlite.SQLITE_OK)
 
-    readers: list[tuple[Any, object]] = [(GrantReader(engine), ended), (CredentialReader(engine), account)]
-    for reader, key in readers:
+    readers: list[tuple[Any, object]] = [
+        (GrantReader(engine), ended),
+        (CredentialReader(engine), account),
+        (KeyReader(engine), key),
+    ]
+    for reader, asked in readers:
         reader._connection._connection.set_authorizer(note)
-        assert asyncio.run(reader.read(key)) is not None
+        assert asyncio.run(reader.read(asked)) is not None
         reader.close()
     return seen
 

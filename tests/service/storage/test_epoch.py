@@ -21,6 +21,7 @@ from private_integrations.contract import (
     GenerationRequest,
     IntegrationEdit,
     IntegrationRequest,
+    KeyRequest,
     Reason,
     Refused,
     RotationPolicy,
@@ -33,7 +34,8 @@ from private_integrations_service import operations
 from private_integrations_service.access.actors import Actor
 from private_integrations_service.authorizer import Allowed, Authorizer, DataRequest
 from private_integrations_service.management_api import management_api
-from private_integrations_service.operations import installation
+from private_integrations_service.operations import installation, keys
+from private_integrations_service.operations.live_keys import LiveKeys
 from private_integrations_service.operations.operation import Writing
 from private_integrations_service.operations.recording import Recorder
 from private_integrations_service.operations.upstreams import Credentials
@@ -71,6 +73,8 @@ class Consumer:
         self.closing.callback(self.authorizer.close)
         self.credentials = Credentials(self.database, Sealer([OLD]))
         self.closing.callback(self.credentials.close)
+        self.keys = LiveKeys(self.database)
+        self.closing.callback(self.keys.close)
 
     def asks(self, token: str) -> tuple[str, datetime | None]:
         """Return what a request with the token gets, and until when the token works."""
@@ -87,6 +91,12 @@ class Consumer:
             return asyncio.run(self.credentials.of(self.account))
         except SealBroken:
             return "sealed"
+
+    def knows(self, key: str) -> bool:
+        """Return whether a request with the management key is let in."""
+        now = self.database.now()
+        found = asyncio.run(self.keys.find(digest_of(key), now))
+        return found is not None and found.is_live(now)
 
     def used(self) -> tuple[str, str]:
         """Return a new integration and its token, which was used."""
@@ -133,7 +143,6 @@ UNCHANGING = {
     "inactivity.set_rule",  # the end of a token is announced first
     "installation.install",
     "keys.make",
-    "keys.revoke",  # no process remembers a management key
     "manual_rotation.create",  # nobody has asked with a new token yet
     "sign_in.confirm_events",
     "sign_in.end_other_sessions",
@@ -316,6 +325,18 @@ def a_resealed_upstream_credential(consumer: Consumer) -> Change:
     return Change(consumer.credential, (Sealer([NEW, OLD]),), "sealed")
 
 
+@changed_by("keys.revoke")
+def a_revoked_key(consumer: Consumer) -> Change:
+    """A management key ends, and another admin's is left."""
+    first, second = new_management_key(), new_management_key()
+    made = [
+        keys.make(consumer.database, name, KeyRequest(role="admin", digest=digest_of(key).hex()), actor=ANNA)
+        for name, key in (("ops", first), ("ci", second))
+    ]
+    assert consumer.knows(second)
+    return Change(lambda: consumer.knows(second), (made[1].key.id,), then=False)
+
+
 def set_credential(consumer: Consumer) -> None:
     """Give the account an upstream credential."""
     put = operation_named("upstreams.put")
@@ -420,6 +441,8 @@ def test_the_columns_are_those_of_the_statements(decision_columns):
         ("accounts", "kind"),
         ("accounts", "agency_id"),
         ("upstream_credentials", "sealed"),
+        ("management_keys", "revoked_at"),
+        ("management_keys", "accounts"),
     }
 
 
@@ -431,6 +454,7 @@ def test_the_columns_are_those_of_the_statements(decision_columns):
         update(tables.integrations).values(scopes=[]),
         update(tables.accounts).values(agency_id=None, kind="agency"),
         update(tables.upstream_credentials).values(sealed=b""),
+        update(tables.management_keys).values(revoked_at=NOON),
         delete(tables.upstream_credentials),
         text("REPLACE INTO upstream_credentials SELECT * FROM upstream_credentials"),
     ],
@@ -441,6 +465,7 @@ def test_a_statement_that_does_not_move_the_epoch_is_found(watch, consumer, stat
     set_credential(consumer)
     _, token = consumer.used()
     consumer.asks(token)
+    a_revoked_key(consumer)
     with pytest.raises(AssertionError, match="the epoch does not move with"), consumer.database.write() as write:
         write.connection.execute(statement)
     move_epoch(consumer.database)
