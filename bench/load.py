@@ -27,12 +27,16 @@ _STOP_SECONDS = 10
 
 @dataclass(frozen=True)
 class Contender:
-    """Hold a running program under a name: its address, its credentials, and the processes whose time counts."""
+    """Hold a running program under a name: its address, its credentials, and the processes whose time counts.
+
+    With an `introspector`'s management key the requests don't use the credentials but ask what they open.
+    """
 
     name: str
     url: str
     credentials: Path
     processes: tuple[psutil.Process, ...]
+    introspector: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,10 @@ def _end(process: psutil.Popen) -> None:
 def check(contender: Contender) -> None:
     """End the bench unless the contender answers the first of the requests with 200."""
     authorization = contender.credentials.read_text().splitlines()[0]
-    asked = Request(contender.url, headers={"Authorization": authorization, "Version": VERSION})
+    headers, form = {"Authorization": authorization, "Version": VERSION}, None
+    if contender.introspector is not None:
+        headers, form = {"Authorization": f"Bearer {contender.introspector}"}, authorization.split()[-1]
+    asked = Request(contender.url, form and f"token={form}".encode(), headers)
     try:
         build_opener(ProxyHandler({})).open(asked, timeout=10).close()
     except HTTPError as error:
@@ -111,6 +118,7 @@ def turn(contender: Contender, seconds: int) -> Sample:
     before = _cpu_seconds(contender)
     command = ["taskset", "--cpu-list", str(CLIENT_CORE), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s"]
     command += ["--timeout", "10s", "-s", str(_SCRIPT), contender.url, "--", str(contender.credentials), VERSION]
+    command += [contender.introspector] if contender.introspector else []
     printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
     used = _cpu_seconds(contender) - before
     done = json.loads(printed.splitlines()[-1])

@@ -31,6 +31,8 @@ import psutil
 from load import CLIENT_CORE, SERVER_CORE, Contender, Sample, find, free_port, missing_tools, rounds, running
 from stock import ACCOUNT, stock, write_credentials
 
+from private_integrations.contract import API
+
 HERE = Path(__file__).resolve().parent
 COMPARED = HERE / "compared"
 VENV = HERE.parent / ".venv" / "bench"
@@ -223,6 +225,16 @@ def auth_request(bench: Bench) -> list[Contender]:
     ]
 
 
+def introspection(bench: Bench) -> list[Contender]:
+    data = bench.few()
+    process, address = bench.serve("introspect", data)
+    key, url = (data / "admin.key").read_text().strip(), f"http://{address}{API}/introspect"
+    return [
+        bench.ours("authorized", "trivial", bench.few()),
+        Contender("introspect", url, bench.credentials(), (process,), introspector=key),
+    ]
+
+
 def cached(bench: Bench) -> list[Contender]:
     return [
         bench.ours("1,000 tokens", "trivial", bench.stocked(FEW)),
@@ -267,6 +279,10 @@ HEATS: dict[str, tuple[Callable[[Bench], list[Contender]], tuple[Row, ...]]] = {
             Row("nginx ÷ nginx + `/authorize`, nginx's own time", "nginx", "nginx that asks", "CPU"),
             Row("nginx ÷ nginx + a static yes, both programs", "nginx", "nginx + a static yes", "CPU"),
         ),
+    ),
+    "introspection": (
+        introspection,
+        (Row("introspection ÷ an authorized request", "introspect", "authorized", "CPU"),),
     ),
     "tokens": (
         cached,

@@ -1,10 +1,19 @@
 -- For wrk: one request after another, each with the next of the Authorization values in a file, over and over.
+-- With a management key as third argument, each asks what the next token opens.
 -- The last line printed is a JSON object of what happened.
 local requests, next_request = {}, 0
 
 function init(args)
     for value in io.lines(args[1]) do
-        requests[#requests + 1] = wrk.format("GET", nil, { ["Authorization"] = value, ["Version"] = args[2] })
+        if args[3] then
+            local headers = {
+                ["Authorization"] = "Bearer " .. args[3],
+                ["Content-Type"] = "application/x-www-form-urlencoded",
+            }
+            requests[#requests + 1] = wrk.format("POST", nil, headers, "token=" .. value:gsub("Bearer ", ""))
+        else
+            requests[#requests + 1] = wrk.format("GET", nil, { ["Authorization"] = value, ["Version"] = args[2] })
+        end
     end
 end
 

@@ -47,10 +47,23 @@ def without_authorization(app: ASGIApp, catalogue: Catalogue) -> ASGIApp:
     account = "benchAccount00000001"
     match = catalogue.match("GET", f"/locations/{account}")
     assert match is not None
+    now = utc_now()
     grant = Grant(
-        1, 1, "current", True, None, None, "int_1", "bench", frozenset(), account, AccountClass.SUB_ACCOUNT, None
+        token_id=1,
+        generation=1,
+        role="current",
+        delivered=True,
+        issued_at=now,
+        expires_at=None,
+        ended=None,
+        integration_id="int_1",
+        integration_name="bench",
+        scopes=frozenset(),
+        account_id=account,
+        account_kind=AccountClass.SUB_ACCOUNT,
+        agency_id=None,
     )
-    allowed = Allowed(grant, match, utc_now())
+    allowed = Allowed(grant, match, now)
     return opened
 
 

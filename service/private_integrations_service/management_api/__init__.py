@@ -41,6 +41,7 @@ from . import (
     webhooks,
 )
 from .callers import ApiDependencies, on_problem
+from .respond_async import RespondAsync
 from .storage_errors import on_storage_error
 
 __all__ = ["DOCUMENT", "REPORT", "document", "management_api"]
@@ -100,6 +101,7 @@ def management_api(
         },
         responses={code: {"description": text, "content": _PROBLEM_DOCUMENT} for code, text in _PROBLEMS.items()},
     )
+    api.add_middleware(RespondAsync, engine=engine)
     api.state.reports = RateLimiter(leaked.PER_SECOND, leaked.BURST)
     api.state.parts = ApiDependencies(
         engine, Rules(catalogue, settings), recorded, recorder, security or unwritten(), prepare_location

@@ -23,6 +23,7 @@ from ..operations.authentication import identify
 from ..operations.integrations import Rules
 from ..operations.recording import Recorder
 from ..storage.engine import StorageEngine
+from .respond_async import engine_of
 
 Value = TypeVar("Value")
 _bearer = HTTPBearer(auto_error=False, description="A management key (pmk-…)")
@@ -85,7 +86,7 @@ def _caller(
         key,
         actor,
         now,
-        parts.engine,
+        engine_of(request, parts.engine),
         parts.rules,
         parts.activity,
         parts.recorder,

@@ -127,6 +127,16 @@ class StorageEngine(Protocol):
     security_counts: "memoryview[int]"
     """The counts of the security log, shared by the processes of this run."""
 
+    effective_by: datetime | None
+    """When the changes of this engine hold on every machine at the latest: None if they did when they were answered."""
+
+    def without_waiting(self) -> "StorageEngine":
+        """Return this engine for one request that is answered before its changes hold on every machine.
+
+        They are stored as safely as any others. `effective_by` of the returned engine says when they hold. Refusals
+        wait all the same, because one may repeat a change that does not hold yet.
+        """
+
     def now(self) -> datetime:
         """Return the present instant in UTC, which never runs backwards, neither here nor after a restart."""
 

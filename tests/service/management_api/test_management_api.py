@@ -317,6 +317,16 @@ def test_delete(management):
     ).json() == {"active": False}
 
 
+def test_without_other_machines_no_change_is_answered_early(management):
+    """`Prefer: respond-async` changes no answer: the token has ended everywhere."""
+    made = management.integration()["id"]
+    management.issue(made, 1)
+    prefer = {"Prefer": "respond-async"}
+    answer = management.ask("POST", f"/integrations/{made}/expire", {"generations": [1]}, headers=prefer)
+    assert (answer.status_code, answer.json()) == (200, management.state(made))
+    assert "Preference-Applied" not in answer.headers
+
+
 def key(management: Management) -> dict[str, str]:
     """The header of the admin's key."""
     return {"Authorization": f"Bearer {management.key}"}

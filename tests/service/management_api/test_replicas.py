@@ -3,15 +3,15 @@
 import json
 import signal
 import socket
-from contextlib import closing
-from datetime import timedelta
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
 
 import psycopg
 import pytest
 import requests
 
 import forked
-from management import Management, problem
+from management import Management, problem, roles
 from operator_cli import run_cli
 from postgres import Postgres
 from private_integrations.client import Client
@@ -137,6 +137,78 @@ def test_a_change_that_waits_for_a_halted_replica_is_the_slowest(two):
     assert float(metrics(service)["private_integrations_slowest_acknowledgement_seconds"]) >= slowest
     wait_until(lambda: len(listed(service).replicas) == 2, "the halted replica is in the list again")
     assert listed(other).replication.slowest_acknowledgement_seconds < 2
+
+
+ASYNC = {"Prefer": "wait=1, respond-async"}
+
+
+@contextmanager
+def halted(service):
+    """Halt a replica for the block, and wait until it is in the list again."""
+    service.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        service.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: len(listed(service).replicas) == 2, "the halted replica is in the list again")
+
+
+def reads_contacts(service, token):
+    """The status of a request with the token."""
+    headers = {"Authorization": f"Bearer {token}", "Version": "2021-07-28"}
+    path = f"/contacts/?locationId={service.account}"
+    return requests.get(service.url + path, headers=headers, timeout=10).status_code
+
+
+def test_a_client_that_does_not_wait_learns_when_a_change_holds(two):
+    """While a replica is silent, 202 comes at once; the token has ended here, and everywhere by `effective_by`."""
+    service, other, _ = two
+    management = Management(service.url, service.key, service.account)
+    integration = management.integration()["id"]
+    token = management.issue(integration, 1).json()["token"]
+    assert [reads_contacts(one, token) for one in (service, other)] == [200, 200]
+    with halted(other):
+        answer = management.ask("POST", f"/integrations/{integration}/expire", {"generations": [1]}, headers=ASYNC)
+        answered = listed(service).now
+        assert (answer.status_code, answer.headers["Preference-Applied"]) == (202, "respond-async")
+        state = answer.json()
+        effective_by = datetime.fromisoformat(state.pop("effective_by"))
+        assert timedelta(0) < effective_by - answered < timedelta(seconds=2.6)
+        assert state == management.state(integration)
+        assert (roles(state), reads_contacts(service, token)) == ({1: "ended"}, 401)
+        wait_until(lambda: listed(service).now >= effective_by, "the change holds everywhere")
+    assert reads_contacts(other, token) == 401
+
+
+def test_a_refusal_waits_for_the_change_that_it_repeats(two):
+    """A deletion that was answered early is "not found" only when it holds on every machine."""
+    service, other, _ = two
+    management = Management(service.url, service.key, service.account)
+    integration = management.integration()["id"]
+    management.issue(integration, 1)
+    with halted(other):
+        first = management.ask("DELETE", f"/integrations/{integration}", headers=ASYNC)
+        effective_by = datetime.fromisoformat(first.json()["effective_by"])
+        assert (first.status_code, first.headers["Content-Type"]) == (202, "application/json")
+        again = management.ask("DELETE", f"/integrations/{integration}", headers=ASYNC)
+        assert problem(again) == (404, "integration-unknown")
+        assert listed(service).now >= effective_by
+
+
+def test_what_holds_at_once_is_answered_as_usual(two):
+    """A read, a change of a name that no decision needs, and a refusal don't become 202."""
+    service, _, _ = two
+    management = Management(service.url, service.key, service.account)
+    integration = management.integration()["id"]
+    assert management.ask("GET", f"/integrations/{integration}", headers=ASYNC).status_code == 200
+    assert management.ask("GET", "/integrations/nothing", headers=ASYNC).status_code == 404
+    wait_until(
+        lambda: (
+            management.ask("PATCH", f"/integrations/{integration}", {"description": "x"}, headers=ASYNC).status_code
+            == 200
+        ),
+        "every replica knows the changes before",
+    )
 
 
 def test_a_key_of_some_accounts_sees_no_machine(two):

@@ -96,6 +96,13 @@ class CommittedChange:
         """Return when every lease from before the change has run out."""
         return self.committed_at + times.change_wait
 
+    def effective_by(self, boot: float, now: datetime, times: LeaseTimes) -> datetime:
+        """Return the deadline as an instant of the engine's clock, which shows `now` when the boot clock is at `boot`.
+
+        It promises no more than `decide`, which answers at the deadline whatever the replicas say.
+        """
+        return now + timedelta(seconds=max(0.0, self.deadline(times) - boot))
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:

@@ -94,6 +94,7 @@ class PostgreSQLEngine:
     """
 
     def __init__(self, address: str, folder: Path, times: LeaseTimes, clock: Clock | None = None) -> None:
+        self.effective_by: datetime | None = None
         self.address = address
         self.place = place_of(address)
         self.folder = folder
@@ -116,6 +117,10 @@ class PostgreSQLEngine:
             found = replicas.read_authority(connection)
         self._state.set_clock(found.clock, boot_clock())
         self.note_clock(found.high_water)
+
+    def without_waiting(self) -> "UnawaitedEngine":
+        """Return this engine for one request that is answered before its changes hold on every machine."""
+        return UnawaitedEngine(self)
 
     def now(self) -> datetime:
         """Return the present instant in UTC by the database's clock, which never runs backwards."""
@@ -153,9 +158,12 @@ class PostgreSQLEngine:
             raise
         except Exception:
             # A refusal may repeat a change that is not answered yet, such as a deletion: "it is not there" waits too.
-            with self.write():
-                """Commits, and waits for the present revision."""
+            self._await_earlier_changes()
             raise
+
+    def _await_earlier_changes(self) -> None:
+        with self.write():
+            """Commits, and waits for the present revision."""
 
     def has_stored(self, instant: datetime) -> bool:
         """Return whether the clock goes on at this instant or later after a restart."""
@@ -303,19 +311,10 @@ class PostgreSQLEngine:
         A change of nothing waits too: it may repeat one that is not answered yet, whose writer is gone. One that takes
         effect later waits a moment only, for the other machines to show it.
         """
-        write, timeline = transaction.write, transaction.timeline
-        trusted_from = timeline.trusted_from(self.times)
-        if not write.moves_epoch and not transaction.behind and trusted_from < transaction.committed_at:
+        change = self._change_to_await(transaction)
+        if change is None:
             return
-        is_early = write.moves_epoch and not first_use_waits([write.takes_effect], self.now(), self.times)
-        until = transaction.committed_at + self.times.heartbeat if is_early else math.inf
-        change = CommittedChange(
-            transaction.revision,
-            timeline.timeline,
-            transaction.committed_at,
-            replicated=True,
-            trusted_from=trusted_from,
-        )
+        until = change.committed_at + self.times.heartbeat if self._is_early(transaction.write) else math.inf
         sightings, found, pause = Sightings(), None, _FIRST_LOOK
         while boot_clock() < until:
             decided = decide(change, found, sightings, boot_clock(), self.times)
@@ -332,6 +331,24 @@ class PostgreSQLEngine:
                 # The deadline comes without it.
                 time.sleep(_LONGEST_PAUSE)
 
+    def _change_to_await(self, transaction: "_Transaction") -> CommittedChange | None:
+        """Return a committed change that some machine may not know, None if every one knows all changes."""
+        write, timeline = transaction.write, transaction.timeline
+        trusted_from = timeline.trusted_from(self.times)
+        if not write.moves_epoch and not transaction.behind and trusted_from < transaction.committed_at:
+            return None
+        return CommittedChange(
+            transaction.revision,
+            timeline.timeline,
+            transaction.committed_at,
+            replicated=True,
+            trusted_from=trusted_from,
+        )
+
+    def _is_early(self, write: Write) -> bool:
+        """Return whether a change takes effect so late that every machine knows it by then."""
+        return write.moves_epoch and not first_use_waits([write.takes_effect], self.now(), self.times)
+
     def _replicas(self) -> ReplicaList:
         with watched(self._readers, self._watchdog) as (_, driver):
             return replicas.read_replicas(driver)
@@ -342,6 +359,26 @@ class PostgreSQLEngine:
             return
         if not may_use_read(self._state.lease_end, self._state.leased_on, boot_clock(), timeline):
             raise StorageUnavailable("the database may not be the present one")
+
+
+class UnawaitedEngine(PostgreSQLEngine):
+    """The engine for one request: it shares everything with the engine given, and its changes don't wait.
+
+    Only refusals do.
+    """
+
+    def __init__(self, engine: PostgreSQLEngine) -> None:
+        vars(self).update(vars(engine))
+        self._awaiting = engine
+
+    def _await(self, transaction: "_Transaction") -> None:
+        change = self._change_to_await(transaction)
+        if change is not None and not self._is_early(transaction.write):
+            self.effective_by = change.effective_by(boot_clock(), self.now(), self.times)
+
+    def _await_earlier_changes(self) -> None:
+        with self._awaiting.write():
+            """Commits, and waits for the present revision."""
 
 
 class _Transaction:

@@ -55,6 +55,7 @@ class SQLiteEngine:
     """
 
     def __init__(self, file: Path, lock: int, clock: Clock) -> None:
+        self.effective_by: datetime | None = None
         self.file = file
         self.place = str(file)
         self.folder = file.parent
@@ -75,6 +76,10 @@ class SQLiteEngine:
         self._files.note()
         self._reserved_space = ReservedSpace(self.folder)
         self._reserved_space.renew()
+
+    def without_waiting(self) -> "SQLiteEngine":
+        """Return this engine: there is no other machine to wait for."""
+        return self
 
     def now(self) -> datetime:
         """Return the present instant in UTC, which never runs backwards."""

@@ -50,6 +50,13 @@ def test_an_acknowledgement_of_the_same_database_counts(acknowledged, own_mark, 
     assert ready == (Answer() if counts else Wait(113.0))
 
 
+@pytest.mark.parametrize(("boot", "seconds"), [(100.0, 13.0), (101.5, 11.5), (113.0, 0.0), (200.0, 0.0)])
+def test_who_does_not_wait_learns_when_the_wait_would_end(boot, seconds):
+    """It is the deadline at which a change is answered without any list, never an instant before it or in the past."""
+    assert CHANGE.effective_by(boot, NOW, TIMES) == NOW + timedelta(seconds=seconds)
+    assert decide(CHANGE, None, Sightings(), boot + seconds, TIMES) == Answer()
+
+
 def test_without_a_list_the_change_waits_in_full():
     """A database that does not answer, or another one, delays the answer until the leases have run out."""
     complete = listed((Revision(7, "a"), "a"), timeline="2")
