@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from starlette.types import Scope
@@ -35,7 +36,13 @@ def client_address(scope: Scope, trusted: Networks) -> str:
 def client_agent(scope: Scope) -> str:
     """Return the program that a request names in User-Agent, in one line of at most LONGEST_AGENT characters."""
     named = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
-    text = named[: 4 * LONGEST_AGENT].decode("utf-8", "replace")
+    return _agent(named[: 4 * LONGEST_AGENT])
+
+
+@lru_cache(maxsize=1024)
+def _agent(named: bytes) -> str:
+    """Return the named program in one line; programs repeat."""
+    text = named.decode("utf-8", "replace")
     shown = "".join(" " if unicodedata.category(character).startswith("C") else character for character in text)
     return " ".join(shown.split())[:LONGEST_AGENT]
 
@@ -47,6 +54,8 @@ def _forwarded_for(scope: Scope) -> Iterator[str]:
             yield from reversed(value.decode("latin-1").split(","))
 
 
+# Clients send many requests from one address.
+@lru_cache(maxsize=4096)
 def _address(text: str) -> str:
     """Return an address in one spelling (IPv4 also if it is mapped into IPv6), empty if the text is no address."""
     try:
