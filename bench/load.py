@@ -88,7 +88,7 @@ def _await_port(process: psutil.Popen, port: int, log: Path) -> None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.05)
-    sys.exit(f"request_path: error: {process.args} did not start:\n{log.read_text()[-2000:]}")
+    sys.exit(f"bench: error: {process.args} did not start:\n{log.read_text()[-2000:]}")
 
 
 def _end(process: psutil.Popen) -> None:
@@ -110,7 +110,7 @@ def check(contender: Contender) -> None:
     try:
         build_opener(ProxyHandler({})).open(asked, timeout=10).close()
     except HTTPError as error:
-        sys.exit(f"request_path: error: {contender.name} answers {error.code}: {error.read()[:500]!r}")
+        sys.exit(f"bench: error: {contender.name} answers {error.code}: {error.read()[:500]!r}")
 
 
 def turn(contender: Contender, seconds: int) -> Sample:
@@ -123,7 +123,7 @@ def turn(contender: Contender, seconds: int) -> Sample:
     used = _cpu_seconds(contender) - before
     done = json.loads(printed.splitlines()[-1])
     if any(done["errors"].values()) or not done["requests"]:
-        sys.exit(f"request_path: error: {contender.name}: {done}")
+        sys.exit(f"bench: error: {contender.name}: {done}")
     return Sample(done["requests"] / done["seconds"], used / done["requests"], used / done["seconds"])
 
 
