@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/service/programs"))
 
 from load import CLIENT_CORE, VERSION, Contender, missing_tools, rounds, turn
-from request_path import CONTACT, Bench, give_credential
+from programs import CONTACT, Bench, give_credential
 from stock import ACCOUNT, integration, stock, stock_postgresql, token
 
 from pgbouncer import PgBouncer
@@ -278,7 +278,7 @@ def revoke(
 
         def change() -> None:
             with engine.write() as write:
-                write.move_epoch()
+                write.move_epoch(None)
 
         steps: Sequence[Callable[[], object]] = (
             lambda: by_hand.execute("UPDATE hand SET number = number + 1"),

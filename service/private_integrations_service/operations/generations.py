@@ -122,7 +122,7 @@ def _issue(
     )
     if isinstance(plan, Refused):
         return plan
-    stored.save_tokens(write, plan.tokens)
+    stored.save_tokens(write, integration_id, plan.tokens)
     secret = new_token()
     stored.add_token(write.connection, integration_id, plan.generation, request, secret.digest, write.now)
     issued = IssuedToken(
@@ -270,7 +270,7 @@ def _known(connection: Connection, token: str, actor: Actor) -> tuple[Integratio
 def _apply(
     write: Write, integration: Integration, change: TokenChanges, *, actor: Actor, action: AuditAction
 ) -> TokenState:
-    stored.save_tokens(write, change.tokens)
+    stored.save_tokens(write, integration.id, change.tokens)
     if change.tokens:
         touched = sorted(token.generation for token in change.tokens)
         audit.record(write, integration, actor=actor, action=action, generations=touched)

@@ -185,7 +185,7 @@ def _store(write: Write, integration: Integration, step: Step) -> None:
         )
     elif isinstance(step, End):
         token = step.token
-        stored.save_tokens(write, [token])
+        stored.save_tokens(write, integration.id, [token])
         audit.record(
             write,
             integration,

@@ -323,7 +323,7 @@ def _move_deadlines(write: Write, old: Integration, new: Integration, *, actor: 
     moved = moved_deadlines.step(write.connection, old, new, write.now)
     if not moved:
         return
-    stored_tokens.save_tokens(write, moved)
+    stored_tokens.save_tokens(write, new.id, moved)
     published = published_until(write.connection, Event.TOKEN_RETIRED)
     for token in moved:
         # The job publishes those whose overlap ended since its last run.

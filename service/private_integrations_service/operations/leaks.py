@@ -37,7 +37,7 @@ def end_leaked(write: Write, digests: Sequence[bytes], where: str, actor: Actor)
         assert integration is not None, "a deleted one has no token that hasn't ended"
         tokens = stored.tokens_of(write.connection, [integration_id])[integration_id]
         for token in plan_leak(tokens, token_id, write.now).tokens:
-            stored.save_tokens(write, [token])
+            stored.save_tokens(write, integration_id, [token])
             if token.end_reason != EndReason.LEAKED:
                 continue
             ended += 1

@@ -28,7 +28,7 @@ class LiveGrants:
         since = self._kept.epoch
         grant = await self._reader.read(digest)
         if grant is not None and grant.delivered and grant.is_live(now):
-            self._kept.keep(digest, grant, since)
+            self._kept.keep(digest, grant, since, grant.integration_id)
         return grant
 
     def close(self) -> None:

@@ -25,7 +25,7 @@ class LiveKeys:
         since = self._kept.epoch
         key = await self._reader.read(digest)
         if key is not None and key.is_live(now):
-            self._kept.keep(digest, key, since)
+            self._kept.keep(digest, key, since, key.id)
         return key
 
     def close(self) -> None:

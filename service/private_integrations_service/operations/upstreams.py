@@ -184,7 +184,7 @@ class Credentials:
         if sealed is None:
             return None
         credential = self._sealer.open(sealed, purpose=_PURPOSE, account=account_id)
-        self._kept.keep(account_id, credential, since)
+        self._kept.keep(account_id, credential, since, account_id)
         return credential
 
     def close(self) -> None:

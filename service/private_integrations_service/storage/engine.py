@@ -48,29 +48,36 @@ class Write:
     """A write transaction, and the instant at which it happens.
 
     A function of this package that changes a row which decisions are read from calls `move_epoch`. `takes_effect` is
-    when the first decision from before the transaction becomes wrong.
+    when the first decision from before the transaction becomes wrong, and `subjects` are those of all calls, None for
+    any.
     """
 
     connection: Connection
     now: datetime
     moves_epoch: bool = False
     takes_effect: datetime = NEVER
+    subjects: set[str] | None = field(default_factory=set)
     ended_tokens: list[int] = field(default_factory=list)
 
-    def end_tokens(self, token_ids: Iterable[int]) -> None:
+    def end_tokens(self, token_ids: Iterable[int], subject: str | None) -> None:
         """Have the epoch move, as these tokens end with this transaction: an engine may remember that elsewhere."""
-        self.move_epoch()
+        self.move_epoch(subject)
         self.ended_tokens.extend(token_ids)
 
-    def move_epoch(self, takes_effect: datetime | None = None) -> None:
+    def move_epoch(self, subject: str | None, takes_effect: datetime | None = None) -> None:
         """Have the epoch move with this transaction, so that no process keeps a decision from before it.
 
         Args:
+            subject: the id of what the changed decisions are about, an integration for example; None for all decisions.
             takes_effect: until when decisions from before it are right all the same, None for the present instant.
                 The answer to a change that takes effect later need not wait for other machines.
 
         """
         self.moves_epoch = True
+        if subject is None:
+            self.subjects = None
+        elif self.subjects is not None:
+            self.subjects.add(subject)
         self.takes_effect = min(self.takes_effect, takes_effect or self.now)
 
 

@@ -65,7 +65,7 @@ def add_integration(connection: Connection, integration: Integration) -> None:
 
 def save_integration(write: Write, integration: Integration) -> None:
     """Store an integration as it is now; it moves the epoch."""
-    write.move_epoch()
+    write.move_epoch(integration.id)
     write.connection.execute(
         update(integrations).where(integrations.c.id == integration.id).values(**_columns(integration))
     )

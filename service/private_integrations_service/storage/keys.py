@@ -90,7 +90,7 @@ def add_key(connection: Connection, key: ManagementKey) -> None:
 
 def mark_revoked(write: Write, key_id: str) -> None:
     """Store the end of a key."""
-    write.move_epoch()
+    write.move_epoch(key_id)
     values = update(management_keys).where(management_keys.c.id == key_id).values(revoked_at=write.now)
     write.connection.execute(values)
 

@@ -55,13 +55,13 @@ def was_ever_issued(connection: Connection, integration_id: str) -> bool:
     return connection.execute(query).scalar_one() > 0
 
 
-def save_tokens(write: Write, changed: Iterable[StoredToken]) -> None:
-    """Store changed tokens in the order given; it moves the epoch, from the instant at which the first one ends."""
+def save_tokens(write: Write, integration_id: str, changed: Iterable[StoredToken]) -> None:
+    """Store changed tokens of an integration, in this order; it moves the epoch, from when the first one ends on."""
     for token in changed:
         if token.ended_at is None:
-            write.move_epoch(token.expires_at or NEVER)
+            write.move_epoch(integration_id, token.expires_at or NEVER)
         else:
-            write.end_tokens([token.id])
+            write.end_tokens([token.id], integration_id)
         write.connection.execute(
             update(tokens)
             .where(tokens.c.id == token.id)
@@ -137,7 +137,7 @@ def end_all(write: Write, integration_id: str, reason: EndReason) -> None:
         .values(ended_at=write.now, end_reason=reason)
         .returning(tokens.c.id)
     )
-    write.end_tokens(ended.scalars())
+    write.end_tokens(ended.scalars(), integration_id)
 
 
 def integration_of_digest(connection: Connection, digest: bytes) -> tuple[str, int] | None:

@@ -56,14 +56,14 @@ def put_credential(write: Write, credential: StoredCredential) -> None:
 
 def remove_credential(write: Write, account_id: str) -> bool:
     """Delete an account's credential; return whether there was one."""
-    write.move_epoch()
+    write.move_epoch(account_id)
     query = delete(upstream_credentials).where(upstream_credentials.c.account_id == account_id)
     return write.connection.execute(query).rowcount > 0
 
 
 def put_sealed(write: Write, account_id: str, sealed: bytes) -> None:
     """Store the same credential under another key."""
-    write.move_epoch()
+    write.move_epoch(account_id)
     query = update(upstream_credentials).where(upstream_credentials.c.account_id == account_id)
     write.connection.execute(query.values(sealed=sealed))
 

@@ -56,7 +56,7 @@ def write_often(engine: Any) -> None:
     for number in range(_ROUNDS):
         before, epoch = engine.now(), engine.epoch.value
         with engine.write() as write:
-            write.move_epoch()
+            write.move_epoch(None)
             order = len(list_accounts(write.connection))
             name = f"{os.getpid()} {number}"
             add_account(write.connection, Account(id=name, name=name, kind=AccountClass.AGENCY), write.now)

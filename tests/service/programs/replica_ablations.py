@@ -81,6 +81,17 @@ def epoch_then_timeline(replica: Replica, began: float, answer: HeartbeatAnswer,
     return replace(outcome, steps=tuple(step for step in outcome.steps if step != move))
 
 
+def only_the_last(_: Revision, found: Revision, stored: Any) -> frozenset[str] | None:
+    """Take what the last revision has changed for all that changed."""
+    return stored[found.number][1] if found.number in stored else None
+
+
+def gaps_ignored(replica: Replica, revision: Revision, changed: frozenset[str] | None) -> Outcome:
+    """Take what a notification says for all that changed."""
+    outcome = lease.after_notification(replica, revision, changed)
+    return replace(outcome, steps=tuple(lease.Forget(changed) for _ in outcome.steps))
+
+
 def from_any_list(change: CommittedChange, replicas: Any, *others: Any) -> Any:
     """Take the list of any server."""
     return acknowledgement.decide(change, replicas and replace(replicas, timeline=change.timeline), *others)
@@ -102,6 +113,16 @@ ABLATIONS = (
         "A decision from before the change is remembered after it.",
         Rules(may_remember=lambda before, after, read_on, leased_on: read_on == leased_on),
         first=60,
+    ),
+    Ablation(
+        "Of the changes since the last heartbeat all are looked at, or everything is forgotten.",
+        "What an earlier one of them was about stays remembered.",
+        Rules(changed_since=only_the_last),
+    ),
+    Ablation(
+        "After a notification that was missed, everything is forgotten.",
+        "What the missed change was about stays remembered.",
+        Rules(after_notification=gaps_ignored),
     ),
     Ablation(
         "The lease counts from before the heartbeat is sent.",

@@ -39,7 +39,7 @@ from private_integrations_service.storage.postgresql.lease import (
     registered,
     start,
 )
-from private_integrations_service.storage.postgresql.revision import Revision
+from private_integrations_service.storage.postgresql.revision import Changed, Revision, changed_since
 from private_integrations_service.storage.postgresql.timeline import WatchedTimeline, watch
 
 Steps = Generator[float, None, None]
@@ -63,6 +63,8 @@ class Rules:
 
     times: LeaseTimes = TIMES
     after_heartbeat: Callable[[Replica, float, HeartbeatAnswer, LeaseTimes], Outcome] = lease.after_heartbeat
+    after_notification: Callable[[Replica, Revision, frozenset[str] | None], Outcome] = after_notification
+    changed_since: Callable[[Revision, Revision, dict[int, Changed]], frozenset[str] | None] = changed_since
     may_use_remembered: Callable[[float, float, int, int], bool] = lease.may_use_remembered
     may_use_read: Callable[[float, str | None, float, str], bool] = lease.may_use_read
     may_remember: Callable[[int, int, str, str | None], bool] = lease.may_remember
@@ -111,6 +113,7 @@ class Server:
     timeline: str
     revision: Revision = FIRST
     marks: dict[int, str] = field(default_factory=lambda: {FIRST.number: FIRST.mark})
+    changed: dict[int, Changed] = field(default_factory=dict)
     ended: dict[int, float] = field(default_factory=dict)
     rows: dict[str, tuple[int, Revision | None]] = field(default_factory=dict)
     settled: str = "1"
@@ -118,7 +121,8 @@ class Server:
 
     def copy(self, timeline: str) -> "Server":
         """Return a server with the same rows."""
-        return Server(timeline, self.revision, {**self.marks}, {**self.ended}, {**self.rows}, self.settled)
+        rows = {**self.rows}
+        return Server(timeline, self.revision, {**self.marks}, {**self.changed}, {**self.ended}, rows, self.settled)
 
 
 class Machine:
@@ -136,7 +140,9 @@ class Machine:
         self.epoch = 0
         self.lease_end = NO_LEASE
         self.leased_on: str | None = None
-        self.memory: tuple[int, frozenset[int]] | None = None
+        self.memory: dict[int, tuple[int, bool]] = {}
+        """The epoch at which each token was remembered, and whether it had ended."""
+        self.ring: dict[int, frozenset[str] | None] = {}
         self.lease_server = self.worker_server = history.servers[0]
         self.cut: dict[Server, float] = {}
         self.deaf_until = 0.0
@@ -144,11 +150,21 @@ class Machine:
         self.sightings = Sightings()
         self.lease_thread: Steps = history.lease_thread(self)
         self.asleep: int | None = None
-        self.notification: Revision | None = None
+        self.notification: tuple[Revision, frozenset[str] | None] | None = None
 
     def clock(self) -> float:
         """Return the boot clock."""
         return self.offset + self.rate * (self.history.now - self.suspended)
+
+    def publish(self, changed: frozenset[str] | None) -> None:
+        """Move the epoch, with what a change is about."""
+        self.ring[self.epoch + 1] = changed
+        self.epoch += 1
+
+    def has_changed(self, token: int, since: int, until: int) -> bool:
+        """Return whether a change between two epochs may be about the token."""
+        changes = (self.ring[epoch] for epoch in range(since + 1, until + 1))
+        return any(changed is None or str(token) in changed for changed in changes)
 
 
 class History:
@@ -269,7 +285,7 @@ class History:
                 if type(step) is Register:
                     outcome = yield from self.register(machine, outcome.replica)
                 elif type(step) is Forget:
-                    machine.epoch += 1
+                    machine.publish(step.changed)
                 elif type(step) is SetLease:
                     machine.lease_end, machine.leased_on = step.end, step.timeline or machine.leased_on
                 elif type(step) is Deregister:
@@ -283,8 +299,8 @@ class History:
                 is_notified = False
                 yield from self.acknowledge(machine, replica)
             if machine.notification is not None:
-                revision, machine.notification = machine.notification, None
-                notified = after_notification(replica, revision)
+                (revision, changed), machine.notification = machine.notification, None
+                notified = rules.after_notification(replica, revision, changed)
                 is_notified = notified.at_once
                 outcome = dataclasses.replace(notified, at_once=outcome.at_once)
                 continue
@@ -333,6 +349,7 @@ class History:
                 read_on=server.timeline,
                 revision=server.revision,
                 own_mark=self.own_mark(server, replica.applied),
+                changed=replica.applied and rules.changed_since(replica.applied, server.revision, server.changed),
             )
             lacks = replica.applied is not None and server.marks.get(replica.applied.number) != replica.applied.mark
             settled, rows = server.settled, self.listed(server) if beat % 3 == 0 else None
@@ -373,7 +390,7 @@ class History:
             server = machine.lease_server
             incarnation = f"{machine.name}/{next(self.order)}"
             if not rules.registers_first:
-                machine.epoch += 1
+                machine.publish(None)
                 machine.lease_end, machine.leased_on = rules.times.lease_end(machine.clock()), server.timeline
             arrives = self.travel(machine, server)
             if arrives < inf:
@@ -432,7 +449,7 @@ class History:
             yield from self.request(machine)
 
     def request(self, machine: Machine) -> Steps:
-        """Decide as a worker does, on one request with each of the tokens; their decisions are read together."""
+        """Decide as a worker does, on one request with each of the tokens; what isn't remembered is read together."""
         rules, arrival = self.rules, self.now
         if not rules.reads_lease_first:
             epoch = machine.epoch
@@ -443,17 +460,17 @@ class History:
             if lag := self.lag():
                 yield lag
             epoch = machine.epoch
-        kept = machine.memory
-        if kept is not None and rules.may_use_remembered(lease_end, now, kept[0], epoch):
-            epoch, ended = kept
-        else:
+        kept = self.remembered(machine, lease_end, now, epoch)
+        ended = {token for token, has_ended in kept.items() if has_ended}
+        missing = [token for token in range(TOKENS) if token not in kept]
+        if missing:
             server = machine.worker_server
             arrives = self.travel(machine, server)
             if arrives == inf:
                 return
             yield -arrives
             shown = self.now if rules.reads_primary else self.now - 0.15
-            ended = frozenset(token for token, at in server.ended.items() if at <= shown)
+            read = {token: token in server.ended and server.ended[token] <= shown for token in missing}
             read_on = server.timeline
             arrives = self.travel(machine, server)
             if arrives == inf:
@@ -462,8 +479,9 @@ class History:
             if lag := self.lag():
                 yield lag
             lease_end, leased_on, now, after = machine.lease_end, machine.leased_on, machine.clock(), machine.epoch
+            ended |= {token for token, has_ended in read.items() if has_ended}
             if rules.may_remember(epoch, after, read_on, leased_on):
-                machine.memory = (after, ended)
+                machine.memory |= {token: (after, has_ended) for token, has_ended in read.items()}
             if not rules.may_use_read(lease_end, leased_on, now, read_on):
                 return
         self.passed += 1
@@ -474,6 +492,19 @@ class History:
                 machine.lease_end, machine.clock(), epoch, machine.epoch
             ):
                 self.late += any(at < self.now and token not in ended for token, at in self.answered.items())
+
+    def remembered(self, machine: Machine, lease_end: float, now: float, epoch: int) -> dict[int, bool]:
+        """Return which of the tokens have ended by memory; those that may have changed since are forgotten."""
+        kept = {}
+        for token, (since, has_ended) in list(machine.memory.items()):
+            if since < epoch:
+                if machine.has_changed(token, since, epoch):
+                    del machine.memory[token]
+                    continue
+                machine.memory[token] = (since := epoch), has_ended
+            if self.rules.may_use_remembered(lease_end, now, since, epoch):
+                kept[token] = has_ended
+        return kept
 
     # Changes.
 
@@ -503,9 +534,10 @@ class History:
         revision = Revision(server.revision.number + 1, f"{server.timeline}/{next(self.order)}")
         server.revision = revision
         server.marks[revision.number] = revision.mark
+        server.changed[revision.number] = revision.mark, frozenset({str(token)})
         server.ended.setdefault(token, self.now)
         on, settled = server.timeline, server.settled
-        self.start(None, self.notify(server, revision), self.travel(machine, server))
+        self.start(None, self.notify(server, revision, token), self.travel(machine, server))
         arrives = self.travel(machine, server)
         if arrives == inf:
             return
@@ -539,12 +571,12 @@ class History:
             left = max(0.0, decision.until - machine.clock()) / machine.rate
             yield min(self.pause_of_reading(self.now - answered), left + 0.001)
 
-    def notify(self, server: Server, revision: Revision) -> Steps:
+    def notify(self, server: Server, revision: Revision, token: int) -> Steps:
         """Notify some of the machines."""
         for machine in self.machines:
             if machine.lease_server is server and self.is_notified():
                 self.notifications += 1
-                machine.notification = revision
+                machine.notification = revision, frozenset({str(token)})
                 self.wake(machine)
         yield PARKED
 

@@ -242,28 +242,31 @@ def test_a_deadline_that_has_passed_stays_passed(under_test, tmp_path, clock):
 
 
 @pytest.mark.parametrize("ending", [False, True])
-def test_nothing_is_remembered_from_before_a_change_of_decisions(engine, ending):
-    """What was read before the change, or while it commits, is forgotten when it is answered."""
+@pytest.mark.parametrize("subject", ["int_one", None])
+def test_nothing_is_remembered_from_before_a_change_of_decisions(engine, ending, subject):
+    """What was read about its subject before the change, or while it commits, is forgotten when it is answered."""
     remembered: Remembered[str, int] = Remembered(engine.epoch, 10)
 
-    def remember(key: str) -> None:
-        remembered.keep(key, 1, remembered.epoch)
+    def remember(key: str, of: str = "int_one") -> None:
+        remembered.keep(key, 1, remembered.epoch, of)
 
     def step(write: Write) -> None:
-        write.move_epoch()
+        write.move_epoch(subject)
         event.listen(write.connection, "commit", lambda _: remember("during"))
         add(write, "one")
         assert remembered.get("before") == 1
 
     remember("before")
+    remember("another", "int_two")
     since = remembered.epoch
     if ending:
         engine.end_access(step)
     else:
         with engine.write() as write:
             step(write)
-    remembered.keep("late", 1, since)
+    remembered.keep("late", 1, since, "int_one")
     assert [remembered.get(key) for key in ("before", "during", "late")] == [None] * 3
+    assert remembered.get("another") == (None if subject is None else 1)
     remember("after")
     assert remembered.get("after") == 1
 
@@ -274,7 +277,7 @@ def test_the_epoch_stays_with_any_other_change(engine):
     store(engine, "one")
     engine.end_access(lambda write: add(write, "two"))
     with pytest.raises(ZeroDivisionError), engine.write() as write:
-        write.move_epoch()
+        write.move_epoch(None)
         raise ZeroDivisionError
     assert engine.epoch.value == before
 

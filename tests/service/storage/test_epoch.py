@@ -421,7 +421,7 @@ def carry_out(consumer: Consumer, name: str, change: Change) -> None:
 def move_epoch(database: Any) -> None:
     """Have everything forgotten that is remembered."""
     with database.write() as write:
-        write.move_epoch()
+        write.move_epoch(None)
 
 
 # Every change of a column that decisions are read from.

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from psycopg import sql
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -24,7 +25,7 @@ from ...access import security_log
 from ...instants import from_milliseconds, to_milliseconds
 from ...private_files import open_private, prepare_folder
 from ..engine import Answer, StorageBusy, StorageError, StorageUnavailable, StorageUncertain, Write
-from ..epoch import Epoch
+from ..epoch import Epoch, Subjects
 from ..file_leadership import FileLeadership
 from ..replication import LeaseState, Replication
 from ..shared_memory import shared_numbers
@@ -273,7 +274,7 @@ class PostgreSQLEngine:
                 write = begun.write
                 if write.moves_epoch:
                     begun.revision = Revision(begun.revision.number + 1, new_mark())
-                    driver.execute(new_revision(begun.revision, write.ended_tokens))
+                    driver.execute(new_revision(begun.revision, write.subjects, write.ended_tokens))
                 driver.is_warned = False
                 try:
                     transaction.commit()
@@ -405,18 +406,34 @@ _BEGIN_WRITE = (
     f"{TIMELINE}, (SELECT count(*) FROM replicas WHERE (acknowledged_number, acknowledged_mark) IS DISTINCT FROM "
     "(authority.number, authority.mark)) FROM authority"
 )
-_NEW_REVISION = (
-    "UPDATE authority SET number = {number}, mark = '{mark}'; "  # noqa: S608
-    "INSERT INTO revisions (number, mark, ended) "
-    "VALUES ({number}, '{mark}', ARRAY(SELECT digest FROM tokens WHERE id IN ({ended}))); "
-    f"NOTIFY {replicas.CHANNEL}, '{{number}} {{mark}}'"
-)
+# A notification has at most 8,000 bytes. More subjects than that are any.
+_MOST_SUBJECTS = 16
 
 
-def new_revision(revision: Revision, ended_tokens: Sequence[int] = ()) -> str:
-    """Return the statements that store a revision, with the ids of tokens that end with it, and notify all replicas."""
-    ended = ", ".join(map(str, ended_tokens)) or "NULL"
-    return _NEW_REVISION.format(number=revision.number, mark=revision.mark, ended=ended)
+def new_revision(revision: Revision, subjects: Subjects, ended_tokens: Sequence[int] = ()) -> str:
+    """Return the statements that store a revision and notify all replicas.
+
+    Args:
+        revision: the revision.
+        subjects: what it changed, None for anything.
+        ended_tokens: the ids of the tokens that end with it.
+
+    """
+    known = None if subjects is None or len(subjects) > _MOST_SUBJECTS else sorted(subjects)
+    ended = sql.SQL("SELECT digest FROM tokens WHERE id = ANY({})").format(sql.Literal(list(ended_tokens)))
+    statements = sql.SQL(
+        "UPDATE authority SET number = {number}, mark = {mark}; "
+        "INSERT INTO revisions (number, mark, changed, ended) VALUES ({number}, {mark}, {changed}, ARRAY({ended})); "
+        "NOTIFY {channel}, {payload}"
+    ).format(
+        number=sql.Literal(revision.number),
+        mark=sql.Literal(revision.mark),
+        changed=sql.Literal(known),
+        ended=ended,
+        channel=sql.Identifier(replicas.CHANNEL),
+        payload=sql.Literal(replicas.notification(revision, known)),
+    )
+    return statements.as_string()
 
 
 def _last_row(connection: Any, statements: str) -> Any:

@@ -69,7 +69,7 @@ class PostgreSQLInstallation:
     def forget_decisions(self, connection: Connection) -> None:
         """Make a new revision, so that no replica uses what it has remembered of this database."""
         number = connection.exec_driver_sql("SELECT number FROM authority").scalar_one()
-        connection.exec_driver_sql(new_revision(Revision(number + 1, new_mark())))
+        connection.exec_driver_sql(new_revision(Revision(number + 1, new_mark()), None))
 
     def require_stopped(self) -> None:
         """Raise ConfigurationError if replicas run."""

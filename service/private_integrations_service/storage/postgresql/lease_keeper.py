@@ -35,7 +35,7 @@ from .lease import (
     start,
 )
 from .remembered_ends import Ends, RememberedEnds
-from .revision import Revision
+from .revision import Revision, changed_since
 from .shared_state import SharedState, boot_clock
 from .timeline import WatchedTimeline, watch
 
@@ -153,7 +153,13 @@ class LeaseKeeper:
         self._state.set_clock(found.clock, (asked + arrived) / 2)
         self._service.note_clock(found.high_water)
         answer = HeartbeatAnswer(
-            beaten.rows, beaten.replicated, beaten.timeline, found.timeline, found.revision, found.own_mark
+            beaten.rows,
+            beaten.replicated,
+            beaten.timeline,
+            found.timeline,
+            found.revision,
+            found.own_mark,
+            self._changed(replica.applied, found.revision, connection),
         )
         self._timeline = watch(self._timeline, found.timeline, found.settled, arrived)
         outcome = after_heartbeat(replica, began, answer, self._times)
@@ -168,8 +174,8 @@ class LeaseKeeper:
             match step:
                 case SetLease(end, timeline):
                     self._state.set_lease(end, timeline)
-                case Forget():
-                    self._state.epoch.publish()
+                case Forget(changed):
+                    self._state.epoch.publish(changed)
                 case Register():
                     return self._register(outcome.replica, connection)
                 case ReportLoss(seen, found):
@@ -188,6 +194,15 @@ class LeaseKeeper:
             self._note_ends(before, outcome.replica.applied, connection)
         self._state.replica = outcome.replica
         return outcome.at_once
+
+    def _changed(
+        self, applied: Revision | None, found: Revision, connection: ServiceConnection
+    ) -> frozenset[str] | None:
+        """Return the subjects that changed since the applied revision, None if they may be any."""
+        if applied is None or found == applied:
+            return None
+        with self._watchdog.limit(connection):
+            return changed_since(applied, found, replicas.read_changed(connection, applied.number))
 
     def _note_ends(self, before: Revision | None, applied: Revision | None, connection: ServiceConnection) -> None:
         """Remember the ends of new revisions, before they are acknowledged."""
@@ -246,8 +261,8 @@ class LeaseKeeper:
         """Apply the changes that were notified, and acknowledge them without a heartbeat."""
         is_moved = False
         for notification in listening.notifies(timeout=0):
-            number, _, mark = notification.payload.partition(" ")
-            outcome = after_notification(self._state.replica, Revision(int(number), mark))
+            revision, changed = replicas.read_notification(notification.payload)
+            outcome = after_notification(self._state.replica, revision, changed)
             is_moved |= self._take(outcome, self._connected())
         if is_moved:
             connection = self._connected()
@@ -277,8 +292,8 @@ def leave(state: SharedState, connection: ServiceConnection) -> None:
         match step:
             case SetLease(end, timeline):
                 state.set_lease(end, timeline)
-            case Forget():
-                state.epoch.publish()
+            case Forget(changed):
+                state.epoch.publish(changed)
             case Deregister():
                 if replica.incarnation is not None:
                     replicas.deregister(connection, replica.incarnation)

@@ -104,7 +104,7 @@ def end_again(write: Write, digests: set[bytes], *, seen: Revision, found: Revis
     )
     ids = list(write.connection.execute(ended).scalars())
     if ids:
-        write.end_tokens(ids)
+        write.end_tokens(ids, None)
     audit.record_service(
         write,
         actor=_SERVICE,

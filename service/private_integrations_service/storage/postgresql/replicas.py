@@ -13,10 +13,21 @@ from .acknowledgement import RegisteredReplica, ReplicaList
 from .connections import TIMELINE, ServiceConnection
 from .lease import LeaseTimes, Replica
 from .remembered_ends import Ends
-from .revision import Revision
+from .revision import Changed, Revision
 
 CHANNEL = "private_integrations"
 """The channel on which a change is notified to all replicas."""
+
+
+def notification(revision: Revision, changed: Sequence[str] | None) -> str:
+    """Return the text of a notification: number, mark, and the subjects, or `*` for any."""
+    return " ".join([str(revision.number), revision.mark, *(["*"] if changed is None else changed)])
+
+
+def read_notification(text: str) -> tuple[Revision, frozenset[str] | None]:
+    """Return the revision of a notification, and the subjects that it changed, None for any."""
+    number, mark, *changed = text.split(" ")
+    return Revision(int(number), mark), None if changed in ([], ["*"]) else frozenset(changed)
 
 
 @dataclass(frozen=True)
@@ -157,6 +168,12 @@ def read_ends(connection: ServiceConnection, after: int) -> list[Ends]:
     """Return the revisions behind a number, each with the tokens that ended with it, the oldest first."""
     rows = connection.execute("SELECT number, mark, ended FROM revisions WHERE number > %s ORDER BY number", (after,))
     return [Ends(Revision(number, mark), tuple(bytes(digest) for digest in ended)) for number, mark, ended in rows]
+
+
+def read_changed(connection: ServiceConnection, after: int) -> dict[int, Changed]:
+    """Return the revisions behind a number, with what each has changed."""
+    rows = connection.execute("SELECT number, mark, changed FROM revisions WHERE number > %s", (after,))
+    return {number: (mark, None if changed is None else frozenset(changed)) for number, mark, changed in rows}
 
 
 def settle(connection: ServiceConnection, timeline: str) -> None:

@@ -3,13 +3,14 @@
 from datetime import UTC, datetime
 from time import CLOCK_BOOTTIME, clock_gettime
 
-from ..epoch import Epoch
+from ..epoch import NUMBERS as EPOCH_NUMBERS
+from ..epoch import Epoch, Subjects
 from ..shared_memory import shared_numbers
 from .lease import NO_LEASE, Replica
 from .revision import Revision
 from .slowest_wait import NUMBERS
 
-# Odd, as during a change: nothing is remembered, and nothing that was is used.
+# Odd, as during a change: nothing is remembered.
 _WITHOUT_LEASE = 1
 
 
@@ -22,13 +23,13 @@ class LeasedEpoch(Epoch):
     """An epoch that is odd while the replica has no lease. Only the keeper of the lease moves it.
 
     Args:
-        number: the epoch, shared by all processes.
+        numbers: those of the epoch, shared by all processes.
         lease: the end of the lease by the boot clock, shared as well.
 
     """
 
-    def __init__(self, number: "memoryview[int]", lease: "memoryview[float]") -> None:
-        super().__init__(number)
+    def __init__(self, numbers: "memoryview[int]", lease: "memoryview[float]") -> None:
+        super().__init__(numbers)
         self._lease = lease
 
     @property
@@ -39,8 +40,17 @@ class LeasedEpoch(Epoch):
             return _WITHOUT_LEASE
         return self._number[0]
 
-    def publish(self) -> None:
-        """Move the epoch: what any process remembers is from before."""
+    @property
+    def last_change(self) -> int | None:
+        """Return the epoch of the last change, None without a lease."""
+        if clock_gettime(CLOCK_BOOTTIME) >= self._lease[0]:
+            return None
+        return self._number[0]
+
+    def publish(self, subjects: Subjects) -> None:
+        """Move the epoch: what any process remembers about the subjects is from before."""
+        # A keeper that was killed in between leaves the epoch as it was, and the next one announces the change again.
+        self._announce(self._number[0] + 2, subjects)
         self._number[0] += 2
 
 
@@ -48,12 +58,12 @@ class SharedState:
     """Numbers that the keeper of the lease writes and every process of the replica reads."""
 
     def __init__(self) -> None:
-        self._numbers = shared_numbers(10 + NUMBERS)
+        self._numbers = shared_numbers(9 + NUMBERS)
         # A float: reading nanoseconds takes half as long again, for each request.
-        self._lease = self._numbers[1:2].cast("B").cast("d")
-        self.epoch = LeasedEpoch(self._numbers[:1], self._lease)
+        self._lease = self._numbers[:1].cast("B").cast("d")
+        self.epoch = LeasedEpoch(shared_numbers(EPOCH_NUMBERS), self._lease)
         self.clock_numbers = self._numbers[2:4]
-        self.slowest_wait = self._numbers[10:]
+        self.slowest_wait = self._numbers[9:]
 
     def has_lease(self) -> bool:
         """Return whether the lease lasts; each request asks."""
@@ -67,12 +77,12 @@ class SharedState:
     @property
     def leased_on(self) -> str | None:
         """Return the timeline that granted the lease."""
-        return _text(self._numbers[4])
+        return _text(self._numbers[1])
 
     def set_lease(self, end: float, timeline: str | None) -> None:
         """Store the timeline that grants a lease, None for the same as before, and then the end of the lease."""
         if timeline is not None:
-            self._numbers[4] = _number(timeline)
+            self._numbers[1] = _number(timeline)
         self._lease[0] = end
 
     @property
@@ -93,11 +103,11 @@ class SharedState:
 
     def set_clock(self, seconds: float, at: float) -> None:
         """Store that the database's clock showed so many seconds since 1970 when the boot clock was `at`."""
-        self._numbers[9] = int((seconds - at) * 1_000_000)
+        self._numbers[4] = int((seconds - at) * 1_000_000)
 
     def database_clock(self) -> datetime:
         """Return the present instant in UTC by the database's clock; each request asks."""
-        return datetime.fromtimestamp(clock_gettime(CLOCK_BOOTTIME) + self._numbers[9] / 1_000_000, UTC)
+        return datetime.fromtimestamp(clock_gettime(CLOCK_BOOTTIME) + self._numbers[4] / 1_000_000, UTC)
 
 
 def _number(text: str | None) -> int:

@@ -19,7 +19,7 @@ from ...migrations import upgrade
 from ...private_files import open_private, prepare_folder
 from ..clock import store_instant, stored_instant
 from ..engine import Answer, StorageError, StorageFull, Write
-from ..epoch import Epoch
+from ..epoch import NUMBERS, Epoch
 from ..file_leadership import FileLeadership
 from ..shared_memory import shared_numbers
 from ..steady_clock import Clock, SteadyClock
@@ -61,11 +61,11 @@ class SQLiteEngine:
         self.folder = file.parent
         self.run = secrets.token_hex(8)
         watched = (file, *(file.with_name(file.name + part) for part in _PARTS), file.with_name(LOCK_NAME))
-        numbers = shared_numbers(3 + 2 * len(watched))
+        numbers = shared_numbers(2 + 2 * len(watched))
         self.security_counts = shared_numbers(security_log.NUMBERS)
-        self.epoch = Epoch(numbers[:1])
-        self._clock = SteadyClock(clock, numbers[1:3])
-        self._files = WatchedFiles(watched, numbers[3:])
+        self.epoch = Epoch(shared_numbers(NUMBERS))
+        self._clock = SteadyClock(clock, numbers[:2])
+        self._files = WatchedFiles(watched, numbers[2:])
         self._lock = lock
         self._write_lock = WriteLock(self.folder / WRITE_LOCK_NAME)
         self._writer = connection_pool(file, size=1, begin="BEGIN IMMEDIATE")
@@ -191,7 +191,7 @@ class SQLiteEngine:
             write = Write(connection, self.now())
             store_instant(connection, write.now)
             yield write
-            with self.epoch.changing() if write.moves_epoch else nullcontext():
+            with self.epoch.changing(write.subjects) if write.moves_epoch else nullcontext():
                 transaction.commit()
         self._clock.note_stored(write.now)
         # Check once more before the answer: a commit to a deleted file would be lost when this process ends.

@@ -44,7 +44,7 @@ def test_changes_are_acknowledged_between_heartbeats(database, tmp_path):
         began = time.monotonic()
         for _ in range(3):
             with first.write() as write:
-                write.move_epoch()
+                write.move_epoch(None)
         assert time.monotonic() - began < 5
         assert first._state.replica.applied == second._state.replica.applied
         assert beats(address) == sent

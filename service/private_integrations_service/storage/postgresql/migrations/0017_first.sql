@@ -455,6 +455,7 @@ CREATE TABLE authority (
 CREATE TABLE revisions (
     number BIGINT NOT NULL,
     mark TEXT COLLATE "C" NOT NULL,
+    changed TEXT[] COLLATE "C",
     ended BYTEA[] NOT NULL,
     CONSTRAINT pk_revisions PRIMARY KEY (number)
 );
