@@ -1,4 +1,4 @@
-"""Watch the columns that decisions are read from: a transaction that changes one of them must move the epoch."""
+"""Watch the columns that decisions are read from: who changes a row must move the epoch for its subject."""
 
 import asyncio
 from collections.abc import Collection
@@ -8,6 +8,7 @@ from typing import Any
 import pysqlite3.dbapi2 as sqlite
 from sqlalchemy import Connection, event
 
+from private_integrations_service.storage.epoch import number_of
 from private_integrations_service.storage.grants import GrantReader
 from private_integrations_service.storage.keys import KeyReader
 from private_integrations_service.storage.sqlite.engine import SQLiteEngine
@@ -47,7 +48,7 @@ def columns_of_decisions(engine: SQLiteEngine, ended: bytes, account: str, key: 
 
 
 class Watch:
-    """Raise AssertionError from each commit that changes one of these columns and does not move the epoch.
+    """Raise AssertionError from each commit that changes one of these columns and does not move the epoch for the row.
 
     Args:
         engine: its database gets a table and triggers, which stay.
@@ -69,19 +70,37 @@ class Watch:
 
     def _look(self, connection: Connection) -> None:
         # SQLAlchemy calls this before the COMMIT, when the epoch is odd already if it moves.
-        changed = set(connection.exec_driver_sql("SELECT DISTINCT place FROM watched_changes").scalars())
+        changed = connection.exec_driver_sql("SELECT DISTINCT place, subject FROM watched_changes").all()
         if not changed:
             return
         connection.exec_driver_sql("DELETE FROM watched_changes")
-        self.changed |= changed
-        if self._engine.epoch.value % 2 == 0:
+        self.changed |= {place for place, _ in changed}
+        unnoticed = sorted({place for place, subject in changed if not self._moves(subject)})
+        if unnoticed:
             # SQLAlchemy takes a transaction whose listener raises for one that ended.
             connection.exec_driver_sql("ROLLBACK")
-            raise AssertionError(f"the epoch does not move with {sorted(changed)}")
+            raise AssertionError(f"the epoch does not move with {unnoticed}")
+
+    def _moves(self, subject: str) -> bool:
+        """Return whether a process forgets this subject by the change that is being committed."""
+        moving = self._engine.epoch.value
+        if moving % 2 == 0:
+            return False
+        changed = self._engine.epoch.subjects_between(moving - 1, moving + 1)
+        return changed is None or number_of(subject) in changed
+
+
+_SUBJECTS = {
+    "tokens": "integration_id",
+    "integrations": "id",
+    "accounts": "id",
+    "upstream_credentials": "account_id",
+    "management_keys": "id",
+}
 
 
 def _add_triggers(connection: Any, columns: Collection[ColumnName]) -> None:
-    connection.execute("CREATE TABLE IF NOT EXISTS watched_changes (place TEXT NOT NULL) STRICT")
+    connection.execute("CREATE TABLE IF NOT EXISTS watched_changes (place TEXT NOT NULL, subject TEXT NOT NULL) STRICT")
     for table, column in columns:
         _add_trigger(connection, table, f"UPDATE OF {column}", f"{table}.{column}")
     for table in {table for table, _ in columns}:
@@ -91,5 +110,5 @@ def _add_triggers(connection: Any, columns: Collection[ColumnName]) -> None:
 def _add_trigger(connection: Any, table: str, change: str, place: str) -> None:
     connection.execute(
         f'CREATE TRIGGER IF NOT EXISTS "watch {place}" AFTER {change} ON {table}'
-        f" BEGIN INSERT INTO watched_changes VALUES ('{place}'); END"
+        f" BEGIN INSERT INTO watched_changes VALUES ('{place}', OLD.{_SUBJECTS[table]}); END"
     )

@@ -473,6 +473,22 @@ def test_a_statement_that_does_not_move_the_epoch_is_found(watch, consumer, stat
 
 
 @sqlite_only
+def test_a_change_that_moves_the_epoch_for_another_integration_is_found(watch, consumer):
+    """The subject must be that of the row: a process would go on with what it remembers about the changed one."""
+    changed, _ = consumer.used()
+    another, _ = consumer.used()
+    ended = update(tables.tokens).where(tables.tokens.c.integration_id == changed).values(ended_at=NOON)
+    unnoticed = pytest.raises(AssertionError, match=r"the epoch does not move with \['tokens.ended_at'\]")
+    with unnoticed, consumer.database.write() as write:
+        write.move_epoch(another)
+        write.connection.execute(ended)
+    with consumer.database.write() as write:
+        write.move_epoch(another)
+        write.move_epoch(changed)
+        write.connection.execute(ended)
+
+
+@sqlite_only
 def test_the_watch_lets_other_changes_pass(watch, consumer):
     """A column that no decision is read from may change without the epoch."""
     consumer.used()
