@@ -7,7 +7,7 @@ import pytest
 import requests
 from sqlalchemy import select
 
-from forked import running_service
+from engines import new_service
 from lines import lines
 from management import API, Management, problem
 from private_integrations.client import Client
@@ -172,9 +172,9 @@ def test_what_has_ended_stays_as_it_ended():
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory):
+def two(under_test, tmp_path_factory):
     """A service with two workers."""
-    with running_service(tmp_path_factory.mktemp("leaked"), "--workers", "2") as started:
+    with new_service(under_test, tmp_path_factory.mktemp("leaked") / "data", "--workers", "2") as started:
         yield started
 
 

@@ -1,7 +1,12 @@
 """Looking for tokens and keys in places where none may ever be."""
 
 import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+from forked import running_service
+from throwaway import Service
 
 # All that a token or key begins with: a part of one would be a leak too.
 _SECRET = re.compile(rb"pit-[0-9a-f]{8}-[0-9a-f]{4}|p[ms]k-[0-9a-f]{16}")
@@ -13,7 +18,32 @@ def secrets_in(content: bytes) -> set[bytes]:
     return {found[:12] for found in _SECRET.findall(content)}
 
 
-def leaks(folder: Path) -> dict[str, set[bytes]]:
-    """The files of a data folder that hold a secret: database, journal and all others but the first key's own."""
-    contents = {file.name: secrets_in(file.read_bytes()) for file in folder.iterdir() if file.name != _KEY_FILE}
-    return {name: found for name, found in contents.items() if found}
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Read the files of a data folder: database, journal and all others."""
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def leaks(stored: Mapping[str, bytes]) -> dict[str, set[bytes]]:
+    """Find the files and tables that hold a secret, by name; the first key's own file is meant to."""
+    found = {name: secrets_in(content) for name, content in stored.items() if name != _KEY_FILE}
+    return {name: secrets for name, secrets in found.items() if secrets}
+
+
+@contextmanager
+def watched_service(folder: Path, stored: Callable[[], Mapping[str, bytes]]) -> Iterator[Service]:
+    """Run a service for many tests; at the end no token and no key may be in what it has stored or printed.
+
+    Rotation periods may be seconds.
+
+    Args:
+        folder: Its data folder.
+        stored: Reads all that it has stored, by file or table.
+
+    """
+    with running_service(folder, PRIVATE_INTEGRATIONS_MINIMUM_PERIOD="1s") as started:
+        yield started
+        assert leaks(stored()) == {}
+        started.process.terminate()
+        assert started.process.stdout is not None
+        assert secrets_in(started.process.stdout.read().encode()) == set()
+        assert leaks(stored()) == {}
