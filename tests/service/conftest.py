@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 import data_api as served
-from canary import watched_service
 from certificates import make_certificates
 from decision_columns import ColumnName, columns_of_decisions
 from engines import ENGINES, EngineUnderTest, PostgreSQLUnderTest, SQLiteUnderTest
@@ -42,6 +41,7 @@ from private_integrations_service.storage.engine import StorageEngine
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.tokens.format import new_id, presented_token
 from receivers import Receiver, receiving
+from services import watched_service
 from small_disks import Disk, Namespace, made_namespace, mounted
 from throwaway import Service
 from visitors import Visitor, new_account, new_visitor

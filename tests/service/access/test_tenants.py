@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from sqlalchemy import select
 
 from described import DOCUMENT
-from engines import new_service
 from management import API, problem
 from private_integrations.contract import (
     AccountClass,
@@ -31,6 +30,7 @@ from private_integrations_service.sandbox import _HANDLERS
 from private_integrations_service.storage.columns import metadata
 from private_integrations_service.storage.users import add_user, save_membership
 from private_integrations_service.tokens.format import new_id
+from services import new_service
 
 CATALOGUE = Catalogue.load()
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)

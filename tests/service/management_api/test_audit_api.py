@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from engines import new_service
 from management import API, Management, problem
 from private_integrations.contract import digest_of, new_management_key
 from private_integrations.contract.audit_chain import Whole, examine
+from services import new_service
 
 
 @pytest.fixture(scope="module")

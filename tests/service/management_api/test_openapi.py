@@ -5,8 +5,8 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
 
-from engines import new_service
 from private_integrations.contract import new_sealing_key
+from services import new_service
 
 DOCUMENT = "/private-integrations/v1/openapi.json"
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance]

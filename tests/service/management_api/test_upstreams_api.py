@@ -10,10 +10,10 @@ from threading import Thread
 import pytest
 import requests
 
-from engines import new_service
 from forked import running_service
 from management import API, Management, problem
 from private_integrations.contract import digest_of, new_management_key, new_sealing_key
+from services import new_service
 
 SECRET = "pit-" + "5ec2e700-0000-4000-8000-00000000cafe"
 

@@ -11,8 +11,8 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 import requests
 
-from engines import new_service
 from management import Management
+from services import new_service
 from visitors import PASSWORD, Visitor, new_visitor
 
 CONNECTIONS = 100

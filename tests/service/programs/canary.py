@@ -1,12 +1,8 @@
 """Looking for tokens and keys in places where none may ever be."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-
-from forked import running_service
-from throwaway import Service
 
 # All that a token or key begins with: a part of one would be a leak too.
 _SECRET = re.compile(rb"pit-[0-9a-f]{8}-[0-9a-f]{4}|p[ms]k-[0-9a-f]{16}")
@@ -27,23 +23,3 @@ def leaks(stored: Mapping[str, bytes]) -> dict[str, set[bytes]]:
     """Find the files and tables that hold a secret, by name; the first key's own file is meant to."""
     found = {name: secrets_in(content) for name, content in stored.items() if name != _KEY_FILE}
     return {name: secrets for name, secrets in found.items() if secrets}
-
-
-@contextmanager
-def watched_service(folder: Path, stored: Callable[[], Mapping[str, bytes]]) -> Iterator[Service]:
-    """Run a service for many tests; at the end no token and no key may be in what it has stored or printed.
-
-    Rotation periods may be seconds.
-
-    Args:
-        folder: Its data folder.
-        stored: Reads all that it has stored, by file or table.
-
-    """
-    with running_service(folder, PRIVATE_INTEGRATIONS_MINIMUM_PERIOD="1s") as started:
-        yield started
-        assert leaks(stored()) == {}
-        started.process.terminate()
-        assert started.process.stdout is not None
-        assert secrets_in(started.process.stdout.read().encode()) == set()
-        assert leaks(stored()) == {}

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from engines import EngineUnderTest, new_service
+from engines import EngineUnderTest
 from private_integrations.client import Client
 from private_integrations.connection import ServiceConnection
 from private_integrations.contract import (
@@ -17,6 +17,7 @@ from private_integrations.contract import (
 )
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.tokens.format import new_id
+from services import new_service
 from throwaway import Service
 
 COVERED = (

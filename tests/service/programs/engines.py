@@ -1,11 +1,9 @@
 """The storage engines that the service's tests run on: another one is another class here, and a name in `ENGINES`."""
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import psycopg
@@ -14,13 +12,12 @@ from psycopg import sql
 
 from canary import files_of
 from database_address import ADDRESS
-from forked import running_service
 from postgres import Databases
 from private_integrations_service.sandbox.storage.tables import metadata
 from private_integrations_service.storage.postgresql.engine import open_postgresql
+from private_integrations_service.storage.postgresql.schema import prepare_schema
 from private_integrations_service.storage.sqlite.engine import WRITE_LOCK_NAME, open_database
 from private_integrations_service.storage.write_lock import WriteLock
-from throwaway import Service
 from used_databases import UsedDatabases
 
 
@@ -100,8 +97,7 @@ class PostgreSQLUnderTest:
         """Make a database with empty tables."""
         if self._migrated is None:
             self._migrated = self._server.new_database()
-            with TemporaryDirectory() as made:
-                open_postgresql(self._migrated, Path(made)).close()
+            prepare_schema(self._migrated)
         folder.mkdir(parents=True, mode=0o700)
         (folder / ADDRESS).write_text(self._used.copy(self._migrated))
         return folder
@@ -170,14 +166,6 @@ sqlite_only = pytest.mark.parametrize("under_test", ["sqlite"], indirect=True, s
 
 storage_independent = pytest.mark.parametrize("under_test", ["sqlite"], indirect=True, scope="session")
 """Marks a test that no storage engine can change, such as one of how requests are parsed: it runs on one."""
-
-
-@contextmanager
-def new_service(under_test: EngineUnderTest, folder: Path, *arguments: str, **settings: str) -> Iterator[Service]:
-    """Run a service that has never run before, as forked.py does, and remove its database at the end."""
-    with running_service(under_test.new(folder), *arguments, **settings) as started:
-        yield started
-    under_test.remove(folder)
 
 
 def engine_under_test(name: str, server: Databases) -> EngineUnderTest:

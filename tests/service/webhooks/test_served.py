@@ -8,11 +8,11 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from certificates import make_certificates
-from engines import new_service
 from management import Management, problem
 from private_integrations import cli
 from private_integrations.contract import digest_of, new_management_key, new_sealing_key, new_webhook_secret
 from receivers import answer, receiving, says
+from services import new_service
 from visitors import new_visitor
 
 
