@@ -4,17 +4,17 @@ import os
 import re
 import signal
 from collections.abc import Iterator
-from itertools import groupby
-from pathlib import Path
+from itertools import groupby, islice
+from pathlib import Path, PurePath
 
 import pytest
 from hypothesis import settings
 
-from canary import leaks, secrets_in
-from forked import running_service
+from canary import files_of
 from private_integrations.client import Client
 from private_integrations.connection import ServiceConnection
 from private_integrations.contract import KeyRequest, digest_of, new_management_key
+from services import watched_service
 from throwaway import Service
 
 # A busy machine is no failure: no example has a deadline. `--hypothesis-profile=long` looks for hours.
@@ -24,12 +24,14 @@ settings.load_profile("usual")
 
 
 TESTS = Path(__file__).parent
-SLOW = {
+SLOW = [
     line.partition("#")[0].strip()
     for line in (TESTS / "slow.txt").read_text().splitlines()
     if line.partition("#")[0].strip()
-}
-"""Folders, files and tests (`file::test`) that `--quick` leaves out."""
+]
+"""Folders, files and tests (`file::test`) that `--quick` leaves out, and that otherwise are started in this order."""
+
+_PLACES = {line: place for place, line in reversed([*enumerate(SLOW)])}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,27 +63,56 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the single tests that `--quick` leaves out, with all their parameters; deal the rest out to workers.
-
-    Each begins with its share of the first folder, the engine's, whose tests are the longest, and none ends with it.
-    """
+    """Leave out the single tests that `--quick` leaves out, with all their parameters; deal the rest out to workers."""
     if config.option.quick:
         _leave_out_slow(config, items)
-    files = [list(tests) for _, tests in groupby(items, lambda item: item.path)]
-    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    items[:] = [item for worker in range(workers) for file in files[worker::workers] for item in file]
+    if (workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
+        items[:] = _deal_out(items, workers)
 
 
-def _is_repeated(item: pytest.Item, name: str) -> bool:
-    """Tell whether a test runs on a second storage engine; `--quick` has the suite of the engines alone on both."""
+def _deal_out(items: list[pytest.Item], workers: int) -> list[pytest.Item]:
+    """Order tests such that each worker, which gets as many as the others, begins with its share of the slow ones.
+
+    A worker that has none left steals the last ones of another: quick ones, which share no costly fixture. Those of
+    one storage engine follow each other, because the fixtures of the session end when the engine changes.
+    """
+    places = {item: _place(item) for item in items}
+    slow = sorted((item for item in items if places[item] < len(SLOW)), key=places.__getitem__)
+    files = [[*tests] for _, tests in groupby(slow, lambda item: (item.path, _engine(item)))]
+    quick = iter(sorted((item for item in items if places[item] == len(SLOW)), key=_engine, reverse=True))
+    dealt: list[pytest.Item] = []
+    for worker in range(workers):
+        dealt += sorted((item for file in files[worker::workers] for item in file), key=_engine)
+        # xdist cuts the list here.
+        dealt += islice(quick, max(0, len(items) * (worker + 1) // workers - len(dealt)))
+    return [*dealt, *quick]
+
+
+def _name(item: pytest.Item) -> str:
+    """Return the name of a test without parameters, as slow.txt has it."""
+    return item.nodeid.removeprefix("tests/").partition("[")[0]
+
+
+def _place(item: pytest.Item) -> int:
+    """Return where slow.txt has a test, its file or a folder of it; its length if it has none of them."""
+    name = _name(item)
+    file = PurePath(name.partition("::")[0])
+    return min(_PLACES.get(line, len(SLOW)) for line in (name, file.as_posix(), *map(str, file.parents)))
+
+
+def _engine(item: pytest.Item) -> str:
+    """Return the storage engine that a test runs on, "" if it chooses for itself."""
     parameters = getattr(item, "callspec", None)
-    engine = parameters.params.get("under_test") if parameters else None
-    return engine not in (None, "sqlite") and not name.startswith("service/storage/")
+    return str(parameters.params.get("under_test", "")) if parameters else ""
+
+
+def _is_repeated(item: pytest.Item) -> bool:
+    """Tell whether a test runs on a second storage engine; `--quick` has the suite of the engines alone on both."""
+    return _engine(item) not in ("", "sqlite") and not _name(item).startswith("service/storage/")
 
 
 def _leave_out_slow(config: pytest.Config, items: list[pytest.Item]) -> None:
-    names = [item.nodeid.removeprefix("tests/").partition("[")[0] for item in items]
-    slow = {item for item, name in zip(items, names, strict=True) if name in SLOW or _is_repeated(item, name)}
+    slow = {item for item in items if _name(item) in _PLACES or _is_repeated(item)}
     config.hook.pytest_deselected(items=[*slow])
     items[:] = [item for item in items if item not in slow]
 
@@ -97,18 +128,10 @@ def _scrubbed_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One service for all tests that don't stop or break it; rotation periods may be seconds.
-
-    Afterwards no token and no key that any of them had may be in its files or in what it said.
-    """
+    """One service for all tests that don't stop or break it."""
     folder = tmp_path_factory.mktemp("service")
-    with running_service(folder, PRIVATE_INTEGRATIONS_MINIMUM_PERIOD="1s") as started:
+    with watched_service(folder, lambda: files_of(folder)) as started:
         yield started
-        assert leaks(folder) == {}
-        started.process.terminate()
-        assert started.process.stdout is not None
-        assert secrets_in(started.process.stdout.read().encode()) == set()
-        assert leaks(folder) == {}
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,9 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from threading import Timer
+from typing import Any
 
+import psycopg
 import pulumi.automation as auto
 import pysqlite3.dbapi2 as sqlite  # never Python's own: it may lose what the service committed
 
@@ -30,13 +32,17 @@ UNLIMITED = {
 
 @dataclass(frozen=True)
 class Service:
-    """Hold a running service, its first key, and its first sub-account: the demo account, or "" without any."""
+    """Hold a running service, its first key, and its first sub-account: the demo account, or "" without any.
+
+    `database` is the address of a replica's; without one the database is a file in the data folder.
+    """
 
     url: str
     key: str = field(repr=False)
     account: str
     data_dir: Path
     process: "subprocess.Popen[str]"
+    database: str | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -67,7 +73,7 @@ def running_service(
             key = (data_dir / "admin.key").read_text().strip()
             accounts = Client(ServiceConnection(url, key)).accounts()
             first = next((account.id for account in accounts if account.kind.belongs_to_agency), "")
-            yield Service(url, key, first, data_dir, process)
+            yield Service(url, key, first, data_dir, process, settings.get("PRIVATE_INTEGRATIONS_DATABASE"))
         finally:
             process.terminate()
 
@@ -91,14 +97,27 @@ def listening_address(process: "subprocess.Popen[str]") -> str:
 
 def age(service: Service, integration_id: str, by: timedelta) -> None:
     """Make the tokens of an integration older, their deadlines and a hold included, as if `by` had passed for it."""
-    shift = (by // timedelta(milliseconds=1), integration_id)
-    with closing(sqlite.connect(str(service.data_dir / "private-integrations.db"), isolation_level=None)) as database:
-        database.execute("PRAGMA busy_timeout=5000")
+    milliseconds = by // timedelta(milliseconds=1)
+    with database_of(service) as database:
         for column in ("issued_at", "delivered_at", "expires_at", "ended_at"):
-            database.execute(f"UPDATE tokens SET {column} = {column} - ? WHERE integration_id = ?", shift)  # noqa: S608
-        database.execute("UPDATE integrations SET held_until = held_until - ? WHERE id = ?", shift)
+            changed = f"UPDATE tokens SET {column} = {column} - {milliseconds}"  # noqa: S608
+            database.execute(f"{changed} WHERE integration_id = '{integration_id}'")
+        held = f"UPDATE integrations SET held_until = held_until - {milliseconds}"  # noqa: S608
+        database.execute(f"{held} WHERE id = '{integration_id}'")
     # An edit of nothing: the service forgets the deadlines that it remembers between requests.
     Client(ServiceConnection(service.url, service.key)).edit(integration_id, IntegrationEdit())
+
+
+@contextmanager
+def database_of(service: Service) -> Iterator[Any]:
+    """Connect to the database of a running service; each statement is a transaction."""
+    if service.database:
+        with psycopg.connect(service.database, autocommit=True) as connection:
+            yield connection
+        return
+    file = service.data_dir / "private-integrations.db"
+    with closing(sqlite.connect(str(file), isolation_level=None, timeout=5)) as connection:
+        yield connection
 
 
 def engine_root() -> Path:

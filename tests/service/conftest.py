@@ -45,6 +45,7 @@ from private_integrations_service.storage.engine import StorageEngine
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.tokens.format import new_id, presented_token
 from receivers import Receiver, receiving
+from services import watched_service
 from small_disks import Disk, Namespace, made_namespace, mounted
 from throwaway import Service
 from visitors import Visitor, new_account, new_visitor
@@ -277,6 +278,23 @@ def fresh_folder(under_test: EngineUnderTest, tmp_path_factory: pytest.TempPathF
     return folder
 
 
+@pytest.fixture(scope="session")
+def service(under_test: EngineUnderTest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One service for all tests of an engine that don't stop or break it."""
+    folder = under_test.new(tmp_path_factory.mktemp("service") / "data")
+    with watched_service(folder, lambda: under_test.stored(folder)) as started:
+        yield started
+    under_test.remove(folder)
+
+
+@pytest.fixture
+def data_folder(under_test: EngineUnderTest, tmp_path: Path) -> Iterator[Path]:
+    """The data folder of a service that has never run."""
+    made = under_test.new(tmp_path / "data")
+    yield made
+    under_test.remove(made)
+
+
 @pytest.fixture
 def database(under_test: EngineUnderTest, tmp_path: Path, fresh_folder: Path, clock: Clock) -> Iterator[StorageEngine]:
     """A new database with the accounts."""
@@ -399,13 +417,17 @@ def disk(tmp_path: Path, namespace: Namespace) -> Iterator[Disk]:
 
 @pytest.fixture(scope="module", params=["sandbox", "gateway"])
 def serving(
-    request: pytest.FixtureRequest, service: Service, tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue
+    request: pytest.FixtureRequest,
+    service: Service,
+    under_test: EngineUnderTest,
+    tmp_path_factory: pytest.TempPathFactory,
+    catalogue: Catalogue,
 ) -> Iterator[Service]:
     """Yield a service that issues tokens and serves the API to clients: the sandbox, or a gateway before it."""
     if request.param == "sandbox":
         yield service
     else:
-        with served.gateway_before(service, tmp_path_factory.mktemp("gateway"), catalogue) as gateway:
+        with served.gateway_before(service, under_test, tmp_path_factory.mktemp("gateway"), catalogue) as gateway:
             yield gateway
 
 

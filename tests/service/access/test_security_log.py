@@ -357,9 +357,9 @@ def metrics_of(service, key=None):
     return dict(re.findall(r"^private_integrations_(\S+) ([0-9.]+)$", answer.text, re.MULTILINE))
 
 
-def test_two_workers_count_together_and_the_service_raises_the_alarm(tmp_path):
+def test_two_workers_count_together_and_the_service_raises_the_alarm(data_folder):
     """On any worker, metrics have the sum and health has the alarm; a key bound to an account gets neither."""
-    with running_service(tmp_path / "data", "--workers", "2") as service:
+    with running_service(data_folder, "--workers", "2") as service:
         management = Management(service.url, service.key, service.account)
         for _ in range(ALARMING):
             # Each on a connection of its own, which the kernel gives to either worker.
@@ -382,7 +382,7 @@ def test_two_workers_count_together_and_the_service_raises_the_alarm(tmp_path):
         assert management.ask("PUT", "/keys/bound", body).status_code == 201
         assert management.ask("GET", "/health", key=bound).json()["service_alarms"] == []
         assert "security" not in "".join(metrics_of(service, bound))
-        log = tmp_path / "data" / FILE_NAME
+        log = data_folder / FILE_NAME
         assert stat.S_IMODE(log.stat().st_mode) == 0o600
         lines = [json.loads(line) for line in log.read_text().splitlines()]
         assert [line["event"] for line in lines].count("key-unknown") == ALARMING

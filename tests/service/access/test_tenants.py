@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from sqlalchemy import select
 
 from described import DOCUMENT
-from forked import running_service
 from management import API, problem
 from private_integrations.contract import (
     AccountClass,
@@ -31,8 +30,10 @@ from private_integrations_service.sandbox import _HANDLERS
 from private_integrations_service.storage.columns import metadata
 from private_integrations_service.storage.users import add_user, save_membership
 from private_integrations_service.tokens.format import new_id
+from services import new_service
 
 CATALOGUE = Catalogue.load()
+SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 ROUTES = [(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item]
 # Whoever holds a token may end it: reporting a leak asks for no key (docs/leaked-tokens.md). No other route is open.
 OPEN = [("POST", f"{API}/leaked")]
@@ -41,11 +42,11 @@ WRITING = [route for route in CLOSED if route[0] != "GET" and route != ("POST", 
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
+def home(under_test, tmp_path_factory):
     """A service of its own with an integration, and keys of strangers: bound elsewhere, ended, or only reading."""
-    with running_service(
-        tmp_path_factory.mktemp("tenants"), PRIVATE_INTEGRATIONS_SEALING_KEYS=new_sealing_key()
-    ) as service:
+    folder = tmp_path_factory.mktemp("tenants") / "data"
+    sealing = {"PRIVATE_INTEGRATIONS_SEALING_KEYS": new_sealing_key()}
+    with new_service(under_test, folder, **sealing) as service:
         yield Home(service)
 
 
@@ -161,7 +162,7 @@ def test_a_viewer_writes_nothing(home, method, path):
 @pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if "{" in route[1]])
 def test_what_is_foreign_is_not_there(home, method, path):
     """A deployer of another account is told of an id that exists what it is told of one that doesn't, word for word."""
-    operation = schemathesis.openapi.from_dict(DOCUMENT)[path][method]
+    operation = SCHEMA[path][method]
     key = {"Authorization": f"Bearer {home.stranger}"}
     seen = set()
 

@@ -18,6 +18,7 @@ import pytest
 import requests
 
 from data_api import token_of
+from engines import storage_independent
 from mcp_client import MODULES, mcp_server
 from raw_http import Door
 from real_gateway import until_open
@@ -117,6 +118,7 @@ def _running_nginx(folder: Path, certificates: Path, changes: dict[str, str]) ->
             process.terminate()
 
 
+@storage_independent
 def test_a_singer_tap_reads_contacts_and_opportunities(fixed_host, data_api, unique, tmp_path):
     """A tap that only knows the platform's host reads both its streams from us."""
     headers = {"Authorization": f"Bearer {data_api.token}", "Version": "2021-07-28"}
@@ -143,6 +145,7 @@ def test_a_singer_tap_reads_contacts_and_opportunities(fixed_host, data_api, uni
     assert (record["contact"]["id"], record["status"], record["profile_id"]) == (contact, "open", data_api.account)
 
 
+@storage_independent
 def test_a_refused_singer_tap_fails_in_the_platforms_words(fixed_host, serving, tmp_path):
     """A tap with a token that lacks a scope ends with the refusal."""
     token = token_of(serving, "contacts.readonly")
@@ -151,6 +154,7 @@ def test_a_refused_singer_tap_fails_in_the_platforms_words(fixed_host, serving, 
     assert "401 Client Error: Unauthorized for path: /opportunities/search/" in done.stderr
 
 
+@storage_independent
 def test_an_mcp_server_without_an_address_reaches_us(fixed_host, data_api):
     """An MCP server without a configured address calls the platform's host, and finds our pipeline there."""
     environment = {
@@ -163,6 +167,7 @@ def test_an_mcp_server_without_an_address_reaches_us(fixed_host, data_api):
         assert call("search_contacts", limit=1)["contacts"]
 
 
+@storage_independent
 def test_the_official_javascript_client_without_an_address_reaches_us(fixed_host, data_api):
     """The vendor's client with its own base URL reads opportunities, users, campaigns and calendars from us."""
     script = """
@@ -190,6 +195,7 @@ def test_the_official_javascript_client_without_an_address_reaches_us(fixed_host
     assert json.loads(done.stdout) == ["opportunities", "users", "campaigns", "calendars", "timeZones"]
 
 
+@storage_independent
 def test_without_the_authority_no_client_talks_to_us(fixed_host, data_api):
     """A client that doesn't trust the authority sends its token to no server."""
     environment = {"GHL_API_KEY": data_api.token, "GHL_LOCATION_ID": data_api.account}

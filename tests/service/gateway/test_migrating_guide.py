@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import requests
 
+from engines import storage_independent
 from private_integrations.cli import run
 from throwaway import REPOSITORY, engine_environment, make_stack
 
@@ -126,6 +127,7 @@ def test_recording_and_proposing(tmp_path, old_api):
         assert printed(command.replace("/var/log/nginx/calls.log", str(log))) == shown
 
 
+@storage_independent
 def test_declaring_and_moving(tmp_path, service):
     """The program makes the integration; its token reads the contacts through v2, and nothing that wasn't declared."""
     blocks = dict(BLOCKS)

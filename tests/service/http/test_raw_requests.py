@@ -12,6 +12,10 @@ import psutil
 import pytest
 import requests
 
+from engines import storage_independent
+
+pytestmark = storage_independent
+
 LAST = b"GET /health HTTP/1.1\r\nHost: crm.test\r\nConnection: close\r\n\r\n"
 REFUSED = [400]
 MB = 1024 * 1024

@@ -4,17 +4,17 @@ import json
 
 import pytest
 
-from forked import running_service
 from management import API, Management, problem
 from private_integrations.contract import digest_of, new_management_key
 from private_integrations.contract.audit_chain import Whole, examine
+from services import new_service
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
+def home(under_test, tmp_path_factory):
     """A service behind a proxy on this machine, with an integration, and keys by role."""
-    folder = tmp_path_factory.mktemp("audit")
-    with running_service(folder, PRIVATE_INTEGRATIONS_TRUSTED_PROXIES="127.0.0.1") as service:
+    folder = tmp_path_factory.mktemp("audit") / "data"
+    with new_service(under_test, folder, PRIVATE_INTEGRATIONS_TRUSTED_PROXIES="127.0.0.1") as service:
         admin = Management(service.url, service.key, service.account)
         agency = next(a["id"] for a in admin.ask("GET", "/accounts").json()["accounts"] if a["kind"] == "agency")
         yield Home(admin, agency)

@@ -475,7 +475,9 @@ def test_unknown_routes_and_methods(management):
     assert problem(management.ask("POST", "/accounts")) == (405, "invalid-request")
 
 
-def test_health(management):
-    """The health check needs no key."""
+def test_health(under_test, management):
+    """The health check needs no key, and a replica says how long its lease lasts."""
     answer = requests.get(f"{management.url}/health", timeout=10)
-    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    lease = {"lease_duration_seconds", "lease_age_seconds", "lease_remaining_seconds", "revision"}
+    assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+    assert answer.json().keys() - {"status"} == (lease if under_test.name == "postgresql" else set())

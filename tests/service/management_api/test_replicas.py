@@ -11,6 +11,7 @@ import pytest
 import requests
 
 import forked
+from engines import sqlite_only
 from management import Management, problem, roles
 from operator_cli import run_cli
 from postgres import Postgres
@@ -236,6 +237,7 @@ def test_the_command_lists_them(two):
     assert found["replication"]["lease_duration_seconds"] == 2
 
 
+@sqlite_only
 def test_a_database_of_one_machine_has_one_row(service, viewer_key):
     """With SQLite there is this machine, and no lease; a viewer's key is enough."""
     management = Management(service.url, viewer_key, service.account)

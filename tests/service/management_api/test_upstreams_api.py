@@ -13,6 +13,7 @@ import requests
 from forked import running_service
 from management import API, Management, problem
 from private_integrations.contract import digest_of, new_management_key, new_sealing_key
+from services import new_service
 
 SECRET = "pit-" + "5ec2e700-0000-4000-8000-00000000cafe"
 
@@ -58,13 +59,13 @@ def platform(platform_server):
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory, platform_server):
+def gateway(under_test, tmp_path_factory, platform_server):
     """A service in front of the platform."""
     settings = {
         "PRIVATE_INTEGRATIONS_UPSTREAM": platform_server.url,
         "PRIVATE_INTEGRATIONS_SEALING_KEYS": new_sealing_key(),
     }
-    with running_service(tmp_path_factory.mktemp("gateway"), **settings) as started:
+    with new_service(under_test, tmp_path_factory.mktemp("gateway") / "data", **settings) as started:
         yield started
 
 
@@ -280,7 +281,7 @@ def test_an_account_is_made_once(api):
     assert api.declare().status_code == 201
 
 
-def test_a_start_with_fewer_keys_shuts_only_what_they_opened(tmp_path, service):
+def test_a_start_with_fewer_keys_shuts_only_what_they_opened(data_folder, service):
     """Requests of an account whose credential can't be opened are 503; every other account's pass."""
     old, new = new_sealing_key(), new_sealing_key()
     upstream = Management(service.url, service.key, service.account)
@@ -289,7 +290,7 @@ def test_a_start_with_fewer_keys_shuts_only_what_they_opened(tmp_path, service):
 
     def served(*keys):
         settings = {"PRIVATE_INTEGRATIONS_UPSTREAM": service.url, "PRIVATE_INTEGRATIONS_SEALING_KEYS": " ".join(keys)}
-        return running_service(tmp_path, **settings)
+        return running_service(data_folder, **settings)
 
     def read(gateway, location, token):
         headers = {"Authorization": f"Bearer {token}", "Version": "2021-07-28"}
@@ -318,11 +319,11 @@ def test_a_start_with_fewer_keys_shuts_only_what_they_opened(tmp_path, service):
         assert problem(refused) == (409, "credential-unreadable")
 
 
-def test_the_credential_is_nowhere(tmp_path, platform):
-    """Set, verified, sealed anew, refused and removed: it is in no file of the data folder, and nothing said has it."""
+def test_the_credential_is_nowhere(under_test, data_folder, platform):
+    """Set, verified, sealed anew, refused and removed: it is in no file and no table, and nothing said has it."""
     keys = [new_sealing_key(), new_sealing_key()]
     settings = {"PRIVATE_INTEGRATIONS_UPSTREAM": platform.url, "PRIVATE_INTEGRATIONS_SEALING_KEYS": " ".join(keys)}
-    with running_service(tmp_path, **settings) as gateway:
+    with running_service(data_folder, **settings) as gateway:
         api = Management(gateway.url, gateway.key, "loc1")
         api.ask("PUT", "/accounts/company", {"name": "Agency", "kind": "agency"})
         api.ask("PUT", "/accounts/loc1", {"name": "Shop", "agency_id": "company"})
@@ -335,14 +336,14 @@ def test_the_credential_is_nowhere(tmp_path, platform):
             api.ask("GET", "/upstreams"),
         ]
         assert [answer.status_code for answer in said] == [200, 200, 200, 200, 422, 200]
-        on_disk = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-        assert any(name.endswith("-wal") and content for name, content in on_disk.items())
+        stored = under_test.stored(data_folder)
+        assert any(b"set upstream credential" in content for content in stored.values())
         gateway.process.terminate()
         log = gateway.process.stdout.read()
-    on_disk |= {f"{file.name} at the end": file.read_bytes() for file in tmp_path.iterdir()}
+    stored |= {f"{name} at the end": content for name, content in under_test.stored(data_folder).items()}
     for secret in (SECRET, *keys):
         raw = bytes.fromhex(secret[4:].replace("-", ""))
-        assert [name for name, content in on_disk.items() if secret.encode() in content or raw in content] == []
+        assert [name for name, content in stored.items() if secret.encode() in content or raw in content] == []
         assert secret not in log
-    assert digest_of(SECRET) not in b"".join(on_disk.values())
+    assert digest_of(SECRET) not in b"".join(stored.values())
     assert [answer.text for answer in said if SECRET in answer.text + str(answer.headers)] == []

@@ -8,10 +8,12 @@ import uuid
 from contextlib import closing
 from datetime import UTC, datetime
 
+import psutil
 import pysqlite3.dbapi2 as sqlite
 import pytest
 import requests
 
+from engines import sqlite_only
 from forked import running_service
 from lines import lines
 from management import Management, problem
@@ -39,9 +41,10 @@ def stored(activity, query):
         return connection.execute(query).fetchone()[0]
 
 
-def test_what_was_recorded_survives_a_kill_and_a_stop_loses_nothing(tmp_path):
+@sqlite_only
+def test_what_was_recorded_survives_a_kill_and_a_stop_loses_nothing(data_folder):
     """Both workers' requests are in one file; killed, it has what was flushed, and a stop flushes the rest."""
-    with running_service(tmp_path, "--workers", "2") as service:
+    with running_service(data_folder, "--workers", "2") as service:
         client = Client(ServiceConnection(service.url, service.key))
         management = Management(service.url, service.key, service.account)
         integration = management.integration()["id"]
@@ -54,12 +57,15 @@ def test_what_was_recorded_survives_a_kill_and_a_stop_loses_nothing(tmp_path):
             for line in [*opened, *opened]:
                 assert line.use(token, service.account)[0] == 200
         awaited(let_through, lambda found: found == 4)
-        with closing(SQLiteActivity(tmp_path, "another run")) as activity:
+        with closing(SQLiteActivity(data_folder, "another run")) as activity:
             assert watermark(activity, datetime.now(UTC)) is None
             assert stored(activity, "SELECT count(*) FROM workers") == 2
+        workers = psutil.Process(service.process.pid).children()
         os.kill(service.process.pid, signal.SIGKILL)
         service.process.wait()
-    with running_service(tmp_path) as service:
+        # They end by themselves soon, and hold the folder until then.
+        assert not psutil.wait_procs(workers, SECONDS)[1]
+    with running_service(data_folder) as service:
         client = Client(ServiceConnection(service.url, service.key))
         assert let_through() == 4
         headers = {"Authorization": token, "Version": "v3"}
@@ -67,7 +73,7 @@ def test_what_was_recorded_survives_a_kill_and_a_stop_loses_nothing(tmp_path):
             assert requests.get(f"{service.url}/contacts/?locationId={service.account}", headers=headers, timeout=10).ok
         service.process.terminate()
         service.process.wait()
-        with closing(SQLiteActivity(tmp_path, "another run")) as activity:
+        with closing(SQLiteActivity(data_folder, "another run")) as activity:
             assert stored(activity, "SELECT sum(requests) FROM requests") == 7
             assert list(last_used(activity, [1, 2])) == [1]
 

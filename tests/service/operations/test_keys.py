@@ -2,15 +2,13 @@
 
 import time
 import uuid
-from contextlib import closing
 
-import pysqlite3.dbapi2 as sqlite
 import pytest
 import requests
 
 from management import API, Management, new_external_id, problem, roles
 from private_integrations.contract import digest_of, new_management_key
-from private_integrations_service.storage.sqlite.engine import FILE_NAME
+from throwaway import database_of
 
 
 def name() -> str:
@@ -192,9 +190,13 @@ def test_every_change_is_the_keys_in_the_audit_log(service, management, deployer
     made = deployer.integration(external_id=new_external_id())
     token = deployer.issue(made["id"], 1).json()["token"]
     keys = management.ask("GET", "/keys").json()["keys"]
-    with closing(sqlite.connect(f"file:{service.data_dir / FILE_NAME}?mode=ro", uri=True)) as connection:
-        mine = connection.execute("SELECT actor, action FROM audit WHERE integration_id = ?", (made["id"],)).fetchall()
-        about_keys = connection.execute("SELECT actor, detail FROM audit WHERE action = 'create key'").fetchall()
+    with database_of(service) as connection:
+        mine = connection.execute(
+            f"SELECT actor, action FROM audit WHERE integration_id = '{made['id']}' ORDER BY id"
+        ).fetchall()
+        about_keys = connection.execute(
+            "SELECT actor, CAST(detail AS TEXT) FROM audit WHERE action = 'create key'"
+        ).fetchall()
         everything = str(connection.execute("SELECT * FROM audit").fetchall())
     actor = next(f"key/{key['name']}/{key['id']}" for key in keys if key["id"] in mine[0][0])
     assert mine == [(actor, "create"), (actor, "issue")]

@@ -7,7 +7,6 @@ import pytest
 import requests
 from sqlalchemy import select
 
-from forked import running_service
 from lines import lines
 from management import API, Management, problem
 from private_integrations.client import Client
@@ -20,6 +19,7 @@ from private_integrations_service.operations import leaks
 from private_integrations_service.storage import tables
 from private_integrations_service.tokens.lifecycle import StoredToken, TokenChanges, plan_leak
 from private_integrations_service.tokens.policy_defaults import in_force
+from services import new_service
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 UNKNOWN = "pit-" + "00000000-0000-4000-8000-000000000000"
@@ -172,9 +172,9 @@ def test_what_has_ended_stays_as_it_ended():
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory):
+def two(under_test, tmp_path_factory):
     """A service with two workers."""
-    with running_service(tmp_path_factory.mktemp("leaked"), "--workers", "2") as started:
+    with new_service(under_test, tmp_path_factory.mktemp("leaked") / "data", "--workers", "2") as started:
         yield started
 
 

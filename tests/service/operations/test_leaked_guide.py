@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engines import storage_independent
 from management import Management
 from private_integrations.client import Client
 from private_integrations.connection import ServiceConnection
@@ -110,6 +111,7 @@ def test_the_guide(follower):
     assert follower.is_dead(integration)
 
 
+@storage_independent
 @pytest.mark.parametrize("scanner", ["gitleaks git", "detect-secrets scan"])
 def test_the_scanners_findings_can_be_piped(follower, scanner):
     """What either scanner finds in a repository is dead after the README's commands."""

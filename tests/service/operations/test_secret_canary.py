@@ -4,11 +4,13 @@ import json
 
 import pytest
 import requests
+from sqlalchemy import update
 
 from canary import leaks, secrets_in
 from forked import running_service
 from management import API, Management
 from private_integrations.contract import digest_of, new_management_key
+from private_integrations_service.storage import tables
 
 UNKNOWN = "pit-" + "01234567-89ab-cdef-0123-456789abcdef"
 
@@ -30,14 +32,14 @@ class Heard:
 
 
 @pytest.fixture
-def places(tmp_path):
+def places(under_test, data_folder):
     """A service of its own, with what went through it; its secrets may be nowhere but in the answers that gave them."""
-    with running_service(tmp_path) as service:
+    with running_service(data_folder) as service:
         yield service, Heard(service)
-        assert leaks(tmp_path) == {}
+        assert leaks(under_test.stored(data_folder)) == {}
         service.process.terminate()
         assert secrets_in(service.process.stdout.read().encode()) == set()
-    assert leaks(tmp_path) == {}
+    assert leaks(under_test.stored(data_folder)) == {}
 
 
 def test_secrets_are_found_nowhere(places):
@@ -125,3 +127,13 @@ def _use(heard, service, integration_id, secret):
     heard.ask("POST", f"{API}/introspect", headers=admin, data={secret: "token", "token": ""})
     heard.ask("GET", f"{API}/openapi.json")
     heard.ask("GET", "/health", headers=data_api)
+
+
+def test_a_stored_secret_is_found(under_test, database):
+    """The search covers what an engine keeps in files and what it keeps in tables."""
+    assert leaks(under_test.stored(database.folder)) == {}
+    with database.write() as write:
+        write.connection.execute(update(tables.accounts).values(name=f"Agency {UNKNOWN}"))
+    found = leaks(under_test.stored(database.folder))
+    assert set().union(*found.values()) == {UNKNOWN[:12].encode()}
+    assert under_test.name == "sqlite" or found.keys() == {"accounts"}

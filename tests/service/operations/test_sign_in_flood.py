@@ -11,8 +11,8 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 import requests
 
-from forked import running_service
 from management import Management
+from services import new_service
 from visitors import PASSWORD, Visitor, new_visitor
 
 CONNECTIONS = 100
@@ -21,10 +21,10 @@ EMAIL = "owner@example.com"
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory):
+def service(under_test, tmp_path_factory):
     """A service that believes whom a proxy on this machine speaks for: each try comes from another address."""
     folder = tmp_path_factory.mktemp("flood") / "data"
-    with running_service(folder, PRIVATE_INTEGRATIONS_TRUSTED_PROXIES="127.0.0.1") as made:
+    with new_service(under_test, folder, PRIVATE_INTEGRATIONS_TRUSTED_PROXIES="127.0.0.1") as made:
         yield made
 
 

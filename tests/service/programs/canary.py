@@ -1,6 +1,7 @@
 """Looking for tokens and keys in places where none may ever be."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 # All that a token or key begins with: a part of one would be a leak too.
@@ -13,7 +14,12 @@ def secrets_in(content: bytes) -> set[bytes]:
     return {found[:12] for found in _SECRET.findall(content)}
 
 
-def leaks(folder: Path) -> dict[str, set[bytes]]:
-    """The files of a data folder that hold a secret: database, journal and all others but the first key's own."""
-    contents = {file.name: secrets_in(file.read_bytes()) for file in folder.iterdir() if file.name != _KEY_FILE}
-    return {name: found for name, found in contents.items() if found}
+def files_of(folder: Path) -> dict[str, bytes]:
+    """Read the files of a data folder: database, journal and all others."""
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def leaks(stored: Mapping[str, bytes]) -> dict[str, set[bytes]]:
+    """Find the files and tables that hold a secret, by name; the first key's own file is meant to."""
+    found = {name: secrets_in(content) for name, content in stored.items() if name != _KEY_FILE}
+    return {name: secrets for name, secrets in found.items() if secrets}

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from forked import running_service
+from engines import EngineUnderTest
 from private_integrations.client import Client
 from private_integrations.connection import ServiceConnection
 from private_integrations.contract import (
@@ -17,6 +17,7 @@ from private_integrations.contract import (
 )
 from private_integrations_service.catalogue.endpoints import Catalogue
 from private_integrations_service.tokens.format import new_id
+from services import new_service
 from throwaway import Service
 
 COVERED = (
@@ -52,12 +53,15 @@ def all_scopes(catalogue: Catalogue) -> list[str]:
 
 
 @contextmanager
-def gateway_before(upstream: Service, folder: Path, catalogue: Catalogue) -> Iterator[Service]:
+def gateway_before(
+    upstream: Service, under_test: EngineUnderTest, folder: Path, catalogue: Catalogue
+) -> Iterator[Service]:
     """A gateway whose upstream is another service's sandbox; it has the same account and agency, and one token."""
     keys = folder / "sealing.keys"
     keys.touch(0o600)
     keys.write_text(new_sealing_key())
-    with running_service(folder / "data", "--upstream", upstream.url, "--sealing-keys", str(keys)) as gateway:
+    options = ("--upstream", upstream.url, "--sealing-keys", str(keys))
+    with new_service(under_test, folder / "data", *options) as gateway:
         client = Client(ServiceConnection(gateway.url, gateway.key))
         known = Client(ServiceConnection(upstream.url, upstream.key)).accounts()
         [company] = [account.agency_id for account in known if account.id == upstream.account]

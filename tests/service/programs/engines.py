@@ -6,12 +6,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import psycopg
 import pytest
+from psycopg import sql
 
+from canary import files_of
 from database_address import ADDRESS
 from postgres import Databases
 from private_integrations_service.sandbox.storage.tables import metadata
 from private_integrations_service.storage.postgresql.engine import open_postgresql
+from private_integrations_service.storage.postgresql.schema import prepare_schema
 from private_integrations_service.storage.sqlite.engine import WRITE_LOCK_NAME, open_database
 from private_integrations_service.storage.write_lock import WriteLock
 from used_databases import UsedDatabases
@@ -21,6 +25,12 @@ class EngineUnderTest(Protocol):
     """Make, copy and open databases of one storage engine."""
 
     name: str
+
+    def new(self, folder: Path) -> Path:
+        """Make the data folder of a service that has never run; returns it."""
+
+    def stored(self, folder: Path) -> dict[str, bytes]:
+        """Read the files of a data folder, and the tables that are no files of it, by name."""
 
     def open(self, folder: Path, clock: Callable[[], datetime]) -> Any:
         """Open the database of a data folder; make it if there is none."""
@@ -42,6 +52,15 @@ class SQLiteUnderTest:
     """Databases in files."""
 
     name = "sqlite"
+
+    def new(self, folder: Path) -> Path:
+        """Make an empty folder: the service makes its files."""
+        folder.mkdir(parents=True, mode=0o700)
+        return folder
+
+    def stored(self, folder: Path) -> dict[str, bytes]:
+        """Read the files."""
+        return files_of(folder)
 
     def open(self, folder: Path, clock: Callable[[], datetime]) -> Any:
         """Open the file in the folder."""
@@ -72,6 +91,27 @@ class PostgreSQLUnderTest:
     def __init__(self, server: Databases) -> None:
         self._server = server
         self._used = UsedDatabases(server, all_tables)
+        self._migrated: str | None = None
+
+    def new(self, folder: Path) -> Path:
+        """Make a database with empty tables."""
+        if self._migrated is None:
+            self._migrated = self._server.new_database()
+            prepare_schema(self._migrated)
+        folder.mkdir(parents=True, mode=0o700)
+        (folder / ADDRESS).write_text(self._used.copy(self._migrated))
+        return folder
+
+    def stored(self, folder: Path) -> dict[str, bytes]:
+        """Read the files, and each table in the format that has texts and bytes as they are."""
+        rows = sql.SQL("COPY {} TO STDOUT (FORMAT binary)")
+        with psycopg.connect((folder / ADDRESS).read_text()) as connection:
+            tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()")
+            found = files_of(folder)
+            for (table,) in tables.fetchall():
+                with connection.cursor().copy(rows.format(sql.Identifier(table))) as copy:
+                    found[table] = b"".join(bytes(block) for block in copy)
+        return found
 
     def open(self, folder: Path, clock: Callable[[], datetime]) -> Any:
         """Open the database that the folder names, or a new one, as a replica with a lease."""
@@ -123,6 +163,9 @@ postgresql_only = pytest.mark.parametrize("under_test", ["postgresql"], indirect
 
 sqlite_only = pytest.mark.parametrize("under_test", ["sqlite"], indirect=True, scope="session")
 """Marks a test of files, or one that sees what happens with SQLite's means."""
+
+storage_independent = pytest.mark.parametrize("under_test", ["sqlite"], indirect=True, scope="session")
+"""Marks a test that no storage engine can change, such as one of how requests are parsed: it runs on one."""
 
 
 def engine_under_test(name: str, server: Databases) -> EngineUnderTest:

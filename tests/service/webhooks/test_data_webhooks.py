@@ -252,7 +252,7 @@ def test_the_platforms_client_refuses_another_key(api, desk, database, clock, cr
     assert arrived["byRaw"] == arrived["byParsed"] == {"valid": False, "skipped": False}
 
 
-def test_the_running_service_sends(tmp_path, capsys, monkeypatch):
+def test_the_running_service_sends(data_folder, tmp_path, capsys, monkeypatch):
     """From the command line to the receiver: what a client writes into the sandbox arrives, signed, by itself."""
     make_certificates(tmp_path, "localhost")
     keys = tmp_path / "sealing.keys"
@@ -271,7 +271,7 @@ def test_the_running_service_sends(tmp_path, capsys, monkeypatch):
         "PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS": "127.0.0.0/8, ::1/128",
         "SSL_CERT_FILE": str(tmp_path / "ca.crt"),
     }
-    with running_service(tmp_path / "data", "--sealing-keys", str(keys), **allowed) as service:
+    with running_service(data_folder, "--sealing-keys", str(keys), **allowed) as service:
         for name, value in service.environment.items():
             monkeypatch.setenv(name, value)
         client = Client(ServiceConnection(service.url, service.key))

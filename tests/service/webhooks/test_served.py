@@ -8,12 +8,11 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from certificates import make_certificates
-from forked import running_service
 from management import Management, problem
 from private_integrations import cli
 from private_integrations.contract import digest_of, new_management_key, new_sealing_key, new_webhook_secret
-from private_integrations_service.storage.sqlite.engine import FILE_NAME
 from receivers import answer, receiving, says
+from services import new_service
 from visitors import new_visitor
 
 
@@ -33,7 +32,7 @@ def receiver(certificates):
 
 
 @pytest.fixture(scope="module")
-def sending(tmp_path_factory, receiver, certificates):
+def sending(under_test, tmp_path_factory, receiver, certificates):
     """A service with two workers that may send to this machine."""
     settings = {
         "PRIVATE_INTEGRATIONS_SEALING_KEYS": new_sealing_key(),
@@ -41,7 +40,8 @@ def sending(tmp_path_factory, receiver, certificates):
         "PRIVATE_INTEGRATIONS_WEBHOOK_NETWORKS": "127.0.0.0/8, ::1/128",
         "SSL_CERT_FILE": str(certificates / "ca.crt"),
     }
-    with running_service(tmp_path_factory.mktemp("sending"), "--workers", "2", **settings) as started:
+    folder = tmp_path_factory.mktemp("sending") / "data"
+    with new_service(under_test, folder, "--workers", "2", **settings) as started:
         yield started
 
 
@@ -213,14 +213,14 @@ def test_what_the_commands_refuse(run, monkeypatch, arguments, said):
     assert err.count("\n") == 1
 
 
-def test_secrets_are_sealed_in_the_data_folder(management, sending, receiver):
+def test_secrets_are_sealed_in_the_database(under_test, management, sending, receiver):
     """And `upstreams reseal` seals them anew with everything else."""
     made = make(management, receiver.url)
     done = management.ask("POST", "/upstreams/reseal").json()
     assert (done["unchanged"], done["unreadable"]) == (1, [])
-    files = b"".join(file.read_bytes() for file in sending.data_dir.glob(f"{FILE_NAME}*"))
-    assert made["id"].encode() in files
-    assert made["secret"].removeprefix("whsec_").encode() not in files
+    stored = b"".join(under_test.stored(sending.data_dir).values())
+    assert made["id"].encode() in stored
+    assert made["secret"].removeprefix("whsec_").encode() not in stored
     management.ask("DELETE", f"/webhooks/{made['id']}")
 
 
