@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from described import DOCUMENT
+from engines import sqlite_only
 from management import API, Management, new_external_id, problem, roles
 from private_integrations.client import Client
 from private_integrations.connection import ServiceConnection
@@ -317,6 +318,7 @@ def test_delete(management):
     ).json() == {"active": False}
 
 
+@sqlite_only
 def test_without_other_machines_no_change_is_answered_early(management):
     """`Prefer: respond-async` changes no answer: the token has ended everywhere."""
     made = management.integration()["id"]
