@@ -37,6 +37,7 @@ from .claims import TableClaims
 from .connections import (
     PATIENCE,
     TIMELINE,
+    WRITES,
     PostgreSQLDecisionConnection,
     Watchdog,
     connect,
@@ -63,8 +64,6 @@ _LEASE = "lease"
 READERS = 8
 """How many threads of a process may read from the database at once."""
 
-WRITES = 0x70697772  # "piwr"
-"""The number of the advisory lock that every change holds."""
 _PATIENCE_ENDING = 30
 
 # Between two statements of a change, in seconds: a machine that is halted or cut off in one keeps all others from

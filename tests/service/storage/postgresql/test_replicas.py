@@ -5,18 +5,24 @@ longer, and with more replicas, workers and faults.
 """
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from subprocess import PIPE
 
 import pytest
 import requests
 
+import next_release
 from faulty_tcp import FaultyTCP
+from forked import run
+from next_release import VERSION, write_migration
 from pgbouncer import PgBouncer
 from postgres import OWNER, Postgres, database_name, url
 from private_integrations.contract import API
 from private_integrations.contract.audit_chain import Whole, examine
+from private_integrations_service.migrations import known_versions
 from replica_load import Figures, Load
 from replicas import DURATION, Replicas
 
@@ -324,3 +330,30 @@ def test_replicas_leave_and_join_one_after_the_other(server, tmp_path, seconds, 
         load.fault_is_over()
         load.until_normal()
         proven(load.figures(f"restart one after the other, {count} x {workers}"))
+
+
+def test_replicas_are_upgraded_one_after_the_other(server, tmp_path, seconds):
+    """`migrate` of the next release adds to the schema under load; this release goes on, and starts on it as well."""
+    database = server.new_database()
+    write_migration(tmp_path, usable_from=known_versions("postgresql")[-1])
+    program = [next_release.__file__, str(tmp_path)]
+    migrate = [sys.executable, *program, "migrate", "--database", database]
+    with Replicas(tmp_path, [database] * 2) as replicas, loaded(replicas) as load:
+        load.until_ended(2)
+        time.sleep(seconds)
+        migrated = run(migrate, stdout=PIPE, stderr=PIPE, text=True)
+        assert migrated.stdout.endswith(f" to {VERSION}\n"), migrated.stderr
+        load.until_ended(2)
+        restarted = [(replicas[0], replicas[0].program), (replicas[1], program), (replicas[0], program)]
+        for replica, released in restarted:
+            number = replicas.index(replica)
+            load.serving.remove(number)
+            replica.stop()
+            replica.program = released
+            replica.start()
+            load.serving.add(number)
+            load.until_ended(2)
+            time.sleep(seconds)
+        load.fault_is_over()
+        load.until_normal()
+        proven(load.figures("upgrade one after the other, 2 x 1"))
