@@ -51,7 +51,7 @@ from .connections import (
 from .leadership import AdvisoryLeadership
 from .lease import LeaseTimes, may_use_read
 from .lease_keeper import LeaseKeeper, leave
-from .remembered_ends import RememberedEnds, end_again
+from .remembered_ends import Ends, Loss, RememberedEnds, end_again
 from .revision import Revision
 from .schema import prepare_schema
 from .shared_state import SharedState, boot_clock
@@ -109,11 +109,11 @@ class PostgreSQLEngine:
         self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
         self._writer = connection_pool(address, size=1)
         self._readers = connection_pool(address, size=READERS)
-        self._ends = RememberedEnds(folder)
         self._keeper: LeaseKeeper | None = None
         self._timeline: WatchedTimeline | None = None
         with storage_errors(), connect(address) as connection:
             found = replicas.read_authority(connection)
+            self._ends = RememberedEnds(folder, replicas.read_installation(connection))
         self._state.set_clock(found.clock, boot_clock())
         self.note_clock(found.high_water)
 
@@ -257,10 +257,10 @@ class PostgreSQLEngine:
         """Note the instant that the database has stored, in milliseconds since 1970."""
         self._clock.note_stored(from_milliseconds(high_water))
 
-    def repair(self, seen: Revision, found: Revision, ended: set[bytes]) -> int:
-        """End tokens again whose end the database has lost; return how many. The lease is taken afterwards."""
+    def repair(self, seen: Revision, found: Revision, remembered: Sequence[Ends]) -> Loss:
+        """End tokens again whose end the database has lost; return what it lost. The lease is taken afterwards."""
         with self._write_lock.held(ending=True), self._transaction(_PATIENCE_ENDING) as transaction:
-            return end_again(transaction.write, ended, seen=seen, found=found)
+            return end_again(transaction.write, remembered, seen=seen, found=found)
 
     @contextmanager
     def _transaction(self, patience: float) -> Iterator["_Transaction"]:

@@ -23,7 +23,8 @@ def upgrade() -> None:
             op.execute(statement)
     connection, mark = op.get_bind(), new_mark()
     connection.exec_driver_sql(
-        f"INSERT INTO authority (id, number, mark, settled, usable_from) SELECT 1, 1, %s, {TIMELINE}, %s",
-        (mark, usable_from),
+        f"INSERT INTO authority (id, number, mark, settled, usable_from, installation) "
+        f"SELECT 1, 1, %s, {TIMELINE}, %s, %s",
+        (mark, usable_from, new_mark()),
     )
     connection.exec_driver_sql("INSERT INTO revisions (number, mark, ended) VALUES (1, %s, '{}')", (mark,))
