@@ -41,7 +41,7 @@ class Ends:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a database has lost, as far as one replica knows.
+    """Count the changes that a database has lost, as far as one replica knows.
 
     Args:
         ended_again: how many tokens the replica has ended again.

@@ -94,10 +94,12 @@ def test_a_replica_is_killed_or_halted(server, tmp_path, seconds, size):
         time.sleep(seconds)
         load.concerns(0)
         replicas[0].kill()
+        silent = time.monotonic()
         load.serving.remove(0)
         load.fault_is_over()
         load.until_normal()
         proven(load.figures(f"kill -9 of a replica, {count} x {workers}"))
+        assert load.early(silent) == []
 
         load.begin_case()
         replicas[0].start()
@@ -109,6 +111,7 @@ def test_a_replica_is_killed_or_halted(server, tmp_path, seconds, size):
         with load.without_changes():
             load.concerns(0)
             replicas[0].pause()
+            silent = time.monotonic()
         load.until_ended(3)
         late = load.ask_halted(0)
         time.sleep(seconds)
@@ -118,6 +121,7 @@ def test_a_replica_is_killed_or_halted(server, tmp_path, seconds, size):
             thread.join()
         load.until_normal()
         proven(load.figures(f"SIGSTOP of a replica, {count} x {workers}"))
+        assert load.early(silent) == []
 
 
 def test_the_worker_that_keeps_the_lease_is_killed_or_halted(server, tmp_path, seconds):
@@ -125,9 +129,10 @@ def test_the_worker_that_keeps_the_lease_is_killed_or_halted(server, tmp_path, s
     with Replicas(tmp_path, [server.new_database()] * 2, 2) as replicas, loaded(replicas) as load:
         load.until_ended(2)
         time.sleep(seconds)
-        load.concerns(0)
         killed = replicas[0].keeper
-        replicas[0].signal_worker(signal.SIGKILL, killed)
+        with load.without_changes():
+            load.concerns(0)
+            replicas[0].signal_worker(signal.SIGKILL, killed)
         load.fault_is_over()
         load.until_normal()
         assert replicas[0].keeper != killed
@@ -138,6 +143,7 @@ def test_the_worker_that_keeps_the_lease_is_killed_or_halted(server, tmp_path, s
             load.concerns(0)
             halted = replicas[0].keeper
             replicas[0].signal_worker(signal.SIGSTOP, halted)
+            silent = time.monotonic()
         load.until_ended(3)
         late = load.ask_halted(0)
         time.sleep(seconds)
@@ -147,6 +153,7 @@ def test_the_worker_that_keeps_the_lease_is_killed_or_halted(server, tmp_path, s
             thread.join()
         load.until_normal()
         proven(load.figures("SIGSTOP of the worker with the lease, 2 x 2"))
+        assert load.early(silent) == []
 
 
 def test_the_network_between_a_replica_and_the_database_fails(server, tmp_path, seconds, request):
@@ -184,21 +191,25 @@ def test_the_network_between_a_replica_and_the_database_fails(server, tmp_path, 
 
 
 def test_the_database_is_killed_or_halted(tmp_path, seconds):
-    """Replicas serve what they remember; changes fail until the database is there again."""
+    """Replicas serve what they remember; changes fail until the database is there again.
+
+    A killed one is there before the leases end, and so before the next heartbeats: until these, changes wait.
+    """
     with (
         Postgres() as server,
         Replicas(tmp_path, [server.new_database()] * 2) as replicas,
         loaded(replicas) as load,
     ):
-        for name, fault, end in (("killed", server.kill, server.start), ("halted", server.pause, server.resume)):
+        faults = {"killed": (server.kill, 0, server.start), "halted": (server.pause, DURATION, server.resume)}
+        for name, (fault, lasts, end) in faults.items():
             load.begin_case()
             load.until_ended(2)
             time.sleep(seconds)
             with load.without_changes():
                 load.concerns(0, 1)
                 fault()
-                time.sleep(0.5)
-            time.sleep(seconds + DURATION)
+                time.sleep(lasts / 4)
+            time.sleep(seconds * bool(lasts) + lasts)
             end()
             load.fault_is_over()
             load.until_normal()
