@@ -2,7 +2,8 @@
 
 `upgrade(connection)` brings a database to the newest version, or to one that you name. The chain is linear. SQLite's
 begins with the first release, and the sandbox's part of it lies with the sandbox; PostgreSQL's begins with the tables
-that SQLite had at version 0017.
+that SQLite had at version 0017. Each of PostgreSQL's names in `usable_from` the oldest version whose code may use the
+tables after it, because replicas of the release before go on meanwhile.
 """
 
 import os
@@ -42,6 +43,12 @@ def known_versions(dialect: str) -> tuple[str, ...]:
     """
     scripts = ScriptDirectory.from_config(_config(dialect)).walk_revisions()
     return tuple(reversed([script.revision for script in scripts]))
+
+
+def usable_from() -> str:
+    """Return the oldest version whose code may use PostgreSQL's newest schema, as its migration says."""
+    newest = ScriptDirectory.from_config(_config("postgresql")).get_revision("head")
+    return str(newest.module.usable_from)
 
 
 def _config(dialect: str) -> Config:

@@ -245,6 +245,20 @@ class Load:
             and asked.sent > asked.token.ended_at
         ]
 
+    def early(self, since: float) -> list[Changed]:
+        """Return the ends and narrowings that were answered although a replica, silent since then, had a lease yet.
+
+        It may let a request pass that arrives at that moment: only the load's chance decides whether one does.
+        """
+        return [
+            changed
+            for changed in list(self.changed)
+            if changed.is_done
+            and changed.sent > since
+            and changed.done < since + SERVES_ALONE
+            and not changed.what.startswith("PUT ")
+        ]
+
     def lost(self) -> list[Token]:
         """Ask the serving replicas for each token of the case; return those that an answered change left otherwise."""
         lost = []

@@ -47,14 +47,15 @@ class Replica:
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
         self._settings = settings
-        self._program = [str(_SHIFTED), str(clock_off)] if clock_off else ["-m", "private_integrations.cli"]
+        self.program = [str(_SHIFTED), str(clock_off)] if clock_off else ["-m", "private_integrations.cli"]
+        """What Python runs; another release has another program."""
         self._log = folder.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
         self._logged_before = 0
 
     def begin(self) -> None:
         """Start it, without waiting until it serves."""
-        serve = [sys.executable, *self._program, "serve", "--port", str(self.port)]
+        serve = [sys.executable, *self.program, "serve", "--port", str(self.port)]
         options = ["--data-dir", str(self.folder), "--database", self.address, "--workers", str(self.workers)]
         self._logged_before = len(self.log)
         with self._log.open("ab") as log:

@@ -1,18 +1,25 @@
-"""`kill -9` at every write of every operation: all of it is there afterwards or nothing, and its client goes on."""
+"""`kill -9` at every write of every operation: all of it is there afterwards or nothing, and its client goes on.
+
+On PostgreSQL the row of the killed replica is removed, as another one does when it was silent for long enough. How long
+changes wait for it until then is in test_replicas.py.
+"""
 
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pysqlite3.dbapi2 as sqlite
 import pytest
 import requests
+from psycopg.rows import dict_row
 
 from private_integrations.contract import API, token_fingerprint
 from private_integrations.contract.audit_chain import Whole, examine
@@ -22,10 +29,14 @@ PROGRAM = Path(__file__).parents[1] / "programs" / "killable_service.py"
 
 
 class Service:
-    """The service on one data folder, killed and started again by the process that forks it."""
+    """The service on one data folder, killed and started again by the process that forks it.
 
-    def __init__(self, forking: "subprocess.Popen[str]", folder: Path) -> None:
+    `database` is the address of a PostgreSQL database, if the folder has none.
+    """
+
+    def __init__(self, forking: "subprocess.Popen[str]", folder: Path, database: str | None) -> None:
         self.folder = folder
+        self._database = database
         self._forking = forking
         self.start()
         self._key = (folder / "admin.key").read_text().strip()
@@ -34,7 +45,7 @@ class Service:
 
     def start(self) -> None:
         """Serve the folder."""
-        self._forking.stdin.write(f"{self.folder}\n")
+        self._forking.stdin.write(f"{self.folder}\t{self._database or ''}\n")
         self._forking.stdin.flush()
         self._pid = int(self._said())
         self._url = self._said("listening on ")
@@ -43,6 +54,9 @@ class Service:
         """Wait until the service is dead, which must be by SIGKILL."""
         self._pid = 0
         assert self._said("ended ") == "-9"
+        if self._database:
+            with psycopg.connect(self._database) as connection:
+                assert connection.execute("DELETE FROM replicas").rowcount == 1
 
     def close(self) -> None:
         """End it, if it isn't dead."""
@@ -67,6 +81,17 @@ class Service:
         headers = {"Authorization": token, "Version": "v3", "fail-at": fail_at}
         return requests.get(f"{self._url}/contacts/", params={"locationId": self.account}, headers=headers, timeout=20)
 
+    @contextmanager
+    def stored(self) -> Iterator[Callable[[str, str], list[dict[str, Any]]]]:
+        """A function that runs a query with one parameter, on what is committed; it returns the rows."""
+        if self._database:
+            with psycopg.connect(self._database, row_factory=dict_row) as connection:
+                yield lambda query, value: connection.execute(query.replace("?", "%s"), [value]).fetchall()
+            return
+        with checked_copy(self.folder) as connection:
+            connection.row_factory = sqlite.Row
+            yield lambda query, value: [dict(row) for row in connection.execute(query, [value])]
+
     def opens(self, token: str) -> bool:
         """Whether the token is alive; asking is no use of it."""
         return self.manage("POST", "/introspect", data={"token": token}).json()["active"]
@@ -82,9 +107,10 @@ def forking() -> Iterator["subprocess.Popen[str]"]:
 
 
 @pytest.fixture
-def service(forking, tmp_path) -> Iterator[Service]:
+def service(forking, tmp_path, request, engine) -> Iterator[Service]:
     """A service of its own, which may be killed."""
-    with closing(Service(forking, tmp_path / "data")) as started:
+    database = request.getfixturevalue("postgres_database") if engine == "postgresql" else None
+    with closing(Service(forking, tmp_path / "data", database)) as started:
         yield started
 
 
@@ -164,11 +190,14 @@ OPERATIONS = [
 ]
 
 
+ON_POSTGRESQL = ("rotate", "first use", "expire")
+
+
 @dataclass(frozen=True)
 class Stored:
     """All that the database has of an external id, without what differs from case to case."""
 
-    integrations: list[tuple[int, int, int | None]]
+    integrations: list[dict[str, int | None]]
     owner_nonces: int
     tokens: list[dict[str, Any]]
     audit: list[str]
@@ -184,24 +213,20 @@ class Stored:
 
 def stored(case: Case) -> Stored:
     """What is on disk now of a case."""
-    of_it = "integration_id IN (SELECT id FROM integrations WHERE external_id = ?) ORDER BY rowid"
-    with checked_copy(case.service.folder) as connection:
-        connection.row_factory = sqlite.Row
-
-        def rows(query: str) -> list[Any]:
-            return connection.execute(query, [case.external_id]).fetchall()
-
+    of_it = "integration_id IN (SELECT id FROM integrations WHERE external_id = ?)"
+    with case.service.stored() as run:
+        rows = partial(run, value=case.external_id)
         integrations = rows("SELECT version, last_generation, deleted_at FROM integrations WHERE external_id = ?")
         tokens = rows(
             "SELECT generation, run, attempt, role, delivered_at IS NOT NULL AS used, ended_at IS NOT NULL AS ended,"
             # The overlap that was promised, in milliseconds: it counts from the latest delivery.
-            f" expires_at - max(delivered_at) OVER () AS lives_for FROM tokens WHERE {of_it}"
+            f" expires_at - max(delivered_at) OVER () AS lives_for FROM tokens WHERE {of_it} ORDER BY id"
         )
         return Stored(
-            integrations=[tuple(row) for row in integrations],
+            integrations=integrations,
             owner_nonces=len(rows(f"SELECT 1 FROM owner_nonces WHERE {of_it}")),
-            tokens=[dict(row) for row in tokens],
-            audit=[row["action"] for row in rows(f"SELECT action FROM audit WHERE {of_it}")],
+            tokens=tokens,
+            audit=[row["action"] for row in rows(f"SELECT action FROM audit WHERE {of_it} ORDER BY id")],
         )
 
 
@@ -217,7 +242,14 @@ def prepared(service: Service, operation: Operation, name: str) -> Case:
     return case
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def pytest_generate_tests(metafunc):
+    """Run each operation on SQLite, and the three that differ most on PostgreSQL; all if tests may take long."""
+    is_wide = metafunc.config.getoption("--replica-seconds") >= 2
+    chosen = [operation for operation in OPERATIONS if is_wide or operation.name in ON_POSTGRESQL]
+    cases = [("sqlite", operation) for operation in OPERATIONS] + [("postgresql", operation) for operation in chosen]
+    metafunc.parametrize(("engine", "operation"), cases, ids=[f"{engine}-{case.name}" for engine, case in cases])
+
+
 def test_killed_at_every_point(service, operation):
     """At every point: nothing is lost, nothing is half done, every token keeps its promise, and the client goes on."""
     case = prepared(service, operation, "whole")
@@ -260,7 +292,7 @@ def killed_at(point: str, case: Case, operation: Operation, done: Stored) -> Non
 def goes_on(case: Case, operation: Operation, again: Stored, answer: requests.Response) -> None:
     """Another process rotates: every token that lived opens the data API, no ended one; and the audit log is whole."""
     case.integration = case.integration or answer.json()["id"]
-    last = again.integrations[0][1]
+    last = again.integrations[0]["last_generation"]
     assert case.issue(last + 1, run="later").status_code == 201
     statuses = {generation: case.service.use(token).status_code for generation, token in case.tokens.items()}
     assert statuses == {generation: 401 if generation in operation.ends else 200 for generation in case.tokens}

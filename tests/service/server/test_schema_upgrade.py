@@ -1,8 +1,12 @@
 """`migrate`, and the databases that `serve` makes itself or refuses."""
 
+import re
+
 import psycopg
 import pytest
+from alembic.script import ScriptDirectory
 
+from next_release import VERSION, write_migration
 from operator_cli import refusal, run_cli, started, starting
 from postgres import Postgres, database_name, url
 from private_integrations.client import Client
@@ -12,23 +16,13 @@ from private_integrations_service import migrations
 from private_integrations_service.migrations import known_versions
 from private_integrations_service.server.schema_upgrade import upgrade_schema
 from private_integrations_service.storage.postgresql.connections import checked_address
+from private_integrations_service.storage.postgresql.installation import open_postgresql_installation
+from private_integrations_service.storage.postgresql.lease import LeaseTimes
 from private_integrations_service.storage.postgresql.schema import prepare_schema, require_schema
 from server_processes import HOST, free_port
 
 PASSWORD = "not-to-be-shown"
 NEWEST = known_versions("postgresql")[-1]
-NEXT = """
-from alembic import op
-
-revision = "next"
-down_revision = "{before}"
-branch_labels = None
-depends_on = None
-
-
-def upgrade():
-    op.execute("ALTER TABLE accounts ADD COLUMN later TEXT")
-"""
 
 
 def change(address, *statements):
@@ -40,8 +34,8 @@ def change(address, *statements):
 
 @pytest.fixture
 def next_release(tmp_path, monkeypatch):
-    """Give this process a release with one more migration."""
-    (tmp_path / "later.py").write_text(NEXT.format(before=NEWEST))
+    """Give this process a release with one more migration, after which no code of this one may use the database."""
+    write_migration(tmp_path, usable_from=VERSION)
     folders = (*migrations._FOLDERS["postgresql"], tmp_path)
     monkeypatch.setitem(migrations._FOLDERS, "postgresql", folders)
     known_versions.cache_clear()
@@ -62,6 +56,13 @@ def test_an_empty_database_gets_the_schema(postgres_database):
     assert again.stdout.endswith(f" has schema {NEWEST} already\n")
 
 
+def test_each_migration_names_the_oldest_code_that_may_use_its_tables():
+    """One that names none would let an old replica start on tables that it can't use, or stop one that could."""
+    scripts = [*ScriptDirectory.from_config(migrations._config("postgresql")).walk_revisions()]
+    known = [script.revision for script in reversed(scripts)]
+    assert all(script.module.usable_from in known[: known.index(script.revision) + 1] for script in scripts)
+
+
 def test_an_older_schema_is_upgraded_by_migrate_alone(postgres_database, next_release):
     """A replica of the next release refuses the database until it was migrated; then this release refuses it."""
     run_cli("migrate", "--database", postgres_database)
@@ -73,11 +74,30 @@ def test_an_older_schema_is_upgraded_by_migrate_alone(postgres_database, next_re
     prepare_schema(postgres_database)
     require_schema(postgres_database)
     change(postgres_database, "SELECT later FROM accounts")
+    unknown = (
+        f"the database has schema next, which this release doesn't know (it knows up to {NEWEST}): use the release "
+        "that made it, or a newer one"
+    )
     for command in ("migrate", "serve"):
-        assert refusal(command, "--database", postgres_database) == (
-            f"the database has schema next, which this release doesn't know (it knows up to {NEWEST}): use the release "
-            "that made it, or a newer one"
-        )
+        assert refusal(command, "--database", postgres_database) == unknown
+
+
+def test_this_release_serves_a_newer_schema_that_allows_it(postgres_database):
+    """An expanding migration allows the release before; `migrate` and `copy` of that release leave it alone."""
+    prepare_schema(postgres_database)
+    change(postgres_database, "UPDATE alembic_version SET version_num = 'next'")
+    prepare_schema(postgres_database)
+    unknown = f"the database has schema next, which this release doesn't know (it knows up to {NEWEST}): use the "
+    with pytest.raises(ConfigurationError, match=re.escape(unknown)):
+        upgrade_schema(postgres_database)
+    with (
+        pytest.raises(ConfigurationError, match=re.escape(unknown)),
+        open_postgresql_installation(postgres_database, LeaseTimes(), new=True),
+    ):
+        """Not reached."""
+    change(postgres_database, "UPDATE authority SET usable_from = 'next'")
+    with pytest.raises(ConfigurationError, match=re.escape(unknown)):
+        prepare_schema(postgres_database)
 
 
 def test_a_locked_table_is_waited_for_a_moment_only(postgres_database, next_release):

@@ -99,7 +99,7 @@ class CommittedChange:
     def effective_by(self, boot: float, now: datetime, times: LeaseTimes) -> datetime:
         """Return the deadline as an instant of the engine's clock, which shows `now` when the boot clock is at `boot`.
 
-        It promises no more than `decide`, which answers at the deadline whatever the replicas say.
+        It promises no more than `decide`, which answers at the deadline even if replicas are silent.
         """
         return now + timedelta(seconds=max(0.0, self.deadline(times) - boot))
 

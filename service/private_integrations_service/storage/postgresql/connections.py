@@ -35,6 +35,9 @@ TIMELINE = (
 )
 """Names the database and its timeline in 16 hexadecimal digits; a standby refuses to answer."""
 
+WRITES = 0x70697772  # "piwr"
+"""The number of the advisory lock that every change holds, and every migration."""
+
 _BUSY = (
     errors.LockNotAvailable,
     errors.QueryCanceled,

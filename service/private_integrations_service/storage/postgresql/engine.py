@@ -38,6 +38,7 @@ from .claims import TableClaims
 from .connections import (
     PATIENCE,
     TIMELINE,
+    WRITES,
     PostgreSQLDecisionConnection,
     Watchdog,
     connect,
@@ -51,7 +52,7 @@ from .connections import (
 from .leadership import AdvisoryLeadership
 from .lease import LeaseTimes, may_use_read
 from .lease_keeper import LeaseKeeper, leave
-from .remembered_ends import RememberedEnds, end_again
+from .remembered_ends import Ends, Loss, RememberedEnds, end_again
 from .revision import Revision
 from .schema import prepare_schema
 from .shared_state import SharedState, boot_clock
@@ -64,8 +65,6 @@ _LEASE = "lease"
 READERS = 8
 """How many threads of a process may read from the database at once."""
 
-WRITES = 0x70697772  # "piwr"
-"""The number of the advisory lock that every change holds."""
 _PATIENCE_ENDING = 30
 
 # Between two statements of a change, in seconds: a machine that is halted or cut off in one keeps all others from
@@ -111,11 +110,11 @@ class PostgreSQLEngine:
         self._waiting = threading.BoundedSemaphore(_MOST_WAITING)
         self._writer = connection_pool(address, size=1)
         self._readers = connection_pool(address, size=READERS)
-        self._ends = RememberedEnds(folder)
         self._keeper: LeaseKeeper | None = None
         self._timeline: WatchedTimeline | None = None
         with storage_errors(), connect(address) as connection:
             found = replicas.read_authority(connection)
+            self._ends = RememberedEnds(folder, replicas.read_installation(connection))
         self._state.set_clock(found.clock, boot_clock())
         self.note_clock(found.high_water)
 
@@ -259,10 +258,10 @@ class PostgreSQLEngine:
         """Note the instant that the database has stored, in milliseconds since 1970."""
         self._clock.note_stored(from_milliseconds(high_water))
 
-    def repair(self, seen: Revision, found: Revision, ended: set[bytes]) -> int:
-        """End tokens again whose end the database has lost; return how many. The lease is taken afterwards."""
+    def repair(self, seen: Revision, found: Revision, remembered: Sequence[Ends]) -> Loss:
+        """End tokens again whose end the database has lost; return what it lost. The lease is taken afterwards."""
         with self._write_lock.held(ending=True), self._transaction(_PATIENCE_ENDING) as transaction:
-            return end_again(transaction.write, ended, seen=seen, found=found)
+            return end_again(transaction.write, remembered, seen=seen, found=found)
 
     @contextmanager
     def _transaction(self, patience: float) -> Iterator["_Transaction"]:

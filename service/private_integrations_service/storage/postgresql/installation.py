@@ -11,8 +11,8 @@ from private_integrations.errors import ConfigurationError
 from ..copied_activity import activity_tables
 from ..plain_rows import numbered_by
 from . import replicas
-from .connections import PATIENCE, connect, connection_pool, new_mark, place_of
-from .engine import WRITES, new_revision
+from .connections import PATIENCE, WRITES, connect, connection_pool, new_mark, place_of
+from .engine import new_revision
 from .lease import LeaseTimes
 from .revision import Revision
 from .schema import prepare_schema, require_schema
@@ -98,7 +98,9 @@ def open_postgresql_installation(address: str, times: LeaseTimes, *, new: bool) 
 
     Raises ConfigurationError if there is another schema than this release's.
     """
-    (prepare_schema if new else require_schema)(address)
+    if new:
+        prepare_schema(address)
+    require_schema(address)
     pool = connection_pool(address, size=1)
     try:
         yield PostgreSQLInstallation(address, pool, times)

@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -34,7 +35,7 @@ from .lease import (
     registered,
     start,
 )
-from .remembered_ends import Ends, RememberedEnds
+from .remembered_ends import FILE_NAME, Ends, Loss, RememberedEnds
 from .revision import Revision, changed_since
 from .shared_state import SharedState, boot_clock
 from .timeline import WatchedTimeline, watch
@@ -51,8 +52,8 @@ class Repairing(Protocol):
     def note_clock(self, high_water: int) -> None:
         """Note the instant that the database has stored, in milliseconds since 1970."""
 
-    def repair(self, seen: Revision, found: Revision, ended: set[bytes]) -> int:
-        """End tokens again whose end the database has lost; return how many."""
+    def repair(self, seen: Revision, found: Revision, remembered: Sequence[Ends]) -> Loss:
+        """End tokens again whose end the database has lost; return what it lost."""
 
 
 class LeaseKeeper:
@@ -121,7 +122,8 @@ class LeaseKeeper:
     def _keep(self) -> None:
         is_failing = False
         with suppress(OSError):
-            self._ends.shorten()
+            if aside := self._ends.shorten():
+                _log.warning("%s has the ends of another database's tokens: it is now %s", FILE_NAME, aside)
         while not self._stopping.is_set():
             try:
                 with storage_errors():
@@ -180,14 +182,17 @@ class LeaseKeeper:
                     return self._register(outcome.replica, connection)
                 case ReportLoss(seen, found):
                     self._timeline = None
-                    again = self._service.repair(seen, found, self._ends.digests())
+                    loss = self._service.repair(seen, found, self._ends.read())
                     _log.critical(
                         "ALARM: the database lacks changes that it had before: it is at revision %d, and %d was seen. "
                         "It was restored from a copy, or promoted without the last changes. %d tokens were ended "
-                        "again, those whose end this machine remembers; look for others that must not work",
+                        "again, those whose end this machine remembers; look for others that must not work. This "
+                        "machine knows of %d lost changes that ended no token. They may have narrowed scopes or rights "
+                        "or revoked keys: make these again",
                         found.number,
                         seen.number,
-                        again,
+                        loss.ended_again,
+                        loss.other_changes,
                     )
         before = self._state.replica.applied
         if outcome.replica.applied != before:

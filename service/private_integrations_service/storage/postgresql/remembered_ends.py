@@ -5,8 +5,9 @@ the replica ends these tokens once more, before it takes a lease on that databas
 """
 
 import os
+import re
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ KEPT = 10_000
 """Keep the latest so many revisions."""
 
 _SERVICE = Actor("service")
+_MARK = re.compile("[0-9a-f]{16}").fullmatch
 
 
 @dataclass(frozen=True)
@@ -37,80 +39,115 @@ class Ends:
     digests: tuple[bytes, ...] = ()
 
 
-class RememberedEnds:
-    """A file with a line for each revision: its number, its mark, and the digests of the tokens that ended with it."""
+@dataclass(frozen=True)
+class Loss:
+    """Count the changes that a database has lost, as far as one replica knows.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        ended_again: how many tokens the replica has ended again.
+        other_changes: how many lost changes ended no token. They may have narrowed scopes or rights, or revoked keys.
+
+    """
+
+    ended_again: int
+    other_changes: int
+
+
+class RememberedEnds:
+    """A file with a line for each revision: its installation, number and mark, and the digests of tokens that ended.
+
+    Args:
+        folder: the data folder.
+        installation: the mark of the database's installation. Lines of another one do not count.
+
+    """
+
+    def __init__(self, folder: Path, installation: str) -> None:
         self._file = folder / FILE_NAME
+        self._installation = installation
 
     def note(self, ends: Sequence[Ends]) -> None:
         """Add revisions, the oldest first; raises OSError."""
-        _append(self._file, ends)
+        self._append(self._file, ends)
 
     def last(self) -> Revision | None:
         """Return the last revision that was noted, also by an earlier run."""
-        lines = self._lines()
+        lines = self.read()
         return lines[-1].revision if lines else None
 
-    def digests(self) -> set[bytes]:
-        """Return the digests of all tokens whose end is remembered."""
-        return {digest for line in self._lines() for digest in line.digests}
-
-    def shorten(self) -> None:
-        """Keep the latest revisions only; raises OSError."""
-        lines = self._lines()
-        unfinished = self._file.with_suffix(".new")
-        unfinished.unlink(missing_ok=True)
-        _append(unfinished, lines)
-        unfinished.replace(self._file)
-
-    def _lines(self) -> Sequence[Ends]:
+    def read(self) -> Sequence[Ends]:
+        """Return the latest revisions of this installation, the oldest first."""
         lines: deque[Ends] = deque(maxlen=KEPT)
-        with suppress(FileNotFoundError), os.fdopen(open_private(self._file, os.O_RDONLY)) as stream:
-            for line in stream:
-                # The last line may be half written.
-                with suppress(ValueError):
-                    number, mark, *digests = line.split()
+        for line in self._lines():
+            # The last line may be half written.
+            with suppress(ValueError):
+                installation, number, mark, *digests = line.split()
+                if installation == self._installation:
                     lines.append(Ends(Revision(int(number), mark), tuple(map(bytes.fromhex, digests))))
         return lines
 
+    def shorten(self) -> Path | None:
+        """Keep the latest revisions only; raises OSError.
 
-def _append(file: Path, ends: Sequence[Ends]) -> None:
-    lines = [
-        " ".join((str(each.revision.number), each.revision.mark, *(digest.hex() for digest in each.digests)))
-        for each in ends
-    ]
-    with os.fdopen(open_private(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "a") as stream:
-        stream.write("".join(f"{line}\n" for line in lines))
+        Returns:
+            Where the file of another installation is now, if there was one.
+
+        """
+        first = next(self._lines(), "").partition(" ")[0]
+        if _MARK(first) and first != self._installation:
+            return self._file.rename(self._file.with_name(f"{FILE_NAME}-of-{first}"))
+        lines = self.read()
+        unfinished = self._file.with_suffix(".new")
+        unfinished.unlink(missing_ok=True)
+        self._append(unfinished, lines)
+        unfinished.replace(self._file)
+        return None
+
+    def _lines(self) -> Iterator[str]:
+        with suppress(FileNotFoundError), os.fdopen(open_private(self._file, os.O_RDONLY)) as stream:
+            yield from stream
+
+    def _append(self, file: Path, ends: Sequence[Ends]) -> None:
+        lines = [
+            " ".join((self._installation, str(each.revision.number), each.revision.mark, *map(bytes.hex, each.digests)))
+            for each in ends
+        ]
+        with os.fdopen(open_private(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "a") as stream:
+            stream.write("".join(f"{line}\n" for line in lines))
 
 
-def end_again(write: Write, digests: set[bytes], *, seen: Revision, found: Revision) -> int:
-    """End these tokens where they live again, and record in the audit log that changes were lost; return how many.
+def end_again(write: Write, remembered: Sequence[Ends], *, seen: Revision, found: Revision) -> Loss:
+    """End these tokens where they live again, and record in the audit log that changes were lost.
 
     Args:
         write: the transaction.
-        digests: of tokens that had ended.
+        remembered: the revisions that this replica remembers.
         seen: the revision that this replica had seen.
         found: the revision of the database that lacks it.
 
     """
     # As one array: a statement may have 65,535 parameters.
-    remembered = any_(literal(list(digests), ARRAY(LargeBinary)))
+    digests = any_(literal([digest for each in remembered for digest in each.digests], ARRAY(LargeBinary)))
     ended = (
         update(tokens)
-        .where(tokens.c.digest == remembered, tokens.c.ended_at.is_(None))
+        .where(tokens.c.digest == digests, tokens.c.ended_at.is_(None))
         .values(ended_at=write.now, end_reason=EndReason.ENDED_BEFORE_LOSS)
         .returning(tokens.c.id)
     )
     ids = list(write.connection.execute(ended).scalars())
     if ids:
         write.end_tokens(ids, None)
+    there = {Revision(*row) for row in write.connection.exec_driver_sql("SELECT number, mark FROM revisions")}
+    oldest = min(revision.number for revision in there)
+    lost = {each.revision for each in remembered if each.revision.number > oldest} - there
+    loss = Loss(len(ids), len(lost - {each.revision for each in remembered if each.digests}))
     audit.record_service(
         write,
         actor=_SERVICE,
         action=AuditAction.FIND_CHANGES_LOST,
         seen=seen.number,
         found=found.number,
-        ended_again=len(ids),
+        ended_again=loss.ended_again,
+        other_changes=loss.other_changes,
     )
-    return len(ids)
+    return loss

@@ -113,6 +113,13 @@ def read_authority(connection: ServiceConnection, number: int = 0) -> Authority:
     return Authority(Revision(number, mark), timeline, settled, own_mark, clock, high_water)
 
 
+def read_installation(connection: ServiceConnection) -> str:
+    """Return the mark of the database's installation, which a dump keeps and a copy does not."""
+    row = connection.execute("SELECT installation FROM authority").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
 def read_replicas(connection: ServiceConnection) -> ReplicaList:
     """Return the list of replicas."""
     rows = connection.execute(

@@ -1,24 +1,38 @@
-"""Bring the schema of a database to this release's version, or refuse one that this release doesn't know."""
+"""Bring the schema of a database to this release's version, or refuse one that this release can't use.
 
+`authority.usable_from` is the oldest version whose code may use the tables. So a replica of the release before starts
+on a schema that it doesn't know, while the replicas are upgraded one after the other.
+"""
+
+import time
 from contextlib import suppress
 
 from alembic.runtime.migration import MigrationContext
 from psycopg.errors import UndefinedTable
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, Engine, inspect, text
 
 from private_integrations.errors import ConfigurationError
 
-from ...migrations import known_versions, upgrade
-from .connections import PATIENCE, connect, connection_pool, place_of, storage_errors
+from ...migrations import known_versions, upgrade, usable_from
+from ..engine import StorageBusy
+from .connections import PATIENCE, WRITES, connect, connection_pool, place_of, storage_errors
 
 _MIGRATIONS = 0x70696D67  # "pimg"
 
+# A request that waits for a table which a migration has locked, while the migration waits for one that the request
+# reads, is a deadlock, for which the server fails either after a second. So the migration gives up before, and tries
+# again.
+_LONGEST_BLOCK_MS = 300
+
 
 def prepare_schema(address: str) -> None:
-    """Make the schema in an empty database; raises ConfigurationError if there is another than this release's."""
+    """Make the schema in an empty database; raises ConfigurationError if this release can't use the one that is there.
+
+    It can use its own, and a newer one that says so.
+    """
     with storage_errors(), connect(address) as connection, suppress(UndefinedTable):
-        found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        if found == (known_versions("postgresql")[-1],):
+        found = connection.execute("SELECT version_num, usable_from FROM alembic_version, authority").fetchone()
+        if found is not None and _is_usable(*found):
             return
     _migrate(address, only_empty=True)
 
@@ -43,18 +57,35 @@ def require_schema(address: str) -> None:
 
 def _migrate(address: str, *, only_empty: bool) -> str | None:
     pool = connection_pool(address, size=1)
+    until = time.monotonic() + PATIENCE
     try:
-        with storage_errors(), pool.connect() as connection, connection.begin():
-            connection.exec_driver_sql(
-                f"BEGIN; SET LOCAL lock_timeout = '{PATIENCE}s'; SELECT pg_advisory_xact_lock({_MIGRATIONS})"
-            )
-            version = _known_version(connection)
-            if version is not None and only_empty:
-                _require_newest(version)
-            upgrade(connection)
-            return version
+        while True:
+            try:
+                return _migrate_once(pool, only_empty=only_empty)
+            except StorageBusy:
+                if time.monotonic() > until:
+                    raise
     finally:
         pool.dispose()
+
+
+def _migrate_once(pool: Engine, *, only_empty: bool) -> str | None:
+    with storage_errors(), pool.connect() as connection, connection.begin():
+        connection.exec_driver_sql(
+            f"BEGIN; SET LOCAL lock_timeout = '{PATIENCE}s'; SELECT pg_advisory_xact_lock({_MIGRATIONS}); "
+            f"SELECT pg_advisory_xact_lock({WRITES}); SET LOCAL lock_timeout = '{_LONGEST_BLOCK_MS}ms'"
+        )
+        version = _known_version(connection)
+        if version is not None and only_empty:
+            _require_newest(version)
+        upgrade(connection)
+        connection.execute(text("UPDATE authority SET usable_from = :oldest"), {"oldest": usable_from()})
+        return version
+
+
+def _is_usable(version: str, oldest: str) -> bool:
+    known = known_versions("postgresql")
+    return version == known[-1] or (version not in known and oldest in known)
 
 
 def _known_version(connection: Connection) -> str | None:

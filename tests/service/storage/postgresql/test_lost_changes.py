@@ -33,6 +33,14 @@ def found_lost(database) -> list[dict]:
         return [detail for (detail,) in rows]
 
 
+INSTALLATION = "0123456789abcdef"
+
+
+def digests(ends: RememberedEnds) -> set[bytes]:
+    """All digests that are remembered."""
+    return {digest for each in ends.read() for digest in each.digests}
+
+
 @postgresql_only
 def test_tokens_that_ended_stay_ended(database, desk, api, accounts, caplog):
     """The replica sounds the alarm, and ends again what it remembers; a token that lived lives on."""
@@ -46,12 +54,15 @@ def test_tokens_that_ended_stay_ended(database, desk, api, accounts, caplog):
     desk.expire(integration, 1)
     assert api.ask("GET", contacts, token=ended).status == 401
     seen = database._state.replica.applied
+    # Of the changes up to here, one ended a token.
+    other_changes = seen.number - 2
+    assert other_changes > 0
     # More than the parameters that a statement may have.
     others = tuple(number.to_bytes(32, "big") for number in range(70_000))
     database._ends.note([Ends(seen, others)])
     restored(database, ended)
     wait_until(lambda: found_lost(database) != [], "the replica finds the loss")
-    assert found_lost(database) == [{"seen": seen.number, "found": 1, "ended_again": 1}]
+    assert found_lost(database) == [{"seen": seen.number, "found": 1, "ended_again": 1, "other_changes": other_changes}]
     wait_until(lambda: api.ask("GET", contacts, token=living).status == 200, "the replica serves")
     assert api.ask("GET", contacts, token=ended).status == 401
     assert [record.levelname for record in caplog.records if "lacks changes" in record.message] == ["CRITICAL"]
@@ -90,20 +101,40 @@ def test_a_replica_without_its_database_refuses_when_the_lease_has_run_out(datab
 
 def test_ends_are_remembered_over_restarts(tmp_path):
     """In their order, the latest ones only; half a line, which a kill left, is no harm."""
-    ends = RememberedEnds(tmp_path)
-    assert (ends.last(), ends.digests()) == (None, set())
+    ends = RememberedEnds(tmp_path, INSTALLATION)
+    assert (ends.last(), digests(ends)) == (None, set())
     first, second = bytes([1] * 32), bytes([2] * 32)
     ends.note([Ends(Revision(1, "aa"), (first, second)), Ends(Revision(2, "bb"))])
     with (tmp_path / FILE_NAME).open("a") as stream:
-        stream.write("3 cc 0")
-    again = RememberedEnds(tmp_path)
-    assert (again.last(), again.digests()) == (Revision(2, "bb"), {first, second})
+        stream.write(f"{INSTALLATION} 3 cc 0")
+    again = RememberedEnds(tmp_path, INSTALLATION)
+    assert (again.last(), digests(again)) == (Revision(2, "bb"), {first, second})
     again.shorten()
     again.note([Ends(Revision(number, "cc")) for number in range(3, KEPT + 3)])
-    assert (again.last(), again.digests()) == (Revision(KEPT + 2, "cc"), set())
+    assert (again.last(), digests(again)) == (Revision(KEPT + 2, "cc"), set())
     again.shorten()
     assert len((tmp_path / FILE_NAME).read_text().splitlines()) == KEPT
     assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
+
+
+@postgresql_only
+def test_the_ends_of_another_database_are_set_aside(database, desk, postgres_database, tmp_path, caplog):
+    """A data folder that served one database and now serves another, such as a copy, raises no alarm."""
+    folder = tmp_path / "moved"
+    with closing(open_postgresql(database.address, folder)) as before:
+        before.begin()
+        integration = desk.integration("contacts.readonly")
+        desk.token(integration)
+        desk.expire(integration, 1)
+        seen = before._ends.last()
+    written = (folder / FILE_NAME).read_text()
+    with closing(open_postgresql(postgres_database, folder)) as after:
+        after.begin()
+        assert seen.number > after._ends.last().number == 1
+    (aside,) = folder.glob(f"{FILE_NAME}-of-*")
+    assert aside.read_text() == written
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert aside.name in caplog.text
 
 
 @postgresql_only

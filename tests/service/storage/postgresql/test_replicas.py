@@ -5,18 +5,24 @@ longer, and with more replicas, workers and faults.
 """
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from subprocess import PIPE
 
 import pytest
 import requests
 
+import next_release
 from faulty_tcp import FaultyTCP
+from forked import run
+from next_release import VERSION, write_migration
 from pgbouncer import PgBouncer
 from postgres import OWNER, Postgres, database_name, url
 from private_integrations.contract import API
 from private_integrations.contract.audit_chain import Whole, examine
+from private_integrations_service.migrations import known_versions
 from replica_load import Figures, Load
 from replicas import DURATION, Replicas
 
@@ -88,10 +94,12 @@ def test_a_replica_is_killed_or_halted(server, tmp_path, seconds, size):
         time.sleep(seconds)
         load.concerns(0)
         replicas[0].kill()
+        silent = time.monotonic()
         load.serving.remove(0)
         load.fault_is_over()
         load.until_normal()
         proven(load.figures(f"kill -9 of a replica, {count} x {workers}"))
+        assert load.early(silent) == []
 
         load.begin_case()
         replicas[0].start()
@@ -103,6 +111,7 @@ def test_a_replica_is_killed_or_halted(server, tmp_path, seconds, size):
         with load.without_changes():
             load.concerns(0)
             replicas[0].pause()
+            silent = time.monotonic()
         load.until_ended(3)
         late = load.ask_halted(0)
         time.sleep(seconds)
@@ -112,6 +121,7 @@ def test_a_replica_is_killed_or_halted(server, tmp_path, seconds, size):
             thread.join()
         load.until_normal()
         proven(load.figures(f"SIGSTOP of a replica, {count} x {workers}"))
+        assert load.early(silent) == []
 
 
 def test_the_worker_that_keeps_the_lease_is_killed_or_halted(server, tmp_path, seconds):
@@ -119,9 +129,10 @@ def test_the_worker_that_keeps_the_lease_is_killed_or_halted(server, tmp_path, s
     with Replicas(tmp_path, [server.new_database()] * 2, 2) as replicas, loaded(replicas) as load:
         load.until_ended(2)
         time.sleep(seconds)
-        load.concerns(0)
         killed = replicas[0].keeper
-        replicas[0].signal_worker(signal.SIGKILL, killed)
+        with load.without_changes():
+            load.concerns(0)
+            replicas[0].signal_worker(signal.SIGKILL, killed)
         load.fault_is_over()
         load.until_normal()
         assert replicas[0].keeper != killed
@@ -132,6 +143,7 @@ def test_the_worker_that_keeps_the_lease_is_killed_or_halted(server, tmp_path, s
             load.concerns(0)
             halted = replicas[0].keeper
             replicas[0].signal_worker(signal.SIGSTOP, halted)
+            silent = time.monotonic()
         load.until_ended(3)
         late = load.ask_halted(0)
         time.sleep(seconds)
@@ -141,6 +153,7 @@ def test_the_worker_that_keeps_the_lease_is_killed_or_halted(server, tmp_path, s
             thread.join()
         load.until_normal()
         proven(load.figures("SIGSTOP of the worker with the lease, 2 x 2"))
+        assert load.early(silent) == []
 
 
 def test_the_network_between_a_replica_and_the_database_fails(server, tmp_path, seconds, request):
@@ -178,21 +191,25 @@ def test_the_network_between_a_replica_and_the_database_fails(server, tmp_path, 
 
 
 def test_the_database_is_killed_or_halted(tmp_path, seconds):
-    """Replicas serve what they remember; changes fail until the database is there again."""
+    """Replicas serve what they remember; changes fail until the database is there again.
+
+    A killed one is there before the leases end, and so before the next heartbeats: until these, changes wait.
+    """
     with (
         Postgres() as server,
         Replicas(tmp_path, [server.new_database()] * 2) as replicas,
         loaded(replicas) as load,
     ):
-        for name, fault, end in (("killed", server.kill, server.start), ("halted", server.pause, server.resume)):
+        faults = {"killed": (server.kill, 0, server.start), "halted": (server.pause, DURATION, server.resume)}
+        for name, (fault, lasts, end) in faults.items():
             load.begin_case()
             load.until_ended(2)
             time.sleep(seconds)
             with load.without_changes():
                 load.concerns(0, 1)
                 fault()
-                time.sleep(0.5)
-            time.sleep(seconds + DURATION)
+                time.sleep(lasts / 4)
+            time.sleep(seconds * bool(lasts) + lasts)
             end()
             load.fault_is_over()
             load.until_normal()
@@ -324,3 +341,30 @@ def test_replicas_leave_and_join_one_after_the_other(server, tmp_path, seconds, 
         load.fault_is_over()
         load.until_normal()
         proven(load.figures(f"restart one after the other, {count} x {workers}"))
+
+
+def test_replicas_are_upgraded_one_after_the_other(server, tmp_path, seconds):
+    """`migrate` of the next release adds to the schema under load; this release goes on, and starts on it as well."""
+    database = server.new_database()
+    write_migration(tmp_path, usable_from=known_versions("postgresql")[-1])
+    program = [next_release.__file__, str(tmp_path)]
+    migrate = [sys.executable, *program, "migrate", "--database", database]
+    with Replicas(tmp_path, [database] * 2) as replicas, loaded(replicas) as load:
+        load.until_ended(2)
+        time.sleep(seconds)
+        migrated = run(migrate, stdout=PIPE, stderr=PIPE, text=True)
+        assert migrated.stdout.endswith(f" to {VERSION}\n"), migrated.stderr
+        load.until_ended(2)
+        restarted = [(replicas[0], replicas[0].program), (replicas[1], program), (replicas[0], program)]
+        for replica, released in restarted:
+            number = replicas.index(replica)
+            load.serving.remove(number)
+            replica.stop()
+            replica.program = released
+            replica.start()
+            load.serving.add(number)
+            load.until_ended(2)
+            time.sleep(seconds)
+        load.fault_is_over()
+        load.until_normal()
+        proven(load.figures("upgrade one after the other, 2 x 1"))

@@ -13,6 +13,7 @@ revision = "0017"
 down_revision = None
 branch_labels = None
 depends_on = None
+usable_from = "0017"
 
 
 def upgrade() -> None:
@@ -22,7 +23,8 @@ def upgrade() -> None:
             op.execute(statement)
     connection, mark = op.get_bind(), new_mark()
     connection.exec_driver_sql(
-        f"INSERT INTO authority (id, number, mark, settled) SELECT 1, 1, %s, {TIMELINE}",
-        (mark,),
+        f"INSERT INTO authority (id, number, mark, settled, usable_from, installation) "
+        f"SELECT 1, 1, %s, {TIMELINE}, %s, %s",
+        (mark, usable_from, new_mark()),
     )
     connection.exec_driver_sql("INSERT INTO revisions (number, mark, ended) VALUES (1, %s, '{}')", (mark,))

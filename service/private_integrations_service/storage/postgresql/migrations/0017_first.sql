@@ -449,6 +449,8 @@ CREATE TABLE authority (
     number BIGINT NOT NULL,
     mark TEXT COLLATE "C" NOT NULL,
     settled TEXT COLLATE "C" NOT NULL,
+    usable_from TEXT COLLATE "C" NOT NULL,
+    installation TEXT COLLATE "C" NOT NULL,
     CONSTRAINT pk_authority PRIMARY KEY (id),
     CONSTRAINT ck_authority_one_row CHECK (id = 1)
 );
