@@ -9,23 +9,25 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Request
 from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.types import Scope
 
-from private_integrations.contract import API, Problem, Refused
+from private_integrations.contract import API, Problem, Refused, digest_of
 
 from ..access.actors import Actor
-from ..access.principals import ManagementPrincipal, refuse_administration, refuse_method
+from ..access.principals import ManagementKey, ManagementPrincipal, refuse_administration, refuse_method
 from ..access.security_log import SecurityEvent, SecurityLog, path_of, who
 from ..http.client_address import client_address, client_agent
 from ..http.problems import ProblemError, problem_response
 from ..operations.accounts import PrepareLocation
 from ..operations.activity import ActivityStore
-from ..operations.authentication import identify
+from ..operations.authentication import identify, refuse_ended
 from ..operations.integrations import Rules
 from ..operations.recording import Recorder
 from ..storage.engine import StorageEngine
 from .respond_async import engine_of
 
 Value = TypeVar("Value")
+_KEY = "private_integrations.management_key"
 _bearer = HTTPBearer(auto_error=False, description="A management key (pmk-…)")
 
 
@@ -60,6 +62,23 @@ class RequestContext:
         self.security.note(event, self.now, address=self.actor.address, agent=self.actor.agent, **fields)
 
 
+def note_key(scope: Scope, key: ManagementKey, since: int) -> None:
+    """Note the key of a request, looked up after the epoch `since`: its route need not ask again if that is the same.
+
+    On PostgreSQL this saves three round trips. The route runs after the body has come, so it compares the epoch.
+    """
+    scope[_KEY] = key, since
+
+
+def _identified(scope: Scope, presented: str | None, engine: StorageEngine, now: datetime) -> ManagementKey | Refused:
+    key, since = scope.get(_KEY, (None, 1))
+    # Odd: there is no lease, or a change is being committed.
+    is_current = since % 2 == 0 and engine.epoch.value == since
+    if key is not None and is_current and presented and key.digest == digest_of(presented):
+        return refuse_ended(key, now)
+    return identify(engine, presented, now)
+
+
 def unless_refused(answer: Value | Refused) -> Value:
     """Return the answer of an operation; raises ProblemError if it is a refusal."""
     if isinstance(answer, Refused):
@@ -74,7 +93,7 @@ def _caller(
         raise ProblemError(Refused(Problem.KEY_REPEATED, "send one Authorization header, with one management key"))
     parts: ApiDependencies = request.app.state.parts
     now = parts.engine.now()
-    key = unless_refused(identify(parts.engine, presented.credentials if presented else None, now))
+    key = unless_refused(_identified(request.scope, presented.credentials if presented else None, parts.engine, now))
     # Introspection asks by POST, so that the token is in no URL, but changes nothing.
     address = client_address(request.scope, parts.rules.settings.trusted_proxies)
     actor = key.actor(address, client_agent(request.scope))

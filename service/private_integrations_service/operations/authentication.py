@@ -21,6 +21,11 @@ def identify(connection: Connection, presented: str | None, now: datetime) -> Ma
     key = key_with_digest(connection, digest_of(presented))
     if key is None:
         return Refused(Problem.KEY_UNKNOWN, "this management key is not known here")
+    return refuse_ended(key, now)
+
+
+def refuse_ended(key: ManagementKey, now: datetime) -> ManagementKey | Refused:
+    """Return the key, or a refusal if it is not live."""
     if not key.is_live(now):
         return Refused(Problem.KEY_ENDED, f"management key {key.name} has expired or was revoked", {"key": key.id})
     return key

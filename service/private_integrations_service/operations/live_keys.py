@@ -28,6 +28,11 @@ class LiveKeys:
             self._kept.keep(digest, key, since, key.id)
         return key
 
+    @property
+    def epoch(self) -> int:
+        """Return the present epoch: a key that is found after it is as it was found until the epoch moves."""
+        return self._kept.epoch
+
     def close(self) -> None:
         """Close the connection; from then on every key that isn't kept raises StorageUnavailable."""
         self._reader.close()

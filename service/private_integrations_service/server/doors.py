@@ -13,6 +13,7 @@ from ..http.client_address import Networks, client_address
 from ..http.client_connections import Clients
 from ..http.fair_shares import ShareHolder
 from ..http.rate_limiter import RateLimiter, UnknownClients
+from ..management_api.callers import note_key
 from ..operations.live_keys import LiveKeys
 from ..storage.engine import StorageError
 from ..storage.known_credentials import KnownCredentials
@@ -106,12 +107,16 @@ class Repeated:
 
 
 def owner_by_key(keys: LiveKeys, clock: Callable[[], datetime]) -> OwnerOf:
-    """Find the owner of a request by its management key, which may have ended."""
-
-    async def is_known(digest: bytes) -> bool:
-        return await keys.find(digest, clock()) is not None
+    """Find the owner of a request by its management key, which may have ended; note the key for the route."""
 
     async def owner_of(scope: Scope) -> ShareHolder | None:
+        async def is_known(digest: bytes) -> bool:
+            since = keys.epoch
+            key = await keys.find(digest, clock())
+            if key is not None:
+                note_key(scope, key, since)
+            return key is not None
+
         for name, value in scope["headers"]:
             if name == b"authorization":
                 presented = value.decode("latin-1").partition(" ")[2].strip()

@@ -86,9 +86,9 @@ def only_the_last(_: Revision, found: Revision, stored: Any) -> frozenset[str] |
     return stored[found.number][1] if found.number in stored else None
 
 
-def gaps_ignored(replica: Replica, revision: Revision, changed: frozenset[str] | None) -> Outcome:
+def gaps_ignored(replica: Replica, revision: Revision, _: Revision, changed: frozenset[str] | None) -> Outcome:
     """Take what a notification says for all that changed."""
-    outcome = lease.after_notification(replica, revision, changed)
+    outcome = lease.after_notification(replica, revision, revision, changed)
     return replace(outcome, steps=tuple(lease.Forget(changed) for _ in outcome.steps))
 
 

@@ -63,7 +63,7 @@ class Rules:
 
     times: LeaseTimes = TIMES
     after_heartbeat: Callable[[Replica, float, HeartbeatAnswer, LeaseTimes], Outcome] = lease.after_heartbeat
-    after_notification: Callable[[Replica, Revision, frozenset[str] | None], Outcome] = after_notification
+    after_notification: Callable[[Replica, Revision, Revision, frozenset[str] | None], Outcome] = after_notification
     changed_since: Callable[[Revision, Revision, dict[int, Changed]], frozenset[str] | None] = changed_since
     may_use_remembered: Callable[[float, float, int, int], bool] = lease.may_use_remembered
     may_use_read: Callable[[float, str | None, float, str], bool] = lease.may_use_read
@@ -150,7 +150,7 @@ class Machine:
         self.sightings = Sightings()
         self.lease_thread: Steps = history.lease_thread(self)
         self.asleep: int | None = None
-        self.notification: tuple[Revision, frozenset[str] | None] | None = None
+        self.notification: tuple[Revision, Revision, frozenset[str] | None] | None = None
 
     def clock(self) -> float:
         """Return the boot clock."""
@@ -299,8 +299,8 @@ class History:
                 is_notified = False
                 yield from self.acknowledge(machine, replica)
             if machine.notification is not None:
-                (revision, changed), machine.notification = machine.notification, None
-                notified = rules.after_notification(replica, revision, changed)
+                notification, machine.notification = machine.notification, None
+                notified = rules.after_notification(replica, *notification)
                 is_notified = notified.at_once
                 outcome = dataclasses.replace(notified, at_once=outcome.at_once)
                 continue
@@ -531,13 +531,14 @@ class History:
         committed = self.commit(server)
         if committed is None:
             return
-        revision = Revision(server.revision.number + 1, f"{server.timeline}/{next(self.order)}")
+        before = server.revision
+        revision = Revision(before.number + 1, f"{server.timeline}/{next(self.order)}")
         server.revision = revision
         server.marks[revision.number] = revision.mark
         server.changed[revision.number] = revision.mark, frozenset({str(token)})
         server.ended.setdefault(token, self.now)
         on, settled = server.timeline, server.settled
-        self.start(None, self.notify(server, revision, token), self.travel(machine, server))
+        self.start(None, self.notify(server, revision, before, token), self.travel(machine, server))
         arrives = self.travel(machine, server)
         if arrives == inf:
             return
@@ -571,12 +572,12 @@ class History:
             left = max(0.0, decision.until - machine.clock()) / machine.rate
             yield min(self.pause_of_reading(self.now - answered), left + 0.001)
 
-    def notify(self, server: Server, revision: Revision, token: int) -> Steps:
+    def notify(self, server: Server, revision: Revision, before: Revision, token: int) -> Steps:
         """Notify some of the machines."""
         for machine in self.machines:
             if machine.lease_server is server and self.is_notified():
                 self.notifications += 1
-                machine.notification = revision, frozenset({str(token)})
+                machine.notification = revision, before, frozenset({str(token)})
                 self.wake(machine)
         yield PARKED
 

@@ -54,7 +54,16 @@ class ServiceConnection(psycopg.Connection[Any]):
         super().__init__(*args, **kwargs)
         self.is_warned = False
         """Is True after a warning: that of COMMIT says that no standby may have the change."""
+        self.last_statements = ""
+        """Are sent with the next COMMIT, in one message: that saves a round trip."""
         self.add_notice_handler(self._note)
+
+    def commit(self) -> None:
+        """Send the last statements and COMMIT; if one of them fails, the server does not come to the COMMIT."""
+        if self.last_statements:
+            self.execute(f"{self.last_statements}; COMMIT")
+        else:
+            super().commit()
 
     def _note(self, notice: errors.Diagnostic) -> None:
         # Not by its text, which may be in another language.

@@ -272,8 +272,8 @@ class PostgreSQLEngine:
                 yield begun
                 write = begun.write
                 if write.moves_epoch:
-                    begun.revision = Revision(begun.revision.number + 1, new_mark())
-                    driver.execute(new_revision(begun.revision, write.subjects, write.ended_tokens))
+                    before, begun.revision = begun.revision, Revision(begun.revision.number + 1, new_mark())
+                    driver.last_statements = new_revision(begun.revision, before, write.subjects, write.ended_tokens)
                 driver.is_warned = False
                 try:
                     transaction.commit()
@@ -281,6 +281,8 @@ class PostgreSQLEngine:
                     if not error.connection_invalidated:
                         raise
                     raise StorageUncertain("it is not known whether the change was stored") from error
+                finally:
+                    driver.last_statements = ""
                 begun.committed_at = boot_clock()
                 if driver.is_warned:
                     raise StorageUncertain("no standby has confirmed the change, so it may be lost")
@@ -405,15 +407,17 @@ _BEGIN_WRITE = (
     f"{TIMELINE}, (SELECT count(*) FROM replicas WHERE (acknowledged_number, acknowledged_mark) IS DISTINCT FROM "
     "(authority.number, authority.mark)) FROM authority"
 )
-# A notification has at most 8,000 bytes. More subjects than that are any.
+# A notification has at most 8,000 bytes. More subjects than that are any, and replicas ask for more ended tokens.
 _MOST_SUBJECTS = 16
+_MOST_ENDED = 64
 
 
-def new_revision(revision: Revision, subjects: Subjects, ended_tokens: Sequence[int] = ()) -> str:
+def new_revision(revision: Revision, before: Revision, subjects: Subjects, ended_tokens: Sequence[int] = ()) -> str:
     """Return the statements that store a revision and notify all replicas.
 
     Args:
         revision: the revision.
+        before: the present revision.
         subjects: what it changed, None for anything.
         ended_tokens: the ids of the tokens that end with it.
 
@@ -422,17 +426,23 @@ def new_revision(revision: Revision, subjects: Subjects, ended_tokens: Sequence[
     ended = sql.SQL("SELECT digest FROM tokens WHERE id = ANY({})").format(sql.Literal(list(ended_tokens)))
     statements = sql.SQL(
         "UPDATE authority SET number = {number}, mark = {mark}; "
-        "INSERT INTO revisions (number, mark, changed, ended) VALUES ({number}, {mark}, {changed}, ARRAY({ended})); "
-        "NOTIFY {channel}, {payload}"
+        "WITH stored AS (INSERT INTO revisions (number, mark, changed, ended) "
+        "VALUES ({number}, {mark}, {changed}, ARRAY({ended})) RETURNING ended) "
+        "SELECT pg_notify({channel}, concat_ws(' ', {number}, {mark}, {before}, {digests}, {subjects})) FROM stored"
     ).format(
         number=sql.Literal(revision.number),
         mark=sql.Literal(revision.mark),
         changed=sql.Literal(known),
         ended=ended,
-        channel=sql.Identifier(replicas.CHANNEL),
-        payload=sql.Literal(replicas.notification(revision, known)),
+        channel=sql.Literal(replicas.CHANNEL),
+        before=sql.Literal(before.mark),
+        digests=sql.SQL(_DIGESTS) if len(ended_tokens) <= _MOST_ENDED else sql.Literal(replicas.NOT_SAID),
+        subjects=sql.Literal(replicas.NOT_SAID if known is None else " ".join(known)),
     )
     return statements.as_string()
+
+
+_DIGESTS = "'-' || array_to_string(ARRAY(SELECT encode(digest, 'hex') FROM unnest(ended) AS digest), ',')"
 
 
 def _last_row(connection: Any, statements: str) -> Any:

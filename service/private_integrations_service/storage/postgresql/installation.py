@@ -68,8 +68,8 @@ class PostgreSQLInstallation:
 
     def forget_decisions(self, connection: Connection) -> None:
         """Make a new revision, so that no replica uses what it has remembered of this database."""
-        number = connection.exec_driver_sql("SELECT number FROM authority").scalar_one()
-        connection.exec_driver_sql(new_revision(Revision(number + 1, new_mark()), None))
+        number, mark = connection.exec_driver_sql("SELECT number, mark FROM authority").one()
+        connection.exec_driver_sql(new_revision(Revision(number + 1, new_mark()), Revision(number, mark), None))
 
     def require_stopped(self) -> None:
         """Raise ConfigurationError if replicas run."""

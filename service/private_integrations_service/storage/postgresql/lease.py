@@ -179,16 +179,25 @@ def after_heartbeat(replica: Replica, began: float, answer: HeartbeatAnswer, tim
     return Outcome(after, (*alarm, *move, forget, lease), at_once=True)
 
 
-def after_notification(replica: Replica, revision: Revision, changed: frozenset[str] | None = None) -> Outcome:
+def after_notification(
+    replica: Replica, revision: Revision, before: Revision, changed: frozenset[str] | None = None
+) -> Outcome:
     """Decide on a NOTIFY that names a revision: forget at once, and acknowledge it without waiting for a heartbeat.
 
     Call it between two heartbeats, never while one is away: its answer may be older. A notification never extends the
     lease, and nothing is lost with one that does not arrive.
+
+    Args:
+        replica: as it is.
+        revision: the new revision.
+        before: the one before it. If the replica has applied another one, it has missed what that one changed.
+        changed: the subjects that the new one changed, None for any.
+
     """
     if replica.applied is None or revision.number <= replica.applied.number:
         return Outcome(replica)
-    next_one = revision.number == replica.applied.number + 1
-    return Outcome(replace(replica, applied=revision), (Forget(changed if next_one else None),), at_once=True)
+    forget = Forget(changed if before == replica.applied else None)
+    return Outcome(replace(replica, applied=revision), (forget,), at_once=True)
 
 
 def may_use_remembered(lease_end: float, now: float, epoch_then: int, epoch_now: int) -> bool:

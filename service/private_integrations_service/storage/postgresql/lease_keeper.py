@@ -182,8 +182,15 @@ class LeaseKeeper:
             self._look_after(connection)
         return at_once
 
-    def _take(self, outcome: Outcome, connection: ServiceConnection) -> bool:
-        """Take the steps in their order; returns whether to send the next heartbeat at once."""
+    def _take(self, outcome: Outcome, connection: ServiceConnection, ends: Ends | None = None) -> bool:
+        """Take the steps in their order; returns whether to send the next heartbeat at once.
+
+        Args:
+            outcome: the steps.
+            connection: to the database.
+            ends: the tokens that end with the new revision, None to ask the database.
+
+        """
         for step in outcome.steps:
             match step:
                 case SetLease(end, timeline):
@@ -208,7 +215,7 @@ class LeaseKeeper:
                     )
         before = self._state.replica.applied
         if outcome.replica.applied != before:
-            self._note_ends(before, outcome.replica.applied, connection)
+            self._note_ends(before, outcome.replica.applied, connection, ends)
         self._state.replica = outcome.replica
         return outcome.at_once
 
@@ -221,14 +228,18 @@ class LeaseKeeper:
         with self._watchdog.limit(connection):
             return changed_since(applied, found, replicas.read_changed(connection, applied.number))
 
-    def _note_ends(self, before: Revision | None, applied: Revision | None, connection: ServiceConnection) -> None:
+    def _note_ends(
+        self, before: Revision | None, applied: Revision | None, connection: ServiceConnection, known: Ends | None
+    ) -> None:
         """Remember the ends of new revisions, before they are acknowledged."""
         if applied is None:
             return
-        with self._watchdog.limit(connection):
-            ends = [Ends(applied)] if before is None else replicas.read_ends(connection, before.number)
+        ends = [known or Ends(applied)]
+        if before is not None and known is None:
+            with self._watchdog.limit(connection):
+                ends = replicas.read_ends(connection, before.number) or ends
         try:
-            self._ends.note(ends or [Ends(applied)])
+            self._ends.note(ends)
         except OSError as error:
             # The promise doesn't need it: it is for a database that loses changes.
             _log.error("the ends of tokens can't be remembered in the data folder: %s", error.strerror)
@@ -278,9 +289,12 @@ class LeaseKeeper:
         """Apply the changes that were notified, and acknowledge them without a heartbeat."""
         is_moved = False
         for notification in listening.notifies(timeout=0):
-            revision, changed = replicas.read_notification(notification.payload)
-            outcome = after_notification(self._state.replica, revision, changed)
-            is_moved |= self._take(outcome, self._connected())
+            found, replica = replicas.read_notification(notification.payload), self._state.replica
+            outcome = after_notification(replica, found.revision, found.before, found.changed)
+            # A notification that was missed may have ended tokens as well.
+            knows_ends = found.ended is not None and found.before == replica.applied
+            ends = Ends(found.revision, found.ended or ()) if knows_ends else None
+            is_moved |= self._take(outcome, self._connected(), ends)
         if is_moved:
             connection = self._connected()
             with self._watchdog.limit(connection):

@@ -19,15 +19,36 @@ CHANNEL = "private_integrations"
 """The channel on which a change is notified to all replicas."""
 
 
-def notification(revision: Revision, changed: Sequence[str] | None) -> str:
-    """Return the text of a notification: number, mark, and the subjects, or `*` for any."""
-    return " ".join([str(revision.number), revision.mark, *(["*"] if changed is None else changed)])
+NOT_SAID = "*"
+"""In a notification: the ended tokens are too many to be named, or the subjects may be any."""
 
 
-def read_notification(text: str) -> tuple[Revision, frozenset[str] | None]:
-    """Return the revision of a notification, and the subjects that it changed, None for any."""
-    number, mark, *changed = text.split(" ")
-    return Revision(int(number), mark), None if changed in ([], ["*"]) else frozenset(changed)
+@dataclass(frozen=True)
+class Notification:
+    """What a change sends to all replicas: its revision and the one before.
+
+    `changed` are the subjects that it changed, None for any; `ended` the digests of the tokens that ended with it, None
+    if they are not named.
+    """
+
+    revision: Revision
+    before: Revision
+    changed: frozenset[str] | None
+    ended: tuple[bytes, ...] | None
+
+
+def read_notification(text: str) -> Notification:
+    """Read a notification: number, mark, mark of the revision before, `-` and digests, and subjects; raises ValueError.
+
+    For example, of a change that ended a token: `8 5f0c… 11d2… -9b41… int_1`.
+    """
+    number, mark, before, ended, *changed = text.split(" ")
+    return Notification(
+        Revision(int(number), mark),
+        Revision(int(number) - 1, before),
+        None if changed == [NOT_SAID] else frozenset(filter(None, changed)),
+        None if ended == NOT_SAID else tuple(map(bytes.fromhex, filter(None, ended[1:].split(",")))),
+    )
 
 
 @dataclass(frozen=True)

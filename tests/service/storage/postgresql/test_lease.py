@@ -111,12 +111,13 @@ def test_start_and_stop():
 def test_a_notification_is_acknowledged_by_the_next_heartbeat():
     """A newer revision is forgotten at once, all of it after a gap; an older one and a first one change nothing."""
     changed = frozenset({"int_1"})
-    assert after_notification(REPLICA, Revision(8, "b"), changed) == Outcome(
+    assert after_notification(REPLICA, Revision(8, "b"), SEEN, changed) == Outcome(
         Replica("i", Revision(8, "b"), "1"), (Forget(changed),), at_once=True
     )
-    assert after_notification(REPLICA, Revision(9, "b"), changed).steps == (Forget(),)
-    assert after_notification(REPLICA, SEEN) == Outcome(REPLICA)
-    assert after_notification(Replica("i"), SEEN) == Outcome(Replica("i"))
+    assert after_notification(REPLICA, Revision(9, "b"), Revision(8, "b"), changed).steps == (Forget(),)
+    assert after_notification(REPLICA, Revision(8, "b"), Revision(7, "c"), changed).steps == (Forget(),)
+    assert after_notification(REPLICA, SEEN, Revision(6, "z")) == Outcome(REPLICA)
+    assert after_notification(Replica("i"), SEEN, Revision(6, "z")) == Outcome(Replica("i"))
 
 
 def test_when_a_decision_may_be_used():
