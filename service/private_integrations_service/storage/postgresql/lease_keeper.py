@@ -207,11 +207,12 @@ class LeaseKeeper:
                         "It was restored from a copy, or promoted without the last changes. %d tokens were ended "
                         "again, those whose end this machine remembers; look for others that must not work. This "
                         "machine knows of %d lost changes that ended no token. They may have narrowed scopes or rights "
-                        "or revoked keys: make these again",
+                        "or revoked keys: make these again. They were about: %s",
                         found.number,
                         seen.number,
                         loss.ended_again,
                         loss.other_changes,
+                        ", ".join(loss.changed[:20]) or "nothing that this machine knows by name",
                     )
         before = self._state.replica.applied
         if outcome.replica.applied != before:
@@ -293,7 +294,7 @@ class LeaseKeeper:
             outcome = after_notification(replica, found.revision, found.before, found.changed)
             # A notification that was missed may have ended tokens as well.
             knows_ends = found.ended is not None and found.before == replica.applied
-            ends = Ends(found.revision, found.ended or ()) if knows_ends else None
+            ends = Ends(found.revision, found.ended or (), found.changed) if knows_ends else None
             is_moved |= self._take(outcome, self._connected(), ends)
         if is_moved:
             connection = self._connected()

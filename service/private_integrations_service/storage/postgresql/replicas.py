@@ -193,9 +193,12 @@ def remove_silent(connection: ServiceConnection, silent: Sequence[tuple[str, int
 
 
 def read_ends(connection: ServiceConnection, after: int) -> list[Ends]:
-    """Return the revisions behind a number, each with the tokens that ended with it, the oldest first."""
-    rows = connection.execute("SELECT number, mark, ended FROM revisions WHERE number > %s ORDER BY number", (after,))
-    return [Ends(Revision(number, mark), tuple(bytes(digest) for digest in ended)) for number, mark, ended in rows]
+    """Return the revisions behind a number, each with what it changed and ended, the oldest first."""
+    query = "SELECT number, mark, changed, ended FROM revisions WHERE number > %s ORDER BY number"
+    return [
+        Ends(Revision(number, mark), tuple(map(bytes, ended)), None if changed is None else frozenset(changed))
+        for number, mark, changed, ended in connection.execute(query, (after,))
+    ]
 
 
 def read_changed(connection: ServiceConnection, after: int) -> dict[int, Changed]:
