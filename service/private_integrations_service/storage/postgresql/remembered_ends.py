@@ -87,7 +87,7 @@ class RememberedEnds:
             # The last line may be half written.
             with suppress(ValueError):
                 installation, number, mark, changed, *digests = line.split()
-                if installation == self._installation:
+                if installation == self._installation and line.endswith("\n"):
                     revision, ended = Revision(int(number), mark), tuple(map(bytes.fromhex, digests))
                     lines.append(Ends(revision, ended, _subjects(changed)))
         return lines
@@ -129,7 +129,12 @@ def _line(ends: Ends) -> str:
 
 
 def _subjects(text: str) -> frozenset[str] | None:
-    return None if text == _ANY else frozenset(filter(None, text[1:].split(",")))
+    """Read the subjects of a line; raises ValueError."""
+    if text == _ANY:
+        return None
+    if not text.startswith("-"):
+        raise ValueError(text)
+    return frozenset(filter(None, text[1:].split(",")))
 
 
 def end_again(write: Write, remembered: Sequence[Ends], *, seen: Revision, found: Revision) -> Loss:

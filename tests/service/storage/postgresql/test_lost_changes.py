@@ -114,7 +114,7 @@ def test_ends_are_remembered_over_restarts(tmp_path):
     ends.note([*noted, Ends(Revision(2, "bb"), (), frozenset())])
     assert list(ends.read()) == [*noted, Ends(Revision(2, "bb"), (), frozenset())]
     with (tmp_path / FILE_NAME).open("a") as stream:
-        stream.write(f"{INSTALLATION} 3 cc 0")
+        stream.write(f"{INSTALLATION} 3 cc -int_")
     again = RememberedEnds(tmp_path, INSTALLATION)
     assert (again.last(), digests(again)) == (Revision(2, "bb"), {first, second})
     again.shorten()
