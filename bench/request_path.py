@@ -14,6 +14,7 @@ Linux with two cores; wrk, nginx and taskset as Debian has them. The alternative
 """
 
 import argparse
+import json
 import os
 import signal
 import statistics
@@ -135,6 +136,22 @@ class Bench:
         process = self.start(name, command, port, core=core)
         return Contender(name, f"http://127.0.0.1:{port}{CONTACT}", self.credentials(), (process,))
 
+    def envoy(self, name: str, upstream: str) -> Contender:
+        """Run Envoy with one thread; it has all keys in its configuration, and lets each read the contacts."""
+        port, folder = free_port(), Path(tempfile.mkdtemp(dir=self.folder, prefix="envoy-"))
+        credentials = self.credentials()
+        keys = [line.removeprefix("Bearer ") for line in credentials.read_text().splitlines()]
+        host, _, at = upstream.partition(":")
+        text = (COMPARED / "envoy.json").read_text()
+        made = [{"key": key, "client": f"client-{number}"} for number, key in enumerate(keys)]
+        for word, value in {"port": str(port), "host": host, "at": at, "keys": json.dumps(made)}.items():
+            text = text.replace(f'"@{word}@"', f'"{value}"' if word == "host" else value)
+        (folder / "envoy.json").write_text(text)
+        command = [str(Path(sys.executable).with_name("envoy")), "-c", str(folder / "envoy.json")]
+        command += ["--disable-hot-restart", "--concurrency", "1", "--log-level", "error"]
+        process = self.start(name, command, port)
+        return Contender(name, f"http://127.0.0.1:{port}{CONTACT}", credentials, (process,))
+
     def upstream(self) -> str:
         """Run an upstream with a static answer, for every proxy; return its address."""
         static = self.nginx("upstream", STATIC, core=CLIENT_CORE)
@@ -195,6 +212,7 @@ def gateway(bench: Bench) -> list[Contender]:
     return [
         bench.nginx("nginx", PROXY, pool("behind", upstream)),
         Contender("gateway", f"http://{address}{CONTACT}", bench.credentials(), (process,)),
+        bench.envoy("Envoy", upstream),
         bench.uvicorn("FastAPI + httpx", "httpx_proxy:app", UPSTREAM=f"http://{upstream}"),
     ]
 
@@ -256,6 +274,7 @@ HEATS: dict[str, tuple[Callable[[Bench], list[Contender]], tuple[Row, ...]]] = {
         (
             Row("gateway ÷ nginx `proxy_pass`", "gateway", "nginx", "throughput", 0.25),
             Row("nginx `proxy_pass` ÷ gateway", "nginx", "gateway", "CPU"),
+            Row("gateway ÷ Envoy, api_key_auth + RBAC", "gateway", "Envoy", "CPU", 0.9),
             Row("gateway ÷ FastAPI + httpx", "gateway", "FastAPI + httpx", "throughput", 20),
         ),
     ),
