@@ -5,7 +5,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, ColumnElement, Connection, LargeBinary, Row, Select, cast, false, insert, or_, select
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    Row,
+    Select,
+    bindparam,
+    cast,
+    false,
+    insert,
+    or_,
+    select,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -19,6 +32,15 @@ from ..tokens.format import scrubbed
 from .columns import JSON, Integer, Text
 from .engine import Write
 from .tables import AUDIT_IS_DAMAGED, AUDIT_TEXTS, audit
+
+# Built once, as every change runs them: building one takes several times as long as running it.
+_LAST_ROW = (
+    select(audit.c.sequence, audit.c.hash)
+    .where(audit.c.account_id.is_not_distinct_from(bindparam("account", type_=audit.c.account_id.type)))
+    .order_by(audit.c.sequence.desc())
+    .limit(1)
+)
+_ADD_ROW = insert(audit)
 
 
 def record(write: Write, integration: Integration, *, actor: Actor, action: AuditAction, **detail: object) -> None:
@@ -64,8 +86,7 @@ def following(connection: Connection, search: AuditSearch, *, after: int, limit:
 
 def head(connection: Connection, account_id: str | None) -> ChainHead:
     """Return the last row of a chain; None selects the service's own chain."""
-    last = select(audit.c.sequence, audit.c.hash).where(audit.c.account_id.is_not_distinct_from(account_id))
-    row = connection.execute(last.order_by(audit.c.sequence.desc()).limit(1)).one_or_none()
+    row = connection.execute(_LAST_ROW, {"account": account_id}).one_or_none()
     return ChainHead(0, BEGINNING) if row is None else ChainHead(row.sequence, row.hash)
 
 
@@ -105,7 +126,7 @@ def _add(
     }
     row_hash = hash_of({"account": account_id, "at": rfc3339(write.now), **said})
     stored = {"account_id": account_id, "at": write.now, "hash": row_hash, **said}
-    write.connection.execute(insert(audit).values(**stored))
+    write.connection.execute(_ADD_ROW, stored)
 
 
 class _StoredType(FunctionElement[str]):

@@ -6,6 +6,9 @@ from sqlalchemy import Connection, select, update
 
 from .tables import clock
 
+# Built once, as every change runs it.
+_STORE = update(clock)
+
 
 def stored_instant(connection: Connection) -> datetime:
     """Return the latest instant that is stored."""
@@ -15,4 +18,4 @@ def stored_instant(connection: Connection) -> datetime:
 
 def store_instant(connection: Connection, instant: datetime) -> None:
     """Store the present instant."""
-    connection.execute(update(clock).values(high_water=instant))
+    connection.execute(_STORE, {"high_water": instant})

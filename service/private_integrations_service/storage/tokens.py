@@ -16,19 +16,21 @@ from .tables import integrations, tokens
 # Ended tokens of the last few generations are shown; older rows are kept for the audit only.
 _RECENT = 5
 
+# Built once, as every change runs them: building one takes several times as long as running it.
+_TOKENS_OF = (
+    select(tokens)
+    .join(integrations, integrations.c.id == tokens.c.integration_id)
+    .where(tokens.c.integration_id.in_(bindparam("ids", expanding=True)))
+    .where(or_(tokens.c.ended_at.is_(None), tokens.c.generation > integrations.c.last_generation - _RECENT))
+    .order_by(tokens.c.generation, tokens.c.id)
+)
+_SAVE = update(tokens).where(tokens.c.id == bindparam("token_id"))
+
 
 def tokens_of(connection: Connection, integration_ids: Sequence[str]) -> dict[str, list[StoredToken]]:
     """Return the tokens of each integration by generation: those not recorded as ended, and the latest ended ones."""
-    recent = tokens.c.generation > integrations.c.last_generation - _RECENT
-    query = (
-        select(tokens)
-        .join(integrations, integrations.c.id == tokens.c.integration_id)
-        .where(tokens.c.integration_id.in_(bindparam("ids", expanding=True)))
-        .where(or_(tokens.c.ended_at.is_(None), recent))
-        .order_by(tokens.c.generation, tokens.c.id)
-    )
     found: dict[str, list[StoredToken]] = {integration_id: [] for integration_id in integration_ids}
-    for row in connection.execute(query, {"ids": list(integration_ids)}):
+    for row in connection.execute(_TOKENS_OF, {"ids": list(integration_ids)}):
         found[row.integration_id].append(_token(row))
     return found
 
@@ -63,18 +65,18 @@ def save_tokens(write: Write, integration_id: str, changed: Iterable[StoredToken
         else:
             write.end_tokens([token.id], integration_id)
         write.connection.execute(
-            update(tokens)
-            .where(tokens.c.id == token.id)
-            .values(
-                role=token.role,
-                overlap_seconds=int(token.overlap.total_seconds()),
-                delivered_at=token.delivered_at,
-                expires_at=token.expires_at,
-                ended_at=token.ended_at,
-                end_reason=token.end_reason,
-                end_detail=token.end_detail,
-                superseded_by=token.superseded_by,
-            )
+            _SAVE,
+            {
+                "token_id": token.id,
+                "role": token.role,
+                "overlap_seconds": int(token.overlap.total_seconds()),
+                "delivered_at": token.delivered_at,
+                "expires_at": token.expires_at,
+                "ended_at": token.ended_at,
+                "end_reason": token.end_reason,
+                "end_detail": token.end_detail,
+                "superseded_by": token.superseded_by,
+            },
         )
 
 

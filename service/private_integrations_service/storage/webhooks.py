@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, update
 
 from ..webhooks.endpoints import Kind, WebhookEndpoint
 from .tables import accounts, webhook_deliveries, webhook_endpoints
@@ -52,17 +52,27 @@ def all_endpoints(
     return [_endpoint(row) for row in rows]
 
 
-def subscribed(connection: Connection, account_id: str, kind: Kind, event: str) -> list[WebhookEndpoint]:
-    """Return the webhooks of this kind that receive an event of this account, its agency's and disabled ones too."""
-    of_agency = select(accounts.c.agency_id).where(accounts.c.id == account_id).scalar_subquery()
-    query = select(webhook_endpoints).where(
-        webhook_endpoints.c.kind == kind,
+# Built once, as every change runs it: building it takes several times as long as running it.
+_SUBSCRIBED = (
+    select(webhook_endpoints)
+    .where(
+        webhook_endpoints.c.kind == bindparam("of_kind"),
         or_(
-            webhook_endpoints.c.account_id == account_id,
-            and_(webhook_endpoints.c.account_id == of_agency, webhook_endpoints.c.sub_accounts),
+            webhook_endpoints.c.account_id == bindparam("account"),
+            and_(
+                webhook_endpoints.c.account_id
+                == select(accounts.c.agency_id).where(accounts.c.id == bindparam("account")).scalar_subquery(),
+                webhook_endpoints.c.sub_accounts,
+            ),
         ),
     )
-    found = [_endpoint(row) for row in connection.execute(query.order_by(webhook_endpoints.c.id))]
+    .order_by(webhook_endpoints.c.id)
+)
+
+
+def subscribed(connection: Connection, account_id: str, kind: Kind, event: str) -> list[WebhookEndpoint]:
+    """Return the webhooks of this kind that receive an event of this account, its agency's and disabled ones too."""
+    found = [_endpoint(row) for row in connection.execute(_SUBSCRIBED, {"account": account_id, "of_kind": kind})]
     return [endpoint for endpoint in found if endpoint.wants(event)]
 
 

@@ -1,4 +1,4 @@
-"""Count the round trips of programs to a server, by a proxy: one begins when a client sends after an answer."""
+"""Count round trips to a server, by a proxy: one begins when a client sends after an answer, or at first."""
 
 import socket
 import threading

@@ -25,7 +25,7 @@ NOT_SAID = "*"
 
 @dataclass(frozen=True)
 class Notification:
-    """A change sends this to all replicas: its revision and the one before.
+    """Describe the notification that a change sends to all replicas, with its revision and the one before.
 
     `changed` are the subjects that it changed, None for any; `ended` the digests of the tokens that ended with it, None
     if they are not named.
