@@ -1,8 +1,8 @@
 """Measure what requests cost while tokens are ended: CPU per request against the same without changes, in one run.
 
-A gateway knows N tokens, of which each request uses another one. Turns without changes and turns with 1, 10 and 40
-ended tokens a second come one after the other; the ended tokens are not among those in use. The CPU of the changes is
-measured by a turn without requests, and taken off.
+A gateway knows N tokens, of which each request uses another one. Requests without changes and requests with 1, 10 and
+40 ended tokens a second come one after the other; the ended tokens are not among those in use. The CPU of a change is
+measured without requests, and taken off.
 
     python bench/token_ends.py [--tokens 700 100000] [--rounds 5] [--seconds 4] [--save]
 

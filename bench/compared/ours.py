@@ -4,24 +4,24 @@ python bench/compared/ours.py trivial|sandbox PORT DATA_DIR [--open] [--cached-g
 """
 
 import argparse
+import asyncio
 import gc
+import socket
 from contextlib import closing
 from pathlib import Path
 
 import uvloop
-from granian.constants import Interfaces
-from granian.http import HTTP1Settings
-from granian.log import LogLevels
-from granian.server.embed import Server
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from private_integrations.contract import AccountClass
 from private_integrations_service.authorizer import ALLOWED, Allowed, Authorizer, AuthorizerMiddleware
 from private_integrations_service.catalogue.endpoints import Catalogue
+from private_integrations_service.http.client_connections import Clients
 from private_integrations_service.operations.recording import Flusher, Recorder
 from private_integrations_service.sandbox import Sandbox
 from private_integrations_service.sandbox.limits import AccountLimits, RateLimits
 from private_integrations_service.server.clock import utc_now
+from private_integrations_service.server.http_server import HttpServer
 from private_integrations_service.storage.engine import StorageEngine
 from private_integrations_service.storage.postgresql.engine import open_postgresql
 from private_integrations_service.storage.sqlite.engine import open_database
@@ -67,10 +67,17 @@ def without_authorization(app: ASGIApp, catalogue: Catalogue) -> ASGIApp:
     return opened
 
 
-async def lifespan(receive: Receive, send: Send) -> None:
-    while (message := await receive())["type"] != "lifespan.shutdown":
-        await send({"type": message["type"] + ".complete"})
-    await send({"type": "lifespan.shutdown.complete"})
+async def refuse(scope: Scope, receive: Receive, send: Send, fault: str) -> None:
+    await send({"type": "http.response.start", "status": 400, "headers": []})
+    await send({"type": "http.response.body", "body": fault.encode()})
+
+
+async def serve(app: ASGIApp, port: int) -> None:
+    server = HttpServer(app, refuse, Clients(1000), None, (), utc_now)
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", port))
+    await server.listen(bound)
+    await asyncio.Event().wait()
 
 
 def contender(
@@ -81,17 +88,8 @@ def contender(
         unlimited = AccountLimits(per_interval=10**9, interval=10_000, per_day=10**9)
         behind = Sandbox(database, RateLimits(unlimited))
     if not is_open:
-        app: ASGIApp = AuthorizerMiddleware(behind, authorizer)
-    else:
-        app = without_authorization(behind, catalogue) if endpoint == "sandbox" else behind
-
-    async def served(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await lifespan(receive, send)
-        else:
-            await app(scope, receive, send)
-
-    return served
+        return AuthorizerMiddleware(behind, authorizer)
+    return without_authorization(behind, catalogue) if endpoint == "sandbox" else behind
 
 
 def opened(folder: Path, address: str | None) -> StorageEngine:
@@ -116,18 +114,10 @@ def main() -> None:
         activity = database.activity()
         with closing(authorizer), closing(activity):
             Flusher(recorder, activity, utc_now).start()
-            server = Server(
-                contender(options.endpoint, database, authorizer, catalogue, is_open=options.is_open),
-                address="127.0.0.1",
-                port=options.port,
-                interface=Interfaces.ASGI,
-                http1_settings=HTTP1Settings(max_buffer_size=64 * 1024),
-                websockets=False,
-                log_level=LogLevels.error,
-            )
+            app = contender(options.endpoint, database, authorizer, catalogue, is_open=options.is_open)
             gc.collect()
             gc.freeze()
-            uvloop.run(server.serve())
+            uvloop.run(serve(app, options.port))
 
 
 if __name__ == "__main__":

@@ -99,7 +99,6 @@ class Exchange:
             self._listening.cancel()
 
     def _listen(self) -> None:
-        # Granian returns a future; the coroutine of another server becomes a task.
         self._listening = asyncio.ensure_future(self._receive())
         self._listening.add_done_callback(self._on_event)
 

@@ -1,6 +1,5 @@
 """Build the whole application, and hand each request to the part that its path belongs to."""
 
-import asyncio
 import math
 from contextlib import ExitStack
 from dataclasses import replace
@@ -23,7 +22,6 @@ from ..forward_auth import AUTHORIZE, ForwardAuth
 from ..gateway import Gateway, GatewayLimits, PastedCredentials, Upstream
 from ..http.client_address import client_address
 from ..http.client_connections import Clients
-from ..http.framing import is_chunked, refuse_framing
 from ..http.problems import problem_response
 from ..http.rate_limiter import LONGEST_WAIT, RateLimiter, UnknownClients
 from ..http.request_body import USUAL, Unread, read_body, replay
@@ -79,8 +77,6 @@ class Application:
 
     def __init__(self, engine: StorageEngine, settings: Settings, connections: int = _CONNECTIONS) -> None:
         self.clients = Clients(connections)
-        self.started = asyncio.Event()
-        """Is set when the server has started the application."""
         catalogue = Catalogue.load()
         self._closing = ExitStack()
         activity = engine.activity()
@@ -150,19 +146,18 @@ class Application:
         self._sending.start()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand each request to the part that its path belongs to, if it can be read in one way only."""
-        if scope["type"] == "lifespan":
-            await _lifespan(receive, send, self.started)
-            if self._gateway is not None:
-                self._gateway.close()
-            return
-        fault = refuse_framing(scope["headers"])
-        if fault is not None:
-            await self._refuse_malformed(scope, receive, send, fault)
-        elif is_chunked(scope["headers"]):
-            await self._answer_chunked(scope, receive, send)
-        else:
-            await self._part(scope)(scope, receive, send)
+        """Hand a request to the part that its path belongs to."""
+        await self._part(scope)(scope, receive, send)
+
+    async def refuse_malformed(self, scope: Scope, receive: Receive, send: Send, fault: str) -> None:
+        """Refuse a request that can't be read, as late as the rate limit of its address says."""
+        await self._authorizer.unknown.admit(client_address(scope, self._trusted))
+        await _refuse_malformed(scope, receive, send, fault)
+
+    def end_exchanges(self) -> None:
+        """Break off the running exchanges with the upstream."""
+        if self._gateway is not None:
+            self._gateway.close()
 
     def _part(self, scope: Scope) -> ASGIApp:
         """Return the part that answers a request."""
@@ -199,23 +194,6 @@ class Application:
             INTROSPECT.encode(): door(_limited(introspections, settings.body_limit), 50, 100),
             b"": door(limited, 50, 100),
         }
-
-    async def _answer_chunked(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request with a chunked body; a malformed chunk looks to the parts as if the client were gone."""
-        is_answered = False
-
-        async def sending(message: Message) -> None:
-            nonlocal is_answered
-            is_answered = True
-            await send(message)
-
-        await self._part(scope)(scope, receive, sending)
-        if not is_answered:
-            await self._refuse_malformed(scope, receive, send, "the body's chunks can't be read")
-
-    async def _refuse_malformed(self, scope: Scope, receive: Receive, send: Send, fault: str) -> None:
-        await self._authorizer.unknown.admit(client_address(scope, self._trusted))
-        await _refuse_malformed(scope, receive, send, fault)
 
     def close(self) -> None:
         """Close the files, connections and threads of all parts."""
@@ -257,13 +235,6 @@ async def _refuse_malformed(scope: Scope, receive: Receive, send: Send, fault: s
     else:
         reply = PlatformError(400, Reason.REQUEST_MALFORMED, fault, {"error": "Bad Request"}).reply()
         await send_reply(send, replace(reply, headers=(*reply.headers, _CLOSE)))
-
-
-async def _lifespan(receive: Receive, send: Send, started: asyncio.Event) -> None:
-    while (message := await receive())["type"] != "lifespan.shutdown":
-        await send({"type": message["type"] + ".complete"})
-        started.set()
-    await send({"type": "lifespan.shutdown.complete"})
 
 
 def _health(engine: StorageEngine) -> ASGIApp:

@@ -19,15 +19,10 @@ from typing import Any
 
 import uvloop
 from anyio import to_thread
-from granian.constants import HTTPModes, Interfaces
-from granian.http import HTTP1Settings
-from granian.log import LogLevels
-from granian.server.embed import Server
 
 from private_integrations.errors import ConfigurationError
 
 from ..gateway import Upstream
-from ..http.client_connections import Keeper
 from ..operations.installation import install, is_installed
 from ..private_files import open_private
 from ..sandbox.contacts import seed
@@ -41,22 +36,20 @@ from ..storage.sqlite.engine import open_database
 from ..storage.write_lock import WAITING
 from .application import Application
 from .clock import utc_now
+from .http_server import HttpServer
 from .supervisor import Callback, OnStop, Work, supervise
 
 KEY_NAME = "admin.key"
 
 Say = Callable[[str], None]
 
-# The server logs only trouble; stdout has the lines for people and scripts.
-_STDERR = {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stderr"}
-
-# Bytes of a request head; legitimate ones are far shorter.
-_HEAD_LIMIT = 64 * 1024
-
 # Of each process: one for each waiting writer, and as many for readers.
 _THREADS = 2 * WAITING
 
 _MOST_CONNECTIONS = 10_000
+
+# Of the garbage collector, in new objects, and in collections of the younger generation.
+_COLLECTIONS = (50_000, 20, 50)
 
 _PR_SET_DUMPABLE = 4  # prctl(2)
 
@@ -192,7 +185,7 @@ def _write_private(file: Path, value: str) -> None:
 def _usable_address(host: str, port: int, *, shared: bool) -> tuple[str, int, socket.socket]:
     """Return the numeric address and the port to listen on, and a socket that reserves a free or `shared` port.
 
-    Granian resolves no names, and shares ports on Linux, so it would not notice that a port is taken.
+    Workers share a port on Linux, and would not notice that another program shares it too.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -218,6 +211,13 @@ def _bound(family: int, address: tuple[Any, ...], *options: int) -> socket.socke
     return bound
 
 
+def _listening_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that has the address, which the workers share."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    address = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)[0][4]
+    return _bound(family, address, socket.SO_REUSEADDR, socket.SO_REUSEPORT)
+
+
 def _work_forked(work: Work, engine: StorageEngine, on_listening: Callback, on_stop: OnStop) -> None:
     """Serve in a worker."""
     try:
@@ -234,15 +234,12 @@ def _work(
     engine.begin()
     with closing(Application(engine, settings, connections=_connection_limit())) as app:
         app.start()
-        keeper = Keeper(app.clients, port, settings.connections_per_address, settings.trusted_proxies)
-        keeper.start()
         # These objects live as long as the process; without this, the garbage collector scans them again and again.
         gc.collect()
         gc.freeze()
-        try:
-            uvloop.run(_run(app, host, port, on_listening, on_stop))
-        finally:
-            keeper.stop()
+        # Forwarded requests leave no cycles behind: collecting often finds next to nothing.
+        gc.set_threshold(*_COLLECTIONS)
+        uvloop.run(_run(app, settings, _listening_socket(host, port), on_listening, on_stop))
 
 
 def _on_signals(stop: Callback) -> None:
@@ -251,30 +248,20 @@ def _on_signals(stop: Callback) -> None:
         loop.add_signal_handler(number, stop)
 
 
-async def _run(app: Application, host: str, port: int, on_listening: Callback, on_stop: OnStop) -> None:
+async def _run(
+    app: Application, settings: Settings, bound: socket.socket, on_listening: Callback, on_stop: OnStop
+) -> None:
     to_thread.current_default_thread_limiter().total_tokens = _THREADS
-    server = Server(
-        app,
-        address=host,
-        port=port,
-        interface=Interfaces.ASGI,
-        # HTTP/2 has other limits, such as 16 MiB of headers; a proxy in front can speak it with clients.
-        http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(max_buffer_size=_HEAD_LIMIT),
-        websockets=False,
-        backlog=1024,
-        backpressure=app.clients.capacity,
-        log_level=LogLevels.error,
-        log_dictconfig={"handlers": {"console": _STDERR, "access": _STDERR}},
-    )
-    on_stop(server.stop)
-    serving, started = asyncio.create_task(server.serve()), asyncio.create_task(app.started.wait())
-    # Granian listens in the step of its task that the application's start lets go on, so before this one goes on.
-    await asyncio.wait([serving, started], return_when=asyncio.FIRST_COMPLETED)
-    if not serving.done():
-        on_listening()
-    started.cancel()
-    await serving
+    per_address, trusted = settings.connections_per_address, settings.trusted_proxies
+    server = HttpServer(app, app.refuse_malformed, app.clients, per_address, trusted, utc_now)
+    stopped = asyncio.Event()
+    on_stop(stopped.set)
+    await server.listen(bound)
+    on_listening()
+    await stopped.wait()
+    server.stop()
+    app.end_exchanges()
+    await server.wait_closed()
 
 
 def _in_url(host: str) -> str:

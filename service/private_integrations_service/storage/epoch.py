@@ -13,7 +13,7 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 Subjects = Collection[str] | None
-"""What a change is about: ids of integrations, management keys or accounts; None if it may be about anything."""
+"""A change is about these ids, of integrations, management keys or accounts; None: it may be about anything."""
 
 _CHANGES = 256
 _MOST_SUBJECTS = 4
@@ -29,8 +29,8 @@ class Epoch:
     """A shared number: odd while a change of tokens or scopes commits, the next even number afterwards.
 
     A writer puts the subjects of its change into the ring, sets the epoch to an odd value, commits, sets it to the next
-    even value, and then answers. What a reader reads is kept only while the epoch is even and unchanged, and from the
-    odd value on nothing is used that is about the subjects. So no later request meets an older decision. Only the
+    even value, and then answers. Readers keep what they read only while the epoch is even and unchanged, and from the
+    odd value on they use nothing that is about the subjects. So no later request meets an older decision. Only the
     holder of the write lock moves the epoch: otherwise the even value of one writer would hide the odd value of
     another.
 

@@ -624,7 +624,7 @@ def test_the_command_line_starts_without_pulumi():
     """Neither Pulumi nor what the service needs is loaded to start the command line."""
     program = (
         "import sys, private_integrations.cli; "
-        "sys.exit(any(name in sys.modules for name in ('pulumi', 'sqlalchemy', 'granian', 'rich')))"
+        "sys.exit(any(name in sys.modules for name in ('pulumi', 'sqlalchemy', 'httptools', 'rich')))"
     )
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
@@ -632,7 +632,7 @@ def test_the_command_line_starts_without_pulumi():
 def test_serve_without_its_extra_says_what_to_install():
     """Where the service's dependencies are missing, the one line to run is told."""
     program = (
-        "import sys; sys.modules['granian'] = None; sys.argv[1:] = ['serve']; "
+        "import sys; sys.modules['httptools'] = None; sys.argv[1:] = ['serve']; "
         "from private_integrations.cli import main; main()"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -81,26 +81,12 @@ def test_the_target_is_sent_as_it_came(gateway, peers, target):
 
 
 @pytest.mark.parametrize(
-    "target",
-    [
-        b"http://elsewhere.test/contacts/abc",
-        b"http://127.0.0.1:1/contacts/abc?a=1",
-        b"/contacts/abc#fragment",
-        b"/contacts/abc?a=1#fragment",
-    ],
-)
-def test_no_target_leads_elsewhere(gateway, peers, target):
-    """Of an absolute target, or one with a fragment, the server keeps path and query: these were authorized."""
-    gateway.raw(gateway.head(b"GET " + target + b" HTTP/1.1", b"Connection: close"))
-    received = only_request(peers, gateway)
-    assert re.match(rb"GET /base/contacts/abc(\?a=1)? HTTP/1\.1\r\nHost: 127\.0\.0\.1:\d+\r\n", received)
-    assert b"elsewhere" not in received
-    assert b"fragment" not in received
-
-
-@pytest.mark.parametrize(
     "line",
     [
+        b"GET http://elsewhere.test/contacts/abc HTTP/1.1",
+        b"GET http://127.0.0.1:1/contacts/abc?a=1 HTTP/1.1",
+        b"GET /contacts/abc#fragment HTTP/1.1",
+        b"GET /contacts/abc?a=1#fragment HTTP/1.1",
         b"GET //elsewhere.test/contacts/abc HTTP/1.1",
         b"GET /contacts//abc HTTP/1.1",
         b"GET /contacts/../locations/x HTTP/1.1",
@@ -163,6 +149,9 @@ def test_a_repeated_authorization_is_refused(gateway, peers):
     ("headers", "body"),
     [
         ((b"Content-Length: 2", b"Content-Length: 3"), b"{}"),
+        ((b"Content-Length: 2", b"Content-Length: 2"), b"{}"),
+        ((b"Content-Length: 5", b"Transfer-Encoding: chunked"), b"2\r\n{}\r\n0\r\n\r\n"),
+        ((b"Transfer-Encoding: chunked", b"Content-Length: 5"), b"2\r\n{}\r\n0\r\n\r\n"),
         ((b"Content-Length: 2, 2",), b"{}"),
         ((b"Content-Length: +2",), b"{}"),
         ((b"Content-Length: 0x2",), b"{}"),
@@ -191,11 +180,6 @@ SMUGGLED = b"GET /contacts/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 @pytest.mark.parametrize(
     ("headers", "body", "passed"),
     [
-        # The server takes the chunks and drops the length, as RFC 9112 §6.3 says; one of the two is sent.
-        ((b"Content-Length: 5", b"Transfer-Encoding: chunked"), b"2\r\n{}\r\n0\r\n\r\n" + SMUGGLED, b"{}"),
-        ((b"Transfer-Encoding: chunked", b"Content-Length: 5"), b"2\r\n{}\r\n0\r\n\r\n" + SMUGGLED, b"{}"),
-        # Equal lengths are one length.
-        ((b"Content-Length: 2", b"Content-Length: 2"), b"{}", b"{}"),
         ((b"Transfer-Encoding: chunked",), b"2;ext=1\r\n{}\r\n0\r\nX-Trailer: 1\r\n\r\n", b"{}"),
         ((b"Content-Length: %d" % len(SMUGGLED), b"Content-Type: text/plain"), SMUGGLED, SMUGGLED),
     ],

@@ -252,9 +252,9 @@ def test_the_systems_resolver_is_asked():
     assert "127.0.0.1" in resolve("localhost", 80)
 
 
-# The gateway's exchanges have limits of their own; the server listens; the keeper looks at connections it has accepted.
+# The gateway's exchanges have limits of their own; the server listens.
 WAYS_OUT = {
-    *("http/fetching.py", "gateway/pool.py", "server/serve.py", "http/client_connections.py"),
+    *("http/fetching.py", "gateway/pool.py", "server/serve.py"),
     # To the one database that the operator names.
     "storage/postgresql/connections.py",
 }

@@ -1,4 +1,4 @@
-"""Count round trips to a server, by a proxy: one begins when a client sends after an answer, or at first."""
+"""Count the round trips of programs to a server, by a proxy: one begins when a client sends after an answer."""
 
 import socket
 import threading

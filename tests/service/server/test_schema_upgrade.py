@@ -1,6 +1,8 @@
 """`migrate`, and the databases that `serve` makes itself or refuses."""
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -19,7 +21,7 @@ from private_integrations_service.storage.postgresql.connections import checked_
 from private_integrations_service.storage.postgresql.installation import open_postgresql_installation
 from private_integrations_service.storage.postgresql.lease import LeaseTimes
 from private_integrations_service.storage.postgresql.schema import prepare_schema, require_schema
-from server_processes import HOST, free_port
+from server_processes import HOST, free_port, wait_until
 
 PASSWORD = "not-to-be-shown"
 NEWEST = known_versions("postgresql")[-1]
@@ -108,6 +110,25 @@ def test_a_locked_table_is_waited_for_a_moment_only(postgres_database, next_rele
         with pytest.raises(ConfigurationError, match="canceling statement due to lock timeout"):
             upgrade_schema(postgres_database)
         assert holder.execute("SELECT version_num FROM alembic_version").fetchone() == (NEWEST,)
+
+
+def test_a_migration_yields_to_a_request(postgres_database, next_release):
+    """A request reads two tables in another order than the migration locks them: it gets its answer, and both go on."""
+    run_cli("migrate", "--database", postgres_database)
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'relation'"
+    with (
+        psycopg.connect(postgres_database, autocommit=True) as watching,
+        psycopg.connect(postgres_database) as request,
+        ThreadPoolExecutor(1) as other,
+    ):
+        request.execute("SELECT FROM tokens")
+        upgraded = other.submit(upgrade_schema, postgres_database)
+        wait_until(lambda: watching.execute(waiting).fetchone() is not None, "the migration waits for the request")
+        # The server looks for a deadlock once, after a second: for the migration it has, so the request would fail.
+        time.sleep(1.2)
+        request.execute("SELECT FROM accounts")
+        request.commit()
+        assert upgraded.result().endswith(f" to {VERSION}")
 
 
 @pytest.mark.parametrize("command", ["migrate", "serve"])

@@ -1,15 +1,18 @@
 """Keep the lease of this machine: a thread that sends heartbeats, and applies the changes of other replicas.
 
 One process of the machine runs it, by a lock file; when that process dies, another one goes on with the same replica.
+A process that is halted (SIGSTOP) keeps the lock, and could go on at any moment: the others end it first.
 """
 
 import logging
 import os
 import select
+import signal
 import socket
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Protocol
 
 import psycopg
@@ -42,6 +45,10 @@ from .timeline import WatchedTimeline, watch
 
 # The marks of so many revisions are kept, to tell a database that lost changes from one that went on.
 _REVISIONS_KEPT = 10_000
+
+# Seconds between two looks at the process that keeps the lease, and how often it is found halted before it is ended:
+# after one second. They are counted, because a process that was halted as well can't know for how long.
+_LOOK, _MOST_HALTED = 0.05, 20
 
 _log = logging.getLogger(__name__)
 
@@ -110,11 +117,16 @@ class LeaseKeeper:
 
     def _run(self) -> None:
         try:
+            halted = 0
             while not self._leadership.take():
                 if self._state.lease_end > boot_clock():
                     self._first.set()
-                if self._stopping.wait(0.05):
+                halted = halted + 1 if is_halted(self._state.keeper) else 0
+                if halted == _MOST_HALTED:
+                    _end_halted(self._state.keeper)
+                if self._stopping.wait(_LOOK):
                     return
+            self._state.keeper = os.getpid()
             self._keep()
         finally:
             self._leadership.release()
@@ -195,11 +207,12 @@ class LeaseKeeper:
                         "It was restored from a copy, or promoted without the last changes. %d tokens were ended "
                         "again, those whose end this machine remembers; look for others that must not work. This "
                         "machine knows of %d lost changes that ended no token. They may have narrowed scopes or rights "
-                        "or revoked keys: make these again",
+                        "or revoked keys: make these again. They were about: %s",
                         found.number,
                         seen.number,
                         loss.ended_again,
                         loss.other_changes,
+                        ", ".join(loss.changed[:20]) or "nothing that this machine knows by name",
                     )
         before = self._state.replica.applied
         if outcome.replica.applied != before:
@@ -281,7 +294,7 @@ class LeaseKeeper:
             outcome = after_notification(replica, found.revision, found.before, found.changed)
             # A notification that was missed may have ended tokens as well.
             knows_ends = found.ended is not None and found.before == replica.applied
-            ends = Ends(found.revision, found.ended or ()) if knows_ends else None
+            ends = Ends(found.revision, found.ended or (), found.changed) if knows_ends else None
             is_moved |= self._take(outcome, self._connected(), ends)
         if is_moved:
             connection = self._connected()
@@ -302,6 +315,21 @@ class LeaseKeeper:
 
     def _left(self) -> float:
         return max(0.0, self._state.lease_end - boot_clock())
+
+
+def is_halted(pid: int) -> bool:
+    """Return whether a process was stopped by a signal; one that a debugger holds was not."""
+    try:
+        # The name of the program is in brackets, and may have any characters.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False
+
+
+def _end_halted(pid: int) -> None:
+    _log.error("worker %d keeps the lease and is halted: it is ended, so that another one goes on", pid)
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def leave(state: SharedState, connection: ServiceConnection) -> None:

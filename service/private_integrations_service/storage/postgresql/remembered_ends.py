@@ -24,6 +24,8 @@ from ..tables import tokens
 from .revision import Revision
 
 FILE_NAME = "ended-tokens"
+_MOST_NAMED = 100
+
 KEPT = 10_000
 """Keep the latest so many revisions."""
 
@@ -33,10 +35,11 @@ _MARK = re.compile("[0-9a-f]{16}").fullmatch
 
 @dataclass(frozen=True)
 class Ends:
-    """A revision, and the digests of the tokens that ended with it."""
+    """A revision, the digests of the tokens that ended with it, and the subjects that it changed, None for any."""
 
     revision: Revision
     digests: tuple[bytes, ...] = ()
+    changed: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,17 @@ class Loss:
     Args:
         ended_again: how many tokens the replica has ended again.
         other_changes: how many lost changes ended no token. They may have narrowed scopes or rights, or revoked keys.
+        changed: the ids of the integrations, keys and accounts that these were about, as far as they are known.
 
     """
 
     ended_again: int
     other_changes: int
+    changed: tuple[str, ...]
 
 
 class RememberedEnds:
-    """A file with a line for each revision: its installation, number and mark, and the digests of tokens that ended.
+    """A file with a line for each revision: its installation, number, mark and subjects, and digests of ended tokens.
 
     Args:
         folder: the data folder.
@@ -81,9 +86,10 @@ class RememberedEnds:
         for line in self._lines():
             # The last line may be half written.
             with suppress(ValueError):
-                installation, number, mark, *digests = line.split()
-                if installation == self._installation:
-                    lines.append(Ends(Revision(int(number), mark), tuple(map(bytes.fromhex, digests))))
+                installation, number, mark, changed, *digests = line.split()
+                if installation == self._installation and line.endswith("\n"):
+                    revision, ended = Revision(int(number), mark), tuple(map(bytes.fromhex, digests))
+                    lines.append(Ends(revision, ended, _subjects(changed)))
         return lines
 
     def shorten(self) -> Path | None:
@@ -108,12 +114,27 @@ class RememberedEnds:
             yield from stream
 
     def _append(self, file: Path, ends: Sequence[Ends]) -> None:
-        lines = [
-            " ".join((self._installation, str(each.revision.number), each.revision.mark, *map(bytes.hex, each.digests)))
-            for each in ends
-        ]
+        lines = [f"{self._installation} {_line(each)}" for each in ends]
         with os.fdopen(open_private(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "a") as stream:
             stream.write("".join(f"{line}\n" for line in lines))
+
+
+# In the file: the subjects of a revision may be any.
+_ANY = "*"
+
+
+def _line(ends: Ends) -> str:
+    changed = _ANY if ends.changed is None else "-" + ",".join(sorted(ends.changed))
+    return " ".join((str(ends.revision.number), ends.revision.mark, changed, *map(bytes.hex, ends.digests)))
+
+
+def _subjects(text: str) -> frozenset[str] | None:
+    """Read the subjects of a line; raises ValueError."""
+    if text == _ANY:
+        return None
+    if not text.startswith("-"):
+        raise ValueError(text)
+    return frozenset(filter(None, text[1:].split(",")))
 
 
 def end_again(write: Write, remembered: Sequence[Ends], *, seen: Revision, found: Revision) -> Loss:
@@ -139,8 +160,10 @@ def end_again(write: Write, remembered: Sequence[Ends], *, seen: Revision, found
         write.end_tokens(ids, None)
     there = {Revision(*row) for row in write.connection.exec_driver_sql("SELECT number, mark FROM revisions")}
     oldest = min(revision.number for revision in there)
-    lost = {each.revision for each in remembered if each.revision.number > oldest} - there
-    loss = Loss(len(ids), len(lost - {each.revision for each in remembered if each.digests}))
+    lost = [each for each in remembered if each.revision.number > oldest and each.revision not in there]
+    others = {each.revision: each.changed or () for each in lost if not each.digests}
+    changed = {subject for subjects in others.values() for subject in subjects}
+    loss = Loss(len(ids), len(others), tuple(sorted(changed)))
     audit.record_service(
         write,
         actor=_SERVICE,
@@ -149,5 +172,6 @@ def end_again(write: Write, remembered: Sequence[Ends], *, seen: Revision, found
         found=found.number,
         ended_again=loss.ended_again,
         other_changes=loss.other_changes,
+        changed=list(loss.changed[:_MOST_NAMED]),
     )
     return loss

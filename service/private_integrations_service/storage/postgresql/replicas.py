@@ -25,7 +25,7 @@ NOT_SAID = "*"
 
 @dataclass(frozen=True)
 class Notification:
-    """Describe the notification that a change sends to all replicas, with its revision and the one before.
+    """A change sends this to all replicas: its revision and the one before.
 
     `changed` are the subjects that it changed, None for any; `ended` the digests of the tokens that ended with it, None
     if they are not named.
@@ -193,9 +193,12 @@ def remove_silent(connection: ServiceConnection, silent: Sequence[tuple[str, int
 
 
 def read_ends(connection: ServiceConnection, after: int) -> list[Ends]:
-    """Return the revisions behind a number, each with the tokens that ended with it, the oldest first."""
-    rows = connection.execute("SELECT number, mark, ended FROM revisions WHERE number > %s ORDER BY number", (after,))
-    return [Ends(Revision(number, mark), tuple(bytes(digest) for digest in ended)) for number, mark, ended in rows]
+    """Return the revisions behind a number, each with what it changed and ended, the oldest first."""
+    query = "SELECT number, mark, changed, ended FROM revisions WHERE number > %s ORDER BY number"
+    return [
+        Ends(Revision(number, mark), tuple(map(bytes, ended)), None if changed is None else frozenset(changed))
+        for number, mark, changed, ended in connection.execute(query, (after,))
+    ]
 
 
 def read_changed(connection: ServiceConnection, after: int) -> dict[int, Changed]:

@@ -63,6 +63,7 @@ class SharedState:
         self._lease = self._numbers[:1].cast("B").cast("d")
         self.epoch = LeasedEpoch(shared_numbers(EPOCH_NUMBERS), self._lease)
         self.clock_numbers = self._numbers[2:4]
+        self._keeper = shared_numbers(1)
         self.slowest_wait = self._numbers[9:]
 
     def has_lease(self) -> bool:
@@ -100,6 +101,15 @@ class SharedState:
         self._numbers[5], self._numbers[8] = _number(replica.incarnation), _number(replica.timeline)
         self._numbers[6] = applied.number if applied else 0
         self._numbers[7] = _number(applied.mark) if applied else 0
+
+    @property
+    def keeper(self) -> int:
+        """Return the process that keeps the lease, or kept it last; 0 if there was none."""
+        return self._keeper[0]
+
+    @keeper.setter
+    def keeper(self, pid: int) -> None:
+        self._keeper[0] = pid
 
     def set_clock(self, seconds: float, at: float) -> None:
         """Store that the database's clock showed so many seconds since 1970 when the boot clock was `at`."""

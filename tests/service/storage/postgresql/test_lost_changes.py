@@ -53,6 +53,8 @@ def test_tokens_that_ended_stay_ended(database, desk, api, accounts, caplog):
         ).one()
     desk.expire(integration, 1)
     assert api.ask("GET", contacts, token=ended).status == 401
+    narrowed = desk.integration("contacts.readonly", "contacts.write")
+    desk.edit(narrowed, "contacts.readonly")
     seen = database._state.replica.applied
     # Of the changes up to here, one ended a token.
     other_changes = seen.number - 2
@@ -62,10 +64,14 @@ def test_tokens_that_ended_stay_ended(database, desk, api, accounts, caplog):
     database._ends.note([Ends(seen, others)])
     restored(database, ended)
     wait_until(lambda: found_lost(database) != [], "the replica finds the loss")
-    assert found_lost(database) == [{"seen": seen.number, "found": 1, "ended_again": 1, "other_changes": other_changes}]
+    [lost] = found_lost(database)
+    assert narrowed in lost.pop("changed")
+    assert lost == {"seen": seen.number, "found": 1, "ended_again": 1, "other_changes": other_changes}
     wait_until(lambda: api.ask("GET", contacts, token=living).status == 200, "the replica serves")
     assert api.ask("GET", contacts, token=ended).status == 401
-    assert [record.levelname for record in caplog.records if "lacks changes" in record.message] == ["CRITICAL"]
+    [alarm] = [record for record in caplog.records if "lacks changes" in record.message]
+    assert alarm.levelname == "CRITICAL"
+    assert narrowed in alarm.message.partition("They were about: ")[2]
     with database.read() as connection:
         reasons = connection.exec_driver_sql("SELECT end_reason FROM tokens WHERE ended_at IS NOT NULL").scalars().all()
     assert reasons == ["ended-before-loss"]
@@ -104,9 +110,11 @@ def test_ends_are_remembered_over_restarts(tmp_path):
     ends = RememberedEnds(tmp_path, INSTALLATION)
     assert (ends.last(), digests(ends)) == (None, set())
     first, second = bytes([1] * 32), bytes([2] * 32)
-    ends.note([Ends(Revision(1, "aa"), (first, second)), Ends(Revision(2, "bb"))])
+    noted = [Ends(Revision(1, "aa"), (first, second), frozenset({"int_1", "int_2"})), Ends(Revision(2, "bb"))]
+    ends.note([*noted, Ends(Revision(2, "bb"), (), frozenset())])
+    assert list(ends.read()) == [*noted, Ends(Revision(2, "bb"), (), frozenset())]
     with (tmp_path / FILE_NAME).open("a") as stream:
-        stream.write(f"{INSTALLATION} 3 cc 0")
+        stream.write(f"{INSTALLATION} 3 cc -int_")
     again = RememberedEnds(tmp_path, INSTALLATION)
     assert (again.last(), digests(again)) == (Revision(2, "bb"), {first, second})
     again.shorten()
