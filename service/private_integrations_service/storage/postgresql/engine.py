@@ -364,7 +364,7 @@ class PostgreSQLEngine:
 
 
 class UnawaitedEngine(PostgreSQLEngine):
-    """The engine for one request: it shares everything with the engine given, and its changes don't wait.
+    """The engine for one request: it shares everything with the engine given, and its changes don't wait for others.
 
     Only refusals do.
     """
@@ -376,7 +376,17 @@ class UnawaitedEngine(PostgreSQLEngine):
     def _await(self, transaction: "_Transaction") -> None:
         change = self._change_to_await(transaction)
         if change is not None and not self._is_early(transaction.write):
+            self._await_this_machine(change.revision)
             self.effective_by = change.effective_by(boot_clock(), self.now(), self.times)
+
+    def _await_this_machine(self, revision: Revision) -> None:
+        """Wait a moment for this machine's own keeper of the lease, so that a client sees its change where it asked."""
+        until = boot_clock() + self.times.heartbeat
+        while self._state.has_lease() and boot_clock() < until:
+            applied = self._state.replica.applied
+            if applied is not None and applied.number >= revision.number:
+                return
+            time.sleep(_FIRST_LOOK)
 
     def _await_earlier_changes(self) -> None:
         with self._awaiting.write():
