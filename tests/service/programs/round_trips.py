@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Count round trips to a server, by a proxy: one begins when a client sends after an answer, or at first."""
-=======
-"""Count the round trips of programs to a server, by a proxy: one begins when a client sends after an answer."""
->>>>>>> pgwrite
 
 import socket
 import threading
