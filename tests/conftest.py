@@ -11,10 +11,7 @@ import pytest
 from hypothesis import settings
 
 from canary import files_of
-from private_integrations.client import Client
-from private_integrations.connection import ServiceConnection
-from private_integrations.contract import KeyRequest, digest_of, new_management_key
-from services import watched_service
+from services import make_viewer_key, watched_service
 from throwaway import Service
 
 # A busy machine is no failure: no example has a deadline. `--hypothesis-profile=long` looks for hours.
@@ -137,7 +134,4 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="session")
 def viewer_key(service: Service) -> str:
     """A management key that may only read."""
-    key = new_management_key()
-    request = KeyRequest(role="viewer", digest=digest_of(key).hex())
-    Client(ServiceConnection(service.url, service.key)).make_key("reader", request)
-    return key
+    return make_viewer_key(service)

@@ -92,24 +92,34 @@ def older(stack, service, client):
         outputs, last = token["outputs"], token["outputs"]["generation"]
         values = {last: outputs["token"], last - 1: outputs.get("previous_token")}
         known = {generation: secret["plaintext"].strip('"') for generation, secret in values.items() if secret}
-        give(service, made[name], known)
-    client.edit(made["crm"], IntegrationEdit())
+        for owner in give(service, made[name], known):
+            # A change has the service forget the token, which it may remember as this integration's.
+            client.edit(owner, IntegrationEdit(description=f"without {uuid.uuid4().hex}"))
     stack.program = program()
     return stack
 
 
+_FORMER_OWNER = """
+    SELECT integrations.id FROM tokens JOIN integrations ON integrations.id = tokens.integration_id
+    WHERE tokens.digest = ? AND integrations.deleted_at IS NULL
+"""
+
+
 def give(service, integration_id, tokens):
-    """Let these generations of an integration have these tokens."""
+    """Let these generations of an integration have these tokens; return the integrations that had them before."""
+    owners = set()
     with closing(sqlite.connect(str(service.data_dir / "private-integrations.db"), isolation_level=None)) as database:
         database.execute("PRAGMA busy_timeout=5000")
         for generation, token in tokens.items():
             # Another test may have given it to an integration before.
+            owners |= {owner for (owner,) in database.execute(_FORMER_OWNER, (digest_of(token),))}
             database.execute("UPDATE tokens SET digest = randomblob(32) WHERE digest = ?", (digest_of(token),))
             changed = database.execute(
                 "UPDATE tokens SET digest = ? WHERE integration_id = ? AND generation = ?",
                 (digest_of(token), integration_id, generation),
             )
             assert changed.rowcount == 1
+    return owners
 
 
 def test_it_previews_as_unchanged_and_keeps_everything(older, service):

@@ -45,7 +45,7 @@ from private_integrations_service.storage.engine import StorageEngine
 from private_integrations_service.storage.integrations import integration_by_id
 from private_integrations_service.tokens.format import new_id, presented_token
 from receivers import Receiver, receiving
-from services import watched_service
+from services import make_viewer_key, watched_service
 from small_disks import Disk, Namespace, made_namespace, mounted
 from throwaway import Service
 from visitors import Visitor, new_account, new_visitor
@@ -285,6 +285,12 @@ def service(under_test: EngineUnderTest, tmp_path_factory: pytest.TempPathFactor
     with watched_service(folder, lambda: under_test.stored(folder)) as started:
         yield started
     under_test.remove(folder)
+
+
+@pytest.fixture(scope="session")
+def viewer_key(service: Service) -> str:
+    """A management key of this service that may only read; the one above is of another service."""
+    return make_viewer_key(service)
 
 
 @pytest.fixture

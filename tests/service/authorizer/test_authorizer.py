@@ -450,7 +450,7 @@ def test_nothing_is_remembered_while_a_change_commits(database, reader, clock, u
     grants = LiveGrants(reader, database.epoch, 10)
     kept = asyncio.run(grants.find(used[0], clock()))
     assert asyncio.run(grants.find(used[0], clock())) is kept
-    with database.epoch.changing():
+    with database.epoch.changing(None):
         read = asyncio.run(grants.find(used[0], clock()))
         assert read == kept
         assert read is not kept
@@ -467,7 +467,7 @@ def test_what_was_read_before_a_change_is_not_kept(database, reader, clock, used
 
         async def read(self, digest):
             grant = await reader.read(digest)
-            with database.epoch.changing():
+            with database.epoch.changing(None):
                 return grant
 
     grants = LiveGrants(Interrupted(), database.epoch, 10)

@@ -7,6 +7,9 @@ from pathlib import Path
 from canary import leaks, secrets_in
 from engines import EngineUnderTest
 from forked import running_service
+from private_integrations.client import Client
+from private_integrations.connection import ServiceConnection
+from private_integrations.contract import KeyRequest, digest_of, new_management_key
 from throwaway import Service
 
 
@@ -36,3 +39,11 @@ def watched_service(folder: Path, stored: Callable[[], Mapping[str, bytes]]) -> 
         assert started.process.stdout is not None
         assert secrets_in(started.process.stdout.read().encode()) == set()
         assert leaks(stored()) == {}
+
+
+def make_viewer_key(service: Service) -> str:
+    """Make a management key that may only read."""
+    key = new_management_key()
+    request = KeyRequest(role="viewer", digest=digest_of(key).hex())
+    Client(ServiceConnection(service.url, service.key)).make_key("reader", request)
+    return key

@@ -45,7 +45,7 @@ class LeasedEpoch(Epoch):
         """Return the epoch of the last change, None without a lease."""
         if clock_gettime(CLOCK_BOOTTIME) >= self._lease[0]:
             return None
-        return self._number[0]
+        return self._number[0] + 1 & ~1
 
     def publish(self, subjects: Subjects) -> None:
         """Move the epoch: what any process remembers about the subjects is from before."""
