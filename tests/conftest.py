@@ -1,11 +1,15 @@
 """The real service on loopback, as its users start it, and an environment without surprises."""
 
+import ast
+import gc
 import os
 import re
 import signal
+import sys
 from collections.abc import Iterator
 from itertools import groupby, islice
 from pathlib import Path, PurePath
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -19,6 +23,27 @@ settings.register_profile("usual", deadline=None)
 settings.register_profile("long", deadline=None, max_examples=20_000)
 settings.load_profile("usual")
 
+
+_PARSE = ast.parse
+
+
+def _parse_without_collection(*arguments: Any, **options: Any) -> Any:
+    """Parse without a garbage collection in between.
+
+    ``ast.parse`` of Python 3.11.7 fails if a finalizer parses something itself, as printing a traceback does (CPython
+    issue 106905). It is called by pytest, Hypothesis and tracebacks, in a process with many threads.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return _PARSE(*arguments, **options)
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+if sys.version_info < (3, 11, 8):
+    ast.parse = _parse_without_collection
 
 TESTS = Path(__file__).parent
 SLOW = [

@@ -18,7 +18,6 @@ from private_integrations_service.operations.person_changes import ENDS, Held, P
 from private_integrations_service.settings import Settings
 from private_integrations_service.storage import tables
 from private_integrations_service.storage import users as stored_users
-from syntax import syntax_of
 
 PAGE = Path(__file__).parents[3] / "docs" / "security.md"
 CODE = Path(private_integrations_service.__file__).parent
@@ -132,7 +131,7 @@ def test_only_one_module_changes_who_a_person_is():
     """A place, password, identity or code that was written elsewhere could forget what it must end."""
     users_of = {}
     for file in sorted(CODE.rglob("*.py")):
-        tree = syntax_of(file.read_text())
+        tree = ast.parse(file.read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and node.attr in WRITES:
                 users_of.setdefault(node.attr, set()).add(file.relative_to(CODE).as_posix())

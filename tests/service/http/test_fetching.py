@@ -24,7 +24,6 @@ from private_integrations_service.http.fetching import (
 from private_integrations_service.operations import identity_provider
 from private_integrations_service.operations.identity_provider import Provider, SignInAttempt
 from private_integrations_service.settings import IdentityProvider
-from syntax import syntax_of
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TOTAL = 0.6
@@ -265,7 +264,7 @@ CALLS = {"create_connection", "open_connection", "getaddrinfo", "gethostbyname",
 def ways_out(source: str) -> set[str]:
     """List the imported clients and the calls to connect or resolve with which a module could reach a server."""
     found = set()
-    for node in ast.walk(syntax_of(source)):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:

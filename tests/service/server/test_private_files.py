@@ -19,7 +19,6 @@ from private_integrations_service.server.clock import utc_now
 from private_integrations_service.storage.sqlite.activity import SQLiteActivity
 from private_integrations_service.storage.sqlite.engine import open_database
 from private_integrations_service.storage.sqlite.reserved_space import ReservedSpace
-from syntax import syntax_of
 
 FILES = [
     "private-integrations.db",
@@ -168,7 +167,7 @@ OPENING = {
 def opening(source: str) -> set[str]:
     """The calls of a module that open a file by its path."""
     found = set()
-    for node in ast.walk(syntax_of(source)):
+    for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call):
             continue
         called = ast.unparse(node.func)

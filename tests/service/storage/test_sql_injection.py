@@ -20,7 +20,6 @@ from private_integrations_service.sandbox.storage import contacts
 from private_integrations_service.storage import integrations
 from private_integrations_service.storage.columns import metadata
 from private_integrations_service.storage.keys import add_key
-from syntax import syntax_of
 
 CLASSICS = [
     "' OR '1'='1",
@@ -106,7 +105,7 @@ def test_ids_and_cursors(database, stored, accounts, value):
 
 def parts_of(file: Path, first: int, last: int) -> list[str]:
     """The parts of the formatted strings in some lines of a file."""
-    nodes = (node for node in ast.walk(syntax_of(file.read_text())) if isinstance(node, ast.JoinedStr))
+    nodes = (node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.JoinedStr))
     formatted = [node for node in nodes if first <= node.lineno <= last]
     assert formatted, (file, first)
     return [
