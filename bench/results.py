@@ -18,7 +18,7 @@ from private_integrations_service.server.clock import utc_now
 HERE = Path(__file__).resolve().parent
 KEPT = HERE / "results"
 DOCUMENT = HERE.parent / "docs" / "performance.md"
-_PLACE = re.compile(r"<!-- ([\w-]+): ([\w-]+) -->\n(?:\|.*\n|Measured on .*\n)*")
+_PLACE = re.compile(r"<!-- ([\w-]+): ([\w-]+) -->\n(?:\|.*\n)*")
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 """The heads of the columns, and the rows."""

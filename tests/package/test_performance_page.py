@@ -29,7 +29,7 @@ def test_the_page_shows_what_the_benches_kept(results):
 
 
 def test_a_table_is_written_below_its_name(results, tmp_path, monkeypatch, capsys):
-    """What a bench kept takes the place of the table that was there before."""
+    """The table that a bench kept replaces the one that was there before."""
     monkeypatch.setattr(results, "KEPT", tmp_path / "results")
     results.show("peers", {"ratios": (("of", "ratio"), [["a", "1.20"]])}, save=True)
     assert capsys.readouterr().out == "| of | ratio |\n| --- | --- |\n| a | 1.20 |\n\n"

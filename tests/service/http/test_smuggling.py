@@ -193,7 +193,7 @@ def test_no_spelling_of_a_coding_hides_a_request():
 
 
 def test_bytes_at_random_are_read_as_other_servers_read_them():
-    """What ours reads of a request, so do llhttp, h11, Granian (hyper) and nginx, if they don't refuse it.
+    """Our server reads a request as llhttp, h11, Granian (hyper) and nginx do, if they don't refuse it.
 
     `bench/request_bytes.py` tries more.
     """

@@ -125,7 +125,7 @@ def bearer(key: str) -> tuple[str, str]:
     hint=st.sampled_from(["", "&token_type_hint=access_token"]),
 )
 def test_a_live_token_is_answered_from_memory(asked, desk, name, scopes, is_overlapping, hint):
-    """Whatever its name, scopes, role and deadline, the answer is the route's, and the use is recorded alike."""
+    """The answer is the route's for any name, scopes, role and deadline, and the use is recorded alike."""
     integration = desk.integration(*scopes)
     integrations.edit(asked.database, integration, IntegrationEdit(name=name), desk.rules, actor=ANNA)
     token = desk.token(integration)

@@ -81,7 +81,7 @@ def test_a_change_holds_at_the_next_question(database, clock, sealer, credential
 
 
 def test_nothing_is_kept_while_a_change_commits(database, clock, sealer, credentials, accounts):
-    """What is read while the epoch is odd, here for a writer that died, is answered and asked for again afterwards."""
+    """While the epoch is odd, here for a writer that died, a read is answered and not kept."""
     put(database, clock, sealer, accounts.location, "first")
     killed = database.epoch.changing([accounts.location])
     killed.__enter__()

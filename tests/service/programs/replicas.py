@@ -48,7 +48,7 @@ class Replica:
         self.url = f"http://{HOST}:{self.port}"
         self._settings = settings
         self.program = [str(_SHIFTED), str(clock_off)] if clock_off else ["-m", "private_integrations.cli"]
-        """What Python runs; another release has another program."""
+        """The program that Python runs; another release has another one."""
         self._log = folder.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
         self._logged_before = 0

@@ -246,7 +246,7 @@ class Ours:
         """Nothing is counted."""
 
     async def take(self, sent: Sequence[bytes]) -> list[Read]:
-        """What is read of these bytes, which arrive one after the other."""
+        """Read these bytes, which arrive one after the other."""
         loop = asyncio.get_running_loop()
         self.read, self.refused = [], False
         transport = _Pretended(loop)
@@ -307,12 +307,12 @@ class _Llhttp:
 
 
 def llhttp(sent: bytes) -> list[Read]:
-    """What llhttp reads."""
+    """Read a request with llhttp."""
     return _Llhttp().take(sent)
 
 
 def h11_reads(sent: bytes) -> list[Read]:
-    """What h11 reads."""
+    """Read a request with h11."""
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=2**20)
     connection.receive_data(sent)
     found: list[Read] = []

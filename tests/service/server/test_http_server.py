@@ -197,7 +197,7 @@ def get(path, *headers, version=b"1.1", method=b"GET"):
 
 
 def rest(client):
-    """What comes until the server closes; `!` for a reset."""
+    """Return all bytes until the server closes; `!` for a reset."""
     got = b""
     try:
         while part := client.recv(65536):
@@ -208,7 +208,7 @@ def rest(client):
 
 
 def body_of(answer):
-    """What is behind the head of an answer."""
+    """Return the bytes behind the head of an answer."""
     return answer.partition(b"\r\n\r\n")[2]
 
 
@@ -433,7 +433,7 @@ def test_a_client_beyond_the_last_place_is_refused():
 
 
 def test_a_last_answer_is_not_lost(server, monkeypatch):
-    """What a client still sends is dropped for a while: a reset could overtake the answer. Then it is closed."""
+    """The server drops bytes that come after its answer, for a while: a reset could overtake that. Then it closes."""
     monkeypatch.setattr(http_connection, "_LINGER", 0.5)
     with server.connect() as client:
         client.sendall(b"nonsense\r\n\r\n")

@@ -244,7 +244,7 @@ def test_a_deadline_that_has_passed_stays_passed(under_test, tmp_path, clock):
 @pytest.mark.parametrize("ending", [False, True])
 @pytest.mark.parametrize("subject", ["int_one", None])
 def test_nothing_is_remembered_from_before_a_change_of_decisions(engine, ending, subject):
-    """What was read about its subject before the change, or while it commits, is forgotten when it is answered."""
+    """A process forgets values about the subject that it read before the change, or while that commits."""
     remembered: Remembered[str, int] = Remembered(engine.epoch, 10)
 
     def remember(key: str, of: str = "int_one") -> None:

@@ -1,4 +1,4 @@
-"""What processes remember beside the epoch: a change has them forget its subjects, and no more."""
+"""Processes remember values beside the epoch: a change has them forget those of its subjects, and no more."""
 
 from dataclasses import dataclass, field
 
@@ -113,7 +113,7 @@ def test_without_comparing_a_request_gets_an_older_value(monkeypatch, rule):
 
 
 def test_a_change_has_only_its_subjects_read_again():
-    """What is remembered about others is used without a read, in each process."""
+    """Each process uses what it remembers about others without a read."""
     made = Installation()
     for process in (0, 1):
         for subject in SUBJECTS:
